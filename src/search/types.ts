@@ -1,0 +1,117 @@
+/**
+ * A consistent view of one session's text. `store` fits this shape; `search` knows no store.
+ * Everything is committed text: bytes beyond `totals.bytes` do not exist for a search.
+ */
+export interface Corpus {
+  readonly sessionId: string;
+  /** The plain UTF-8 file. */
+  readonly textPath: string;
+  /** Folder for index files; a cache that may vanish at any time. */
+  readonly indexDir: string;
+  readonly totals: { readonly bytes: number; readonly chars: number; readonly lines: number };
+  readonly blocks: BlockTable;
+}
+
+/**
+ * Where blocks start. Block i covers bytes [byteStart[i], byteStart[i+1]); the last one ends at `totals.bytes`. A block is the
+ * longest run of at most 32,768 bytes that ends after a newline or, where a line is longer than that, 32,768 bytes cut back to
+ * a code point border. A pure function of the text, so it can always be recomputed. `lineStart` is the 1-based number of the
+ * line that the block's first byte lies in. Arrays may be longer than `count`.
+ */
+export interface BlockTable {
+  readonly count: number;
+  readonly byteStart: Float64Array;
+  readonly charStart: Float64Array;
+  readonly lineStart: Float64Array;
+}
+
+/** A question to one session's text. */
+export interface SearchQuery {
+  /** A regular expression in JavaScript, Python or RE2 spelling; or plain text when `literal`. */
+  readonly pattern: string;
+  readonly literal: boolean;
+  readonly caseSensitive: boolean;
+  /** At most this many hits are returned (1 to 1,000); the total is exact all the same. */
+  readonly maxResults: number;
+  /** Lines shown before and after a hit (0 to 20). */
+  readonly contextLines: number;
+  readonly order: 'newest' | 'oldest';
+  /** From an earlier answer of the same query: continues after its last hit, stable while the store grows. */
+  readonly cursor?: string;
+  /** Byte ranges [start, end) that may be searched, ascending and disjoint; absent = everything. */
+  readonly ranges?: readonly (readonly [number, number])[];
+  readonly aggregate?: Aggregate;
+  /** Longest text of one hit, in characters; longer lines are clipped around the match. */
+  readonly maxLineChars: number;
+}
+
+/** What to compute over all hits instead of listing them. `group` is a capture group's number (0 = the whole match) or name. */
+export interface Aggregate {
+  readonly kind: 'count' | 'count_by' | 'unique' | 'first_last';
+  readonly group?: number | string;
+  /** At most this many groups are returned, most frequent first; the number of groups is exact. */
+  readonly maxGroups: number;
+}
+
+/** One matching line. */
+export interface SearchMatch {
+  /** 1-based line number in the session's text. */
+  readonly line: number;
+  /** The line without its newline, clipped around the match where it is long. */
+  readonly text: string;
+  /** Code point offset of the match itself (not of the line), so that a read from there shows it. */
+  readonly offsetChars: number;
+  readonly offsetBytes: number;
+  readonly clipped: boolean;
+  readonly before?: readonly string[];
+  readonly after?: readonly string[];
+}
+
+/** One value of an aggregate. */
+export interface AggregateGroup {
+  readonly value: string;
+  readonly count: number;
+  /** Of the group's first and last occurrence in the text. */
+  readonly first: { readonly line: number; readonly offsetChars: number };
+  readonly last: { readonly line: number; readonly offsetChars: number };
+}
+
+/** The answer. */
+export interface SearchResult {
+  readonly matches: readonly SearchMatch[];
+  /** Matching lines in all that was searched (a match over several lines counts once, at its first). */
+  readonly total: number;
+  /** True where the deadline ended the search first: `total` is then a lower bound. */
+  readonly partial: boolean;
+  readonly nextCursor?: string;
+  readonly groups?: readonly AggregateGroup[];
+  readonly groupCount?: number;
+  /** Occurrences, for an aggregate (a line may hold several). */
+  readonly occurrences?: number;
+  /** What the asker should know: the pattern was taken as plain text, a construct was dropped, ... */
+  readonly note?: string;
+  /** For tests and benches: how the answer was found. */
+  readonly work: {
+    readonly engine: 'literal' | 'dfa' | 'v8';
+    readonly bytesRead: number;
+    readonly blocksRead: number;
+    readonly blocksTotal: number;
+    readonly indexed: boolean;
+  };
+}
+
+/** Searches off the event loop. One per process. */
+export interface SearchEngine {
+  /**
+   * @throws ProxyError `cancelled` when the signal aborts. Never because of the pattern.
+   * `deadlineMs` counts from the start of the work, not from the queueing.
+   */
+  search(
+    corpus: Corpus,
+    query: SearchQuery,
+    options: { readonly signal: AbortSignal; readonly deadlineMs: number },
+  ): Promise<SearchResult>;
+  /** Builds what is missing of the index in the background. Resolves when it is complete for this snapshot. */
+  index(corpus: Corpus, signal: AbortSignal): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -1,0 +1,151 @@
+/** What a stored text is. */
+export type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
+
+/**
+ * One stored text, immutable. All offsets are from the start of the session's context file; a character is a
+ * Unicode code point; lines count from 1. A text that does not end in a newline is followed by one in the file
+ * that belongs to no entry, so that entries never share a line.
+ */
+export interface Entry {
+  /** `e` and the entry's number in the session, from 1: `e42`. */
+  readonly id: string;
+  readonly seq: number;
+  readonly kind: EntryKind;
+  /** Name of the client's tool, for a tool result. */
+  readonly tool?: string;
+  /** The call's arguments as JSON text, cut at 2,000 characters. */
+  readonly args?: string;
+  /** The file the text came from, where that is known. */
+  readonly path?: string;
+  /** The client's conversation. */
+  readonly chatId?: string;
+  readonly toolCallId?: string;
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  readonly offsetChars: number;
+  readonly lengthChars: number;
+  /** 1-based number of the entry's first line. */
+  readonly lineNumber: number;
+  /** Lines of the text; a last line without newline counts. At least 1. */
+  readonly lineCount: number;
+  /** SHA-256 of the stored bytes, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** What was done to the original bytes on the way in (`decoded from UTF-16LE`, ...). */
+  readonly note?: string;
+}
+
+/** A text to store, and what is known of it. `text` is a string, or UTF-8 bytes. */
+export interface NewEntry {
+  readonly text: string | Uint8Array;
+  readonly kind: EntryKind;
+  readonly tool?: string;
+  readonly args?: string;
+  readonly path?: string;
+  readonly chatId?: string;
+  readonly toolCallId?: string;
+  readonly note?: string;
+}
+
+/** Committed sizes of a session. */
+export interface Totals {
+  readonly bytes: number;
+  readonly chars: number;
+  readonly lines: number;
+  readonly entries: number;
+}
+
+/** A range of text that was read back. */
+export interface TextSlice {
+  readonly text: string;
+  readonly offsetChars: number;
+  readonly lengthChars: number;
+}
+
+/** One session's texts. Everything returned is committed; nothing uncommitted is ever visible. */
+export interface SessionStore {
+  readonly sessionId: string;
+  readonly totals: Totals;
+  /** All entries, oldest first. A live, growing list: take `.length` once for a snapshot. */
+  readonly entries: readonly Entry[];
+  entry(id: string): Entry | undefined;
+  /** The entry with exactly these bytes, if any. */
+  entryByHash(sha256: string): Entry | undefined;
+  /** The newest entry that was stored for this tool call. */
+  entryByToolCall(toolCallId: string): Entry | undefined;
+  /**
+   * Stores texts in order and commits them together with one data sync. A text that the session already holds
+   * gives back its entry and writes nothing (a new tool_call_id is remembered for it).
+   * @throws ProxyError `store_full`, `store_corrupt`, `internal`
+   */
+  append(entries: readonly NewEntry[]): Promise<readonly Entry[]>;
+  /** Any range by code points, clamped to what is stored. Microseconds at any size. */
+  read(offsetChars: number, lengthChars: number): Promise<TextSlice>;
+  /** Whole lines `first` to `last` (1-based, inclusive), clamped. */
+  readLines(first: number, last: number): Promise<TextSlice>;
+  /** One entry's text, whole, verified against its hash. @throws ProxyError `store_corrupt` */
+  readEntry(entry: Entry): Promise<string>;
+  /** What a search needs: what is committed now. Cheap; the arrays are shared and only grow. */
+  snapshot(): Snapshot;
+}
+
+/**
+ * A consistent view of a session's text; fits `Corpus` of `src/search/types.ts` by shape (the block rule is written down there).
+ */
+export interface Snapshot {
+  readonly sessionId: string;
+  /** The plain UTF-8 file. */
+  readonly textPath: string;
+  /** Folder for index files; a cache that may vanish at any time. */
+  readonly indexDir: string;
+  readonly totals: Totals;
+  readonly blocks: {
+    readonly count: number;
+    readonly byteStart: Float64Array;
+    readonly charStart: Float64Array;
+    readonly lineStart: Float64Array;
+  };
+}
+
+/** All that the proxy must remember per chat, by key: hidden steps, decisions of the window guard, snapshots. Append only; the newest value of a key wins. */
+export interface ChatMemory {
+  /** The newest value under `key`, read by position from disk. */
+  get(key: string): Promise<unknown>;
+  has(key: string): boolean;
+  /** Writes JSON values and syncs once. */
+  put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void>;
+}
+
+/** A session: its texts, its memory, its place. */
+export interface Session {
+  readonly id: string;
+  /** The project directory, absent for a client that names none. */
+  readonly directory?: string;
+  readonly createdMs: number;
+  readonly store: SessionStore;
+  readonly memory: ChatMemory;
+}
+
+/** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
+export interface Sessions {
+  /** The session of a project directory, made on first use when `create` is set. The directory need not exist on this machine. */
+  forDirectory(
+    directory: string,
+    options: { readonly create: boolean },
+  ): Promise<Session | undefined>;
+  /** @throws ProxyError `unknown_session` for an id that does not exist or is no session id (`../`, …). */
+  byId(sessionId: string): Promise<Session>;
+  /** The session of an unknown client, found by a key (fingerprint hash) and kept in the directory map as `key:<hash>`. */
+  forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined>;
+  list(): Promise<
+    readonly {
+      readonly id: string;
+      readonly directory?: string;
+      readonly totals: Totals;
+      readonly createdMs: number;
+      readonly updatedMs: number;
+    }[]
+  >;
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -1,0 +1,27 @@
+import type { z } from 'zod';
+import type { SearchEngine } from '../search/types.ts';
+import type { Session } from '../store/types.ts';
+
+/** What a tool may use while it runs. */
+export interface ToolContext {
+  readonly session: Session;
+  readonly search: SearchEngine;
+  readonly signal: AbortSignal;
+  /** Longest wait for one search, milliseconds. */
+  readonly searchDeadlineMs: number;
+  /** Code points of a result's text at most. */
+  readonly maxResultChars: number;
+}
+
+/** A tool of ours, offered to the model and run here. Add one: a file, a line in `registry.ts`, its test. */
+export interface Tool<Args> {
+  /** `rlm_` and a verb. */
+  readonly name: string;
+  /** For the model: when to use it, what comes back, an example. Constant text. */
+  readonly description: string;
+  readonly args: z.ZodType<Args>;
+  /** Short text of what is being done, for progress and logs: `searching 60M characters for "x"`. Holds no stored text. */
+  describe(args: Args, context: ToolContext): string;
+  /** Text for the model, never empty. Throws only on our own failure; bad arguments never reach it. */
+  run(args: Args, context: ToolContext): Promise<string>;
+}

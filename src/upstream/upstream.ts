@@ -1,0 +1,54 @@
+import type { ChatRequest, Chunk } from '../wire/types.ts';
+
+/** A model that an upstream offers. Windows are in tokens; absent where unknown. */
+export interface UpstreamModel {
+  /** The provider's own id, such as `glm-5` or `org/name:tag`. */
+  readonly id: string;
+  readonly contextWindowTokens?: number;
+  readonly maxOutputTokens?: number;
+}
+
+/** What a call may need beside the request body. */
+export interface UpstreamCall {
+  /** Aborting cancels the HTTP request at once and ends every wait. */
+  readonly signal: AbortSignal;
+  /** Headers to pass on (session affinity). Never `authorization`, `cookie`, `origin`, `host`. Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Called when a failed attempt is about to be repeated. For progress and logs; nothing has reached the client yet. */
+  readonly onRetry?: (attempt: {
+    readonly number: number;
+    readonly waitMs: number;
+    readonly reason: string;
+  }) => void;
+}
+
+/** A completion that the upstream has accepted. */
+export interface UpstreamStream {
+  /**
+   * The answer in batches: all chunks that one socket read brought, in order, never an empty batch. Pulled, so
+   * that a slow client slows the upstream. Ends normally only after a finish reason; otherwise throws a
+   * `ProxyError` (`upstream_cut`, `upstream_failed`, `upstream_timeout`, `context_length_exceeded`, ...).
+   * Leaving the loop early cancels the HTTP request.
+   */
+  readonly batches: AsyncIterable<readonly Chunk[]>;
+  /** The upstream model that really answers (it differs from the asked one after a fallback). */
+  readonly model: string;
+}
+
+/**
+ * One configured provider. Adding one is a row in `profile.ts` or a section in the user's configuration.
+ *
+ * Contract (test/integration/upstream-contract.test.ts runs it over every implementation):
+ * the request is sent with the provider's own spelling (`profile`), always streamed; retries happen only before
+ * the first chunk; keys never appear in an error.
+ */
+export interface Upstream {
+  /** The provider's name in the configuration, such as `zai`; `demo` for the built-in script. */
+  readonly id: string;
+  /** The provider's own list. @throws ProxyError `upstream_*` */
+  models(signal: AbortSignal): Promise<readonly UpstreamModel[]>;
+  /** One completion. Resolves when the first chunk is in (retries are over); rejects with a `ProxyError`. */
+  complete(request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream>;
+  /** Closes kept connections. */
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -1,0 +1,120 @@
+/**
+ * The OpenAI chat completions protocol as this program handles it. Types only.
+ *
+ * Requests are kept *loose*: members that we do not know are carried along untouched. Chunks are kept
+ * *normal*: whatever dirt a provider sends, `upstream` has cleaned it before anybody sees a {@link Chunk}.
+ */
+
+/** A text or other part of a message whose content is a list. */
+export interface ContentPart {
+  readonly type: string;
+  readonly text?: string;
+  readonly [member: string]: unknown;
+}
+
+/** A call as it stands in an assistant message. `arguments` is JSON text, kept byte for byte. */
+export interface ToolCall {
+  readonly id: string;
+  readonly type: 'function';
+  readonly function: {
+    readonly name: string;
+    readonly arguments: string;
+    readonly [member: string]: unknown;
+  };
+  readonly [member: string]: unknown;
+}
+
+/** One message of a conversation, with every member the sender gave it. */
+export interface Message {
+  readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool' | 'function';
+  readonly content?: string | readonly ContentPart[] | null;
+  readonly tool_calls?: readonly ToolCall[];
+  readonly tool_call_id?: string;
+  readonly name?: string;
+  readonly [member: string]: unknown;
+}
+
+/** A tool as the client declares it. */
+export interface ToolDefinition {
+  readonly type: string;
+  readonly function?: {
+    readonly name: string;
+    readonly description?: string;
+    readonly parameters?: unknown;
+    readonly [member: string]: unknown;
+  };
+  readonly [member: string]: unknown;
+}
+
+/** The body of `POST /v1/chat/completions`. */
+export interface ChatRequest {
+  readonly model: string;
+  readonly messages: readonly Message[];
+  readonly stream?: boolean | null;
+  readonly stream_options?: {
+    readonly include_usage?: boolean;
+    readonly [member: string]: unknown;
+  } | null;
+  readonly tools?: readonly ToolDefinition[];
+  readonly tool_choice?: unknown;
+  readonly [member: string]: unknown;
+}
+
+/** The five reasons OpenAI documents. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter' | 'function_call';
+
+/** Token counts as the upstream reports them; unknown members are kept. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details?: {
+    readonly cached_tokens?: number;
+    readonly [member: string]: unknown;
+  };
+  readonly completion_tokens_details?: {
+    readonly reasoning_tokens?: number;
+    readonly [member: string]: unknown;
+  };
+  readonly [member: string]: unknown;
+}
+
+/** A piece of a tool call. `index` is always set, from 0 without gaps in order of first appearance; `id` and `name` only on a call's first piece, `name` never empty there. */
+export interface ToolCallDelta {
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  /** The next piece of the arguments text; may be empty. */
+  readonly arguments: string;
+  /** Members beside id, type and function (Gemini's `extra_content`). */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** One clean step of a streamed completion. Only what is present happened. */
+export interface Chunk {
+  /** The next piece of the visible text. */
+  readonly content?: string;
+  /** The next piece of the reasoning, whatever member the provider uses for it. */
+  readonly reasoning?: string;
+  /** The member the reasoning came in (`reasoning_content` or `reasoning`): it goes back under the same name. */
+  readonly reasoningField?: string;
+  /** OpenRouter's and MiniMax's structured reasoning, as it came. */
+  readonly reasoningDetails?: readonly unknown[];
+  readonly refusal?: string;
+  readonly toolCalls?: readonly ToolCallDelta[];
+  /** Already mapped to the five standard values. At most one chunk of a completion carries it. */
+  readonly finishReason?: FinishReason;
+  readonly usage?: Usage;
+  readonly logprobs?: unknown;
+  /** Other members of the delta (`annotations`, `audio`, …), passed on to the client as they are. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** A whole assistant turn, folded from its chunks, as it is remembered and sent back upstream: verbatim. */
+export interface FoldedTurn {
+  /** The assistant message with all its members: content, reasoning under its own names, calls with their original argument bytes. */
+  readonly message: Message;
+  readonly finishReason: FinishReason;
+  readonly usage?: Usage;
+  readonly logprobs?: unknown;
+}
