@@ -1,0 +1,78 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ProxyError } from '../errors.ts';
+
+/** A chat request as it came in: nothing of it has been parsed. */
+export interface ChatCall {
+  /** The JSON bytes, exactly as received; never empty. */
+  readonly body: Buffer;
+  /** Node's lower-case header names. */
+  readonly headers: IncomingHttpHeaders;
+  /** Aborts when the client is gone or the server gives up on the turn at shutdown. */
+  readonly signal: AbortSignal;
+  /** Also sent to the client as `x-request-id`. */
+  readonly requestId: string;
+}
+
+/** A whole answer. */
+export interface JsonReply {
+  readonly kind: 'json';
+  readonly status: number;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * A streamed answer. `frames` does all the work when it is pulled, so `handle` can resolve at once.
+ * What it throws before its first frame becomes an HTTP status with a JSON body, unless the headers had to go out
+ * because the wait was long; what it throws later becomes a last frame made by `errorFrame`. Its `return` is called
+ * when the client leaves, after `signal` has aborted.
+ */
+export interface StreamReply {
+  readonly kind: 'stream';
+  /** Ready server-sent events with their blank line, several joined into one string where several are ready; ends with `[DONE]`. */
+  readonly frames: AsyncIterable<string | Uint8Array>;
+  /** The event that tells this client of a failure, with its blank line (and `[DONE]` if the client wants it). */
+  readonly errorFrame: (error: ProxyError) => string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What answers `POST /v1/chat/completions`. @throws ProxyError anything that is wrong before the answer has begun */
+export interface ChatHandler {
+  handle(call: ChatCall): Promise<JsonReply | StreamReply>;
+}
+
+/** A model as `GET /v1/models` shows it; further members are passed on. */
+export interface ModelCard {
+  readonly id: string;
+  readonly object: 'model';
+  /** Seconds since 1970. */
+  readonly created: number;
+  readonly owned_by: string;
+  readonly [member: string]: unknown;
+}
+
+/** What answers `GET /v1/models` and `GET /v1/models/{id}`. */
+export interface ModelsHandler {
+  /** All models, never a failure of a provider's list. */
+  list(signal: AbortSignal): Promise<readonly ModelCard[]>;
+  /** One model by its id, which may hold `/`, `.` and `:`. */
+  find(id: string, signal: AbortSignal): Promise<ModelCard | undefined>;
+}
+
+/** What answers `GET /health`. Costs no upstream call and shows no stored text and no key. */
+export interface HealthHandler {
+  report(): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown };
+}
+
+/** What answers `POST /v1/rlm/{operation}`: the commands' way through a running server. */
+export interface OperationsHandler {
+  /**
+   * JSON lines, each ending in a newline: any number of `{"progress": ...}`, then one `{"result": ...}`.
+   * @throws ProxyError `not_found` for an unknown operation, `invalid_request` for wrong arguments
+   */
+  run(call: {
+    readonly operation: string;
+    readonly body: Buffer;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<string>;
+}
