@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { count, optionalText } from './setting.ts';
+
+/** What is stored. */
+export const captureSettings = z.strictObject({
+  minChars: count(500, 1, {
+    env: 'RLM_CAPTURE_MIN_CHARS',
+    unit: 'characters',
+    description: 'Tool results, user texts and attachments of at least this length are stored.',
+  }),
+  toolOutputDir: optionalText({
+    env: 'RLM_TOOL_OUTPUT_DIR',
+    description:
+      'Folder where OpenCode puts outputs that it cut; the full text is read from there. Default: `opencode/tool-output` in the data home.',
+  }),
+  maxSpillBytes: count(1_073_741_824, 0, {
+    env: 'RLM_MAX_SPILL_BYTES',
+    unit: 'bytes',
+    description: 'Largest such file that is read.',
+  }),
+});
+
+/** What leaves the prompt. */
+export const stripSettings = z.strictObject({
+  minChars: count(10_000, 1, {
+    env: 'RLM_STRIP_MIN_CHARS',
+    unit: 'characters',
+    description: 'A stored text of at least this length is replaced by its stub in the prompt.',
+  }),
+  perTool: z.record(z.string(), z.int().min(1)).default({}).meta({
+    unit: 'characters',
+    description:
+      'Thresholds of single tools by name, as in `{ "bash": 5000 }`. A file read has twice the general one unless named here.',
+  }),
+});
+
+/** Keeping the prompt inside the upstream's window. */
+export const windowSettings = z
+  .strictObject({
+    highWater: z.number().min(0.1).max(0.95).default(0.7).meta({
+      env: 'RLM_WINDOW_HIGH_WATER',
+      unit: 'share',
+      description: 'Above this share of the window older material is demoted to stubs.',
+    }),
+    lowWater: z.number().min(0.05).max(0.9).default(0.35).meta({
+      env: 'RLM_WINDOW_LOW_WATER',
+      unit: 'share',
+      description: 'Demotion goes down to this share in one step.',
+    }),
+  })
+  .refine((marks) => marks.lowWater < marks.highWater, {
+    error: 'lowWater must be below highWater',
+    path: ['lowWater'],
+  });
+
+/** What is remembered of hidden steps. Forgetting only costs a miss of the provider's prompt cache. */
+export const memorySettings = z.strictObject({
+  maxAgeDays: count(30, 1, {
+    env: 'RLM_MEMORY_MAX_AGE_DAYS',
+    unit: 'days',
+    description: 'Hidden steps older than this may be forgotten.',
+  }),
+  maxBytes: count(1_073_741_824, 1_048_576, {
+    env: 'RLM_MEMORY_MAX_BYTES',
+    unit: 'bytes',
+    description: 'Size per session from which the oldest hidden steps are forgotten.',
+  }),
+});

@@ -1,0 +1,112 @@
+import { z } from 'zod';
+import { count, optionalCount } from './setting.ts';
+
+/** What one turn may use. Reaching a limit ends it with the best partial answer. */
+export const turnLimitSettings = z.strictObject({
+  steps: count(50, 1, {
+    env: 'RLM_MAX_STEPS',
+    description: 'Upstream completions in one turn; at the limit the model is asked to answer.',
+  }),
+  callsPerStep: count(32, 1, {
+    env: 'RLM_MAX_CALLS_PER_STEP',
+    description: 'Calls of our tools run in one step.',
+  }),
+  subCalls: count(200, 0, {
+    env: 'RLM_MAX_SUB_CALLS',
+    description: 'Sub-model calls in one turn (`rlm_query`, `llm_query`).',
+  }),
+  depth: count(2, 0, {
+    env: 'RLM_MAX_DEPTH',
+    description: 'How deep a sub-call may make sub-calls.',
+  }),
+  tokens: count(20_000_000, 1, {
+    env: 'RLM_MAX_TURN_TOKENS',
+    unit: 'tokens',
+    description: 'Tokens of one turn over all steps and sub-calls.',
+  }),
+  money: z.number().positive().optional().meta({
+    env: 'RLM_MAX_TURN_MONEY',
+    unit: 'currency of `prices`',
+    description: 'Cost of one turn, where prices are configured. Absent: no limit.',
+  }),
+  wallClockMs: count(3_600_000, 1000, {
+    env: 'RLM_MAX_TURN_MS',
+    unit: 'ms',
+    description: 'Length of one turn.',
+  }),
+});
+
+/** What all turns of a day (UTC) may use together. */
+export const dayLimitSettings = z.strictObject({
+  subCalls: optionalCount(0, {
+    env: 'RLM_MAX_DAY_SUB_CALLS',
+    description: 'Sub-model calls in one day. Absent: no limit.',
+  }),
+  tokens: optionalCount(1, {
+    env: 'RLM_MAX_DAY_TOKENS',
+    unit: 'tokens',
+    description: 'Tokens in one day. Absent: no limit.',
+  }),
+  money: z.number().positive().optional().meta({
+    env: 'RLM_MAX_DAY_MONEY',
+    unit: 'currency of `prices`',
+    description: 'Cost of one day, where prices are configured. Absent: no limit.',
+  }),
+  wallClockMs: optionalCount(1000, {
+    env: 'RLM_MAX_DAY_MS',
+    unit: 'ms',
+    description: 'Time spent in turns in one day. Absent: no limit.',
+  }),
+});
+
+/** Bounds of the tools. */
+export const toolSettings = z.strictObject({
+  searchDeadlineMs: count(2000, 10, {
+    env: 'RLM_SEARCH_DEADLINE_MS',
+    unit: 'ms',
+    description:
+      'Longest work of one search; then what was found so far is returned and said to be partial.',
+  }),
+  maxResultChars: count(60_000, 1000, {
+    env: 'RLM_MAX_RESULT_CHARS',
+    unit: 'characters',
+    description: "Longest text of one tool's result.",
+  }),
+  queryChunkChars: optionalCount(1000, {
+    env: 'RLM_QUERY_CHUNK_CHARS',
+    unit: 'characters',
+    description: "Chunk size of `rlm_query`. Absent: what fits the sub-model's window.",
+  }),
+  queryConcurrency: count(8, 1, {
+    env: 'RLM_QUERY_CONCURRENCY',
+    description: 'Sub-model calls of one turn at the same time.',
+  }),
+});
+
+/** Bounds of the sandbox behind `rlm_exec`. */
+export const sandboxSettings = z.strictObject({
+  memoryBytes: count(268_435_456, 1_048_576, {
+    env: 'RLM_SANDBOX_MEMORY_BYTES',
+    unit: 'bytes',
+    description: 'Memory of one program.',
+  }),
+  wallClockMs: count(120_000, 10, {
+    env: 'RLM_SANDBOX_MS',
+    unit: 'ms',
+    description: 'Length of one run, sub-model calls included.',
+  }),
+  outputChars: count(20_000, 100, {
+    env: 'RLM_SANDBOX_OUTPUT_CHARS',
+    unit: 'characters',
+    description: 'Longest output of one run; the rest is counted and left out.',
+  }),
+});
+
+/** Bounds of the store. */
+export const storeSettings = z.strictObject({
+  maxBytes: count(34_359_738_368, 1_048_576, {
+    env: 'RLM_STORE_MAX_BYTES',
+    unit: 'bytes',
+    description: "Size of one session's text; a full store goes on answering and captures no more.",
+  }),
+});

@@ -1,0 +1,141 @@
+import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
+import type { z } from 'zod';
+import { ProxyError } from '../errors.ts';
+import { type SettingLeaf, type Settings, settingLeaves, settingsSchema } from './schema.ts';
+
+/** Environment variables by name, as in `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where a value came from. `name` is the flag, the variable or the file. */
+export interface Source {
+  readonly kind: 'flag' | 'environment' | 'file' | 'default';
+  readonly name: string;
+}
+
+/** What was said, by whom. */
+export interface SettingLayers {
+  /** Values by long flag name, without dashes. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
+  /** The configuration file, if there is one. */
+  readonly file?: { readonly path: string; readonly text: string };
+}
+
+/** Settings with the source of each. */
+export interface ParsedSettings {
+  readonly settings: Settings;
+  /** By {@link SettingLeaf.key}. */
+  readonly sources: ReadonlyMap<string, Source>;
+}
+
+type JsonObject = Record<string, unknown>;
+
+/**
+ * Merges flags over environment over file over defaults. Pure: reads nothing.
+ * An empty environment variable counts as absent.
+ * @throws ProxyError `config_invalid`, naming every fault and where it stands; values are not repeated, they may be secret
+ */
+export function parseSettings(layers: SettingLayers): ParsedSettings {
+  const merged = layers.file === undefined ? {} : parseFile(layers.file);
+  const sources = new Map<string, Source>();
+  for (const leaf of settingLeaves) sources.set(leaf.key, place(merged, leaf, layers));
+  const result = settingsSchema.safeParse(merged);
+  if (result.success) return { settings: result.data, sources };
+  const faults = result.error.issues.map((issue) => faultLine(issue, sources, layers.file?.path));
+  throw new ProxyError('config_invalid', `The settings have a fault.\n${faults.join('\n')}`, {
+    hint: 'Run `rlm-opencode config` when it is mended; README.md lists every setting.',
+  });
+}
+
+/** Puts a leaf's value into `merged` unless the file's stays, and says where it came from. */
+function place(merged: JsonObject, leaf: SettingLeaf, layers: SettingLayers): Source {
+  const flag = leaf.flag === undefined ? undefined : layers.flags[leaf.flag];
+  if (flag !== undefined) {
+    assign(merged, leaf.path, coerce(flag, leaf));
+    return { kind: 'flag', name: `--${leaf.flag}` };
+  }
+  const variable = leaf.env === undefined ? undefined : layers.env[leaf.env];
+  if (variable !== undefined && variable !== '') {
+    assign(merged, leaf.path, coerce(variable, leaf));
+    return { kind: 'environment', name: leaf.env ?? '' };
+  }
+  return layers.file !== undefined && has(merged, leaf.path)
+    ? { kind: 'file', name: layers.file.path }
+    : { kind: 'default', name: 'default' };
+}
+
+function coerce(text: string, leaf: SettingLeaf): unknown {
+  if (leaf.kind === 'list') {
+    return text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+  }
+  if (leaf.kind !== 'number') return text;
+  const number = Number(text.replaceAll('_', ''));
+  return Number.isNaN(number) || text.trim() === '' ? text : number;
+}
+
+function assign(root: JsonObject, path: readonly string[], value: unknown): void {
+  let holder = root;
+  for (const name of path.slice(0, -1)) {
+    const next = (holder[name] ??= {});
+    if (!isObject(next)) return; // The file is wrong there; the schema says so.
+    holder = next;
+  }
+  holder[path.at(-1) ?? ''] = value;
+}
+
+function has(root: JsonObject, path: readonly string[]): boolean {
+  let holder: unknown = root;
+  for (const name of path) {
+    if (!isObject(holder) || !Object.hasOwn(holder, name)) return false;
+    holder = holder[name];
+  }
+  return true;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseFile(file: { readonly path: string; readonly text: string }): JsonObject {
+  const errors: ParseError[] = [];
+  const text = file.text.replace(/^\uFEFF/, '');
+  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: false });
+  const first = errors[0];
+  if (first !== undefined) {
+    const before = text.slice(0, first.offset).split('\n');
+    const place = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+    throw new ProxyError(
+      'config_invalid',
+      `${file.path}:${place}: not valid JSON with comments (${printParseErrorCode(first.error)}).`,
+    );
+  }
+  if (!isObject(value)) {
+    throw new ProxyError('config_invalid', `${file.path}: the file must hold one JSON object.`);
+  }
+  return value;
+}
+
+function faultLine(
+  issue: z.core.$ZodIssue,
+  sources: ReadonlyMap<string, Source>,
+  filePath: string | undefined,
+): string {
+  const key = issue.path.join('.');
+  const source = [...sources].find(([leaf]) => key === leaf || key.startsWith(`${leaf}.`))?.[1];
+  const name = source === undefined || source.kind === 'default' ? filePath : source.name;
+  const where = name === undefined ? '' : ` (${name})`;
+  if (issue.code !== 'unrecognized_keys') return `  ${key}${where}: ${issue.message}`;
+  const section = key === '' ? '' : `${key}.`;
+  const unknown = issue.keys.map((member) => `${section}${member}`).join(', ');
+  return `  ${unknown}${where}: no such setting.${knownMembers(section)}`;
+}
+
+function knownMembers(section: string): string {
+  const names = settingLeaves
+    .filter((leaf) => leaf.key.startsWith(section))
+    .map((leaf) => leaf.key.slice(section.length).split('.')[0] ?? '');
+  return names.length === 0 ? '' : ` Known here: ${[...new Set(names)].join(', ')}.`;
+}

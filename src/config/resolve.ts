@@ -1,0 +1,199 @@
+import { join } from 'node:path';
+import { ProxyError } from '../errors.ts';
+import type { Environment } from './parse.ts';
+import { fallbackLimits, presetOfUrl, presets } from './presets.ts';
+import type { Prices, ProviderSettings } from './provider-settings.ts';
+import type { Settings } from './schema.ts';
+
+/** A model that the configuration names. */
+export interface ConfiguredModel {
+  readonly id: string;
+  readonly contextWindowTokens: number;
+  readonly maxOutputTokens: number;
+  readonly prices?: Prices;
+}
+
+/** An upstream, ready to be called. */
+export interface ConfiguredProvider {
+  /** Holds no dot, so that `<id>.<model>` can be taken apart at the first one. */
+  readonly id: string;
+  readonly baseURL: string;
+  readonly apiKey?: string;
+  /** Known models; others are passed on by name with `modelDefaults`. */
+  readonly models: readonly ConfiguredModel[];
+  readonly modelDefaults: Omit<ConfiguredModel, 'id'>;
+  /** Name in the table of quirks; absent: found by the base URL. */
+  readonly profile?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly maxInFlight: number;
+  /** Model ids to try in order when this provider is overloaded or silent. */
+  readonly fallback: readonly string[];
+}
+
+/** Everything the program needs to be built. Only `app` and the commands see it. */
+export interface Config extends Omit<
+  Settings,
+  '$schema' | 'upstream' | 'providers' | 'defaultModel' | 'dataDir' | 'capture'
+> {
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly capture: Settings['capture'] & { readonly toolOutputDir: string };
+  /** Empty: the demo upstream. */
+  readonly providers: readonly ConfiguredProvider[];
+  /** What the alias stands for. Without `modelId` it is the first model that the provider lists. Absent with the demo upstream. */
+  readonly defaultModel?: { readonly providerId: string; readonly modelId?: string };
+}
+
+/** A file read is what the model asked for, so it stays in the prompt at lengths where a log would not. */
+const fileReadFactor = 2;
+
+/** The folders of the XDG base directory specification. */
+export interface Folders {
+  readonly configHome: string;
+  readonly dataHome: string;
+}
+
+/** Where configuration and data belong on this machine; relative paths in the variables are to be ignored, says the specification. */
+export function foldersOf(env: Environment, homeDir: string): Folders {
+  return {
+    configHome: absoluteOr(env['XDG_CONFIG_HOME'], join(homeDir, '.config')),
+    dataHome: absoluteOr(env['XDG_DATA_HOME'], join(homeDir, '.local/share')),
+  };
+}
+
+function absoluteOr(path: string | undefined, standard: string): string {
+  return path?.startsWith('/') === true ? path : standard;
+}
+
+/**
+ * Fills in what follows from the machine and the presets. Pure: `env` is only asked for the keys that providers name.
+ * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that does not exist
+ */
+export function resolveConfig(settings: Settings, env: Environment, folders: Folders): Config {
+  const { $schema: _, upstream, providers, defaultModel, dataDir, capture, ...rest } = settings;
+  const configured = Object.entries(providers).map(([id, provider]) =>
+    resolveProvider({ id, provider, env, maxInFlight: settings.patience.maxInFlight }),
+  );
+  const single = resolveUpstream(settings, env);
+  const all = single === undefined ? configured : [single, ...configured];
+  const chosen = defaultModel ?? (upstream.baseURL === undefined ? upstream.model : undefined);
+  const model = resolveDefaultModel(chosen, all);
+  return {
+    ...rest,
+    dataDir: dataDir ?? join(folders.dataHome, 'rlm-opencode'),
+    capture: {
+      ...capture,
+      toolOutputDir: capture.toolOutputDir ?? join(folders.dataHome, 'opencode/tool-output'),
+    },
+    strip: {
+      ...rest.strip,
+      perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },
+    },
+    providers: all,
+    ...(model === undefined ? {} : { defaultModel: model }),
+  };
+}
+
+/** The upstream of the `RLM_UPSTREAM_*` variables, under its preset's name where there is one. */
+function resolveUpstream(settings: Settings, env: Environment): ConfiguredProvider | undefined {
+  const { upstream, providers } = settings;
+  if (upstream.baseURL === undefined) return undefined;
+  const presetName = presetOfUrl(upstream.baseURL);
+  const id =
+    presetName === undefined || Object.hasOwn(providers, presetName) ? 'upstream' : presetName;
+  const { model, contextWindowTokens, maxOutputTokens } = upstream;
+  const provider: ProviderSettings = {
+    baseURL: upstream.baseURL,
+    preset: presetName,
+    apiKey: upstream.apiKey,
+    models: model === undefined ? undefined : [model],
+    contextWindow: contextWindowTokens,
+    maxOutput: maxOutputTokens,
+    profile: upstream.profile,
+    headers: {},
+    fallback: [],
+  };
+  return resolveProvider({ id, provider, env, maxInFlight: settings.patience.maxInFlight });
+}
+
+function resolveProvider(from: {
+  readonly id: string;
+  readonly provider: ProviderSettings;
+  readonly env: Environment;
+  readonly maxInFlight: number;
+}): ConfiguredProvider {
+  const { id, provider, env } = from;
+  const presetName = provider.preset ?? (provider.baseURL === undefined ? id : undefined);
+  const preset = presetName === undefined ? undefined : presets[presetName];
+  const baseURL = provider.baseURL ?? preset?.baseURL;
+  if (baseURL === undefined) {
+    throw new ProxyError('config_invalid', `providers.${id}: no \`baseURL\`, and no such preset.`, {
+      hint: `Presets: ${Object.keys(presets).join(', ')}.`,
+    });
+  }
+  const keyName = provider.apiKeyEnv ?? preset?.apiKeyEnv;
+  const apiKey = provider.apiKey ?? (keyName === undefined ? undefined : env[keyName]);
+  return {
+    id,
+    baseURL: baseURL.replace(/\/+$/, ''),
+    ...(apiKey === undefined || apiKey === '' ? {} : { apiKey }),
+    ...modelsOf(provider, preset?.models ?? []),
+    ...(provider.profile === undefined ? {} : { profile: provider.profile }),
+    headers: provider.headers,
+    maxInFlight: provider.inFlight ?? from.maxInFlight,
+    fallback: provider.fallback,
+  };
+}
+
+function modelsOf(
+  provider: ProviderSettings,
+  stated: readonly ConfiguredModel[],
+): Pick<ConfiguredProvider, 'models' | 'modelDefaults'> {
+  const names = provider.models ?? stated.map((model) => model.id);
+  return {
+    models: names.map((named) => {
+      const own = typeof named === 'string' ? { id: named } : named;
+      const vendors = stated.find((model) => model.id === own.id);
+      return Object.assign(limitsOf([own, provider], vendors), { id: own.id });
+    }),
+    modelDefaults: limitsOf([provider], undefined),
+  };
+}
+
+/** The user's numbers first, those of the model before those of the provider; then the vendor's, then what most models have. */
+function limitsOf(
+  said: readonly Pick<ProviderSettings, 'contextWindow' | 'maxOutput' | 'prices'>[],
+  vendors: ConfiguredModel | undefined,
+): Omit<ConfiguredModel, 'id'> {
+  const prices = said.find((one) => one.prices !== undefined)?.prices;
+  return {
+    contextWindowTokens:
+      said.find((one) => one.contextWindow !== undefined)?.contextWindow ??
+      vendors?.contextWindowTokens ??
+      fallbackLimits.contextWindowTokens,
+    maxOutputTokens:
+      said.find((one) => one.maxOutput !== undefined)?.maxOutput ??
+      vendors?.maxOutputTokens ??
+      fallbackLimits.maxOutputTokens,
+    ...(prices === undefined ? {} : { prices }),
+  };
+}
+
+function resolveDefaultModel(
+  chosen: string | undefined,
+  providers: readonly ConfiguredProvider[],
+): Config['defaultModel'] {
+  const first = providers[0];
+  if (first === undefined) return undefined;
+  if (chosen === undefined) {
+    const modelId = first.models[0]?.id;
+    return { providerId: first.id, ...(modelId === undefined ? {} : { modelId }) };
+  }
+  const dot = chosen.indexOf('.');
+  const named = providers.find((provider) => dot > 0 && provider.id === chosen.slice(0, dot));
+  if (named !== undefined) return { providerId: named.id, modelId: chosen.slice(dot + 1) };
+  if (providers.length === 1) return { providerId: first.id, modelId: chosen };
+  throw new ProxyError('config_invalid', `The default model \`${chosen}\` names no provider.`, {
+    hint: `Spell it \`<provider>.<model>\`; providers: ${providers.map((one) => one.id).join(', ')}.`,
+  });
+}
