@@ -1,0 +1,1 @@
+export { countText, countedChars, nextNewline, lineStartBefore } from './text';
