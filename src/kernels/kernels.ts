@@ -8,7 +8,7 @@ export interface Kernels {
   readonly memory: WebAssembly.Memory;
   /** Number of newlines; the number of code points is left in `countedChars`. */
   countText(at: number, end: number): number;
-  readonly countedChars: WebAssembly.Global<'i32'>;
+  readonly countedChars: { readonly value: number };
   /** Address of the next newline, or `end`. */
   nextNewline(at: number, end: number): number;
   /** Address after the last newline before `at`, or `start`. */

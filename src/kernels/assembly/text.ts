@@ -31,8 +31,6 @@ export function countText(at: usize, end: usize): u32 {
   return lines;
 }
 
-// @ts-ignore: decorator
-@inline
 function sumLanes(lanes: v128): u32 {
   const quads = i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(lanes));
   return (
