@@ -1,10 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ProxyError } from '../errors.ts';
 
 /** A chat request as it came in: nothing of it has been parsed. */
 export interface ChatCall {
-  /** The JSON bytes, exactly as received; never empty. */
-  readonly body: Buffer;
+  /**
+   * The JSON bytes as they arrive, so that a history of 100 MB need not lie in memory at once. Read once, to its end.
+   * @throws ProxyError `body_too_large` while it is read
+   */
+  readonly body: AsyncIterable<Buffer>;
   /** Node's lower-case header names. */
   readonly headers: IncomingHttpHeaders;
   /** Aborts when the client is gone or the server gives up on the turn at shutdown. */
@@ -24,15 +26,13 @@ export interface JsonReply {
 /**
  * A streamed answer. `frames` does all the work when it is pulled, so `handle` can resolve at once.
  * What it throws before its first frame becomes an HTTP status with a JSON body, unless the headers had to go out
- * because the wait was long; what it throws later becomes a last frame made by `errorFrame`. Its `return` is called
- * when the client leaves, after `signal` has aborted.
+ * because the wait was long; what it throws later becomes a last frame in the form the client understands. Its `return`
+ * is called when the client leaves, after `signal` has aborted.
  */
 export interface StreamReply {
   readonly kind: 'stream';
   /** Ready server-sent events with their blank line, several joined into one string where several are ready; ends with `[DONE]`. */
   readonly frames: AsyncIterable<string | Uint8Array>;
-  /** The event that tells this client of a failure, with its blank line (and `[DONE]` if the client wants it). */
-  readonly errorFrame: (error: ProxyError) => string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 

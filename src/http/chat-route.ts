@@ -1,0 +1,67 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import { streamErrorBody } from '../wire/error-body.ts';
+import { limitedBody } from './body-stream.ts';
+import type { ChatHandler, StreamReply } from './handlers.ts';
+import type { LiveRequests } from './live-requests.ts';
+import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
+
+/** What the chat route needs. */
+export interface ChatRouteParts {
+  readonly chat: ChatHandler;
+  readonly live: LiveRequests;
+  readonly clock: Clock;
+  readonly heartbeatMs: number;
+  readonly bodyLimitBytes: number;
+}
+
+/** `POST /v1/chat/completions`. */
+export function addChatRoute(server: FastifyInstance, parts: ChatRouteParts): void {
+  server.post('/v1/chat/completions', { config: { access: 'clients' } }, async (request, reply) => {
+    await answer(parts, request, reply);
+    return reply;
+  });
+}
+
+async function answer(
+  parts: ChatRouteParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  if (request.body === undefined) {
+    throw new ProxyError('invalid_request', 'The request has no body.');
+  }
+  const signal = parts.live.begin(reply.raw);
+  try {
+    const answered = await parts.chat.handle({
+      body: limitedBody(request.raw, parts.bodyLimitBytes),
+      headers: request.headers,
+      signal,
+      requestId: request.id,
+    });
+    if (answered.kind === 'json') {
+      void reply
+        .code(answered.status)
+        .headers(answered.headers ?? {})
+        .header('content-type', 'application/json; charset=utf-8')
+        .send(answered.body);
+      return;
+    }
+    const stream = eventStream(answered, request.headers['user-agent']);
+    await sendStream(reply, stream, { ...parts, signal });
+  } catch (error) {
+    throw abortReason(error, signal);
+  }
+}
+
+function eventStream(reply: StreamReply, userAgent: string | undefined): OutgoingStream {
+  return {
+    contentType: 'text/event-stream; charset=utf-8',
+    headers: reply.headers ?? {},
+    frames: reply.frames,
+    // No `[DONE]` after it: some clients take that for success.
+    errorFrame: (error) => `data: ${JSON.stringify(streamErrorBody(error, userAgent))}\n\n`,
+    heartbeat: ': waiting\n\n',
+  };
+}

@@ -1,0 +1,37 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ProxyError, toProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { errorBody, errorHeaders } from '../wire/error-body.ts';
+
+/** Answers a request with an error, in OpenAI's shape and this client's words, and logs what only the operator can mend. */
+export function sendError(
+  from: { readonly caught: unknown; readonly log: Logger },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const error = fromFastify(from.caught);
+  if (error.code === 'internal') {
+    from.log.error({ err: error.cause ?? error, requestId: request.id }, 'request failed');
+  }
+  // A refused body is still arriving; reading it only to throw it away would cost what the refusal saves.
+  if (!request.raw.complete) void reply.header('connection', 'close');
+  return reply
+    .code(error.status)
+    .headers(errorHeaders(error))
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(errorBody(error, request.headers['user-agent'])));
+}
+
+/** Gives Fastify's own refusals our codes. */
+function fromFastify(caught: unknown): ProxyError {
+  switch ((caught as { readonly code?: unknown } | null)?.code) {
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new ProxyError('unsupported_media_type', 'The body must be application/json.');
+    case 'FST_ERR_BAD_URL':
+      return new ProxyError('invalid_request', 'The path is not a valid URL path.');
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new ProxyError('body_too_large', 'The body is too large.');
+    default:
+      return toProxyError(caught);
+  }
+}

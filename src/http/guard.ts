@@ -1,0 +1,100 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
+import { ProxyError } from '../errors.ts';
+
+/**
+ * What may reach the server. A web page must not reach a local model or a store, neither by a cross-site request
+ * (`Origin`) nor by a name of its own that it lets point to 127.0.0.1 (`Host`, DNS rebinding).
+ */
+export interface GuardRules {
+  /** The address listened on. */
+  readonly host: string;
+  /** Further names that `Host` may carry. */
+  readonly allowedHosts: readonly string[];
+  /** Origins that may call, spelled exactly. */
+  readonly corsOrigins: readonly string[];
+  /** The clients' token; absent: none is needed. */
+  readonly apiToken?: string;
+  /** The commands' own token, new with each start of the server. */
+  readonly ownerSecret: string;
+}
+
+/** How much a route gives away: nothing, the use of the model, the stores themselves. */
+export type Access = 'open' | 'clients' | 'owner';
+
+/** What is looked at; the body is not read yet. */
+export interface GuardedRequest {
+  readonly method?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+}
+
+const wildcardHosts: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** Why a request may not go on, if so: `forbidden` or `unauthorized`. */
+export function refusal(
+  request: GuardedRequest,
+  access: Access,
+  rules: GuardRules,
+): ProxyError | undefined {
+  const { host, origin, authorization } = request.headers;
+  if (!isAllowedHost(host, rules)) {
+    return new ProxyError('forbidden', 'This server does not answer to that Host header.', {
+      hint: 'Use 127.0.0.1 or localhost, or add the name to RLM_ALLOWED_HOSTS.',
+    });
+  }
+  if (origin !== undefined && !rules.corsOrigins.includes(origin)) {
+    return new ProxyError('forbidden', 'Web pages of this origin may not call this server.', {
+      hint: 'Add the origin to RLM_CORS_ORIGINS if it is yours.',
+    });
+  }
+  if (isPreflight(request) || access === 'open') return undefined;
+  const tokens = [rules.apiToken, rules.ownerSecret].filter((token) => token !== undefined);
+  const needed = access === 'owner' || rules.apiToken !== undefined;
+  if (!needed || tokens.some((token) => carries(authorization, token))) return undefined;
+  return new ProxyError('unauthorized', 'This server wants `Authorization: Bearer <token>`.', {
+    hint: 'The token is what RLM_API_TOKEN was set to where the server was started.',
+  });
+}
+
+/** @throws ProxyError `config_invalid` where anybody on the network could use the server */
+export function checkBind(rules: Pick<GuardRules, 'host' | 'apiToken'>): void {
+  if (rules.apiToken !== undefined || isLoopback(rules.host)) return;
+  throw new ProxyError('config_invalid', `Listening on ${rules.host} needs a token.`, {
+    hint: 'Set RLM_API_TOKEN, or listen on 127.0.0.1.',
+  });
+}
+
+function isAllowedHost(header: string | undefined, rules: GuardRules): boolean {
+  const name = hostName(header);
+  if (name === undefined) return false;
+  if (isLoopback(name) || name === rules.host.toLowerCase()) return true;
+  // Rebinding needs a name, so any address will do where every address was asked for.
+  if (wildcardHosts.has(rules.host) && isIP(name) !== 0) return true;
+  return rules.allowedHosts.some((allowed) => allowed.toLowerCase() === name);
+}
+
+/** The name in `name`, `name:port`, `[v6]:port`, in lower case. */
+function hostName(header: string | undefined): string | undefined {
+  const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[^\s:@/[\]]+))(?::\d+)?$/i.exec(header ?? '');
+  return (match?.groups?.['v6'] ?? match?.groups?.['name'])?.toLowerCase();
+}
+
+function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
+}
+
+/** A browser asking whether it may; it never carries a token, and the CORS plugin answers it. */
+function isPreflight({ method, headers }: GuardedRequest): boolean {
+  return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined;
+}
+
+/** Compares digests, so that neither content nor length shows in the time it takes. */
+function carries(authorization: string | undefined, token: string): boolean {
+  const given = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1] ?? '';
+  return timingSafeEqual(digest(given), digest(token));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

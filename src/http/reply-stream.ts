@@ -1,0 +1,136 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { Clock } from '../clock.ts';
+import { type ProxyError, toProxyError } from '../errors.ts';
+
+/** A stream to send, in either of its encodings (server-sent events, JSON lines). */
+export interface OutgoingStream {
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly frames: AsyncIterable<string | Uint8Array>;
+  /** The last frame of a stream that failed. */
+  readonly errorFrame: (error: ProxyError) => string;
+  /** Sent while `frames` is silent; means nothing to the reader. */
+  readonly heartbeat: string;
+}
+
+/** How a stream is sent. */
+export interface StreamOptions {
+  /** Aborts when the client is gone or the server stops. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** Longest silence, milliseconds. */
+  readonly heartbeatMs: number;
+}
+
+/**
+ * Pulls frames and writes them, as fast as the client reads and no faster. Headers go out with the first frame, or after
+ * `heartbeatMs` of waiting; from then on no silence is longer than that. Frames that are ready together leave in one write.
+ *
+ * Never ends in silence: what `frames` throws before the headers are out is thrown on (and becomes a status), later it is
+ * the last frame. A client that leaves ends the iteration.
+ */
+export async function sendStream(
+  reply: FastifyReply,
+  stream: OutgoingStream,
+  options: StreamOptions,
+): Promise<void> {
+  const { raw } = reply;
+  const writer = new FrameWriter(reply, stream, options);
+  try {
+    for await (const frame of stream.frames) {
+      if (raw.destroyed) return;
+      if (!writer.write(frame)) await drained(raw);
+    }
+    writer.open();
+    raw.end();
+  } catch (error) {
+    const reason = abortReason(error, options.signal);
+    if (!writer.isOpen) throw reason;
+    if (!raw.destroyed) raw.end(stream.errorFrame(reason));
+  } finally {
+    writer.stopHeart();
+  }
+}
+
+/** Why work stopped: the signal's reason where it was the signal. */
+export function abortReason(error: unknown, signal: AbortSignal): ProxyError {
+  return toProxyError(signal.aborted ? signal.reason : error);
+}
+
+/** Writes whole frames to a response that it opens with the first one, and a heartbeat when there is none for long. */
+class FrameWriter {
+  isOpen = false;
+  readonly #reply: FastifyReply;
+  readonly #stream: OutgoingStream;
+  readonly #options: StreamOptions;
+  #isCorked = false;
+  #lastWriteMs: number;
+  #cancelBeat: () => void;
+
+  constructor(reply: FastifyReply, stream: OutgoingStream, options: StreamOptions) {
+    this.#reply = reply;
+    this.#stream = stream;
+    this.#options = options;
+    this.#lastWriteMs = options.clock.elapsedMs();
+    this.#cancelBeat = options.clock.after(options.heartbeatMs, () => this.#beat());
+  }
+
+  /** Sends status 200 and the headers, once. From here on Fastify has no part in the reply. */
+  open(): void {
+    if (this.isOpen) return;
+    this.isOpen = true;
+    const gathered = this.#reply.getHeaders() as Record<string, string | string[]>;
+    this.#reply.hijack();
+    this.#reply.raw.writeHead(200, {
+      ...gathered,
+      'content-type': this.#stream.contentType,
+      'cache-control': 'no-cache',
+      ...this.#stream.headers,
+    });
+  }
+
+  /** False: wait until the client has read on. */
+  write(frame: string | Uint8Array): boolean {
+    this.open();
+    this.#lastWriteMs = this.#options.clock.elapsedMs();
+    const { raw } = this.#reply;
+    if (!this.#isCorked) {
+      // Frames that follow without waiting are one packet; `nextTick` runs when none is left.
+      this.#isCorked = true;
+      raw.cork();
+      process.nextTick(() => {
+        this.#isCorked = false;
+        raw.uncork();
+      });
+    }
+    return raw.write(frame);
+  }
+
+  stopHeart(): void {
+    this.#cancelBeat();
+  }
+
+  #beat(): void {
+    const { clock, heartbeatMs } = this.#options;
+    const { raw } = this.#reply;
+    const silentMs = clock.elapsedMs() - this.#lastWriteMs;
+    // A client that does not read needs no sign of life.
+    if (silentMs >= heartbeatMs && !raw.writableNeedDrain) this.write(this.#stream.heartbeat);
+    const waitMs = silentMs >= heartbeatMs ? heartbeatMs : heartbeatMs - silentMs;
+    this.#cancelBeat = clock.after(waitMs, () => this.#beat());
+  }
+}
+
+/** Resolves when the client has read on, or is gone. */
+function drained(raw: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      raw.off('drain', settle);
+      raw.off('close', settle);
+      resolve();
+    };
+    raw.once('drain', settle);
+    raw.once('close', settle);
+  });
+}

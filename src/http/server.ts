@@ -1,0 +1,197 @@
+import type { AddressInfo, Socket } from 'node:net';
+import cors from '@fastify/cors';
+import { type FastifyInstance, fastify } from 'fastify';
+import type { Clock, Ids } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { addChatRoute } from './chat-route.ts';
+import { sendError } from './error-reply.ts';
+import { type Access, checkBind, type GuardRules, refusal } from './guard.ts';
+import type { ChatHandler, HealthHandler, ModelsHandler, OperationsHandler } from './handlers.ts';
+import { addHealthRoute } from './health-route.ts';
+import { LiveRequests } from './live-requests.ts';
+import { addModelsRoutes } from './models-route.ts';
+import { addOperationsRoute } from './operations-route.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+}
+
+/** What the server is made of. */
+export interface ServerOptions extends GuardRules {
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly bodyLimitBytes: number;
+  /** Requests worked on at once. */
+  readonly maxLiveTurns: number;
+  /** Longest silence of a stream, milliseconds. */
+  readonly heartbeatMs: number;
+  /** How long `close` lets live answers finish, milliseconds. */
+  readonly drainMs: number;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly chat: ChatHandler;
+  readonly models: ModelsHandler;
+  readonly health: HealthHandler;
+  readonly operations: OperationsHandler;
+}
+
+/** A server that is not listening yet. */
+export interface ProxyServer {
+  /** @returns Its address, as in `http://127.0.0.1:8768`. @throws ProxyError `config_invalid` where it cannot listen */
+  listen(): Promise<string>;
+  /** Requests being worked on. */
+  readonly liveCount: number;
+  /**
+   * Stops accepting, lets live answers finish for `drainMs`, ends the others with `shutting_down` and closes every connection.
+   * May be called more than once.
+   */
+  close(): Promise<void>;
+}
+
+/** Longest wait for the whole of a request, milliseconds: 256 MiB over a slow line. */
+const requestTimeoutMs = 600_000;
+/** Longest path segment; model ids of routers are long. */
+const maxParamLengthChars = 1000;
+/** What aborted answers get for their last frame, milliseconds. */
+const lastFrameMs = 1000;
+
+/** Builds the HTTP side. Knows nothing of stores and providers. */
+export function createServer(options: ServerOptions): ProxyServer {
+  checkBind(options);
+  const live = new LiveRequests(options.maxLiveTurns);
+  const app = fastify({
+    logger: false,
+    requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength: maxParamLengthChars },
+    genReqId: () => options.ids.next('req_'),
+    return503OnClosing: false,
+    frameworkErrors: (caught, request, reply) => {
+      void sendError({ caught, log: options.log }, request, reply);
+    },
+    clientErrorHandler: refuseGarbage,
+  });
+  let closing: Promise<void> | undefined;
+  addGuards(app, options, () => closing !== undefined);
+  if (options.corsOrigins.length > 0) {
+    void app.register(cors, {
+      origin: [...options.corsOrigins],
+      methods: ['GET', 'POST'],
+      exposedHeaders: ['x-request-id'],
+    });
+  }
+  void app.register((routes) => {
+    addChatRoute(routes, { ...options, live });
+    addModelsRoutes(routes, { ...options, live });
+    addHealthRoute(routes, options.health);
+    addOperationsRoute(routes, { ...options, live });
+  });
+  return {
+    listen: () => listen(app, options),
+    get liveCount() {
+      return live.count;
+    },
+    close: () => (closing ??= shutDown(app, live, options)),
+  };
+}
+
+/** Everything that is refused before a body is read, and the shape of every refusal. */
+function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () => boolean): void {
+  const { log } = options;
+  app.removeAllContentTypeParsers();
+  // The body stays a stream; who wants it reads it.
+  app.addContentTypeParser('application/json', (_request, body, done) => done(null, body));
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    const refused = isClosing()
+      ? new ProxyError('shutting_down', 'The server is stopping.')
+      : refusal(request.raw, request.routeOptions.config.access ?? 'clients', options);
+    if (refused !== undefined) void reply.header('connection', 'close');
+    done(refused);
+  });
+  app.setErrorHandler((caught, request, reply) => sendError({ caught, log }, request, reply));
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = methodsOf(request.url);
+    const caught =
+      allowed === undefined
+        ? new ProxyError(
+            'not_found',
+            `There is nothing at ${request.method} ${pathOf(request.url)}.`,
+          )
+        : new ProxyError('method_not_allowed', `Only ${allowed} is allowed here.`);
+    if (allowed !== undefined) void reply.header('allow', allowed);
+    return sendError({ caught, log }, request, reply);
+  });
+}
+
+function methodsOf(url: string): string | undefined {
+  const path = pathOf(url);
+  if (path === '/v1/chat/completions' || /^\/v1\/rlm\/[^/]+$/.test(path)) return 'POST';
+  return path === '/health' || /^\/v1\/models(\/|$)/.test(path) ? 'GET' : undefined;
+}
+
+function pathOf(url: string): string {
+  return url.split('?', 1)[0] ?? url;
+}
+
+async function listen(app: FastifyInstance, options: ServerOptions): Promise<string> {
+  const { host, port } = options;
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const busy = code === 'EADDRINUSE';
+    throw new ProxyError(
+      'config_invalid',
+      busy ? `Port ${port} on ${host} is already in use.` : `Cannot listen on ${host}: ${message}.`,
+      {
+        cause: error,
+        hint: busy ? 'Choose another with --port, or 0 for any free one.' : 'See --host.',
+      },
+    );
+  }
+  const bound = app.server.address() as AddressInfo;
+  return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+}
+
+async function shutDown(
+  app: FastifyInstance,
+  live: LiveRequests,
+  { drainMs, clock }: ServerOptions,
+): Promise<void> {
+  const closed = app.close();
+  await idleWithin(live, drainMs, clock);
+  live.abortAll(new ProxyError('shutting_down', 'The server is stopping.'));
+  await idleWithin(live, lastFrameMs, clock);
+  app.server.closeAllConnections();
+  await closed;
+}
+
+async function idleWithin(live: LiveRequests, ms: number, clock: Clock): Promise<void> {
+  const timeUp = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, timeUp.resolve);
+  await Promise.race([live.idle(), timeUp.promise]);
+  cancel();
+}
+
+/** Answers what is no HTTP, on the bare socket. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify({
+    error: {
+      message: 'The request is not valid HTTP.',
+      type: 'invalid_request_error',
+      param: null,
+      code: 'invalid_request',
+    },
+  });
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
