@@ -1,0 +1,266 @@
+import { ProxyError } from '../errors.ts';
+import { findFault, readFault, type UpstreamFault } from './error-body.ts';
+import { readFinishReason } from './finish.ts';
+import { splitGlued } from './glued-frames.ts';
+import { isObject, nonEmptyText, parseJson, type JsonObject } from './json.ts';
+import type { SseEvent } from './sse.ts';
+import { ToolCallTracker } from './tool-call-tracker.ts';
+import type { Chunk, FinishReason, ToolCallDelta, Usage } from './types.ts';
+import { readUsage } from './usage.ts';
+
+/** What a {@link ChunkReader} must be told. */
+export interface ChunkReaderOptions {
+  /** Makes an id for a tool call that the upstream gave none. */
+  readonly makeId: () => string;
+  /** Names a failure that the upstream reports inside the stream. */
+  readonly toError: (fault: UpstreamFault) => ProxyError;
+  /** The request used the old `functions`: `function_call` is passed on as it is instead of becoming a tool call. */
+  readonly legacyFunctions?: boolean;
+  /** The model's window, tokens: an empty answer to a larger prompt is an overflow (GLM, LM Studio). */
+  readonly contextWindowTokens?: number;
+}
+
+const reasoningFields = ['reasoning_content', 'reasoning', 'reasoning_text'] as const;
+
+/** Members of a delta that a {@link Chunk} has a place for, and MiniMax's `name` of the speaker. */
+const knownMembers: ReadonlySet<string> = new Set([
+  ...reasoningFields,
+  'role',
+  'name',
+  'content',
+  'tool_calls',
+  'function_call',
+  'refusal',
+  'reasoning_details',
+]);
+
+/**
+ * Turns one completion's events into clean {@link Chunk}s, or throws what the upstream reports as a failure. The finish
+ * reason and the usage are held back until {@link end}: providers send text, calls and second finish reasons after the first.
+ */
+export class ChunkReader {
+  readonly #options: ChunkReaderOptions;
+  readonly #calls: ToolCallTracker;
+  #hasCalls = false;
+  #hasText = false;
+  #hasReasoning = false;
+  #finish: FinishReason | undefined;
+  #usage: Usage | undefined;
+  /** The member of an empty reasoning, which some providers want back even so. */
+  #emptyReasoningField: string | undefined;
+  #isDone = false;
+
+  constructor(options: ChunkReaderOptions) {
+    this.#options = options;
+    this.#calls = new ToolCallTracker(options.makeId);
+  }
+
+  /** Whether the upstream has said that nothing more comes. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** Whether a finish reason is in: what may still come is the usage. */
+  get isFinished(): boolean {
+    return this.#finish !== undefined;
+  }
+
+  /** Appends what the event brought to `chunks`. @throws ProxyError for a reported failure, or an event that is no JSON */
+  read(event: SseEvent, chunks: Chunk[]): void {
+    if (this.#isDone) return;
+    const value = parseJson(event.data);
+    if (event.name === 'error') throw this.#options.toError(readFault(event.data));
+    if (value !== undefined) this.readValue(value, chunks);
+    else for (const part of splitGlued(event.data)) this.#readPart(part, chunks);
+  }
+
+  /** The same for a value that is parsed already: a frame's, or a whole completion that came instead of a stream. */
+  readValue(value: unknown, chunks: Chunk[]): void {
+    if (!isObject(value)) {
+      const fault = findFault(value);
+      if (fault !== undefined) throw this.#options.toError(fault);
+      return;
+    }
+    const { choices } = value;
+    const choice = Array.isArray(choices) ? firstChoice(choices) : undefined;
+    if (mayBeFault(value, choice)) {
+      const fault = findFault(value);
+      if (fault !== undefined) throw this.#options.toError(fault);
+    }
+    this.#usage = readUsage(value['usage'] ?? choice?.['usage'] ?? groqUsage(value)) ?? this.#usage;
+    if (choice === undefined) return;
+    const chunk = this.#readChoice(choice);
+    if (chunk !== undefined) chunks.push(chunk);
+    this.#readFinish(choice['finish_reason']);
+  }
+
+  /** The last chunk, with the finish reason. @throws ProxyError `upstream_cut` when the upstream never gave one */
+  end(): Chunk {
+    if (this.#finish === undefined) {
+      throw new ProxyError(
+        'upstream_cut',
+        'The upstream ended its answer without a finish reason.',
+      );
+    }
+    if (this.#calls.unnamed > 0) {
+      throw new ProxyError('upstream_failed', 'The upstream sent a tool call without a name.');
+    }
+    this.#checkOverflow();
+    return {
+      ...(this.#emptyReasoningField === undefined || this.#hasReasoning
+        ? {}
+        : { reasoning: '', reasoningField: this.#emptyReasoningField }),
+      finishReason: this.#finalReason(this.#finish),
+      ...(this.#usage === undefined ? {} : { usage: this.#usage }),
+    };
+  }
+
+  #readPart(part: string, chunks: Chunk[]): void {
+    if (part === '[DONE]') this.#isDone = true;
+    else this.readValue(parseJson(part), chunks);
+  }
+
+  #readChoice(choice: JsonObject): Chunk | undefined {
+    // A whole message counts only where no delta has come before it: some servers end a stream by repeating everything.
+    const isFirst = !this.#hasText && !this.#hasCalls;
+    const delta = choice['delta'] ?? (isFirst ? choice['message'] : undefined);
+    const chunk: { -readonly [K in keyof Chunk]: Chunk[K] } = {};
+    if (isObject(delta)) this.#readDelta(delta, chunk);
+    const logprobs = choice['logprobs'];
+    if (logprobs !== undefined && logprobs !== null) chunk.logprobs = logprobs;
+    for (const _member in chunk) return chunk;
+    return undefined;
+  }
+
+  #readDelta(delta: JsonObject, chunk: { -readonly [K in keyof Chunk]: Chunk[K] }): void {
+    const content = delta['content'];
+    const text = Array.isArray(content) ? partsText(content, 'text') : nonEmptyText(content);
+    if (text !== undefined) chunk.content = text;
+    this.#readReasoning(delta, chunk);
+    const refusal = nonEmptyText(delta['refusal']);
+    if (refusal !== undefined) chunk.refusal = refusal;
+    const details = delta['reasoning_details'];
+    if (Array.isArray(details) && details.length > 0) chunk.reasoningDetails = details;
+    const calls = this.#readCalls(delta);
+    if (calls.length > 0) chunk.toolCalls = calls;
+    const extra = this.#extraMembers(delta);
+    if (extra !== undefined) chunk.extra = extra;
+    this.#hasReasoning ||= chunk.reasoning !== undefined;
+    this.#hasText ||= text !== undefined || chunk.reasoning !== undefined || refusal !== undefined;
+  }
+
+  #readReasoning(delta: JsonObject, chunk: { -readonly [K in keyof Chunk]: Chunk[K] }): void {
+    for (const field of reasoningFields) {
+      const reasoning = delta[field];
+      if (typeof reasoning !== 'string') continue;
+      if (reasoning === '') {
+        this.#emptyReasoningField ??= field;
+        continue;
+      }
+      chunk.reasoning = reasoning;
+      chunk.reasoningField = field;
+      return;
+    }
+    // Mistral puts its thinking into a list of content parts.
+    if (!Array.isArray(delta['content'])) return;
+    const thinking = partsText(delta['content'], 'thinking');
+    if (thinking === undefined) return;
+    chunk.reasoning = thinking;
+    chunk.reasoningField = 'reasoning_content';
+  }
+
+  #readCalls(delta: JsonObject): ToolCallDelta[] {
+    const entries: unknown[] = Array.isArray(delta['tool_calls']) ? [...delta['tool_calls']] : [];
+    const legacy = delta['function_call'];
+    if (isObject(legacy) && this.#options.legacyFunctions !== true) {
+      entries.push({ index: 0, function: legacy });
+    }
+    const calls: ToolCallDelta[] = [];
+    for (const entry of entries) {
+      const call = this.#calls.read(entry);
+      if (call !== undefined) calls.push(call);
+    }
+    this.#hasCalls ||= calls.length > 0;
+    return calls;
+  }
+
+  #extraMembers(delta: JsonObject): Record<string, unknown> | undefined {
+    let extra: Record<string, unknown> | undefined;
+    for (const member in delta) {
+      const value = delta[member];
+      const isLegacy = member === 'function_call' && this.#options.legacyFunctions === true;
+      if (value === null || value === '' || (knownMembers.has(member) && !isLegacy)) continue;
+      if (Array.isArray(value) && value.length === 0) continue;
+      extra ??= {};
+      extra[member] = value;
+    }
+    return extra;
+  }
+
+  #readFinish(reason: unknown): void {
+    if (typeof reason !== 'string' || reason === '' || reason === 'null') return;
+    const meaning = readFinishReason(reason);
+    if (meaning === 'failed') {
+      throw this.#options.toError({ message: `The model stopped with "${reason}".`, code: reason });
+    }
+    if (meaning === 'overflow') {
+      if (!this.#hasText && !this.#hasCalls) throw this.#overflow();
+      this.#finish = 'length';
+      return;
+    }
+    if (this.#finish === undefined || this.#finish === 'stop') this.#finish = meaning;
+  }
+
+  #checkOverflow(): void {
+    const limit = this.#options.contextWindowTokens;
+    const isEmpty = !this.#hasText && !this.#hasCalls;
+    if (limit === undefined || !isEmpty || this.#usage === undefined) return;
+    if (this.#usage.prompt_tokens > limit) throw this.#overflow();
+  }
+
+  #overflow(): ProxyError {
+    return this.#options.toError({
+      message: "The prompt is larger than the model's context window.",
+      code: 'context_length_exceeded',
+    });
+  }
+
+  /** Gemini and Ollama end a turn with calls by `stop`; others say `tool_calls` without one. A client believes the word. */
+  #finalReason(reason: FinishReason): FinishReason {
+    if (reason === 'function_call' && this.#options.legacyFunctions === true) return reason;
+    if (reason === 'length' || reason === 'content_filter') return reason;
+    return this.#hasCalls ? 'tool_calls' : 'stop';
+  }
+}
+
+function mayBeFault(value: JsonObject, choice: JsonObject | undefined): boolean {
+  return (
+    choice === undefined ||
+    (value['error'] !== undefined && value['error'] !== null) ||
+    value['base_resp'] !== undefined ||
+    choice['error'] !== undefined
+  );
+}
+
+/** The first of several answers; this program asks for one. */
+function firstChoice(choices: readonly unknown[]): JsonObject | undefined {
+  for (const choice of choices) {
+    if (isObject(choice) && (choice['index'] ?? 0) === 0) return choice;
+  }
+  return undefined;
+}
+
+function groqUsage(value: JsonObject): unknown {
+  const own = value['x_groq'];
+  return isObject(own) ? own['usage'] : undefined;
+}
+
+function partsText(parts: readonly unknown[], kind: 'text' | 'thinking'): string | undefined {
+  let joined = '';
+  for (const part of parts) {
+    if (!isObject(part)) continue;
+    const inner = part[kind];
+    joined += Array.isArray(inner) ? (partsText(inner, 'text') ?? '') : (nonEmptyText(inner) ?? '');
+  }
+  return joined === '' ? undefined : joined;
+}

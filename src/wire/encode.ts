@@ -1,0 +1,184 @@
+import type { ProxyError } from '../errors.ts';
+import { streamErrorBody } from './error-body.ts';
+import type { Chunk, FoldedTurn, ToolCallDelta, Usage } from './types.ts';
+
+/** What all chunks of one answer have in common, over all hidden steps. */
+export interface CompletionHead {
+  readonly id: string;
+  /** Seconds since 1970. */
+  readonly created: number;
+  /** The name the client asked for. */
+  readonly model: string;
+}
+
+/** What the client wants of its stream. */
+export interface StreamEncoding {
+  /** `stream_options.include_usage`. */
+  readonly includeUsage: boolean;
+  /** Its `user-agent`; decides the form of an error inside the stream. */
+  readonly userAgent?: string;
+}
+
+const doneFrame = 'data: [DONE]\n\n';
+
+/** A comment that keeps a waiting client awake. @param words One line */
+export function encodeComment(words: string): string {
+  return `: ${words}\n\n`;
+}
+
+/**
+ * One streamed answer as the strictest client wants it: the role first, one id, calls numbered 0, 1, 2 over all steps,
+ * one finish reason with nothing behind it but the usage, `[DONE]` last.
+ */
+export class StreamEncoder {
+  readonly #encoding: StreamEncoding;
+  /** Everything up to the delta, and everything after it while nothing is finished. */
+  readonly #before: string;
+  readonly #after = ',"logprobs":null,"finish_reason":null}]}\n\n';
+  readonly #headJson: string;
+  #isOpen = false;
+  #isFinished = false;
+  #usage: Usage | undefined;
+  #callCount = 0;
+  /** The client's index of each call of the present step. */
+  readonly #callIndexes = new Map<number, number>();
+
+  constructor(head: CompletionHead, encoding: StreamEncoding) {
+    this.#encoding = encoding;
+    const { id, created, model } = head;
+    const json = JSON.stringify({ id, object: 'chat.completion.chunk', created, model });
+    this.#headJson = json.slice(0, -1);
+    this.#before = `data: ${this.#headJson},"choices":[{"index":0,"delta":`;
+  }
+
+  /** Whether the finish reason has gone out. */
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  /** The frames for these chunks, ready to write; empty when they hold nothing for a client. */
+  encode(chunks: readonly Chunk[]): string {
+    let frames = '';
+    for (const chunk of chunks) frames += this.#encodeOne(chunk);
+    return frames;
+  }
+
+  /** The usage if it is wanted, and the end mark. To be called once, after the finish reason. */
+  done(): string {
+    if (!this.#isFinished) throw new Error('A stream was ended without a finish reason.');
+    return `${this.#usageFrame()}${doneFrame}`;
+  }
+
+  /** The last frames of a stream that fails. */
+  error(error: ProxyError): string {
+    const body = streamErrorBody(error, this.#encoding.userAgent);
+    return `data: ${JSON.stringify(body)}\n\n${doneFrame}`;
+  }
+
+  #encodeOne(chunk: Chunk): string {
+    if (chunk.usage !== undefined) this.#usage = chunk.usage;
+    if (this.#isFinished) return '';
+    const opening = this.#open();
+    const delta = this.#deltaJson(chunk);
+    const frame = delta === '{}' ? '' : `${this.#before}${delta}${this.#afterDelta(chunk)}`;
+    if (chunk.finishReason === undefined) return opening + frame;
+    this.#isFinished = true;
+    const reason = JSON.stringify(chunk.finishReason);
+    return `${opening}${frame}${this.#before}{},"logprobs":null,"finish_reason":${reason}}]}\n\n`;
+  }
+
+  #open(): string {
+    if (this.#isOpen) return '';
+    this.#isOpen = true;
+    return `${this.#before}{"role":"assistant","content":""}${this.#after}`;
+  }
+
+  #afterDelta(chunk: Chunk): string {
+    if (chunk.logprobs === undefined) return this.#after;
+    return `,"logprobs":${JSON.stringify(chunk.logprobs)},"finish_reason":null}]}\n\n`;
+  }
+
+  #deltaJson(chunk: Chunk): string {
+    if (isPlain(chunk)) {
+      const { content, reasoning } = chunk;
+      if (content !== undefined && !reasoning) return `{"content":${JSON.stringify(content)}}`;
+      if (reasoning && content === undefined) {
+        return `{"${reasoningMember(chunk)}":${JSON.stringify(reasoning)}}`;
+      }
+    }
+    return JSON.stringify({
+      ...(chunk.reasoning ? { [reasoningMember(chunk)]: chunk.reasoning } : {}),
+      ...(chunk.reasoningDetails === undefined
+        ? {}
+        : { reasoning_details: chunk.reasoningDetails }),
+      ...(chunk.content === undefined ? {} : { content: chunk.content }),
+      ...(chunk.refusal === undefined ? {} : { refusal: chunk.refusal }),
+      ...(chunk.toolCalls === undefined ? {} : { tool_calls: this.#callDeltas(chunk.toolCalls) }),
+      ...chunk.extra,
+      // A delta of nothing but log probabilities still has to be a frame.
+      ...(chunk.logprobs === undefined || chunk.content !== undefined ? {} : { content: '' }),
+    });
+  }
+
+  #callDeltas(deltas: readonly ToolCallDelta[]): unknown[] {
+    return deltas.map((delta) => {
+      if (delta.id !== undefined) {
+        this.#callIndexes.set(delta.index, this.#callCount);
+        this.#callCount += 1;
+      }
+      return callDelta(delta, this.#callIndexes.get(delta.index) ?? delta.index);
+    });
+  }
+
+  #usageFrame(): string {
+    if (!this.#encoding.includeUsage || this.#usage === undefined) return '';
+    return `data: ${this.#headJson},"choices":[],"usage":${JSON.stringify(this.#usage)}}\n\n`;
+  }
+}
+
+/** The same answer for a client that asked for no stream. @param usage What to report; absent where the upstream said nothing */
+export function encodeCompletion(head: CompletionHead, turn: FoldedTurn): string {
+  const { message } = turn;
+  const choice = {
+    index: 0,
+    message: { ...message, content: message.content ?? null, refusal: message['refusal'] ?? null },
+    logprobs: turn.logprobs ?? null,
+    finish_reason: turn.finishReason,
+  };
+  return JSON.stringify({
+    id: head.id,
+    object: 'chat.completion',
+    created: head.created,
+    model: head.model,
+    choices: [choice],
+    ...(turn.usage === undefined ? {} : { usage: turn.usage }),
+  });
+}
+
+function isPlain(chunk: Chunk): boolean {
+  return (
+    chunk.toolCalls === undefined &&
+    chunk.reasoningDetails === undefined &&
+    chunk.refusal === undefined &&
+    chunk.extra === undefined &&
+    chunk.logprobs === undefined
+  );
+}
+
+/** Clients read one of these two names. */
+function reasoningMember(chunk: Chunk): string {
+  return chunk.reasoningField === 'reasoning' ? 'reasoning' : 'reasoning_content';
+}
+
+function callDelta(delta: ToolCallDelta, index: number): unknown {
+  const isFirst = delta.id !== undefined;
+  return {
+    index,
+    ...(isFirst ? { id: delta.id, type: 'function' } : {}),
+    function: {
+      ...(delta.name === undefined ? {} : { name: delta.name }),
+      arguments: delta.arguments,
+    },
+    ...delta.extra,
+  };
+}
