@@ -1,0 +1,208 @@
+import {
+  newQuickJSWASMModule,
+  type QuickJSContext,
+  type QuickJSHandle,
+  type QuickJSRuntime,
+} from 'quickjs-emscripten';
+import { describeFailure, type Failure } from './failure.ts';
+import { preludeSource } from './prelude.ts';
+import { persistDeclarations } from './program.ts';
+import type { SandboxLimits } from './types.ts';
+
+/** QuickJS's `JS_EVAL_FLAG_ASYNC`: a global program that may `await`; gives a promise of `{ value }`. */
+const evalAsync = 128;
+
+/** A program ended so must not find its memory full in the next call: above this share all variables go. */
+const memoryShareToReset = 0.5;
+
+/** How a program ended inside the machine. */
+export interface MachineEnd {
+  readonly value?: string;
+  readonly error?: string;
+}
+
+/** What the machine's owner does for it. Both are called while a program runs. */
+export interface MachineOwner {
+  /** Serves one call: method and JSON text in, tagged text out. Blocks. */
+  call(method: string, args: string): string;
+  /** Whether the program must stop now, and why. */
+  interrupted(): string | undefined;
+}
+
+/** One QuickJS in WebAssembly: the realm in which one chat's programs run. Not shared, not thread-safe. */
+export class Machine {
+  readonly #runtime: QuickJSRuntime;
+  readonly #limits: SandboxLimits;
+  readonly #owner: MachineOwner;
+  #vm: QuickJSContext;
+  #bridge: QuickJSHandle;
+  #stopReason: string | undefined;
+
+  static async create(limits: SandboxLimits, owner: MachineOwner): Promise<Machine> {
+    const wasm = await newQuickJSWASMModule();
+    return new Machine(wasm.newRuntime(), limits, owner);
+  }
+
+  constructor(runtime: QuickJSRuntime, limits: SandboxLimits, owner: MachineOwner) {
+    this.#runtime = runtime;
+    this.#limits = limits;
+    this.#owner = owner;
+    runtime.setMemoryLimit(limits.memoryBytes);
+    runtime.setMaxStackSize(limits.stackBytes);
+    runtime.setInterruptHandler(() => {
+      this.#stopReason ??= owner.interrupted();
+      return this.#stopReason !== undefined;
+    });
+    this.#vm = runtime.newContext();
+    this.#bridge = this.#createBridge();
+  }
+
+  /** Runs one program. */
+  run(program: {
+    readonly code: string;
+    readonly callNumber: number;
+    readonly lengthChars: number;
+  }): MachineEnd {
+    this.#stopReason = undefined;
+    const vm = this.#vm;
+    this.#callBridge('install', vm.newNumber(program.lengthChars))?.dispose();
+    const { code, callNumber } = program;
+    const fileName = `call-${callNumber}.js`;
+    let result = vm.evalCode(persistDeclarations(code), fileName, evalAsync);
+    // A program that does not parse after our edits is shown its own text's error, or runs as it was written.
+    if (result.error && this.#isSyntaxError(result.error)) {
+      result.error.dispose();
+      result = vm.evalCode(code, fileName, evalAsync);
+    }
+    if (result.error) return this.#failed(result.error, program);
+    return this.#settled(result.value, program, true);
+  }
+
+  /** The global variables that programs have made. */
+  names(): readonly string[] {
+    const text = this.#callBridge('names');
+    if (text === undefined) return [];
+    const names: unknown = JSON.parse(this.#take(text));
+    return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+  }
+
+  /** Throws everything away if a program left the memory too full to go on. True when it did. */
+  resetIfFull(): boolean {
+    const usage = this.#runtime.computeMemoryUsage();
+    const used = this.#vm
+      .getProp(usage, 'memory_used_size')
+      .consume((it) => this.#vm.getNumber(it));
+    usage.dispose();
+    if (used < this.#limits.memoryBytes * memoryShareToReset) return false;
+    this.#bridge.dispose();
+    this.#vm.dispose();
+    this.#vm = this.#runtime.newContext();
+    this.#bridge = this.#createBridge();
+    return true;
+  }
+
+  #createBridge(): QuickJSHandle {
+    const vm = this.#vm;
+    const host = vm.newFunction('host', (method, args) =>
+      vm.newString(this.#owner.call(vm.getString(method), vm.getString(args))),
+    );
+    const limits = vm.newObject();
+    const { maxOutputChars, maxAnswerChars, maxReadChars } = this.#limits;
+    const numbers = {
+      outputChars: maxOutputChars,
+      answerChars: maxAnswerChars,
+      readChars: maxReadChars,
+    };
+    for (const [name, value] of Object.entries(numbers))
+      vm.newNumber(value).consume((handle) => vm.setProp(limits, name, handle));
+    const prelude = vm.unwrapResult(vm.evalCode(preludeSource, 'prelude.js'));
+    const bridge = vm.unwrapResult(vm.callFunction(prelude, vm.undefined, host, limits));
+    for (const handle of [host, limits, prelude]) handle.dispose();
+    return bridge;
+  }
+
+  /** Calls one of the prelude's functions; undefined when even that failed (memory, stack, interrupt). */
+  #callBridge(name: string, ...args: QuickJSHandle[]): QuickJSHandle | undefined {
+    const method = this.#vm.getProp(this.#bridge, name);
+    const result = this.#vm.callFunction(method, this.#vm.undefined, ...args);
+    method.dispose();
+    if (!result.error) return result.value;
+    result.error.dispose();
+    return undefined;
+  }
+
+  #take(handle: QuickJSHandle): string {
+    return handle.consume((it) => this.#vm.getString(it));
+  }
+
+  #isSyntaxError(error: QuickJSHandle): boolean {
+    return this.#vm.getProp(error, 'name').consume((it) => this.#vm.dump(it) === 'SyntaxError');
+  }
+
+  /** Waits for a promise by running the jobs it hangs on. Nothing outside can settle it: host calls block. */
+  #settled(
+    promise: QuickJSHandle,
+    program: { readonly code: string; readonly callNumber: number },
+    wrapped: boolean,
+  ): MachineEnd {
+    const jobs = this.#runtime.executePendingJobs();
+    if (jobs.error) {
+      promise.dispose();
+      return this.#failed(jobs.error, program);
+    }
+    const state = this.#vm.getPromiseState(promise);
+    if (state.type === 'pending') {
+      promise.dispose();
+      return { error: 'the program awaits a promise that nothing will settle' };
+    }
+    if (state.type === 'rejected') {
+      promise.dispose();
+      return this.#failed(state.error, program);
+    }
+    const value = wrapped ? this.#vm.getProp(state.value, 'value') : state.value;
+    if (wrapped) state.value.dispose();
+    promise.dispose();
+    // A last expression that is itself a promise: the program meant to await it.
+    if (wrapped && this.#isPromise(value)) return this.#settled(value, program, false);
+    return this.#shown(value);
+  }
+
+  #isPromise(handle: QuickJSHandle): boolean {
+    if (this.#vm.typeof(handle) !== 'object') return false;
+    const state = this.#vm.getPromiseState(handle);
+    if (state.type === 'fulfilled' && state.notAPromise === true) return false;
+    if (state.type === 'fulfilled') state.value.dispose();
+    if (state.type === 'rejected') state.error.dispose();
+    return true;
+  }
+
+  #shown(value: QuickJSHandle): MachineEnd {
+    if (this.#vm.typeof(value) === 'undefined') {
+      value.dispose();
+      return {};
+    }
+    const text = this.#callBridge('show', value);
+    value.dispose();
+    if (text === undefined) return { error: this.#stopReason ?? 'the last value cannot be shown' };
+    const shown = String(JSON.parse(this.#take(text)));
+    const { maxOutputChars } = this.#limits;
+    if (shown.length <= maxOutputChars) return { value: shown };
+    const note = `[... cut: the value is longer than ${maxOutputChars} characters; look at parts of it ...]`;
+    return { value: `${shown.slice(0, maxOutputChars).toWellFormed()}\n${note}` };
+  }
+
+  #failed(
+    error: QuickJSHandle,
+    program: { readonly code: string; readonly callNumber: number },
+  ): MachineEnd {
+    if (this.#stopReason !== undefined) {
+      error.dispose();
+      return { error: this.#stopReason };
+    }
+    const text = this.#callBridge('failure', error);
+    error.dispose();
+    if (text === undefined)
+      return { error: this.#stopReason ?? 'the program ended with an error that cannot be read' };
+    return { error: describeFailure(JSON.parse(this.#take(text)) as Failure, program) };
+  }
+}

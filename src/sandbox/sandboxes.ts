@@ -1,0 +1,182 @@
+import type { Clock } from '../clock.ts';
+import { Sandbox, type SandboxEnd } from './sandbox.ts';
+import type {
+  NameRecord,
+  SandboxHost,
+  SandboxLimits,
+  SandboxResult,
+  SandboxWork,
+} from './types.ts';
+
+/** Names of variables that are remembered per chat at most. */
+const maxRemembered = 200;
+
+/** What {@link openSandboxes} needs. */
+export interface SandboxesOptions {
+  readonly clock: Clock;
+  readonly limits: SandboxLimits;
+  /** Sandboxes alive at once, one a chat; the one idle longest goes first. Programs beyond it wait for a free one. */
+  readonly maxSandboxes: number;
+  /** A sandbox without a program for so long is ended, milliseconds. */
+  readonly idleMs: number;
+}
+
+/** One program to run. */
+export interface SandboxRun {
+  readonly host: SandboxHost;
+  readonly signal: AbortSignal;
+  readonly names: NameRecord;
+}
+
+/** The programs of all chats. */
+export interface Sandboxes {
+  /**
+   * Runs a program with the chat's variables. Programs of one chat run one after the other. Whatever the program
+   * does comes back as text; rejects only when `names` cannot be read or written.
+   */
+  run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+interface Slot {
+  sandbox: Sandbox | undefined;
+  /** Ends when the chat's newest program has ended. */
+  last: Promise<void>;
+  queued: number;
+  usedMs: number;
+  stopIdle: () => void;
+}
+
+/** Opens the place where programs run. No thread exists before the first program. */
+export function openSandboxes(options: SandboxesOptions): Sandboxes {
+  return new SandboxPool(options);
+}
+
+class SandboxPool implements Sandboxes {
+  readonly #options: SandboxesOptions;
+  readonly #slots = new Map<string, Slot>();
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: SandboxesOptions) {
+    this.#options = options;
+  }
+
+  async run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult> {
+    const slot = this.#slot(chatId);
+    slot.queued += 1;
+    slot.stopIdle();
+    const turn = Promise.withResolvers<undefined>();
+    const before = slot.last;
+    slot.last = turn.promise;
+    try {
+      await before;
+      return await this.#runIn(slot, code, options);
+    } finally {
+      slot.queued -= 1;
+      slot.usedMs = this.#options.clock.elapsedMs();
+      if (slot.queued === 0)
+        slot.stopIdle = this.#options.clock.after(
+          this.#options.idleMs,
+          () => void this.#end(chatId),
+        );
+      turn.resolve(undefined);
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#slots.keys()].map((chatId) => this.#end(chatId)));
+  }
+
+  #slot(chatId: string): Slot {
+    const known = this.#slots.get(chatId);
+    if (known !== undefined) return known;
+    const slot: Slot = {
+      sandbox: undefined,
+      last: Promise.resolve(),
+      queued: 0,
+      usedMs: 0,
+      stopIdle: () => undefined,
+    };
+    this.#slots.set(chatId, slot);
+    return slot;
+  }
+
+  async #runIn(slot: Slot, code: string, options: SandboxRun): Promise<SandboxResult> {
+    const remembered = await options.names.load();
+    if (slot.sandbox?.alive === false) slot.sandbox = undefined;
+    const lostNames = slot.sandbox === undefined ? remembered : [];
+    if (options.signal.aborted) return ended({ dead: true, error: 'cancelled' }, lostNames);
+    await this.#makeRoom(slot, options.signal);
+    if (options.signal.aborted) return ended({ dead: true, error: 'cancelled' }, lostNames);
+    slot.sandbox ??= new Sandbox(this.#options.clock, this.#options.limits);
+    const end = await slot.sandbox.run(code, options.host, options.signal);
+    if (end.dead) {
+      await slot.sandbox.close();
+      slot.sandbox = undefined;
+      // What is remembered stays, so that the next call names it too.
+      return ended(end, lostNames);
+    }
+    const names = end.end.names.slice(0, maxRemembered);
+    if (names.join() !== remembered.join()) await options.names.save(names);
+    return ended(end, lostNames);
+  }
+
+  /** Waits until this slot may have a thread: ends the idle one that rested longest, or waits for a program to end. */
+  async #makeRoom(slot: Slot, signal: AbortSignal): Promise<void> {
+    while (slot.sandbox === undefined && this.#alive() >= this.#options.maxSandboxes) {
+      if (signal.aborted) return;
+      const idle = [...this.#slots]
+        .filter(([, other]) => other.sandbox !== undefined && other.queued === 0)
+        .sort(([, a], [, b]) => a.usedMs - b.usedMs)[0];
+      if (idle !== undefined) {
+        await this.#end(idle[0]);
+        continue;
+      }
+      const freed = Promise.withResolvers<undefined>();
+      const wake = (): void => freed.resolve(undefined);
+      this.#waiting.push(wake);
+      signal.addEventListener('abort', wake, { once: true });
+      await freed.promise;
+      signal.removeEventListener('abort', wake);
+    }
+  }
+
+  #alive(): number {
+    let count = 0;
+    for (const slot of this.#slots.values()) if (slot.sandbox !== undefined) count += 1;
+    return count;
+  }
+
+  async #end(chatId: string): Promise<void> {
+    const slot = this.#slots.get(chatId);
+    if (slot === undefined) return;
+    this.#slots.delete(chatId);
+    slot.stopIdle();
+    await slot.sandbox?.close();
+  }
+}
+
+const noWork: SandboxWork = { computeMs: 0, hostCalls: 0, subCalls: 0, charsRead: 0 };
+
+function ended(end: SandboxEnd, lostNames: readonly string[]): SandboxResult {
+  if (end.dead) {
+    const notes =
+      end.error === 'cancelled'
+        ? []
+        : ['all variables of this chat are lost: the next call starts anew'];
+    return { output: '', error: end.error, lostNames, notes, work: noWork };
+  }
+  const { output, value, error, answer, reset, work } = end.end;
+  return {
+    output,
+    ...(value === undefined ? {} : { value }),
+    ...(error === undefined ? {} : { error }),
+    ...(answer === undefined ? {} : { answer }),
+    lostNames,
+    notes: reset
+      ? ['the memory was full, so all variables were thrown away: keep less in variables']
+      : [],
+    work,
+  };
+}

@@ -1,0 +1,83 @@
+import type { HostCall } from './mailbox.ts';
+import type { SandboxHost, SandboxLimits, SandboxQuestion } from './types.ts';
+
+/**
+ * Serves one call of a program: checks what it sent, asks the host, and tags the reply for the mailbox
+ * (`T` text, `J` JSON, `E` error). Never throws: whatever goes wrong becomes an error inside the program.
+ */
+export async function serveCall(
+  call: HostCall,
+  host: SandboxHost,
+  options: { readonly signal: AbortSignal; readonly limits: SandboxLimits },
+): Promise<string> {
+  const { signal, limits } = options;
+  try {
+    signal.throwIfAborted();
+    const args: unknown = JSON.parse(call.args);
+    const [first, second, third] = Array.isArray(args) ? (args as unknown[]) : [];
+    switch (call.method) {
+      case 'read': {
+        const length = count(second);
+        if (length > limits.maxReadChars)
+          return `Eone read gives at most ${limits.maxReadChars} characters: read in a loop`;
+        return `T${await host.read(count(first), length, signal)}`;
+      }
+      case 'lines':
+        return `T${await host.lines(count(first), count(second), signal)}`;
+      case 'search':
+        return json(
+          await host.search(
+            String(first),
+            { ...asObject(second), literal: third === true },
+            signal,
+          ),
+        );
+      case 'entries':
+        return json(await host.entries(asObject(first), signal));
+      case 'query': {
+        const [reply] = await host.query(questionsOf(first), signal);
+        if (reply === undefined) return 'Ethe sub-call gave no reply';
+        return reply.ok ? json([reply.text]) : `Ethe sub-call failed: ${reply.error}`;
+      }
+      case 'query_batched': {
+        const replies = await host.query(questionsOf(first), signal);
+        return json(replies.map((reply) => (reply.ok ? reply.text : failedReply(reply.error))));
+      }
+      default:
+        return `Ethere is no ${call.method}`;
+    }
+  } catch (caught) {
+    return `E${caught instanceof Error ? caught.message : 'the call failed'}`;
+  }
+}
+
+/** How one failed answer of a batch looks to the program: text like the others, so that joining them never throws. */
+function failedReply(error: string): string {
+  return `[failed: ${error}]`;
+}
+
+function json(value: unknown): string {
+  return `J${JSON.stringify(value)}`;
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
+}
+
+function questionsOf(value: unknown): readonly SandboxQuestion[] {
+  if (!Array.isArray(value)) return [];
+  return value.map((one: unknown) => {
+    const { prompt, text } = asObject(one);
+    // The prelude has made texts of both.
+    return {
+      prompt: typeof prompt === 'string' ? prompt : '',
+      ...(typeof text === 'string' ? { text } : {}),
+    };
+  });
+}

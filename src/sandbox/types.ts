@@ -1,0 +1,80 @@
+/** What a program may cost. Reaching a limit ends the program with a sentence for the model; the next call works. */
+export interface SandboxLimits {
+  /** Memory of one chat's variables, bytes. */
+  readonly memoryBytes: number;
+  /** Stack of the program's own calls, bytes: 256 KB are about 2,000 nested calls. At most 256 KB is safe in a 32 MB thread stack. */
+  readonly stackBytes: number;
+  /** Time the program itself may compute in one call, without its waits for reads, searches and sub-calls, milliseconds. */
+  readonly computeMs: number;
+  /** Code points of printed text and of the last value that come back; the middle is left out. */
+  readonly maxOutputChars: number;
+  /** Longest text given to `answer`, UTF-16 units. */
+  readonly maxAnswerChars: number;
+  /** Most that one read may return, code points. */
+  readonly maxReadChars: number;
+}
+
+/** One question of a program to a sub-model. */
+export interface SandboxQuestion {
+  readonly prompt: string;
+  readonly text?: string;
+}
+
+/** What a sub-model said, or why it did not. */
+export type SandboxReply =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly error: string };
+
+/**
+ * All that a program can reach. Everything that crosses is text or plain JSON data. An operational failure is
+ * thrown as an `Error`; its message becomes an error inside the program, nothing else of it does.
+ */
+export interface SandboxHost {
+  /** Length of the context when the call began, code points. */
+  readonly lengthChars: number;
+  /** Text at code point `offsetChars`, at most `lengthChars` long, shorter at the end. */
+  read(offsetChars: number, lengthChars: number, signal: AbortSignal): Promise<string>;
+  /** Whole lines, 1-based and inclusive, clamped. */
+  lines(first: number, last: number, signal: AbortSignal): Promise<string>;
+  /** `options` is whatever the program gave: check it. The result is plain JSON data. */
+  search(pattern: string, options: unknown, signal: AbortSignal): Promise<unknown>;
+  /** `filter` is whatever the program gave: check it. */
+  entries(filter: unknown, signal: AbortSignal): Promise<readonly unknown[]>;
+  /** Asks all, side by side; replies in the order of the questions. */
+  query(
+    questions: readonly SandboxQuestion[],
+    signal: AbortSignal,
+  ): Promise<readonly SandboxReply[]>;
+}
+
+/** Remembers which variables a chat had, so that lost ones can be named after a restart. */
+export interface NameRecord {
+  load(): Promise<readonly string[]>;
+  save(names: readonly string[]): Promise<void>;
+}
+
+/** What became of one program. Texts are for the model. */
+export interface SandboxResult {
+  /** What `print` wrote, in order, cut in the middle. */
+  readonly output: string;
+  /** The value of the last expression as text; absent when it is undefined. */
+  readonly value?: string;
+  /** Why the program stopped early, with line and column where known. */
+  readonly error?: string;
+  /** What `answer` was given last. */
+  readonly answer?: string;
+  /** Variables of earlier calls that no longer exist. */
+  readonly lostNames: readonly string[];
+  /** Other things the model should know. */
+  readonly notes: readonly string[];
+  readonly work: SandboxWork;
+}
+
+/** What a program did. */
+export interface SandboxWork {
+  /** The program's own computing, milliseconds. */
+  readonly computeMs: number;
+  readonly hostCalls: number;
+  readonly subCalls: number;
+  readonly charsRead: number;
+}
