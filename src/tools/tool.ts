@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Clock } from '../clock.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
 
@@ -7,6 +8,7 @@ export interface ToolContext {
   readonly session: Session;
   readonly search: SearchEngine;
   readonly signal: AbortSignal;
+  readonly clock: Clock;
   /** Longest wait for one search, milliseconds. */
   readonly searchDeadlineMs: number;
   /** Code points of a result's text at most. */

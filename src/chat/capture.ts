@@ -1,0 +1,193 @@
+import type { Entry, NewEntry, SessionStore } from '../store/types.ts';
+import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
+import { readSpillFile, spillPathOf } from '../opencode/spill-file.ts';
+import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
+
+/** When a text is stored and when its place is taken by a stub. Sizes in characters. */
+export interface CaptureLimits {
+  readonly captureMinChars: number;
+  readonly stripMinChars: number;
+  /** Thresholds of single tools, by the tool's name; over {@link stripMinChars}. */
+  readonly stripMinCharsByTool: Readonly<Record<string, number>>;
+  /** Largest spill file that is read, bytes. */
+  readonly maxSpillBytes: number;
+}
+
+/** One text of a message that is kept in the store. */
+export interface Captured {
+  /** Index in a content list; -1 when the content is the text itself. */
+  readonly part: number;
+  readonly entry: Entry;
+  /** Whether its place in the prompt is taken from the start. */
+  readonly stripped: boolean;
+}
+
+/** A text that has been found worth storing and is not stored yet. */
+export interface Candidate {
+  readonly part: number;
+  readonly entry: NewEntry & { readonly text: string };
+  readonly stripMinChars: number;
+}
+
+/** What our own tools and markers put where a client has pruned an output itself. Never stored, never taken for the original. */
+const prunedMarkers = ['[Old tool result content cleared]', '[Old tool result content omitted]'];
+
+/** A client's note that the part after it is a file's content. */
+const attachmentLead = /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s;
+
+/** OpenCode's `read`: the model asked for just that text, so twice the general size stays in the prompt. */
+const readTools: ReadonlySet<string> = new Set(['read', 'Read', 'read_file', 'view']);
+
+/** Whether a tool message holds nothing but a client's own mark of a pruned output. */
+export function isPruned(message: Message): boolean {
+  return typeof message.content === 'string' && prunedMarkers.includes(message.content.trim());
+}
+
+/**
+ * The texts of a message that belong in the store. Pure. `call` is the call that a tool message answers; a result of one of our
+ * own tools never reaches a client, and one that looks so (name `rlm_…`) is left alone.
+ */
+export function candidatesOf(
+  message: Message,
+  call: ToolCall | undefined,
+  context: { readonly chatId: string; readonly limits: CaptureLimits },
+): readonly Candidate[] {
+  const { limits, chatId } = context;
+  if (message.role === 'tool') {
+    const tool = call?.function.name;
+    if (tool?.startsWith('rlm_') === true || isPruned(message)) return [];
+    const facts = {
+      kind: 'tool_result' as const,
+      chatId,
+      ...(tool === undefined ? {} : { tool }),
+      ...(call === undefined ? {} : { args: call.function.arguments.slice(0, 2_000) }),
+      ...(message.tool_call_id === undefined ? {} : { toolCallId: message.tool_call_id }),
+      ...pathMember(call?.function.arguments),
+    };
+    return textParts(message)
+      .filter(([, text]) => isLong(text, limits.captureMinChars))
+      .map(([part, text]) => ({
+        part,
+        entry: { ...facts, text },
+        stripMinChars: stripMinOf(tool, limits),
+      }));
+  }
+  if (message.role !== 'user') return [];
+  let lead: string | undefined;
+  const found: Candidate[] = [];
+  for (const [part, text] of textParts(message)) {
+    const attached = attachmentLead.exec(text)?.[1];
+    if (isLong(text, limits.captureMinChars)) {
+      const facts =
+        lead === undefined
+          ? { kind: 'user_text' as const }
+          : { kind: 'attachment' as const, ...pathMember(lead) };
+      found.push({ part, entry: { ...facts, chatId, text }, stripMinChars: limits.stripMinChars });
+    }
+    lead = attached;
+  }
+  return found;
+}
+
+/**
+ * Stores candidates. Where a result says that the client cut it and names the file with all of it, the file's text is stored in
+ * its place, if it may be read; where it has been before, the same entry stands for it again, file or no file.
+ * @throws ProxyError `store_full`, `store_corrupt`
+ */
+export async function storeCandidates(
+  store: SessionStore,
+  candidates: readonly Candidate[],
+  limits: CaptureLimits,
+): Promise<readonly Captured[]> {
+  const wholes = await Promise.all(
+    candidates.map(async (candidate) => wholeOf(store, candidate, limits)),
+  );
+  const entries = await store.append(wholes);
+  return candidates.map((candidate, index) => {
+    const entry = entries[index] as Entry;
+    return { part: candidate.part, entry, stripped: entry.lengthChars >= candidate.stripMinChars };
+  });
+}
+
+const fullTextNote = 'the whole text, from the file that the client saved';
+
+async function wholeOf(
+  store: SessionStore,
+  candidate: Candidate,
+  limits: CaptureLimits,
+): Promise<NewEntry> {
+  const { entry } = candidate;
+  const path = entry.kind === 'tool_result' ? spillPathOf(entry.text) : undefined;
+  if (path === undefined) return entry;
+  const before =
+    entry.toolCallId === undefined ? undefined : store.entryByToolCall(entry.toolCallId);
+  if (before?.note === fullTextNote && before.path === path)
+    return { ...entry, text: await store.readEntry(before), path, note: fullTextNote };
+  const bytes = await readSpillFile(path, limits.maxSpillBytes);
+  return bytes === undefined ? entry : { ...entry, text: bytes, path, note: fullTextNote };
+}
+
+/** The stub of an entry, from its text in the store. The same bytes whenever and wherever it is made. */
+export async function readStub(store: SessionStore, entry: Entry): Promise<string> {
+  const headChars = Math.min(stubHeadChars, entry.lengthChars);
+  const tailChars = Math.min(stubTailChars, entry.lengthChars);
+  const [head, tail] = await Promise.all([
+    store.read(entry.offsetChars, headChars),
+    store.read(entry.offsetChars + entry.lengthChars - tailChars, tailChars),
+  ]);
+  return stubOf(entry, { head: head.text, tail: tail.text });
+}
+
+/** A message with some of its texts replaced; everything else as it was. Pure. */
+export function withTexts(message: Message, texts: ReadonlyMap<number, string>): Message {
+  const whole = texts.get(-1);
+  if (whole !== undefined) return { ...message, content: whole };
+  if (!Array.isArray(message.content)) return message;
+  const content = message.content.map((part: ContentPart, index) => {
+    const text = texts.get(index);
+    return text === undefined ? part : { ...part, text };
+  });
+  return { ...message, content };
+}
+
+function textParts(message: Message): readonly (readonly [number, string])[] {
+  const { content } = message;
+  if (typeof content === 'string') return [[-1, content]];
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((part: ContentPart, index) =>
+    part.type === 'text' && typeof part.text === 'string' ? [[index, part.text] as const] : [],
+  );
+}
+
+/** Whether a text has at least `minChars` characters, without counting where the code units tell. */
+function isLong(text: string, minChars: number): boolean {
+  if (text.length < minChars) return false;
+  if (text.length >= minChars * 2) return true;
+  let chars = 0;
+  for (const _ of text) chars += 1;
+  return chars >= minChars;
+}
+
+function stripMinOf(tool: string | undefined, limits: CaptureLimits): number {
+  if (tool === undefined) return limits.stripMinChars;
+  const own = limits.stripMinCharsByTool[tool];
+  return own ?? (readTools.has(tool) ? limits.stripMinChars * 2 : limits.stripMinChars);
+}
+
+/** The file a call is about, by the member names that clients' tools use. */
+function pathMember(args: string | undefined): { readonly path?: string } {
+  if (args === undefined || args.length > 100_000) return {};
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(args);
+  } catch {
+    // The model wrote broken arguments: then there is no path to know.
+    return {};
+  }
+  if (parsed === null || typeof parsed !== 'object') return {};
+  for (const name of ['filePath', 'file_path', 'path', 'file', 'url']) {
+    const value = (parsed as Record<string, unknown>)[name];
+    if (typeof value === 'string' && value !== '') return { path: value };
+  }
+  return {};
+}

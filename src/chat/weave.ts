@@ -1,0 +1,141 @@
+import type { Message, ToolCall } from '../wire/types.ts';
+import { chainAfter, emptyChain, type Identity } from './identity.ts';
+import { withoutProgress } from './progress.ts';
+import type { Place, TurnRecord } from './turn-memory.ts';
+
+/** A message of the client's history, as weaving needs it. */
+export interface HistoryMessage {
+  readonly identity: Identity;
+  /** The message as it is to go upstream: with stubs in place. */
+  message(): Message;
+}
+
+/** A message of the list that goes upstream, and where it comes from. */
+export interface WovenMessage {
+  readonly message: Message;
+  /** Index of the client's message it is, or in front of whose visible turn it was hidden. */
+  readonly index: number;
+  /** True for what the client has never seen: hidden turns and our tools' results. */
+  readonly hidden: boolean;
+}
+
+/** The woven list, and the chain hash after each of the client's messages (for `remember` and for the window's marks). */
+export interface Woven {
+  readonly messages: readonly WovenMessage[];
+  readonly chains: readonly string[];
+  /** Text hash of the newest user message. */
+  readonly userTextHash: string;
+}
+
+/**
+ * Puts hidden turns back into a replayed history, so that the upstream sees the bytes it saw before. What is not known, or was
+ * edited, stays as the client sent it. From `from` on only; what lies before it has been demoted and is not looked up.
+ *
+ * Every call is answered exactly once and directly after its message, if it was in what the client sent: a call of a known turn whose
+ * result the client does not send (a partial replay) is left out, and its turn keeps the rest.
+ */
+export async function weave(
+  history: readonly HistoryMessage[],
+  options: {
+    readonly chatId: string;
+    readonly from: number;
+    readonly find: (
+      place: Place,
+      copy: Message,
+      identity: Identity,
+    ) => Promise<TurnRecord | undefined>;
+  },
+): Promise<Woven> {
+  const messages: WovenMessage[] = [];
+  const chains: string[] = [];
+  let chain = emptyChain;
+  let userTextHash = '';
+  for (let index = 0; index < history.length; index += 1) {
+    const item = history[index] as HistoryMessage;
+    const before = chain;
+    chain = chainAfter(chain, item.identity);
+    chains.push(chain);
+    if (item.identity.role === 'user' && item.identity.textHash !== '')
+      userTextHash = item.identity.textHash;
+    if (index < options.from) continue;
+    if (item.identity.role !== 'assistant') {
+      messages.push({ message: item.message(), index, hidden: false });
+      continue;
+    }
+    const copy = item.message();
+    const record = await options.find(
+      { chatId: options.chatId, chain: before, userTextHash },
+      copy,
+      item.identity,
+    );
+    if (record === undefined) {
+      messages.push({ message: withoutOurProgress(copy), index, hidden: false });
+      continue;
+    }
+    for (const hidden of record.before) messages.push({ message: hidden, index, hidden: true });
+    const answered = resultsAfter(history, index);
+    const calls = (record.message.tool_calls ?? []).filter(
+      (call) => record.results[call.id] !== undefined || answered.has(call.id),
+    );
+    const turn = withCalls(record.message, calls);
+    if (turn !== undefined) messages.push({ message: turn, index, hidden: false });
+    for (const call of calls) {
+      const result = record.results[call.id];
+      if (result !== undefined)
+        messages.push({ message: toolMessage(call.id, result), index, hidden: true });
+      else {
+        const at = answered.get(call.id) as number;
+        messages.push({
+          message: (history[at] as HistoryMessage).message(),
+          index: at,
+          hidden: false,
+        });
+      }
+    }
+    // The results stand with their turn now; a stray second answer to the same call, or one to a call we do not know, is dropped with them.
+    while (history[index + 1]?.identity.role === 'tool') {
+      index += 1;
+      chain = chainAfter(chain, (history[index] as HistoryMessage).identity);
+      chains.push(chain);
+    }
+  }
+  return { messages, chains, userTextHash };
+}
+
+/** A result of one of our tools as the upstream gets it. */
+export function toolMessage(callId: string, content: string): Message {
+  return { role: 'tool', tool_call_id: callId, content };
+}
+
+/** Index of each tool message that directly follows a turn, by call id; the first answer to a call counts. */
+function resultsAfter(
+  history: readonly HistoryMessage[],
+  index: number,
+): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (let at = index + 1; history[at]?.identity.role === 'tool'; at += 1) {
+    const id = history[at]?.identity.toolCallId;
+    if (id !== undefined && !found.has(id)) found.set(id, at);
+  }
+  return found;
+}
+
+/** The turn with only these calls; the very same object where none is missing; nothing where nothing would be left of it. */
+function withCalls(message: Message, calls: readonly ToolCall[]): Message | undefined {
+  const all = message.tool_calls ?? [];
+  if (calls.length === all.length) return message;
+  const { tool_calls: _, ...rest } = message;
+  if (calls.length > 0) return { ...rest, tool_calls: calls };
+  return typeof rest.content === 'string' && rest.content !== '' ? rest : undefined;
+}
+
+function withoutOurProgress(message: Message): Message {
+  const changed: Record<string, unknown> = {};
+  for (const name of ['reasoning_content', 'reasoning']) {
+    const value = message[name];
+    if (typeof value !== 'string') continue;
+    const clean = withoutProgress(value);
+    if (clean !== value) changed[name] = clean;
+  }
+  return Object.keys(changed).length === 0 ? message : { ...message, ...changed };
+}

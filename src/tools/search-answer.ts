@@ -1,0 +1,97 @@
+import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
+import type { Entry } from '../store/types.ts';
+import { entryAt, rangesOf, successorsOf, type EntryFilter } from './filters.ts';
+import type { ToolContext } from './tool.ts';
+
+/** One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is where the match begins. */
+interface Hit {
+  readonly line: number;
+  readonly text: string;
+  readonly offset: number;
+  readonly entry?: string;
+  readonly path?: string;
+  readonly tool?: string;
+  readonly superseded_by?: string;
+  readonly before?: readonly string[];
+  readonly after?: readonly string[];
+}
+
+/** Hits longer than this are clipped around the match, in characters. */
+const maxLineChars = 600;
+
+/** What a search tool asks for, after its arguments were checked. */
+export interface SearchRequest extends EntryFilter {
+  readonly query: Omit<SearchQuery, 'ranges' | 'maxLineChars'>;
+}
+
+/** Runs a search for a tool and writes the answer as JSON, within the size that a result may have. */
+export async function answerSearch(request: SearchRequest, context: ToolContext): Promise<string> {
+  const { store } = context.session;
+  const filtered = rangesOf(store, request, context.clock.now());
+  if (!filtered.ok) return JSON.stringify({ error: filtered.fault });
+  const query: SearchQuery = {
+    ...request.query,
+    maxLineChars,
+    ...(filtered.ranges === undefined ? {} : { ranges: filtered.ranges }),
+  };
+  const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
+  const result = await context.search.search(store.snapshot(), query, options);
+  const hits = hitsOf(result.matches, store.entries);
+  const fitting = countFitting(hits, context.maxResultChars);
+  if (fitting === hits.length || fitting === 0) return write(result, hits);
+  // Too long for one result: ask for as many as fit, so that the cursor goes on right behind them.
+  const shorter = await context.search.search(
+    store.snapshot(),
+    { ...query, maxResults: fitting },
+    options,
+  );
+  return write(shorter, hitsOf(shorter.matches, store.entries));
+}
+
+function write(result: SearchResult, hits: readonly Hit[]): string {
+  const notes = [
+    result.note,
+    result.partial
+      ? 'The search ran out of time: total is a lower bound. Narrow it by entry, path, tool or since, or make the pattern more specific.'
+      : undefined,
+  ].filter((note) => note !== undefined);
+  return JSON.stringify({
+    ...(result.groups === undefined
+      ? { matches: hits }
+      : { groups: result.groups, group_count: result.groupCount }),
+    ...(result.occurrences === undefined ? {} : { occurrences: result.occurrences }),
+    total: result.total,
+    truncated: result.nextCursor !== undefined || result.partial,
+    ...(result.nextCursor === undefined ? {} : { next_cursor: result.nextCursor }),
+    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
+  });
+}
+
+function hitsOf(matches: readonly SearchMatch[], entries: readonly Entry[]): readonly Hit[] {
+  const owners = matches.map((match) => entryAt(entries, match.offsetBytes));
+  const successors = successorsOf(entries, new Set(owners.filter((entry) => entry !== undefined)));
+  return matches.map((match, index) => {
+    const entry = owners[index];
+    const successor = entry === undefined ? undefined : successors.get(entry);
+    return {
+      line: match.line,
+      text: match.text,
+      offset: match.offsetChars,
+      ...(entry === undefined ? {} : { entry: entry.id }),
+      ...(entry?.path === undefined ? {} : { path: entry.path }),
+      ...(entry?.tool === undefined ? {} : { tool: entry.tool }),
+      ...(successor === undefined ? {} : { superseded_by: successor.id }),
+      ...(match.before === undefined ? {} : { before: match.before }),
+      ...(match.after === undefined ? {} : { after: match.after }),
+    };
+  });
+}
+
+function countFitting(hits: readonly Hit[], maxChars: number): number {
+  let sizeChars = 0;
+  for (const [index, hit] of hits.entries()) {
+    sizeChars += JSON.stringify(hit).length + 1;
+    if (sizeChars > maxChars) return Math.max(1, index);
+  }
+  return hits.length;
+}

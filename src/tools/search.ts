@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import type { Aggregate } from '../search/types.ts';
+import { filterArgs } from './filters.ts';
+import { answerSearch } from './search-answer.ts';
+import type { Tool } from './tool.ts';
+
+const args = z.strictObject({
+  pattern: z
+    .string()
+    .min(1)
+    .max(10_000)
+    .describe(
+      'Regular expression, in JavaScript, Python or RE2 spelling. It is matched within lines; write \\n in it to match over several.',
+    ),
+  max_results: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(50)
+    .describe('Hits returned; the total is exact all the same.'),
+  case_sensitive: z
+    .boolean()
+    .default(true)
+    .describe('false, or (?i) in the pattern, ignores case.'),
+  ...filterArgs,
+  aggregate: z
+    .enum(['count', 'count_by', 'unique', 'first_last'])
+    .optional()
+    .describe(
+      'Computes over all hits instead of listing them: count of occurrences; count_by, unique or first_last of the values of a capture group.',
+    ),
+  group: z
+    .union([z.int().min(0).max(99), z.string().min(1)])
+    .default(0)
+    .describe('Capture group for aggregate: its number or name; 0 is the whole match.'),
+  max_groups: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(100)
+    .describe('Groups returned by aggregate, most frequent first.'),
+});
+
+/** Regular expression search over everything the session holds. */
+export const searchTool: Tool<z.infer<typeof args>> = {
+  name: 'rlm_search',
+  description:
+    'Search everything in the context store with a regular expression. Returns {matches: [{line, text, offset, entry, path, tool}], total, truncated, next_cursor}; newest first, total is the exact number of matching lines however many are returned. ' +
+    'Open a hit with rlm_get_context {"offset": <offset>}. With aggregate it counts or groups over all hits, exactly: {"pattern": "status=(\\\\d+)", "aggregate": "count_by", "group": 1}.',
+  args,
+  describe: ({ pattern }, { session }) =>
+    `searching ${session.store.totals.chars} characters for ${quote(pattern)}`,
+  run: async (asked, context) =>
+    answerSearch(
+      {
+        entry: asked.entry,
+        tool: asked.tool,
+        path: asked.path,
+        since: asked.since,
+        query: {
+          pattern: asked.pattern,
+          literal: false,
+          caseSensitive: asked.case_sensitive,
+          maxResults: asked.max_results,
+          contextLines: asked.context_lines,
+          order: asked.order,
+          ...(asked.cursor === undefined ? {} : { cursor: asked.cursor }),
+          ...(asked.aggregate === undefined
+            ? {}
+            : { aggregate: aggregateOf(asked.aggregate, asked.group, asked.max_groups) }),
+        },
+      },
+      context,
+    ),
+};
+
+function aggregateOf(
+  kind: Aggregate['kind'],
+  group: number | string,
+  maxGroups: number,
+): Aggregate {
+  return { kind, group, maxGroups };
+}
+
+/** A pattern as a progress line shows it: short, on one line. */
+export function quote(text: string): string {
+  const line = text.replace(/\s+/g, ' ');
+  return JSON.stringify(line.length <= 60 ? line : `${line.slice(0, 59)}…`);
+}
