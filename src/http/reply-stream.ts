@@ -42,12 +42,11 @@ export async function sendStream(
       if (raw.destroyed) return;
       if (!writer.write(frame)) await drained(raw);
     }
-    writer.open();
-    raw.end();
+    writer.end();
   } catch (error) {
     const reason = abortReason(error, options.signal);
     if (!writer.isOpen) throw reason;
-    if (!raw.destroyed) raw.end(stream.errorFrame(reason));
+    if (!raw.destroyed) writer.end(stream.errorFrame(reason));
   } finally {
     writer.stopHeart();
   }
@@ -99,16 +98,27 @@ class FrameWriter {
       // Frames that follow without waiting are one packet; `nextTick` runs when none is left.
       this.#isCorked = true;
       raw.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        raw.uncork();
-      });
+      process.nextTick(() => this.#uncork());
     }
     return raw.write(frame);
   }
 
+  end(lastFrame?: string): void {
+    this.open();
+    if (lastFrame !== undefined) this.write(lastFrame);
+    // Node 24 loses what is corked if `end` comes before `uncork`.
+    this.#uncork();
+    this.#reply.raw.end();
+  }
+
   stopHeart(): void {
     this.#cancelBeat();
+  }
+
+  #uncork(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#reply.raw.uncork();
   }
 
   #beat(): void {

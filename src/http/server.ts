@@ -70,6 +70,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     genReqId: () => options.ids.next('req_'),
     return503OnClosing: false,
     frameworkErrors: (caught, request, reply) => {
+      void reply.header('x-request-id', request.id);
       void sendError({ caught, log: options.log }, request, reply);
     },
     clientErrorHandler: refuseGarbage,
