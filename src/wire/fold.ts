@@ -97,7 +97,9 @@ export class TurnFold {
     for (const [member, value] of Object.entries(logprobs)) {
       const before = merged[member];
       merged[member] =
-        Array.isArray(before) && Array.isArray(value) ? before.concat(value) : (value ?? before);
+        Array.isArray(before) && Array.isArray(value)
+          ? before.concat(value)
+          : (value ?? before ?? null);
     }
     this.#logprobs = merged;
   }

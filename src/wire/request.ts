@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ProxyError } from '../errors.ts';
-import type { ChatRequest } from './types.ts';
+import type { ChatRequest, Message } from './types.ts';
 
 const roles = ['system', 'developer', 'user', 'assistant', 'tool', 'function'] as const;
 
@@ -77,38 +77,41 @@ const requestSchema = z.looseObject(
   'must be a JSON object',
 );
 
+const envelopeSchema = requestSchema.omit({ messages: true });
+
 /**
- * Checks a parsed JSON body and hands back the same object: unknown members, their order and every text stay as they
- * came, and nothing is copied. Only what this program itself relies on is checked; the rest is the upstream's business.
+ * Checks everything of a parsed JSON body but its messages, and hands back the same members: unknown ones, their order and every
+ * text stay as they came. Only what this program itself relies on is checked; the rest is the upstream's business.
  * @throws ProxyError `invalid_request`, naming the member at fault
  */
-export function parseChatRequest(body: unknown): ChatRequest {
-  const checked = requestSchema.safeParse(body);
+export function parseEnvelope(
+  body: Readonly<Record<string, unknown>>,
+): Omit<ChatRequest, 'messages'> {
+  const checked = envelopeSchema.safeParse(body);
   if (!checked.success) throw requestFault(checked.error);
-  checkParts(checked.data.messages);
-  // The client's own value, because zod's copy has its members in another order. The schema is that of ChatRequest but
-  // for the nulls, which some clients write where they mean nothing.
-  return withoutNulls(body as ChatRequest);
+  // The client's own value, because zod's copy has its members in another order. Nulls, which some clients write where they
+  // mean nothing, are the one difference from the type.
+  const { tools, messages: _, ...rest } = body as ChatRequest & Record<string, unknown>;
+  return tools === null || tools === undefined ? rest : { ...rest, tools };
 }
 
-function withoutNulls(request: ChatRequest): ChatRequest {
-  const { tools, ...rest } = request;
-  const plain: ChatRequest = tools === null ? rest : request;
-  if (!plain.messages.some((message) => message.tool_calls === null)) return plain;
-  const messages = plain.messages.map((message) => {
-    const { tool_calls: calls, ...others } = message;
-    return calls === null ? others : message;
-  });
-  return { ...plain, messages };
+/**
+ * Checks one message, the one at index `at` of the request, and hands it back as it came.
+ * @throws ProxyError `invalid_request`, naming the member at fault
+ */
+export function parseMessage(value: unknown, at: number): Message {
+  const checked = message.safeParse(value);
+  if (!checked.success) throw requestFault(checked.error, ['messages', at]);
+  checkParts(checked.data, at);
+  const { tool_calls: calls, ...others } = value as Message & { tool_calls: unknown };
+  return calls === null ? others : (value as Message);
 }
 
-/** Apart from the schema, so that long histories of plain texts cost no list of parts. */
-function checkParts(messages: readonly { readonly content?: unknown }[]): void {
-  for (const [at, { content }] of messages.entries()) {
-    if (!Array.isArray(content)) continue;
-    const checked = z.array(contentPart).safeParse(content);
-    if (!checked.success) throw requestFault(checked.error, ['messages', at, 'content']);
-  }
+/** Apart from the schema, so that plain texts cost no list of parts. */
+function checkParts({ content }: { readonly content?: unknown }, at: number): void {
+  if (!Array.isArray(content)) return;
+  const checked = z.array(contentPart).safeParse(content);
+  if (!checked.success) throw requestFault(checked.error, ['messages', at, 'content']);
 }
 
 function requestFault(error: z.ZodError, prefix: readonly PropertyKey[] = []): ProxyError {
