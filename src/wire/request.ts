@@ -65,10 +65,9 @@ const tool = z.looseObject(
 
 const flag = z.boolean('must be true or false').nullish();
 
-const requestSchema = z.looseObject(
+const envelopeSchema = z.looseObject(
   {
     model: z.string('must be a string').min(1, 'must not be empty'),
-    messages: z.array(message, 'must be a list').min(1, 'must hold at least one message'),
     stream: flag,
     stream_options: z.looseObject({ include_usage: flag }, 'must be an object').nullish(),
     tools: z.array(tool, 'must be a list').nullish(),
@@ -76,8 +75,6 @@ const requestSchema = z.looseObject(
   },
   'must be a JSON object',
 );
-
-const envelopeSchema = requestSchema.omit({ messages: true });
 
 /**
  * Checks everything of a parsed JSON body but its messages, and hands back the same members: unknown ones, their order and every
@@ -91,8 +88,10 @@ export function parseEnvelope(
   if (!checked.success) throw requestFault(checked.error);
   // The client's own value, because zod's copy has its members in another order. Nulls, which some clients write where they
   // mean nothing, are the one difference from the type.
-  const { tools, messages: _, ...rest } = body as ChatRequest & Record<string, unknown>;
-  return tools === null || tools === undefined ? rest : { ...rest, tools };
+  const { messages: _, ...all } = body as ChatRequest & Record<string, unknown>;
+  if (all.tools !== null) return all;
+  const { tools: __, ...rest } = all;
+  return rest;
 }
 
 /**

@@ -1,0 +1,72 @@
+import type { Chunk, FoldedTurn, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
+import type { TurnState } from './turn-state.ts';
+
+/** The last chunks of an answer: the client's calls, whole and in order, then finish reason and usage. */
+export function closingChunks(
+  state: TurnState,
+  folded: FoldedTurn,
+  theirs: readonly ToolCall[],
+): readonly Chunk[] {
+  const chunks: Chunk[] = [];
+  if (state.limit !== undefined && theirs.length === 0) {
+    chunks.push(
+      state.show({ content: `[rlm-opencode: this turn ended at ${state.limit}.]` }, true),
+    );
+  }
+  if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeCall) });
+  const usage = turnUsage(state.usages, state.ownCalls);
+  chunks.push({
+    finishReason: finishReasonOf(folded, theirs),
+    ...(usage === undefined ? {} : { usage }),
+  });
+  return chunks;
+}
+
+/** `tool_calls` if and only if the client gets calls. */
+function finishReasonOf(
+  folded: FoldedTurn,
+  theirs: readonly ToolCall[],
+): NonNullable<Chunk['finishReason']> {
+  if (theirs.length > 0) return folded.finishReason === 'length' ? 'length' : 'tool_calls';
+  return folded.finishReason === 'tool_calls' ? 'stop' : folded.finishReason;
+}
+
+/** A message without its calls, for a turn whose calls are not to be run. */
+export function withoutCalls(message: Message): Message {
+  const { tool_calls: _, ...rest } = message;
+  return { ...rest, content: rest.content ?? '' };
+}
+
+/** A client's call in one piece: OpenCode runs a tool as soon as its arguments parse, so calls come last and whole. */
+function wholeCall(call: ToolCall, index: number): ToolCallDelta {
+  const { id, type: _, function: called, ...extra } = call;
+  const more = Object.keys(extra).length === 0 ? {} : { extra };
+  return { index, id, name: called.name, arguments: called.arguments, ...more };
+}
+
+/**
+ * What the client is told: prompt and cached tokens of the last step, because it decides about compaction by them; completion
+ * tokens of the whole turn. What all steps took together is in `rlm`. Nothing that the upstream did not say.
+ */
+function turnUsage(usages: readonly Usage[], ownCalls: number): Usage | undefined {
+  const last = usages.at(-1);
+  if (last === undefined || ownCalls === 0) return last;
+  const sum = (pick: (usage: Usage) => number | undefined): number =>
+    usages.reduce((total, usage) => total + (pick(usage) ?? 0), 0);
+  const completionTokens = sum((usage) => usage.completion_tokens);
+  const reasoningTokens = sum((usage) => usage.completion_tokens_details?.reasoning_tokens);
+  const details = { ...last.completion_tokens_details, reasoning_tokens: reasoningTokens };
+  return {
+    ...last,
+    completion_tokens: completionTokens,
+    total_tokens: last.prompt_tokens + completionTokens,
+    ...(last.completion_tokens_details === undefined ? {} : { completion_tokens_details: details }),
+    rlm: {
+      steps: usages.length,
+      tool_calls: ownCalls,
+      prompt_tokens: sum((usage) => usage.prompt_tokens),
+      cached_tokens: sum((usage) => usage.prompt_tokens_details?.cached_tokens),
+      completion_tokens: completionTokens,
+    },
+  };
+}

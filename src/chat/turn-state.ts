@@ -1,0 +1,126 @@
+import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
+import type { Turn } from './turn-types.ts';
+import { toolMessage } from './weave.ts';
+
+/** The same call so often in a row gets the old result and a note (opencode's own guard uses 3). */
+const maxIdenticalCalls = 3;
+
+/** What changes from step to step of one turn. */
+export class TurnState {
+  readonly #turn: Turn;
+  readonly #startedMs: number;
+  /** Hidden turns and results so far: part of what the upstream sees, and of what is remembered. */
+  readonly before: Message[] = [];
+  readonly usages: Usage[] = [];
+  steps = 0;
+  ownCalls = 0;
+  /** All text the client has been shown. */
+  shownText = '';
+  /** The limit that has been reached, in words. */
+  limit: string | undefined;
+  /** Whether the request has been made smaller after an overflow. */
+  isShrunk = false;
+  request: ChatRequest;
+  readonly #repeats = new RepeatGuard();
+
+  constructor(turn: Turn) {
+    this.#turn = turn;
+    this.#startedMs = turn.clock.elapsedMs();
+    this.request = turn.request;
+  }
+
+  /** Whether the step that runs is the one that has to answer. */
+  get isLast(): boolean {
+    return this.limit !== undefined;
+  }
+
+  /** The request of the next step. At a limit the model is told to answer with what it has. */
+  next(): ChatRequest {
+    if (this.limit === undefined && this.before.length > 0) {
+      this.limit = this.#limitReached();
+      if (this.limit !== undefined) this.#closeWith(this.limit);
+    }
+    const messages =
+      this.before.length === 0 ? this.request.messages : [...this.request.messages, ...this.before];
+    return this.limit === undefined
+      ? { ...this.request, messages }
+      : { ...this.request, messages, tool_choice: 'none' };
+  }
+
+  /** A hidden turn and its results become part of what the upstream sees next. */
+  append(
+    message: Message,
+    calls: readonly ToolCall[],
+    results: Readonly<Record<string, string>>,
+  ): void {
+    this.before.push(
+      message,
+      ...calls.map((call) => toolMessage(call.id, results[call.id] as string)),
+    );
+  }
+
+  /** Takes note of text that goes to the client; a hidden step between two texts becomes a paragraph's end. */
+  show(chunk: Chunk, isFirstOfStep: boolean): Chunk {
+    const { content } = chunk;
+    if (content === undefined) return chunk;
+    const glued =
+      isFirstOfStep && this.shownText !== '' && !/\s$/.test(this.shownText) && !/^\s/.test(content);
+    const shown = glued ? `\n\n${content}` : content;
+    this.shownText += shown;
+    return glued ? { ...chunk, content: shown } : chunk;
+  }
+
+  /** The result of a call that has just been made too often in a row, instead of making it again. */
+  repeated(call: ToolCall): string | undefined {
+    return this.#repeats.answer(call);
+  }
+
+  noteResult(call: ToolCall, result: string): void {
+    this.#repeats.note(call, result);
+  }
+
+  #limitReached(): string | undefined {
+    const { limits, clock } = this.#turn;
+    // The last step that is allowed is the one that has to answer.
+    if (this.steps + 1 >= limits.steps) return `the limit of ${limits.steps} steps`;
+    const seconds = Math.round(limits.wallClockMs / 1000);
+    return clock.elapsedMs() - this.#startedMs >= limits.wallClockMs
+      ? `the limit of ${seconds} s`
+      : undefined;
+  }
+
+  /** The order to answer stands in the last result, for providers that know no `tool_choice: none`; it stays there, so that the prefix does. */
+  #closeWith(limit: string): void {
+    const last = this.before.at(-1);
+    if (last === undefined) return;
+    const note = `\n[rlm] This turn has reached ${limit}. Call no more tools; answer now with what you have, and say what is missing.`;
+    this.before[this.before.length - 1] = {
+      ...last,
+      content: `${typeof last.content === 'string' ? last.content : ''}${note}`,
+    };
+  }
+}
+
+/** Notices a model that makes the same call again and again. */
+class RepeatGuard {
+  #key = '';
+  #count = 0;
+  #result = '';
+
+  answer(call: ToolCall): string | undefined {
+    if (callKey(call) !== this.#key || this.#count < maxIdenticalCalls - 1) return undefined;
+    this.#count += 1;
+    return `${this.#result}\n[rlm] This is the result from before: the same call was made ${this.#count} times in a row. Use it, or ask something else.`;
+  }
+
+  note(call: ToolCall, result: string): void {
+    const key = callKey(call);
+    this.#count = key === this.#key ? this.#count + 1 : 1;
+    this.#key = key;
+    this.#result = result;
+  }
+}
+
+function callKey(call: ToolCall): string {
+  return `${call.function.name}\0${call.function.arguments.replace(/\s+/g, '')}`;
+}

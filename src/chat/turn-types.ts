@@ -1,0 +1,65 @@
+import type { Clock } from '../clock.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { ChatRequest, Message, ToolCall, Usage } from '../wire/types.ts';
+
+/** Our side of the tool loop: which calls are ours, and how one is run. */
+export interface OwnTools {
+  isOwn(name: string): boolean;
+  /** Short text for progress. */
+  describe(call: ToolCall): string;
+  /** Text for the model; throws only when we fail ourselves. */
+  run(call: ToolCall, signal: AbortSignal): Promise<string>;
+}
+
+/** Bounds of one turn. */
+export interface TurnLimits {
+  /** Upstream completions. */
+  readonly steps: number;
+  /** Calls of our tools run in one step; what is over gets a sentence instead. */
+  readonly callsPerStep: number;
+  readonly wallClockMs: number;
+}
+
+/** A failed attempt that is about to be repeated. */
+export interface RetryNotice {
+  readonly number: number;
+  readonly waitMs: number;
+  readonly reason: string;
+}
+
+/** What a turn needs. */
+export interface Turn {
+  readonly upstream: Upstream;
+  readonly request: ChatRequest;
+  /** Absent: nothing is ours, the answer is passed on. */
+  readonly tools?: OwnTools;
+  readonly limits: TurnLimits;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Headers that go on to the upstream. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether hidden steps are shown as marked reasoning. */
+  readonly showProgress: boolean;
+  /** Called once, before the answer ends. */
+  readonly remember: (done: FinishedTurn) => Promise<void>;
+  /** A smaller request after the upstream found this one too long, or nothing when no more can be done. Asked once a turn. */
+  readonly shrink: (request: ChatRequest) => Promise<ChatRequest | undefined>;
+  readonly onRetry: (attempt: RetryNotice) => void;
+}
+
+/** How a turn ended. */
+export interface FinishedTurn {
+  /** Hidden turns and results, in order. */
+  readonly before: readonly Message[];
+  readonly message: Message;
+  /** Results of our calls in `message`, by call id. */
+  readonly results: Readonly<Record<string, string>>;
+  /** All text the client was shown. */
+  readonly shownText: string;
+  readonly steps: number;
+  readonly ownCalls: number;
+  /** What the upstream said of each step that it said something of. */
+  readonly usages: readonly Usage[];
+  /** The limit that ended the turn, in words. */
+  readonly limit?: string;
+}

@@ -1,0 +1,179 @@
+import { ProxyError } from '../errors.ts';
+import type { UpstreamStream } from '../upstream/upstream.ts';
+import { TurnFold } from '../wire/fold.ts';
+import type { Chunk, FoldedTurn, ToolCall } from '../wire/types.ts';
+import { progressLine } from './progress.ts';
+import { closingChunks, withoutCalls } from './turn-answer.ts';
+import { TurnState } from './turn-state.ts';
+import type { OwnTools, Turn } from './turn-types.ts';
+
+/**
+ * One client request to its answer: the loop, for streamed and whole answers alike.
+ *
+ * Text and reasoning go on to the client at once; calls are held back until the step has ended. Only our calls: run them and go
+ * on. Any of the client's: run ours now, hand over the client's, done. Yields what the client may see, in batches as it
+ * came; the last batch carries the finish reason and the usage.
+ * @throws ProxyError `upstream_*`, `context_length_exceeded`, …; the signal's reason
+ */
+export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], void, void> {
+  const state = new TurnState(turn);
+  const { tools } = turn;
+  for (;;) {
+    const folded = yield* runStep(turn, state);
+    const calls = folded.message.tool_calls ?? [];
+    const own = tools === undefined ? [] : calls.filter((call) => tools.isOwn(call.function.name));
+    const theirs = calls.filter((call) => !own.includes(call));
+    // A call that the length limit has cut may be cut anywhere, even where it still parses; and after the last step nobody would see a result.
+    const isRunnable = own.length > 0 && folded.finishReason !== 'length' && !state.isLast;
+    if (tools === undefined || !isRunnable) {
+      const kept = own.length === 0 ? folded : { ...folded, message: withoutOwn(folded, theirs) };
+      yield* finish(turn, state, kept, theirs, {});
+      return;
+    }
+    if (turn.showProgress)
+      yield [{ reasoning: own.map((call) => progressLine(tools.describe(call))).join('') }];
+    const results = await runCalls(turn, tools, state, own);
+    if (theirs.length > 0) {
+      yield* finish(turn, state, folded, theirs, results);
+      return;
+    }
+    state.append(folded.message, own, results);
+  }
+}
+
+/** One upstream completion. Yields what the client may see at once; returns the whole of it. */
+async function* runStep(
+  turn: Turn,
+  state: TurnState,
+): AsyncGenerator<readonly Chunk[], FoldedTurn, void> {
+  const stream = await openStep(turn, state);
+  const fold = new TurnFold();
+  // Some models write "\n" before a call. Shown at once it would stand alone in the client's view.
+  let blank = '';
+  let isFirst = true;
+  for await (const batch of stream.batches) {
+    const visible: Chunk[] = [];
+    for (const chunk of batch) {
+      fold.add(chunk);
+      const part = visiblePart(chunk);
+      if (part === undefined) continue;
+      if (part.content === undefined) visible.push(part);
+      else if (isFirst && isBlank(part.content)) blank += part.content;
+      else {
+        visible.push(
+          state.show(blank === '' ? part : { ...part, content: blank + part.content }, isFirst),
+        );
+        isFirst = false;
+        blank = '';
+      }
+    }
+    if (visible.length > 0) yield visible;
+  }
+  const folded = fold.turn();
+  state.steps += 1;
+  if (folded.usage !== undefined) state.usages.push(folded.usage);
+  const isHidden = (folded.message.tool_calls ?? []).some(
+    (call) => turn.tools?.isOwn(call.function.name) === true,
+  );
+  if (blank !== '' && !isHidden) yield [state.show({ content: blank }, true)];
+  return folded;
+}
+
+/** Opens the next step; once in a turn, an overflow makes the request smaller and tries again. */
+async function openStep(turn: Turn, state: TurnState): Promise<UpstreamStream> {
+  const call = { signal: turn.signal, headers: turn.headers, onRetry: turn.onRetry };
+  try {
+    return await turn.upstream.complete(state.next(), call);
+  } catch (error) {
+    if (
+      !(error instanceof ProxyError) ||
+      error.code !== 'context_length_exceeded' ||
+      state.isShrunk
+    )
+      throw error;
+    const smaller = await turn.shrink(state.request);
+    if (smaller === undefined) throw error;
+    state.isShrunk = true;
+    state.request = smaller;
+    return turn.upstream.complete(state.next(), call);
+  }
+}
+
+async function runCalls(
+  turn: Turn,
+  tools: OwnTools,
+  state: TurnState,
+  calls: readonly ToolCall[],
+): Promise<Readonly<Record<string, string>>> {
+  const { callsPerStep } = turn.limits;
+  const results = await Promise.all(
+    calls.map(async (call, index): Promise<string> => {
+      if (index >= callsPerStep)
+        return `Not run: at most ${callsPerStep} calls are run in one step. Make it again.`;
+      const old = state.repeated(call);
+      if (old !== undefined) return old;
+      const result = await runCall(turn, tools, call);
+      state.noteResult(call, result);
+      return result;
+    }),
+  );
+  turn.signal.throwIfAborted();
+  state.ownCalls += calls.length;
+  return Object.fromEntries(calls.map((call, index) => [call.id, results[index] as string]));
+}
+
+/** A tool that fails is told to the model, which can go another way; the turn goes on. */
+async function runCall(turn: Turn, tools: OwnTools, call: ToolCall): Promise<string> {
+  try {
+    const result = await tools.run(call, turn.signal);
+    return result === '' ? 'The tool returned nothing.' : result;
+  } catch (error) {
+    if (turn.signal.aborted) throw error;
+    const reason = error instanceof ProxyError ? error.message : 'it failed inside the proxy.';
+    return JSON.stringify({ error: `${call.function.name} could not be run: ${reason}` });
+  }
+}
+
+async function* finish(
+  turn: Turn,
+  state: TurnState,
+  folded: FoldedTurn,
+  theirs: readonly ToolCall[],
+  results: Readonly<Record<string, string>>,
+): AsyncGenerator<readonly Chunk[], void, void> {
+  // The limit's sentence is part of what is shown and so of what the client replays: before the turn is remembered.
+  const closing = closingChunks(state, folded, theirs);
+  await turn.remember({
+    before: state.before,
+    message: folded.message,
+    results,
+    shownText: state.shownText,
+    steps: state.steps,
+    ownCalls: state.ownCalls,
+    usages: state.usages,
+    ...(state.limit === undefined ? {} : { limit: state.limit }),
+  });
+  yield closing;
+}
+
+/** Calls, finish reason and usage are ours to send at the end; the rest is the client's to see now. */
+function visiblePart(chunk: Chunk): Chunk | undefined {
+  if (
+    chunk.toolCalls === undefined &&
+    chunk.finishReason === undefined &&
+    chunk.usage === undefined
+  )
+    return chunk;
+  const { toolCalls: _, finishReason: __, usage: ___, ...rest } = chunk;
+  return Object.keys(rest).length === 0 ? undefined : rest;
+}
+
+function withoutOwn(folded: FoldedTurn, theirs: readonly ToolCall[]): FoldedTurn['message'] {
+  return theirs.length === 0
+    ? withoutCalls(folded.message)
+    : { ...folded.message, tool_calls: theirs };
+}
+
+function isBlank(text: string): boolean {
+  return text.trim() === '';
+}
