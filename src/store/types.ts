@@ -34,11 +34,28 @@ export interface Entry {
   readonly sha256: string;
   /** What was done to the original bytes on the way in (`decoded from UTF-16LE`, ...). */
   readonly note?: string;
+  /** Set where the stored text is not the original byte for byte and the original is kept aside. */
+  readonly original?: OriginalBytes;
 }
 
-/** A text to store, and what is known of it. `text` is a string, or UTF-8 bytes. */
-export interface NewEntry {
-  readonly text: string | Uint8Array;
+/** Where the bytes are, of which the stored text is only a readable form. */
+export interface OriginalBytes {
+  /** SHA-256 of the original bytes, lower-case hexadecimal; the name of the file that holds them. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** `utf-16le`: a string with lone surrogates. `bytes`: broken UTF-8. */
+  readonly encoding: 'utf-16le' | 'bytes';
+}
+
+/** A file as it was when it was read. */
+export interface SourceFile {
+  readonly sizeBytes: number;
+  /** Milliseconds since 1970, with fractions as the file system gives them. */
+  readonly mtimeMs: number;
+}
+
+/** What is known of a text that is to be stored. */
+export interface NewEntryFacts {
   readonly kind: EntryKind;
   readonly tool?: string;
   readonly args?: string;
@@ -46,6 +63,24 @@ export interface NewEntry {
   readonly chatId?: string;
   readonly toolCallId?: string;
   readonly note?: string;
+  /** The file at `path` as it was read, so that {@link SessionStore.source} knows it. */
+  readonly source?: SourceFile;
+}
+
+/**
+ * A text to store, and what is known of it. `text` is a string, or UTF-8 bytes that nobody changes until the promise is settled.
+ * What UTF-8 cannot hold (lone surrogates, invalid bytes) is stored as U+FFFD with a note, the original beside it.
+ */
+export interface NewEntry extends NewEntryFacts {
+  readonly text: string | Uint8Array;
+}
+
+/** A text to store that is too large to hold. */
+export interface NewStream extends NewEntryFacts {
+  /** Valid UTF-8 in pieces of any length. Whatever the iteration throws is passed on, and nothing is stored. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** The bytes as they came, where `chunks` is only a readable form of them. Read before `chunks`. */
+  readonly original?: AsyncIterable<Uint8Array>;
 }
 
 /** Committed sizes of a session. */
@@ -80,12 +115,30 @@ export interface SessionStore {
    * @throws ProxyError `store_full`, `store_corrupt`, `internal`
    */
   append(entries: readonly NewEntry[]): Promise<readonly Entry[]>;
-  /** Any range by code points, clamped to what is stored. Microseconds at any size. */
+  /**
+   * Stores one text that arrives in pieces, in bounded memory. Other appends to this session wait until it has ended, so
+   * the pieces must come from something fast: a local file, not a network.
+   * @throws ProxyError as {@link append}, and `invalid_request` where the pieces are no UTF-8
+   */
+  appendStream(stream: NewStream): Promise<Entry>;
+  /** What was stored from the file at `path` when it was last read. */
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined;
+  /**
+   * Any range by code points, clamped to what is stored and to 64 Mi code points. Microseconds at any size. Verified against
+   * the checksums of the blocks it lies in. @throws ProxyError `store_corrupt`
+   */
   read(offsetChars: number, lengthChars: number): Promise<TextSlice>;
-  /** Whole lines `first` to `last` (1-based, inclusive), clamped. */
+  /** Whole lines `first` to `last` (1-based, inclusive) with their newlines, clamped as {@link read}. */
   readLines(first: number, last: number): Promise<TextSlice>;
-  /** One entry's text, whole, verified against its hash. @throws ProxyError `store_corrupt` */
+  /** One entry's text, whole, verified against its hash. @throws ProxyError `store_corrupt`, `limit_reached` above 256 MiB */
   readEntry(entry: Entry): Promise<string>;
+  /**
+   * The bytes as they came, in pieces of at most 1 MiB: the kept original where there is one, else the text. Verified against the
+   * hash at the end of the iteration. @throws ProxyError `store_corrupt`
+   */
+  readOriginal(entry: Entry): AsyncIterable<Uint8Array>;
+  /** Reads all text and compares it with the journal's hashes: the entries that are damaged. About 1 GB/s. */
+  verify(): Promise<readonly Entry[]>;
   /** What a search needs: what is committed now. Cheap; the arrays are shared and only grow. */
   snapshot(): Snapshot;
 }
@@ -145,7 +198,11 @@ export interface Sessions {
       readonly totals: Totals;
       readonly createdMs: number;
       readonly updatedMs: number;
+      /** Why the session cannot be opened, where that is known without opening it. */
+      readonly damage?: string;
     }[]
   >;
+  /** Deletes a session with all its files. @throws ProxyError `unknown_session` */
+  remove(sessionId: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

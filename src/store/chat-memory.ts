@@ -1,0 +1,252 @@
+import { dirname } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { writeFully, type Files } from './files.ts';
+import { encodeHeader, encodeRecord, headerFault, isWholeRecord } from './format.ts';
+import { RecordLog, recordMaxBytes } from './record-log.ts';
+import { corruptStore, toStoreFailure } from './store-failure.ts';
+import type { ChatMemory } from './types.ts';
+
+/** `format` in the header. */
+const chatsFormat = 'rlm-opencode-chats';
+
+/** How much is remembered, for how long. */
+export interface ChatMemoryLimits {
+  /** The file is compacted to half of this when it grows beyond it. */
+  readonly maxBytes: number;
+  /** Older records are forgotten when the file is compacted. */
+  readonly maxAgeMs: number;
+}
+
+/** What {@link FileChatMemory.open} needs. */
+export interface ChatMemoryOptions {
+  readonly path: string;
+  readonly sessionId: string;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly limits: ChatMemoryLimits;
+}
+
+interface RecordPlace {
+  readonly positionBytes: number;
+  readonly lengthBytes: number;
+  readonly timeMs: number;
+}
+
+/** One file of records and where each key's newest one lies. */
+interface Generation {
+  readonly log: RecordLog;
+  /** In the order in which keys were last put. */
+  readonly places: Map<string, RecordPlace>;
+  readers: number;
+  retired: boolean;
+}
+
+interface WaitingPut {
+  readonly records: readonly { readonly key: string; readonly value: unknown }[];
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** The chat memory in a file (`format.ts`): keys and places in memory, values read by position. Owns the file. */
+export class FileChatMemory implements ChatMemory {
+  readonly #options: ChatMemoryOptions;
+  #generation: Generation;
+  #waiting: WaitingPut[] = [];
+  #running: Promise<void> | undefined;
+  #uncut = false;
+  #closed = false;
+  #compactAtBytes: number;
+
+  private constructor(options: ChatMemoryOptions, generation: Generation) {
+    this.#options = options;
+    this.#generation = generation;
+    this.#compactAtBytes = options.limits.maxBytes;
+  }
+
+  /** Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. */
+  static async open(options: ChatMemoryOptions): Promise<FileChatMemory> {
+    return new FileChatMemory(options, await openGeneration(options));
+  }
+
+  has(key: string): boolean {
+    return this.#generation.places.has(key);
+  }
+
+  async get(key: string): Promise<unknown> {
+    const generation = this.#generation;
+    const place = generation.places.get(key);
+    if (place === undefined) return undefined;
+    generation.readers += 1;
+    try {
+      const line = await generation.log.readLine(place.positionBytes, place.lengthBytes);
+      if (!isWholeRecord(line)) {
+        throw corruptStore(generation.log.path, `the record at byte ${place.positionBytes}`);
+      }
+      return (JSON.parse(line.toString()) as { readonly v: unknown }).v;
+    } finally {
+      generation.readers -= 1;
+      if (generation.retired && generation.readers === 0) await generation.log.close();
+    }
+  }
+
+  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+    if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
+    if (records.length === 0) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ records, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+    await retire(this.#generation);
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0);
+      try {
+        await this.#write(group.flatMap((put) => put.records));
+      } catch (error) {
+        this.#uncut = true;
+        for (const put of group) put.reject(toStoreFailure(error, this.#options.path));
+        continue;
+      }
+      for (const put of group) put.resolve();
+      if (this.#generation.log.sizeBytes > this.#compactAtBytes) await this.#compact();
+    }
+    this.#running = undefined;
+  }
+
+  async #write(records: WaitingPut['records']): Promise<void> {
+    const { log, places } = this.#generation;
+    if (this.#uncut) await log.rollBack();
+    this.#uncut = false;
+    const timeMs = this.#options.clock.now();
+    const lines = records.map((record) => {
+      const line = Buffer.from(encodeRecord({ k: record.key, t: timeMs, v: record.value }));
+      if (line.length <= recordMaxBytes) return line;
+      throw new ProxyError('limit_reached', `A chat record of ${line.length} bytes is too large.`);
+    });
+    let positionBytes = log.sizeBytes;
+    await log.append(Buffer.concat(lines));
+    for (const [at, line] of lines.entries()) {
+      const { key } = records[at]!;
+      places.delete(key);
+      places.set(key, { positionBytes, lengthBytes: line.length - 1, timeMs });
+      positionBytes += line.length;
+    }
+  }
+
+  /** Writes the newest records to a file of their own and puts it in the place of the old one. */
+  async #compact(): Promise<void> {
+    const { files, path, sessionId, clock, limits, log } = this.#options;
+    const old = this.#generation;
+    try {
+      const header = encodeHeader(chatsFormat, sessionId, clock.now());
+      const kept = newestPlaces(old.places, limits, clock.now());
+      await writeGeneration(files, `${path}.new`, header, linesAt(old.log, kept));
+      await files.rename(`${path}.new`, path);
+      await files.syncDirectory(dirname(path));
+      this.#generation = await openGeneration(this.#options);
+      await retire(old);
+      this.#compactAtBytes = limits.maxBytes;
+    } catch (error) {
+      // Nothing is lost: the old file goes on, and is compacted when it has grown by a quarter more.
+      this.#compactAtBytes = old.log.sizeBytes * 1.25;
+      log.warn({ err: error, session: sessionId }, 'chat memory not compacted');
+    }
+  }
+}
+
+async function* linesAt(log: RecordLog, places: readonly RecordPlace[]): AsyncGenerator<Buffer> {
+  for (const place of places) yield await log.readLine(place.positionBytes, place.lengthBytes + 1);
+}
+
+async function writeGeneration(
+  files: Files,
+  path: string,
+  header: string,
+  lines: AsyncIterable<Buffer>,
+): Promise<void> {
+  const file = await files.open(path, { create: true });
+  try {
+    await file.truncate(0);
+    let sizeBytes = header.length;
+    await writeFully(file, Buffer.from(header), 0);
+    for await (const line of lines) {
+      await writeFully(file, line, sizeBytes);
+      sizeBytes += line.length;
+    }
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** The newest records that fit into half the limit and are young enough, oldest first. */
+function newestPlaces(
+  places: ReadonlyMap<string, RecordPlace>,
+  limits: ChatMemoryLimits,
+  nowMs: number,
+): readonly RecordPlace[] {
+  const kept: RecordPlace[] = [];
+  let sizeBytes = 0;
+  for (const place of [...places.values()].reverse()) {
+    sizeBytes += place.lengthBytes + 1;
+    if (sizeBytes > limits.maxBytes / 2 || nowMs - place.timeMs > limits.maxAgeMs) break;
+    kept.push(place);
+  }
+  return kept.reverse();
+}
+
+async function openGeneration(options: ChatMemoryOptions): Promise<Generation> {
+  const { files, path, sessionId, clock, log: logger } = options;
+  const log = new RecordLog(path, await files.open(path, { create: true }));
+  try {
+    const places = new Map<string, RecordPlace>();
+    let damagedLines = 0;
+    for await (const line of log.scan()) {
+      const head = line.whole && line.lineNumber > 1 ? recordHead(line.bytes) : undefined;
+      if (line.lineNumber === 1) {
+        const fault = headerFault(line.bytes, chatsFormat, sessionId);
+        if (fault !== undefined) throw corruptStore(path, fault);
+      } else if (head === undefined) {
+        damagedLines += 1;
+      } else {
+        const { positionBytes, bytes } = line;
+        places.delete(head.key);
+        places.set(head.key, { positionBytes, lengthBytes: bytes.length, timeMs: head.timeMs });
+      }
+    }
+    if (damagedLines > 0) {
+      logger.warn({ path, damagedLines }, 'damaged chat records were forgotten');
+    }
+    await log.rollBack();
+    if (log.sizeBytes === 0) {
+      await log.append(Buffer.from(encodeHeader(chatsFormat, sessionId, clock.now())));
+    }
+    return { log, places, readers: 0, retired: false };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+/** Key and time of a record, without parsing its value. */
+function recordHead(line: Buffer): { readonly key: string; readonly timeMs: number } | undefined {
+  const match = /^\{"k":("(?:[^"\\]|\\.)*"),"t":(\d+)/.exec(line.toString('utf8', 0, 4096));
+  if (match === null) return undefined;
+  return { key: JSON.parse(match[1]!) as string, timeMs: Number(match[2]) };
+}
+
+async function retire(generation: Generation): Promise<void> {
+  generation.retired = true;
+  if (generation.readers === 0) await generation.log.close();
+}

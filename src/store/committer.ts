@@ -1,0 +1,134 @@
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { ContextFile } from './context-file.ts';
+import { Draft } from './draft.ts';
+import type { EntryIndex } from './entry-index.ts';
+import type { RecordLog } from './record-log.ts';
+import { toStoreFailure } from './store-failure.ts';
+import type { Entry } from './types.ts';
+
+/** Bytes that share one sync at most; more wait for the next. */
+const groupMaxBytes = 64 * 1024 * 1024;
+
+/** Something to commit. */
+export interface CommitJob {
+  /** What it writes, about, in bytes. */
+  readonly sizeBytes: number;
+  /** Nothing else may be in the same commit. */
+  readonly alone: boolean;
+  /** Writes texts and drafts their lines; whatever it throws undoes the whole commit and is passed on. */
+  write(draft: Draft): Promise<readonly Entry[]>;
+}
+
+interface WaitingJob {
+  readonly job: CommitJob;
+  readonly alone: boolean;
+  resolve(entries: readonly Entry[]): void;
+  reject(error: unknown): void;
+}
+
+/** Commits jobs in order; those that wait at the same time share one sync of the text and one of the journal. */
+export class Committer {
+  readonly #text: ContextFile;
+  readonly #journal: RecordLog;
+  readonly #index: EntryIndex;
+  readonly #clock: Clock;
+  readonly #afterCommit: () => Promise<void>;
+  #waiting: WaitingJob[] = [];
+  #running: Promise<void> | undefined;
+  /** A commit failed and what it wrote has not been cut yet. */
+  #uncut = false;
+  #closed = false;
+
+  constructor(parts: {
+    readonly text: ContextFile;
+    readonly journal: RecordLog;
+    readonly index: EntryIndex;
+    readonly clock: Clock;
+    /** Runs between commits, for upkeep; must not throw. */
+    readonly afterCommit: () => Promise<void>;
+  }) {
+    this.#text = parts.text;
+    this.#journal = parts.journal;
+    this.#index = parts.index;
+    this.#clock = parts.clock;
+    this.#afterCommit = parts.afterCommit;
+  }
+
+  /** Resolves when the job's entries are on the disk and visible. @throws ProxyError `shutting_down` after {@link close} */
+  async commit(job: CommitJob): Promise<readonly Entry[]> {
+    if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ job, alone: job.alone, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Takes no more jobs; resolves when those that wait are done. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Whoever calls in the same turn of the event loop shares the first commit.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      await this.#commitGroup(this.#takeGroup());
+      await this.#afterCommit();
+    }
+    this.#running = undefined;
+  }
+
+  #takeGroup(): readonly WaitingJob[] {
+    let count = 1;
+    let sizeBytes = this.#waiting[0]!.job.sizeBytes;
+    if (!this.#waiting[0]!.alone) {
+      for (; count < this.#waiting.length; count += 1) {
+        const next = this.#waiting[count]!;
+        sizeBytes += next.job.sizeBytes;
+        if (next.alone || sizeBytes > groupMaxBytes) break;
+      }
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #commitGroup(group: readonly WaitingJob[]): Promise<void> {
+    const draft = new Draft(this.#index, this.#clock.now());
+    const results: (readonly Entry[])[] = [];
+    try {
+      if (this.#uncut) await this.#cut();
+      for (const { job } of group) results.push(await job.write(draft));
+      if (draft.totals.bytes > this.#index.totals.bytes) await this.#text.sync();
+      if (draft.lines.length > 0) await this.#journal.append(Buffer.from(draft.lines.join('')));
+    } catch (error) {
+      await this.#undo(group, error);
+      return;
+    }
+    this.#text.table.commit();
+    draft.apply();
+    for (const [at, waiting] of group.entries()) waiting.resolve(results[at]!);
+  }
+
+  async #undo(group: readonly WaitingJob[], error: unknown): Promise<void> {
+    this.#uncut = true;
+    try {
+      await this.#cut();
+    } catch {
+      // Stays uncut: the next commit tries again before it writes, and opening the session cuts it too.
+    }
+    if (group.length > 1) {
+      // Only the job at fault shall fail.
+      this.#waiting.unshift(...group.map((waiting) => ({ ...waiting, alone: true })));
+      return;
+    }
+    group[0]!.reject(toStoreFailure(error, this.#text.path));
+  }
+
+  /** Journal first: a journal without its text would be damage, text without its journal is a torn tail. */
+  async #cut(): Promise<void> {
+    await this.#journal.rollBack();
+    await this.#text.rollBack();
+    this.#uncut = false;
+  }
+}

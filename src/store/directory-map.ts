@@ -1,0 +1,92 @@
+import { posix, win32 } from 'node:path';
+import { ProxyError } from '../errors.ts';
+import { replaceFile, type Files } from './files.ts';
+
+const nameMaxUnits = 4096;
+
+/** `mappings/directory_to_rlm.json`: names (project directories, and `key:<hash>` for clients without one) to session ids. */
+export class DirectoryMap {
+  readonly #files: Files;
+  readonly #path: string;
+  readonly #ids: Map<string, string>;
+
+  private constructor(files: Files, path: string, ids: Map<string, string>) {
+    this.#files = files;
+    this.#path = path;
+    this.#ids = ids;
+  }
+
+  /**
+   * Reads the map. The sessions' own metadata say the same, so a damaged file is put aside (`.damaged`) and made anew from
+   * `fromMetadata`.
+   */
+  static async open(
+    files: Files,
+    path: string,
+    fromMetadata: () => Promise<Map<string, string>>,
+  ): Promise<DirectoryMap> {
+    const bytes = await files.readWhole(path);
+    const ids = bytes === undefined ? undefined : decodeMap(bytes);
+    if (ids !== undefined) return new DirectoryMap(files, path, ids);
+    const made = new DirectoryMap(files, path, await fromMetadata());
+    if (bytes !== undefined) await files.rename(path, `${path}.damaged`);
+    await made.#save();
+    return made;
+  }
+
+  get(name: string): string | undefined {
+    return this.#ids.get(name);
+  }
+
+  /** Every name of a session. */
+  namesOf(sessionId: string): readonly string[] {
+    return [...this.#ids].filter(([, id]) => id === sessionId).map(([name]) => name);
+  }
+
+  /** Names a session; on the disk when it resolves. */
+  async set(name: string, sessionId: string): Promise<void> {
+    this.#ids.set(name, sessionId);
+    await this.#save();
+  }
+
+  /** Forgets all names of a session. */
+  async forget(sessionId: string): Promise<void> {
+    for (const name of this.namesOf(sessionId)) this.#ids.delete(name);
+    await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    const sorted = [...this.#ids].sort(([a], [b]) => (a < b ? -1 : 1));
+    const json = JSON.stringify(Object.fromEntries(sorted), undefined, 2);
+    await replaceFile(this.#files, this.#path, Buffer.from(`${json}\n`));
+  }
+}
+
+/**
+ * One spelling per directory: absolute, without `.`, `..`, doubled or trailing separators. Links are not followed: the
+ * directory may be on another machine. @throws ProxyError `invalid_request`
+ */
+export function directoryName(directory: string): string {
+  const windows = /^(?:[A-Za-z]:[\\/]|\\\\)/.test(directory);
+  const fault =
+    (!windows && !directory.startsWith('/') && 'is not absolute') ||
+    (directory.includes('\0') && 'holds a NUL character') ||
+    (directory.length > nameMaxUnits && 'is too long');
+  if (fault) {
+    throw new ProxyError('invalid_request', `The project directory ${fault}.`);
+  }
+  const normal = windows ? win32.normalize(directory) : posix.normalize(directory);
+  return normal.length > 3 || !windows ? normal.replace(/(?<=.)[\\/]$/, '') : normal;
+}
+
+function decodeMap(bytes: Buffer): Map<string, string> | undefined {
+  try {
+    const object: unknown = JSON.parse(bytes.toString());
+    if (typeof object !== 'object' || object === null) return undefined;
+    const pairs = Object.entries(object);
+    return pairs.every(([, id]) => typeof id === 'string') ? new Map(pairs) : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+import { encodeEntry, encodeRecord, entryId, needsSeparator, type AliasRecord } from './format.ts';
+import type { EntryIndex } from './entry-index.ts';
+import { contentKey } from './text-pieces.ts';
+import type { Entry, NewEntryFacts, OriginalBytes, Totals } from './types.ts';
+
+/** Longest `args` that is kept, UTF-16 units. */
+const argsMaxUnits = 2000;
+
+/** What became of a text when it was written. */
+export interface WrittenText {
+  readonly facts: NewEntryFacts;
+  readonly sha256: string;
+  readonly lengthBytes: number;
+  readonly lengthChars: number;
+  readonly newlines: number;
+  readonly lastByte: number | undefined;
+  readonly original: OriginalBytes | undefined;
+}
+
+/** The journal lines of a commit that is being made, and what they will mean once they are on the disk. */
+export class Draft {
+  readonly lines: string[] = [];
+  readonly #index: EntryIndex;
+  readonly #timeMs: number;
+  readonly #byKey = new Map<string, Entry>();
+  readonly #byToolCall = new Map<string, Entry>();
+  readonly #apply: (() => void)[] = [];
+  #totals: Totals;
+
+  constructor(index: EntryIndex, timeMs: number) {
+    this.#index = index;
+    this.#timeMs = timeMs;
+    this.#totals = index.totals;
+  }
+
+  /** Totals with everything in the draft. */
+  get totals(): Totals {
+    return this.#totals;
+  }
+
+  /** The entry that holds this text, committed or in the draft; notes under which tool call or file it came again. */
+  known(key: string, facts: NewEntryFacts): Entry | undefined {
+    const entry = this.#index.byKey(key) ?? this.#byKey.get(key);
+    if (entry !== undefined) this.#addAlias(entry, facts);
+    return entry;
+  }
+
+  /** Adds a text that has been written behind everything else. */
+  addText(text: WrittenText): Entry {
+    const { facts, sha256, lengthBytes, lengthChars, original } = text;
+    const { source, args, ...rest } = facts;
+    const seq = this.#totals.entries + 1;
+    const openLine = lengthBytes > 0 && needsSeparator(text.lastByte) ? 1 : 0;
+    const entry: Entry = {
+      id: entryId(seq),
+      seq,
+      ...rest,
+      ...(args !== undefined && { args: args.slice(0, argsMaxUnits).toWellFormed() }),
+      timeMs: this.#timeMs,
+      offsetBytes: this.#totals.bytes,
+      lengthBytes,
+      offsetChars: this.#totals.chars,
+      lengthChars,
+      lineNumber: this.#totals.lines + 1,
+      lineCount: Math.max(1, text.newlines + openLine),
+      sha256,
+      ...(original && { original }),
+    };
+    const separator = needsSeparator(text.lastByte) ? 1 : 0;
+    const end = {
+      bytes: this.#totals.bytes + lengthBytes + separator,
+      chars: this.#totals.chars + lengthChars + separator,
+      lines: this.#totals.lines + text.newlines + separator,
+      entries: seq,
+    };
+    this.lines.push(encodeEntry(entry, source, end));
+    this.#totals = end;
+    this.#byKey.set(contentKey(sha256, original), entry);
+    if (entry.toolCallId !== undefined) this.#byToolCall.set(entry.toolCallId, entry);
+    this.#apply.push(() => this.#index.add(entry, source, end));
+    return entry;
+  }
+
+  /** Everything in the draft is on the disk: makes it visible. */
+  apply(): void {
+    for (const step of this.#apply) step();
+  }
+
+  #addAlias(entry: Entry, facts: NewEntryFacts): void {
+    const { toolCallId, path, source } = facts;
+    const known = path === undefined ? undefined : this.#index.source(path);
+    const sameSource =
+      source === undefined ||
+      (known?.entry === entry &&
+        known.file.sizeBytes === source.sizeBytes &&
+        known.file.mtimeMs === source.mtimeMs);
+    const sameCall =
+      toolCallId === undefined ||
+      (this.#byToolCall.get(toolCallId) ?? this.#index.byToolCall(toolCallId)) === entry;
+    if (sameSource && sameCall) return;
+    const record: AliasRecord = {
+      type: 'alias',
+      seq: entry.seq,
+      ...(toolCallId !== undefined && { toolCallId }),
+      ...(path !== undefined && { path }),
+      ...(source && { source }),
+      timeMs: this.#timeMs,
+      end: this.#totals,
+    };
+    this.lines.push(encodeRecord(record));
+    if (toolCallId !== undefined) this.#byToolCall.set(toolCallId, entry);
+    this.#apply.push(() => this.#index.addAlias(entry, { toolCallId, path, source }));
+  }
+}

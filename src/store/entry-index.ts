@@ -1,0 +1,78 @@
+import { contentKey } from './text-pieces.ts';
+import type { Entry, SourceFile, Totals } from './types.ts';
+
+/** The committed entries of a session in memory, a few hundred bytes each, never their text. */
+export class EntryIndex {
+  readonly entries: Entry[] = [];
+  /** Entries whose bytes were found not to be what was stored. */
+  readonly damaged = new Set<Entry>();
+  totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
+  readonly #byKey = new Map<string, Entry>();
+  readonly #byHash = new Map<string, Entry>();
+  readonly #byToolCall = new Map<string, Entry>();
+  readonly #sources = new Map<string, { readonly file: SourceFile; readonly entry: Entry }>();
+
+  /** Adds the next entry. `end` are the totals with it. */
+  add(entry: Entry, source: SourceFile | undefined, end: Totals): void {
+    this.entries.push(entry);
+    this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
+    if (!this.#byHash.has(entry.sha256)) this.#byHash.set(entry.sha256, entry);
+    this.addAlias(entry, { toolCallId: entry.toolCallId, path: entry.path, source });
+    this.totals = end;
+  }
+
+  /** Notes that an entry's text came again. */
+  addAlias(
+    entry: Entry,
+    alias: {
+      readonly toolCallId?: string | undefined;
+      readonly path?: string | undefined;
+      readonly source?: SourceFile | undefined;
+    },
+  ): void {
+    if (alias.toolCallId !== undefined) this.#byToolCall.set(alias.toolCallId, entry);
+    if (alias.path !== undefined && alias.source !== undefined) {
+      this.#sources.set(alias.path, { file: alias.source, entry });
+    }
+  }
+
+  byId(id: string): Entry | undefined {
+    const seq = /^e([1-9]\d{0,15})$/.exec(id)?.[1];
+    return seq === undefined ? undefined : this.entries[Number(seq) - 1];
+  }
+
+  /** By `contentKey`. */
+  byKey(key: string): Entry | undefined {
+    return this.#byKey.get(key);
+  }
+
+  byHash(sha256: string): Entry | undefined {
+    return this.#byHash.get(sha256);
+  }
+
+  byToolCall(toolCallId: string): Entry | undefined {
+    return this.#byToolCall.get(toolCallId);
+  }
+
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
+    return this.#sources.get(path);
+  }
+
+  /** Entries that have a byte in [startBytes, endBytes), ascending; separators belong to the entry before them. */
+  overlapping(startBytes: number, endBytes: number): readonly Entry[] {
+    let low = 0;
+    let high = this.entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.entries[middle]!.offsetBytes <= startBytes) low = middle + 1;
+      else high = middle;
+    }
+    const found: Entry[] = [];
+    for (let at = Math.max(0, low - 1); at < this.entries.length; at += 1) {
+      const entry = this.entries[at]!;
+      if (entry.offsetBytes >= endBytes) break;
+      found.push(entry);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The on-disk format, version 1. Truth is in two files per session; everything else can be made again from them.
+ *
+ * `sess_<id>_context.txt`: the texts, UTF-8, one behind the other, never changed. A text that does not end in a newline is
+ * followed by one that belongs to no entry, so the committed text is empty or ends in a newline.
+ *
+ * `sess_<id>_entries.jsonl`: the journal, the commit record. One JSON object a line, each ending in the member
+ * `"crc":"xxxxxxxx"`: CRC-32 (the one of zlib) in lower-case hexadecimal of the line's bytes before `,"crc"`. A line is
+ *   header  {"type":"header","format":"rlm-opencode-entries","version":1,"sessionId":...,"createdMs":...}     first line
+ *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals}                 N = 1, 2, 3, ...
+ *   alias   {"type":"alias","seq":N,"toolCallId"?,"path"?,"source"?,"timeMs":...,"end":Totals}
+ * `end` is the session's totals once the line is committed. An alias says that text N came again, under another tool call or
+ * from another file. `source` ({sizeBytes, mtimeMs}) is the file as it was read, so that an unchanged one is not read again.
+ *
+ * Order of one commit: texts, sync, journal lines, sync. So after a crash at any byte
+ *   - text behind `end.bytes` of the last line was never committed: cut;
+ *   - bytes behind the journal's last newline are a torn tail, never committed: cut;
+ *   - anything else (a whole line with a wrong CRC, a missing seq, a gap between entries, text shorter than `end.bytes`) is
+ *     not the work of a crash but damage: `store_corrupt`, and nothing is changed.
+ *
+ * `sess_<id>_chats.jsonl`: the chat memory; the same line form, `{"k":key,"t":timeMs,"v":value,"crc":...}` behind a header of
+ * format `rlm-opencode-chats`. The newest line of a key wins. It may forget, so damaged lines are dropped, not refused.
+ *
+ * `sess_<id>_originals/<sha256>`: the bytes as they came, of texts that are no valid UTF-8 (see `Entry.original`).
+ *
+ * `sess_<id>_index/blocks.bin`: a cache of the block table (see `block-cache.ts`).
+ */
+import { crc32 } from 'node:zlib';
+import type { Entry, SourceFile, Totals } from './types.ts';
+
+/** The journal's first line. */
+export interface HeaderRecord {
+  readonly type: 'header';
+  readonly format: string;
+  readonly version: number;
+  readonly sessionId: string;
+  readonly createdMs: number;
+}
+
+/** A committed text. */
+export interface EntryRecord extends Omit<Entry, 'id'> {
+  readonly type: 'entry';
+  readonly source?: SourceFile;
+  readonly end: Totals;
+}
+
+/** A committed text that came again. */
+export interface AliasRecord {
+  readonly type: 'alias';
+  readonly seq: number;
+  readonly toolCallId?: string;
+  readonly path?: string;
+  readonly source?: SourceFile;
+  readonly timeMs: number;
+  readonly end: Totals;
+}
+
+/** A line of the journal. */
+export type JournalRecord = HeaderRecord | EntryRecord | AliasRecord;
+
+/** The only version this program writes and reads. */
+export const formatVersion = 1;
+
+const crcOpening = ',"crc":"';
+/** Bytes of `,"crc":"xxxxxxxx"}`. */
+const crcTailBytes = crcOpening.length + 10;
+
+/** A record as a line with its CRC and newline. `record` must have at least one member. */
+export function encodeRecord(record: object): string {
+  const open = JSON.stringify(record).slice(0, -1);
+  return `${open}${crcOpening}${crcHex(open)}"}\n`;
+}
+
+/** Whether a line (without its newline) is whole: its CRC stands at its end and is right. */
+export function isWholeRecord(line: Buffer): boolean {
+  const open = line.length - crcTailBytes;
+  if (open <= 0) return false;
+  const tail = line.toString('latin1', open);
+  return tail === `${crcOpening}${crcHex(line.subarray(0, open))}"}`;
+}
+
+/** The header line of a session's journal or chat memory. */
+export function encodeHeader(format: string, sessionId: string, createdMs: number): string {
+  const header: HeaderRecord = {
+    type: 'header',
+    format,
+    version: formatVersion,
+    sessionId,
+    createdMs,
+  };
+  return encodeRecord(header);
+}
+
+/** A file that begins with a header of this program, of the same format, session and version. Else what is wrong with it. */
+export function headerFault(line: Buffer, format: string, sessionId: string): string | undefined {
+  if (!isWholeRecord(line)) return 'its first line is no header of ours';
+  const header = JSON.parse(line.toString()) as HeaderRecord;
+  if (header.format !== format) return `it holds ${header.format}, not ${format}`;
+  if (header.version !== formatVersion) {
+    return `its format has version ${header.version}, this program knows version ${formatVersion}`;
+  }
+  if (header.sessionId !== sessionId) return `it belongs to session ${header.sessionId}`;
+  return undefined;
+}
+
+/** The journal's line for an entry. */
+export function encodeEntry(entry: Entry, source: SourceFile | undefined, end: Totals): string {
+  const { id: _id, seq, ...members } = entry;
+  return encodeRecord({ type: 'entry', seq, ...members, ...(source && { source }), end });
+}
+
+/** The entry of a journal line. */
+export function recordToEntry(record: EntryRecord): Entry {
+  const { type: _type, source: _source, end: _end, ...members } = record;
+  // `crc` is a member of the parsed line only.
+  Reflect.deleteProperty(members, 'crc');
+  return { id: entryId(record.seq), ...members };
+}
+
+/** `e42` for 42. */
+export function entryId(seq: number): string {
+  return `e${seq}`;
+}
+
+/** Whether a text needs the newline that belongs to no entry behind it. `lastByte` is undefined for an empty text. */
+export function needsSeparator(lastByte: number | undefined): boolean {
+  return lastByte !== 0x0a;
+}
+
+function crcHex(bytes: string | Uint8Array): string {
+  return crc32(bytes).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,97 @@
+import { isWholeRecord } from './format.ts';
+import { writeFully, type OpenFile } from './files.ts';
+
+/** Longest line of a log; a longer one is refused when written and taken for damage when read. */
+export const recordMaxBytes = 64 * 1024 * 1024;
+
+const readBytes = 1024 * 1024;
+
+/** A line of a log, without its newline. */
+export interface LogLine {
+  readonly bytes: Buffer;
+  readonly positionBytes: number;
+  /** 1-based. */
+  readonly lineNumber: number;
+  /** Its checksum is there and right. */
+  readonly whole: boolean;
+}
+
+/** An append-only file of checksummed lines (`format.ts`). Owns its file. One writer. */
+export class RecordLog {
+  readonly path: string;
+  readonly #file: OpenFile;
+  #sizeBytes = 0;
+
+  /** Takes over `file`. Nothing counts as committed until {@link scan} has seen it. */
+  constructor(path: string, file: OpenFile) {
+    this.path = path;
+    this.#file = file;
+  }
+
+  /** Committed bytes. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Reads all lines from the start. A torn tail (bytes behind the last newline) is no line and not committed; see {@link rollBack}. */
+  async *scan(): AsyncGenerator<LogLine> {
+    const fileBytes = await this.#file.sizeBytes();
+    const chunk = Buffer.allocUnsafe(Math.min(readBytes, fileBytes));
+    let carried: Buffer[] = [];
+    let carriedBytes = 0;
+    let lineStart = 0;
+    let lineNumber = 0;
+    for (let position = 0; position < fileBytes;) {
+      const count = await this.#file.read(chunk, position);
+      if (count === 0) break;
+      const bytes = chunk.subarray(0, count);
+      let at = 0;
+      for (;;) {
+        const newline = bytes.indexOf(0x0a, at);
+        if (newline < 0) break;
+        const line = joinLine(carried, bytes.subarray(at, newline));
+        carried = [];
+        carriedBytes = 0;
+        at = newline + 1;
+        lineNumber += 1;
+        this.#sizeBytes = position + at;
+        yield { bytes: line, positionBytes: lineStart, lineNumber, whole: isWholeRecord(line) };
+        lineStart = position + at;
+      }
+      if (at < count && carriedBytes <= recordMaxBytes) {
+        carried.push(Buffer.from(bytes.subarray(at)));
+        carriedBytes += count - at;
+      }
+      position += count;
+    }
+  }
+
+  /** Appends whole lines and syncs them. When it rejects, call {@link rollBack} before the next append. */
+  async append(lines: Uint8Array): Promise<void> {
+    await writeFully(this.#file, lines, this.#sizeBytes);
+    await this.#file.datasync();
+    this.#sizeBytes += lines.length;
+  }
+
+  /** Cuts whatever lies behind the committed bytes. */
+  async rollBack(): Promise<void> {
+    if ((await this.#file.sizeBytes()) > this.#sizeBytes) {
+      await this.#file.truncate(this.#sizeBytes);
+    }
+  }
+
+  /** A line by its place. */
+  async readLine(positionBytes: number, lengthBytes: number): Promise<Buffer> {
+    const line = Buffer.allocUnsafe(lengthBytes);
+    const count = await this.#file.read(line, positionBytes);
+    return line.subarray(0, count);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+function joinLine(carried: readonly Buffer[], rest: Buffer): Buffer {
+  return carried.length === 0 ? rest : Buffer.concat([...carried, rest]);
+}

@@ -1,0 +1,163 @@
+import { join } from 'node:path';
+import { decodeBlocks } from './block-cache.ts';
+import { BlockTable } from './block-table.ts';
+import { ContextFile } from './context-file.ts';
+import { EntryIndex } from './entry-index.ts';
+import { EntryVerifier } from './entry-verifier.ts';
+import type { Files, OpenFile } from './files.ts';
+import {
+  encodeHeader,
+  headerFault,
+  recordToEntry,
+  type AliasRecord,
+  type EntryRecord,
+  type HeaderRecord,
+  type JournalRecord,
+} from './format.ts';
+import { RecordLog, type LogLine } from './record-log.ts';
+import type { SessionPaths } from './session-paths.ts';
+import { corruptStore } from './store-failure.ts';
+
+/** `format` in the journal's header. */
+const journalFormat = 'rlm-opencode-entries';
+
+/** The parts of an opened session. */
+export interface RecoveredSession {
+  readonly createdMs: number;
+  readonly journal: RecordLog;
+  readonly text: ContextFile;
+  readonly index: EntryIndex;
+}
+
+/** Makes the empty files of a session; the journal last, because it says that the session exists. */
+export async function createSessionFiles(
+  files: Files,
+  paths: SessionPaths,
+  header: { readonly sessionId: string; readonly createdMs: number },
+): Promise<void> {
+  await files.createExclusive(paths.text, Buffer.alloc(0));
+  const line = encodeHeader(journalFormat, header.sessionId, header.createdMs);
+  await files.createExclusive(paths.journal, Buffer.from(line));
+}
+
+/**
+ * Opens a session's text and journal by the rules at the head of `format.ts`: cuts torn tails, refuses damage.
+ * @throws ProxyError `store_corrupt`; whatever the file system throws
+ */
+export async function recoverSession(
+  files: Files,
+  paths: SessionPaths,
+  sessionId: string,
+): Promise<RecoveredSession> {
+  const journalFile = await files.open(paths.journal, { create: false });
+  const journal = new RecordLog(paths.journal, journalFile);
+  let textFile: OpenFile | undefined;
+  try {
+    const index = new EntryIndex();
+    const createdMs = await replayJournal(journal, sessionId, index);
+    textFile = await files.open(paths.text, { create: index.entries.length === 0 });
+    await checkTextSize(paths.text, textFile, index);
+    const text = await openText(files, paths, textFile, index);
+    await journal.rollBack();
+    await text.rollBack();
+    return { createdMs, journal, text, index };
+  } catch (error) {
+    await journal.close();
+    await textFile?.close();
+    throw error;
+  }
+}
+
+/** When the session was made, and its totals, from the journal's ends alone. What is wrong, where that shows. */
+async function replayJournal(
+  journal: RecordLog,
+  sessionId: string,
+  index: EntryIndex,
+): Promise<number> {
+  let createdMs: number | undefined;
+  for await (const line of journal.scan()) {
+    if (createdMs === undefined) {
+      const fault = headerFault(line.bytes, journalFormat, sessionId);
+      if (fault !== undefined) throw corruptStore(journal.path, fault);
+      createdMs = (JSON.parse(line.bytes.toString()) as HeaderRecord).createdMs;
+    } else {
+      replayLine(journal.path, line, index);
+    }
+  }
+  if (createdMs === undefined) throw corruptStore(journal.path, 'its header is missing');
+  return createdMs;
+}
+
+function replayLine(path: string, line: LogLine, index: EntryIndex): void {
+  const place = `line ${line.lineNumber}, behind entry e${index.entries.length}`;
+  if (!line.whole) throw corruptStore(path, `${place}, has a wrong checksum`);
+  const record = JSON.parse(line.bytes.toString()) as JournalRecord;
+  if (record.type === 'entry') replayEntry(path, place, record, index);
+  else if (record.type === 'alias') replayAlias(path, place, record, index);
+  else throw corruptStore(path, `${place}, is a ${record.type} record in the wrong place`);
+}
+
+function replayEntry(path: string, place: string, record: EntryRecord, index: EntryIndex): void {
+  const { totals } = index;
+  const separator = record.end.bytes - record.offsetBytes - record.lengthBytes;
+  const fits =
+    record.seq === index.entries.length + 1 &&
+    record.offsetBytes === totals.bytes &&
+    record.offsetChars === totals.chars &&
+    record.lineNumber === totals.lines + 1 &&
+    (separator === 0 || separator === 1) &&
+    record.end.chars === record.offsetChars + record.lengthChars + separator;
+  if (!fits) throw corruptStore(path, `${place}, does not continue what is before it`);
+  index.add(recordToEntry(record), record.source, record.end);
+}
+
+function replayAlias(path: string, place: string, record: AliasRecord, index: EntryIndex): void {
+  const entry = index.entries[record.seq - 1];
+  if (entry === undefined) throw corruptStore(path, `${place}, names entry e${record.seq}`);
+  index.addAlias(entry, record);
+}
+
+async function checkTextSize(path: string, file: OpenFile, index: EntryIndex): Promise<void> {
+  const sizeBytes = await file.sizeBytes();
+  if (sizeBytes >= index.totals.bytes) return;
+  const lost = index.overlapping(sizeBytes, index.totals.bytes)[0]!;
+  throw corruptStore(
+    path,
+    `it has ${sizeBytes} bytes instead of ${index.totals.bytes}, the text from entry ${lost.id} on is cut off`,
+  );
+}
+
+/** The text with its block table: from the cache where that is right, the rest from the text, which is verified on the way. */
+async function openText(
+  files: Files,
+  paths: SessionPaths,
+  file: OpenFile,
+  index: EntryIndex,
+): Promise<ContextFile> {
+  const bytes = await files.readWhole(join(paths.indexDir, 'blocks.bin'));
+  const kept = bytes === undefined ? undefined : decodeBlocks(bytes, index);
+  if (kept !== undefined) {
+    const table = new BlockTable();
+    table.restore(kept.columns, kept.count);
+    const text = new ContextFile(paths.text, file, table);
+    await text.replay(kept.columns.byteStart[kept.count - 1]!, kept.endBytes, () => undefined);
+    if (table.committed.lastCrc === kept.lastCrc) {
+      await replayVerified(text, index, kept.entries);
+      return text;
+    }
+  }
+  const text = new ContextFile(paths.text, file, new BlockTable());
+  await replayVerified(text, index, 0);
+  return text;
+}
+
+async function replayVerified(
+  text: ContextFile,
+  index: EntryIndex,
+  firstIndex: number,
+): Promise<void> {
+  const verifier = new EntryVerifier(index, firstIndex);
+  const start = index.entries[firstIndex]?.offsetBytes ?? index.totals.bytes;
+  await text.replay(start, index.totals.bytes, (piece) => verifier.see(piece));
+  for (const entry of verifier.damaged) index.damaged.add(entry);
+}

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { ProxyError } from '../errors.ts';
+
+/** Where a session's files are. */
+export interface SessionPaths {
+  readonly metadata: string;
+  readonly text: string;
+  readonly journal: string;
+  readonly chats: string;
+  readonly indexDir: string;
+  readonly originalsDir: string;
+}
+
+/** The folder of all sessions. */
+export function sessionsDir(dataDir: string): string {
+  return join(dataDir, 'sessions');
+}
+
+/** The files of one session. `sessionId` has passed {@link isSessionId}. */
+export function sessionPaths(dataDir: string, sessionId: string): SessionPaths {
+  const base = join(sessionsDir(dataDir), sessionId);
+  return {
+    metadata: `${base}.json`,
+    text: `${base}_context.txt`,
+    journal: `${base}_entries.jsonl`,
+    chats: `${base}_chats.jsonl`,
+    indexDir: `${base}_index`,
+    originalsDir: `${base}_originals`,
+  };
+}
+
+/** `sess_` and 8 to 32 lower-case hexadecimal digits; nothing else ever becomes part of a path. */
+export function isSessionId(text: string): boolean {
+  return /^sess_[0-9a-f]{8,32}$/.test(text);
+}
+
+/** The error for an id that names no session here. */
+export function unknownSession(sessionId: string): ProxyError {
+  const shown = JSON.stringify(sessionId.slice(0, 64));
+  return new ProxyError('unknown_session', `There is no session ${shown}.`, {
+    hint: '`rlm-opencode sessions` lists them.',
+  });
+}

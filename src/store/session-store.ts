@@ -1,0 +1,192 @@
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import { encodeBlocks } from './block-cache.ts';
+import { Committer } from './committer.ts';
+import type { ContextFile } from './context-file.ts';
+import type { EntryIndex } from './entry-index.ts';
+import { EntryVerifier } from './entry-verifier.ts';
+import { replaceFile, type Files } from './files.ts';
+import { Originals } from './originals.ts';
+import type { RecordLog } from './record-log.ts';
+import { recoverSession } from './recover.ts';
+import type { SessionPaths } from './session-paths.ts';
+import { prepareText } from './text-pieces.ts';
+import { TextReader } from './text-reader.ts';
+import { TextWriter } from './text-writer.ts';
+import type {
+  Entry,
+  NewEntry,
+  NewStream,
+  SessionStore,
+  Snapshot,
+  SourceFile,
+  TextSlice,
+  Totals,
+} from './types.ts';
+
+/** The cached block table is written again after so much new text: making it anew for that much takes about 50 ms. */
+const cacheEveryBytes = 64 * 1024 * 1024;
+
+/** What {@link FileSessionStore.open} needs. */
+export interface SessionStoreOptions {
+  readonly sessionId: string;
+  readonly paths: SessionPaths;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Largest text of the session, bytes. */
+  readonly maxSessionBytes: number;
+}
+
+/** A session's texts in files (`format.ts`). Owns them until it is disposed of. */
+export class FileSessionStore implements SessionStore {
+  readonly sessionId: string;
+  readonly createdMs: number;
+  readonly #paths: SessionPaths;
+  readonly #files: Files;
+  readonly #log: Logger;
+  readonly #text: ContextFile;
+  readonly #journal: RecordLog;
+  readonly #index: EntryIndex;
+  readonly #reader: TextReader;
+  readonly #writer: TextWriter;
+  readonly #committer: Committer;
+  readonly #originals: Originals;
+  #cachedBytes = 0;
+
+  private constructor(
+    options: SessionStoreOptions,
+    parts: Awaited<ReturnType<typeof recoverSession>>,
+  ) {
+    this.sessionId = options.sessionId;
+    this.createdMs = parts.createdMs;
+    this.#paths = options.paths;
+    this.#files = options.files;
+    this.#log = options.log;
+    this.#text = parts.text;
+    this.#journal = parts.journal;
+    this.#index = parts.index;
+    this.#reader = new TextReader(parts.text, parts.index);
+    this.#originals = new Originals(options.files, options.paths.originalsDir);
+    this.#writer = new TextWriter(parts.text, this.#originals, options.maxSessionBytes);
+    this.#committer = new Committer({
+      ...parts,
+      clock: options.clock,
+      afterCommit: async () => {
+        if (this.totals.bytes - this.#cachedBytes >= cacheEveryBytes) await this.#saveBlocks();
+      },
+    });
+  }
+
+  /** Opens and, where a crash left a torn tail, repairs. @throws ProxyError `store_corrupt` */
+  static async open(options: SessionStoreOptions): Promise<FileSessionStore> {
+    const parts = await recoverSession(options.files, options.paths, options.sessionId);
+    await options.files.makeDirectory(options.paths.indexDir);
+    return new FileSessionStore(options, parts);
+  }
+
+  get totals(): Totals {
+    return this.#index.totals;
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#index.entries;
+  }
+
+  entry(id: string): Entry | undefined {
+    return this.#index.byId(id);
+  }
+
+  entryByHash(sha256: string): Entry | undefined {
+    return this.#index.byHash(sha256);
+  }
+
+  entryByToolCall(toolCallId: string): Entry | undefined {
+    return this.#index.byToolCall(toolCallId);
+  }
+
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
+    return this.#index.source(path);
+  }
+
+  async append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
+    const texts = [];
+    for (const entry of entries) texts.push(await prepareText(entry));
+    return this.#committer.commit(this.#writer.textsJob(texts));
+  }
+
+  async appendStream(stream: NewStream): Promise<Entry> {
+    let failure: { readonly error: unknown } | undefined;
+    const job = this.#writer.streamJob(stream, (error) => {
+      failure = { error };
+    });
+    try {
+      const [entry] = await this.#committer.commit(job);
+      return entry!;
+    } catch (error) {
+      throw failure === undefined ? error : failure.error;
+    }
+  }
+
+  async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    return this.#reader.read(offsetChars, lengthChars);
+  }
+
+  async readLines(first: number, last: number): Promise<TextSlice> {
+    return this.#reader.readLines(first, last);
+  }
+
+  async readEntry(entry: Entry): Promise<string> {
+    return this.#reader.readEntry(entry);
+  }
+
+  readOriginal(entry: Entry): AsyncIterable<Uint8Array> {
+    return entry.original === undefined
+      ? this.#reader.readEntryPieces(entry)
+      : this.#originals.read(entry.original);
+  }
+
+  async verify(): Promise<readonly Entry[]> {
+    const verifier = new EntryVerifier(this.#index, 0);
+    const { bytes: endBytes } = this.totals;
+    const piece = Buffer.allocUnsafe(1024 * 1024);
+    for (let at = 0; at < endBytes; at += piece.length) {
+      const bytes = piece.subarray(0, Math.min(piece.length, endBytes - at));
+      await this.#text.read(bytes, at);
+      verifier.see(bytes);
+    }
+    return verifier.damaged;
+  }
+
+  snapshot(): Snapshot {
+    return {
+      sessionId: this.sessionId,
+      textPath: this.#text.path,
+      indexDir: this.#paths.indexDir,
+      totals: this.totals,
+      blocks: this.#text.table.committed,
+    };
+  }
+
+  /** Waits for what is being appended, then closes the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#committer.close();
+    if (this.totals.bytes > this.#cachedBytes) await this.#saveBlocks();
+    await this.#text.close();
+    await this.#journal.close();
+  }
+
+  async #saveBlocks(): Promise<void> {
+    // While an entry is known as damaged the table must be made, and the text verified, at each opening.
+    if (this.#index.damaged.size > 0) return;
+    const bytes = encodeBlocks(this.#text.table.committed, this.#index);
+    this.#cachedBytes = this.totals.bytes;
+    try {
+      await this.#files.makeDirectory(this.#paths.indexDir);
+      await replaceFile(this.#files, join(this.#paths.indexDir, 'blocks.bin'), bytes);
+    } catch (error) {
+      this.#log.warn({ err: error, session: this.sessionId }, 'block table not cached');
+    }
+  }
+}

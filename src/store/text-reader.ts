@@ -1,0 +1,198 @@
+import { createHash, hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { ProxyError } from '../errors.ts';
+import { blockMaxBytes, lastAtMost, type CommittedBlocks } from './block-table.ts';
+import type { ContextFile } from './context-file.ts';
+import type { EntryIndex } from './entry-index.ts';
+import { corruptStore, toStoreFailure } from './store-failure.ts';
+import { countCodePoints } from '../kernels/text-counts.ts';
+import { charToByte, incompleteTailBytes, lineToByte } from './text-scan.ts';
+import { pieceMaxBytes } from './text-pieces.ts';
+import type { Entry, TextSlice } from './types.ts';
+
+/** Blocks that are read and decoded in one go: 1 MiB, about 3 ms. */
+const groupBlocks = pieceMaxBytes / blockMaxBytes;
+/** Most code points of one read; at most half the longest string that V8 makes. */
+const readMaxChars = 64 * 1024 * 1024;
+const entryMaxBytes = 256 * 1024 * 1024;
+
+/** Reads committed text by position. Never shows bytes whose checksum is wrong. */
+export class TextReader {
+  readonly #file: ContextFile;
+  readonly #index: EntryIndex;
+
+  constructor(file: ContextFile, index: EntryIndex) {
+    this.#file = file;
+    this.#index = index;
+  }
+
+  /** See `SessionStore.read`. */
+  async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    const blocks = this.#file.table.committed;
+    const { chars } = this.#index.totals;
+    const from = clamp(offsetChars, 0, chars);
+    const to = clamp(from + clamp(lengthChars, 0, readMaxChars), from, chars);
+    if (this.#index.damaged.size > 0) this.#refuseDamaged(from, to);
+    let text = '';
+    if (to > from) {
+      const last = lastAtMost(blocks.charStart, blocks.count, to - 1);
+      let at = lastAtMost(blocks.charStart, blocks.count, from);
+      for (; at <= last; at += groupBlocks) {
+        const end = Math.min(at + groupBlocks, last + 1);
+        const bytes = await this.#readBlocks(blocks, at, end);
+        const head = from - blocks.charStart[at]!;
+        const start = head > 0 ? blockCharToByte(blocks, at, bytes, head) : 0;
+        const stop = end > last ? this.#stopByte(blocks, bytes, [at, last], to) : bytes.length;
+        text += bytes.toString('utf8', start, stop);
+      }
+    }
+    return { text, offsetChars: from, lengthChars: to - from };
+  }
+
+  /** See `SessionStore.readLines`. */
+  async readLines(first: number, last: number): Promise<TextSlice> {
+    const { lines, chars } = this.#index.totals;
+    const from = clamp(first, 1, lines + 1);
+    const to = clamp(last, from - 1, lines);
+    const start = await this.#lineToChar(from);
+    const end = to >= lines ? chars : await this.#lineToChar(to + 1);
+    return this.read(start, end - start);
+  }
+
+  /** See `SessionStore.readEntry`. */
+  async readEntry(entry: Entry): Promise<string> {
+    if (entry.lengthBytes <= pieceMaxBytes) {
+      const bytes = await this.#readRange(entry.offsetBytes, entry.lengthBytes);
+      if (hash('sha256', bytes) !== entry.sha256) throw this.#damaged(entry);
+      return bytes.toString('utf8', 0, bytes.length);
+    }
+    if (entry.lengthBytes > entryMaxBytes) {
+      throw new ProxyError(
+        'limit_reached',
+        `Entry ${entry.id} has ${entry.lengthChars} characters, too many to hand out whole.`,
+        { hint: 'Read it in ranges by offset and length.' },
+      );
+    }
+    let text = '';
+    let carried = Buffer.alloc(0);
+    for await (const piece of this.readEntryPieces(entry)) {
+      const bytes = Buffer.concat([carried, piece]);
+      const whole = bytes.length - incompleteTailBytes(bytes);
+      text += bytes.toString('utf8', 0, whole);
+      carried = bytes.subarray(whole);
+    }
+    return text;
+  }
+
+  /** The entry's bytes in pieces of at most 1 MiB; throws `store_corrupt` at the end where they are not what was stored. */
+  async *readEntryPieces(entry: Entry): AsyncGenerator<Buffer> {
+    const digest = createHash('sha256');
+    for (let at = 0; at < entry.lengthBytes; at += pieceMaxBytes) {
+      const length = Math.min(pieceMaxBytes, entry.lengthBytes - at);
+      const piece = await this.#readRange(entry.offsetBytes + at, length);
+      digest.update(piece);
+      yield piece;
+    }
+    if (digest.digest('hex') !== entry.sha256) throw this.#damaged(entry);
+  }
+
+  /** The code point offset at which a line starts. */
+  async #lineToChar(lineNumber: number): Promise<number> {
+    const blocks = this.#file.table.committed;
+    // The first byte of a line lies in, or right behind, the last block that starts in an earlier line.
+    const block = lastAtMost(blocks.lineStart, blocks.count, lineNumber - 1);
+    if (block < 0) return 0;
+    const bytes = await this.#readBlocks(blocks, block, block + 1);
+    const start = lineToByte(bytes, lineNumber - blocks.lineStart[block]!);
+    return blocks.charStart[block]! + countCodePoints(bytes.subarray(0, start));
+  }
+
+  /** Where code point `to` of the text is in `bytes`, which hold the blocks `at` to `last`. */
+  #stopByte(
+    blocks: CommittedBlocks,
+    bytes: Buffer,
+    [at, last]: readonly [number, number],
+    to: number,
+  ): number {
+    const lastStart = blocks.byteStart[last]! - blocks.byteStart[at]!;
+    const within = to - blocks.charStart[last]!;
+    return lastStart + blockCharToByte(blocks, last, bytes.subarray(lastStart), within);
+  }
+
+  /** The bytes of the blocks [first, end), each checked. */
+  async #readBlocks(blocks: CommittedBlocks, first: number, end: number): Promise<Buffer> {
+    const start = blocks.byteStart[first]!;
+    const bytes = await this.#readRange(start, blockEnd(blocks, end - 1) - start);
+    for (let block = first; block < end; block += 1) {
+      const from = blocks.byteStart[block]! - start;
+      const to = blockEnd(blocks, block) - start;
+      const expected = block === blocks.count - 1 ? blocks.lastCrc : blocks.crc[block];
+      if (crc32(bytes.subarray(from, to)) !== expected) {
+        throw this.#damagedRange(start + from, start + to);
+      }
+    }
+    return bytes;
+  }
+
+  async #readRange(positionBytes: number, lengthBytes: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(lengthBytes);
+    let count: number;
+    try {
+      count = await this.#file.read(bytes, positionBytes);
+    } catch (error) {
+      throw toStoreFailure(error, this.#file.path);
+    }
+    if (count < lengthBytes) throw this.#damagedRange(positionBytes, positionBytes + lengthBytes);
+    return bytes;
+  }
+
+  /** What was found damaged when the block table was made anew has a checksum of the damage; so it is known by name. */
+  #refuseDamaged(fromChars: number, toChars: number): void {
+    for (const entry of this.#index.damaged) {
+      const end = entry.offsetChars + entry.lengthChars;
+      if (fromChars <= end && toChars > entry.offsetChars) throw this.#damaged(entry);
+    }
+  }
+
+  #damaged(entry: Entry): ProxyError {
+    return corruptStore(
+      this.#file.path,
+      `entry ${entry.id} (bytes ${entry.offsetBytes} to ${entry.offsetBytes + entry.lengthBytes}) is not what was stored`,
+    );
+  }
+
+  #damagedRange(startBytes: number, endBytes: number): ProxyError {
+    const entries = this.#index.overlapping(startBytes, endBytes);
+    const first = entries[0]?.id ?? '';
+    const last = entries.at(-1)?.id ?? '';
+    const names = first === last ? `entry ${first}` : `one of the entries ${first} to ${last}`;
+    return corruptStore(
+      this.#file.path,
+      `${names} (bytes ${startBytes} to ${endBytes}) is not what was stored`,
+    );
+  }
+}
+
+/** Where code point `chars` of a block starts in its bytes; at once where the block is ASCII. */
+function blockCharToByte(
+  blocks: CommittedBlocks,
+  block: number,
+  bytes: Buffer,
+  chars: number,
+): number {
+  if (block < blocks.count - 1) {
+    const blockBytes = blocks.byteStart[block + 1]! - blocks.byteStart[block]!;
+    const blockChars = blocks.charStart[block + 1]! - blocks.charStart[block]!;
+    if (blockBytes === blockChars) return chars;
+  }
+  return charToByte(bytes, chars);
+}
+
+function blockEnd(blocks: CommittedBlocks, block: number): number {
+  return block === blocks.count - 1 ? blocks.endBytes : blocks.byteStart[block + 1]!;
+}
+
+/** The whole number nearest to `value` in [low, high]; `low` for what is no number. */
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(Math.max(Number.isNaN(value) ? low : Math.trunc(value), low), high);
+}
