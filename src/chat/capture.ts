@@ -30,7 +30,10 @@ export interface Candidate {
 }
 
 /** What our own tools and markers put where a client has pruned an output itself. Never stored, never taken for the original. */
-const prunedMarkers = ['[Old tool result content cleared]', '[Old tool result content omitted]'];
+const prunedMarkers: ReadonlySet<string> = new Set([
+  '[Old tool result content cleared]',
+  '[Old tool result content omitted]',
+]);
 
 /** A client's note that the part after it is a file's content. */
 const attachmentLead = /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s;
@@ -40,7 +43,7 @@ const readTools: ReadonlySet<string> = new Set(['read', 'Read', 'read_file', 'vi
 
 /** Whether a tool message holds nothing but a client's own mark of a pruned output. */
 export function isPruned(message: Message): boolean {
-  return typeof message.content === 'string' && prunedMarkers.includes(message.content.trim());
+  return typeof message.content === 'string' && prunedMarkers.has(message.content.trim());
 }
 
 /**

@@ -119,7 +119,7 @@ export class TurnMemory {
  */
 function isCopyOf(copy: Message, identity: Identity, record: TurnRecord): boolean {
   const known = new Set((record.message.tool_calls ?? []).map((call) => call.id));
-  if (!identity.callIds.every((id) => known.has(id) && record.results[id] === undefined))
+  if (!identity.callIds.every((id) => known.has(id) && !Object.hasOwn(record.results, id)))
     return false;
   const mine = (record.message.tool_calls ?? []).filter(
     (call) => record.results[call.id] === undefined,

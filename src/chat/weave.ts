@@ -51,48 +51,22 @@ export async function weave(
   let chain = emptyChain;
   let userTextHash = '';
   for (let index = 0; index < history.length; index += 1) {
-    const item = history[index] as HistoryMessage;
-    const before = chain;
-    chain = chainAfter(chain, item.identity);
+    const { identity } = history[index] as HistoryMessage;
+    const place = { chatId: options.chatId, chain, userTextHash };
+    chain = chainAfter(chain, identity);
     chains.push(chain);
-    if (item.identity.role === 'user' && item.identity.textHash !== '')
-      userTextHash = item.identity.textHash;
+    if (identity.role === 'user' && identity.textHash !== '') userTextHash = identity.textHash;
     if (index < options.from) continue;
-    if (item.identity.role !== 'assistant') {
-      messages.push({ message: item.message(), index, hidden: false });
-      continue;
-    }
-    const copy = item.message();
-    const record = await options.find(
-      { chatId: options.chatId, chain: before, userTextHash },
-      copy,
-      item.identity,
-    );
+    const copy = (history[index] as HistoryMessage).message();
+    const record =
+      identity.role === 'assistant' ? await options.find(place, copy, identity) : undefined;
     if (record === undefined) {
-      messages.push({ message: withoutOurProgress(copy), index, hidden: false });
+      const message = identity.role === 'assistant' ? withoutOurProgress(copy) : copy;
+      messages.push({ message, index, hidden: false });
       continue;
     }
-    for (const hidden of record.before) messages.push({ message: hidden, index, hidden: true });
-    const answered = resultsAfter(history, index);
-    const calls = (record.message.tool_calls ?? []).filter(
-      (call) => record.results[call.id] !== undefined || answered.has(call.id),
-    );
-    const turn = withCalls(record.message, calls);
-    if (turn !== undefined) messages.push({ message: turn, index, hidden: false });
-    for (const call of calls) {
-      const result = record.results[call.id];
-      if (result !== undefined)
-        messages.push({ message: toolMessage(call.id, result), index, hidden: true });
-      else {
-        const at = answered.get(call.id) as number;
-        messages.push({
-          message: (history[at] as HistoryMessage).message(),
-          index: at,
-          hidden: false,
-        });
-      }
-    }
-    // The results stand with their turn now; a stray second answer to the same call, or one to a call we do not know, is dropped with them.
+    messages.push(...wovenTurn(history, index, record));
+    // The results stand with their turn now; a second answer to the same call, or one to a call that we do not know, is dropped.
     while (history[index + 1]?.identity.role === 'tool') {
       index += 1;
       chain = chainAfter(chain, (history[index] as HistoryMessage).identity);
@@ -100,6 +74,34 @@ export async function weave(
     }
   }
   return { messages, chains, userTextHash };
+}
+
+/** A turn as the upstream saw it: what was hidden before it, the turn itself, and all its results in the order of its calls. */
+function wovenTurn(
+  history: readonly HistoryMessage[],
+  index: number,
+  record: TurnRecord,
+): readonly WovenMessage[] {
+  const woven: WovenMessage[] = record.before.map((message) => ({ message, index, hidden: true }));
+  const answered = resultsAfter(history, index);
+  const isOurs = (call: ToolCall): boolean => Object.hasOwn(record.results, call.id);
+  const calls = (record.message.tool_calls ?? []).filter(
+    (call) => isOurs(call) || answered.has(call.id),
+  );
+  const turn = withCalls(record.message, calls);
+  if (turn !== undefined) woven.push({ message: turn, index, hidden: false });
+  for (const call of calls) {
+    const at = answered.get(call.id);
+    if (isOurs(call))
+      woven.push({
+        message: toolMessage(call.id, record.results[call.id] as string),
+        index,
+        hidden: true,
+      });
+    else if (at !== undefined)
+      woven.push({ message: (history[at] as HistoryMessage).message(), index: at, hidden: false });
+  }
+  return woven;
 }
 
 /** A result of one of our tools as the upstream gets it. */

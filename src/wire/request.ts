@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ProxyError } from '../errors.ts';
-import type { ChatRequest, Message } from './types.ts';
+import type { Envelope, Message } from './types.ts';
 
 const roles = ['system', 'developer', 'user', 'assistant', 'tool', 'function'] as const;
 
@@ -81,14 +81,12 @@ const envelopeSchema = z.looseObject(
  * text stay as they came. Only what this program itself relies on is checked; the rest is the upstream's business.
  * @throws ProxyError `invalid_request`, naming the member at fault
  */
-export function parseEnvelope(
-  body: Readonly<Record<string, unknown>>,
-): Omit<ChatRequest, 'messages'> {
+export function parseEnvelope(body: Readonly<Record<string, unknown>>): Envelope {
   const checked = envelopeSchema.safeParse(body);
   if (!checked.success) throw requestFault(checked.error);
   // The client's own value, because zod's copy has its members in another order. Nulls, which some clients write where they
   // mean nothing, are the one difference from the type.
-  const { messages: _, ...all } = body as ChatRequest & Record<string, unknown>;
+  const { messages: _, ...all } = body as Envelope & { readonly messages?: unknown };
   if (all.tools !== null) return all;
   const { tools: __, ...rest } = all;
   return rest;

@@ -46,10 +46,9 @@ export interface ToolDefinition {
   readonly [member: string]: unknown;
 }
 
-/** The body of `POST /v1/chat/completions`. */
-export interface ChatRequest {
+/** The body of `POST /v1/chat/completions` but for its messages. */
+export interface Envelope {
   readonly model: string;
-  readonly messages: readonly Message[];
   readonly stream?: boolean | null;
   readonly stream_options?: {
     readonly include_usage?: boolean;
@@ -58,6 +57,11 @@ export interface ChatRequest {
   readonly tools?: readonly ToolDefinition[];
   readonly tool_choice?: unknown;
   readonly [member: string]: unknown;
+}
+
+/** The body of `POST /v1/chat/completions`. */
+export interface ChatRequest extends Envelope {
+  readonly messages: readonly Message[];
 }
 
 /** The five reasons OpenAI documents. */

@@ -1,0 +1,318 @@
+import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { headerOf, originOf, workingDirectoryOf, type Origin } from '../opencode/environment.ts';
+import type { Session } from '../store/types.ts';
+import { parseEnvelope, parseMessage } from '../wire/request.ts';
+import type { Envelope, Message, ToolCall } from '../wire/types.ts';
+import { BodySplitter, type RawMessage } from './body.ts';
+import {
+  candidatesOf,
+  isPruned,
+  readStub,
+  storeCandidates,
+  withTexts,
+  type Candidate,
+  type Captured,
+  type CaptureLimits,
+} from './capture.ts';
+import { HistoryItem, KnownMessages, rawText, type KnownMessage } from './history.ts';
+import { identityOf, visibleText } from './identity.ts';
+import type { SessionFinder, Whose } from './whose.ts';
+
+/** A client's request, taken in: large texts are in the store, and every message is known. */
+export interface Intake {
+  /** The request without its messages, members in the client's order. */
+  readonly envelope: Envelope;
+  readonly items: readonly HistoryItem[];
+  readonly whose: Whose;
+  /** A client's own helper request (title, compaction): passed on untouched. */
+  readonly isHelper: boolean;
+  /** Texts of this request that were not in the store before. */
+  readonly newlyStored: number;
+  /** Entries the store held before this request. */
+  readonly entriesBefore: number;
+  /** Why nothing could be stored, if so. The chat goes on without. */
+  readonly storeFault?: ProxyError;
+}
+
+/** What taking in requests needs. */
+export interface IntakeOptions {
+  readonly finder: SessionFinder;
+  readonly limits: CaptureLimits;
+  /** Messages remembered by their bytes. */
+  readonly maxKnownMessages: number;
+  readonly log: Logger;
+}
+
+/** A message whose texts are not stored yet. */
+interface Waiting {
+  readonly item: HistoryItem;
+  readonly candidates: readonly Candidate[];
+}
+
+/** Takes in requests: cuts them up as they arrive, recognises what is known, stores what is new and large. */
+export class RequestIntake {
+  readonly #options: IntakeOptions;
+  readonly #known: KnownMessages;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#known = new KnownMessages(options.maxKnownMessages);
+  }
+
+  /**
+   * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A store that fails does not throw: see `storeFault`.
+   */
+  async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
+    const splitter = new BodySplitter();
+    const reading = new Reading(this.#known, this.#options, originOf(headers), keyHashOf(headers));
+    for await (const piece of body) {
+      for (const raw of splitter.feed(piece)) await reading.add(raw);
+    }
+    const envelope = parseEnvelope(splitter.end());
+    if (reading.items.length === 0)
+      throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
+        param: 'messages',
+      });
+    const whose = await reading.whose();
+    const isHelper = isHelperRequest(envelope, whose, headers);
+    if (isHelper)
+      return {
+        envelope,
+        items: reading.items,
+        whose,
+        isHelper,
+        newlyStored: 0,
+        entriesBefore: whose.session?.store.totals.entries ?? 0,
+      };
+    const outcome = await reading.store();
+    return { envelope, items: reading.items, whose, isHelper, ...outcome };
+  }
+}
+
+/** A title or a compaction: no tools and no directory of its own, from a client that names its conversation. */
+function isHelperRequest(envelope: Envelope, whose: Whose, headers: IncomingHttpHeaders): boolean {
+  const hasTools = (envelope.tools ?? []).length > 0;
+  return !hasTools && !whose.isNamed && originOf(headers).chatId !== undefined;
+}
+
+/** Only keeps apart, never identifies: a short hash of the key the client sent. */
+function keyHashOf(headers: IncomingHttpHeaders): string {
+  return hash('sha256', headerOf(headers, 'authorization') ?? '').slice(0, 16);
+}
+
+/** One request while it is read. */
+class Reading {
+  readonly items: HistoryItem[] = [];
+  readonly #known: KnownMessages;
+  readonly #options: IntakeOptions;
+  readonly #origin: Origin;
+  readonly #keyHash: string;
+  #workingDirectory: string | undefined;
+  #beginning: string | undefined;
+  #whose: Whose | undefined;
+  #entriesBefore = 0;
+
+  constructor(known: KnownMessages, options: IntakeOptions, origin: Origin, keyHash: string) {
+    this.#known = known;
+    this.#options = options;
+    this.#origin = origin;
+    this.#keyHash = keyHash;
+  }
+
+  /** Takes the next message. Nothing is parsed that is known by its bytes. */
+  async add(raw: RawMessage): Promise<void> {
+    const item = this.#recognise(raw);
+    this.items.push(item);
+    const { identity, workingDirectory } = item.known;
+    if (identity.role === 'system' || identity.role === 'developer')
+      this.#workingDirectory ??= workingDirectory;
+    else if (identity.role === 'user') this.#beginning ??= identity.textHash;
+  }
+
+  async whose(): Promise<Whose> {
+    if (this.#whose === undefined) {
+      this.#whose = await this.#options.finder.find({
+        origin: this.#origin,
+        beginning: this.#beginning ?? '',
+        keyHash: this.#keyHash,
+        ...(this.#workingDirectory === undefined
+          ? {}
+          : { workingDirectory: this.#workingDirectory }),
+      });
+      this.#entriesBefore = this.#whose.session?.store.totals.entries ?? 0;
+    }
+    return this.#whose;
+  }
+
+  /** Stores what is new and large, and puts stubs in place. A failing store leaves the texts where they are. */
+  async store(): Promise<{
+    readonly newlyStored: number;
+    readonly entriesBefore: number;
+    readonly storeFault?: ProxyError;
+  }> {
+    const whose = await this.whose();
+    const waiting = this.#waiting(whose);
+    const entriesBefore = this.#entriesBefore;
+    try {
+      if (waiting.length > 0) {
+        const session = await whose.ensure();
+        for (const group of groupsOf(waiting)) await this.#storeGroup(session, group);
+      }
+      await this.#replacePruned(whose);
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#options.log.warn(
+        { code: error.code, reason: error.message },
+        'texts could not be stored; they stay in the prompt',
+      );
+      return { newlyStored: 0, entriesBefore, storeFault: error };
+    }
+    const after = whose.session ?? (waiting.length > 0 ? await whose.ensure() : undefined);
+    return { newlyStored: (after?.store.totals.entries ?? 0) - entriesBefore, entriesBefore };
+  }
+
+  #recognise(raw: RawMessage): HistoryItem {
+    const known = this.#known.get(raw.hash);
+    if (known !== undefined) return new HistoryItem(raw, known);
+    const at = this.items.length;
+    const message = parseMessage(parseRaw(raw, at), at);
+    const fresh = knownOf(message);
+    // A message with large texts is only known once they are stored.
+    if (!this.#mayHoldText(raw, message)) this.#known.set(raw.hash, fresh);
+    return new HistoryItem(raw, fresh, message);
+  }
+
+  #mayHoldText(raw: RawMessage, message: Message): boolean {
+    return (
+      (message.role === 'tool' || message.role === 'user') &&
+      raw.sizeBytes >= this.#options.limits.captureMinChars
+    );
+  }
+
+  #waiting(whose: Whose): readonly Waiting[] {
+    const found: Waiting[] = [];
+    const { limits } = this.#options;
+    for (const [index, item] of this.items.entries()) {
+      const { role } = item.identity;
+      if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
+      if (item.known.stored !== undefined && item.known.stored.sessionId === whose.session?.id) {
+        item.usesStubs = true;
+        continue;
+      }
+      const call = role === 'tool' ? this.#callOf(index) : undefined;
+      const candidates = candidatesOf(item.original(), call, { chatId: whose.chatId, limits });
+      if (candidates.length > 0) found.push({ item, candidates });
+      else this.#known.set(item.hash, item.known);
+    }
+    return found;
+  }
+
+  async #storeGroup(session: Session, group: readonly Waiting[]): Promise<void> {
+    const candidates = group.flatMap((waiting) => waiting.candidates);
+    const stored = await storeCandidates(session.store, candidates, this.#options.limits);
+    let from = 0;
+    for (const { item, candidates: own } of group) {
+      const captured = stored.slice(from, (from += own.length));
+      const stripped = await strippedMessage(session, item.original(), captured);
+      item.known = {
+        ...item.known,
+        stored: {
+          sessionId: session.id,
+          captured,
+          ...(stripped === undefined ? {} : { stripped }),
+        },
+      };
+      item.usesStubs = true;
+      this.#known.set(item.hash, item.known);
+      if (stripped !== undefined) item.release();
+    }
+  }
+
+  /** A client that has pruned an output itself left a mark where the stub can stand: it says where the original is. */
+  async #replacePruned(whose: Whose): Promise<void> {
+    const { session } = whose;
+    if (session === undefined) return;
+    for (const item of this.items) {
+      const { role, toolCallId } = item.identity;
+      if (
+        role !== 'tool' ||
+        toolCallId === undefined ||
+        item.identity.textLength > 100 ||
+        !isPruned(item.original())
+      )
+        continue;
+      const entry = session.store.entryByToolCall(toolCallId);
+      if (entry === undefined || entry.chatId !== whose.chatId) continue;
+      const stripped = { ...item.original(), content: await readStub(session.store, entry) };
+      item.known = { ...item.known, stored: { sessionId: session.id, captured: [], stripped } };
+      item.usesStubs = true;
+    }
+  }
+
+  /** The call a tool message answers: in the nearest turn before it. */
+  #callOf(index: number): ToolCall | undefined {
+    const id = this.items[index]?.identity.toolCallId;
+    for (let at = index - 1; at >= 0; at -= 1) {
+      const item = this.items[at] as HistoryItem;
+      if (item.identity.role === 'tool') continue;
+      if (id === undefined || !item.identity.callIds.includes(id)) return undefined;
+      return item.original().tool_calls?.find((call) => call.id === id);
+    }
+    return undefined;
+  }
+}
+
+/** Texts committed together, code units: one data sync for a turn, and a bound on what the first sight of a long history holds. */
+const groupLength = 8_388_608;
+
+function groupsOf(waiting: readonly Waiting[]): readonly (readonly Waiting[])[] {
+  const groups: Waiting[][] = [];
+  let open = Infinity;
+  for (const each of waiting) {
+    const length = each.candidates.reduce(
+      (total, candidate) => total + candidate.entry.text.length,
+      0,
+    );
+    if (open + length > groupLength) {
+      groups.push([]);
+      open = 0;
+    }
+    groups.at(-1)?.push(each);
+    open += length;
+  }
+  return groups;
+}
+
+function parseRaw(raw: RawMessage, at: number): unknown {
+  try {
+    return JSON.parse(rawText(raw));
+  } catch (cause) {
+    throw new ProxyError('invalid_request', `messages[${at}] is not valid JSON.`, {
+      cause,
+      param: `messages[${at}]`,
+    });
+  }
+}
+
+function knownOf(message: Message): KnownMessage {
+  const identity = identityOf(message);
+  const directory =
+    message.role === 'system' || message.role === 'developer'
+      ? workingDirectoryOf(visibleText(message))
+      : undefined;
+  return directory === undefined ? { identity } : { identity, workingDirectory: directory };
+}
+
+async function strippedMessage(
+  session: Session,
+  message: Message,
+  captured: readonly Captured[],
+): Promise<Message | undefined> {
+  const texts = new Map<number, string>();
+  for (const { part, entry, stripped } of captured)
+    if (stripped) texts.set(part, await readStub(session.store, entry));
+  return texts.size === 0 ? undefined : withTexts(message, texts);
+}

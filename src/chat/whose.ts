@@ -1,0 +1,113 @@
+import { hash } from 'node:crypto';
+import { ProxyError } from '../errors.ts';
+import type { Origin } from '../opencode/environment.ts';
+import type { Session, Sessions } from '../store/types.ts';
+
+/** Whose a request is. */
+export interface Whose {
+  readonly chatId: string;
+  /** The project directory, where one is known. */
+  readonly directory?: string;
+  /** Whether the request itself says whose it is: by a header, or by the environment block of a client's system prompt. */
+  readonly isNamed: boolean;
+  /** The session, if there is one already. */
+  readonly session: Session | undefined;
+  /** The session, made now if there is none: called when there is something to store. */
+  ensure(): Promise<Session>;
+}
+
+/** What is known of a request when its session is looked for. */
+export interface RequestFacts {
+  readonly origin: Origin;
+  /** From the environment block of the first system message. */
+  readonly workingDirectory?: string;
+  /** Text hash of the first user message. */
+  readonly beginning: string;
+  /** Keeps apart the chats of clients that use different keys; any hash of the key. */
+  readonly keyHash: string;
+}
+
+/** Conversations whose directory is remembered for requests that do not name it (titles, compaction). */
+const maxRememberedChats = 10_000;
+
+/** Finds the session of a request; the order is that of the design, first hit wins. */
+export class SessionFinder {
+  readonly #sessions: Sessions;
+  readonly #directories = new Map<string, string>();
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  /** @throws ProxyError `unknown_session` when the request names a session that does not exist */
+  async find(facts: RequestFacts): Promise<Whose> {
+    const { origin } = facts;
+    const chatId =
+      origin.chatId ??
+      `chat_${hash('sha256', `${facts.keyHash}\0${facts.beginning}`).slice(0, 16)}`;
+    if (origin.sessionId !== undefined) {
+      const session = await this.#sessions.byId(origin.sessionId);
+      return {
+        chatId,
+        isNamed: true,
+        session,
+        ensure: async () => session,
+        ...directoryMember(session.directory),
+      };
+    }
+    const named = origin.directory ?? facts.workingDirectory;
+    if (named !== undefined && !named.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(named)) {
+      throw new ProxyError(
+        'invalid_request',
+        `The directory ${JSON.stringify(named)} is not an absolute path.`,
+        {
+          param: 'x-rlm-directory',
+        },
+      );
+    }
+    const directory =
+      named ?? this.#remembered(origin.chatId) ?? this.#remembered(origin.parentChatId);
+    if (directory !== undefined) {
+      if (named !== undefined && origin.chatId !== undefined) this.#remember(origin.chatId, named);
+      return this.#lazily(
+        chatId,
+        named !== undefined,
+        async (create) => this.#sessions.forDirectory(directory, { create }),
+        directory,
+      );
+    }
+    const key = origin.chatId === undefined ? `fingerprint:${chatId}` : `chat:${origin.chatId}`;
+    return this.#lazily(chatId, false, async (create) => this.#sessions.forKey(key, { create }));
+  }
+
+  async #lazily(
+    chatId: string,
+    isNamed: boolean,
+    open: (create: boolean) => Promise<Session | undefined>,
+    directory?: string,
+  ): Promise<Whose> {
+    const session = await open(false);
+    const ensure = async (): Promise<Session> => {
+      const made = session ?? (await open(true));
+      if (made === undefined)
+        throw new ProxyError('internal', 'No session could be made for this conversation.');
+      return made;
+    };
+    return { chatId, isNamed, session, ensure, ...directoryMember(directory) };
+  }
+
+  #remembered(chatId: string | undefined): string | undefined {
+    return chatId === undefined ? undefined : this.#directories.get(chatId);
+  }
+
+  #remember(chatId: string, directory: string): void {
+    this.#directories.delete(chatId);
+    this.#directories.set(chatId, directory);
+    if (this.#directories.size > maxRememberedChats)
+      this.#directories.delete(this.#directories.keys().next().value as string);
+  }
+}
+
+function directoryMember(directory: string | undefined): { readonly directory?: string } {
+  return directory === undefined ? {} : { directory };
+}
