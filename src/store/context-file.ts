@@ -72,6 +72,11 @@ export class ContextFile {
     return this.#file.read(target, positionBytes);
   }
 
+  /** The same at once. */
+  readNow(target: Uint8Array, positionBytes: number): number {
+    return this.#file.readNow(target, positionBytes);
+  }
+
   /** What the file has on the disk, committed or not. */
   async sizeBytes(): Promise<number> {
     return this.#file.sizeBytes();

@@ -12,6 +12,8 @@ import type { Entry, TextSlice } from './types.ts';
 
 /** Blocks that are read and decoded in one go: 1 MiB, about 3 ms. */
 const groupBlocks = pieceMaxBytes / blockMaxBytes;
+/** Up to so many blocks (256 KiB) are read without leaving the event loop's turn: a millisecond even where the disk must be asked. */
+const nowBlocks = 8;
 /** Most code points of one read; at most half the longest string that V8 makes. */
 const readMaxChars = 64 * 1024 * 1024;
 const entryMaxBytes = 256 * 1024 * 1024;
@@ -20,6 +22,8 @@ const entryMaxBytes = 256 * 1024 * 1024;
 export class TextReader {
   readonly #file: ContextFile;
   readonly #index: EntryIndex;
+  /** For reads that are decoded before anything else can happen. */
+  #scratch: Buffer | undefined;
 
   constructor(file: ContextFile, index: EntryIndex) {
     this.#file = file;
@@ -37,13 +41,15 @@ export class TextReader {
     if (to > from) {
       const last = lastAtMost(blocks.charStart, blocks.count, to - 1);
       let at = lastAtMost(blocks.charStart, blocks.count, from);
-      for (; at <= last; at += groupBlocks) {
-        const end = Math.min(at + groupBlocks, last + 1);
-        const bytes = await this.#readBlocks(blocks, at, end);
-        const head = from - blocks.charStart[at]!;
-        const start = head > 0 ? blockCharToByte(blocks, at, bytes, head) : 0;
-        const stop = end > last ? this.#stopByte(blocks, bytes, [at, last], to) : bytes.length;
-        text += bytes.toString('utf8', start, stop);
+      if (last - at < nowBlocks) {
+        const bytes = this.#readBlocksNow(blocks, at, last + 1);
+        text = decodeChars(blocks, bytes, [at, last + 1], [from, to]);
+      } else {
+        for (; at <= last; at += groupBlocks) {
+          const end = Math.min(at + groupBlocks, last + 1);
+          const bytes = await this.#readBlocks(blocks, at, end);
+          text += decodeChars(blocks, bytes, [at, end], [from, to]);
+        }
       }
     }
     return { text, offsetChars: from, lengthChars: to - from };
@@ -54,8 +60,8 @@ export class TextReader {
     const { lines, chars } = this.#index.totals;
     const from = clamp(first, 1, lines + 1);
     const to = clamp(last, from - 1, lines);
-    const start = await this.#lineToChar(from);
-    const end = to >= lines ? chars : await this.#lineToChar(to + 1);
+    const start = this.#lineToChar(from);
+    const end = to >= lines ? chars : this.#lineToChar(to + 1);
     return this.read(start, end - start);
   }
 
@@ -97,41 +103,50 @@ export class TextReader {
   }
 
   /** The code point offset at which a line starts. */
-  async #lineToChar(lineNumber: number): Promise<number> {
+  #lineToChar(lineNumber: number): number {
     const blocks = this.#file.table.committed;
     // The first byte of a line lies in, or right behind, the last block that starts in an earlier line.
     const block = lastAtMost(blocks.lineStart, blocks.count, lineNumber - 1);
     if (block < 0) return 0;
-    const bytes = await this.#readBlocks(blocks, block, block + 1);
+    const bytes = this.#readBlocksNow(blocks, block, block + 1);
     const start = lineToByte(bytes, lineNumber - blocks.lineStart[block]!);
     return blocks.charStart[block]! + countCodePoints(bytes.subarray(0, start));
-  }
-
-  /** Where code point `to` of the text is in `bytes`, which hold the blocks `at` to `last`. */
-  #stopByte(
-    blocks: CommittedBlocks,
-    bytes: Buffer,
-    [at, last]: readonly [number, number],
-    to: number,
-  ): number {
-    const lastStart = blocks.byteStart[last]! - blocks.byteStart[at]!;
-    const within = to - blocks.charStart[last]!;
-    return lastStart + blockCharToByte(blocks, last, bytes.subarray(lastStart), within);
   }
 
   /** The bytes of the blocks [first, end), each checked. */
   async #readBlocks(blocks: CommittedBlocks, first: number, end: number): Promise<Buffer> {
     const start = blocks.byteStart[first]!;
     const bytes = await this.#readRange(start, blockEnd(blocks, end - 1) - start);
+    this.#checkBlocks(blocks, bytes, first, end);
+    return bytes;
+  }
+
+  /** The same at once, for at most {@link nowBlocks} blocks, in a buffer that the next call uses again. */
+  #readBlocksNow(blocks: CommittedBlocks, first: number, end: number): Buffer {
+    const start = blocks.byteStart[first]!;
+    this.#scratch ??= Buffer.allocUnsafe(nowBlocks * blockMaxBytes);
+    const bytes = this.#scratch.subarray(0, blockEnd(blocks, end - 1) - start);
+    let count: number;
+    try {
+      count = this.#file.readNow(bytes, start);
+    } catch (error) {
+      throw toStoreFailure(error, this.#file.path);
+    }
+    if (count < bytes.length) throw this.#damagedRange(start, start + bytes.length);
+    this.#checkBlocks(blocks, bytes, first, end);
+    return bytes;
+  }
+
+  #checkBlocks(blocks: CommittedBlocks, bytes: Buffer, first: number, end: number): void {
+    const start = blocks.byteStart[first]!;
     for (let block = first; block < end; block += 1) {
-      const from = blocks.byteStart[block]! - start;
-      const to = blockEnd(blocks, block) - start;
+      const from = blocks.byteStart[block]!;
+      const to = blockEnd(blocks, block);
       const expected = block === blocks.count - 1 ? blocks.lastCrc : blocks.crc[block];
-      if (crc32(bytes.subarray(from, to)) !== expected) {
-        throw this.#damagedRange(start + from, start + to);
+      if (crc32(bytes.subarray(from - start, to - start)) !== expected) {
+        throw this.#damagedRange(from, to);
       }
     }
-    return bytes;
   }
 
   async #readRange(positionBytes: number, lengthBytes: number): Promise<Buffer> {
@@ -171,6 +186,24 @@ export class TextReader {
       `${names} (bytes ${startBytes} to ${endBytes}) is not what was stored`,
     );
   }
+}
+
+/** The code points [from, to) of the text, as far as they lie in the blocks [first, end), whose bytes are given. */
+function decodeChars(
+  blocks: CommittedBlocks,
+  bytes: Buffer,
+  [first, end]: readonly [number, number],
+  [from, to]: readonly [number, number],
+): string {
+  const head = from - blocks.charStart[first]!;
+  const start = head > 0 ? blockCharToByte(blocks, first, bytes, head) : 0;
+  const last = end - 1;
+  const goesOn = last < blocks.count - 1 && to >= blocks.charStart[end]!;
+  if (goesOn) return bytes.toString('utf8', start);
+  const lastStart = blocks.byteStart[last]! - blocks.byteStart[first]!;
+  const within = to - blocks.charStart[last]!;
+  const stop = lastStart + blockCharToByte(blocks, last, bytes.subarray(lastStart), within);
+  return bytes.toString('utf8', start, stop);
 }
 
 /** Where code point `chars` of a block starts in its bytes; at once where the block is ASCII. */
