@@ -1,6 +1,7 @@
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import type { z } from 'zod';
 import { ProxyError } from '../errors.ts';
+import { isObject } from '../wire/json.ts';
 import { type SettingLeaf, type Settings, settingLeaves, settingsSchema } from './schema.ts';
 
 /** Environment variables by name, as in `process.env`. */
@@ -93,10 +94,6 @@ function has(root: JsonObject, path: readonly string[]): boolean {
     holder = holder[name];
   }
   return true;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function parseFile(file: { readonly path: string; readonly text: string }): JsonObject {

@@ -1,0 +1,85 @@
+import { lstat, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { ProxyError } from '../errors.ts';
+import { installedBlock } from './config-text.ts';
+
+/** Names that OpenCode reads in its configuration folder, in the order in which we prefer them. */
+const fileNames = ['opencode.jsonc', 'opencode.json', 'config.json'] as const;
+
+/** A configuration file as it was found. */
+export interface ConfigFile {
+  /** As the user knows it; may be a symbolic link. */
+  readonly path: string;
+  /** Absent when there is no such file yet. */
+  readonly text?: string;
+}
+
+/** The file in OpenCode's folder that holds our block, else the first that exists, else the one to create. */
+export async function findConfigFile(folder: string): Promise<ConfigFile> {
+  const files = await Promise.all(fileNames.map((name) => readConfigFile(join(folder, name))));
+  const existing = files.filter((file) => file.text !== undefined);
+  return (
+    existing.find((file) => installedBlock(file.text ?? '') !== undefined) ??
+    existing[0] ?? { path: join(folder, fileNames[0]) }
+  );
+}
+
+/** Reads one file, which need not exist. */
+export async function readConfigFile(path: string): Promise<ConfigFile> {
+  try {
+    return { path, text: await readFile(path, 'utf8') };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return { path };
+  }
+}
+
+/** Where the text before our first edit is kept. */
+export function backupPath(path: string): string {
+  return `${path}.before-rlm`;
+}
+
+/**
+ * Replaces a configuration file whole: temporary file, sync, rename. Follows symbolic links (dotfile repositories) and keeps the
+ * mode. The text it had is kept in {@link backupPath} unless that text already had our block.
+ * @throws ProxyError `invalid_request` if the file is not what was read any more
+ */
+export async function writeConfigFile(file: ConfigFile, text: string): Promise<void> {
+  const current = await readConfigFile(file.path);
+  if (current.text !== file.text) {
+    throw new ProxyError('invalid_request', `${file.path} has changed in the meantime.`, {
+      hint: 'Run the command again.',
+    });
+  }
+  if (file.text !== undefined && installedBlock(file.text) === undefined) {
+    await replace(backupPath(file.path), file.text, 0o600);
+  }
+  await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
+  const target = (await isLink(file.path)) ? await realpath(file.path) : file.path;
+  await replace(target, text, file.text === undefined ? 0o600 : (await stat(target)).mode & 0o777);
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return false;
+  }
+}
+
+async function replace(path: string, text: string, mode: number): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const handle = await open(temporary, 'wx', mode);
+  try {
+    await handle.chmod(mode);
+    await handle.writeFile(text);
+    await handle.sync();
+    await handle.close();
+    await rename(temporary, path);
+  } catch (error) {
+    await handle.close();
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
