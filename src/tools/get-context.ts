@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Entry } from '../store/types.ts';
 import { entryAt, unknownEntry } from './filters.ts';
+import { visibleChars } from './slice.ts';
 import type { Tool } from './tool.ts';
 
 /** The most that one call reads, in characters (the seed's limit). */
@@ -31,7 +32,7 @@ export const getContextTool: Tool<z.infer<typeof args>> = {
   args,
   describe: ({ offset, length, entry }) =>
     entry === undefined ? `reading ${length} characters at ${offset}` : `reading ${entry}`,
-  run: async ({ offset, length, entry: id }, { session }) => {
+  run: async ({ offset, length, entry: id }, { session, slice: visible }) => {
     const { store } = session;
     const entry = id === undefined ? undefined : store.entry(id);
     if (id !== undefined && entry === undefined)
@@ -39,7 +40,13 @@ export const getContextTool: Tool<z.infer<typeof args>> = {
     const base = entry?.offsetChars ?? 0;
     const total = entry?.lengthChars ?? store.totals.chars;
     const wanted = Math.max(0, Math.min(length, maxLengthChars, total - offset));
-    const slice = await store.read(base + Math.min(offset, total), wanted);
+    const { startChars, endChars } = visibleChars(store, visible);
+    const from = base + Math.min(offset, total);
+    if (from < startChars || from + wanted > endChars)
+      return JSON.stringify({
+        error: `You see characters ${startChars} to ${endChars} of the context; read inside them.`,
+      });
+    const slice = await store.read(from, wanted);
     const end = offset + slice.lengthChars;
     const first = entry ?? entryStartingBefore(store.entries, slice.offsetChars);
     return JSON.stringify({

@@ -1,6 +1,7 @@
 import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
 import type { Entry } from '../store/types.ts';
 import { entryAt, rangesOf, successorsOf, type EntryFilter } from './filters.ts';
+import { visibleRanges } from './slice.ts';
 import type { ToolContext } from './tool.ts';
 
 /** One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is where the match begins. */
@@ -29,10 +30,11 @@ export async function answerSearch(request: SearchRequest, context: ToolContext)
   const { store } = context.session;
   const filtered = rangesOf(store, request, context.clock.now());
   if (!filtered.ok) return JSON.stringify({ error: filtered.fault });
+  const ranges = visibleRanges(filtered.ranges, context.slice);
   const query: SearchQuery = {
     ...request.query,
     maxLineChars,
-    ...(filtered.ranges === undefined ? {} : { ranges: filtered.ranges }),
+    ...(ranges === undefined ? {} : { ranges }),
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
   const result = await context.search.search(store.snapshot(), query, options);

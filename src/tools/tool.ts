@@ -2,6 +2,8 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
+import type { Programs } from './program-host.ts';
+import type { Slice, SubModel } from './sub-model.ts';
 
 /** What a tool may use while it runs. */
 export interface ToolContext {
@@ -13,6 +15,12 @@ export interface ToolContext {
   readonly searchDeadlineMs: number;
   /** Code points of a result's text at most. */
   readonly maxResultChars: number;
+  /** Only this part of the context is to be seen: that of a sub-call with tools. */
+  readonly slice?: Slice;
+  /** Models to ask; absent where there is none. */
+  readonly subModel?: SubModel;
+  /** Where programs run; absent where there is no such place. */
+  readonly programs?: Programs;
 }
 
 /** A tool of ours, offered to the model and run here. Add one: a file, a line in `registry.ts`, its test. */

@@ -1,0 +1,162 @@
+import type { SearchMatch } from '../search/types.ts';
+import { cutAroundHits, cutRange, packPieces, readChunk, spansOf, type Piece } from './pieces.ts';
+import { isVisible, sliceAt, visibleChars, visibleRanges } from './slice.ts';
+import type { SubQuestion } from './sub-model.ts';
+import type { ToolContext } from './tool.ts';
+
+/** The part of `rlm_query`'s arguments that says what is asked about. */
+export interface PartRequest {
+  readonly question: string;
+  readonly offset?: number | undefined;
+  readonly length?: number | undefined;
+  readonly entries?: readonly string[] | undefined;
+  readonly pattern?: string | undefined;
+  readonly context_lines: number;
+  readonly max_hits: number;
+  readonly chunk_chars?: number | undefined;
+  readonly max_parts: number;
+}
+
+/** One part as it is asked, and where it lies. */
+export interface QueryPart extends SubQuestion {
+  readonly spans: readonly Record<string, unknown>[];
+}
+
+/** Reads a part when its turn comes. */
+type PartMaker = () => Promise<QueryPart>;
+
+const nothingThere = 'There is nothing in that slice.';
+
+/** Pieces of the slice, in order of the text. */
+async function* piecesOf(
+  asked: PartRequest,
+  context: ToolContext,
+  maxChars: number,
+): AsyncGenerator<Piece, void, void> {
+  const { store } = context.session;
+  if (asked.pattern !== undefined) {
+    yield* cutAroundHits(store, await hitsOf(asked.pattern, asked, context), {
+      contextLines: asked.context_lines,
+      maxChars,
+    });
+    return;
+  }
+  for (const range of rangesOf(asked, context))
+    yield* cutRange(store, range, {
+      maxChars,
+      ...(range.entry === undefined ? {} : { entry: range.entry }),
+    });
+}
+
+async function hitsOf(
+  pattern: string,
+  asked: PartRequest,
+  context: ToolContext,
+): Promise<readonly SearchMatch[]> {
+  const ranges = visibleRanges(undefined, context.slice);
+  const result = await context.search.search(
+    context.session.store.snapshot(),
+    {
+      pattern,
+      literal: false,
+      caseSensitive: true,
+      maxResults: asked.max_hits,
+      contextLines: 0,
+      order: 'newest',
+      maxLineChars: 200,
+      ...(ranges === undefined ? {} : { ranges }),
+    },
+    { signal: context.signal, deadlineMs: context.searchDeadlineMs },
+  );
+  return result.matches;
+}
+
+interface NamedRange {
+  readonly startChars: number;
+  readonly endChars: number;
+  readonly entry?: string;
+}
+
+function rangesOf(asked: PartRequest, context: ToolContext): readonly NamedRange[] {
+  const { store } = context.session;
+  const { startChars, endChars } = visibleChars(store, context.slice);
+  const clamp = (range: NamedRange): NamedRange => ({
+    ...range,
+    startChars: Math.max(startChars, range.startChars),
+    endChars: Math.min(endChars, range.endChars),
+  });
+  if (asked.entries === undefined) {
+    const start = asked.offset ?? startChars;
+    return [clamp({ startChars: start, endChars: start + (asked.length ?? endChars) })];
+  }
+  return asked.entries
+    .map((id) => store.entry(id))
+    .filter((entry) => entry !== undefined)
+    .filter((entry) => isVisible(entry, context.slice))
+    .map((entry) =>
+      clamp({
+        startChars: entry.offsetChars,
+        endChars: entry.offsetChars + entry.lengthChars,
+        entry: entry.id,
+      }),
+    );
+}
+
+/** Parts whose text goes into the question; a text says why there are none. Only places are kept: text is read when it is asked about. */
+export async function partsToRead(
+  asked: PartRequest,
+  context: ToolContext,
+  maxTextChars: number,
+): Promise<readonly PartMaker[] | string> {
+  const maxChars = Math.min(asked.chunk_chars ?? maxTextChars, maxTextChars);
+  const { store } = context.session;
+  const parts: PartMaker[] = [];
+  for await (const chunk of packPieces(piecesOf(asked, context, maxChars), maxChars)) {
+    if (parts.length === asked.max_parts) return tooMany(asked, maxChars);
+    const label = `part ${parts.length + 1}, ${chunk.lengthChars} characters`;
+    parts.push(async () => ({
+      question: asked.question,
+      text: await readChunk(store, chunk),
+      label,
+      spans: spansOf(chunk),
+    }));
+  }
+  return parts.length === 0 ? nothingThere : parts;
+}
+
+/** Parts that are explored by a sub-call with tools. */
+export async function partsToExplore(
+  asked: PartRequest,
+  context: ToolContext,
+): Promise<readonly PartMaker[] | string> {
+  if (asked.pattern !== undefined)
+    return 'explore goes with offset/length or entries, not with pattern.';
+  const { store } = context.session;
+  const stepChars = asked.chunk_chars ?? Number.POSITIVE_INFINITY;
+  const parts: PartMaker[] = [];
+  for (const { startChars, endChars, entry } of rangesOf(asked, context)) {
+    for (let start = startChars; start < endChars; start += stepChars) {
+      if (parts.length === asked.max_parts) return tooMany(asked, stepChars);
+      const end = Math.min(endChars, start + stepChars);
+      const number = parts.length + 1;
+      parts.push(async () => ({
+        question: asked.question,
+        slice: await sliceAt(store, start, end),
+        label: `part ${number}, ${end - start} characters`,
+        spans: [{ offset: start, length: end - start, ...(entry === undefined ? {} : { entry }) }],
+      }));
+    }
+  }
+  return parts.length === 0 ? nothingThere : parts;
+}
+
+function tooMany(asked: PartRequest, partChars: number): string {
+  return `The slice makes more than ${asked.max_parts} parts of ${partChars} characters. Narrow it with a pattern or offset/length, raise max_parts (at most 1000), or let rlm_exec choose what is worth asking.`;
+}
+
+/** Makes the parts one after the other, as they are pulled. */
+export async function* streamParts(
+  parts: readonly PartMaker[],
+): AsyncGenerator<QueryPart, void, void> {
+  for (const part of parts) yield await part();
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import type { Corpus, SearchEngine, SearchMatch, SearchQuery } from '../../src/search/types.ts';
+import type { Entry, Session, SessionStore, Snapshot } from '../../src/store/types.ts';
+
+/** One text of a {@link memorySession}. */
+export interface MemoryText {
+  readonly text: string;
+  readonly path?: string;
+  readonly tool?: string;
+}
+
+function refuse(): never {
+  throw new Error('the session in memory only reads');
+}
+
+/** A session over a few texts, without a disk: for tests of what reads a store. Each text should end in a newline. */
+export function memorySession(texts: readonly MemoryText[]): Session {
+  const whole = texts.map((one) => one.text).join('');
+  const points = Array.from(whole);
+  const lines = whole.split('\n').map((line) => `${line}\n`);
+  lines.pop();
+  const entries: Entry[] = [];
+  const totals = { bytes: 0, chars: 0, lines: 0, entries: texts.length };
+  for (const [index, one] of texts.entries()) {
+    const size = {
+      bytes: Buffer.byteLength(one.text),
+      chars: Array.from(one.text).length,
+      lines: one.text.split('\n').length - 1,
+    };
+    entries.push({
+      id: `e${index + 1}`,
+      seq: index + 1,
+      kind: one.tool === undefined ? 'file' : 'tool_result',
+      timeMs: 0,
+      offsetBytes: totals.bytes,
+      lengthBytes: size.bytes,
+      offsetChars: totals.chars,
+      lengthChars: size.chars,
+      lineNumber: totals.lines + 1,
+      lineCount: size.lines,
+      sha256: createHash('sha256').update(one.text).digest('hex'),
+      ...(one.path === undefined ? {} : { path: one.path }),
+      ...(one.tool === undefined ? {} : { tool: one.tool }),
+    });
+    totals.bytes += size.bytes;
+    totals.chars += size.chars;
+    totals.lines += size.lines;
+  }
+  const slice = (start: number, length: number) => {
+    const part = points.slice(start, start + length);
+    return { text: part.join(''), offsetChars: start, lengthChars: part.length };
+  };
+  const snapshot: Snapshot = {
+    sessionId: 'sess_memory',
+    textPath: whole,
+    indexDir: '',
+    totals,
+    blocks: {
+      count: 1,
+      byteStart: new Float64Array(1),
+      charStart: new Float64Array(1),
+      lineStart: new Float64Array([1]),
+    },
+  };
+  const store = {
+    sessionId: 'sess_memory',
+    totals,
+    entries,
+    entry: (id: string) => entries.find((entry) => entry.id === id),
+    read: async (start: number, length: number) => slice(start, length),
+    readLines: async (first: number, last: number) => {
+      const before = Array.from(lines.slice(0, first - 1).join('')).length;
+      return slice(before, Array.from(lines.slice(first - 1, last).join('')).length);
+    },
+    snapshot: () => snapshot,
+  };
+  return {
+    id: 'sess_memory',
+    createdMs: 0,
+    // What is not there is not used by what reads.
+    store: store as unknown as SessionStore,
+    memory: { get: async () => undefined, has: () => false, put: refuse },
+  };
+}
+
+/** Searches a {@link memorySession}, line by line, in the plainest way. */
+export function memorySearch(): SearchEngine {
+  return {
+    search: async (corpus: Corpus, query: SearchQuery) => {
+      const pattern = query.literal
+        ? RegExp(query.pattern.replaceAll(/[\\^$.|?+()[\]{}*]/g, String.raw`\$&`))
+        : new RegExp(query.pattern);
+      const found: SearchMatch[] = [];
+      let offsetChars = 0;
+      let offsetBytes = 0;
+      for (const [index, line] of corpus.textPath.split('\n').entries()) {
+        const hit = pattern.exec(line);
+        const at = offsetBytes + Buffer.byteLength(line.slice(0, hit?.index ?? 0));
+        const isInside = query.ranges?.some(([start, end]) => at >= start && at < end) ?? true;
+        if (hit !== null && isInside)
+          found.push({
+            line: index + 1,
+            text: line,
+            offsetChars: offsetChars + Array.from(line.slice(0, hit.index)).length,
+            offsetBytes: at,
+            clipped: false,
+          });
+        offsetChars += Array.from(line).length + 1;
+        offsetBytes += Buffer.byteLength(line) + 1;
+      }
+      const matches = query.order === 'newest' ? found.toReversed() : found;
+      return {
+        matches: matches.slice(0, query.maxResults),
+        total: found.length,
+        partial: false,
+        work: { engine: 'v8', bytesRead: 0, blocksRead: 0, blocksTotal: 1, indexed: false },
+      };
+    },
+    index: async () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
