@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, optionalText } from './setting.ts';
+import { count } from './setting.ts';
 
 /** What is stored. */
 export const captureSettings = z.strictObject({
@@ -8,15 +8,10 @@ export const captureSettings = z.strictObject({
     unit: 'characters',
     description: 'Tool results, user texts and attachments of at least this length are stored.',
   }),
-  toolOutputDir: optionalText({
-    env: 'RLM_TOOL_OUTPUT_DIR',
-    description:
-      'Folder where OpenCode puts outputs that it cut; the full text is read from there. Default: `opencode/tool-output` in the data home.',
-  }),
   maxSpillBytes: count(1_073_741_824, 0, {
     env: 'RLM_MAX_SPILL_BYTES',
     unit: 'bytes',
-    description: 'Largest such file that is read.',
+    description: 'Largest file of a cut tool output (OpenCode keeps the full text) that is read.',
   }),
 });
 

@@ -40,7 +40,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     named === undefined || named === ''
       ? join(folders.configHome, 'rlm-opencode/config.jsonc')
       : resolve(named);
-  const text = readOptional(filePath, filePath === named);
+  const text = readOptional(filePath, named !== undefined && named !== '');
   const parsed = parseSettings({
     flags: options.flags ?? {},
     env,

@@ -33,11 +33,10 @@ export interface ConfiguredProvider {
 /** Everything the program needs to be built. Only `app` and the commands see it. */
 export interface Config extends Omit<
   Settings,
-  '$schema' | 'upstream' | 'providers' | 'defaultModel' | 'dataDir' | 'capture'
+  '$schema' | 'upstream' | 'providers' | 'defaultModel' | 'dataDir'
 > {
   /** Absolute. */
   readonly dataDir: string;
-  readonly capture: Settings['capture'] & { readonly toolOutputDir: string };
   /** Empty: the demo upstream. */
   readonly providers: readonly ConfiguredProvider[];
   /** What the alias stands for. Without `modelId` it is the first model that the provider lists. Absent with the demo upstream. */
@@ -70,7 +69,7 @@ function absoluteOr(path: string | undefined, standard: string): string {
  * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that does not exist
  */
 export function resolveConfig(settings: Settings, env: Environment, folders: Folders): Config {
-  const { $schema: _, upstream, providers, defaultModel, dataDir, capture, ...rest } = settings;
+  const { $schema: _, upstream, providers, defaultModel, dataDir, ...rest } = settings;
   const configured = Object.entries(providers).map(([id, provider]) =>
     resolveProvider({ id, provider, env, maxInFlight: settings.patience.maxInFlight }),
   );
@@ -81,10 +80,6 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
   return {
     ...rest,
     dataDir: dataDir ?? join(folders.dataHome, 'rlm-opencode'),
-    capture: {
-      ...capture,
-      toolOutputDir: capture.toolOutputDir ?? join(folders.dataHome, 'opencode/tool-output'),
-    },
     strip: {
       ...rest.strip,
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },

@@ -1,0 +1,61 @@
+import type { LoadedConfig } from './load.ts';
+import { settingLeaves } from './schema.ts';
+
+/** A setting as people see it. */
+export interface ShownSetting {
+  readonly key: string;
+  /** Absent where nothing is set. Secrets are replaced by `maskedValue`. */
+  readonly value?: unknown;
+  /** `flag --port`, `environment RLM_PORT`, `file <path>`, `default`. */
+  readonly source: string;
+}
+
+/** Stands where a secret is set. */
+export const maskedValue = '(set, not shown)';
+
+/** Members of free-form objects that may hold a secret. */
+const secretMembers: ReadonlySet<string> = new Set(['apiKey', 'headers']);
+
+/** Every setting with its value and source, without secrets. */
+export function shownSettings({ settings, sources }: LoadedConfig): readonly ShownSetting[] {
+  return settingLeaves.map((leaf) => {
+    const value = leaf.path.reduce<unknown>(
+      (holder, name) => (holder as Record<string, unknown> | undefined)?.[name],
+      settings,
+    );
+    const { kind, name } = sources.get(leaf.key) ?? { kind: 'default', name: '' };
+    const source = kind === 'default' ? kind : `${kind} ${name}`;
+    if (value === undefined) return { key: leaf.key, source };
+    return { key: leaf.key, value: leaf.secret === true ? maskedValue : masked(value), source };
+  });
+}
+
+/** The same as lines `key = value  (source)`. */
+export function settingLines(shown: readonly ShownSetting[]): string {
+  return shown
+    .map(({ key, value, source }) => {
+      const text = value === undefined ? '(not set)' : plain(value);
+      return `${key} = ${text}  (${source})\n`;
+    })
+    .join('');
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function masked(value: unknown): unknown {
+  if (typeof value === 'string') return value.replace(/\/\/[^/@]*@/, '//***@');
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(masked);
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .map(([name, member]) => [name, secretMembers.has(name) ? hide(member) : masked(member)]),
+  );
+}
+
+function hide(member: unknown): unknown {
+  if (typeof member !== 'object' || member === null) return maskedValue;
+  return Object.fromEntries(Object.keys(member).map((name) => [name, maskedValue]));
+}
