@@ -1,0 +1,81 @@
+import type { Session } from '../store/types.ts';
+import type { ToolRegistry } from '../tools/registry.ts';
+import type { ContentPart, Message, ToolDefinition } from '../wire/types.ts';
+import { instructionsFor } from './instructions.ts';
+
+/** When the tools are offered. */
+export type InjectMode = 'auto' | 'always' | 'never';
+
+/** What a chat was told when it was activated; the same bytes from then on. */
+export interface Activation {
+  readonly instructions: string;
+}
+
+/** What decides whether a chat becomes active with this request. */
+export interface ActivationSigns {
+  readonly mode: InjectMode;
+  /** Something of this request stands in the prompt as a stub. */
+  readonly hasStub: boolean;
+  /** No assistant message yet. */
+  readonly isFirstRequest: boolean;
+  /** Entries in the store before this request. */
+  readonly entriesBefore: number;
+}
+
+/** Whether a chat that is not active yet becomes so. Small chats over an empty store never do: they cost nothing. */
+export function becomesActive(signs: ActivationSigns): boolean {
+  if (signs.mode === 'never') return false;
+  return (
+    signs.mode === 'always' || signs.hasStub || (signs.isFirstRequest && signs.entriesBefore > 0)
+  );
+}
+
+/** The activation that a chat has, if it has one. */
+export async function readActivation(
+  session: Session,
+  chatId: string,
+): Promise<Activation | undefined> {
+  return (await session.memory.get(activationKey(chatId))) as Activation | undefined;
+}
+
+/** Activates a chat: takes the snapshot of the store that its instructions will always show. @throws ProxyError `store_full` */
+export async function activate(
+  session: Session,
+  chatId: string,
+  registry: ToolRegistry,
+): Promise<Activation> {
+  const activation = { instructions: instructionsFor(session.store.totals, registry.names) };
+  await session.memory.put([{ key: activationKey(chatId), value: activation }]);
+  return activation;
+}
+
+function activationKey(chatId: string): string {
+  return `chat:${chatId}`;
+}
+
+/** The list with our instructions behind the first system message's own text, or before everything where there is none. Pure. */
+export function withInstructions(
+  messages: readonly Message[],
+  instructions: string,
+): readonly Message[] {
+  const at = messages.findIndex(
+    (message) => message.role === 'system' || message.role === 'developer',
+  );
+  const system = messages[at];
+  if (system === undefined) return [{ role: 'system', content: instructions }, ...messages];
+  const { content } = system;
+  const extended: string | readonly ContentPart[] = Array.isArray(content)
+    ? [...(content as readonly ContentPart[]), { type: 'text', text: instructions }]
+    : `${typeof content === 'string' ? content : ''}\n\n${instructions}`;
+  return messages.with(at, { ...system, content: extended });
+}
+
+/** Names that both the client's tools and ours have: the client's stay, ours are withdrawn. */
+export function clashes(
+  tools: readonly ToolDefinition[],
+  registry: ToolRegistry,
+): ReadonlySet<string> {
+  return new Set(
+    tools.map((tool) => tool.function?.name ?? '').filter((name) => registry.has(name)),
+  );
+}

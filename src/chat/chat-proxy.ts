@@ -1,0 +1,235 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { headerOf } from '../opencode/environment.ts';
+import type { ToolContext } from '../tools/tool.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
+import { TurnFold } from '../wire/fold.ts';
+import type { Chunk } from '../wire/types.ts';
+import { hashText } from './identity.ts';
+import type { Intake, RequestIntake } from './intake.ts';
+import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
+import { runTurn } from './turn.ts';
+import type { TurnStats } from './turn-stats.ts';
+import type { FinishedTurn, OwnTools, TurnLimits } from './turn-types.ts';
+import { requestBytes, type TokenGauge } from './window.ts';
+
+/** A client's request as it comes from the HTTP side. */
+export interface ChatCall {
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly headers: IncomingHttpHeaders;
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+}
+
+/** A whole answer, or one in frames. */
+export type ChatReply =
+  | { readonly kind: 'json'; readonly status: number; readonly body: string }
+  | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> };
+
+/** A model to answer with, and who serves it. */
+export interface ChatTarget extends PromptTarget {
+  readonly upstream: Upstream;
+}
+
+/** What answering needs. */
+export interface ChatProxyOptions {
+  readonly intake: RequestIntake;
+  readonly prompts: PromptMaker;
+  readonly gauge: TokenGauge;
+  /** The target of a client's model name. @throws ProxyError `unknown_model` */
+  readonly resolve: (model: string) => ChatTarget;
+  /** What a tool may use, for one session and turn. */
+  readonly toolContext: (session: ToolContext['session'], signal: AbortSignal) => ToolContext;
+  readonly limits: TurnLimits;
+  readonly showProgress: boolean;
+  readonly clock: Clock;
+  readonly stats: TurnStats;
+  readonly nextId: () => string;
+  readonly log: Logger;
+}
+
+/** Answers chat requests: takes them in, makes the prompt, runs the turn, encodes what comes. */
+export class ChatProxy {
+  readonly #options: ChatProxyOptions;
+
+  constructor(options: ChatProxyOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ProxyError whatever is wrong before the answer begins */
+  async handle(call: ChatCall): Promise<ChatReply> {
+    const { clock, log } = this.#options;
+    const startedMs = clock.elapsedMs();
+    const intake = await this.#options.intake.take(call.body, call.headers);
+    const target = this.#options.resolve(intake.envelope.model);
+    const prompt = await this.#options.prompts.make(intake, target);
+    const run: Run = {
+      call,
+      intake,
+      target,
+      prompt,
+      startedMs,
+      log: log.child({ request: call.requestId }),
+    };
+    const chunks = this.#turn(run);
+    const head: CompletionHead = {
+      id: `chatcmpl-${call.requestId}`,
+      created: Math.floor(clock.now() / 1000),
+      model: intake.envelope.model,
+    };
+    if (intake.envelope.stream === true)
+      return { kind: 'stream', frames: this.#frames(chunks, run, head) };
+    const fold = new TurnFold();
+    for await (const batch of chunks) for (const chunk of batch) fold.add(chunk);
+    return { kind: 'json', status: 200, body: encodeCompletion(head, fold.turn()) };
+  }
+
+  async *#frames(
+    chunks: AsyncIterable<readonly Chunk[]>,
+    { call, intake }: Run,
+    head: CompletionHead,
+  ): AsyncGenerator<string, void, void> {
+    const userAgent = headerOf(call.headers, 'user-agent');
+    const encoder = new StreamEncoder(head, {
+      includeUsage: intake.envelope.stream_options?.include_usage === true,
+      ...(userAgent === undefined ? {} : { userAgent }),
+    });
+    for await (const batch of chunks) {
+      const frames = encoder.encode(batch);
+      if (frames !== '') yield frames;
+    }
+    yield encoder.done();
+  }
+
+  #turn(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
+    const { call, target, prompt, intake } = run;
+    const tools = this.#ownTools(prompt, call.signal);
+    return runTurn({
+      upstream: target.upstream,
+      request: prompt.request,
+      ...(tools === undefined ? {} : { tools }),
+      limits: this.#options.limits,
+      clock: this.#options.clock,
+      signal: call.signal,
+      headers: affinityHeaders(call.headers),
+      showProgress: this.#options.showProgress,
+      remember: async (done) => this.#finish(run, done),
+      shrink: async (request) => {
+        // The upstream knows its window better than we do: it is smaller than what was sent.
+        const estimate = requestBytes(request) / this.#options.gauge.bytesPerToken(target.gaugeKey);
+        const windowTokens = Math.min(target.windowTokens ?? Infinity, estimate);
+        const smaller = await this.#options.prompts.make(intake, target, windowTokens);
+        return requestBytes(smaller.request) < requestBytes(request) ? smaller.request : undefined;
+      },
+      onRetry: ({ number, waitMs, reason }) =>
+        run.log.info({ attempt: number, waitMs, reason }, 'upstream call is repeated'),
+    });
+  }
+
+  #ownTools(prompt: Prompt, signal: AbortSignal): OwnTools | undefined {
+    const { own } = prompt;
+    if (own === undefined) return undefined;
+    const context = this.#options.toolContext(own.session, signal);
+    return {
+      isOwn: (name) => own.registry.has(name) || isStrayOwn(name, prompt),
+      describe: (toolCall) => own.registry.describe(toolCall, context),
+      run: async (toolCall, turnSignal) =>
+        own.registry.run(toolCall, { ...context, signal: turnSignal }),
+    };
+  }
+
+  /** Before the answer ends: what the client has not seen is written down, what the upstream counted is taken in. */
+  async #finish(run: Run, done: FinishedTurn): Promise<void> {
+    const { prompt, target, intake } = run;
+    const [first] = done.usages;
+    if (first !== undefined)
+      this.#options.gauge.learn(target.gaugeKey, requestBytes(prompt.request), first.prompt_tokens);
+    if (prompt.own !== undefined) await this.#remember(prompt.own, done, run.log);
+    this.#options.stats.add({
+      done,
+      newlyStored: intake.newlyStored,
+      clientTokens: prompt.clientBytes / this.#options.gauge.bytesPerToken(target.gaugeKey),
+      demoted: prompt.window.demoted,
+      ...(intake.storeFault === undefined ? {} : { storeFault: intake.storeFault.code }),
+    });
+    run.log.info(
+      {
+        session: intake.whose.session?.id,
+        chat: intake.whose.chatId,
+        model: target.gaugeKey,
+        steps: done.steps,
+        calls: done.ownCalls,
+        promptTokens: done.usages.at(-1)?.prompt_tokens,
+        cachedTokens: done.usages.at(-1)?.prompt_tokens_details?.cached_tokens,
+        completionTokens: done.usages.reduce((total, usage) => total + usage.completion_tokens, 0),
+        stored: intake.newlyStored,
+        demotions: prompt.window.steps,
+        limit: done.limit,
+        ms: Math.round(this.#options.clock.elapsedMs() - run.startedMs),
+      },
+      'turn',
+    );
+  }
+
+  /** Losing this memory costs a cache miss and never an answer, so a full disk ends no turn. */
+  async #remember(own: NonNullable<Prompt['own']>, done: FinishedTurn, log: Logger): Promise<void> {
+    const calls = (done.message.tool_calls ?? []).filter(
+      (call) => !Object.hasOwn(done.results, call.id),
+    );
+    const shownTextHash = hashText(done.shownText);
+    const answer = {
+      callIds: calls.map((call) => call.id),
+      textHash: shownTextHash,
+      textLength: done.shownText.length,
+    };
+    const record = {
+      before: done.before,
+      message: done.message,
+      results: done.results,
+      shownTextHash,
+    };
+    try {
+      await own.memory.remember(own.place, answer, record, this.#options.nextId());
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      log.warn(
+        { code: error.code },
+        'the hidden steps of this turn could not be written down; the next one costs a cache miss',
+      );
+    }
+  }
+}
+
+/** One request on its way. */
+interface Run {
+  readonly call: ChatCall;
+  readonly intake: Intake;
+  readonly target: ChatTarget;
+  readonly prompt: Prompt;
+  readonly startedMs: number;
+  readonly log: Logger;
+}
+
+/** A call of a tool with our prefix that nobody has: answered here with a clear sentence, because a client could make nothing of it. */
+function isStrayOwn(name: string, prompt: Prompt): boolean {
+  if (!name.startsWith('rlm_')) return false;
+  return !(prompt.request.tools ?? []).some((tool) => tool.function?.name === name);
+}
+
+/** Names of the conversation that providers use to find their cache; everything else about the client stays here. */
+function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
+  const passed: Record<string, string> = {};
+  for (const name of [
+    'x-session-id',
+    'x-session-affinity',
+    'x-opencode-session',
+    'x-parent-session-id',
+  ]) {
+    const value = headerOf(headers, name);
+    if (value !== undefined) passed[name] = value;
+  }
+  return passed;
+}

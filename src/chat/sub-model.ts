@@ -1,0 +1,152 @@
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { ToolRegistry } from '../tools/registry.ts';
+import type { Slice, SubModel, SubQuestion } from '../tools/sub-model.ts';
+import type { ToolContext } from '../tools/tool.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { TurnFold } from '../wire/fold.ts';
+import type { ChatRequest, FoldedTurn } from '../wire/types.ts';
+import type { Budget, TokenPrices } from './budget.ts';
+import { meterUpstream } from './metered-upstream.ts';
+import type { Slots } from './slots.ts';
+import { runTurn } from './turn.ts';
+import type { OwnTools, TurnLimits } from './turn-types.ts';
+
+/** What {@link createSubModel} needs. */
+export interface SubModelOptions {
+  readonly upstream: Upstream;
+  /** The sub-model's id at that upstream. */
+  readonly model: string;
+  readonly prices?: TokenPrices | undefined;
+  /** Of the turn or the sub-call that asks. */
+  readonly budget: Budget;
+  /** Shared by all sub-calls of a turn: completions under way at once. */
+  readonly slots: Slots;
+  readonly concurrency: number;
+  readonly maxTextChars: number;
+  readonly clock: Clock;
+  /** What a sub-call with tools gets: the tools, and the asker's context to run them in. */
+  readonly tools: ToolRegistry;
+  readonly context: Omit<ToolContext, 'subModel' | 'slice' | 'signal'>;
+  /** Bounds of one sub-call with tools. */
+  readonly limits: TurnLimits;
+}
+
+const readerRole =
+  'You answer a question about a part of a longer text. You see only that part. Answer from it alone, briefly and completely; if it does not hold the answer, say so in one short sentence.';
+
+const explorerRole =
+  'You answer a question about a part of a longer text that is not in this conversation. Reach it with the tools: search first, read only what you need, let rlm_exec count. Offsets are those of the whole text. Answer briefly and completely, from what you read.';
+
+/** The sub-models of one turn, or of one sub-call inside it: questions become completions, paid from the one budget. */
+export function createSubModel(options: SubModelOptions): SubModel {
+  const { budget, maxTextChars, concurrency } = options;
+  const upstream = queued(meterUpstream(options.upstream, budget, options.prices), options.slots);
+  return {
+    maxTextChars,
+    concurrency,
+    mayExplore: budget.mayRecurse,
+    ask: async (question, signal) => {
+      if (budget.takeSubCalls(1) === 0)
+        throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
+      return question.slice === undefined
+        ? read(question, upstream, { model: options.model, signal })
+        : explore(question.question, question.slice, { ...options, upstream, signal });
+    },
+  };
+}
+
+/** An upstream whose completions wait for a slot, and hold it until they have ended. */
+function queued(upstream: Upstream, slots: Slots): Upstream {
+  return {
+    id: upstream.id,
+    models: async (signal) => upstream.models(signal),
+    complete: async (request, call) =>
+      slots.run(call.signal, async () => {
+        const stream = await upstream.complete(request, call);
+        const batches = await Array.fromAsync(stream.batches);
+        return {
+          model: stream.model,
+          batches: (async function* () {
+            yield* batches;
+          })(),
+        };
+      }),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** One completion over a text. */
+async function read(
+  { question, text }: SubQuestion,
+  upstream: Upstream,
+  { model, signal }: { readonly model: string; readonly signal: AbortSignal },
+): Promise<string> {
+  const content = text === undefined ? question : `${question}\n\n<text>\n${text}\n</text>`;
+  const request: ChatRequest = {
+    model,
+    messages: [
+      { role: 'system', content: readerRole },
+      { role: 'user', content },
+    ],
+  };
+  const stream = await upstream.complete(request, { signal });
+  const fold = new TurnFold();
+  for await (const batch of stream.batches) for (const chunk of batch) fold.add(chunk);
+  return answerOf(fold.turn());
+}
+
+function answerOf({ message, finishReason }: FoldedTurn): string {
+  const text = typeof message.content === 'string' ? message.content.trim() : '';
+  if (text === '')
+    throw new ProxyError('upstream_failed', `the sub-model gave no answer (${finishReason})`);
+  return finishReason === 'length' ? `${text} [cut by the sub-model's output limit]` : text;
+}
+
+/** A turn of its own over a slice, one level deeper: the recursion. */
+async function explore(
+  question: string,
+  slice: Slice,
+  options: SubModelOptions & { readonly signal: AbortSignal },
+): Promise<string> {
+  const { signal, tools, clock, model, upstream } = options;
+  const budget = options.budget.child();
+  const context: ToolContext = {
+    ...options.context,
+    signal,
+    slice,
+    subModel: createSubModel({ ...options, budget }),
+  };
+  const own: OwnTools = {
+    isOwn: (name) => tools.has(name),
+    describe: (call) => tools.describe(call, context),
+    run: async (call) => tools.run(call, context),
+  };
+  const where = `The part is characters ${slice.startChars} to ${slice.endChars} of the whole text.`;
+  const turn = runTurn({
+    upstream,
+    request: {
+      model,
+      messages: [
+        { role: 'system', content: `${explorerRole} ${where}` },
+        { role: 'user', content: question },
+      ],
+      tools: tools.definitions,
+    },
+    tools: own,
+    limits: options.limits,
+    clock,
+    signal,
+    headers: {},
+    showProgress: false,
+    remember: async () => undefined,
+    shrink: async () => undefined,
+    onRetry: () => undefined,
+  });
+  const texts: string[] = [];
+  for await (const batch of turn)
+    for (const { content } of batch) if (content !== undefined) texts.push(content);
+  const answer = texts.join('').trim();
+  if (answer === '') throw new ProxyError('upstream_failed', 'the sub-call gave no answer');
+  return answer;
+}

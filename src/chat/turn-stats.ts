@@ -1,0 +1,68 @@
+import type { FinishedTurn } from './turn-types.ts';
+
+/** What one turn adds. */
+export interface TurnTally {
+  readonly done: FinishedTurn;
+  readonly newlyStored: number;
+  /** Estimated prompt tokens of the same request without the proxy. */
+  readonly clientTokens: number;
+  readonly demoted: boolean;
+  readonly storeFault?: string;
+}
+
+/** Sums since the server started, for `/health`. Token counts are the upstream's own except where they say `estimated`. */
+export interface TurnTotals {
+  readonly turns: number;
+  readonly steps: number;
+  readonly toolCalls: number;
+  readonly storedTexts: number;
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  /** Prompt tokens that the same turns would have cost without the proxy, each sent once. An estimate. */
+  readonly estimatedTokensWithout: number;
+  readonly demotions: number;
+  readonly lastStoreFault: string | undefined;
+}
+
+/** Counts turns. */
+export class TurnStats {
+  #totals: TurnTotals = {
+    turns: 0,
+    steps: 0,
+    toolCalls: 0,
+    storedTexts: 0,
+    promptTokens: 0,
+    cachedTokens: 0,
+    completionTokens: 0,
+    estimatedTokensWithout: 0,
+    demotions: 0,
+    lastStoreFault: undefined,
+  };
+
+  get totals(): TurnTotals {
+    return this.#totals;
+  }
+
+  add({ done, newlyStored, clientTokens, demoted, storeFault }: TurnTally): void {
+    const totals = this.#totals;
+    let { promptTokens, cachedTokens, completionTokens } = totals;
+    for (const usage of done.usages) {
+      promptTokens += usage.prompt_tokens;
+      cachedTokens += usage.prompt_tokens_details?.cached_tokens ?? 0;
+      completionTokens += usage.completion_tokens;
+    }
+    this.#totals = {
+      turns: totals.turns + 1,
+      steps: totals.steps + done.steps,
+      toolCalls: totals.toolCalls + done.ownCalls,
+      storedTexts: totals.storedTexts + newlyStored,
+      promptTokens,
+      cachedTokens,
+      completionTokens,
+      estimatedTokensWithout: totals.estimatedTokensWithout + Math.round(clientTokens),
+      demotions: totals.demotions + (demoted ? 1 : 0),
+      lastStoreFault: storeFault ?? totals.lastStoreFault,
+    };
+  }
+}
