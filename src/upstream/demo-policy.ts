@@ -1,0 +1,152 @@
+import type { ChatRequest, Message } from '../wire/types.ts';
+
+/** What a script does next: say something, or call tools. */
+export interface ScriptedTurn {
+  readonly text?: string;
+  readonly calls?: readonly {
+    readonly name: string;
+    readonly args: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+/** A script that plays a model: the next turn, from the conversation alone. Undefined when the conversation is none of its business. */
+export type Policy = (request: ChatRequest) => ScriptedTurn | undefined;
+
+/** Stands in every answer, so that nobody takes the script for a model. */
+export const scriptNotice = '[demo script, not a language model]';
+
+/** So much around a hit is read, in characters. */
+const readAround = 300;
+
+/**
+ * The demo's policy: look at the store, find what the question quotes or names, read around the newest hit, answer with the line and its
+ * place. It really calls the tools; it understands nothing.
+ */
+export const lookUpPolicy: Policy = (request) => {
+  const question = newestQuestion(request.messages);
+  const results = resultsAfterQuestion(request.messages);
+  const hasTools = (request.tools ?? []).some((tool) => tool.function?.name === 'rlm_find');
+  if (!hasTools)
+    return {
+      text: `${scriptNotice} Nothing is stored for this conversation, so there is nothing to look up. Set an upstream to get real answers: RLM_UPSTREAM_BASE_URL, RLM_UPSTREAM_API_KEY, RLM_UPSTREAM_MODEL.`,
+    };
+  const terms = termsOf(question);
+  switch (results.length) {
+    case 0:
+      return { calls: [{ name: 'rlm_stats', args: { newest: 3 } }] };
+    case 1:
+      if (terms.length === 0)
+        return {
+          text: `${scriptNotice} ${storeSentence(results[0])} Put what you look for in quotes.`,
+        };
+      return {
+        calls: [
+          {
+            name: 'rlm_search',
+            args: { pattern: terms.map(escapePattern).join('|'), max_results: 5 },
+          },
+        ],
+      };
+    case 2: {
+      const hit = firstHit(results[1]);
+      if (hit === undefined)
+        return {
+          text: `${scriptNotice} ${storeSentence(results[0])} Nothing in it contains ${terms.map((term) => JSON.stringify(term)).join(' or ')}.`,
+        };
+      return {
+        calls: [
+          {
+            name: 'rlm_get_context',
+            args: { offset: Math.max(0, hit.offset - readAround), length: 2 * readAround },
+          },
+        ],
+      };
+    }
+    default: {
+      const hit = firstHit(results[1]);
+      if (hit === undefined) return { text: `${scriptNotice} The search found nothing.` };
+      const place = [
+        `line ${hit.line}`,
+        `offset ${hit.offset}`,
+        hit.entry === undefined ? '' : `entry ${hit.entry}`,
+        hit.path ?? '',
+      ]
+        .filter((part) => part !== '')
+        .join(', ');
+      return {
+        text: `${scriptNotice} Found in ${place}:\n\n${hit.text}\n\n(${hit.total} matching lines in all.)`,
+      };
+    }
+  }
+};
+
+/** The text of the newest user message. */
+export function newestQuestion(messages: readonly Message[]): string {
+  const message = messages.findLast((each) => each.role === 'user');
+  const content = message?.content;
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => part.text ?? '').join('\n');
+}
+
+/** The tool results after it, oldest first, as texts. */
+export function resultsAfterQuestion(messages: readonly Message[]): readonly string[] {
+  const from = messages.findLastIndex((each) => each.role === 'user');
+  return messages
+    .slice(from + 1)
+    .flatMap((each) =>
+      each.role === 'tool' && typeof each.content === 'string' ? [each.content] : [],
+    );
+}
+
+/** What a question quotes; else the words in it that look like names (digits, underscores, inner capitals, dashes). At most three. */
+function termsOf(question: string): readonly string[] {
+  // A long pasted text stands in the prompt with its ends; the question is in the last lines.
+  const asked = question.slice(-2_000);
+  const quoted = [
+    ...asked.matchAll(
+      /"([^"\n]{2,200})"|`([^`\n]{2,200})`|“([^”\n]{2,200})”|「([^」\n]{2,200})」/g,
+    ),
+  ].map((found) => found.slice(1).find((group) => group !== undefined) ?? '');
+  // `opencode run` puts the whole message in quotes.
+  const inner = quoted.filter((term) => term.length < asked.trim().length - 2);
+  if (inner.length > 0) return inner.slice(-3);
+  const words = asked.match(/[\p{L}\p{N}_$.-]{3,}/gu) ?? [];
+  const names = words
+    .map((word) => word.replace(/^[.-]+|[.-]+$/g, ''))
+    .filter((word) => /\d|_|-|[a-z][A-Z]|\.[a-z]{1,4}$/.test(word) && word.length >= 3);
+  return [...new Set(names)].slice(-3);
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
+}
+
+interface ShownHit {
+  readonly line: number;
+  readonly text: string;
+  readonly offset: number;
+  readonly entry?: string;
+  readonly path?: string;
+  readonly total: number;
+}
+
+function firstHit(result: string | undefined): ShownHit | undefined {
+  const parsed = parseObject(result);
+  const matches = parsed?.['matches'];
+  const [first] = Array.isArray(matches) ? (matches as ShownHit[]) : [];
+  return first === undefined ? undefined : { ...first, total: Number(parsed?.['total'] ?? 1) };
+}
+
+function storeSentence(result: string | undefined): string {
+  const parsed = parseObject(result);
+  return `The store holds ${String(parsed?.['characters'] ?? 0)} characters in ${String(parsed?.['entries'] ?? 0)} entries.`;
+}
+
+function parseObject(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return JSON.parse(text ?? '') as Record<string, unknown>;
+  } catch {
+    // A tool's sentence instead of an object: the script has no use for it.
+    return undefined;
+  }
+}
