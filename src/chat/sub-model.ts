@@ -41,7 +41,7 @@ const explorerRole =
 /** The sub-models of one turn, or of one sub-call inside it: questions become completions, paid from the one budget. */
 export function createSubModel(options: SubModelOptions): SubModel {
   const { budget, maxTextChars, concurrency } = options;
-  const upstream = queued(meterUpstream(options.upstream, budget, options.prices), options.slots);
+  const upstream = queued(options);
   return {
     maxTextChars,
     concurrency,
@@ -51,29 +51,28 @@ export function createSubModel(options: SubModelOptions): SubModel {
         throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
       return question.slice === undefined
         ? read(question, upstream, { model: options.model, signal })
-        : explore(question.question, question.slice, { ...options, upstream, signal });
+        : explore(question, question.slice, { options, upstream, signal });
     },
   };
 }
 
-/** An upstream whose completions wait for a slot, and hold it until they have ended. */
-function queued(upstream: Upstream, slots: Slots): Upstream {
+/** The upstream as sub-calls use it: a completion waits for a slot, holds it until it has ended, and is paid. */
+function queued({ upstream, budget, prices, slots }: SubModelOptions): Upstream {
+  const metered = meterUpstream(upstream, budget, prices);
   return {
-    id: upstream.id,
-    models: async (signal) => upstream.models(signal),
+    ...metered,
     complete: async (request, call) =>
       slots.run(call.signal, async () => {
-        const stream = await upstream.complete(request, call);
-        const batches = await Array.fromAsync(stream.batches);
-        return {
-          model: stream.model,
-          batches: (async function* () {
-            yield* batches;
-          })(),
-        };
+        const ended = budget.check();
+        if (ended !== undefined) throw new ProxyError('limit_reached', ended.sentence);
+        const { model, batches } = await metered.complete(request, call);
+        return { model, batches: replay(await Array.fromAsync(batches)) };
       }),
-    [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+async function* replay<Item>(items: readonly Item[]): AsyncGenerator<Item, void, void> {
+  yield* items;
 }
 
 /** One completion over a text. */
@@ -105,11 +104,16 @@ function answerOf({ message, finishReason }: FoldedTurn): string {
 
 /** A turn of its own over a slice, one level deeper: the recursion. */
 async function explore(
-  question: string,
+  { question }: SubQuestion,
   slice: Slice,
-  options: SubModelOptions & { readonly signal: AbortSignal },
+  given: {
+    readonly options: SubModelOptions;
+    readonly upstream: Upstream;
+    readonly signal: AbortSignal;
+  },
 ): Promise<string> {
-  const { signal, tools, clock, model, upstream } = options;
+  const { options, upstream, signal } = given;
+  const { tools, clock, model } = options;
   const budget = options.budget.child();
   const context: ToolContext = {
     ...options.context,
