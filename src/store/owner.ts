@@ -22,7 +22,8 @@ export interface OwnerLock {
   release(): Promise<void>;
 }
 
-const attempts = 5;
+const attempts = 100;
+const retryMs = 10;
 
 /**
  * Makes this process the one that writes in `dataDir`, taking over from a process that is dead.
@@ -41,16 +42,18 @@ export async function lockOwner(
     sinceMs: clock.now(),
   };
   for (let attempt = 0; attempt < attempts; attempt += 1) {
-    if (await files.createExclusive(path, encodeOwner(owner))) {
+    if (await createOwner(files, path, owner)) {
       return { release: () => releaseOwner(files, path, owner.runId) };
     }
     const holder = await files.readWhole(path);
     if (holder === undefined) continue;
     const other = decodeOwner(holder);
     if (other !== undefined && (await isAlive(files, other))) throw lockedBy(dataDir, other);
-    await removeStale(files, path, holder, owner.runId);
+    if (!(await removeStale(files, path, holder, owner))) await clock.sleep(retryMs);
   }
-  throw new ProxyError('store_locked', `The owner of ${dataDir} changes too quickly to be told.`);
+  throw new ProxyError('store_locked', `${path} is of a dead process, but cannot be taken over.`, {
+    hint: `Delete ${path} and ${takeoverPath(path)} if no rlm-opencode runs.`,
+  });
 }
 
 /** Writes where this process's server listens and its secret into the owner file, for {@link readOwner}. The lock is held by this process. */
@@ -87,26 +90,45 @@ async function releaseOwner(files: Files, path: string, runId: string): Promise<
   if (bytes !== undefined && decodeOwner(bytes)?.runId === runId) await files.remove(path);
 }
 
+/** Makes an owner file that appears with all its content or not at all; false where there is one. */
+async function createOwner(files: Files, path: string, owner: Owner): Promise<boolean> {
+  const whole = `${path}.${owner.runId}`;
+  await files.createExclusive(whole, encodeOwner(owner));
+  try {
+    return await files.link(whole, path);
+  } finally {
+    await files.remove(whole);
+  }
+}
+
 /**
- * Takes a dead process's file away. Two processes may try at once: the second would move the first one's new file; it sees that
- * it is another and puts it back.
+ * Takes a dead process's file away. Several processes may want to: only the one that holds the takeover file compares and
+ * removes, so that none removes the new file of another. False where another process is at it.
  */
 async function removeStale(
   files: Files,
   path: string,
   stale: Buffer,
-  runId: string,
-): Promise<void> {
-  const aside = `${path}.${runId}`;
-  try {
-    await files.rename(path, aside);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return;
-    throw error;
+  owner: Owner,
+): Promise<boolean> {
+  const takeover = takeoverPath(path);
+  if (!(await createOwner(files, takeover, owner))) {
+    const bytes = await files.readWhole(takeover);
+    const other = bytes === undefined ? undefined : decodeOwner(bytes);
+    if (other !== undefined && !(await isAlive(files, other))) await files.remove(takeover);
+    return false;
   }
-  const moved = await files.readWhole(aside);
-  if (moved !== undefined && !moved.equals(stale)) await files.link(aside, path);
-  await files.remove(aside);
+  try {
+    const now = await files.readWhole(path);
+    if (now?.equals(stale) === true) await files.remove(path);
+    return true;
+  } finally {
+    await files.remove(takeover);
+  }
+}
+
+function takeoverPath(path: string): string {
+  return `${path}.takeover`;
 }
 
 async function isAlive(files: Files, owner: Owner): Promise<boolean> {

@@ -1,0 +1,152 @@
+import { appendFile, readFile, stat, truncate } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { faultyFiles } from '../../test/faults/faulty-files.ts';
+import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
+
+const id = 'sess_0000000000000002';
+
+test('the newest value of a key wins, also after reopening', async () => {
+  await using data = await temporaryData();
+  {
+    await using sessions = await data.open();
+    const { memory } = await projectSession(sessions);
+    await memory.put([
+      { key: 'a', value: 1 },
+      { key: 'b "quoted"\n', value: { nested: ['é', '\ud800'] } },
+    ]);
+    await memory.put([{ key: 'a', value: 2 }]);
+    expect(await memory.get('a')).toBe(2);
+  }
+  await using sessions = await data.open();
+  const { memory } = await projectSession(sessions);
+  expect(await memory.get('a')).toBe(2);
+  expect(await memory.get('b "quoted"\n')).toEqual({ nested: ['é', '\ud800'] });
+  expect([memory.has('a'), memory.has('c'), await memory.get('c')]).toEqual([
+    true,
+    false,
+    undefined,
+  ]);
+});
+
+test('puts of one moment share one write and one sync; a get reads its record alone', async () => {
+  await using data = await temporaryData();
+  const { files, calls } = faultyFiles(() => ({ kind: 'none' }));
+  await using sessions = await data.open({ files });
+  const { memory } = await projectSession(sessions);
+  calls.length = 0;
+  await Promise.all(
+    Array.from({ length: 30 }, (_, number) => memory.put([{ key: `k${number}`, value: number }])),
+  );
+  expect(calls.map((call) => call.name)).toEqual(['write', 'datasync']);
+  expect(await memory.get('k17')).toBe(17);
+});
+
+test('a torn tail is cut; a damaged record is forgotten, the others are not', async () => {
+  await using data = await temporaryData();
+  const { chats } = data.paths(id);
+  {
+    await using sessions = await data.open();
+    const { memory } = await projectSession(sessions);
+    for (const key of ['a', 'b', 'c']) await memory.put([{ key, value: `value of ${key}` }]);
+  }
+  const whole = (await stat(chats)).size;
+  await appendFile(chats, '{"k":"d","t":17000000');
+  const text = await readFile(chats, 'utf8');
+  await flipByte(chats, text.indexOf('value of b'));
+  await using sessions = await data.open();
+  const { memory } = await projectSession(sessions);
+  expect((await stat(chats)).size).toBe(whole);
+  expect([memory.has('a'), memory.has('b'), memory.has('c'), memory.has('d')]).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
+  await memory.put([{ key: 'e', value: 'new' }]);
+  expect([await memory.get('c'), await memory.get('e')]).toEqual(['value of c', 'new']);
+});
+
+test('a value that was damaged behind our back is refused, not served', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const { memory } = await projectSession(sessions);
+  await memory.put([{ key: 'a', value: 'secret' }]);
+  const { chats } = data.paths(id);
+  await flipByte(chats, (await readFile(chats, 'utf8')).indexOf('secret'));
+  await expect(memory.get('a')).rejects.toMatchObject({ code: 'store_corrupt' });
+});
+
+test('a file beyond its limit is compacted: only the oldest and the superseded are forgotten', async () => {
+  await using data = await temporaryData();
+  const limits = { chatMemory: { maxBytes: 20_000, maxAgeMs: 1e9 } };
+  const { chats } = data.paths(id);
+  {
+    await using sessions = await data.open(limits);
+    const { memory } = await projectSession(sessions);
+    for (let turn = 0; turn < 400; turn += 1) {
+      const records = [
+        { key: `turn-${turn}`, value: 'x'.repeat(100) },
+        { key: 'window', value: turn },
+      ];
+      await Promise.all([memory.put(records), memory.get(`turn-${turn - 1}`)]);
+      expect((await stat(chats)).size).toBeLessThan(20_400);
+    }
+    expect(await memory.get('window')).toBe(399);
+    const known = Array.from({ length: 400 }, (_, turn) => memory.has(`turn-${turn}`));
+    const first = known.indexOf(true);
+    expect(first).toBeGreaterThan(200);
+    expect(first).toBeLessThan(399);
+    expect(known.slice(first).every(Boolean)).toBe(true);
+  }
+  await using sessions = await data.open(limits);
+  const { memory } = await projectSession(sessions);
+  expect(await memory.get('turn-399')).toBe('x'.repeat(100));
+});
+
+test('a compaction forgets what is too old', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open({ chatMemory: { maxBytes: 5000, maxAgeMs: 1000 } });
+  const { memory } = await projectSession(sessions);
+  await memory.put([{ key: 'old', value: 1 }]);
+  data.clock.advance(2000);
+  await memory.put([{ key: 'new', value: 'x'.repeat(100) }]);
+  await memory.put([{ key: 'large', value: 'x'.repeat(5000) }]);
+  await memory.put([{ key: 'newest', value: 2 }]);
+  expect([memory.has('old'), memory.has('newest')]).toEqual([false, true]);
+});
+
+test.each(['write', 'datasync'] as const)('after a failed %s the next put works', async (name) => {
+  await using data = await temporaryData();
+  let failing = false;
+  const { files } = faultyFiles((call) =>
+    failing && call.name === name ? { kind: 'error', code: 'ENOSPC' } : { kind: 'none' },
+  );
+  {
+    await using sessions = await data.open({ files });
+    const { memory } = await projectSession(sessions);
+    await memory.put([{ key: 'a', value: 1 }]);
+    failing = true;
+    await expect(memory.put([{ key: 'b', value: 2 }])).rejects.toMatchObject({
+      code: 'store_full',
+    });
+    failing = false;
+    expect(memory.has('b')).toBe(false);
+    await memory.put([{ key: 'c', value: 3 }]);
+  }
+  await using sessions = await data.open();
+  const { memory } = await projectSession(sessions);
+  expect([await memory.get('a'), memory.has('b'), await memory.get('c')]).toEqual([1, false, 3]);
+});
+
+test('a file of someone else is refused', async () => {
+  await using data = await temporaryData();
+  {
+    await using sessions = await data.open();
+    await projectSession(sessions);
+  }
+  const { chats } = data.paths(id);
+  await truncate(chats, 0);
+  await appendFile(chats, '{"my":"notes"}\n');
+  await using sessions = await data.open();
+  await expect(sessions.byId(id)).rejects.toMatchObject({ code: 'store_corrupt' });
+});

@@ -1,0 +1,166 @@
+import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
+
+test('a directory has one session, for good, however it is spelled', async () => {
+  await using data = await temporaryData();
+  let id = '';
+  {
+    await using sessions = await data.open();
+    expect(await sessions.forDirectory('/work/a', { create: false })).toBeUndefined();
+    const [first, second] = await Promise.all([
+      sessions.forDirectory('/work/a', { create: true }),
+      sessions.forDirectory('/work/b/../a//', { create: true }),
+    ]);
+    expect(first?.id).toMatch(/^sess_[0-9a-f]{16}$/);
+    expect(second).toBe(first);
+    expect((await sessions.forDirectory('/work/b', { create: true }))?.id).not.toBe(first?.id);
+    expect((await sessions.forKey('/work/a', { create: true }))?.id).not.toBe(first?.id);
+    id = first!.id;
+  }
+  await using sessions = await data.open();
+  const session = await sessions.forDirectory('/work/a', { create: false });
+  expect(session).toMatchObject({ id, directory: '/work/a', createdMs: 1_700_000_000_000 });
+  expect(await sessions.byId(id)).toBe(session);
+  const map = await readFile(join(data.dataDir, 'mappings/directory_to_rlm.json'), 'utf8');
+  expect(JSON.parse(map)).toMatchObject({ '/work/a': id });
+});
+
+test('all files are for the owner alone, under the names that users know', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const { id } = await projectSession(sessions);
+  const modes: Record<string, string> = {};
+  for (const entry of await readdir(data.dataDir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const name = path.slice(data.dataDir.length + 1).replace(id, 'sess_ID');
+    modes[name] = ((await stat(path)).mode & 0o777).toString(8);
+  }
+  expect(modes).toEqual({
+    'owner.json': '600',
+    mappings: '700',
+    'mappings/directory_to_rlm.json': '600',
+    sessions: '700',
+    'sessions/sess_ID.json': '600',
+    'sessions/sess_ID_chats.jsonl': '600',
+    'sessions/sess_ID_context.txt': '600',
+    'sessions/sess_ID_entries.jsonl': '600',
+    'sessions/sess_ID_index': '700',
+  });
+});
+
+test.each([
+  'sess_0123456789abcdef',
+  '../mappings/directory_to_rlm',
+  'sess_../../../../etc/passwd',
+  'sess_0123456789abcdef\0',
+  `sess_${'a'.repeat(5000)}`,
+  'sess_',
+  'sess_0123456789ABCDEF',
+  '',
+])('there is no session %j', async (sessionId) => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  await projectSession(sessions);
+  const before = await readdir(data.dataDir, { recursive: true });
+  await expect(sessions.byId(sessionId)).rejects.toMatchObject({ code: 'unknown_session' });
+  await expect(sessions.remove(sessionId)).rejects.toMatchObject({ code: 'unknown_session' });
+  expect(await readdir(data.dataDir, { recursive: true })).toEqual(before);
+});
+
+test.each(['relative/path', '', '/a\0b', `/${'a'.repeat(5000)}`])(
+  'no session is made for the directory %j',
+  async (directory) => {
+    await using data = await temporaryData();
+    await using sessions = await data.open();
+    const asked = sessions.forDirectory(directory, { create: true });
+    await expect(asked).rejects.toMatchObject({ code: 'invalid_request' });
+  },
+);
+
+test('the list tells totals of open and of closed sessions, and what is damaged', async () => {
+  await using data = await temporaryData();
+  const ids: string[] = [];
+  {
+    await using sessions = await data.open();
+    for (const directory of ['/a', '/b', '/c']) {
+      const session = await sessions.forDirectory(directory, { create: true });
+      ids.push(session!.id);
+      if (directory !== '/a') {
+        await session!.store.append([{ text: `text of ${directory}`, kind: 'user_text' }]);
+      }
+    }
+    const sizes = (await sessions.list()).map((item) => item.totals.bytes);
+    expect(sizes.toSorted((a, b) => a - b)).toEqual([0, 11, 11]);
+  }
+  const journal = data.paths(ids[2]!).journal;
+  await flipByte(journal, (await stat(journal)).size - 4);
+  await using sessions = await data.open();
+  const listed = new Map((await sessions.list()).map((item) => [item.directory, item]));
+  expect(listed.get('/a')).toMatchObject({ id: ids[0], totals: { entries: 0 } });
+  expect(listed.get('/b')).toMatchObject({
+    totals: { bytes: 11, chars: 11, lines: 1, entries: 1 },
+  });
+  expect(listed.get('/c')?.damage).toContain('damaged last line');
+  await expect(sessions.byId(ids[2]!)).rejects.toMatchObject({ code: 'store_corrupt' });
+  const sound = await sessions.byId(ids[1]!);
+  expect((await sound.store.read(0, 99)).text).toBe('text of /b\n');
+});
+
+test('a removed session is gone with all its files, a damaged one too', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const session = await projectSession(sessions);
+  await session.store.append([{ text: 'x\ud800', kind: 'user_text' }]);
+  await sessions.remove(session.id);
+  expect(await readdir(join(data.dataDir, 'sessions'))).toEqual([]);
+  expect(await sessions.forDirectory('/project', { create: false })).toBeUndefined();
+  const next = await projectSession(sessions);
+  expect(next.id).not.toBe(session.id);
+  expect(next.store.totals.entries).toBe(0);
+});
+
+test('a damaged directory map is made again from the sessions', async () => {
+  await using data = await temporaryData();
+  const mapPath = join(data.dataDir, 'mappings/directory_to_rlm.json');
+  let id = '';
+  {
+    await using sessions = await data.open();
+    ({ id } = await projectSession(sessions));
+  }
+  for (const spoil of [() => writeFile(mapPath, '{"/project": "se'), () => rm(mapPath)]) {
+    await spoil();
+    await using sessions = await data.open();
+    expect((await sessions.forDirectory('/project', { create: false }))?.id).toBe(id);
+  }
+  expect(await readFile(`${mapPath}.damaged`, 'utf8')).toBe('{"/project": "se');
+});
+
+test('a session whose files were deleted by hand starts anew; one that lost its journal is damaged', async () => {
+  await using data = await temporaryData();
+  let id = '';
+  {
+    await using sessions = await data.open();
+    const session = await projectSession(sessions);
+    await session.store.append([{ text: 'kept', kind: 'user_text' }]);
+    ({ id } = session);
+  }
+  const journal = await readFile(data.paths(id).journal);
+  await rm(data.paths(id).journal);
+  {
+    await using sessions = await data.open();
+    await expect(sessions.forDirectory('/project', { create: true })).rejects.toMatchObject({
+      code: 'store_corrupt',
+    });
+  }
+  await writeFile(data.paths(id).journal, journal);
+  await truncate(data.paths(id).text, 2);
+  {
+    await using sessions = await data.open();
+    await expect(sessions.byId(id)).rejects.toThrow('the text from entry e1 on is cut off');
+  }
+  await rm(join(data.dataDir, 'sessions'), { recursive: true });
+  await using sessions = await data.open();
+  expect((await projectSession(sessions)).id).not.toBe(id);
+});
