@@ -1,7 +1,13 @@
 import * as fc from 'fast-check';
 import { parse, type ParseError } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
-import { blockToPaste, installProvider, installedBlock, uninstallProvider } from './config-text.ts';
+import {
+  blockToPaste,
+  installProvider,
+  installedBlock,
+  isInstallationOf,
+  uninstallProvider,
+} from './config-text.ts';
 import { coreModelId, type ProviderFacts } from './provider-entry.ts';
 
 const facts: ProviderFacts = {
@@ -175,6 +181,18 @@ test.each([
   ]) {
     expect(outcome).toMatchObject({ ok: false, fault: expect.stringContaining(reason) as string });
   }
+});
+
+test('an installation that nobody touched is recognised, others are not', () => {
+  for (const text of Object.values(shapes)) {
+    expect(isInstallationOf(install(text, { baseURL: 'http://[::1]:1/v1' }), text)).toBe(true);
+    expect(isInstallationOf(`${install(text)} `, text)).toBe(false);
+    expect(isInstallationOf(text, text)).toBe(false);
+  }
+  expect(isInstallationOf(install(undefined), undefined)).toBe(true);
+  expect(isInstallationOf(install('{}'), undefined)).toBe(false);
+  const lifted = installProvider('{}', { facts, liftToolOutput: true });
+  expect(lifted.ok && isInstallationOf(lifted.text, '{}')).toBe(true);
 });
 
 test('what to paste is the same block', () => {

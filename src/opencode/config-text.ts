@@ -9,6 +9,7 @@ import {
 import { isObject } from '../wire/json.ts';
 import { at, removeMember, setValue, valueOf, withoutMark } from './jsonc-edit.ts';
 import {
+  coreModelId,
   nativeProviderEntry,
   type ProviderEntry,
   type ProviderFacts,
@@ -77,6 +78,27 @@ export function installedBlock(text: string): Readonly<Record<string, unknown>> 
   const value = valueOf(text);
   const section = hasBlock(checked.root, 'providers') ? value['providers'] : value['provider'];
   return (section as Record<string, Record<string, unknown>> | undefined)?.[providerId];
+}
+
+/**
+ * Whether a text is exactly what an installation makes of another one, so that taking it out may put that one back byte for byte.
+ * @param before Absent: of no file at all
+ */
+export function isInstallationOf(text: string, before: string | undefined): boolean {
+  const block = installedBlock(text);
+  if (block === undefined) return false;
+  const settings = block['options'] ?? block['settings'];
+  const limit = at(block, ['models', coreModelId, 'limit']);
+  const facts = {
+    baseURL: at(settings, ['baseURL']),
+    apiKey: at(settings, ['apiKey']),
+    contextWindowTokens: at(limit, ['context']),
+    maxOutputTokens: at(limit, ['output']),
+  } as ProviderFacts;
+  return [false, true].some((liftToolOutput) => {
+    const outcome = installProvider(before, { facts, liftToolOutput });
+    return outcome.ok && outcome.text === text;
+  });
 }
 
 /** What to paste by hand where the file cannot be edited. */

@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The program is written for this Node; a checkout brings it along as a development dependency. */
+const neededMajor = 24;
+
+/**
+ * Runs the built program: here if this Node is new enough, else under the one in the checkout.
+ * @param {string} entry Path of the entry module from this folder
+ */
+export async function launch(entry) {
+  const entryUrl = new URL(entry, import.meta.url);
+  if (!existsSync(entryUrl)) fail('rlm-opencode is not built yet. Run: npm ci');
+  if (Number(process.versions.node.split('.')[0]) >= neededMajor) {
+    await import(entryUrl.href);
+    return;
+  }
+  const bundled = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url));
+  if (!existsSync(bundled)) {
+    fail(`rlm-opencode needs Node ${neededMajor} or newer; this is ${process.version}.`);
+  }
+  const child = spawn(bundled, [fileURLToPath(entryUrl), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
+  // Ctrl-C reaches both; only what is sent to this process alone has to be handed on.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));
+}
+
+/** @param {string} message */
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,44 @@
+import { Command, CommanderError } from 'commander';
+import { ProxyError } from '../errors.ts';
+
+/** How a command ends, in ripgrep's habit: found or done, nothing found, something went wrong. */
+export const exitCodes = { done: 0, nothing: 1, failed: 2 } as const;
+
+/** A value of {@link exitCodes}. */
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** Parses the arguments, runs the command and sets the exit code. An expected failure is a sentence on stderr, a bug shows its stack. */
+export async function runProgram(program: Command, args: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`| head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
+  });
+  everyCommand(program, (command) => command.exitOverride());
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    process.exitCode = exitCodes.failed;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) process.exitCode = exitCodes.done;
+      return;
+    }
+    process.stderr.write(`${failureText(error)}\n`);
+  }
+}
+
+/** Ends a command's action with an exit code. */
+export function finish(code: ExitCode): void {
+  process.exitCode = code;
+}
+
+function failureText(error: unknown): string {
+  if (!(error instanceof ProxyError))
+    return error instanceof Error ? String(error.stack) : String(error);
+  const { hint } = error.parts;
+  return hint === undefined ? error.message : `${error.message}\n${hint}`;
+}
+
+function everyCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command);
+  for (const inner of command.commands) everyCommand(inner, visit);
+}

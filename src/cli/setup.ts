@@ -1,0 +1,179 @@
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { userFolders } from '../config/load.ts';
+import { fallbackLimits } from '../config/presets.ts';
+import type { Config } from '../config/resolve.ts';
+import { ProxyError } from '../errors.ts';
+import {
+  backupPath,
+  type ConfigFile,
+  findConfigFile,
+  readConfigFile,
+  writeConfigFile,
+} from '../opencode/config-file.ts';
+import {
+  blockToPaste,
+  type EditOutcome,
+  installedBlock,
+  installProvider,
+  isInstallationOf,
+  uninstallProvider,
+} from '../opencode/config-text.ts';
+import { coreModelId, type ProviderFacts, providerId } from '../opencode/provider-entry.ts';
+import { textDiff } from '../opencode/text-diff.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+
+interface SetupOptions {
+  readonly file?: string;
+  readonly dryRun?: boolean;
+  readonly liftToolOutput?: boolean;
+}
+
+/** `rlm-opencode-setup`: puts the proxy into OpenCode's configuration and takes it out again. Starts nothing. */
+export function setupProgram(version: string): Command {
+  const program = new Command('rlm-opencode-setup')
+    .description("add the proxy to OpenCode's configuration, or take it out again")
+    .version(version);
+  program.addCommand(
+    common(new Command('install'))
+      .description('add the provider, or bring it up to date')
+      .option('--dry-run', 'only show what would change')
+      .option('--lift-tool-output', "also lift OpenCode's cut of tool outputs, for all providers")
+      .action(install),
+  );
+  program.addCommand(
+    common(new Command('uninstall'))
+      .description('take the provider out')
+      .option('--dry-run', 'only show what would change')
+      .action(uninstall),
+  );
+  program.addCommand(
+    common(new Command('status')).description('say whether it is installed').action(status),
+  );
+  return program;
+}
+
+function common(command: Command): Command {
+  command.option('--file <path>', "OpenCode's configuration file, if it is not the usual one");
+  return addSettingFlags(command, ['host', 'port', 'upstream-url', 'upstream-model']);
+}
+
+async function install(options: SetupOptions): Promise<void> {
+  const facts = factsOf(loadFromFlags({ ...options }).config);
+  const file = await chosenFile(options);
+  const liftToolOutput = options.liftToolOutput === true;
+  const outcome = installProvider(file.text, { facts, liftToolOutput });
+  const changed = await apply(file, outcome, { ...options, facts });
+  if (!changed || options.dryRun === true) return;
+  process.stdout.write(
+    `Next: rlm-opencode serve --background\n` +
+      `      opencode models | grep ${providerId}\n` +
+      `      opencode -m ${providerId}/${coreModelId}\n` +
+      `An OpenCode that is running reads this when it is started again.\n`,
+  );
+}
+
+async function uninstall(options: SetupOptions): Promise<void> {
+  const facts = factsOf(loadFromFlags({ ...options }).config);
+  const file = await chosenFile(options);
+  if (file.text === undefined || installedBlock(file.text) === undefined) {
+    process.stdout.write(`${file.path}: nothing to take out.\n`);
+    return;
+  }
+  const backup = await readConfigFile(backupPath(file.path));
+  const untouched = isInstallationOf(file.text, backup.text);
+  if (untouched && backup.text === undefined) {
+    await removeFile(file, options);
+    return;
+  }
+  const outcome =
+    untouched && backup.text !== undefined
+      ? { ok: true as const, text: backup.text }
+      : uninstallProvider(file.text);
+  const changed = await apply(file, outcome, { ...options, facts });
+  if (changed && options.dryRun !== true) await rm(backup.path, { force: true });
+}
+
+/** A file that the installation made and nobody has touched since. */
+async function removeFile(file: ConfigFile, options: SetupOptions): Promise<void> {
+  process.stdout.write(
+    `${file.path}: ${options.dryRun === true ? 'would be removed' : 'removed'}.\n`,
+  );
+  if (options.dryRun !== true) await rm(file.path);
+}
+
+async function status(options: SetupOptions): Promise<void> {
+  const facts = factsOf(loadFromFlags({ ...options }).config);
+  const file = await chosenFile(options);
+  const installed = file.text !== undefined && installedBlock(file.text) !== undefined;
+  if (!installed) {
+    process.stdout.write(`${file.path}: not installed.\n`);
+    finish(exitCodes.nothing);
+    return;
+  }
+  const outcome = installProvider(file.text, { facts, liftToolOutput: false });
+  const current = outcome.ok && outcome.text === file.text;
+  process.stdout.write(
+    current
+      ? `${file.path}: installed, ${facts.baseURL}, window ${facts.contextWindowTokens} tokens.\n`
+      : `${file.path}: installed, but not with these settings. Run: rlm-opencode-setup install\n`,
+  );
+  finish(current ? exitCodes.done : exitCodes.nothing);
+}
+
+/** Writes an edit, or shows it, or says why there is none and what to paste. @returns Whether there is a change */
+async function apply(
+  file: ConfigFile,
+  outcome: EditOutcome,
+  options: { readonly dryRun?: boolean; readonly facts: ProviderFacts },
+): Promise<boolean> {
+  if (!outcome.ok) {
+    process.stderr.write(
+      `${file.path} was left alone: ${outcome.fault}.\n` +
+        `Once it is mended, run this again, or paste this into it yourself:\n\n${blockToPaste(options.facts)}\n`,
+    );
+    finish(exitCodes.failed);
+    return false;
+  }
+  if (outcome.text === file.text) {
+    process.stdout.write(`${file.path}: nothing to change.\n`);
+    return false;
+  }
+  process.stdout.write(`${file.path}\n${textDiff(file.text ?? '', outcome.text)}`);
+  if (options.dryRun === true) {
+    process.stdout.write('Nothing was written (--dry-run).\n');
+    return true;
+  }
+  await writeConfigFile(file, outcome.text);
+  process.stdout.write('Written.\n');
+  return true;
+}
+
+async function chosenFile(options: SetupOptions): Promise<ConfigFile> {
+  return options.file === undefined
+    ? findConfigFile(join(userFolders().configHome, 'opencode'))
+    : readConfigFile(resolve(options.file));
+}
+
+/** What OpenCode has to know, from the same settings that the server starts with. @throws ProxyError `config_invalid` */
+function factsOf({ server, providers, defaultModel }: Config): ProviderFacts {
+  if (server.port === 0) {
+    throw new ProxyError('config_invalid', 'OpenCode needs to know a port, and RLM_PORT is 0.', {
+      hint: 'Give the port that the server will listen on with --port.',
+    });
+  }
+  const provider = providers.find(({ id }) => id === defaultModel?.providerId);
+  const model = provider?.models.find(({ id }) => id === defaultModel?.modelId);
+  const { contextWindowTokens, maxOutputTokens } =
+    model ?? provider?.modelDefaults ?? fallbackLimits;
+  const host = /^(0\.0\.0\.0|::)$/.test(server.host) ? '127.0.0.1' : server.host;
+  return {
+    baseURL: `http://${host.includes(':') ? `[${host}]` : host}:${server.port}/v1`,
+    // A token stays where it is; OpenCode takes it from the environment.
+    apiKey: server.apiToken === undefined ? 'rlm-local' : '{env:RLM_API_TOKEN}',
+    contextWindowTokens,
+    maxOutputTokens,
+  };
+}
