@@ -1,0 +1,158 @@
+import type { Readable } from 'node:stream';
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { ChunkReader } from '../wire/chunk.ts';
+import { parseJson } from '../wire/json.ts';
+import { SseDecoder } from '../wire/sse.ts';
+import type { Chunk } from '../wire/types.ts';
+import { cancelled } from './retry.ts';
+import { Watchdog } from './watchdog.ts';
+
+/** Limits of reading one answer, milliseconds. */
+export interface ReadingLimits {
+  readonly firstByteTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** What an {@link AnswerReader} reads, and with what. */
+export interface AnswerParts {
+  readonly body: Readable;
+  readonly reader: ChunkReader;
+  readonly limits: ReadingLimits;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** After the finish reason only the usage can come; a server that then neither speaks nor hangs up is not waited for. */
+const trailingTimeoutMs = 5000;
+
+/** How long a finished answer's connection may take to end before it is closed instead of kept. */
+const drainMs = 1000;
+
+/** Longest whole answer that comes as JSON instead of a stream, bytes. */
+const maxJsonBytes = 64 * 1024 * 1024;
+
+/** Reads one accepted answer, batch by batch, as fast as it is asked to and no faster. */
+export class AnswerReader {
+  readonly #parts: AnswerParts;
+  readonly #pieces: AsyncIterator<unknown>;
+  readonly #watchdog: Watchdog;
+  readonly #decoder = new SseDecoder();
+  #form: 'events' | 'json' | undefined;
+  readonly #json: Buffer[] = [];
+  #jsonBytes = 0;
+  #hasBytes = false;
+  #isOver = false;
+  #timedOut: ProxyError | undefined;
+
+  constructor(parts: AnswerParts) {
+    this.#parts = parts;
+    this.#pieces = parts.body[Symbol.asyncIterator]();
+    this.#watchdog = new Watchdog(parts.clock, () => this.#giveUp());
+  }
+
+  /** The next chunks, never none; undefined after the last. @throws ProxyError */
+  async next(): Promise<readonly Chunk[] | undefined> {
+    const chunks: Chunk[] = [];
+    while (!this.#isOver && chunks.length === 0) await this.#read(chunks);
+    return chunks.length === 0 ? undefined : chunks;
+  }
+
+  /** Stops reading. Ends the connection unless the answer is over. */
+  close(): void {
+    this.#watchdog.close();
+    const { body, clock } = this.#parts;
+    if (!this.#isOver) {
+      body.destroy();
+      return;
+    }
+    if (body.readableEnded || body.destroyed) return;
+    // What the server still sends is nobody's; reading it to its end lets the connection serve the next call.
+    const cancelTimer = clock.after(drainMs, () => body.destroy());
+    body.once('close', cancelTimer).resume();
+  }
+
+  async #read(chunks: Chunk[]): Promise<void> {
+    const { reader } = this.#parts;
+    const bytes = await this.#nextBytes();
+    if (bytes === undefined) {
+      this.#readRest(chunks);
+      this.#finish(chunks);
+      return;
+    }
+    this.#hasBytes = true;
+    this.#decode(bytes, chunks);
+    if (reader.isDone) this.#finish(chunks);
+  }
+
+  /** Undefined at the end, also at an abrupt one: what is missing then is found by what was read. */
+  async #nextBytes(): Promise<Buffer | undefined> {
+    const { reader, limits, signal } = this.#parts;
+    const idleMs = this.#hasBytes ? limits.idleTimeoutMs : limits.firstByteTimeoutMs;
+    this.#watchdog.start(reader.isFinished ? trailingTimeoutMs : idleMs);
+    try {
+      const { done, value } = await this.#pieces.next();
+      // The body is a stream of bytes.
+      return done === true ? undefined : (value as Buffer);
+    } catch (cause) {
+      if (signal.aborted) throw cancelled(signal);
+      if (reader.isFinished) return undefined;
+      if (this.#timedOut !== undefined) throw this.#timedOut;
+      throw new ProxyError('upstream_cut', 'The connection to the upstream broke.', { cause });
+    } finally {
+      this.#watchdog.stop();
+    }
+  }
+
+  #giveUp(): void {
+    const { limits, body } = this.#parts;
+    this.#timedOut = this.#hasBytes
+      ? new ProxyError(
+          'upstream_timeout',
+          `The upstream fell silent for ${limits.idleTimeoutMs} ms.`,
+        )
+      : new ProxyError(
+          'upstream_timeout',
+          `The upstream sent nothing for ${limits.firstByteTimeoutMs} ms.`,
+        );
+    body.destroy(this.#timedOut);
+  }
+
+  #decode(bytes: Buffer, chunks: Chunk[]): void {
+    if (this.#form === 'events') {
+      this.#readEvents(this.#decoder.push(bytes), chunks);
+      return;
+    }
+    this.#form ??= formOf(bytes);
+    // White space before the first sign of either is of no use to either.
+    if (this.#form === 'events') this.#readEvents(this.#decoder.push(bytes), chunks);
+    if (this.#form !== 'json') return;
+    this.#json.push(bytes);
+    this.#jsonBytes += bytes.length;
+    if (this.#jsonBytes > maxJsonBytes) {
+      throw new ProxyError('upstream_failed', 'The upstream sent a JSON answer without end.');
+    }
+  }
+
+  #readRest(chunks: Chunk[]): void {
+    this.#readEvents(this.#decoder.end(), chunks);
+    const value = parseJson(Buffer.concat(this.#json).toString());
+    if (value !== undefined) this.#parts.reader.readValue(value, chunks);
+  }
+
+  #readEvents(events: readonly { name: string; data: string }[], chunks: Chunk[]): void {
+    for (const event of events) this.#parts.reader.read(event, chunks);
+  }
+
+  #finish(chunks: Chunk[]): void {
+    this.#isOver = true;
+    chunks.push(this.#parts.reader.end());
+  }
+}
+
+/** Some servers send a whole JSON answer, or an error, where a stream was asked for, under any content type. Undefined for mere white space. */
+function formOf(bytes: Buffer): 'events' | 'json' | undefined {
+  const first = bytes.find((byte) => byte > 0x20);
+  if (first === undefined) return undefined;
+  return first === 0x7b || first === 0x5b ? 'json' : 'events';
+}

@@ -1,0 +1,159 @@
+import { type ErrorCode, type ErrorParts, ProxyError } from '../errors.ts';
+import type { UpstreamFault } from '../wire/error-body.ts';
+import type { FaultMeaning, Profile } from './profile.ts';
+
+/** Where a failure came from. */
+export interface FaultSource {
+  readonly profile: Profile;
+  /** The provider's name in the configuration, for the hint. */
+  readonly upstreamId: string;
+  /** Taken out of every text. */
+  readonly apiKey?: string;
+  /** The HTTP status; absent for a failure inside a stream. */
+  readonly status?: number;
+  readonly retryAfterMs?: number;
+}
+
+const meaningByStatus: Readonly<Record<number, FaultMeaning>> = {
+  401: 'unauthorized',
+  402: 'quota',
+  403: 'forbidden',
+  408: 'failed',
+  409: 'failed',
+  425: 'busy',
+  429: 'busy',
+  529: 'busy',
+};
+
+/** Words for codes and types that several providers use. */
+const meaningByWord: Readonly<Record<string, FaultMeaning>> = {
+  context_length_exceeded: 'overflow',
+  context_window_exceeded: 'overflow',
+  exceed_context_size_error: 'overflow',
+  request_too_large: 'overflow',
+  insufficient_quota: 'quota',
+  billing_hard_limit_reached: 'quota',
+  billing_not_active: 'quota',
+  insufficient_balance: 'quota',
+  rate_limit_exceeded: 'busy',
+  rate_limit_error: 'busy',
+  rate_limit_reached_error: 'busy',
+  overloaded_error: 'busy',
+  server_error: 'failed',
+  internal_error: 'failed',
+  internal_server_error: 'failed',
+  api_error: 'failed',
+  authentication_error: 'unauthorized',
+  invalid_api_key: 'unauthorized',
+  permission_error: 'forbidden',
+  model_not_found: 'unknown-model',
+  content_filter: 'content-filter',
+  content_policy_violation: 'content-filter',
+  invalid_request_error: 'rejected',
+  badrequesterror: 'rejected',
+};
+
+/** Sentences in which servers say that the prompt does not fit; most have no code for it. */
+const overflowTexts = [
+  /(?:maximum|max) context length/i,
+  /context (?:length|window|size).{0,60}(?:exceed|too (?:long|large)|limit)/i,
+  /exceed.{0,60}(?:context (?:length|window|size)|max(?:imum)? (?:prompt )?length|maximum allowed input)/i,
+  /(?:prompt|input|request)(?: is| are)? too (?:long|large)/i,
+  /(?:prompt|input)(?: token count| length| tokens)?.{0,40}exceed/i,
+  /larger than.{0,40}context/i,
+  /reduce the length of/i,
+  /too many (?:input |prompt )?tokens/i,
+  /input length and .?max_tokens.? exceed/i,
+];
+
+/** Statuses with which an overflow has been seen. A 429 that speaks of too many tokens is about a minute's allowance. */
+const overflowStatuses: ReadonlySet<number | undefined> = new Set([undefined, 400, 413, 422, 500]);
+
+const errorCodes: Readonly<Record<FaultMeaning, ErrorCode>> = {
+  overflow: 'context_length_exceeded',
+  quota: 'quota_exhausted',
+  busy: 'too_busy',
+  failed: 'upstream_failed',
+  unauthorized: 'unauthorized',
+  forbidden: 'forbidden',
+  'unknown-model': 'unknown_model',
+  'content-filter': 'upstream_rejected',
+  rejected: 'upstream_rejected',
+};
+
+/** Gives a provider's failure its name, keeping the provider's words, status and code. */
+export function faultToError(fault: UpstreamFault, source: FaultSource): ProxyError {
+  const status = source.status ?? statusInCode(fault.code);
+  const meaning = meaningOf(fault, status, source.profile);
+  const code = errorCodes[meaning];
+  const parts: ErrorParts = {
+    ...statusPart(meaning, status),
+    ...wireParts(meaning, fault),
+    ...(fault.param === undefined ? {} : { param: fault.param }),
+    ...(source.retryAfterMs === undefined ? {} : { retryAfterMs: source.retryAfterMs }),
+    ...hintPart(meaning, source),
+  };
+  return new ProxyError(code, withoutKey(messageOf(fault, status), source.apiKey), parts);
+}
+
+/** OpenRouter and vLLM write the HTTP status into the code of an error inside a stream. */
+function statusInCode(code: string | undefined): number | undefined {
+  return code !== undefined && /^[45]\d\d$/.test(code) ? Number(code) : undefined;
+}
+
+function meaningOf(
+  fault: UpstreamFault,
+  status: number | undefined,
+  profile: Profile,
+): FaultMeaning {
+  const own = profile.codes?.[fault.code ?? ''] ?? profile.codes?.[fault.type ?? ''];
+  if (own !== undefined) return own;
+  if (overflowStatuses.has(status) && overflowTexts.some((text) => text.test(fault.message))) {
+    return 'overflow';
+  }
+  if (status === 413) return 'overflow';
+  const named =
+    meaningByWord[(fault.code ?? '').toLowerCase()] ??
+    meaningByWord[(fault.type ?? '').toLowerCase()];
+  const byStatus = status === undefined ? undefined : meaningByStatus[status];
+  // A word says more than a status, except that `invalid_request_error` is said of everything.
+  if (named !== undefined && named !== 'rejected') return named;
+  if (byStatus !== undefined) return byStatus;
+  if (status === undefined) return named ?? 'failed';
+  return status >= 500 ? 'failed' : 'rejected';
+}
+
+function messageOf(fault: UpstreamFault, status: number | undefined): string {
+  if (fault.message !== '') return fault.message;
+  return status === undefined
+    ? 'The upstream reported a failure without saying which.'
+    : `The upstream answered HTTP ${status}.`;
+}
+
+/** The upstream's own status, except where ours tells a client more: 402 stops what 429 would have it repeat. */
+function statusPart(meaning: FaultMeaning, status: number | undefined): { status?: number } {
+  const isOurs = meaning === 'quota' || meaning === 'overflow';
+  if (isOurs || status === undefined || status < 400) return {};
+  // A client repeats after 429 and 5xx; what we know to be passing must not look final, nor the other way round.
+  const isPassing = meaning === 'busy' || meaning === 'failed';
+  const looksPassing = status === 408 || status === 409 || status === 429 || status >= 500;
+  return isPassing === looksPassing ? { status } : {};
+}
+
+function wireParts(meaning: FaultMeaning, fault: UpstreamFault): ErrorParts {
+  if (meaning === 'overflow') return {};
+  if (meaning === 'content-filter') return { wireCode: 'content_filter' };
+  return {
+    ...(fault.code === undefined ? {} : { wireCode: fault.code }),
+    ...(fault.type === undefined ? {} : { wireType: fault.type }),
+  };
+}
+
+function hintPart(meaning: FaultMeaning, source: FaultSource): { hint?: string } {
+  if (meaning !== 'unauthorized') return {};
+  return { hint: `Check the key of the provider \`${source.upstreamId}\`: rlm-opencode doctor` };
+}
+
+function withoutKey(text: string, apiKey: string | undefined): string {
+  return apiKey === undefined ? text : text.replaceAll(apiKey, '[key]');
+}

@@ -1,0 +1,284 @@
+import { pipeline, type Readable } from 'node:stream';
+import zlib from 'node:zlib';
+import { Pool, type Dispatcher } from 'undici';
+import type { Clock, Ids } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { ChunkReader } from '../wire/chunk.ts';
+import { readFault, type UpstreamFault } from '../wire/error-body.ts';
+import type { ChatRequest, Chunk } from '../wire/types.ts';
+import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
+import { chatHeaders, type Endpoint, parseEndpoint } from './endpoint.ts';
+import { faultToError } from './fault.ts';
+import { InFlightLimit } from './in-flight.ts';
+import { listModels } from './model-list.ts';
+import type { Profile } from './profile.ts';
+import { cancelled, readRetryAfter, unreachableCode, withRetries } from './retry.ts';
+import { rewriteRequest } from './rewrite.ts';
+import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
+
+/** Patience with a provider; all times in milliseconds. */
+export interface Patience extends ReadingLimits {
+  readonly connectTimeoutMs: number;
+  /** Attempts after the first one, made only while no chunk has come. */
+  readonly maxRetries: number;
+  /** Waiting between the attempts of one call, summed. */
+  readonly maxRetryWaitMs: number;
+}
+
+/** One provider that speaks OpenAI's protocol, more or less. */
+export interface OpenAIUpstreamOptions {
+  readonly id: string;
+  readonly baseURL: string;
+  /** Absent for local servers: then no key is sent at all. */
+  readonly apiKey?: string;
+  readonly profile: Profile;
+  /** Sent with every request, from the configuration. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly patience: Patience;
+  /** Calls at the same time; more wait their turn. */
+  readonly maxInFlight: number;
+  /** The window of a model, tokens, where it is known: an empty answer to more than that is an overflow. */
+  readonly contextWindowOf?: (model: string) => number | undefined;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** From 0 to 1, for the jitter between attempts. */
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+/** Creates the provider's upstream. Nothing is sent before the first call. @throws TypeError for a base URL that is none */
+export function createOpenAIUpstream(options: OpenAIUpstreamOptions): Upstream {
+  return new OpenAIUpstream(options);
+}
+
+/** Longest body of a failed answer that is read, bytes. */
+const maxErrorBytes = 64 * 1024;
+
+class OpenAIUpstream implements Upstream {
+  readonly id: string;
+  readonly #options: OpenAIUpstreamOptions;
+  readonly #endpoint: Endpoint;
+  readonly #pool: Pool;
+  readonly #inFlight: InFlightLimit;
+  /** Members that have been left out and logged, so that each is logged once. */
+  readonly #toldDropped = new Set<string>();
+
+  constructor(options: OpenAIUpstreamOptions) {
+    this.id = options.id;
+    this.#options = options;
+    this.#endpoint = parseEndpoint(options.baseURL);
+    this.#inFlight = new InFlightLimit(options.maxInFlight);
+    this.#pool = new Pool(this.#endpoint.origin, {
+      connect: { timeout: options.patience.connectTimeoutMs },
+      // Our own limits count comments as life and a slow client not as silence.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  async models(signal: AbortSignal): Promise<readonly UpstreamModel[]> {
+    return listModels(this.#options, signal);
+  }
+
+  async complete(request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> {
+    const { patience, profile, clock, random } = this.#options;
+    const body = this.#serialise(request);
+    const policy = {
+      maxRetries: patience.maxRetries,
+      maxWaitMs: patience.maxRetryWaitMs,
+      baseMs: profile.retryBaseMs ?? 1000,
+      clock,
+      random,
+    };
+    const batches = await withRetries(() => this.#attempt(request, body, call), policy, call);
+    return { batches, model: request.model };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  /** The one place where a request becomes bytes. */
+  #serialise(request: ChatRequest): string {
+    const { body, dropped } = rewriteRequest(request, this.#options.profile);
+    const news = dropped.filter((member) => !this.#toldDropped.has(member));
+    for (const member of news) this.#toldDropped.add(member);
+    if (news.length > 0) {
+      const told = { upstream: this.id, members: news };
+      this.#options.log.info(told, 'left out of requests: the provider does not take them');
+    }
+    return JSON.stringify(body);
+  }
+
+  /** One HTTP request, up to its first chunk. */
+  async #attempt(
+    request: ChatRequest,
+    body: string,
+    call: UpstreamCall,
+  ): Promise<AsyncIterable<readonly Chunk[]>> {
+    const release = await this.#inFlight.acquire(call.signal);
+    let answer: AnswerReader | undefined;
+    try {
+      const response = await this.#send(body, call);
+      if (response.statusCode >= 400) throw await this.#rejection(response);
+      answer = new AnswerReader({
+        body: decoded(response),
+        reader: this.#chunkReader(request),
+        limits: this.#options.patience,
+        clock: this.#options.clock,
+        signal: call.signal,
+      });
+      const first = await answer.next();
+      return batchesOf({ answer, first, release, signal: call.signal });
+    } catch (error) {
+      answer?.close();
+      release();
+      throw error;
+    }
+  }
+
+  /** Resolves with the head of the answer, whatever its status. */
+  async #send(body: string, call: UpstreamCall): Promise<Dispatcher.ResponseData> {
+    const { clock, patience, profile, apiKey } = this.#options;
+    const waiting = new AbortController();
+    const cancelTimer = clock.after(patience.firstByteTimeoutMs, () => waiting.abort());
+    try {
+      return await this.#pool.request({
+        method: 'POST',
+        path: this.#endpoint.chatPath,
+        headers: chatHeaders({
+          profile,
+          apiKey,
+          configured: this.#options.headers,
+          passed: call.headers,
+        }),
+        body,
+        signal: AbortSignal.any([call.signal, waiting.signal]),
+      });
+    } catch (cause) {
+      if (call.signal.aborted) throw cancelled(call.signal);
+      if (waiting.signal.aborted) {
+        const limit = `${patience.firstByteTimeoutMs} ms`;
+        throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limit}.`);
+      }
+      throw this.#connectionError(cause);
+    } finally {
+      cancelTimer();
+    }
+  }
+
+  #connectionError(cause: unknown): ProxyError {
+    const code = (cause as { readonly code?: unknown } | null)?.code;
+    const { origin } = this.#endpoint;
+    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND') {
+      return new ProxyError('upstream_failed', `Nobody answers at ${origin} (${code}).`, {
+        cause,
+        wireCode: unreachableCode,
+        hint: `Is the server of the provider \`${this.id}\` running, and its base URL right?`,
+      });
+    }
+    const what = typeof code === 'string' ? ` (${code})` : '';
+    return new ProxyError('upstream_failed', `The connection to ${origin} broke${what}.`, {
+      cause,
+    });
+  }
+
+  async #rejection(response: Dispatcher.ResponseData): Promise<ProxyError> {
+    const { clock, patience } = this.#options;
+    const slow = new AbortController();
+    const cancelTimer = clock.after(patience.idleTimeoutMs, () => slow.abort());
+    const limits = { maxBytes: maxErrorBytes, stop: slow.signal };
+    const text = await readText(decoded(response), limits).finally(cancelTimer);
+    const retryAfterMs = readRetryAfter(response.headers, clock.now());
+    return this.#toError(readFault(text), {
+      status: response.statusCode,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  }
+
+  #toError(
+    fault: UpstreamFault,
+    head: { readonly status?: number; readonly retryAfterMs?: number } = {},
+  ): ProxyError {
+    const { profile, apiKey } = this.#options;
+    const key = apiKey === undefined ? {} : { apiKey };
+    return faultToError(fault, { profile, upstreamId: this.id, ...key, ...head });
+  }
+
+  #chunkReader(request: ChatRequest): ChunkReader {
+    const contextWindowTokens = this.#options.contextWindowOf?.(request.model);
+    return new ChunkReader({
+      makeId: () => this.#options.ids.next('call_'),
+      toError: (fault) => this.#toError(fault),
+      legacyFunctions: request['functions'] !== undefined,
+      ...(contextWindowTokens === undefined ? {} : { contextWindowTokens }),
+    });
+  }
+}
+
+/** The answer's batches. Ending the iteration in any way, or aborting without ever beginning it, frees the connection and the place. */
+function batchesOf(parts: {
+  readonly answer: AnswerReader;
+  readonly first: readonly Chunk[] | undefined;
+  readonly release: () => void;
+  readonly signal: AbortSignal;
+}): AsyncIterable<readonly Chunk[]> {
+  const { answer, first, release, signal } = parts;
+  const close = (): void => {
+    signal.removeEventListener('abort', close);
+    answer.close();
+    release();
+  };
+  signal.addEventListener('abort', close);
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let batch = first; batch !== undefined; batch = await answer.next()) yield batch;
+      } finally {
+        close();
+      }
+    },
+  };
+}
+
+/** Whoever reads a body sees its failure; an answer that nobody reads any more may fail in peace. */
+function ignoreFailure(): void {
+  return undefined;
+}
+
+/** The body without its transfer compression. */
+function decoded(response: Dispatcher.ResponseData): Readable {
+  const encoding = String(response.headers['content-encoding'] ?? '').toLowerCase();
+  // Pieces must come out as they come in, and a stream that is cut must give what it had.
+  const flush = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH };
+  const { body } = response;
+  body.on('error', ignoreFailure);
+  if (encoding === 'gzip' || encoding === 'x-gzip' || encoding === 'deflate') {
+    return pipeline(body, zlib.createUnzip(flush), ignoreFailure);
+  }
+  return encoding === 'br' ? pipeline(body, zlib.createBrotliDecompress(), ignoreFailure) : body;
+}
+
+/** As much of the body as comes, up to the limits: what a broken connection left out of an error is not worth another error. */
+async function readText(
+  body: Readable,
+  limits: { maxBytes: number; stop: AbortSignal },
+): Promise<string> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  const onStop = (): unknown => body.destroy();
+  limits.stop.addEventListener('abort', onStop);
+  try {
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      sizeBytes += piece.length;
+      if (sizeBytes >= limits.maxBytes) break;
+    }
+    return Buffer.concat(pieces).toString();
+  } catch {
+    return Buffer.concat(pieces).toString();
+  } finally {
+    limits.stop.removeEventListener('abort', onStop);
+  }
+}

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import type { ChatRequest, Message } from '../wire/types.ts';
+import type { Profile } from './profile.ts';
+
+/** A request in a provider's own spelling, and what had to be left out for it. */
+export interface Rewritten {
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Names of members, for the log. */
+  readonly dropped: readonly string[];
+}
+
+const reasoningMembers = ['reasoning_content', 'reasoning', 'reasoning_text', 'reasoning_details'];
+
+/**
+ * The request as the provider wants it, always streamed. Members keep their order, and whatever the profile does not speak
+ * of goes as it came. Pure and stable: the same messages give the same bytes in every turn, or the provider's cache is lost.
+ */
+export function rewriteRequest(request: ChatRequest, profile: Profile): Rewritten {
+  const dropped: string[] = [];
+  const body: Record<string, unknown> = {};
+  for (const [member, value] of Object.entries(request)) {
+    if (profile.droppedMembers?.includes(member)) dropped.push(member);
+    else body[member] = value;
+  }
+  body['messages'] = rewriteMessages(request.messages, profile);
+  body['stream'] = true;
+  if (profile.refusesStreamOptions === true) delete body['stream_options'];
+  else body['stream_options'] = { ...request.stream_options, include_usage: true };
+  chooseTool(request, profile, body, dropped);
+  if (profile.maxTokensMember !== undefined) nameLimit(body, profile.maxTokensMember);
+  raiseTemperature(body, profile);
+  if (profile.withTools !== undefined && (request.tools?.length ?? 0) > 0) {
+    for (const [member, value] of Object.entries(profile.withTools)) body[member] ??= value;
+  }
+  return { body, dropped };
+}
+
+/** Said to a model that must not call tools and has no other way to be told. */
+const noToolsNotice = 'Answer now in plain text. Do not call any tool in this answer.';
+
+function chooseTool(
+  request: ChatRequest,
+  profile: Profile,
+  body: Record<string, unknown>,
+  dropped: string[],
+): void {
+  const choice = request.tool_choice;
+  if (choice === undefined || choice === null) return;
+  const isForced = choice !== 'auto' && choice !== 'none';
+  const isRefused =
+    (profile.toolChoices === 'auto' && choice !== 'auto') ||
+    (profile.toolChoices === 'unforced' && isForced);
+  if (!isRefused) return;
+  delete body['tool_choice'];
+  dropped.push('tool_choice');
+  if (choice !== 'none') return;
+  // Leaving the tools out instead would change the prompt's beginning and cost its whole cache.
+  body['messages'] = [
+    ...(body['messages'] as readonly Message[]),
+    { role: 'system', content: noToolsNotice },
+  ];
+}
+
+/** One limit under one name; of two the smaller. */
+function nameLimit(body: Record<string, unknown>, member: 'max_tokens'): void {
+  const limits = [body['max_tokens'], body['max_completion_tokens']].filter(
+    (limit): limit is number => typeof limit === 'number',
+  );
+  delete body['max_completion_tokens'];
+  if (limits.length > 0) body[member] = Math.min(...limits);
+}
+
+function raiseTemperature(body: Record<string, unknown>, profile: Profile): void {
+  const { temperature } = body;
+  if (profile.minTemperature === undefined || typeof temperature !== 'number') return;
+  body['temperature'] = Math.max(temperature, profile.minTemperature);
+}
+
+/** The same list where nothing has to change, so that a long history costs a walk and no copy. */
+function rewriteMessages(messages: readonly Message[], profile: Profile): readonly Message[] {
+  const rewritten = messages.map((message) => rewriteMessage(message, profile));
+  if (profile.bridgesToolToUser !== true) return rewritten;
+  return rewritten.flatMap((message, at) =>
+    message.role === 'user' && rewritten[at - 1]?.role === 'tool'
+      ? [{ role: 'assistant', content: 'Done.' } as const, message]
+      : [message],
+  );
+}
+
+function rewriteMessage(message: Message, profile: Profile): Message {
+  let changed = message;
+  if (profile.systemOnly === true && message.role === 'developer') {
+    changed = { ...changed, role: 'system' };
+  }
+  if (message.role === 'assistant') changed = applyReasoningPolicy(changed, profile.reasoning);
+  if (profile.droppedMessageMembers?.some((member) => member in message)) {
+    changed = without(changed, profile.droppedMessageMembers);
+  }
+  return profile.shortCallIds === true ? shortenCallIds(changed) : changed;
+}
+
+/** An assistant message with its reasoning as the policy wants it; the same object where nothing changes. */
+export function applyReasoningPolicy(message: Message, policy: Profile['reasoning']): Message {
+  const has = reasoningMembers.some((member) => member in message);
+  if (policy === 'strip') return has ? without(message, reasoningMembers) : message;
+  const lacksIt = typeof message['reasoning_content'] !== 'string';
+  const hasCalls = (message.tool_calls?.length ?? 0) > 0;
+  if (policy !== 'keep-or-empty' || !hasCalls || !lacksIt) return message;
+  const other = message['reasoning'];
+  return { ...message, reasoning_content: typeof other === 'string' ? other : '' };
+}
+
+function without(message: Message, members: readonly string[]): Message {
+  const kept = Object.entries(message).filter(([member]) => !members.includes(member));
+  // The members left out are optional ones.
+  return Object.fromEntries(kept) as unknown as Message;
+}
+
+function shortenCallIds(message: Message): Message {
+  const { tool_call_id: answered, tool_calls: calls } = message;
+  if (calls === undefined && answered === undefined) return message;
+  return {
+    ...message,
+    ...(answered === undefined ? {} : { tool_call_id: shortCallId(answered) }),
+    ...(calls === undefined
+      ? {}
+      : { tool_calls: calls.map((call) => Object.assign({}, call, { id: shortCallId(call.id) })) }),
+  };
+}
+
+/** Nine letters and digits for any id; an id that is so already is kept. */
+function shortCallId(id: string): string {
+  if (/^[A-Za-z0-9]{9}$/.test(id)) return id;
+  return createHash('sha256').update(id).digest('hex').slice(0, 9);
+}
