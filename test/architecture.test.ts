@@ -1,0 +1,92 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+
+/** Free to import from everywhere; they import only each other. */
+const leaves = ['errors', 'clock', 'log', 'wire', 'kernels'];
+
+/** Who may import whom, beside the leaves. A folder that is not here may import nothing and nobody may import it. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  cli: ['app', 'bench', 'config', 'http', 'ingest', 'opencode', 'operations', 'search', 'store'],
+  app: [
+    'chat',
+    'config',
+    'http',
+    'ingest',
+    'operations',
+    'sandbox',
+    'search',
+    'store',
+    'tools',
+    'upstream',
+  ],
+  bench: ['app', 'chat', 'config', 'ingest', 'search', 'store', 'tools', 'upstream'],
+  http: [],
+  operations: ['ingest', 'search', 'store', 'tools'],
+  chat: ['opencode', 'sandbox', 'search', 'store', 'tools', 'upstream'],
+  tools: ['sandbox', 'search', 'store'],
+  ingest: ['store'],
+  config: [],
+  opencode: [],
+  sandbox: [],
+  search: [],
+  store: [],
+  upstream: [],
+  ...Object.fromEntries(leaves.map((leaf) => [leaf, []])),
+};
+
+const root = resolve(import.meta.dirname, '../src');
+
+interface Import {
+  readonly from: string;
+  readonly file: string;
+  readonly to: string;
+}
+
+/** Every import of one part of the program by another. */
+function crossings(files: readonly string[]): Import[] {
+  return files.flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    const from = partOf(file);
+    return [...text.matchAll(/\bfrom '(\.[^']+)'|\bimport\(?\s*'(\.[^']+)'/g)].flatMap((match) => {
+      const target = relative(root, resolve(root, dirname(file), match[1] ?? match[2] ?? ''));
+      const to = partOf(target);
+      return to === from ? [] : [{ from, file, to }];
+    });
+  });
+}
+
+/** The folder, or the name of a file that lies in no folder. */
+function partOf(path: string): string {
+  return (path.split('/')[0] ?? '').replace(/\.ts$/, '');
+}
+
+const sources = globSync('**/*.ts', { cwd: root }).filter(
+  (file) => !/\.(test|d)\.ts$|\/assembly\//.test(file),
+);
+
+test('imports go only along the arrows', () => {
+  const seen = crossings(sources);
+  const wrong = seen.filter(({ from, to }) => {
+    const allowed = [...leaves, ...(arrows[from] ?? [])];
+    return !allowed.includes(to) || (leaves.includes(from) && !leaves.includes(to));
+  });
+  expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([]);
+  // A pattern that matches nothing would let everything pass.
+  expect(seen.length).toBeGreaterThan(100);
+  expect(new Set(seen.map(({ from }) => from)).size).toBeGreaterThan(9);
+});
+
+test('every part of the program has its arrows', () => {
+  const parts = new Set(sources.map(partOf));
+  expect([...parts].filter((part) => !(part in arrows))).toEqual([]);
+});
+
+test('no module gathers others for re-export, and none is called by a name that says nothing', () => {
+  const barrels = sources.filter((file) =>
+    /^export (\*|\{[^}]*\}) from '(?!\.\/log)/m.test(readFileSync(join(root, file), 'utf8')),
+  );
+  expect(barrels).toEqual([]);
+  const empty = /(^|\/)(index|utils?|helpers?|common|constants|misc)(\.ts$|\/)/;
+  expect(sources.filter((file) => empty.test(file))).toEqual([]);
+});
