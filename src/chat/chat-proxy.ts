@@ -3,17 +3,19 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { headerOf } from '../opencode/environment.ts';
-import type { ToolContext } from '../tools/tool.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk } from '../wire/types.ts';
+import type { Budget, TokenPrices } from './budget.ts';
 import { hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
+import { meterUpstream } from './metered-upstream.ts';
 import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
 import { runTurn } from './turn.ts';
 import type { TurnStats } from './turn-stats.ts';
-import type { FinishedTurn, OwnTools, TurnLimits } from './turn-types.ts';
+import { openTurnTools, type SubTarget, type TurnToolsOptions } from './turn-tools.ts';
+import type { FinishedTurn, TurnLimits } from './turn-types.ts';
 import { requestBytes, type TokenGauge } from './window.ts';
 
 /** A client's request as it comes from the HTTP side. */
@@ -32,6 +34,7 @@ export type ChatReply =
 /** A model to answer with, and who serves it. */
 export interface ChatTarget extends PromptTarget {
   readonly upstream: Upstream;
+  readonly prices?: TokenPrices;
 }
 
 /** What answering needs. */
@@ -41,8 +44,11 @@ export interface ChatProxyOptions {
   readonly gauge: TokenGauge;
   /** The target of a client's model name. @throws ProxyError `unknown_model` */
   readonly resolve: (model: string) => ChatTarget;
-  /** What a tool may use, for one session and turn. */
-  readonly toolContext: (session: ToolContext['session'], signal: AbortSignal) => ToolContext;
+  /** The target of a turn's sub-calls. */
+  readonly resolveSub: (target: ChatTarget) => SubTarget;
+  /** A fresh budget for one turn. */
+  readonly openBudget: () => Budget;
+  readonly tools: TurnToolsOptions;
   readonly limits: TurnLimits;
   readonly showProgress: boolean;
   readonly clock: Clock;
@@ -106,13 +112,24 @@ export class ChatProxy {
 
   #turn(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
     const { call, target, prompt, intake } = run;
-    const tools = this.#ownTools(prompt, call.signal);
+    const budget = this.#options.openBudget();
+    const tools =
+      prompt.own === undefined
+        ? undefined
+        : openTurnTools(this.#options.tools, {
+            own: prompt.own,
+            offered: new Set((prompt.request.tools ?? []).map((tool) => tool.function?.name ?? '')),
+            sub: this.#options.resolveSub(target),
+            budget,
+            signal: call.signal,
+          });
     return runTurn({
-      upstream: target.upstream,
+      upstream: meterUpstream(target.upstream, budget, target.prices),
       request: prompt.request,
-      ...(tools === undefined ? {} : { tools }),
+      ...(tools === undefined ? {} : { tools: tools.own }),
+      takeAnswers: () => tools?.takeAnswers() ?? [],
       limits: this.#options.limits,
-      clock: this.#options.clock,
+      budget,
       signal: call.signal,
       headers: affinityHeaders(call.headers),
       showProgress: this.#options.showProgress,
@@ -127,18 +144,6 @@ export class ChatProxy {
       onRetry: ({ number, waitMs, reason }) =>
         run.log.info({ attempt: number, waitMs, reason }, 'upstream call is repeated'),
     });
-  }
-
-  #ownTools(prompt: Prompt, signal: AbortSignal): OwnTools | undefined {
-    const { own } = prompt;
-    if (own === undefined) return undefined;
-    const context = this.#options.toolContext(own.session, signal);
-    return {
-      isOwn: (name) => own.registry.has(name) || isStrayOwn(name, prompt),
-      describe: (toolCall) => own.registry.describe(toolCall, context),
-      run: async (toolCall, turnSignal) =>
-        own.registry.run(toolCall, { ...context, signal: turnSignal }),
-    };
   }
 
   /** Before the answer ends: what the client has not seen is written down, what the upstream counted is taken in. */
@@ -211,12 +216,6 @@ interface Run {
   readonly prompt: Prompt;
   readonly startedMs: number;
   readonly log: Logger;
-}
-
-/** A call of a tool with our prefix that nobody has: answered here with a clear sentence, because a client could make nothing of it. */
-function isStrayOwn(name: string, prompt: Prompt): boolean {
-  if (!name.startsWith('rlm_')) return false;
-  return !(prompt.request.tools ?? []).some((tool) => tool.function?.name === name);
 }
 
 /** Names of the conversation that providers use to find their cache; everything else about the client stays here. */

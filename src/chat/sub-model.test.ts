@@ -76,7 +76,7 @@ function play(script: Script, limits: Partial<TurnLimits> = {}) {
     clock,
     tools: new ToolRegistry([searchTool, queryTool] as never),
     context,
-    limits: { steps: 5, callsPerStep: 4, wallClockMs: 1e6 },
+    limits: { steps: 5, callsPerStep: 4 },
   });
   const controller = new AbortController();
   const run = async (args: Record<string, unknown>): Promise<Record<string, unknown>> => {

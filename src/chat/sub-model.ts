@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
+import type { Programs } from '../tools/program-host.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
 import type { Slice, SubModel, SubQuestion } from '../tools/sub-model.ts';
 import type { ToolContext } from '../tools/tool.ts';
@@ -113,10 +114,14 @@ async function explore(
   },
 ): Promise<string> {
   const { options, upstream, signal } = given;
-  const { tools, clock, model } = options;
+  const { tools, model } = options;
+  const answers: string[] = [];
   const budget = options.budget.child();
+  const { programs, ...shared } = options.context;
   const context: ToolContext = {
-    ...options.context,
+    ...shared,
+    // Its programs see its slice: variables of their own, which end with it.
+    ...(programs === undefined ? {} : { programs: ofSubCall(programs, slice, answers) }),
     signal,
     slice,
     subModel: createSubModel({ ...options, budget }),
@@ -139,13 +144,14 @@ async function explore(
     },
     tools: own,
     limits: options.limits,
-    clock,
+    budget,
     signal,
     headers: {},
     showProgress: false,
     remember: async () => undefined,
     shrink: async () => undefined,
     onRetry: () => undefined,
+    takeAnswers: () => answers.splice(0),
   });
   const texts: string[] = [];
   for await (const batch of turn)
@@ -153,4 +159,14 @@ async function explore(
   const answer = texts.join('').trim();
   if (answer === '') throw new ProxyError('upstream_failed', 'the sub-call gave no answer');
   return answer;
+}
+
+/** The place where a sub-call's programs run. */
+function ofSubCall(programs: Programs, slice: Slice, answers: string[]): Programs {
+  return {
+    sandboxes: programs.sandboxes,
+    chatId: `${programs.chatId}:${slice.startChars}-${slice.endChars}`,
+    names: { load: async () => [], save: async () => undefined },
+    onAnswer: (text) => void answers.push(text),
+  };
 }

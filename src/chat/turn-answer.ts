@@ -1,17 +1,19 @@
 import type { Chunk, FoldedTurn, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
 import type { TurnState } from './turn-state.ts';
 
-/** The last chunks of an answer: the client's calls, whole and in order, then finish reason and usage. */
+/**
+ * The last chunks of an answer: texts that a program handed to the user as they are, the limit's sentence, the client's calls whole
+ * and in order, then finish reason and usage.
+ */
 export function closingChunks(
   state: TurnState,
   folded: FoldedTurn,
   theirs: readonly ToolCall[],
+  answers: readonly string[],
 ): readonly Chunk[] {
-  const chunks: Chunk[] = [];
+  const chunks: Chunk[] = answers.map((content) => state.show({ content }, true));
   if (state.limit !== undefined && theirs.length === 0) {
-    chunks.push(
-      state.show({ content: `[rlm-opencode: this turn ended at ${state.limit}.]` }, true),
-    );
+    chunks.push(state.show({ content: `[rlm-opencode] ${state.limit}` }, true));
   }
   if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeCall) });
   const usage = turnUsage(state.usages, state.ownCalls);

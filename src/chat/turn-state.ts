@@ -1,3 +1,4 @@
+import { ProxyError } from '../errors.ts';
 import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { Turn } from './turn-types.ts';
 import { toolMessage } from './weave.ts';
@@ -8,7 +9,6 @@ const maxIdenticalCalls = 3;
 /** What changes from step to step of one turn. */
 export class TurnState {
   readonly #turn: Turn;
-  readonly #startedMs: number;
   /** Hidden turns and results so far: part of what the upstream sees, and of what is remembered. */
   readonly before: Message[] = [];
   readonly usages: Usage[] = [];
@@ -25,7 +25,6 @@ export class TurnState {
 
   constructor(turn: Turn) {
     this.#turn = turn;
-    this.#startedMs = turn.clock.elapsedMs();
     this.request = turn.request;
   }
 
@@ -34,17 +33,22 @@ export class TurnState {
     return this.limit !== undefined;
   }
 
-  /** The request of the next step. At a limit the model is told to answer with what it has. */
+  /**
+   * The request of the next step. At a limit the model is told to answer with what it has.
+   * @throws ProxyError `limit_reached` when a day's budget is used up before the first step
+   */
   next(): ChatRequest {
-    if (this.limit === undefined && this.before.length > 0) {
-      this.limit = this.#limitReached();
-      if (this.limit !== undefined) this.#closeWith(this.limit);
+    const { request, before } = this;
+    const ended = this.limit ?? this.#limitReached();
+    if (ended !== undefined && before.length === 0) throw new ProxyError('limit_reached', ended);
+    if (ended !== undefined && this.limit === undefined) {
+      this.limit = ended;
+      this.#closeWith(ended);
     }
-    const messages =
-      this.before.length === 0 ? this.request.messages : [...this.request.messages, ...this.before];
+    const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
     return this.limit === undefined
-      ? { ...this.request, messages }
-      : { ...this.request, messages, tool_choice: 'none' };
+      ? { ...request, messages }
+      : { ...request, messages, tool_choice: 'none' };
   }
 
   /** A hidden turn and its results become part of what the upstream sees next. */
@@ -80,20 +84,19 @@ export class TurnState {
   }
 
   #limitReached(): string | undefined {
-    const { limits, clock } = this.#turn;
+    const { limits, budget } = this.#turn;
     // The last step that is allowed is the one that has to answer.
-    if (this.steps + 1 >= limits.steps) return `the limit of ${limits.steps} steps`;
-    const seconds = Math.round(limits.wallClockMs / 1000);
-    return clock.elapsedMs() - this.#startedMs >= limits.wallClockMs
-      ? `the limit of ${seconds} s`
-      : undefined;
+    const isLastStep = this.steps > 0 && this.steps + 1 >= limits.steps;
+    return isLastStep
+      ? `Stopped by the limit turn.steps: ${limits.steps} steps a turn are used up.`
+      : budget.check()?.sentence;
   }
 
   /** The order to answer stands in the last result, for providers that know no `tool_choice: none`; it stays there, so that the prefix does. */
   #closeWith(limit: string): void {
     const last = this.before.at(-1);
     if (last === undefined) return;
-    const note = `\n[rlm] This turn has reached ${limit}. Call no more tools; answer now with what you have, and say what is missing.`;
+    const note = `\n[rlm] ${limit} Call no more tools; answer now with what you have, and say what is missing.`;
     this.before[this.before.length - 1] = {
       ...last,
       content: `${typeof last.content === 'string' ? last.content : ''}${note}`,

@@ -1,14 +1,14 @@
-import type { Clock } from '../clock.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ChatRequest, Message, ToolCall, Usage } from '../wire/types.ts';
+import type { Budget } from './budget.ts';
 
 /** Our side of the tool loop: which calls are ours, and how one is run. */
 export interface OwnTools {
   isOwn(name: string): boolean;
   /** Short text for progress. */
   describe(call: ToolCall): string;
-  /** Text for the model; throws only when we fail ourselves. */
-  run(call: ToolCall, signal: AbortSignal): Promise<string>;
+  /** Text for the model; throws only when we fail ourselves. `report` takes short texts about what is under way. */
+  run(call: ToolCall, signal: AbortSignal, report: (text: string) => void): Promise<string>;
 }
 
 /** Bounds of one turn. */
@@ -17,7 +17,6 @@ export interface TurnLimits {
   readonly steps: number;
   /** Calls of our tools run in one step; what is over gets a sentence instead. */
   readonly callsPerStep: number;
-  readonly wallClockMs: number;
 }
 
 /** A failed attempt that is about to be repeated. */
@@ -34,12 +33,15 @@ export interface Turn {
   /** Absent: nothing is ours, the answer is passed on. */
   readonly tools?: OwnTools;
   readonly limits: TurnLimits;
-  readonly clock: Clock;
+  /** Tokens, money and time that may still be used; the upstream is metered by its owner. */
+  readonly budget: Budget;
   readonly signal: AbortSignal;
   /** Headers that go on to the upstream. */
   readonly headers: Readonly<Record<string, string>>;
   /** Whether hidden steps are shown as marked reasoning. */
   readonly showProgress: boolean;
+  /** Texts that programs have handed to the user as they are, once each; they go behind the model's own words. */
+  readonly takeAnswers: () => readonly string[];
   /** Called once, before the answer ends. */
   readonly remember: (done: FinishedTurn) => Promise<void>;
   /** A smaller request after the upstream found this one too long, or nothing when no more can be done. Asked once a turn. */

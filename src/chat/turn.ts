@@ -32,7 +32,9 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
     }
     if (turn.showProgress)
       yield [{ reasoning: own.map((call) => progressLine(tools.describe(call))).join('') }];
-    const results = await runCalls(turn, tools, state, own);
+    const results = yield* withReports(turn, async (report) =>
+      runCalls(turn, tools, state, own, report),
+    );
     if (theirs.length > 0) {
       yield* finish(turn, state, folded, theirs, results);
       return;
@@ -104,6 +106,7 @@ async function runCalls(
   tools: OwnTools,
   state: TurnState,
   calls: readonly ToolCall[],
+  report: (text: string) => void,
 ): Promise<Readonly<Record<string, string>>> {
   const { callsPerStep } = turn.limits;
   const results = await Promise.all(
@@ -112,7 +115,7 @@ async function runCalls(
         return `Not run: at most ${callsPerStep} calls are run in one step. Make it again.`;
       const old = state.repeated(call);
       if (old !== undefined) return old;
-      const result = await runCall(turn, tools, call);
+      const result = await runCall(turn, tools, call, report);
       state.noteResult(call, result);
       return result;
     }),
@@ -122,10 +125,43 @@ async function runCalls(
   return Object.fromEntries(calls.map((call, index) => [call.id, results[index] as string]));
 }
 
-/** A tool that fails is told to the model, which can go another way; the turn goes on. */
-async function runCall(turn: Turn, tools: OwnTools, call: ToolCall): Promise<string> {
+/** Does work and meanwhile hands on what it reports, as marked reasoning. Left early, it ends when the work has. */
+async function* withReports<Result>(
+  turn: Turn,
+  work: (report: (text: string) => void) => Promise<Result>,
+): AsyncGenerator<readonly Chunk[], Result, void> {
+  let reports: string[] = [];
+  let wake = Promise.withResolvers<void>();
+  const end = { isReached: false };
+  const result = work((text) => {
+    if (turn.showProgress) reports.push(text);
+    wake.resolve();
+  }).finally(() => {
+    end.isReached = true;
+    wake.resolve();
+  });
   try {
-    const result = await tools.run(call, turn.signal);
+    while (!end.isReached) {
+      await wake.promise;
+      wake = Promise.withResolvers<void>();
+      if (reports.length > 0) yield [{ reasoning: reports.map(progressLine).join('') }];
+      reports = [];
+    }
+  } finally {
+    await Promise.allSettled([result]);
+  }
+  return result;
+}
+
+/** A tool that fails is told to the model, which can go another way; the turn goes on. */
+async function runCall(
+  turn: Turn,
+  tools: OwnTools,
+  call: ToolCall,
+  report: (text: string) => void,
+): Promise<string> {
+  try {
+    const result = await tools.run(call, turn.signal, report);
     return result === '' ? 'The tool returned nothing.' : result;
   } catch (error) {
     if (turn.signal.aborted) throw error;
@@ -142,7 +178,7 @@ async function* finish(
   results: Readonly<Record<string, string>>,
 ): AsyncGenerator<readonly Chunk[], void, void> {
   // The limit's sentence is part of what is shown and so of what the client replays: before the turn is remembered.
-  const closing = closingChunks(state, folded, theirs);
+  const closing = closingChunks(state, folded, theirs, turn.takeAnswers());
   await turn.remember({
     before: state.before,
     message: folded.message,
