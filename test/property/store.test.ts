@@ -1,0 +1,216 @@
+import { appendFile, cp, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { randomIds } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { openSessions } from '../../src/store/sessions.ts';
+import type { Entry, Session, Sessions } from '../../src/store/types.ts';
+import { projectSession, temporaryData } from '../faults/store-harness.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+/** Every kind of text that has ever broken a store: all scripts, lone surrogates, CRLF, empty, long lines, many lines. */
+const text = fc.oneof(
+  { weight: 3, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }) },
+  { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 20 })
+      .map((units) => String.fromCharCode(...units)),
+  },
+  { weight: 1, arbitrary: fc.constantFrom('', '\n', '\r\n', 'same', 'same\n', '\ufeffBOM') },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.constantFrom('x', 'né', '日本', '🙂\r\n', 'line\n', '\r'), fc.nat(20_000))
+      .map(([unit, count]) => unit.repeat(count)),
+  },
+);
+
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      texts: fc.array(text, { maxLength: 4 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('stream' as const),
+      text,
+      pieceBytes: fc.integer({ min: 1, max: 5000 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('again' as const), pick: fc.nat() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('reopen' as const), keepCache: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('crash' as const),
+      keepCache: fc.boolean(),
+      strayText: fc.nat(100_000),
+      strayJournal: fc.string({ unit: 'grapheme-ascii', maxLength: 60 }),
+    }),
+  },
+);
+const place = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(90_000));
+
+/** The store and what it ought to be: a list of distinct texts. */
+class Pair {
+  readonly #root: string;
+  #generation = 0;
+  #sessions: Sessions | undefined;
+  #session: Session | undefined;
+  readonly #abandoned: Sessions[] = [];
+  readonly texts: string[] = [];
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  get session(): Session {
+    return this.#session!;
+  }
+
+  async open(): Promise<void> {
+    this.#sessions = await openSessions({
+      dataDir: this.#dataDir(),
+      clock: new ManualClock(),
+      ids: randomIds,
+      log: silentLogger(),
+    });
+    this.#session = await projectSession(this.#sessions);
+  }
+
+  async run(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
+    const { store } = this.session;
+    if (action.do === 'append') {
+      this.#expectEntries(
+        action.texts,
+        await store.append(action.texts.map((text) => ({ text, kind: 'tool_result' }))),
+      );
+    } else if (action.do === 'again' && this.texts.length > 0) {
+      const known = this.texts[action.pick % this.texts.length]!;
+      this.#expectEntries([known], await store.append([{ text: known, kind: 'file' }]));
+    } else if (action.do === 'stream') {
+      const whole = action.text.toWellFormed();
+      const chunks = pieces(Buffer.from(whole), action.pieceBytes);
+      this.#expectEntries([whole], [await store.appendStream({ kind: 'file', chunks })]);
+    } else if (action.do === 'reopen') {
+      await this.#sessions![Symbol.asyncDispose]();
+      if (!action.keepCache) await rm(store.snapshot().indexDir, { recursive: true });
+      await this.open();
+    } else if (action.do === 'crash') {
+      await this.#crash(action);
+    }
+  }
+
+  /** What a killed process leaves: the files as they are, with the beginning of something uncommitted behind them. */
+  async #crash(action: {
+    readonly keepCache: boolean;
+    readonly strayText: number;
+    readonly strayJournal: string;
+  }): Promise<void> {
+    const from = this.#dataDir();
+    this.#abandoned.push(this.#sessions!);
+    this.#generation += 1;
+    const to = this.#dataDir();
+    await cp(from, to, { recursive: true });
+    await rm(join(to, 'owner.json'));
+    const base = join(to, 'sessions', this.session.id);
+    if (!action.keepCache) await rm(`${base}_index`, { recursive: true });
+    await appendFile(`${base}_context.txt`, Buffer.alloc(action.strayText, 'stray\n'));
+    await appendFile(`${base}_entries.jsonl`, action.strayJournal);
+    await this.open();
+  }
+
+  /** Everything the store can be asked, compared with the plain way. */
+  async check(places: readonly (readonly [number, number])[]): Promise<void> {
+    const { store } = this.session;
+    expect(store.entries.length).toBe(this.texts.length);
+    for (const [at, entry] of store.entries.entries()) {
+      expect(await store.readEntry(entry)).toBe(this.texts[at]!.toWellFormed());
+      expect((await store.read(entry.offsetChars, entry.lengthChars)).text).toBe(
+        this.texts[at]!.toWellFormed(),
+      );
+      expect(await this.#original(entry)).toBe(this.texts[at]!);
+    }
+    const whole = this.texts
+      .map((text) => (text.endsWith('\n') ? text : `${text}\n`).toWellFormed())
+      .join('');
+    const chars = Array.from(whole);
+    const lines = whole.split(/(?<=\n)/).filter((line) => line !== '');
+    expect(store.totals).toMatchObject({ chars: chars.length, lines: lines.length });
+    for (const [where, length] of places) {
+      const offset = Math.floor(where * (chars.length + 2));
+      const slice = await store.read(offset, length);
+      expect(slice.text).toBe(chars.slice(offset, offset + length).join(''));
+      expect(slice.lengthChars).toBe(Array.from(slice.text).length);
+      const first = 1 + Math.floor(where * (lines.length + 1));
+      const shown = await store.readLines(first, first + (length % 50));
+      expect(shown.text).toBe(lines.slice(first - 1, first + (length % 50)).join(''));
+      expect((await store.read(shown.offsetChars, shown.lengthChars)).text).toBe(shown.text);
+    }
+    expect(await store.verify()).toEqual([]);
+  }
+
+  async close(): Promise<void> {
+    await this.#sessions?.[Symbol.asyncDispose]();
+    for (const sessions of this.#abandoned) await sessions[Symbol.asyncDispose]();
+  }
+
+  async #original(entry: Entry): Promise<string> {
+    const parts = [];
+    for await (const piece of this.session.store.readOriginal(entry)) parts.push(piece);
+    return Buffer.concat(parts).toString(
+      entry.original?.encoding === 'utf-16le' ? 'utf16le' : 'utf8',
+    );
+  }
+
+  #expectEntries(texts: readonly string[], entries: readonly Entry[]): void {
+    for (const text of texts) if (!this.texts.includes(text)) this.texts.push(text);
+    expect(entries.map((entry) => entry.seq)).toEqual(
+      texts.map((text) => this.texts.indexOf(text) + 1),
+    );
+  }
+
+  #dataDir(): string {
+    return join(this.#root, `generation-${this.#generation}`);
+  }
+}
+
+async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+test('the store is a list of distinct texts, whatever happens to it', async () => {
+  await using data = await temporaryData();
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 8 }),
+      fc.array(place, { minLength: 1, maxLength: 5 }),
+      async (steps, places) => {
+        run += 1;
+        const root = join(data.dataDir, `run-${run}`);
+        await mkdir(root);
+        const pair = new Pair(root);
+        try {
+          await pair.open();
+          for (const action of steps) await pair.run(action);
+          await pair.check(places);
+        } finally {
+          await pair.close();
+          await rm(root, { recursive: true });
+        }
+      },
+    ),
+    { numRuns: Number(process.env['RLM_STORE_RUNS'] ?? 150) },
+  );
+}, 600_000);
