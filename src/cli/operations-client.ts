@@ -1,0 +1,125 @@
+import { randomIds, systemClock } from '../clock.ts';
+import type { Config } from '../config/resolve.ts';
+import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
+import { createLogger } from '../log.ts';
+import { createOperations, type RunOperation } from '../operations/operations.ts';
+import { openSearchEngine } from '../search/engine.ts';
+import { type Owner, readOwner } from '../store/owner.ts';
+import { openSessions } from '../store/sessions.ts';
+import { parseJson } from '../wire/json.ts';
+
+/** Runs an operation on the stores. @throws ProxyError what the operation throws */
+export type CallOperation = (
+  operation: string,
+  args: object,
+  onProgress?: (progress: unknown) => void,
+) => Promise<unknown>;
+
+/**
+ * Gives a command its way to the stores: through the server that holds the data directory, else by opening them here.
+ * @throws ProxyError `store_locked` where another command holds them
+ */
+export async function withOperations(
+  config: Config,
+  use: (call: CallOperation) => Promise<void>,
+): Promise<void> {
+  const server = serverOf(await readOwner(config.dataDir));
+  if (server !== undefined) {
+    await use(callOver((call) => fetchLines(server, call)));
+    return;
+  }
+  await using stack = new AsyncDisposableStack();
+  const sessions = stack.use(
+    await openSessions({
+      dataDir: config.dataDir,
+      clock: systemClock,
+      ids: randomIds,
+      log: createLogger('warn'),
+      maxSessionBytes: config.store.maxBytes,
+    }),
+  );
+  const search = stack.use(openSearchEngine({ clock: systemClock }));
+  const { searchDeadlineMs } = config.tools;
+  await use(callOver(createOperations({ sessions, search, clock: systemClock, searchDeadlineMs })));
+}
+
+/** A running server and how to prove to it that one may ask. */
+export interface RunningServer {
+  readonly address: string;
+  readonly secret: string;
+  readonly pid: number;
+}
+
+/** The server among the owners: a command that holds the stores serves nothing. */
+export function serverOf(owner: Owner | undefined): RunningServer | undefined {
+  const { address, secret } = owner ?? {};
+  if (owner === undefined || address === undefined || secret === undefined) return undefined;
+  return { address, secret, pid: owner.pid };
+}
+
+/** Whether a server answers to the secret and is the process that its file names. */
+export async function isAnswering(server: RunningServer): Promise<boolean> {
+  try {
+    const result = await callOver((call) => fetchLines(server, call))('ping', {});
+    return (result as { pid?: unknown } | null)?.pid === server.pid;
+  } catch (error) {
+    if (error instanceof ProxyError) return false;
+    throw error;
+  }
+}
+
+function callOver(run: RunOperation): CallOperation {
+  return async (operation, args, onProgress) => {
+    const body = Buffer.from(JSON.stringify(args));
+    const stop = new AbortController();
+    let rest = '';
+    let result: unknown;
+    for await (const piece of run({ operation, body, signal: stop.signal })) {
+      const lines = `${rest}${piece}`.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines.filter((text) => text !== '')) {
+        const said = JSON.parse(line) as { progress?: unknown; result?: unknown; error?: unknown };
+        if (said.error !== undefined) throw errorOf(said.error);
+        if (said.progress !== undefined) onProgress?.(said.progress);
+        if (said.result !== undefined) ({ result } = said);
+      }
+    }
+    return result;
+  };
+}
+
+async function* fetchLines(
+  server: RunningServer,
+  { operation, body }: Parameters<RunOperation>[0],
+): AsyncGenerator<string> {
+  const response = await post(server, operation, body);
+  if (!response.ok) {
+    const answer = parseJson(await response.text()) as { error?: unknown } | undefined;
+    throw errorOf(answer?.error);
+  }
+  const decoder = new TextDecoderStream();
+  if (response.body !== null) yield* response.body.pipeThrough(decoder);
+}
+
+async function post(server: RunningServer, operation: string, body: Buffer): Promise<Response> {
+  try {
+    return await fetch(`${server.address}/v1/rlm/${operation}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${server.secret}` },
+      body: new Uint8Array(body),
+    });
+  } catch (error) {
+    throw new ProxyError('internal', `The server at ${server.address} does not answer.`, {
+      cause: error,
+      hint: 'See `rlm-opencode status`.',
+    });
+  }
+}
+
+/** A server's error as ours again. */
+function errorOf(wire: unknown): ProxyError {
+  const { code, message } = (wire ?? {}) as { code?: string; message?: string };
+  const known =
+    code !== undefined && Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'internal';
+  return new ProxyError(known, message ?? 'The server gave an answer that is none.');
+}

@@ -1,0 +1,120 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { SearchEngine } from '../search/types.ts';
+import type { Sessions } from '../store/types.ts';
+import { readingTools, ToolRegistry } from '../tools/registry.ts';
+import { choiceArgs, chosenSession } from './session-choice.ts';
+
+/** What the operations work on. */
+export interface OperationParts {
+  readonly sessions: Sessions;
+  readonly search: SearchEngine;
+  readonly clock: Clock;
+  readonly searchDeadlineMs: number;
+}
+
+/** One line of an operation's answer. */
+export type OperationLine = { readonly progress: unknown } | { readonly result: unknown };
+
+/** Runs an operation; `body` is its arguments as JSON. */
+export type RunOperation = (call: {
+  readonly operation: string;
+  readonly body: Buffer;
+  readonly signal: AbortSignal;
+}) => AsyncIterable<string>;
+
+/** An operation that checks its own arguments. */
+type Operation = (
+  body: unknown,
+  parts: OperationParts,
+  signal: AbortSignal,
+) => AsyncIterable<OperationLine>;
+
+/** Results for people and programs may be longer than those for a model, characters. */
+const maxResultChars = 4_000_000;
+
+const registry = new ToolRegistry(readingTools);
+
+/**
+ * What the commands do to the stores, as a server offers it to them and as they do it themselves where no server runs.
+ * Answers are JSON lines: any number of `progress`, one `result`.
+ */
+export function createOperations(parts: OperationParts): RunOperation {
+  return async function* ({ operation, body, signal }) {
+    const found = operations.get(operation);
+    if (found === undefined) {
+      throw new ProxyError('not_found', `There is no operation \`${operation}\`.`);
+    }
+    for await (const line of found(parseBody(body), parts, signal)) {
+      yield `${JSON.stringify(line)}\n`;
+    }
+  };
+}
+
+/** @throws ProxyError `invalid_request` for arguments that do not fit */
+function withArgs<Args>(
+  schema: z.ZodType<Args>,
+  run: (args: Args, parts: OperationParts, signal: AbortSignal) => AsyncIterable<OperationLine>,
+): Operation {
+  return (body, parts, signal) => {
+    const args = schema.safeParse(body);
+    if (args.success) return run(args.data, parts, signal);
+    throw new ProxyError('invalid_request', z.prettifyError(args.error).replaceAll('\n', ' '));
+  };
+}
+
+/** Says who answers: a command makes sure by it that a process is the server it takes it for. */
+const ping = withArgs(z.strictObject({}), async function* () {
+  yield { result: { pid: process.pid } };
+});
+
+const toolArgs = z.strictObject({
+  ...choiceArgs,
+  name: z.string(),
+  arguments: z.record(z.string(), z.unknown()),
+});
+
+/** One of the model's reading tools. The result is `null` where nothing is stored yet. */
+const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
+  const { name, arguments: toolArguments, ...choice } = asked;
+  const session = await chosenSession(parts.sessions, choice);
+  if (session === undefined) {
+    yield { result: null };
+    return;
+  }
+  const call = {
+    id: 'command',
+    type: 'function' as const,
+    function: { name, arguments: JSON.stringify(toolArguments) },
+  };
+  const text = await registry.run(call, { ...parts, session, signal, maxResultChars });
+  yield { result: { session: session.id, directory: session.directory, text } };
+});
+
+const listSessions = withArgs(z.strictObject({}), async function* (_, { sessions }) {
+  yield { result: await sessions.list() };
+});
+
+const removeSession = withArgs(
+  z.strictObject({ session: z.string() }),
+  async function* ({ session }, { sessions }) {
+    await sessions.remove(session);
+    yield { result: { removed: session } };
+  },
+);
+
+const operations: ReadonlyMap<string, Operation> = new Map([
+  ['ping', ping],
+  ['tool', tool],
+  ['sessions', listSessions],
+  ['remove-session', removeSession],
+]);
+
+function parseBody(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch (error) {
+    throw new ProxyError('invalid_request', 'The body is not JSON.', { cause: error });
+  }
+}

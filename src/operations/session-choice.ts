@@ -1,0 +1,34 @@
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import type { Session, Sessions } from '../store/types.ts';
+
+/** Whose store a command means. */
+export const choiceArgs = {
+  session: z.string().min(1).optional(),
+  /** Absolute. */
+  directory: z.string().min(1).optional(),
+  /** Whether a directory above may answer for one that has no store: for commands that read, run somewhere inside a project. */
+  climb: z.boolean().default(false),
+};
+
+/** {@link choiceArgs}, checked. */
+export interface SessionChoice {
+  readonly session?: string | undefined;
+  readonly directory?: string | undefined;
+  readonly climb: boolean;
+}
+
+/** The chosen session, if there is one. @throws ProxyError `unknown_session` for an id that does not exist */
+export async function chosenSession(
+  sessions: Sessions,
+  choice: SessionChoice,
+): Promise<Session | undefined> {
+  if (choice.session !== undefined) return sessions.byId(choice.session);
+  for (let directory = choice.directory; directory !== undefined;) {
+    const session = await sessions.forDirectory(directory, { create: false });
+    const above = dirname(directory);
+    if (session !== undefined || !choice.climb || above === directory) return session;
+    directory = above;
+  }
+  return undefined;
+}
