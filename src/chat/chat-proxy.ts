@@ -43,9 +43,9 @@ export interface ChatProxyOptions {
   readonly prompts: PromptMaker;
   readonly gauge: TokenGauge;
   /** The target of a client's model name. @throws ProxyError `unknown_model` */
-  readonly resolve: (model: string) => ChatTarget;
+  readonly resolve: (model: string, signal: AbortSignal) => Promise<ChatTarget>;
   /** The target of a turn's sub-calls. */
-  readonly resolveSub: (target: ChatTarget) => SubTarget;
+  readonly resolveSub: (target: ChatTarget, signal: AbortSignal) => Promise<SubTarget>;
   /** A fresh budget for one turn. */
   readonly openBudget: () => Budget;
   readonly tools: TurnToolsOptions;
@@ -70,13 +70,15 @@ export class ChatProxy {
     const { clock, log } = this.#options;
     const startedMs = clock.elapsedMs();
     const intake = await this.#options.intake.take(call.body, call.headers);
-    const target = this.#options.resolve(intake.envelope.model);
+    const target = await this.#options.resolve(intake.envelope.model, call.signal);
     const prompt = await this.#options.prompts.make(intake, target);
+    const sub = await this.#options.resolveSub(target, call.signal);
     const run: Run = {
       call,
       intake,
       target,
       prompt,
+      sub,
       startedMs,
       log: log.child({ request: call.requestId }),
     };
@@ -119,7 +121,7 @@ export class ChatProxy {
         : openTurnTools(this.#options.tools, {
             own: prompt.own,
             offered: new Set((prompt.request.tools ?? []).map((tool) => tool.function?.name ?? '')),
-            sub: this.#options.resolveSub(target),
+            sub: run.sub,
             budget,
             signal: call.signal,
           });
@@ -214,6 +216,7 @@ interface Run {
   readonly intake: Intake;
   readonly target: ChatTarget;
   readonly prompt: Prompt;
+  readonly sub: SubTarget;
   readonly startedMs: number;
   readonly log: Logger;
 }

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { ToolCall, ToolDefinition } from '../wire/types.ts';
+import { execTool } from './exec.ts';
 import { findTool } from './find.ts';
 import { getContextTool } from './get-context.ts';
+import { queryTool } from './query.ts';
 import { searchTool } from './search.ts';
 import { statsTool } from './stats.ts';
 import type { Tool, ToolContext } from './tool.ts';
@@ -80,12 +82,20 @@ export class ToolRegistry {
 }
 
 /** The four tools that read the store. */
-export const readingTools: readonly AnyTool[] = [
+export const readingTools: readonly AnyTool[] = erased([
   getContextTool,
   searchTool,
   findTool,
   statsTool,
-] as readonly unknown[] as readonly AnyTool[];
+]);
+
+/** All tools: reading, and the two that make it recursive. */
+export const allTools: readonly AnyTool[] = [...readingTools, ...erased([queryTool, execTool])];
+
+/** Lets tools with different arguments into one list; each checks its own before it runs. */
+function erased(tools: readonly { readonly name: string }[]): readonly AnyTool[] {
+  return tools as readonly AnyTool[];
+}
 
 function parseArguments(
   text: string,

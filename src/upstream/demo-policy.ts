@@ -100,8 +100,8 @@ export function resultsAfterQuestion(messages: readonly Message[]): readonly str
 
 /** What a question quotes; else the words in it that look like names (digits, underscores, inner capitals, dashes). At most three. */
 function termsOf(question: string): readonly string[] {
-  // A long pasted text stands in the prompt with its ends; the question is in the last lines.
-  const asked = question.slice(-2_000);
+  // A long pasted text stands in the prompt as a stub; the question is in the last lines of what it shows.
+  const asked = (question.split(/\n--- end ---\nRead it with rlm_/)[0] ?? '').slice(-2_000);
   const quoted = [
     ...asked.matchAll(
       /"([^"\n]{2,200})"|`([^`\n]{2,200})`|“([^”\n]{2,200})”|「([^」\n]{2,200})」/g,

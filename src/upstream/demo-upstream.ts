@@ -4,7 +4,7 @@ import { lookUpPolicy, type Policy, type ScriptedTurn } from './demo-policy.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
 
 /** The built-in upstream's one model; its name says what it is. */
-export const demoModel: UpstreamModel = {
+export const demoModel: Required<UpstreamModel> = {
   id: 'demo-script-no-language-model',
   contextWindowTokens: 128_000,
   maxOutputTokens: 4_096,

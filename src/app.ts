@@ -1,0 +1,268 @@
+import type { Clock, Ids } from './clock.ts';
+import { ChatProxy, type ChatTarget } from './chat/chat-proxy.ts';
+import { Budget, DayLedger } from './chat/budget.ts';
+import { RequestIntake } from './chat/intake.ts';
+import { PromptMaker } from './chat/prompt.ts';
+import { TurnStats } from './chat/turn-stats.ts';
+import type { SubTarget } from './chat/turn-tools.ts';
+import { SessionFinder } from './chat/whose.ts';
+import { TokenGauge } from './chat/window.ts';
+import type { Config, ConfiguredProvider } from './config/resolve.ts';
+import type { OperationsHandler } from './http/handlers.ts';
+import { createServer, type ProxyServer } from './http/server.ts';
+import type { Logger } from './log.ts';
+import { openSandboxes } from './sandbox/sandboxes.ts';
+import { openSearchEngine } from './search/engine.ts';
+import type { SearchEngine } from './search/types.ts';
+import { openSessions } from './store/sessions.ts';
+import type { Sessions } from './store/types.ts';
+import { allTools, ToolRegistry } from './tools/registry.ts';
+import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/catalog.ts';
+import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
+import type { Policy } from './upstream/demo-policy.ts';
+import { createOpenAIUpstream } from './upstream/openai-upstream.ts';
+import { findProfile } from './upstream/profiles.ts';
+
+/** What an app is built from. */
+export interface AppOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** From 0 to 1, for jitter. */
+  readonly random: () => number;
+  /** Further scripts of the demo upstream. */
+  readonly policies?: readonly Policy[];
+  /** What commands may ask of this server; made from the parts that it needs. */
+  readonly operations: (parts: {
+    readonly sessions: Sessions;
+    readonly search: SearchEngine;
+  }) => OperationsHandler;
+}
+
+/** Everything, built and not listening yet. Closed in the reverse order by its disposal. */
+export interface App {
+  readonly server: ProxyServer;
+  readonly sessions: Sessions;
+  readonly search: SearchEngine;
+  /** For commands of the same user; stands in the owner file while the server runs. */
+  readonly ownerSecret: string;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Messages that are recognised by their bytes: those of several long chats, about 1 KB each. */
+const maxKnownMessages = 20_000;
+/** Kept free for the answer where neither client nor configuration says how long it may get, tokens. */
+const defaultAnswerTokens = 8_192;
+/** A provider's model list is asked for again after this long. */
+const listMaxAgeMs = 600_000;
+/** Longest wait for a provider's model list. */
+const listTimeoutMs = 5_000;
+/** Sandboxes alive at once, one a chat. */
+const maxSandboxes = 8;
+/** A chat's variables are kept for so long after its last program. */
+const sandboxIdleMs = 1_800_000;
+/** Share of a sub-model's window that a slice of text may fill, in characters: 3 to a token, and room for question and answer. */
+const subTextCharsPerToken = 1.5;
+
+/**
+ * Builds every part from the configuration: the only file that knows them all.
+ * @throws ProxyError `store_locked` when another process holds the data directory; `config_invalid`
+ */
+export async function openApp(options: AppOptions): Promise<App> {
+  const { config, log, clock, ids } = options;
+  const sessions = await openSessions({
+    dataDir: config.dataDir,
+    clock,
+    ids,
+    log,
+    maxSessionBytes: config.store.maxBytes,
+    chatMemory: {
+      maxBytes: config.memory.maxBytes,
+      maxAgeMs: config.memory.maxAgeDays * 86_400_000,
+    },
+  });
+  const search = openSearchEngine({ clock });
+  const sandboxes = openSandboxes({
+    clock,
+    maxSandboxes,
+    idleMs: sandboxIdleMs,
+    limits: {
+      memoryBytes: config.sandbox.memoryBytes,
+      stackBytes: 262_144,
+      computeMs: config.sandbox.wallClockMs,
+      maxOutputChars: config.sandbox.outputChars,
+      maxAnswerChars: 4_000_000,
+      maxReadChars: 10_000_000,
+    },
+  });
+  const catalog = openCatalog(options);
+  const stats = new TurnStats();
+  const gauge = new TokenGauge();
+  const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
+  const ledger = new DayLedger(clock);
+  const chat = new ChatProxy({
+    intake: new RequestIntake({
+      finder: new SessionFinder(sessions),
+      limits: {
+        captureMinChars: config.capture.minChars,
+        stripMinChars: config.strip.minChars,
+        stripMinCharsByTool: config.strip.perTool,
+        maxSpillBytes: config.capture.maxSpillBytes,
+      },
+      maxKnownMessages,
+      log,
+    }),
+    prompts: new PromptMaker({
+      inject: config.inject,
+      registry: new ToolRegistry(allTools),
+      gauge,
+      shares: config.window,
+      answerTokens: defaultAnswerTokens,
+      log,
+    }),
+    gauge,
+    resolve: async (model, signal) => targetOf(config, await catalog.resolve(model, signal)),
+    resolveSub: async (target, signal) =>
+      subTargetOf(
+        config.subModel === undefined
+          ? target
+          : targetOf(config, await catalog.resolve(config.subModel, signal)),
+        config,
+      ),
+    openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger }),
+    tools: {
+      search,
+      sandboxes,
+      clock,
+      searchDeadlineMs: config.tools.searchDeadlineMs,
+      maxResultChars: config.tools.maxResultChars,
+      concurrency: config.tools.queryConcurrency,
+      limits,
+    },
+    limits,
+    showProgress: config.progress === 'reasoning',
+    clock,
+    stats,
+    nextId: () => ids.next('t_'),
+    log,
+  });
+  const { apiToken, ...serverSettings } = config.server;
+  const ownerSecret = ids.next('') + ids.next('');
+  const server = createServer({
+    ...serverSettings,
+    ...(apiToken === undefined ? {} : { apiToken }),
+    ownerSecret,
+    log,
+    clock,
+    ids,
+    chat,
+    models: {
+      list: async (signal) => (await catalog.list(signal)).map((card) => ({ ...card })),
+      find: async (id, signal) => {
+        const card = await catalog.find(id, signal);
+        return card === undefined ? undefined : { ...card };
+      },
+    },
+    health: {
+      report: () => ({
+        status: stats.totals.lastStoreFault === undefined ? 'ok' : 'degraded',
+        version: options.version,
+        upstreams:
+          config.providers.length === 0
+            ? ['demo']
+            : config.providers.map((provider) => provider.id),
+        live: server.liveCount,
+        ...stats.totals,
+      }),
+    },
+    operations: options.operations({ sessions, search }),
+  });
+  return {
+    server,
+    sessions,
+    search,
+    ownerSecret,
+    [Symbol.asyncDispose]: async () => {
+      await server.close();
+      await sandboxes[Symbol.asyncDispose]();
+      await search[Symbol.asyncDispose]();
+      await catalog[Symbol.asyncDispose]();
+      await sessions[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function openCatalog(options: AppOptions): Catalog {
+  const { config, clock, log, ids } = options;
+  const providers = config.providers.map((provider) => catalogProvider(provider, options));
+  const demo = (): CatalogProvider => ({
+    upstream: createDemoUpstream({
+      ids,
+      ...(options.policies === undefined ? {} : { policies: options.policies }),
+    }),
+    models: [demoModel],
+    modelDefaults: demoModel,
+    fallback: [],
+  });
+  return new Catalog({
+    providers: providers.length === 0 ? [demo()] : providers,
+    ...(config.defaultModel === undefined ? {} : { defaultModel: config.defaultModel }),
+    listMaxAgeMs,
+    listTimeoutMs,
+    clock,
+    log,
+  });
+}
+
+function catalogProvider(
+  provider: ConfiguredProvider,
+  { config, clock, ids, random, log }: AppOptions,
+): CatalogProvider {
+  const upstream = createOpenAIUpstream({
+    id: provider.id,
+    baseURL: provider.baseURL,
+    ...(provider.apiKey === undefined ? {} : { apiKey: provider.apiKey }),
+    profile: findProfile(provider.baseURL, provider.profile),
+    headers: provider.headers,
+    patience: config.patience,
+    maxInFlight: provider.maxInFlight,
+    contextWindowOf: (model) =>
+      provider.models.find((known) => known.id === model)?.contextWindowTokens,
+    clock,
+    ids,
+    random,
+    log,
+  });
+  return {
+    upstream,
+    models: provider.models,
+    modelDefaults: provider.modelDefaults,
+    fallback: provider.fallback,
+  };
+}
+
+function targetOf(config: Config, model: ResolvedModel): ChatTarget {
+  const provider = config.providers.find((each) => each.id === model.providerId);
+  const prices =
+    provider?.models.find((each) => each.id === model.id)?.prices ?? provider?.modelDefaults.prices;
+  return {
+    upstream: model.upstream,
+    model: model.id,
+    gaugeKey: `${model.providerId}.${model.id}`,
+    windowTokens: model.contextWindowTokens,
+    maxOutputTokens: model.maxOutputTokens,
+    ...(prices === undefined ? {} : { prices }),
+  };
+}
+
+function subTargetOf(target: ChatTarget, config: Config): SubTarget {
+  const fitting = Math.floor((target.windowTokens ?? 32_000) * subTextCharsPerToken);
+  return {
+    upstream: target.upstream,
+    model: target.model,
+    maxTextChars: Math.min(config.tools.queryChunkChars ?? fitting, fitting),
+    ...(target.prices === undefined ? {} : { prices: target.prices }),
+  };
+}
