@@ -11,7 +11,7 @@ import type { Config, ConfiguredProvider } from './config/resolve.ts';
 import type { OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
 import type { Logger } from './log.ts';
-import { openSandboxes } from './sandbox/sandboxes.ts';
+import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
 import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
 import { openSessions } from './store/sessions.ts';
@@ -55,6 +55,8 @@ export interface App {
 const maxKnownMessages = 20_000;
 /** Kept free for the answer where neither client nor configuration says how long it may get, tokens. */
 const defaultAnswerTokens = 8_192;
+/** A day, milliseconds. */
+const dayMs = 86_400_000;
 /** A provider's model list is asked for again after this long. */
 const listMaxAgeMs = 600_000;
 /** Longest wait for a provider's model list. */
@@ -78,76 +80,13 @@ export async function openApp(options: AppOptions): Promise<App> {
     ids,
     log,
     maxSessionBytes: config.store.maxBytes,
-    chatMemory: {
-      maxBytes: config.memory.maxBytes,
-      maxAgeMs: config.memory.maxAgeDays * 86_400_000,
-    },
+    chatMemory: { maxBytes: config.memory.maxBytes, maxAgeMs: config.memory.maxAgeDays * dayMs },
   });
   const search = openSearchEngine({ clock });
-  const sandboxes = openSandboxes({
-    clock,
-    maxSandboxes,
-    idleMs: sandboxIdleMs,
-    limits: {
-      memoryBytes: config.sandbox.memoryBytes,
-      stackBytes: 262_144,
-      computeMs: config.sandbox.wallClockMs,
-      maxOutputChars: config.sandbox.outputChars,
-      maxAnswerChars: 4_000_000,
-      maxReadChars: 10_000_000,
-    },
-  });
+  const sandboxes = openProgramSandboxes(options);
   const catalog = openCatalog(options);
   const stats = new TurnStats();
-  const gauge = new TokenGauge();
-  const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
-  const ledger = new DayLedger(clock);
-  const chat = new ChatProxy({
-    intake: new RequestIntake({
-      finder: new SessionFinder(sessions),
-      limits: {
-        captureMinChars: config.capture.minChars,
-        stripMinChars: config.strip.minChars,
-        stripMinCharsByTool: config.strip.perTool,
-        maxSpillBytes: config.capture.maxSpillBytes,
-      },
-      maxKnownMessages,
-      log,
-    }),
-    prompts: new PromptMaker({
-      inject: config.inject,
-      registry: new ToolRegistry(allTools),
-      gauge,
-      shares: config.window,
-      answerTokens: defaultAnswerTokens,
-      log,
-    }),
-    gauge,
-    resolve: async (model, signal) => targetOf(config, await catalog.resolve(model, signal)),
-    resolveSub: async (target, signal) =>
-      subTargetOf(
-        config.subModel === undefined
-          ? target
-          : targetOf(config, await catalog.resolve(config.subModel, signal)),
-        config,
-      ),
-    openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger }),
-    tools: {
-      search,
-      sandboxes,
-      clock,
-      searchDeadlineMs: config.tools.searchDeadlineMs,
-      maxResultChars: config.tools.maxResultChars,
-      concurrency: config.tools.queryConcurrency,
-      limits,
-    },
-    limits,
-    showProgress: config.progress === 'reasoning',
-    clock,
-    stats,
-    nextId: () => ids.next('t_'),
-    log,
-  });
+  const chat = createChat(options, { sessions, search, sandboxes, catalog, stats });
   const { apiToken, ...serverSettings } = config.server;
   const ownerSecret = ids.next('') + ids.next('');
   const server = createServer({
@@ -158,21 +97,12 @@ export async function openApp(options: AppOptions): Promise<App> {
     clock,
     ids,
     chat,
-    models: {
-      list: async (signal) => (await catalog.list(signal)).map((card) => ({ ...card })),
-      find: async (id, signal) => {
-        const card = await catalog.find(id, signal);
-        return card === undefined ? undefined : { ...card };
-      },
-    },
+    models: catalog,
     health: {
       report: () => ({
         status: stats.totals.lastStoreFault === undefined ? 'ok' : 'degraded',
         version: options.version,
-        upstreams:
-          config.providers.length === 0
-            ? ['demo']
-            : config.providers.map((provider) => provider.id),
+        upstreams: catalog.providerIds,
         live: server.liveCount,
         ...stats.totals,
       }),
@@ -192,6 +122,89 @@ export async function openApp(options: AppOptions): Promise<App> {
       await sessions[Symbol.asyncDispose]();
     },
   };
+}
+
+function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {
+  return openSandboxes({
+    clock,
+    maxSandboxes,
+    idleMs: sandboxIdleMs,
+    limits: {
+      memoryBytes: config.sandbox.memoryBytes,
+      stackBytes: 262_144,
+      computeMs: config.sandbox.wallClockMs,
+      maxOutputChars: config.sandbox.outputChars,
+      maxAnswerChars: 4_000_000,
+      maxReadChars: 10_000_000,
+    },
+  });
+}
+
+interface ChatParts {
+  readonly sessions: Sessions;
+  readonly search: SearchEngine;
+  readonly sandboxes: Sandboxes;
+  readonly catalog: Catalog;
+  readonly stats: TurnStats;
+}
+
+function createChat(
+  options: AppOptions,
+  { sessions, search, sandboxes, catalog, stats }: ChatParts,
+): ChatProxy {
+  const { config, log, clock, ids } = options;
+  const gauge = new TokenGauge();
+  const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
+  const ledger = new DayLedger(clock);
+  return new ChatProxy({
+    intake: createIntake(options, sessions),
+    prompts: new PromptMaker({
+      inject: config.inject,
+      registry: new ToolRegistry(allTools),
+      gauge,
+      shares: config.window,
+      answerTokens: defaultAnswerTokens,
+      log,
+    }),
+    gauge,
+    resolve: async (model, signal) => targetOf(config, await catalog.resolve(model, signal)),
+    resolveSub: async (target, signal) => {
+      const { subModel } = config;
+      const sub =
+        subModel === undefined ? target : targetOf(config, await catalog.resolve(subModel, signal));
+      return subTargetOf(sub, config);
+    },
+    openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger }),
+    tools: {
+      search,
+      sandboxes,
+      clock,
+      searchDeadlineMs: config.tools.searchDeadlineMs,
+      maxResultChars: config.tools.maxResultChars,
+      concurrency: config.tools.queryConcurrency,
+      limits,
+    },
+    limits,
+    showProgress: config.progress === 'reasoning',
+    clock,
+    stats,
+    nextId: () => ids.next('t_'),
+    log,
+  });
+}
+
+function createIntake({ config, log }: AppOptions, sessions: Sessions): RequestIntake {
+  return new RequestIntake({
+    finder: new SessionFinder(sessions),
+    limits: {
+      captureMinChars: config.capture.minChars,
+      stripMinChars: config.strip.minChars,
+      stripMinCharsByTool: config.strip.perTool,
+      maxSpillBytes: config.capture.maxSpillBytes,
+    },
+    maxKnownMessages,
+    log,
+  });
 }
 
 function openCatalog(options: AppOptions): Catalog {

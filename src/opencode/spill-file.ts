@@ -16,7 +16,7 @@ export function spillPathOf(result: string): string | undefined {
   const head = result.slice(0, edgeChars);
   const tail = result.slice(-edgeChars);
   const found =
-    (/^\.\.\.output truncated\.\.\./.test(head) ? savedTo.exec(head) : null) ??
+    (head.startsWith('...output truncated...') ? savedTo.exec(head) : null) ??
     (/truncated/.test(tail) ? savedTo.exec(tail) : null);
   return found?.[1];
 }

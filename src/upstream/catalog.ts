@@ -44,6 +44,7 @@ export interface ResolvedModel extends KnownModel {
 
 /** A model as `GET /v1/models` lists it. */
 export interface CatalogModel {
+  readonly [member: string]: unknown;
   readonly id: string;
   readonly object: 'model';
   /** Seconds since 1970: when this program was started, since providers do not agree on a meaning. */
@@ -64,6 +65,11 @@ export class Catalog {
     this.#options = options;
     this.#lists = new ModelListCache(options);
     this.#createdS = Math.floor(options.clock.now() / 1000);
+  }
+
+  /** Names of the providers, the first one first. */
+  get providerIds(): readonly string[] {
+    return this.#options.providers.map((provider) => provider.upstream.id);
   }
 
   /**

@@ -139,7 +139,7 @@ function firstHit(result: string | undefined): ShownHit | undefined {
 
 function storeSentence(result: string | undefined): string {
   const parsed = parseObject(result);
-  return `The store holds ${String(parsed?.['characters'] ?? 0)} characters in ${String(parsed?.['entries'] ?? 0)} entries.`;
+  return `The store holds ${Number(parsed?.['characters'] ?? 0)} characters in ${Number(parsed?.['entries'] ?? 0)} entries.`;
 }
 
 function parseObject(text: string | undefined): Readonly<Record<string, unknown>> | undefined {

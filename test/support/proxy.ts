@@ -1,0 +1,127 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openApp, type App } from '../../src/app.ts';
+import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { silentLogger } from '../../src/log.ts';
+import type { Policy } from '../../src/upstream/demo-policy.ts';
+import type { ChatRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
+import type { ScriptedUpstream } from './scripted-upstream.ts';
+
+/** How a test's proxy is set up. */
+export interface ProxyOptions {
+  /** Absent: the demo upstream. */
+  readonly upstream?: ScriptedUpstream;
+  /** Further settings, by the names of their environment variables. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clock?: Clock;
+  readonly policies?: readonly Policy[];
+  /** An existing data directory, to restart on; it is left in place. */
+  readonly dataDir?: string;
+}
+
+/** A whole proxy on a free port. */
+export interface TestProxy {
+  /** `http://127.0.0.1:PORT` */
+  readonly origin: string;
+  /** With `/v1`, as clients want it. */
+  readonly baseURL: string;
+  readonly dataDir: string;
+  readonly app: App;
+  /** Posts a chat request. */
+  post(
+    body: unknown,
+    headers?: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): Promise<Response>;
+  /** Posts a chat request that is to succeed, and gives back the whole message. */
+  ask(
+    request: Omit<ChatRequest, 'model'>,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<FoldedTurn & { readonly message: Message }>;
+  /** Closes this one and opens another on the same data directory. */
+  restart(): Promise<TestProxy>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts the real app, as `serve` does, on a data directory of its own. */
+export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy> {
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'rlm-test-')));
+  const upstreamEnv =
+    options.upstream === undefined
+      ? {}
+      : {
+          RLM_UPSTREAM_BASE_URL: options.upstream.baseURL,
+          RLM_UPSTREAM_MODEL: 'scripted',
+          RLM_UPSTREAM_API_KEY: 'test-key',
+        };
+  const { config } = loadConfig({
+    env: { RLM_PORT: '0', RLM_DATA_DIR: dataDir, ...upstreamEnv, ...options.env },
+    homeDir: dataDir,
+  });
+  const app = await openApp({
+    config,
+    version: 'test',
+    log: silentLogger(),
+    clock: options.clock ?? systemClock,
+    ids: randomIds,
+    random: () => 0.5,
+    ...(options.policies === undefined ? {} : { policies: options.policies }),
+    operations: () => ({ run: () => noLines() }),
+  });
+  const origin = await app.server.listen();
+  const baseURL = `${origin}/v1`;
+  const post: TestProxy['post'] = async (body, headers = {}, signal) =>
+    fetch(`${baseURL}/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  const close = async (): Promise<void> => {
+    await app[Symbol.asyncDispose]();
+    if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+  };
+  return {
+    origin,
+    baseURL,
+    dataDir,
+    app,
+    post,
+    ask: async (request, headers) => {
+      const response = await post({ model: 'rlm-internal.rlm-core-v1', ...request }, headers);
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${response.status}: ${text}`);
+      const { choices, usage } = JSON.parse(text) as {
+        choices: { message: Message; finish_reason: FoldedTurn['finishReason'] }[];
+        usage?: FoldedTurn['usage'];
+      };
+      const [choice] = choices;
+      if (choice === undefined) throw new Error(`no choice: ${text}`);
+      return {
+        message: choice.message,
+        finishReason: choice.finish_reason,
+        ...(usage === undefined ? {} : { usage }),
+      };
+    },
+    restart: async () => {
+      await app[Symbol.asyncDispose]();
+      const next = await startProxy({ ...options, dataDir });
+      if (options.dataDir !== undefined) return next;
+      return {
+        ...next,
+        [Symbol.asyncDispose]: async () => {
+          await next[Symbol.asyncDispose]();
+          await rm(dataDir, { recursive: true, force: true });
+        },
+      };
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+// eslint-disable-next-line require-yield
+async function* noLines(): AsyncGenerator<string> {
+  return;
+}
