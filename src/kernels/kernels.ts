@@ -8,17 +8,52 @@ export interface Kernels {
   readonly memory: WebAssembly.Memory;
   /** Number of newlines; the number of code points is left in `countedChars`. */
   countText(at: number, end: number): number;
-  readonly countedChars: { readonly value: number };
+  readonly countedChars: WasmNumber;
   /** Address of the next newline, or `end`. */
   nextNewline(at: number, end: number): number;
   /** Address after the last newline before `at`, or `start`. */
   lineStartBefore(start: number, at: number): number;
+  /** Walks lines through a table of transitions; see `assembly/dfa.ts` for the table. 1 before an unknown transition, else 0. */
+  scanLines(
+    at: number,
+    end: number,
+    state: number,
+    classes: number,
+    start: number,
+    hits: number,
+  ): number;
+  /** The same over two ranges at once; 1 or 2 names the range that met an unknown transition. */
+  scanLinesTwice(
+    at: number,
+    end: number,
+    state: number,
+    hits: number,
+    otherAt: number,
+    otherEnd: number,
+    otherState: number,
+    otherHits: number,
+    classes: number,
+    start: number,
+  ): number;
+  /** Where the last walk stopped. */
+  readonly at1: WasmNumber;
+  readonly at2: WasmNumber;
+  readonly state1: WasmNumber;
+  readonly state2: WasmNumber;
+  readonly hits1: WasmNumber;
+  readonly hits2: WasmNumber;
 }
+
+/** A variable of the module. */
+interface WasmNumber {
+  readonly value: number;
+}
+
+const module = new WebAssembly.Module(Buffer.from(kernelsWasm, 'base64'));
 
 /** One instance with a memory of its own of `sizeBytes`, rounded up to 64 KiB. The first 1,024 bytes stay zero. */
 export function openKernels(sizeBytes: number): Kernels {
   const memory = new WebAssembly.Memory({ initial: Math.ceil(sizeBytes / 65_536) });
-  const module = new WebAssembly.Module(Buffer.from(kernelsWasm, 'base64'));
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   return { ...instance.exports, memory } as unknown as Kernels;
 }

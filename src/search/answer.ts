@@ -1,0 +1,69 @@
+import { encodeCursor } from './cursor.ts';
+import type { ShownHit } from './hit-text.ts';
+import type { Program } from './program.ts';
+import type { SearchPart, SearchTask } from './protocol.ts';
+import type { SearchResult } from './types.ts';
+
+/** Puts an answer together from what was counted and what is shown. */
+export function listAnswer(
+  task: SearchTask,
+  program: Program,
+  part: SearchPart,
+  shown: readonly ShownHit[],
+): SearchResult {
+  const last = shown.at(-1);
+  const hasMore = last !== undefined && part.hits.length > shown.length;
+  const { query, scope } = task;
+  const after = query.order === 'oldest' ? (last?.endBytes ?? 0) + 1 : (last?.startBytes ?? 0);
+  return {
+    ...answerBase(task, program, part),
+    matches: shown.map(({ match }) => match),
+    ...(hasMore ? { nextCursor: encodeCursor(query, { endBytes: scope.endBytes, after }) } : {}),
+  };
+}
+
+/** What every answer has. */
+export function answerBase(
+  task: SearchTask,
+  program: Program,
+  part: SearchPart,
+): Omit<SearchResult, 'matches'> & { readonly matches: readonly [] } {
+  const notes = [
+    program.note,
+    task.note,
+    part.skippedLines > 0
+      ? `${part.skippedLines} lines were given up: the pattern takes too long on them.`
+      : undefined,
+  ].filter((note) => note !== undefined);
+  return {
+    matches: [],
+    total: part.total,
+    partial: part.stopped || part.skippedLines > 0,
+    ...(notes.length > 0 ? { note: notes.join(' ') } : {}),
+    work: {
+      engine: part.engine,
+      bytesRead: part.bytesRead,
+      blocksRead: part.blocksRead,
+      blocksTotal: task.scope.blocks.count,
+      indexed: part.indexed,
+    },
+  };
+}
+
+/** The parts of several workers as one. */
+export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): SearchPart {
+  const sign = task.query.order === 'oldest' ? 1 : -1;
+  const hits = parts.flatMap((part) => part.hits).sort((a, b) => sign * (a.at - b.at));
+  const sum = (of: (part: SearchPart) => number): number =>
+    parts.reduce((total, part) => total + of(part), 0);
+  return {
+    total: sum((part) => part.total),
+    hits: hits.slice(0, task.query.maxResults + 1),
+    bytesRead: sum((part) => part.bytesRead),
+    blocksRead: sum((part) => part.blocksRead),
+    stopped: parts.some((part) => part.stopped),
+    engine: parts[0]?.engine ?? 'dfa',
+    indexed: parts.some((part) => part.indexed),
+    skippedLines: sum((part) => part.skippedLines),
+  };
+}

@@ -1,0 +1,105 @@
+import type { LineView } from './line-view.ts';
+import type { Program } from './program.ts';
+import type { Scope } from './pieces.ts';
+import type { Hit } from './protocol.ts';
+import type { SearchMatch, SearchQuery } from './types.ts';
+
+/** Lines up to this many bytes are looked at whole to find the match in them; of longer ones the part around the hit. */
+const maxLookBytes = 4_194_304;
+
+/** A shown hit, and the bytes [startBytes, endBytes) of the line that it starts in. */
+export interface ShownHit {
+  readonly match: SearchMatch;
+  readonly startBytes: number;
+  readonly endBytes: number;
+}
+
+/** Makes what the asker sees of hits: text, line number, offsets, lines around. */
+export class HitText {
+  readonly #view: LineView;
+  readonly #program: Program;
+  readonly #scope: Scope;
+  readonly #query: SearchQuery;
+
+  constructor(view: LineView, program: Program, scope: Scope, query: SearchQuery) {
+    this.#view = view;
+    this.#program = program;
+    this.#scope = scope;
+    this.#query = query;
+  }
+
+  /** Shows one hit. */
+  show(hit: Hit): ShownHit {
+    const [floor, ceiling] = this.#rangeOf(hit.at);
+    const startBytes = this.#view.lineStart(hit.at, floor);
+    const endBytes = this.#view.lineEnd(Math.max(hit.at, (hit.end ?? 0) - 1), ceiling);
+    const matchAt = hit.end === undefined ? this.#matchIn(startBytes, endBytes, hit.at) : hit.at;
+    const { line, chars } = this.#view.position(matchAt);
+    const { text, clipped } = this.#clip(startBytes, endBytes, matchAt);
+    const around =
+      this.#query.contextLines > 0 ? this.#around(startBytes, endBytes, floor, ceiling) : {};
+    const match = { line, text, offsetChars: chars, offsetBytes: matchAt, clipped, ...around };
+    const lineEndBytes = hit.end === undefined ? endBytes : this.#view.lineEnd(hit.at, ceiling);
+    return { match, startBytes, endBytes: lineEndBytes };
+  }
+
+  #rangeOf(at: number): readonly [number, number] {
+    const { ranges, endBytes } = this.#scope;
+    const range = ranges?.find(([start, end]) => at >= start && at < end);
+    return range ?? [0, endBytes];
+  }
+
+  /** Where the first match of the line starts. */
+  #matchIn(start: number, end: number, near: number): number {
+    const from = end - start <= maxLookBytes ? start : Math.max(start, near - maxLookBytes / 2);
+    const to = Math.min(end, from + maxLookBytes);
+    const bytes = this.#view.bytes(from, to);
+    const match = this.#program.spans.first(bytes, 0, bytes.length);
+    return match === undefined ? near : from + match[0];
+  }
+
+  /** The text of [start, end), or of the part around the match where it is longer than allowed: a quarter before it. */
+  #clip(start: number, end: number, matchAt: number): { text: string; clipped: boolean } {
+    const limit = this.#query.maxLineChars;
+    if (end - start <= limit)
+      return { text: this.#view.bytes(start, end).toString(), clipped: false };
+    const before = this.#decode(Math.max(start, matchAt - 4 * limit), matchAt);
+    const after = this.#decode(matchAt, Math.min(end, matchAt + 4 * limit));
+    if (before.length + after.length <= limit && end - start <= 4 * limit) {
+      return { text: [...before, ...after].join(''), clipped: false };
+    }
+    const wantBefore = Math.max(limit >> 2, limit - after.length);
+    const shownBefore = before.slice(Math.max(0, before.length - wantBefore));
+    const shown = [...shownBefore, ...after.slice(0, limit - shownBefore.length)];
+    return { text: shown.join(''), clipped: true };
+  }
+
+  /** Code points of [start, end); pieces of one that is cut at the start are left out. */
+  #decode(start: number, end: number): readonly string[] {
+    const bytes = this.#view.bytes(start, end);
+    let skip = 0;
+    while (skip < 3 && (bytes[skip]! & 0xc0) === 0x80) skip++;
+    return Array.from(bytes.toString('utf8', skip));
+  }
+
+  #around(
+    start: number,
+    end: number,
+    floor: number,
+    ceiling: number,
+  ): { before: readonly string[]; after: readonly string[] } {
+    const before: string[] = [];
+    for (let at = start; before.length < this.#query.contextLines && at > floor;) {
+      const lineStart = this.#view.lineStart(at - 1, floor);
+      before.unshift(this.#clip(lineStart, at - 1, lineStart).text);
+      at = lineStart;
+    }
+    const after: string[] = [];
+    for (let at = end + 1; after.length < this.#query.contextLines && at < ceiling;) {
+      const lineEnd = this.#view.lineEnd(at, ceiling);
+      after.push(this.#clip(at, lineEnd, at).text);
+      at = lineEnd + 1;
+    }
+    return { before, after };
+  }
+}

@@ -1,0 +1,80 @@
+import { countText } from '../kernels/text-counts.ts';
+import { blockAt, type Scope } from './pieces.ts';
+import type { TextFile } from './text-file.ts';
+
+/** Blocks kept in memory while hits are shown: 1 MiB at most. */
+const maxCachedBlocks = 32;
+
+/** Looks at a text line by line, through its block table. Offsets are bytes of the file. */
+export class LineView {
+  readonly #file: TextFile;
+  readonly #scope: Scope;
+  readonly #cache = new Map<number, Buffer>();
+
+  constructor(file: TextFile, scope: Scope) {
+    this.#file = file;
+    this.#scope = scope;
+  }
+
+  /** Start of the line that holds byte `at`, not before `floor`. */
+  lineStart(at: number, floor: number): number {
+    const { blocks } = this.#scope;
+    const block = blockAt(blocks, at);
+    const base = blocks.byteStart[block]!;
+    const found = at > base ? this.#block(block).lastIndexOf(10, at - base - 1) : -1;
+    if (found >= 0) return Math.max(base + found + 1, floor);
+    let first = block;
+    while (first > 0 && blocks.lineStart[first - 1] === blocks.lineStart[block]) first--;
+    return Math.max(blocks.byteStart[first]!, floor);
+  }
+
+  /** Where the newline of the line lies that holds byte `at`, or the end if it has none; not behind `ceiling`. */
+  lineEnd(at: number, ceiling: number): number {
+    const { blocks, endBytes } = this.#scope;
+    if (at >= Math.min(ceiling, endBytes)) return Math.min(ceiling, endBytes);
+    let block = blockAt(blocks, at);
+    let found = this.#block(block).indexOf(10, at - blocks.byteStart[block]!);
+    while (found < 0 && block + 1 < blocks.count) {
+      // Only blocks without a newline follow one another in the same line.
+      while (block + 2 < blocks.count && blocks.lineStart[block + 2] === blocks.lineStart[block])
+        block++;
+      found = this.#block(++block).indexOf(10);
+    }
+    const end = found < 0 ? endBytes : blocks.byteStart[block]! + found;
+    return Math.min(end, ceiling, endBytes);
+  }
+
+  /** 1-based line number and code point offset of byte `at`. */
+  position(at: number): { readonly line: number; readonly chars: number } {
+    const { blocks } = this.#scope;
+    const block = blockAt(blocks, at);
+    const before = this.#block(block).subarray(0, at - blocks.byteStart[block]!);
+    const { newlines, chars } = countText(before);
+    return { line: blocks.lineStart[block]! + newlines, chars: blocks.charStart[block]! + chars };
+  }
+
+  /** Bytes [start, end). Valid until the next call. */
+  bytes(start: number, end: number): Buffer {
+    const { blocks } = this.#scope;
+    const block = blockAt(blocks, start);
+    const base = blocks.byteStart[block]!;
+    const cached = this.#block(block);
+    if (end - base <= cached.length) return cached.subarray(start - base, end - base);
+    const buffer = Buffer.allocUnsafe(end - start);
+    this.#file.read(buffer, 0, start, end);
+    return buffer;
+  }
+
+  #block(block: number): Buffer {
+    const known = this.#cache.get(block);
+    if (known !== undefined) return known;
+    const { blocks, endBytes } = this.#scope;
+    const start = blocks.byteStart[block]!;
+    const end = block + 1 < blocks.count ? blocks.byteStart[block + 1]! : endBytes;
+    const buffer = Buffer.allocUnsafe(end - start);
+    this.#file.read(buffer, 0, start, end);
+    if (this.#cache.size >= maxCachedBlocks) this.#cache.clear();
+    this.#cache.set(block, buffer);
+    return buffer;
+  }
+}

@@ -1,0 +1,123 @@
+import type { BlockTable } from './types.ts';
+
+/** Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and small enough to share workers fairly. */
+export const chunkBytes = 262_144;
+
+/** Pieces of one chunk are read together, gaps included, up to this gap. */
+const maxGapBytes = 16_384;
+
+/**
+ * What a search reads. Piece i is the byte range [bounds[2i], bounds[2i + 1]), whole lines of what may be searched; chunk c is the pieces
+ * from first[c] to first[c + 1]. Both are shared between threads.
+ */
+export interface Pieces {
+  readonly bounds: Float64Array;
+  readonly first: Int32Array;
+  readonly bytes: number;
+}
+
+/** What may be searched of a text. */
+export interface Scope {
+  readonly blocks: BlockTable;
+  /** End of the snapshot. */
+  readonly endBytes: number;
+  /** Ascending, disjoint; absent = everything. */
+  readonly ranges?: readonly (readonly [number, number])[];
+}
+
+/** Cuts a scope into pieces. `wanted` says which blocks may hold a match; absent = all. A line that spans blocks is never cut. */
+export function cutPieces(scope: Scope, wanted?: (block: number) => boolean): Pieces {
+  const bounds: number[] = [];
+  const first: number[] = [];
+  let chunkStart = -1;
+  let bytes = 0;
+  const add = (start: number, end: number): void => {
+    const gap = start - (bounds.at(-1) ?? start);
+    if (chunkStart < 0 || end - chunkStart > chunkBytes || gap > maxGapBytes) {
+      first.push(bounds.length / 2);
+      chunkStart = start;
+    }
+    bounds.push(start, end);
+    bytes += end - start;
+  };
+  const ranges = joined(scope.ranges ?? [[0, scope.endBytes]]);
+  let block = 0;
+  for (const [from, to] of ranges) {
+    const end = Math.min(to, scope.endBytes);
+    block = Math.max(block, blockAt(scope.blocks, from));
+    addRange(scope, from, end, block, wanted, add);
+  }
+  first.push(bounds.length / 2);
+  return { bounds: shared(Float64Array, bounds), first: shared(Int32Array, first), bytes };
+}
+
+function addRange(
+  scope: Scope,
+  from: number,
+  end: number,
+  firstBlock: number,
+  wanted: ((block: number) => boolean) | undefined,
+  add: (start: number, end: number) => void,
+): void {
+  const { blocks } = scope;
+  let start = from;
+  let pieceEnd = from;
+  let block = firstBlock;
+  const flush = (): void => {
+    if (pieceEnd > start) add(start, pieceEnd);
+  };
+  while (pieceEnd < end && block < blocks.count) {
+    // A line that spans blocks keeps them together.
+    let last = block;
+    while (last + 1 < blocks.count && blocks.lineStart[last + 1] === blocks.lineStart[last]) last++;
+    const unitEnd = Math.min(last + 1 < blocks.count ? blocks.byteStart[last + 1]! : end, end);
+    if (wanted !== undefined && !anyWanted(wanted, block, last)) {
+      flush();
+      start = unitEnd;
+    } else if (unitEnd - start > chunkBytes) {
+      flush();
+      start = pieceEnd;
+    }
+    pieceEnd = unitEnd;
+    block = last + 1;
+  }
+  flush();
+}
+
+function anyWanted(wanted: (block: number) => boolean, first: number, last: number): boolean {
+  for (let block = first; block <= last; block++) if (wanted(block)) return true;
+  return false;
+}
+
+function joined(
+  ranges: readonly (readonly [number, number])[],
+): readonly (readonly [number, number])[] {
+  const out: [number, number][] = [];
+  for (const [start, end] of ranges) {
+    const last = out.at(-1);
+    if (last !== undefined && last[1] === start) last[1] = end;
+    else if (end > start) out.push([start, end]);
+  }
+  return out;
+}
+
+/** The block that byte `offset` lies in; the last one for an offset at or behind the end. */
+export function blockAt(blocks: BlockTable, offset: number): number {
+  let low = 0;
+  let high = blocks.count - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (blocks.byteStart[middle]! <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function shared<Into extends Float64Array | Int32Array>(
+  into: { new (buffer: SharedArrayBuffer): Into; readonly BYTES_PER_ELEMENT: number },
+  values: readonly number[],
+): Into {
+  const array = new into(new SharedArrayBuffer(values.length * into.BYTES_PER_ELEMENT));
+  array.set(values);
+  return array;
+}

@@ -1,0 +1,161 @@
+import { LineDfa } from './line-dfa.ts';
+import { compileNfa } from './nfa.ts';
+import { literalPattern, parsePattern } from './pattern.ts';
+import type { ProgramSlot, ScanMemory } from './scan-memory.ts';
+import { SpanFinder } from './span-finder.ts';
+import type { Pattern } from './syntax.ts';
+import type { TimeGuard } from './time-guard.ts';
+import type { SearchQuery, SearchResult } from './types.ts';
+import { V8Matcher } from './v8-matcher.ts';
+
+/** A pattern made ready to search with. It is bound to one worker and one memory. */
+export class Program {
+  readonly pattern: Pattern;
+  /** What the asker should know of how the pattern was read. */
+  readonly note: string | undefined;
+  readonly memory: ScanMemory;
+  readonly slot: ProgramSlot;
+  /** Jobs that work with it. */
+  users = 0;
+  /** Absent where no automaton can do it. */
+  readonly lines: LineDfa | undefined;
+  /** Asked every few steps; set by who runs the program. */
+  shouldStop: () => boolean = () => false;
+  readonly #guard: TimeGuard;
+  /** Addresses of the last scan's hits. */
+  readonly hits: Uint32Array;
+  #skippedLong = 0;
+  #spans: SpanFinder | V8Matcher | undefined;
+  #v8: V8Matcher | undefined;
+
+  constructor(query: SearchQuery, guard: TimeGuard, memory: ScanMemory, slot: ProgramSlot) {
+    const read = readPattern(query);
+    this.pattern = read.pattern;
+    this.note = read.note;
+    this.#guard = guard;
+    this.memory = memory;
+    this.slot = slot;
+    this.hits = new Uint32Array(this.memory.kernels.memory.buffer, this.memory.hitsAt);
+    const nfa = this.#compile(false);
+    this.lines =
+      nfa === undefined ? undefined : new LineDfa(nfa, memory, slot, () => this.shouldStop());
+  }
+
+  /** The backtracking matcher, made when first needed. */
+  get v8(): V8Matcher {
+    this.#v8 ??= new V8Matcher(this.pattern, this.#guard);
+    return this.#v8;
+  }
+
+  /** Tells where in a text the matches lie. */
+  get spans(): SpanFinder | V8Matcher {
+    if (this.#spans === undefined) {
+      const forward = this.#compile(false);
+      const reversed = this.#compile(true);
+      this.#spans =
+        forward === undefined || reversed === undefined
+          ? this.v8
+          : new SpanFinder(forward, reversed);
+    }
+    return this.#spans;
+  }
+
+  /** What can tell the text of a group; see `each` of either. */
+  finderFor(group: number | undefined): SpanFinder | V8Matcher {
+    return group === undefined || group === 0 ? this.spans : this.v8;
+  }
+
+  /** How it searches. */
+  get engine(): SearchResult['work']['engine'] {
+    return this.lines === undefined ? 'v8' : 'dfa';
+  }
+
+  /**
+   * Scans whole lines at the addresses [at, end) of its memory; the last may lack its newline, and the byte behind it is then overwritten. The
+   * hits, one address in each matching line, are in `hits`. Returns how many there are, or -1 if it was told to stop.
+   */
+  scan(at: number, end: number): number {
+    const { bytes } = this.memory;
+    let lineEnd = end;
+    if (bytes[end - 1] !== 10) {
+      bytes[end] = 10;
+      lineEnd = end + 1;
+    }
+    if (this.lines !== undefined) return this.lines.scan(at, lineEnd);
+    const lines: number[] = [];
+    for (let start = at; start < lineEnd;) {
+      const newline = this.memory.kernels.nextNewline(start, lineEnd);
+      lines.push(start, newline);
+      start = newline + 1;
+    }
+    return this.v8.scan(this.memory, lines, this.shouldStop);
+  }
+
+  /** Before the first part of a line that is longer than the memory. */
+  startLong(): LongWalk {
+    return { hits: 0, state: this.lines?.start ?? 0, skipping: false };
+  }
+
+  /** Scans the next part of such a line, or of what follows it. */
+  scanLong(at: number, end: number, isLast: boolean, before: LongWalk): LongWalk {
+    if (this.lines === undefined) {
+      if (isLast) this.#skippedLong++;
+      return before;
+    }
+    let from = at;
+    let { state } = before;
+    if (before.skipping) {
+      from = this.memory.kernels.nextNewline(at, end) + 1;
+      state = this.lines.start;
+      if (from > end) return { ...before, hits: 0 };
+    }
+    const walk = this.lines.resume(from, end, state);
+    const { bytes } = this.memory;
+    const isOpen = isLast && !walk.skipping && bytes[end - 1] !== 10;
+    if (walk.hits < 0 || !isOpen || !this.lines.matchesAtEnd(walk.state)) return walk;
+    this.hits[walk.hits] = end - 1;
+    return { ...walk, hits: walk.hits + 1 };
+  }
+
+  /** Whether text at the addresses [at, end) may hold a match that reaches over lines. Sure only where it says no. */
+  mayMatch(at: number, end: number): boolean {
+    if (this.lines === undefined) return true;
+    const walk = this.lines.resume(at, end, this.lines.start);
+    return walk.hits !== 0 || this.lines.matchesAtEnd(walk.state);
+  }
+
+  /** Lines given up since the last call, because they took too long or are too long for what the pattern needs. */
+  takeSkippedLines(): number {
+    const skipped = (this.#v8?.skippedLines ?? 0) + this.#skippedLong;
+    this.#skippedLong = 0;
+    if (this.#v8 !== undefined) this.#v8.skippedLines = 0;
+    return skipped;
+  }
+
+  #compile(reversed: boolean): ReturnType<typeof compileNfa> {
+    const { root, irregular, multiline } = this.pattern;
+    return irregular ? undefined : compileNfa(root, { reversed, newlines: multiline });
+  }
+}
+
+/** Where the scan of a very long line stands. */
+export interface LongWalk {
+  readonly hits: number;
+  readonly state: number;
+  /** The line has matched; the rest of it does not matter. */
+  readonly skipping: boolean;
+}
+
+function readPattern(query: SearchQuery): {
+  readonly pattern: Pattern;
+  readonly note: string | undefined;
+} {
+  const ignoreCase = !query.caseSensitive;
+  if (query.literal) return { pattern: literalPattern(query.pattern, ignoreCase), note: undefined };
+  const read = parsePattern(query.pattern, ignoreCase);
+  if ('pattern' in read) return { pattern: read.pattern, note: undefined };
+  return {
+    pattern: literalPattern(query.pattern, ignoreCase),
+    note: `The pattern is not a regular expression (${read.problem}), so it was searched as plain text.`,
+  };
+}

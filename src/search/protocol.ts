@@ -1,0 +1,81 @@
+import type { Pieces, Scope } from './pieces.ts';
+import type { SearchQuery, SearchResult } from './types.ts';
+
+/**
+ * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It either answers alone (`answer`), or
+ * says `spread` and starts; the engine then sends `join` to the others, all claim chunks from one shared counter and end with a `part`
+ * each; the engine merges the parts and sends `render` to one of them, which gives the `answer`.
+ */
+export type Order =
+  | { readonly kind: 'plan'; readonly job: number; readonly task: SearchTask }
+  | {
+      readonly kind: 'join';
+      readonly job: number;
+      readonly task: SearchTask;
+      readonly pieces: Pieces;
+    }
+  | {
+      readonly kind: 'render';
+      readonly job: number;
+      readonly task: SearchTask;
+      readonly part: SearchPart;
+    };
+
+export type Report =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'spread'; readonly job: number; readonly pieces: Pieces }
+  | { readonly kind: 'part'; readonly job: number; readonly part: SearchPart }
+  | { readonly kind: 'answer'; readonly job: number; readonly result: SearchResult }
+  | {
+      readonly kind: 'failed';
+      readonly job: number;
+      readonly message: string;
+      /** The text file is shorter than its snapshot. */
+      readonly textTooShort: boolean;
+    };
+
+/** A search as a worker sees it. */
+export interface SearchTask {
+  readonly textPath: string;
+  readonly indexDir: string;
+  readonly scope: Scope;
+  readonly query: SearchQuery;
+  /** Where an earlier answer of the same query ended. */
+  readonly after?: number;
+  /** What the asker should know, found before the search began. */
+  readonly note?: string;
+  readonly control: Control;
+}
+
+/** Shared between all who work on a search: the next chunk to claim, and whether to stop. */
+export type Control = Int32Array<SharedArrayBuffer>;
+
+export const nextChunk = 0;
+export const stopFlag = 1;
+
+/** A fresh control block. */
+export function createControl(): Control {
+  return new Int32Array(new SharedArrayBuffer(8));
+}
+
+/** A hit to show: a byte of its line, and where the match ends if `at` is known to be its start. */
+export interface Hit {
+  readonly at: number;
+  readonly end?: number;
+}
+
+/** What one worker found in the chunks it claimed. */
+export interface SearchPart {
+  /** Matching lines. */
+  readonly total: number;
+  /** The best hits in the query's order, at most one more than asked for. */
+  readonly hits: readonly Hit[];
+  readonly bytesRead: number;
+  readonly blocksRead: number;
+  /** Whether it ended before the text did. */
+  readonly stopped: boolean;
+  readonly engine: SearchResult['work']['engine'];
+  readonly indexed: boolean;
+  /** Lines that were given up because one alone took too long. */
+  readonly skippedLines: number;
+}

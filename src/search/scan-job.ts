@@ -1,0 +1,129 @@
+import type { Pieces } from './pieces.ts';
+import type { Program } from './program.ts';
+import { nextChunk, stopFlag, type SearchPart, type SearchTask } from './protocol.ts';
+import type { TextFile } from './text-file.ts';
+
+/** Work that is done in small steps, so that several share a worker fairly. */
+export interface Job {
+  /** Does a little (a millisecond or two); false when nothing is left. */
+  step(): boolean;
+}
+
+/** Searches the chunks it claims, line by line. */
+export class ScanJob implements Job {
+  readonly #task: SearchTask;
+  readonly #pieces: Pieces;
+  readonly #program: Program;
+  readonly #file: TextFile;
+  readonly #done: (part: SearchPart) => void;
+  readonly #hits: number[] = [];
+  #indexed = false;
+  #total = 0;
+  #blocks = 0;
+  #stopped = false;
+
+  constructor(
+    parts: {
+      readonly task: SearchTask;
+      readonly pieces: Pieces;
+      readonly program: Program;
+      readonly file: TextFile;
+      readonly indexed: boolean;
+    },
+    done: (part: SearchPart) => void,
+  ) {
+    this.#task = parts.task;
+    this.#pieces = parts.pieces;
+    this.#program = parts.program;
+    this.#file = parts.file;
+    this.#indexed = parts.indexed;
+    this.#done = done;
+  }
+
+  step(): boolean {
+    const chunks = this.#pieces.first.length - 1;
+    const claimed = this.#shouldStop() ? chunks : Atomics.add(this.#task.control, nextChunk, 1);
+    if (claimed < chunks) {
+      this.#program.shouldStop = () => this.#shouldStop();
+      this.#chunk(this.#task.query.order === 'oldest' ? claimed : chunks - 1 - claimed);
+      return true;
+    }
+    this.#stopped ||= this.#shouldStop();
+    this.#done({
+      total: this.#total,
+      hits: this.#hits.map((at) => ({ at })),
+      bytesRead: this.#file.bytesRead,
+      blocksRead: this.#blocks,
+      stopped: this.#stopped,
+      engine: this.#program.engine,
+      indexed: this.#indexed,
+      skippedLines: this.#program.takeSkippedLines(),
+    });
+    this.#file[Symbol.dispose]();
+    return false;
+  }
+
+  #shouldStop(): boolean {
+    return Atomics.load(this.#task.control, stopFlag) !== 0;
+  }
+
+  #chunk(chunk: number): void {
+    const { bounds, first } = this.#pieces;
+    const from = first[chunk]!;
+    const to = first[chunk + 1]!;
+    const base = bounds[2 * from]!;
+    const end = bounds[2 * to - 1]!;
+    const found: number[] = [];
+    if (end - base > this.#program.memory.textBytes) this.#long(base, end, found);
+    else {
+      const { bytes, textAt } = this.#program.memory;
+      this.#file.read(bytes, textAt, base, end);
+      for (let piece = from; piece < to; piece++) {
+        const pieceEnd = bounds[2 * piece + 1]!;
+        const count = this.#program.scan(
+          textAt + bounds[2 * piece]! - base,
+          textAt + pieceEnd - base,
+        );
+        this.#take(count, base - textAt, pieceEnd, found);
+      }
+    }
+    this.#blocks += Math.ceil((end - base) / 32_768);
+    this.#keep(found);
+  }
+
+  /** A line that does not fit the memory, and what follows it in its last block. */
+  #long(base: number, end: number, found: number[]): void {
+    const { bytes, textAt, textBytes } = this.#program.memory;
+    let walk = this.#program.startLong();
+    for (let at = base; at < end; at += textBytes) {
+      const size = Math.min(textBytes, end - at);
+      this.#file.read(bytes, textAt, at, at + size);
+      walk = this.#program.scanLong(textAt, textAt + size, at + size === end, walk);
+      this.#take(walk.hits, at - textAt, at + size, found);
+      if (this.#shouldStop()) return;
+    }
+  }
+
+  /** Takes over the hits in the program's memory. A hit that is known only at the end of the text belongs to the byte before it. */
+  #take(count: number, shift: number, end: number, found: number[]): void {
+    if (count < 0) {
+      this.#stopped = true;
+      return;
+    }
+    this.#total += count;
+    if (this.#hits.length > this.#task.query.maxResults) return;
+    const { hits } = this.#program;
+    for (let i = 0; i < count; i++) found.push(Math.min(hits[i]! + shift, end - 1));
+  }
+
+  /** Keeps the best hits of a chunk, one more than asked for, so that it is known whether there are more. */
+  #keep(found: number[]): void {
+    const { query, after } = this.#task;
+    const ordered = query.order === 'oldest' ? found : found.toReversed();
+    for (const at of ordered) {
+      if (this.#hits.length > query.maxResults) return;
+      const isNew = after === undefined || (query.order === 'oldest' ? at >= after : at < after);
+      if (isNew) this.#hits.push(at);
+    }
+  }
+}

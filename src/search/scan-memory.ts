@@ -1,0 +1,48 @@
+import { openKernels, type Kernels } from '../kernels/kernels.ts';
+
+/** One worker's memory for scanning text, laid out. Addresses are in the kernels' memory; what is never touched costs nothing. */
+export interface ScanMemory {
+  readonly kernels: Kernels;
+  readonly bytes: Uint8Array;
+  /** Text, with room for a newline behind it. */
+  readonly textAt: number;
+  readonly textBytes: number;
+  /** Hits, a u32 for each byte of text at most. */
+  readonly hitsAt: number;
+  /** Room for programs, one slot each. */
+  readonly slots: readonly ProgramSlot[];
+}
+
+/** Where a program keeps its tables. */
+export interface ProgramSlot {
+  /** The byte classes of the automaton, 256 u16. */
+  readonly classesAt: number;
+  /** Transitions. */
+  readonly tableAt: number;
+  readonly tableBytes: number;
+}
+
+const kib = 1_024;
+const textBytes = 4_096 * kib;
+
+/** 2 MiB of transitions: about 10,000 states of an ordinary pattern, and it stays in the second-level cache. */
+const tableBytes = 2_048 * kib;
+const classesBytes = 4 * kib;
+
+/** As many programs may be ready at once. More than searches may run at once, so that one is always free. */
+const slotCount = 12;
+
+/** A memory of some 50 MiB, of which a search touches 1 to 3. */
+export function openScanMemory(): ScanMemory {
+  const textAt = 64 * kib;
+  const hitsAt = textAt + textBytes + 64 * kib;
+  const slotsAt = hitsAt + 4 * textBytes;
+  const slotBytes = classesBytes + tableBytes;
+  const kernels = openKernels(slotsAt + slotCount * slotBytes);
+  const slots = Array.from({ length: slotCount }, (_, i) => {
+    const classesAt = slotsAt + i * slotBytes;
+    return { classesAt, tableAt: classesAt + classesBytes, tableBytes };
+  });
+  const bytes = new Uint8Array(kernels.memory.buffer);
+  return { kernels, bytes, textAt, textBytes, hitsAt, slots };
+}

@@ -1,0 +1,145 @@
+import { AggregateJob } from './aggregate-job.ts';
+import { Aggregation } from './aggregation.ts';
+import { answerBase, listAnswer } from './answer.ts';
+import { HitText } from './hit-text.ts';
+import { LineView } from './line-view.ts';
+import { MultilineJob } from './multiline-job.ts';
+import { MultilineList } from './multiline-list.ts';
+import { cutPieces, type Pieces } from './pieces.ts';
+import type { Program } from './program.ts';
+import { ProgramCache } from './program-cache.ts';
+import type { Report, SearchPart, SearchTask } from './protocol.ts';
+import { ScanJob, type Job } from './scan-job.ts';
+import { TextFile } from './text-file.ts';
+import type { Aggregate } from './types.ts';
+
+/** Below this much text one worker is done before a second one has started. */
+const aloneBytes = 2_097_152;
+
+/** Turns orders into jobs and their results into reports. One per worker. */
+export class TaskRunner {
+  readonly #report: (report: Report) => void;
+  readonly #programs = new ProgramCache();
+
+  constructor(report: (report: Report) => void) {
+    this.#report = report;
+  }
+
+  /** The first worker to see a search decides how it is done. */
+  plan(job: number, task: SearchTask): Job {
+    const program = this.#program(task);
+    const { aggregate } = task.query;
+    if (aggregate !== undefined) return this.#aggregate(job, task, program, aggregate);
+    if (program.pattern.multiline) return this.#listMultiline(job, task, program);
+    const pieces = cutPieces(task.scope);
+    if (pieces.bytes <= aloneBytes) {
+      return this.#scan(task, program, pieces, (part) => this.render(job, task, part));
+    }
+    this.#report({ kind: 'spread', job, pieces });
+    return this.join(job, task, pieces);
+  }
+
+  /** Helps with a search that another worker has planned. */
+  join(job: number, task: SearchTask, pieces: Pieces): Job {
+    return this.#scan(task, this.#program(task), pieces, (part) => {
+      this.#report({ kind: 'part', job, part });
+    });
+  }
+
+  /** Shows the hits of a search whose parts are merged. */
+  render(job: number, task: SearchTask, part: SearchPart): void {
+    using file = new TextFile(task.textPath);
+    const program = this.#program(task);
+    const view = new LineView(file, task.scope);
+    const shower = new HitText(view, program, task.scope, task.query);
+    const shown = part.hits.slice(0, task.query.maxResults).map((hit) => shower.show(hit));
+    this.#report({ kind: 'answer', job, result: listAnswer(task, program, part, shown) });
+  }
+
+  #scan(task: SearchTask, program: Program, pieces: Pieces, done: (part: SearchPart) => void): Job {
+    const file = new TextFile(task.textPath);
+    program.users++;
+    return new ScanJob({ task, pieces, program, file, indexed: false }, (part) => {
+      program.users--;
+      done(part);
+    });
+  }
+
+  #listMultiline(job: number, task: SearchTask, program: Program): Job {
+    const file = new TextFile(task.textPath);
+    const view = new LineView(file, task.scope);
+    const list = new MultilineList(task, view);
+    program.users++;
+    return new MultilineJob(
+      { task, program, file, group: undefined },
+      (start, end) => list.add(start, end),
+      (stopped) => {
+        program.users--;
+        file[Symbol.dispose]();
+        const read = partOf(program, file.bytesRead, stopped);
+        this.render(job, task, { ...read, total: list.total, hits: list.hits });
+      },
+    );
+  }
+
+  /** Aggregates go through the text in order, so one worker does it alone. */
+  #aggregate(job: number, given: SearchTask, program: Program, aggregate: Aggregate): Job {
+    const { group, note } = findGroup(program, aggregate);
+    const task = note === undefined ? given : { ...given, note };
+    const file = new TextFile(task.textPath);
+    const view = new LineView(file, task.scope);
+    const sums = new Aggregation(aggregate);
+    program.users++;
+    const asked = aggregate.kind === 'count' ? undefined : group;
+    const finish = (total: number, stopped: boolean, skippedLines: number): void => {
+      const read = partOf(program, file.bytesRead, stopped || sums.overflowed);
+      const skipped = read.skippedLines + skippedLines;
+      const base = answerBase(task, program, { ...read, total, skippedLines: skipped });
+      this.#report({ kind: 'answer', job, result: { ...base, ...sums.result(view) } });
+      program.users--;
+      file[Symbol.dispose]();
+    };
+    if (program.pattern.multiline) {
+      const list = new MultilineList(task, view);
+      return new MultilineJob(
+        { task, program, file, group: asked },
+        (start, end, value) => {
+          list.add(start, end);
+          sums.add(value, start);
+        },
+        (stopped) => finish(list.total, stopped, 0),
+      );
+    }
+    return new AggregateJob(
+      { task, pieces: cutPieces(task.scope), program, file, group: asked },
+      (start, _end, value) => sums.add(value, start),
+      (end) => finish(end.total, end.stopped, end.skippedLines),
+    );
+  }
+
+  #program({ query }: SearchTask): Program {
+    return this.#programs.get(query);
+  }
+}
+
+function partOf(program: Program, bytesRead: number, stopped: boolean): SearchPart {
+  return {
+    total: 0,
+    hits: [],
+    bytesRead,
+    blocksRead: Math.ceil(bytesRead / 32_768),
+    stopped,
+    engine: program.engine,
+    indexed: false,
+    skippedLines: program.takeSkippedLines(),
+  };
+}
+
+function findGroup(
+  { pattern }: Program,
+  { group = 0 }: Aggregate,
+): { readonly group: number; readonly note?: string } {
+  const index = typeof group === 'number' ? group : pattern.groupNames.get(group);
+  if (index !== undefined && index >= 0 && index <= pattern.groupCount) return { group: index };
+  return { group: 0, note: `The pattern has no group ${group}; the whole match was taken.` };
+}

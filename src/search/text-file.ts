@@ -1,0 +1,33 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+
+/** A session's text, read by position. The owner closes it. */
+export class TextFile {
+  /** Bytes read so far. */
+  bytesRead = 0;
+  readonly #fd: number;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'r');
+  }
+
+  /**
+   * Reads bytes [start, end) of the file to `into` at `at`.
+   * @throws Error where the file is shorter: a snapshot promises its bytes
+   */
+  read(into: Uint8Array, at: number, start: number, end: number): void {
+    let done = 0;
+    while (start + done < end) {
+      const count = readSync(this.#fd, into, at + done, end - start - done, start + done);
+      if (count === 0) throw new TextTooShort();
+      done += count;
+    }
+    this.bytesRead += done;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** The text file ends before the snapshot does. */
+export class TextTooShort extends Error {}
