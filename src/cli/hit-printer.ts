@@ -1,0 +1,106 @@
+import { styleText } from 'node:util';
+
+/** A hit as the tools give it. */
+export interface Hit {
+  /** 1-based, in the whole context. */
+  readonly line: number;
+  readonly text: string;
+  /** Of the match, in characters from the start of the context. */
+  readonly offset: number;
+  readonly entry?: string;
+  readonly path?: string;
+  readonly tool?: string;
+  readonly superseded_by?: string;
+  readonly before?: readonly string[];
+  readonly after?: readonly string[];
+}
+
+/** How hits are shown. */
+export interface HitStyle {
+  readonly json?: boolean;
+  readonly count?: boolean;
+  readonly ignoreCase?: boolean;
+  /** What was searched, to mark it in the lines. */
+  readonly pattern?: string;
+  readonly text?: string;
+}
+
+type Output = Pick<NodeJS.WriteStream, 'write' | 'isTTY'> & NodeJS.WritableStream;
+
+/** Prints hits as ripgrep does: in a terminal under headings and with colours, in a pipe one line each, or as JSON lines. */
+export class HitPrinter {
+  readonly #out: Output;
+  readonly #style: HitStyle;
+  readonly #mark: RegExp | undefined;
+  #heading: string | undefined;
+  #lastLine = Number.NaN;
+
+  constructor(out: Output, style: HitStyle) {
+    this.#out = out;
+    this.#style = style;
+    this.#mark = markOf(style);
+  }
+
+  print(hits: readonly Hit[]): void {
+    for (const hit of hits) {
+      if (this.#style.json === true) {
+        this.#out.write(`${JSON.stringify({ type: 'match', ...hit })}\n`);
+      } else this.#printHit(hit);
+    }
+  }
+
+  /** Says what was found in all. */
+  end(summary: { readonly session: string; readonly total: number; readonly shown: number }): void {
+    if (this.#style.json === true) {
+      this.#out.write(`${JSON.stringify({ type: 'summary', ...summary })}\n`);
+    } else if (this.#style.count === true) this.#out.write(`${summary.total}\n`);
+  }
+
+  #printHit(hit: Hit): void {
+    const { before = [], after = [] } = hit;
+    const first = hit.line - before.length;
+    const place = [hit.entry ?? '', hit.tool, hit.path].filter(Boolean).join('  ');
+    if (this.#out.isTTY && place !== this.#heading) {
+      const note = hit.superseded_by === undefined ? '' : `  (newer: ${hit.superseded_by})`;
+      this.#out.write(
+        `${this.#heading === undefined ? '' : '\n'}${this.#color('magenta', place)}${note}\n`,
+      );
+    } else if (before.length + after.length > 0 && first !== this.#lastLine + 1) {
+      if (!Number.isNaN(this.#lastLine)) this.#out.write('--\n');
+    }
+    this.#heading = place;
+    for (const [index, text] of before.entries()) this.#printLine(hit, first + index, '-', text);
+    this.#printLine(hit, hit.line, ':', this.#marked(hit.text));
+    for (const [index, text] of after.entries()) {
+      this.#printLine(hit, hit.line + 1 + index, '-', text);
+    }
+    this.#lastLine = hit.line + after.length;
+  }
+
+  #printLine(hit: Hit, line: number, separator: ':' | '-', text: string): void {
+    const place = this.#out.isTTY || hit.entry === undefined ? '' : `${hit.entry}${separator}`;
+    this.#out.write(`${place}${this.#color('green', String(line))}${separator}${text}\n`);
+  }
+
+  #marked(text: string): string {
+    return this.#mark === undefined
+      ? text
+      : text.replaceAll(this.#mark, (found) => (found === '' ? '' : this.#color('red', found)));
+  }
+
+  #color(name: 'magenta' | 'green' | 'red', text: string): string {
+    return styleText(name, text, { stream: this.#out });
+  }
+}
+
+/** A pattern in a spelling that V8 does not know is found all the same, only not marked. */
+function markOf({ pattern, text, ignoreCase }: HitStyle): RegExp | undefined {
+  const source = pattern ?? text?.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+  if (source === undefined) return undefined;
+  try {
+    return new RegExp(source, ignoreCase === true ? 'gi' : 'g');
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

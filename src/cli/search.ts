@@ -1,0 +1,115 @@
+import { Command } from 'commander';
+import { HitPrinter, type Hit } from './hit-printer.ts';
+import { wholeNumber } from './numbers.ts';
+import { type CallOperation, withOperations } from './operations-client.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
+import { loadFromFlags } from './setting-flags.ts';
+
+interface SearchFlags extends SessionFlags {
+  readonly ignoreCase?: boolean;
+  readonly context?: number;
+  readonly maxCount?: number;
+  readonly count?: boolean;
+  readonly oldest?: boolean;
+  readonly tool?: string;
+  readonly path?: string;
+  readonly since?: string;
+  readonly entry?: string;
+}
+
+/** A question to `rlm_search` or `rlm_find`. */
+interface Question {
+  readonly name: 'rlm_search' | 'rlm_find';
+  readonly subject: { readonly pattern: string } | { readonly text: string };
+}
+
+/** Most hits that one call of a tool gives. */
+const pageSize = 1000;
+
+/** `rlm-opencode search`: the model's `rlm_search`, for people. */
+export function searchCommand(): Command {
+  const command = new Command('search')
+    .description('search the store with a regular expression')
+    .argument('<pattern>', 'regular expression');
+  return addSearchFlags(command).action((pattern: string, flags: SearchFlags) =>
+    search({ name: 'rlm_search', subject: { pattern } }, flags),
+  );
+}
+
+/** `rlm-opencode find`: the model's `rlm_find`, for people. */
+export function findCommand(): Command {
+  const command = new Command('find')
+    .description('search the store for a text')
+    .argument('<text>', 'text, taken as it is');
+  return addSearchFlags(command).action((text: string, flags: SearchFlags) =>
+    search({ name: 'rlm_find', subject: { text } }, flags),
+  );
+}
+
+function addSearchFlags(command: Command): Command {
+  command
+    .option('-i, --ignore-case', 'upper and lower case are the same')
+    .option('-C, --context <lines>', 'lines shown before and after a hit', wholeNumber(0))
+    .option('-m, --max-count <hits>', 'stop after so many hits', wholeNumber(1))
+    .option('-c, --count', 'only the number of matching lines')
+    .option('--oldest', 'oldest first (default: newest first)')
+    .option('--tool <name>', 'only outputs of this tool')
+    .option('--path <pattern>', 'only texts of files whose path has this; * and ** are wildcards')
+    .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
+    .option('--entry <id>', 'only this entry, as in e12');
+  return addSessionFlags(command);
+}
+
+async function search(question: Question, flags: SearchFlags): Promise<void> {
+  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+    const total = await printHits(call, question, flags);
+    finish(total > 0 ? exitCodes.done : exitCodes.nothing);
+  });
+}
+
+/** Prints page after page. @returns Matching lines in all */
+async function printHits(
+  call: CallOperation,
+  question: Question,
+  flags: SearchFlags,
+): Promise<number> {
+  const printer = new HitPrinter(process.stdout, { ...flags, ...question.subject });
+  const wanted = flags.count === true ? 1 : (flags.maxCount ?? Infinity);
+  let cursor: unknown;
+  for (let seen = 0; ;) {
+    const found = await callTool(call, flags, {
+      name: question.name,
+      arguments: {
+        ...question.subject,
+        ...argumentsOf(flags),
+        max_results: Math.min(pageSize, wanted - seen),
+        ...(cursor === undefined ? {} : { cursor }),
+      },
+    });
+    if (found === undefined) return 0;
+    const { matches, total, note, next_cursor: next } = found.answer;
+    if (typeof note === 'string') process.stderr.write(`${note}\n`);
+    const hits = matches as readonly Hit[];
+    seen += hits.length;
+    if (flags.count !== true) printer.print(hits);
+    if (next === undefined || hits.length === 0 || seen >= wanted) {
+      printer.end({ session: found.session, total: Number(total), shown: seen });
+      return Number(total);
+    }
+    cursor = next;
+  }
+}
+
+function argumentsOf(flags: SearchFlags): object {
+  const { context, tool, path, since, entry } = flags;
+  return {
+    case_sensitive: flags.ignoreCase !== true,
+    order: flags.oldest === true ? 'oldest' : 'newest',
+    ...(context === undefined ? {} : { context_lines: context }),
+    ...(tool === undefined ? {} : { tool }),
+    ...(path === undefined ? {} : { path }),
+    ...(since === undefined ? {} : { since }),
+    ...(entry === undefined ? {} : { entry }),
+  };
+}

@@ -1,0 +1,64 @@
+import { randomInt } from 'node:crypto';
+import { Command } from 'commander';
+import { openApp } from '../app.ts';
+import { randomIds, systemClock } from '../clock.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { createLogger } from '../log.ts';
+import { createOperations } from '../operations/operations.ts';
+import { publishOwner } from '../store/owner.ts';
+import { startBackground } from './background.ts';
+import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { readVersion } from './version.ts';
+
+/** What a user without an upstream has to know. */
+const demoNotice = `No upstream is configured, so answers come from the built-in demo: a script that uses the tools, no language model.
+For a real model, stop this and set for example
+  RLM_UPSTREAM_BASE_URL=https://api.z.ai/api/paas/v4  RLM_UPSTREAM_API_KEY=...  RLM_UPSTREAM_MODEL=glm-5
+`;
+
+/** Steps of the jitter between 0 and 1. */
+const randomSteps = 2 ** 32;
+
+/** `rlm-opencode serve`: runs the proxy until it is told to stop. */
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .description('run the proxy')
+    .option('--background', 'start it as a process of its own and return');
+  return addSettingFlags(command).action(async (options: { background?: boolean }) => {
+    const loaded = loadFromFlags({ ...options });
+    if (options.background === true) await startBackground(loaded.config.dataDir);
+    else await serve(loaded);
+  });
+}
+
+async function serve(loaded: LoadedConfig): Promise<void> {
+  const { config } = loaded;
+  await using app = await openApp({
+    config,
+    version: readVersion(),
+    log: createLogger(config.logLevel),
+    clock: systemClock,
+    ids: randomIds,
+    random: () => randomInt(randomSteps) / randomSteps,
+    operations: (parts) => ({
+      run: createOperations({
+        ...parts,
+        clock: systemClock,
+        searchDeadlineMs: config.tools.searchDeadlineMs,
+      }),
+    }),
+  });
+  const address = await app.server.listen();
+  await publishOwner(config.dataDir, { address, secret: app.ownerSecret });
+  for (const warning of loaded.warnings) process.stderr.write(`${warning}\n`);
+  if (config.providers.length === 0) process.stderr.write(demoNotice);
+  process.stdout.write(`rlm-opencode listening on ${address}\n`);
+  await stopSignal();
+}
+
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  return promise;
+}

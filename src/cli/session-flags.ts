@@ -1,0 +1,70 @@
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { ProxyError } from '../errors.ts';
+import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
+import type { CallOperation } from './operations-client.ts';
+import { addSettingFlags } from './setting-flags.ts';
+
+/** What {@link addSessionFlags} adds. */
+export interface SessionFlags {
+  readonly directory?: string;
+  readonly session?: string;
+  readonly json?: boolean;
+}
+
+/** Adds the flags that choose a store, and `--json`. */
+export function addSessionFlags(command: Command): Command {
+  command
+    .option(
+      '--directory <dir>',
+      'the project whose store is meant (default: this directory, or the nearest above it that has one)',
+    )
+    .option('--session <id>', 'the store by its session id')
+    .option('--json', 'JSON for machines');
+  return addSettingFlags(command, ['data-dir']);
+}
+
+/** The choice as operations take it. Symbolic links are resolved, as OpenCode does. */
+export function choiceOf({ directory, session }: SessionFlags): object {
+  if (session !== undefined) return { session };
+  const path = resolve(directory ?? '.');
+  return { directory: realPath(path), climb: directory === undefined };
+}
+
+/** A directory need not be on this machine (any more) for its store to be. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return path;
+    throw error;
+  }
+}
+
+/** An answer of one of the tools, with the session it came from. */
+export interface ToolAnswer {
+  readonly session: string;
+  readonly directory?: string;
+  readonly answer: JsonObject;
+}
+
+/**
+ * Asks one of the model's tools. Undefined where nothing is stored yet.
+ * @throws ProxyError `invalid_request` with the tool's own words for a fault in the arguments
+ */
+export async function callTool(
+  call: CallOperation,
+  flags: SessionFlags,
+  tool: { readonly name: string; readonly arguments: object },
+): Promise<ToolAnswer | undefined> {
+  const result = await call('tool', { ...choiceOf(flags), ...tool });
+  if (!isObject(result)) {
+    process.stderr.write('Nothing is stored for this directory yet.\n');
+    return undefined;
+  }
+  const answer = parseJson(String(result['text']));
+  if (!isObject(answer)) throw new ProxyError('internal', 'The tool gave an answer that is none.');
+  if (typeof answer['error'] === 'string') throw new ProxyError('invalid_request', answer['error']);
+  return { ...(result as unknown as Omit<ToolAnswer, 'answer'>), answer };
+}

@@ -1,0 +1,52 @@
+import { Command } from 'commander';
+import { ProxyError } from '../errors.ts';
+import type { Sessions } from '../store/types.ts';
+import { grouped } from './numbers.ts';
+import { withOperations } from './operations-client.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+
+type Listed = Awaited<ReturnType<Sessions['list']>>;
+
+/** `rlm-opencode sessions`: the stores there are, and deleting one. */
+export function sessionsCommand(): Command {
+  const command = new Command('sessions').description('list the stores of all directories');
+  addSettingFlags(command, ['data-dir']).option('--json', 'JSON for machines').action(list);
+  const remove = new Command('rm')
+    .description('delete a store with everything in it')
+    .argument('<id>', 'session id')
+    .option('--yes', 'yes, delete it');
+  return command.addCommand(addSettingFlags(remove, ['data-dir']).action(removeSession));
+}
+
+async function list(flags: { json?: boolean }): Promise<void> {
+  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+    const sessions = (await call('sessions', {})) as Listed;
+    if (flags.json === true) {
+      process.stdout.write(`${JSON.stringify(sessions, null, 2)}\n`);
+      return;
+    }
+    if (sessions.length === 0) {
+      process.stderr.write('Nothing is stored yet.\n');
+      finish(exitCodes.nothing);
+    }
+    for (const { id, directory, totals, updatedMs, damage } of sessions) {
+      const when = new Date(updatedMs).toISOString().slice(0, 19).replace('T', ' ');
+      process.stdout.write(
+        `${id}  ${when}  ${grouped(totals.chars).padStart(14)} characters  ${grouped(totals.entries).padStart(7)} entries  ${directory ?? '(no directory)'}${damage === undefined ? '' : `  DAMAGED: ${damage}`}\n`,
+      );
+    }
+  });
+}
+
+async function removeSession(id: string, flags: { yes?: boolean }): Promise<void> {
+  if (flags.yes !== true) {
+    throw new ProxyError('invalid_request', `This deletes everything stored in ${id}, for ever.`, {
+      hint: 'Add --yes if that is what you want.',
+    });
+  }
+  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+    await call('remove-session', { session: id });
+    process.stdout.write(`Deleted ${id}.\n`);
+  });
+}

@@ -1,0 +1,71 @@
+import { Command } from 'commander';
+import { grouped } from './numbers.ts';
+import { withOperations } from './operations-client.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
+import { loadFromFlags } from './setting-flags.ts';
+
+interface Share {
+  readonly entries: number;
+  readonly characters: number;
+}
+
+interface EntryLine {
+  readonly entry: string;
+  readonly kind: string;
+  readonly tool?: string;
+  readonly path?: string;
+  readonly characters: number;
+  readonly time: string;
+}
+
+/** `rlm-opencode stats`: the model's `rlm_stats`, for people. */
+export function statsCommand(): Command {
+  const command = new Command('stats').description('say what is stored');
+  return addSessionFlags(command).action(async (flags: SessionFlags) => {
+    await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+      const found = await callTool(call, flags, { name: 'rlm_stats', arguments: {} });
+      if (found === undefined) {
+        finish(exitCodes.nothing);
+        return;
+      }
+      const { session, directory, answer } = found;
+      process.stdout.write(
+        flags.json === true
+          ? `${JSON.stringify({ session, directory, ...answer }, null, 2)}\n`
+          : statsText(session, directory, answer),
+      );
+    });
+  });
+}
+
+function statsText(
+  session: string,
+  directory: string | undefined,
+  stats: Readonly<Record<string, unknown>>,
+): string {
+  const lines = [
+    `${session}${directory === undefined ? '' : `  ${directory}`}`,
+    `${grouped(Number(stats['characters']))} characters, ${grouped(Number(stats['lines']))} lines, ${grouped(Number(stats['entries']))} entries`,
+  ];
+  for (const [title, member] of [
+    ['by kind', 'by_kind'],
+    ['by tool', 'by_tool'],
+  ] as const) {
+    const shares = Object.entries(stats[member] as Record<string, Share>);
+    if (shares.length > 0) lines.push('', `${title}:`);
+    for (const [name, share] of shares) {
+      lines.push(
+        `  ${name.padEnd(14)} ${grouped(share.entries).padStart(8)} entries ${grouped(share.characters).padStart(14)} characters`,
+      );
+    }
+  }
+  const newest = stats['newest_entries'] as readonly EntryLine[];
+  if (newest.length > 0) lines.push('', 'newest:');
+  for (const { entry, kind, tool, path, characters, time } of newest) {
+    lines.push(
+      `  ${entry.padEnd(7)} ${time.slice(0, 19).replace('T', ' ')} ${grouped(characters).padStart(12)}  ${[tool ?? kind, path].filter(Boolean).join('  ')}`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { readOwner } from '../store/owner.ts';
+import { isAnswering, serverOf } from './operations-client.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+
+/** `rlm-opencode status`: whether a server holds the data directory, and what it says of itself. */
+export function statusCommand(): Command {
+  const command = new Command('status')
+    .description('say whether the server is running, and how it is')
+    .option('--json', 'as JSON');
+  return addSettingFlags(command, ['data-dir']).action(async (options: { json?: boolean }) => {
+    const { config } = loadFromFlags({ ...options });
+    const owner = await readOwner(config.dataDir);
+    const server = serverOf(owner);
+    const running = server !== undefined && (await isAnswering(server));
+    const health = running ? await fetchHealth(server.address) : undefined;
+    if (!running) finish(exitCodes.nothing);
+    if (options.json === true) {
+      const { address, pid } = server ?? {};
+      process.stdout.write(`${JSON.stringify({ running, address, pid, health }, null, 2)}\n`);
+      return;
+    }
+    if (server === undefined) {
+      const holder =
+        owner === undefined ? '' : ` Process ${owner.pid} (a command) holds the stores.`;
+      process.stdout.write(`No server is running for ${config.dataDir}.${holder}\n`);
+      return;
+    }
+    const answer = running ? 'is running' : 'does not answer';
+    process.stdout.write(`The server at ${server.address} (process ${server.pid}) ${answer}.\n`);
+    for (const [name, value] of Object.entries(health ?? {})) {
+      process.stdout.write(
+        `  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}\n`,
+      );
+    }
+  });
+}
+
+async function fetchHealth(address: string): Promise<Record<string, unknown>> {
+  const response = await fetch(`${address}/health`);
+  return (await response.json()) as Record<string, unknown>;
+}
