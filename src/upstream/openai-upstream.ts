@@ -108,7 +108,9 @@ class OpenAIUpstream implements Upstream {
       const told = { upstream: this.id, members: news };
       this.#options.log.info(told, 'left out of requests: the provider does not take them');
     }
-    return JSON.stringify(body);
+    // The messages last: what grows from turn to turn stands at the end, so that everything before it is the same bytes.
+    const { messages, ...others } = body;
+    return JSON.stringify({ ...others, messages });
   }
 
   /** One HTTP request, up to its first chunk. */
