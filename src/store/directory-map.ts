@@ -8,9 +8,9 @@ const nameMaxUnits = 4096;
 export class DirectoryMap {
   readonly #files: Files;
   readonly #path: string;
-  readonly #ids: Map<string, string>;
+  #ids: ReadonlyMap<string, string>;
 
-  private constructor(files: Files, path: string, ids: Map<string, string>) {
+  private constructor(files: Files, path: string, ids: ReadonlyMap<string, string>) {
     this.#files = files;
     this.#path = path;
     this.#ids = ids;
@@ -30,7 +30,7 @@ export class DirectoryMap {
     if (ids !== undefined) return new DirectoryMap(files, path, ids);
     const made = new DirectoryMap(files, path, await fromMetadata());
     if (bytes !== undefined) await files.rename(path, `${path}.damaged`);
-    await made.#save();
+    await made.#save(made.#ids);
     return made;
   }
 
@@ -45,20 +45,20 @@ export class DirectoryMap {
 
   /** Names a session; on the disk when it resolves. */
   async set(name: string, sessionId: string): Promise<void> {
-    this.#ids.set(name, sessionId);
-    await this.#save();
+    await this.#save(new Map(this.#ids).set(name, sessionId));
   }
 
   /** Forgets all names of a session. */
   async forget(sessionId: string): Promise<void> {
-    for (const name of this.namesOf(sessionId)) this.#ids.delete(name);
-    await this.#save();
+    await this.#save(new Map([...this.#ids].filter(([, id]) => id !== sessionId)));
   }
 
-  async #save(): Promise<void> {
-    const sorted = [...this.#ids].sort(([a], [b]) => (a < b ? -1 : 1));
+  /** Takes effect only when it is on the disk. */
+  async #save(ids: ReadonlyMap<string, string>): Promise<void> {
+    const sorted = [...ids].sort(([a], [b]) => (a < b ? -1 : 1));
     const json = JSON.stringify(Object.fromEntries(sorted), undefined, 2);
     await replaceFile(this.#files, this.#path, Buffer.from(`${json}\n`));
+    this.#ids = ids;
   }
 }
 
