@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { configCommand } from './config.ts';
+import { doctorCommand } from './doctor.ts';
 import { getCommand } from './get.ts';
 import { logsCommand } from './logs.ts';
 import { findCommand, searchCommand } from './search.ts';
@@ -25,6 +26,7 @@ export function rlmProgram(version: string): Command {
     statsCommand(),
     sessionsCommand(),
     configCommand(),
+    doctorCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   return program;

@@ -2,9 +2,6 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { userFolders } from '../config/load.ts';
-import { fallbackLimits } from '../config/presets.ts';
-import type { Config } from '../config/resolve.ts';
-import { ProxyError } from '../errors.ts';
 import {
   backupPath,
   type ConfigFile,
@@ -22,6 +19,7 @@ import {
 } from '../opencode/config-text.ts';
 import { coreModelId, type ProviderFacts, providerId } from '../opencode/provider-entry.ts';
 import { textDiff } from '../opencode/text-diff.ts';
+import { opencodeFacts } from './opencode-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 
@@ -61,7 +59,7 @@ function common(command: Command): Command {
 }
 
 async function install(options: SetupOptions): Promise<void> {
-  const facts = factsOf(loadFromFlags({ ...options }).config);
+  const facts = opencodeFacts(loadFromFlags({ ...options }).config);
   const file = await chosenFile(options);
   const liftToolOutput = options.liftToolOutput === true;
   const outcome = installProvider(file.text, { facts, liftToolOutput });
@@ -76,7 +74,7 @@ async function install(options: SetupOptions): Promise<void> {
 }
 
 async function uninstall(options: SetupOptions): Promise<void> {
-  const facts = factsOf(loadFromFlags({ ...options }).config);
+  const facts = opencodeFacts(loadFromFlags({ ...options }).config);
   const file = await chosenFile(options);
   if (file.text === undefined || installedBlock(file.text) === undefined) {
     process.stdout.write(`${file.path}: nothing to take out.\n`);
@@ -105,7 +103,7 @@ async function removeFile(file: ConfigFile, options: SetupOptions): Promise<void
 }
 
 async function status(options: SetupOptions): Promise<void> {
-  const facts = factsOf(loadFromFlags({ ...options }).config);
+  const facts = opencodeFacts(loadFromFlags({ ...options }).config);
   const file = await chosenFile(options);
   const installed = file.text !== undefined && installedBlock(file.text) !== undefined;
   if (!installed) {
@@ -155,25 +153,4 @@ async function chosenFile(options: SetupOptions): Promise<ConfigFile> {
   return options.file === undefined
     ? findConfigFile(join(userFolders().configHome, 'opencode'))
     : readConfigFile(resolve(options.file));
-}
-
-/** What OpenCode has to know, from the same settings that the server starts with. @throws ProxyError `config_invalid` */
-function factsOf({ server, providers, defaultModel }: Config): ProviderFacts {
-  if (server.port === 0) {
-    throw new ProxyError('config_invalid', 'OpenCode needs to know a port, and RLM_PORT is 0.', {
-      hint: 'Give the port that the server will listen on with --port.',
-    });
-  }
-  const provider = providers.find(({ id }) => id === defaultModel?.providerId);
-  const model = provider?.models.find(({ id }) => id === defaultModel?.modelId);
-  const { contextWindowTokens, maxOutputTokens } =
-    model ?? provider?.modelDefaults ?? fallbackLimits;
-  const host = /^(0\.0\.0\.0|::)$/.test(server.host) ? '127.0.0.1' : server.host;
-  return {
-    baseURL: `http://${host.includes(':') ? `[${host}]` : host}:${server.port}/v1`,
-    // A token stays where it is; OpenCode takes it from the environment.
-    apiKey: server.apiToken === undefined ? 'rlm-local' : '{env:RLM_API_TOKEN}',
-    contextWindowTokens,
-    maxOutputTokens,
-  };
 }

@@ -1,0 +1,198 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { type LoadedConfig, userFolders } from '../config/load.ts';
+import type { Config, ConfiguredProvider } from '../config/resolve.ts';
+import { ProxyError } from '../errors.ts';
+import { findConfigFile } from '../opencode/config-file.ts';
+import { installedBlock, installProvider } from '../opencode/config-text.ts';
+import { readOwner } from '../store/owner.ts';
+import type { Sessions } from '../store/types.ts';
+import { isObject, parseJson } from '../wire/json.ts';
+import { opencodeFacts } from './opencode-facts.ts';
+import { isAnswering, serverOf, withOperations } from './operations-client.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+
+/** One thing that was looked at. `advice` says what to do. */
+interface Finding {
+  readonly level: 'ok' | 'note' | 'fail';
+  readonly text: string;
+  readonly advice?: string;
+}
+
+/** Longest wait for a provider, milliseconds. */
+const providerTimeoutMs = 10_000;
+
+/** `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to do. */
+export function doctorCommand(): Command {
+  const command = new Command('doctor')
+    .description('look for what is wrong, and say what to do')
+    .option('--offline', 'do not ask the providers')
+    .option('--json', 'JSON for machines');
+  return addSettingFlags(command).action(doctor);
+}
+
+async function doctor(flags: { offline?: boolean; json?: boolean }): Promise<void> {
+  const loaded = loadFromFlags({ ...flags });
+  const { config } = loaded;
+  const findings = [
+    nodeFinding(),
+    ...configFindings(loaded),
+    dataDirFinding(config),
+    await serverFinding(config),
+    ...(await storeFindings(config)),
+    ...(flags.offline === true ? [] : await Promise.all(config.providers.map(providerFinding))),
+    await opencodeFinding(config),
+  ];
+  if (findings.some(({ level }) => level === 'fail')) finish(exitCodes.nothing);
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
+    return;
+  }
+  for (const { level, text, advice } of findings) {
+    process.stdout.write(`${level.padEnd(5)} ${text}\n`);
+    if (advice !== undefined) process.stdout.write(`      ${advice}\n`);
+  }
+}
+
+function nodeFinding(): Finding {
+  return { level: 'ok', text: `Node ${process.version} on ${process.platform} ${process.arch}` };
+}
+
+function configFindings({ filePath, fileFound, warnings, config }: LoadedConfig): Finding[] {
+  const findings: Finding[] = warnings.map((text) => ({ level: 'note', text }));
+  const mode = statSync(filePath, { throwIfNoEntry: false })?.mode ?? 0;
+  findings.unshift({
+    level: 'ok',
+    text: `settings: ${fileFound ? filePath : `no ${filePath}, so defaults and environment`}`,
+  });
+  if (fileFound && (mode & 0o077) !== 0) {
+    findings.push({
+      level: 'note',
+      text: `${filePath} can be read by others.`,
+      advice: `If it holds a key: chmod 600 ${filePath}`,
+    });
+  }
+  if (config.providers.length === 0) {
+    findings.push({
+      level: 'note',
+      text: 'no upstream: answers come from the demo script',
+      advice: 'Set RLM_UPSTREAM_BASE_URL (and RLM_UPSTREAM_API_KEY, RLM_UPSTREAM_MODEL).',
+    });
+  }
+  return findings;
+}
+
+function dataDirFinding({ dataDir }: Config): Finding {
+  const stat = statSync(dataDir, { throwIfNoEntry: false });
+  if (stat === undefined) return { level: 'ok', text: `data: ${dataDir} (not there yet)` };
+  if (!stat.isDirectory()) {
+    return {
+      level: 'fail',
+      text: `data: ${dataDir} is no directory.`,
+      advice: 'Set RLM_DATA_DIR.',
+    };
+  }
+  if ((stat.mode & 0o077) === 0) return { level: 'ok', text: `data: ${dataDir}` };
+  return {
+    level: 'fail',
+    text: `data: ${dataDir} can be read by others.`,
+    advice: `chmod 700 ${dataDir}`,
+  };
+}
+
+async function serverFinding({ dataDir }: Config): Promise<Finding> {
+  const owner = await readOwner(dataDir);
+  const server = serverOf(owner);
+  if (server === undefined) {
+    return owner === undefined
+      ? { level: 'note', text: 'server: not running', advice: 'rlm-opencode serve --background' }
+      : { level: 'note', text: `server: none; process ${owner.pid} (a command) holds the stores` };
+  }
+  if (await isAnswering(server)) return { level: 'ok', text: `server: ${server.address}` };
+  return {
+    level: 'fail',
+    text: `server: process ${server.pid} does not answer at ${server.address}.`,
+    advice: `See \`rlm-opencode logs\`; if it hangs: kill ${server.pid}`,
+  };
+}
+
+async function storeFindings(config: Config): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  try {
+    await withOperations(config, async (call) => {
+      const sessions = (await call('sessions', {})) as Awaited<ReturnType<Sessions['list']>>;
+      findings.push({ level: 'ok', text: `stores: ${sessions.length}` });
+      for (const { id, damage } of sessions) {
+        if (damage === undefined) continue;
+        findings.push({ level: 'fail', text: `store ${id}: ${damage}` });
+      }
+    });
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    const { hint } = error.parts;
+    findings.push({
+      level: 'fail',
+      text: `stores: ${error.message}`,
+      ...(hint === undefined ? {} : { advice: hint }),
+    });
+  }
+  return findings;
+}
+
+/** Asks for the list of models: costs nothing, and shows whether address and key are right. */
+async function providerFinding({
+  id,
+  baseURL,
+  apiKey,
+  headers,
+}: ConfiguredProvider): Promise<Finding> {
+  const name = `provider ${id}`;
+  let response: Response;
+  try {
+    response = await fetch(`${baseURL}/models`, {
+      headers: {
+        ...headers,
+        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      },
+      signal: AbortSignal.timeout(providerTimeoutMs),
+      redirect: 'manual',
+    });
+  } catch (error) {
+    const { cause, message } = error as Error;
+    const reason = cause instanceof Error ? cause.message : message;
+    return {
+      level: 'fail',
+      text: `${name}: cannot be reached: ${reason}`,
+      advice: `Is ${baseURL} right?`,
+    };
+  }
+  const { status } = response;
+  if (status === 401 || status === 403) {
+    const advice =
+      apiKey === undefined ? 'No key is configured.' : 'Is the key right, and for this address?';
+    return { level: 'fail', text: `${name}: refuses with status ${status}`, advice };
+  }
+  if (status !== 200) {
+    return { level: 'note', text: `${name}: answers, but gives no list of models (${status})` };
+  }
+  const list = parseJson(await response.text());
+  const data = isObject(list) && Array.isArray(list['data']) ? list['data'] : [];
+  return { level: 'ok', text: `${name}: answers, ${data.length} models` };
+}
+
+async function opencodeFinding(config: Config): Promise<Finding> {
+  const { path, text } = await findConfigFile(join(userFolders().configHome, 'opencode'));
+  const advice = 'rlm-opencode-setup install';
+  if (text === undefined || installedBlock(text) === undefined) {
+    return { level: 'note', text: 'OpenCode: the provider is not installed', advice };
+  }
+  if (config.server.port === 0) {
+    return { level: 'note', text: 'OpenCode: installed, but RLM_PORT is 0, so no port is fixed' };
+  }
+  const fresh = installProvider(text, { facts: opencodeFacts(config), liftToolOutput: false });
+  return fresh.ok && fresh.text === text
+    ? { level: 'ok', text: `OpenCode: installed in ${path}` }
+    : { level: 'note', text: 'OpenCode: installed with other settings than these', advice };
+}
