@@ -1,0 +1,101 @@
+import { SseDecoder } from '../wire/sse.ts';
+
+/** Where questions go. */
+export interface AskTarget {
+  /** With `/v1` where the server wants it: requests go to `<baseUrl>/chat/completions`. */
+  readonly baseUrl: string;
+  readonly model: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What one question cost. Token counts are those that the server reported, over all its steps. */
+export interface AskResult {
+  readonly text: string;
+  /** Why there is no answer; the text may still hold a part. */
+  readonly error?: string;
+  readonly elapsedMs: number;
+  readonly firstTextMs?: number;
+  readonly upstreamCalls: number;
+  readonly toolCalls: number;
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+}
+
+interface Frame {
+  readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
+  readonly usage?: UsageFrame | null;
+  readonly error?: { readonly message?: string };
+}
+
+interface UsageFrame {
+  readonly prompt_tokens?: number;
+  readonly completion_tokens?: number;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
+  readonly rlm?: {
+    readonly steps?: number;
+    readonly tool_calls?: number;
+    readonly sub_calls?: number;
+    readonly prompt_tokens?: number;
+    readonly cached_tokens?: number;
+    readonly completion_tokens?: number;
+  };
+}
+
+/** Asks one question in a conversation of its own and waits for the whole answer. A refusal is a result, not a throw. */
+export async function askServer(
+  target: AskTarget,
+  content: string,
+  signal: AbortSignal,
+): Promise<AskResult> {
+  const startedMs = performance.now();
+  const response = await fetch(`${target.baseUrl}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...target.headers },
+    body: JSON.stringify({
+      model: target.model,
+      stream: true,
+      stream_options: { include_usage: true },
+      messages: [{ role: 'user', content }],
+    }),
+    signal,
+  });
+  const elapsed = (): number => performance.now() - startedMs;
+  if (!response.ok || response.body === null) {
+    const reason = `${response.status} ${(await response.text()).slice(0, 300)}`;
+    return { ...tokensOf(undefined), text: '', error: reason, elapsedMs: elapsed() };
+  }
+  const decoder = new SseDecoder();
+  let text = '';
+  let firstTextMs: number | undefined;
+  let usage: UsageFrame | undefined;
+  let error: string | undefined;
+  for await (const bytes of response.body)
+    for (const { data } of decoder.push(bytes)) {
+      if (data === '[DONE]') continue;
+      const frame = JSON.parse(data) as Frame;
+      error ??= frame.error?.message;
+      usage = frame.usage ?? usage;
+      const piece = frame.choices?.[0]?.delta?.content ?? '';
+      if (piece !== '') firstTextMs ??= elapsed();
+      text += piece;
+    }
+  return {
+    ...tokensOf(usage),
+    text,
+    elapsedMs: elapsed(),
+    ...(firstTextMs === undefined ? {} : { firstTextMs }),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function tokensOf(usage: UsageFrame | undefined) {
+  const { rlm } = usage ?? {};
+  return {
+    upstreamCalls: (rlm?.steps ?? 1) + (rlm?.sub_calls ?? 0),
+    toolCalls: rlm?.tool_calls ?? 0,
+    promptTokens: rlm?.prompt_tokens ?? usage?.prompt_tokens ?? 0,
+    cachedTokens: rlm?.cached_tokens ?? usage?.prompt_tokens_details?.cached_tokens ?? 0,
+    completionTokens: rlm?.completion_tokens ?? usage?.completion_tokens ?? 0,
+  };
+}
