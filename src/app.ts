@@ -104,6 +104,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         version: options.version,
         upstreams: catalog.providerIds,
         live: server.liveCount,
+        peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
         ...stats.totals,
       }),
     },

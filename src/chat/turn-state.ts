@@ -2,6 +2,7 @@ import { ProxyError } from '../errors.ts';
 import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { Turn } from './turn-types.ts';
 import { toolMessage } from './weave.ts';
+import { requestBytes } from './window.ts';
 
 /** The same call so often in a row gets the old result and a note (opencode's own guard uses 3). */
 const maxIdenticalCalls = 3;
@@ -14,6 +15,8 @@ export class TurnState {
   readonly usages: Usage[] = [];
   steps = 0;
   ownCalls = 0;
+  /** JSON of all requests so far, bytes. */
+  sentBytes = 0;
   /** All text the client has been shown. */
   shownText = '';
   /** The limit that has been reached, in words. */
@@ -46,9 +49,13 @@ export class TurnState {
       this.#closeWith(ended);
     }
     const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
-    return this.limit === undefined
-      ? { ...request, messages }
-      : { ...request, messages, tool_choice: 'none' };
+    const next = {
+      ...request,
+      messages,
+      ...(this.limit === undefined ? {} : { tool_choice: 'none' }),
+    };
+    this.sentBytes += requestBytes(next);
+    return next;
   }
 
   /** A hidden turn and its results become part of what the upstream sees next. */

@@ -16,6 +16,8 @@ export interface TurnTotals {
   readonly steps: number;
   readonly toolCalls: number;
   readonly storedTexts: number;
+  /** JSON of all requests sent upstream, bytes. */
+  readonly upstreamBytes: number;
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly completionTokens: number;
@@ -32,6 +34,7 @@ export class TurnStats {
     steps: 0,
     toolCalls: 0,
     storedTexts: 0,
+    upstreamBytes: 0,
     promptTokens: 0,
     cachedTokens: 0,
     completionTokens: 0,
@@ -57,6 +60,7 @@ export class TurnStats {
       steps: totals.steps + done.steps,
       toolCalls: totals.toolCalls + done.ownCalls,
       storedTexts: totals.storedTexts + newlyStored,
+      upstreamBytes: totals.upstreamBytes + done.sentBytes,
       promptTokens,
       cachedTokens,
       completionTokens,

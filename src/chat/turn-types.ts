@@ -60,6 +60,8 @@ export interface FinishedTurn {
   readonly shownText: string;
   readonly steps: number;
   readonly ownCalls: number;
+  /** JSON of all requests of the turn, bytes. */
+  readonly sentBytes: number;
   /** What the upstream said of each step that it said something of. */
   readonly usages: readonly Usage[];
   /** The limit that ended the turn, in words. */

@@ -186,6 +186,7 @@ async function* finish(
     shownText: state.shownText,
     steps: state.steps,
     ownCalls: state.ownCalls,
+    sentBytes: state.sentBytes,
     usages: state.usages,
     ...(state.limit === undefined ? {} : { limit: state.limit }),
   });

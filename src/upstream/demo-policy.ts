@@ -43,12 +43,12 @@ export const lookUpPolicy: Policy = (request) => {
         calls: [
           {
             name: 'rlm_search',
-            args: { pattern: terms.map(escapePattern).join('|'), max_results: 5 },
+            args: { pattern: terms.map(escapePattern).join('|'), max_results: 20 },
           },
         ],
       };
     case 2: {
-      const hit = firstHit(results[1]);
+      const hit = firstHit(results[1], question);
       if (hit === undefined)
         return {
           text: `${scriptNotice} ${storeSentence(results[0])} Nothing in it contains ${terms.map((term) => JSON.stringify(term)).join(' or ')}.`,
@@ -63,7 +63,7 @@ export const lookUpPolicy: Policy = (request) => {
       };
     }
     default: {
-      const hit = firstHit(results[1]);
+      const hit = firstHit(results[1], question);
       if (hit === undefined) return { text: `${scriptNotice} The search found nothing.` };
       const place = [
         `line ${hit.line}`,
@@ -130,10 +130,12 @@ interface ShownHit {
   readonly total: number;
 }
 
-function firstHit(result: string | undefined): ShownHit | undefined {
+/** The first hit that is not the question itself, which may be stored with the text it was asked about. */
+function firstHit(result: string | undefined, question: string): ShownHit | undefined {
   const parsed = parseObject(result);
   const matches = parsed?.['matches'];
-  const [first] = Array.isArray(matches) ? (matches as ShownHit[]) : [];
+  const hits = Array.isArray(matches) ? (matches as ShownHit[]) : [];
+  const first = hits.find((hit) => !question.includes(hit.text)) ?? hits[0];
   return first === undefined ? undefined : { ...first, total: Number(parsed?.['total'] ?? 1) };
 }
 
