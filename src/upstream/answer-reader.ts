@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
-import { ProxyError } from '../errors.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
 import type { ChunkReader } from '../wire/chunk.ts';
 import { parseJson } from '../wire/json.ts';
 import { SseDecoder } from '../wire/sse.ts';
@@ -44,6 +44,8 @@ export class AnswerReader {
   #hasBytes = false;
   #isOver = false;
   #timedOut: ProxyError | undefined;
+  /** To be thrown when the chunks before it have been taken. */
+  #failure: ProxyError | undefined;
 
   constructor(parts: AnswerParts) {
     this.#parts = parts;
@@ -53,8 +55,15 @@ export class AnswerReader {
 
   /** The next chunks, never none; undefined after the last. @throws ProxyError */
   async next(): Promise<readonly Chunk[] | undefined> {
+    if (this.#failure !== undefined) throw this.#failure;
     const chunks: Chunk[] = [];
-    while (!this.#isOver && chunks.length === 0) await this.#read(chunks);
+    try {
+      while (!this.#isOver && chunks.length === 0) await this.#read(chunks);
+    } catch (error) {
+      // What came before the failure in the same read is not lost by it.
+      if (chunks.length === 0) throw error;
+      this.#failure = toProxyError(error);
+    }
     return chunks.length === 0 ? undefined : chunks;
   }
 

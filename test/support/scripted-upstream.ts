@@ -103,6 +103,8 @@ export interface ScriptedUpstream {
   otherwise(reply: ScriptedReply): void;
   /** Resolves when the n-th chat request (from 1) has come in whole. */
   nthRequest(n: number): Promise<RecordedRequest>;
+  /** Sockets that were opened so far. */
+  readonly connections: number;
   /** The most chat requests that were ever open at the same time. */
   readonly mostOverlap: number;
   [Symbol.asyncDispose](): Promise<void>;
@@ -281,6 +283,9 @@ export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
       response.destroy(error instanceof Error ? error : new Error(String(error)));
     });
   });
+  server.on('connection', () => {
+    state.connections += 1;
+  });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
@@ -305,6 +310,7 @@ class ServerState {
   readonly otherRequests: RecordedRequest[] = [];
   models: readonly string[] | Reply = ['scripted-model'];
   mostOverlap = 0;
+  connections = 0;
   #open = 0;
   readonly #replies: ScriptedReply[] = [];
   #otherwise: ScriptedReply = status(500, {
