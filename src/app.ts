@@ -16,6 +16,7 @@ import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
 import { openSessions } from './store/sessions.ts';
 import type { Sessions } from './store/types.ts';
+import { IndexKeeper } from './tools/index-keeper.ts';
 import { allTools, ToolRegistry } from './tools/registry.ts';
 import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/catalog.ts';
 import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
@@ -83,10 +84,11 @@ export async function openApp(options: AppOptions): Promise<App> {
     chatMemory: { maxBytes: config.memory.maxBytes, maxAgeMs: config.memory.maxAgeDays * dayMs },
   });
   const search = openSearchEngine({ clock });
+  const indexes = new IndexKeeper(search, log);
   const sandboxes = openProgramSandboxes(options);
   const catalog = openCatalog(options);
   const stats = new TurnStats();
-  const chat = createChat(options, { sessions, search, sandboxes, catalog, stats });
+  const chat = createChat(options, { sessions, search, indexes, sandboxes, catalog, stats });
   const { apiToken, ...serverSettings } = config.server;
   const ownerSecret = ids.next('') + ids.next('');
   const server = createServer({
@@ -118,6 +120,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     [Symbol.asyncDispose]: async () => {
       await server.close();
       await sandboxes[Symbol.asyncDispose]();
+      await indexes[Symbol.asyncDispose]();
       await search[Symbol.asyncDispose]();
       await catalog[Symbol.asyncDispose]();
       await sessions[Symbol.asyncDispose]();
@@ -144,6 +147,7 @@ function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {
 interface ChatParts {
   readonly sessions: Sessions;
   readonly search: SearchEngine;
+  readonly indexes: IndexKeeper;
   readonly sandboxes: Sandboxes;
   readonly catalog: Catalog;
   readonly stats: TurnStats;
@@ -151,7 +155,7 @@ interface ChatParts {
 
 function createChat(
   options: AppOptions,
-  { sessions, search, sandboxes, catalog, stats }: ChatParts,
+  { sessions, search, indexes, sandboxes, catalog, stats }: ChatParts,
 ): ChatProxy {
   const { config, log, clock, ids } = options;
   const gauge = new TokenGauge();
@@ -185,6 +189,7 @@ function createChat(
       concurrency: config.tools.queryConcurrency,
       limits,
     },
+    indexes,
     limits,
     showProgress: config.progress === 'reasoning',
     clock,

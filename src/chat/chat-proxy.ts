@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { headerOf } from '../opencode/environment.ts';
+import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
@@ -49,6 +50,8 @@ export interface ChatProxyOptions {
   /** A fresh budget for one turn. */
   readonly openBudget: () => Budget;
   readonly tools: TurnToolsOptions;
+  /** Told of sessions that have grown. */
+  readonly indexes: IndexKeeper;
   readonly limits: TurnLimits;
   readonly showProgress: boolean;
   readonly clock: Clock;
@@ -72,6 +75,7 @@ export class ChatProxy {
     const intake = await this.#options.intake.take(call.body, call.headers);
     const target = await this.#options.resolve(intake.envelope.model, call.signal);
     const prompt = await this.#options.prompts.make(intake, target);
+    if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
     const sub = await this.#options.resolveSub(target, call.signal);
     const run: Run = {
       call,

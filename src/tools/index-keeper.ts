@@ -1,0 +1,58 @@
+import { toProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { SearchEngine } from '../search/types.ts';
+import type { Session } from '../store/types.ts';
+
+/**
+ * Keeps the search indexes of sessions up to date in the background, one session at a time each. An index is a cache: what fails here
+ * is logged, searches go on without it.
+ */
+export class IndexKeeper {
+  readonly #search: SearchEngine;
+  readonly #log: Logger;
+  readonly #stop = new AbortController();
+  /** Sessions being indexed; true when more text has come meanwhile. */
+  readonly #running = new Map<string, { again: boolean; done: Promise<void> }>();
+
+  constructor(search: SearchEngine, log: Logger) {
+    this.#search = search;
+    this.#log = log;
+  }
+
+  /** Call when a session has grown, or is about to be searched. Returns at once. */
+  keep(session: Session): void {
+    const running = this.#running.get(session.id);
+    if (running !== undefined) {
+      running.again = true;
+      return;
+    }
+    if (this.#stop.signal.aborted) return;
+    const state = { again: false, done: Promise.resolve() };
+    this.#running.set(session.id, state);
+    state.done = this.#run(session, state);
+  }
+
+  /** Stops and waits for what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.all([...this.#running.values()].map(async (state) => state.done));
+  }
+
+  async #run(session: Session, state: { again: boolean }): Promise<void> {
+    try {
+      do {
+        state.again = false;
+        await this.#search.index(session.store.snapshot(), this.#stop.signal);
+      } while (state.again && !this.#stop.signal.aborted);
+    } catch (error) {
+      const { code, message } = toProxyError(error);
+      if (!this.#stop.signal.aborted)
+        this.#log.warn(
+          { session: session.id, code, message },
+          'the search index could not be brought up to date',
+        );
+    } finally {
+      this.#running.delete(session.id);
+    }
+  }
+}
