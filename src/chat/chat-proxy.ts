@@ -132,7 +132,9 @@ export class ChatProxy {
     return runTurn({
       upstream: meterUpstream(target.upstream, budget, target.prices),
       request: prompt.request,
-      ...(tools === undefined ? {} : { tools: tools.own }),
+      ...(tools === undefined
+        ? {}
+        : { tools: tools.own, withoutUs: { promptTokens: this.#tokensWithout(run) } }),
       takeAnswers: () => tools?.takeAnswers() ?? [],
       limits: this.#options.limits,
       budget,
@@ -162,7 +164,7 @@ export class ChatProxy {
     this.#options.stats.add({
       done,
       newlyStored: intake.newlyStored,
-      clientTokens: prompt.clientBytes / this.#options.gauge.bytesPerToken(target.gaugeKey),
+      clientTokens: this.#tokensWithout(run),
       demoted: prompt.window.demoted,
       ...(intake.storeFault === undefined ? {} : { storeFault: intake.storeFault.code }),
     });
@@ -183,6 +185,11 @@ export class ChatProxy {
       },
       'turn',
     );
+  }
+
+  /** Prompt tokens of the client's own history, had it gone upstream as it came. An estimate. */
+  #tokensWithout({ prompt, target }: Run): number {
+    return Math.round(prompt.clientBytes / this.#options.gauge.bytesPerToken(target.gaugeKey));
   }
 
   /** Losing this memory costs a cache miss and never an answer, so a full disk ends no turn. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { ContentPart, Message } from '../wire/types.ts';
+import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 
 /**
  * Who a message is, whatever a client did to its copy. Clients re-serialise arguments, drop or merge reasoning, turn null into
@@ -10,22 +10,26 @@ export interface Identity {
   readonly role: Message['role'];
   /** Identifies the message for the chain hash; empty for system messages, which do not take part. */
   readonly key: string;
-  /** Hash of the visible text with white space folded; empty text gives an empty string. */
+  /** Hash of the visible text without its white space; empty text gives an empty string. */
   readonly textHash: string;
   /** Code units of the visible text. */
   readonly textLength: number;
   /** Ids of the calls an assistant message makes, in order. */
   readonly callIds: readonly string[];
+  /** Hash of what those calls are, names and arguments; empty without calls. */
+  readonly callsHash: string;
   /** The call a tool message answers. */
   readonly toolCallId?: string;
 }
 
 /** Pure. A tool message is identified by the call it answers and not by its text: clients prune old outputs. */
 export function identityOf(message: Message): Identity {
-  const callIds = (message.tool_calls ?? []).map((call) => call.id);
+  const calls = message.tool_calls ?? [];
+  const callIds = calls.map((call) => call.id);
+  const callsHash = hashCalls(calls);
   const text = visibleText(message);
   const textHash = hashText(text);
-  const base = { role: message.role, textHash, textLength: text.length, callIds };
+  const base = { role: message.role, textHash, textLength: text.length, callIds, callsHash };
   switch (message.role) {
     case 'system':
     case 'developer':
@@ -36,7 +40,7 @@ export function identityOf(message: Message): Identity {
       return { ...base, key: shortHash(`t\0${toolCallId}`), toolCallId };
     }
     case 'assistant':
-      return { ...base, key: shortHash(`a\0${textHash}\0${callIds.join('\0')}`) };
+      return { ...base, key: shortHash(`a\0${textHash}\0${callsHash}\0${callIds.join('\0')}`) };
     case 'user':
       return { ...base, key: shortHash(`u\0${textHash}\0${otherParts(message)}`) };
   }
@@ -53,22 +57,47 @@ export const emptyChain = '';
 /** Text of a message without the reminders that a client adds to its newest message and takes away later. */
 export function visibleText(message: Message): string {
   const { content } = message;
-  if (typeof content === 'string') return content;
+  if (typeof content === 'string') return withoutReminders(content);
   if (!Array.isArray(content)) return '';
   return content
-    .filter((part: ContentPart) => part.type === 'text' && !isReminder(part.text ?? ''))
-    .map((part: ContentPart) => part.text ?? '')
+    .filter((part: ContentPart) => part.type === 'text')
+    .map((part: ContentPart) => withoutReminders(part.text ?? ''))
+    .filter((text) => text !== '')
     .join('\n');
 }
 
-/** Hash of a text with its white space folded, so that trimming and joining do not matter. */
+/** Hash of a text without its white space, so that trimming, joining and splitting do not matter. */
 export function hashText(text: string): string {
-  const folded = text.replace(/\s+/g, ' ').trim();
-  return folded === '' ? '' : shortHash(folded);
+  const bare = text.replace(/\s+/g, '');
+  return bare === '' ? '' : shortHash(bare);
 }
 
-function isReminder(text: string): boolean {
-  return text.startsWith('<system-reminder>');
+/**
+ * Hash of calls by name and arguments, however the arguments are spelled. Providers that number their calls anew in every turn make
+ * all turns alike but for this. Empty without calls.
+ */
+export function hashCalls(calls: readonly ToolCall[]): string {
+  if (calls.length === 0) return '';
+  return shortHash(
+    calls.map((call) => `${call.function.name}\0${plainArguments(call)}`).join('\0'),
+  );
+}
+
+/** Arguments as `JSON.stringify` spells them; broken ones without their white space. */
+function plainArguments(call: ToolCall): string {
+  const text = call.function.arguments;
+  try {
+    return text === '' ? '{}' : JSON.stringify(JSON.parse(text));
+  } catch {
+    // The model wrote broken arguments, and clients hand them back as they are.
+    return text.replace(/\s+/g, '');
+  }
+}
+
+/** A reminder is a part of its own, or stands at the end of a text that a client has joined. */
+function withoutReminders(text: string): string {
+  if (!text.includes('<system-reminder>')) return text;
+  return text.replace(/(?:^|\s*)<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g, '');
 }
 
 function otherParts(message: Message): string {

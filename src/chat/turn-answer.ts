@@ -1,22 +1,23 @@
 import type { Chunk, FoldedTurn, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
 import type { TurnState } from './turn-state.ts';
+import type { Turn } from './turn-types.ts';
 
 /**
  * The last chunks of an answer: texts that a program handed to the user as they are, the limit's sentence, the client's calls whole
  * and in order, then finish reason and usage.
  */
 export function closingChunks(
+  turn: Pick<Turn, 'takeAnswers' | 'withoutUs'>,
   state: TurnState,
   folded: FoldedTurn,
   theirs: readonly ToolCall[],
-  answers: readonly string[],
 ): readonly Chunk[] {
-  const chunks: Chunk[] = answers.map((content) => state.show({ content }, true));
+  const chunks: Chunk[] = turn.takeAnswers().map((content) => state.show({ content }, true));
   if (state.limit !== undefined && theirs.length === 0) {
     chunks.push(state.show({ content: `[rlm-opencode] ${state.limit}` }, true));
   }
   if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeCall) });
-  const usage = turnUsage(state.usages, state.ownCalls);
+  const usage = turnUsage(state, turn.withoutUs);
   chunks.push({
     finishReason: finishReasonOf(folded, theirs),
     ...(usage === undefined ? {} : { usage }),
@@ -48,11 +49,15 @@ function wholeCall(call: ToolCall, index: number): ToolCallDelta {
 
 /**
  * What the client is told: prompt and cached tokens of the last step, because it decides about compaction by them; completion
- * tokens of the whole turn. What all steps took together is in `rlm`. Nothing that the upstream did not say.
+ * tokens of the whole turn. What all steps took together is in `rlm`, for chats that have our tools, beside an estimate of the prompt
+ * that the client's own history would have been. Everything else is the upstream's own count.
  */
-function turnUsage(usages: readonly Usage[], ownCalls: number): Usage | undefined {
+function turnUsage(
+  { usages, ownCalls, sentBytes }: TurnState,
+  withoutUs: Turn['withoutUs'],
+): Usage | undefined {
   const last = usages.at(-1);
-  if (last === undefined || ownCalls === 0) return last;
+  if (last === undefined || withoutUs === undefined) return last;
   const sum = (pick: (usage: Usage) => number | undefined): number =>
     usages.reduce((total, usage) => total + (pick(usage) ?? 0), 0);
   const completionTokens = sum((usage) => usage.completion_tokens);
@@ -69,6 +74,8 @@ function turnUsage(usages: readonly Usage[], ownCalls: number): Usage | undefine
       prompt_tokens: sum((usage) => usage.prompt_tokens),
       cached_tokens: sum((usage) => usage.prompt_tokens_details?.cached_tokens),
       completion_tokens: completionTokens,
+      sent_bytes: sentBytes,
+      estimated_prompt_tokens_without: withoutUs.promptTokens,
     },
   };
 }

@@ -42,6 +42,8 @@ export interface Turn {
   readonly showProgress: boolean;
   /** Texts that programs have handed to the user as they are, once each; they go behind the model's own words. */
   readonly takeAnswers: () => readonly string[];
+  /** What the turn would have sent without us, estimated; present where our tools are, and then reported in the usage. */
+  readonly withoutUs?: { readonly promptTokens: number };
   /** Called once, before the answer ends. */
   readonly remember: (done: FinishedTurn) => Promise<void>;
   /** A smaller request after the upstream found this one too long, or nothing when no more can be done. Asked once a turn. */

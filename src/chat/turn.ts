@@ -178,7 +178,7 @@ async function* finish(
   results: Readonly<Record<string, string>>,
 ): AsyncGenerator<readonly Chunk[], void, void> {
   // The limit's sentence is part of what is shown and so of what the client replays: before the turn is remembered.
-  const closing = closingChunks(state, folded, theirs, turn.takeAnswers());
+  const closing = closingChunks(turn, state, folded, theirs);
   await turn.remember({
     before: state.before,
     message: folded.message,
