@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
 import { configCommand } from './config.ts';
 import { doctorCommand } from './doctor.ts';
 import { getCommand } from './get.ts';
@@ -27,6 +28,7 @@ export function rlmProgram(version: string): Command {
     sessionsCommand(),
     configCommand(),
     doctorCommand(),
+    benchCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   return program;
