@@ -13,3 +13,13 @@ export function wholeNumber(min: number): (text: string) => number {
 export function grouped(number: number): string {
   return String(number).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
 }
+
+const multiples: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
+
+/** A number of characters for a command's option: `5000`, `100M`, `1G`. */
+export function charCount(text: string): number {
+  const found = /^(\d+(?:\.\d+)?)([kmg]?)$/i.exec(text.replaceAll('_', ''));
+  const count = Number(found?.[1]) * (multiples[found?.[2]?.toLowerCase() ?? ''] ?? Number.NaN);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new InvalidArgumentError('It must be a number of characters, such as 100M or 1G.');
+}

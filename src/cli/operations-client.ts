@@ -68,7 +68,8 @@ export async function isAnswering(server: RunningServer): Promise<boolean> {
   }
 }
 
-function callOver(run: RunOperation): CallOperation {
+/** An operation's caller over whatever runs it. */
+export function callOver(run: RunOperation): CallOperation {
   return async (operation, args, onProgress) => {
     const body = Buffer.from(JSON.stringify(args));
     const stop = new AbortController();
@@ -88,7 +89,8 @@ function callOver(run: RunOperation): CallOperation {
   };
 }
 
-async function* fetchLines(
+/** Runs an operation in a server. @throws ProxyError what the operation throws */
+export async function* fetchLines(
   server: RunningServer,
   { operation, body }: Parameters<RunOperation>[0],
 ): AsyncGenerator<string> {

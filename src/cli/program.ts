@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { benchCommand } from './bench.ts';
 import { configCommand } from './config.ts';
+import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { getCommand } from './get.ts';
 import { logsCommand } from './logs.ts';
@@ -18,6 +19,7 @@ export function rlmProgram(version: string): Command {
     .version(version);
   const commands = [
     serveCommand(),
+    demoCommand(),
     statusCommand(),
     stopCommand(),
     logsCommand(),

@@ -1,0 +1,85 @@
+import { ProxyError } from '../errors.ts';
+import { SseDecoder } from '../wire/sse.ts';
+import type { Message, Usage } from '../wire/types.ts';
+
+/** A request to a running proxy. */
+export interface StreamedRequest {
+  /** With `/v1`. */
+  readonly baseURL: string;
+  readonly model: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly messages: readonly Message[];
+}
+
+/** What to do while it comes. */
+export interface StreamListeners {
+  /** A hidden step, in a short text. */
+  readonly onStep?: (step: string) => void;
+  /** A piece of the answer. */
+  readonly onText?: (text: string) => void;
+}
+
+/** The whole of it. */
+export interface StreamedAnswer {
+  readonly text: string;
+  readonly steps: readonly string[];
+  readonly usage?: Usage;
+}
+
+interface Frame {
+  readonly choices?: readonly {
+    readonly delta?: {
+      readonly content?: string | null;
+      readonly reasoning_content?: string | null;
+    };
+  }[];
+  readonly usage?: Usage | null;
+  readonly error?: { readonly message?: string };
+}
+
+/** The proxy marks its own lines in the reasoning with pairs of U+2063; the words stand between them. */
+const markedStep = /\u2063\u2063· ([^\u2063]*)\u2063\u2063/g;
+
+/** Asks the proxy and reads its stream. @throws ProxyError `upstream_failed` with what it said */
+export async function streamChat(
+  request: StreamedRequest,
+  listeners: StreamListeners,
+  signal?: AbortSignal,
+): Promise<StreamedAnswer> {
+  const { baseURL, headers, model, messages } = request;
+  const response = await fetch(`${baseURL}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({
+      model,
+      stream: true,
+      stream_options: { include_usage: true },
+      messages,
+    }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (!response.ok || response.body === null)
+    throw new ProxyError('upstream_failed', await response.text());
+  const decoder = new SseDecoder();
+  const steps: string[] = [];
+  let text = '';
+  let usage: Usage | undefined;
+  for await (const bytes of response.body) {
+    for (const { data } of decoder.push(bytes)) {
+      if (data === '[DONE]') continue;
+      const frame = JSON.parse(data) as Frame;
+      if (frame.error !== undefined)
+        throw new ProxyError('upstream_failed', frame.error.message ?? data);
+      usage = frame.usage ?? usage;
+      const { content, reasoning_content: reasoning } = frame.choices?.[0]?.delta ?? {};
+      for (const [, step = ''] of (reasoning ?? '').matchAll(markedStep)) {
+        steps.push(step);
+        listeners.onStep?.(step);
+      }
+      if (content === undefined || content === null || content === '') continue;
+      text += content;
+      listeners.onText?.(content);
+    }
+  }
+  return { text, steps, ...(usage === undefined ? {} : { usage }) };
+}
