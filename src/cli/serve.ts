@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
-import { openApp } from '../app.ts';
 import { randomIds, systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { checkBind } from '../http/guard.ts';
 import { createLogger } from '../log.ts';
 import { createOperations } from '../operations/operations.ts';
 import { publishOwner } from '../store/owner.ts';
@@ -33,6 +33,9 @@ export function serveCommand(): Command {
 
 async function serve(loaded: LoadedConfig): Promise<void> {
   const { config } = loaded;
+  checkBind(config.server);
+  // Loaded only here: the other commands start in half the time without it.
+  const { openApp } = await import('../app.ts');
   await using app = await openApp({
     config,
     version: readVersion(),

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
+import { reportFailure } from './error-reply.ts';
 import type { ChatHandler, StreamReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
@@ -11,6 +13,7 @@ import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts'
 export interface ChatRouteParts {
   readonly chat: ChatHandler;
   readonly live: LiveRequests;
+  readonly log: Logger;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   readonly bodyLimitBytes: number;
@@ -48,20 +51,23 @@ async function answer(
         .send(answered.body);
       return;
     }
-    const stream = eventStream(answered, request.headers['user-agent']);
+    const stream = eventStream(answered, request, parts.log);
     await sendStream(reply, stream, { ...parts, signal });
   } catch (error) {
     throw abortReason(error, signal);
   }
 }
 
-function eventStream(reply: StreamReply, userAgent: string | undefined): OutgoingStream {
+function eventStream(reply: StreamReply, request: FastifyRequest, log: Logger): OutgoingStream {
   return {
     contentType: 'text/event-stream; charset=utf-8',
     headers: reply.headers ?? {},
     frames: reply.frames,
     // No `[DONE]` after it: some clients take that for success.
-    errorFrame: (error) => `data: ${JSON.stringify(streamErrorBody(error, userAgent))}\n\n`,
+    errorFrame: (error) => {
+      reportFailure(log, error, request.id);
+      return `data: ${JSON.stringify(streamErrorBody(error, request.headers['user-agent']))}\n\n`;
+    },
     heartbeat: ': waiting\n\n',
   };
 }

@@ -10,9 +10,7 @@ export function sendError(
   reply: FastifyReply,
 ): FastifyReply {
   const error = fromFastify(from.caught);
-  if (error.code === 'internal') {
-    from.log.error({ err: error.cause ?? error, requestId: request.id }, 'request failed');
-  }
+  reportFailure(from.log, error, request.id);
   // A refused body is still arriving; reading it only to throw it away would cost what the refusal saves.
   if (!request.raw.complete) void reply.header('connection', 'close');
   return reply
@@ -20,6 +18,13 @@ export function sendError(
     .headers(errorHeaders(error))
     .header('content-type', 'application/json; charset=utf-8')
     .send(JSON.stringify(errorBody(error, request.headers['user-agent'])));
+}
+
+/** Logs what is not the client's doing. The message stays out of it: an upstream's may quote the prompt. */
+export function reportFailure(log: Logger, error: ProxyError, requestId: string): void {
+  const { code, status } = error;
+  if (code === 'internal') log.error({ err: error.cause ?? error, requestId }, 'request failed');
+  else if (status >= 500) log.warn({ code, status, requestId }, 'request failed');
 }
 
 /** Gives Fastify's own refusals our codes. */

@@ -58,7 +58,10 @@ export function refusal(
 }
 
 /** @throws ProxyError `config_invalid` where anybody on the network could use the server */
-export function checkBind(rules: Pick<GuardRules, 'host' | 'apiToken'>): void {
+export function checkBind(rules: {
+  readonly host: string;
+  readonly apiToken?: string | undefined;
+}): void {
   if (rules.apiToken !== undefined || isLoopback(rules.host)) return;
   throw new ProxyError('config_invalid', `Listening on ${rules.host} needs a token.`, {
     hint: 'Set RLM_API_TOKEN, or listen on 127.0.0.1.',

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { CliHome } from '../support/cli.ts';
+
+test('serve: one line on stdout when ready, what the demo is on stderr, SIGTERM ends it with 0', async () => {
+  using home = new CliHome();
+  const { url, child, result } = await home.serve();
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  child.kill('SIGTERM');
+  const { code, stdout, stderr } = await result;
+  expect(code).toBe(0);
+  expect(stdout).toBe(`rlm-opencode listening on ${url}\n`);
+  expect(stderr).toContain('no language model');
+  expect(stderr).toContain('RLM_UPSTREAM_BASE_URL');
+});
+
+test('a second server on the same data says who holds it; on other data it just runs', async () => {
+  using home = new CliHome();
+  using other = new CliHome();
+  const first = await home.serve();
+  const second = await home.run(['serve']);
+  expect(second.code).toBe(2);
+  expect(second.stdout).toBe('');
+  expect(second.stderr).toContain(`process ${first.child.pid}`);
+  expect(second.stderr).toContain(first.url);
+  const port = new URL(first.url).port;
+  const clash = await other.run(['serve', '--port', port]);
+  expect(clash.code).toBe(2);
+  expect(clash.stderr).toContain(`Port ${port} on 127.0.0.1 is already in use.`);
+  expect((await other.serve()).url).not.toBe(first.url);
+});
+
+test('a public address without a token is refused', async () => {
+  using home = new CliHome();
+  const { code, stderr } = await home.run(['serve', '--host', '0.0.0.0']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('RLM_API_TOKEN');
+});
+
+test('background: start, status, logs, stop', async () => {
+  using home = new CliHome();
+  expect(await home.run(['status'])).toMatchObject({ code: 1 });
+  const started = await home.run(['serve', '--background']);
+  expect(started).toMatchObject({ code: 0, stderr: '' });
+  const status = await home.run(['status', '--json']);
+  expect(status.code).toBe(0);
+  const said = JSON.parse(status.stdout) as { address: string; health: { status: string } };
+  expect(started.stdout).toBe(`rlm-opencode listening on ${said.address}\n`);
+  expect(said.health.status).toBe('ok');
+  expect((await home.run(['logs'])).stdout).toContain(started.stdout);
+  for (const name of ['owner.json', 'server.log']) {
+    expect(statSync(join(home.dataDir, name)).mode & 0o777).toBe(0o600);
+  }
+  const stopped = await home.run(['stop']);
+  expect(stopped).toMatchObject({ code: 0, stdout: `Stopped the server at ${said.address}.\n` });
+  await expect(fetch(said.address)).rejects.toThrow('fetch failed');
+  expect(await home.run(['stop'])).toMatchObject({ code: 1, stdout: 'No server is running.\n' });
+});
+
+test('background: a server that does not start shows why', async () => {
+  using home = new CliHome();
+  const { code, stderr } = await home.run(['serve', '--background', '--host', '0.0.0.0']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('needs a token');
+});
+
+test('stop never touches a process that does not prove to be our server', async () => {
+  using home = new CliHome();
+  const started = await home.serve();
+  const bystander = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+  // Another server, which answers everything with a pid of its own choice.
+  const impostor = createServer((_, response) => response.end('{"result":{"pid":1}}\n'));
+  await new Promise<void>((resolve) => impostor.listen(0, '127.0.0.1', resolve));
+  const { port } = impostor.address() as AddressInfo;
+  const path = join(home.dataDir, 'owner.json');
+  const owner = JSON.parse(readFileSync(path, 'utf8')) as object;
+  try {
+    for (const address of ['http://127.0.0.1:9', `http://127.0.0.1:${port}`, started.url]) {
+      const forged = { ...owner, processStart: '', pid: bystander.pid, address };
+      writeFileSync(path, JSON.stringify(forged));
+      const { code, stderr } = await home.run(['stop']);
+      expect(code).toBe(2);
+      expect(stderr).toContain('left alone');
+    }
+    expect(bystander.exitCode ?? bystander.signalCode).toBeNull();
+    expect((await fetch(`${started.url}/health`)).status).toBe(200);
+  } finally {
+    bystander.kill();
+    impostor.close();
+  }
+});
+
+test('keys are never printed', async () => {
+  using home = new CliHome();
+  const env = {
+    RLM_UPSTREAM_BASE_URL: 'http://127.0.0.1:9/v1',
+    RLM_UPSTREAM_API_KEY: 'secret-key',
+    RLM_API_TOKEN: 'secret-token',
+  };
+  for (const args of [['config'], ['config', '--json'], ['doctor'], ['doctor', '--json']]) {
+    const { stdout, stderr } = await home.run(args, env);
+    expect(stdout).not.toBe('');
+    expect(stdout + stderr).not.toContain('secret-');
+  }
+  const { url, child, result } = await home.serve({ ...env, RLM_LOG_LEVEL: 'debug' });
+  const health = await (await fetch(`${url}/health`)).text();
+  const reply = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer secret-token' },
+    body: JSON.stringify({ model: 'x', messages: [{ role: 'user', content: 'secret-text' }] }),
+  });
+  const answer = await reply.text();
+  child.kill('SIGTERM');
+  const { stdout, stderr } = await result;
+  expect(stderr).not.toBe('');
+  expect(health + answer + stdout + stderr).not.toContain('secret-');
+});
+
+test('faults in the settings and in the command line', async () => {
+  using home = new CliHome();
+  const wrong = await home.run(['serve'], { RLM_PORT: 'abc' });
+  expect(wrong).toMatchObject({ code: 2, stdout: '' });
+  expect(wrong.stderr).toContain('server.port (RLM_PORT)');
+  expect((await home.run(['nonsense'])).code).toBe(2);
+  expect((await home.run(['search'])).code).toBe(2);
+  expect(await home.run(['--help'])).toMatchObject({ code: 0, stderr: '' });
+});

@@ -1,0 +1,83 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** What a command left behind. */
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A home of its own for commands: nothing of the machine's settings is seen. */
+export class CliHome implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'rlm-cli-'));
+  readonly dataDir = join(this.folder, 'data');
+  readonly #children: ChildProcess[] = [];
+
+  /** Runs a command to its end. */
+  async run(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+    const child = this.spawn('main', args, env);
+    return finished(child);
+  }
+
+  /** Runs `rlm-opencode-setup` to its end. */
+  async setup(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+    return finished(this.spawn('setup-main', args, env));
+  }
+
+  /** Starts a program; it is killed with the home. */
+  spawn(entry: string, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+    const child = spawn(process.execPath, [join(root, 'src/cli', `${entry}.ts`), ...args], {
+      cwd: this.folder,
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        // Commands are started many times: compiled once, they start in half the time.
+        NODE_COMPILE_CACHE: join(tmpdir(), 'rlm-opencode-compile-cache'),
+        HOME: this.folder,
+        RLM_DATA_DIR: this.dataDir,
+        RLM_PORT: '0',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Starts `serve` and waits for its line on stdout. */
+  async serve(
+    env: Record<string, string> = {},
+  ): Promise<{ readonly url: string; readonly child: ChildProcess; result: Promise<CliResult> }> {
+    const child = this.spawn('main', ['serve'], env);
+    const result = finished(child);
+    const line = await new Promise<string>((found, reject) => {
+      let text = '';
+      child.stdout?.on('data', (piece: Buffer) => {
+        text += piece.toString();
+        if (text.includes('\n')) found(text);
+      });
+      void result.then(({ stderr }) => reject(new Error(`serve ended: ${stderr}`)));
+    });
+    return { url: line.trim().split(' ').at(-1) ?? '', child, result };
+  }
+
+  [Symbol.dispose](): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function finished(child: ChildProcess): Promise<CliResult> {
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.on('data', (piece: Buffer) => {
+      texts[name] += piece.toString();
+    });
+  }
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, ...texts };
+}
