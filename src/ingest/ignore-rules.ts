@@ -1,0 +1,68 @@
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import createIgnore, { type Ignore } from 'ignore';
+
+interface Layer {
+  /** The folder whose rules these are; they speak of paths below it. */
+  readonly folder: string;
+  readonly rules: Ignore;
+}
+
+/** The `.gitignore` rules that hold in one folder: its own and those of all folders above, up to the repository's root. */
+export class IgnoreRules {
+  readonly #layers: readonly Layer[];
+
+  private constructor(layers: readonly Layer[]) {
+    this.#layers = layers;
+  }
+
+  /**
+   * The rules that hold in `folder`, read from there upwards. Outside a repository, and in a folder that is ignored itself
+   * (whoever names it wants it), only the folder's own count.
+   */
+  static async forFolder(folder: string): Promise<IgnoreRules> {
+    const root = await repositoryRoot(folder);
+    const none = new IgnoreRules([]);
+    if (root === undefined) return none.below(folder);
+    let rules = await none.#with(root, join('.git', 'info', 'exclude'));
+    rules = await rules.below(root);
+    let at = root;
+    for (const step of relative(root, folder).split(sep).filter(Boolean)) {
+      at = join(at, step);
+      if (rules.ignores(at, true)) return none.below(folder);
+      rules = await rules.below(at);
+    }
+    return rules;
+  }
+
+  /** The rules that hold in a folder directly below. */
+  async below(folder: string): Promise<IgnoreRules> {
+    return this.#with(folder, '.gitignore');
+  }
+
+  /** Whether git would leave a path out. The deepest rule file that says anything about it decides. */
+  ignores(path: string, isFolder: boolean): boolean {
+    for (const layer of this.#layers.toReversed()) {
+      const below = relative(layer.folder, path).split(sep).join('/');
+      const verdict = layer.rules.test(isFolder ? `${below}/` : below);
+      if (verdict.ignored) return true;
+      if (verdict.unignored) return false;
+    }
+    return false;
+  }
+
+  async #with(folder: string, name: string): Promise<IgnoreRules> {
+    const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
+    if (text === undefined) return this;
+    const rules = createIgnore({ allowRelativePaths: true }).add(text);
+    return new IgnoreRules([...this.#layers, { folder, rules }]);
+  }
+}
+
+async function repositoryRoot(folder: string): Promise<string | undefined> {
+  for (let at = folder; ; at = dirname(at)) {
+    const git = await stat(join(at, '.git')).catch(() => undefined);
+    if (git !== undefined) return at;
+    if (dirname(at) === at) return undefined;
+  }
+}

@@ -1,0 +1,125 @@
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Session, SessionStore } from '../store/types.ts';
+import { FileIntake } from './file-intake.ts';
+import { ProgressMeter, type IngestProgress } from './progress.ts';
+import { spoolStream } from './spool.ts';
+import { walkPaths, type FoundFile } from './walk.ts';
+
+/** How to ingest. */
+export interface IngestOptions {
+  readonly clock: Clock;
+  /** What relative paths are relative to; absolute. */
+  readonly workingDirectory: string;
+  readonly signal: AbortSignal;
+  /** Leave out what git would leave out (default true). */
+  readonly respectIgnore?: boolean;
+  /** What the path `-` stands for. */
+  readonly stdin?: AsyncIterable<Uint8Array>;
+  /** Called at most ten times a second, and at the end. */
+  readonly onProgress?: (progress: IngestProgress) => void;
+}
+
+/** A file that could not be taken in, and why. */
+export interface IngestFailure {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** What came of it. Every file that was found is counted in exactly one of the first five. */
+export interface IngestReport {
+  /** New texts. */
+  readonly stored: number;
+  /** Files whose text the session held already. */
+  readonly duplicates: number;
+  /** Files that were not read, because size and time are as when they were stored. */
+  readonly unchanged: number;
+  /** Files with a NUL byte in their first 8 KiB. */
+  readonly binary: number;
+  readonly failed: number;
+  /** The first 100 of them. */
+  readonly failures: readonly IngestFailure[];
+  /** Links and other things that are no files. */
+  readonly special: number;
+  /** Bytes that were read. */
+  readonly bytes: number;
+}
+
+const failuresShown = 100;
+
+/**
+ * Stores files, folders, globs and `-` (stdin) in a session: each file one entry of kind `file`, duplicates once. A file that
+ * cannot be read is reported, not fatal. Running it again takes up where an earlier run was stopped.
+ * @throws ProxyError `cancelled`, `store_full`, `store_corrupt`, `internal`; what was stored until then stays
+ */
+export async function ingestPaths(
+  session: Session,
+  paths: readonly string[],
+  options: IngestOptions,
+): Promise<IngestReport> {
+  const meter = new ProgressMeter(options.clock, options.onProgress ?? (() => undefined));
+  const intake = new FileIntake(session.store, meter, options.signal);
+  let found: FoundFiles;
+  try {
+    found = await findFiles(paths, options);
+    for (const failure of found.failures) intake.fail(failure.path, failure.reason);
+    if (paths.includes('-')) await takeStdin(session.store, intake, options);
+    meter.expect(found.files.length, found.bytes);
+    await intake.takeAll(found.files);
+  } catch (error) {
+    if (options.signal.aborted) throw new ProxyError('cancelled', 'The ingest was stopped.');
+    throw error;
+  }
+  meter.finish();
+  const { counts, failures } = intake;
+  return {
+    ...counts,
+    failed: failures.length,
+    failures: failures.slice(0, failuresShown),
+    special: found.special,
+  };
+}
+
+interface FoundFiles {
+  readonly files: readonly FoundFile[];
+  readonly bytes: number;
+  readonly special: number;
+  readonly failures: readonly IngestFailure[];
+}
+
+async function findFiles(paths: readonly string[], options: IngestOptions): Promise<FoundFiles> {
+  const { workingDirectory, respectIgnore = true, signal } = options;
+  const files: FoundFile[] = [];
+  const failures: IngestFailure[] = [];
+  let bytes = 0;
+  let special = 0;
+  const named = paths.filter((path) => path !== '-');
+  for await (const found of walkPaths(named, { workingDirectory, respectIgnore })) {
+    signal.throwIfAborted();
+    if (found.kind === 'file') {
+      files.push(found);
+      bytes += found.sizeBytes;
+    } else if (found.kind === 'special') {
+      special += 1;
+    } else {
+      failures.push({ path: found.path, reason: found.reason });
+    }
+  }
+  return { files, bytes, special, failures };
+}
+
+async function takeStdin(
+  store: SessionStore,
+  intake: FileIntake,
+  options: IngestOptions,
+): Promise<void> {
+  const { stdin, signal } = options;
+  if (stdin === undefined) {
+    intake.fail('-', 'no standard input');
+    return;
+  }
+  const { indexDir } = store.snapshot();
+  await spoolStream(stdin, indexDir, signal, async (path) => {
+    await intake.takeUnnamed(path, { kind: 'file', note: 'from standard input' });
+  });
+}
