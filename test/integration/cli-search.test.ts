@@ -40,7 +40,7 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
       await server?.result;
     }
     const run = async (...args: string[]) => {
-      const { code, stdout } = await home.run([...args, ...here]);
+      const { code, stdout } = await home.runHere([...args, ...here]);
       return [code, stdout];
     };
     expect(await run('search', 'needle-\\d+')).toEqual([
@@ -59,11 +59,11 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
   });
 
   test('all hits come, page after page, and as JSON lines', async () => {
-    const all = await home.run(['search', 'value=', '--oldest', ...here]);
+    const all = await home.runHere(['search', 'value=', '--oldest', ...here]);
     expect(all.stdout.trimEnd().split('\n')).toEqual(
       log.map((line, index) => `e1:${index + 1}:${line}`),
     );
-    const { stdout } = await home.run(['search', 'value=', '-m', '2', '--json', ...here]);
+    const { stdout } = await home.runHere(['search', 'value=', '-m', '2', '--json', ...here]);
     const lines = stdout
       .trimEnd()
       .split('\n')
@@ -76,44 +76,44 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
   });
 
   test('get gives the text back to the byte, in code points', async () => {
-    expect((await home.run(['get', '--entry', 'e1', ...here])).stdout).toBe(stored);
-    const part = await home.run(['get', '--offset', '5', '--length', '4', ...here]);
+    expect((await home.runHere(['get', '--entry', 'e1', ...here])).stdout).toBe(stored);
+    const part = await home.runHere(['get', '--offset', '5', '--length', '4', ...here]);
     expect(part.stdout).toBe(Array.from(stored).slice(5, 9).join(''));
-    expect((await home.run(['get', '--entry', 'e9', ...here])).code).toBe(2);
+    expect((await home.runHere(['get', '--entry', 'e9', ...here])).code).toBe(2);
   });
 
   test('stats and sessions', async () => {
-    const stats = await home.run(['stats', '--json', ...here]);
+    const stats = await home.runHere(['stats', '--json', ...here]);
     expect(JSON.parse(stats.stdout)).toMatchObject({
       directory: project,
       by_tool: { bash: { entries: 1, characters: Array.from(stored).length } },
     });
-    const sessions = await home.run(['sessions']);
+    const sessions = await home.runHere(['sessions']);
     expect(sessions.stdout).toMatch(/^sess_[0-9a-f]+ .* 1 entries .*project\n$/);
   });
 });
 
 test('a directory inside the project finds the store above it, unless it was named', async () => {
   const inside = join(project, 'src');
-  const named = await home.run(['search', 'needle', '--directory', inside]);
+  const named = await home.runHere(['search', 'needle', '--directory', inside]);
   expect(named).toMatchObject({ code: 1, stdout: '' });
   expect(named.stderr).toContain('Nothing is stored');
 });
 
 test('an unknown or impossible session', async () => {
   for (const id of ['sess_0000000000000000', '../../etc/passwd']) {
-    const { code, stderr } = await home.run(['search', 'x', '--session', id]);
+    const { code, stderr } = await home.runHere(['search', 'x', '--session', id]);
     expect(code).toBe(2);
     expect(stderr).toContain('no session');
   }
 });
 
 test('a store is deleted only when that is confirmed', async () => {
-  const { stdout } = await home.run(['sessions', '--json']);
+  const { stdout } = await home.runHere(['sessions', '--json']);
   const [session] = JSON.parse(stdout) as { id: string }[];
   const id = session?.id ?? '';
-  expect(await home.run(['sessions', 'rm', id])).toMatchObject({ code: 2, stdout: '' });
-  expect((await home.run(['sessions'])).code).toBe(0);
-  expect(await home.run(['sessions', 'rm', id, '--yes'])).toMatchObject({ code: 0 });
-  expect((await home.run(['sessions'])).code).toBe(1);
+  expect(await home.runHere(['sessions', 'rm', id])).toMatchObject({ code: 2, stdout: '' });
+  expect((await home.runHere(['sessions'])).code).toBe(0);
+  expect(await home.runHere(['sessions', 'rm', id, '--yes'])).toMatchObject({ code: 0 });
+  expect((await home.runHere(['sessions'])).code).toBe(1);
 });

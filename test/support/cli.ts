@@ -2,6 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { vi } from 'vitest';
+import { rlmProgram } from '../../src/cli/program.ts';
+import { runProgram } from '../../src/cli/run.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -22,6 +25,29 @@ export class CliHome implements Disposable {
   async run(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
     const child = this.spawn('main', args, env);
     return finished(child);
+  }
+
+  /** Runs a command inside this process: many times faster, for commands that start nothing. */
+  async runHere(args: readonly string[]): Promise<CliResult> {
+    const texts = { stdout: '', stderr: '' };
+    const before = { HOME: process.env['HOME'], RLM_DATA_DIR: process.env['RLM_DATA_DIR'] ?? '' };
+    const spies = (['stdout', 'stderr'] as const).map((name) =>
+      vi.spyOn(process[name], 'write').mockImplementation((piece) => {
+        texts[name] += String(piece);
+        return true;
+      }),
+    );
+    process.stdout.setMaxListeners(0);
+    Object.assign(process.env, { HOME: this.folder, RLM_DATA_DIR: this.dataDir });
+    process.exitCode = 0;
+    try {
+      await runProgram(rlmProgram('0.0.0'), args);
+      return { code: process.exitCode, ...texts };
+    } finally {
+      process.exitCode = 0;
+      Object.assign(process.env, before);
+      for (const spy of spies) spy.mockRestore();
+    }
   }
 
   /** Runs `rlm-opencode-setup` to its end. */
