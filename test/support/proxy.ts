@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openApp, type App } from '../../src/app.ts';
 import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { silentLogger } from '../../src/log.ts';
+import { createLogger, silentLogger } from '../../src/log.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { ChatRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
@@ -63,7 +63,10 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
   const app = await openApp({
     config,
     version: 'test',
-    log: silentLogger(),
+    log:
+      process.env['RLM_TEST_LOG'] === undefined
+        ? silentLogger()
+        : createLogger(process.env['RLM_TEST_LOG']),
     clock: options.clock ?? systemClock,
     ids: randomIds,
     random: () => 0.5,

@@ -1,0 +1,166 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import {
+  clientTools,
+  longText,
+  resultOf,
+  systemFor,
+  user,
+  calling,
+} from '../support/conversation.ts';
+import { startProxy } from '../support/proxy.ts';
+import {
+  answer,
+  callTools,
+  finish,
+  reply,
+  role,
+  startScriptedUpstream,
+  toolCall,
+  done,
+} from '../support/scripted-upstream.ts';
+
+const big = longText(20_000);
+const withOutput = {
+  messages: [
+    systemFor('/work/project'),
+    user('What went wrong?'),
+    calling('call_1', 'bash', { command: 'npm test' }),
+    resultOf('call_1', big),
+  ],
+  tools: clientTools,
+};
+
+it.each([
+  ['sess_0123456789abcdef', 404],
+  ['../../etc/passwd', 404],
+  ['sess_../../x', 404],
+  ['nonsense', 404],
+])('names a session that does not exist: %s', async (session, wanted) => {
+  await using upstream = await startScriptedUpstream();
+  await using proxy = await startProxy({ upstream });
+  const response = await proxy.post(
+    { model: 'm', messages: [user('hi')] },
+    { 'x-rlm-session': session },
+  );
+  expect(response.status).toBe(wanted);
+  expect(await response.json()).toMatchObject({
+    error: { type: 'invalid_request_error', code: 'unknown_session' },
+  });
+  expect(upstream.requests).toHaveLength(0);
+});
+
+it('takes a directory that is not on this machine, and refuses one that is no path', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.otherwise(answer('ok'));
+  await using proxy = await startProxy({ upstream });
+  const far = await proxy.post(
+    { model: 'm', messages: [user('hi')] },
+    { 'x-rlm-directory': encodeURIComponent('/nowhere/at all/日本') },
+  );
+  expect(far.status).toBe(200);
+  const relative = await proxy.post(
+    { model: 'm', messages: [user('hi')] },
+    { 'x-rlm-directory': 'some/folder' },
+  );
+  expect(relative.status).toBe(400);
+  expect(await relative.json()).toMatchObject({ error: { param: 'x-rlm-directory' } });
+});
+
+it('names a model that nobody has, when several providers are configured', async () => {
+  await using proxy = await startProxy();
+  const listed = (await (await fetch(`${proxy.baseURL}/models`)).json()) as {
+    data: { id: string }[];
+  };
+  expect(listed.data.map((model) => model.id)).toContain('rlm-internal.rlm-core-v1');
+  const missing = await fetch(`${proxy.baseURL}/models/no-such-model`);
+  expect(missing.status).toBe(404);
+  expect(await missing.json()).toMatchObject({ error: { type: 'invalid_request_error' } });
+});
+
+it.each([
+  ['{"pattern": ', /not valid JSON/],
+  ['{"pattern": 7}', /do not fit/],
+  ['{"nonsense": true}', /do not fit.*pattern/],
+  ['[]', /do not fit/],
+])('tells the model what is wrong with its arguments: %s', async (args, wanted) => {
+  await using upstream = await startScriptedUpstream();
+  upstream.script(
+    reply(role(), toolCall('rlm_search', args), finish('tool_calls'), done()),
+    answer('ok'),
+  );
+  await using proxy = await startProxy({ upstream });
+  const { message } = await proxy.ask(withOutput);
+  expect(message.content).toBe('ok');
+  expect(upstream.requests[1]?.body.messages.at(-1)?.content).toMatch(wanted);
+});
+
+it('answers a call of an rlm_ tool that nobody has, under any name', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.script(
+    callTools(
+      { name: 'rlm_nothing', args: {}, id: 'constructor' },
+      { name: 'rlm_stats', args: {}, id: '__proto__' },
+    ),
+    answer('ok'),
+  );
+  await using proxy = await startProxy({ upstream });
+  const { message } = await proxy.ask(withOutput);
+  expect(message.content).toBe('ok');
+  const results = upstream.requests[1]?.body.messages.slice(-2) ?? [];
+  expect(results.map((result) => result.tool_call_id)).toEqual(['constructor', '__proto__']);
+  expect(String(results[0]?.content)).toContain('There is no tool');
+  expect(String(results[1]?.content)).toContain('"entries":1');
+});
+
+it('leaves a client’s tool of one of our names alone and withdraws ours', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.script(callTools({ name: 'rlm_stats', args: { theirs: true } }));
+  await using proxy = await startProxy({ upstream });
+  const own = {
+    type: 'function',
+    function: { name: 'rlm_stats', description: 'the client’s', parameters: { type: 'object' } },
+  };
+  const { message, finishReason } = await proxy.ask({
+    ...withOutput,
+    tools: [...clientTools, own],
+  });
+  expect(finishReason).toBe('tool_calls');
+  expect(message.tool_calls?.[0]?.function.name).toBe('rlm_stats');
+  const names = upstream.requests[0]?.body.tools?.map((tool) => tool.function?.name);
+  expect(names?.filter((name) => name === 'rlm_stats')).toHaveLength(1);
+  expect(names).toContain('rlm_search');
+});
+
+it('goes on without capture when nothing can be stored, and says so', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.otherwise(answer('still here'));
+  await using proxy = await startProxy({ upstream, env: { RLM_STORE_MAX_BYTES: '1048576' } });
+  const huge = longText(2_000_000);
+  const messages = [...withOutput.messages.slice(0, 3), resultOf('call_1', huge)];
+  const { message } = await proxy.ask({ ...withOutput, messages });
+  expect(message.content).toBe('still here');
+  expect(upstream.requests[0]?.body.messages.at(-1)?.content).toBe(huge);
+  const health = (await (await fetch(`${proxy.origin}/health`)).json()) as {
+    status: string;
+    lastStoreFault: string;
+  };
+  expect(health).toMatchObject({ status: 'degraded', lastStoreFault: 'store_full' });
+});
+
+it('keeps keys out of everything it writes, and every file to its owner', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.script(callTools({ name: 'rlm_stats', args: {} }), answer('ok'));
+  await using proxy = await startProxy({ upstream });
+  await proxy.ask(withOutput, { authorization: 'Bearer client-secret-key' });
+  expect(upstream.requests[0]?.headers['authorization']).toBe('Bearer test-key');
+  const folder = join(proxy.dataDir, 'sessions');
+  const names = await readdir(folder);
+  for (const name of names.filter((each) => /\.(json|jsonl|txt)$/.test(each))) {
+    const text = await readFile(join(folder, name), 'utf8');
+    expect(text).not.toMatch(/client-secret-key|test-key/);
+  }
+  const health = await (await fetch(`${proxy.origin}/health`)).text();
+  expect(health).not.toMatch(/client-secret-key|test-key/);
+});
