@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import { completionSchema, readStrictly } from '../../test/support/openai-schema.ts';
-import { ProxyError } from '../errors.ts';
-import { encodeComment, encodeCompletion, StreamEncoder } from './encode.ts';
+import { encodeCompletion, StreamEncoder } from './encode.ts';
 import { foldChunks } from './fold.ts';
 import type { Chunk } from './types.ts';
 
@@ -127,17 +126,6 @@ it('refuses to end a stream that has no finish reason', () => {
   encoder.encode([{ content: 'a' }]);
   expect(encoder.isFinished).toBe(false);
   expect(() => encoder.done()).toThrow(/without a finish reason/);
-});
-
-it('ends a failed stream with an error frame', () => {
-  const encoder = new StreamEncoder(head, { includeUsage: false });
-  const written = `${encoder.encode([{ content: 'a' }])}${encodeComment('waiting')}${encoder.error(new ProxyError('upstream_cut', 'It broke.'))}`;
-  expect(readStrictly(written).error).toEqual({
-    message: 'It broke.',
-    type: 'upstream_error',
-    param: null,
-    code: 'upstream_cut',
-  });
 });
 
 it('writes the same answer as one JSON object', () => {

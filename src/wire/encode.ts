@@ -1,5 +1,3 @@
-import type { ProxyError } from '../errors.ts';
-import { streamErrorBody } from './error-body.ts';
 import type { Chunk, FoldedTurn, ToolCallDelta, Usage } from './types.ts';
 
 /** What all chunks of one answer have in common, over all hidden steps. */
@@ -15,15 +13,6 @@ export interface CompletionHead {
 export interface StreamEncoding {
   /** `stream_options.include_usage`. */
   readonly includeUsage: boolean;
-  /** Its `user-agent`; decides the form of an error inside the stream. */
-  readonly userAgent?: string;
-}
-
-const doneFrame = 'data: [DONE]\n\n';
-
-/** A comment that keeps a waiting client awake. @param words One line */
-export function encodeComment(words: string): string {
-  return `: ${words}\n\n`;
 }
 
 /**
@@ -66,13 +55,7 @@ export class StreamEncoder {
   /** The usage if it is wanted, and the end mark. To be called once, after the finish reason. */
   done(): string {
     if (!this.#isFinished) throw new Error('A stream was ended without a finish reason.');
-    return `${this.#usageFrame()}${doneFrame}`;
-  }
-
-  /** The last frames of a stream that fails. */
-  error(error: ProxyError): string {
-    const body = streamErrorBody(error, this.#encoding.userAgent);
-    return `data: ${JSON.stringify(body)}\n\n${doneFrame}`;
+    return `${this.#usageFrame()}data: [DONE]\n\n`;
   }
 
   #encodeOne(chunk: Chunk): string {

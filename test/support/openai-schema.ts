@@ -89,8 +89,8 @@ export const errorSchema = z.strictObject({
 });
 
 /**
- * Reads a streamed answer as the strictest client does, and fails at the first offence: only JSON frames, comments and one
- * `[DONE]` at the very end; every chunk valid, with one id, created and model; the role first; call indexes from 0 without gaps, each
+ * Reads a streamed answer as the strictest client does, and fails at the first offence: only JSON frames and comments, and at the
+ * very end either one `[DONE]` or the frame of an error; every chunk valid, with one id, created and model; the role first; call indexes from 0 without gaps, each
  * call begun with id, type and name; one finish reason and nothing behind it but the usage.
  */
 export function readStrictly(stream: string): {
@@ -100,12 +100,14 @@ export function readStrictly(stream: string): {
   const events = stream.split('\n\n');
   if (events.pop() !== '') throw new Error('The stream ends inside an event.');
   const frames = events.filter((event) => !event.startsWith(':'));
-  if (frames.pop() !== 'data: [DONE]') throw new Error('The stream does not end with [DONE].');
+  const isDone = frames.at(-1) === 'data: [DONE]';
+  if (isDone) frames.pop();
   const values = frames.map((frame): unknown => {
     if (!frame.startsWith('data: ') || frame.includes('\n')) throw new Error(`No frame: ${frame}`);
     return JSON.parse(frame.slice(6));
   });
   const last = errorSchema.safeParse(values.at(-1));
+  if (isDone === last.success) throw new Error('The stream must end with [DONE] or an error.');
   const chunks = values
     .slice(0, last.success ? -1 : undefined)
     .map((value) => chunkSchema.parse(value));
