@@ -18,7 +18,7 @@ export interface BenchCell extends Omit<AskResult, 'text'> {
   readonly score: number;
   /** The beginning of the answer, for whoever wants to know why. */
   readonly answer: string;
-  /** Peak of this process so far, bytes: server, store and generator together. */
+  /** Peak of the server's process so far, bytes. */
   readonly peakMemoryBytes: number;
   /** Of the whole data directory, index included, after the question. */
   readonly diskBytes: number;
@@ -68,8 +68,10 @@ export class CellLog {
     return [...this.#cells.values()];
   }
 
+  /** Whether a question was answered; one that failed is asked again by the next run. */
   has(key: string): boolean {
-    return this.#cells.has(key);
+    const cell = this.#cells.get(key);
+    return cell !== undefined && cell.error === undefined;
   }
 
   async add(cell: BenchCell): Promise<void> {

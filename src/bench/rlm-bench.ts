@@ -1,14 +1,11 @@
-import type { Sessions } from '../store/types.ts';
 import { askServer, type AskResult, type AskTarget } from './asking.ts';
-import type { BenchCase, BenchKind, BenchQuestion } from './cases.ts';
+import type { BenchCase, BenchDocument, BenchKind, BenchQuestion } from './cases.ts';
 import { cellKey, type BenchCell, type BenchSystem, type CellLog } from './cells.ts';
 import { generators } from './generators/generators.ts';
-import { storeCase } from './storing.ts';
 
 /** What to run. */
 export interface BenchPlan {
   readonly kind: BenchKind;
-  /** Ascending, so that peak memory of one size is not that of a larger one. */
   readonly sizesChars: readonly number[];
   readonly seeds: readonly number[];
   /** Only these question ids; absent: all. */
@@ -18,12 +15,15 @@ export interface BenchPlan {
   readonly model: string;
 }
 
-/** A server with a data directory of its own, for one case. */
+/** A server with a data directory of its own that holds one case. */
 export interface BenchServer {
-  readonly sessions: Sessions;
-  target(sessionId: string): AskTarget;
+  readonly target: AskTarget;
+  readonly storedChars: number;
+  readonly ingestMs: number;
   /** Everything in the data directory, bytes. */
   diskBytes(): Promise<number>;
+  /** The most memory that the server's process has held, bytes. */
+  peakMemoryBytes(): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -36,9 +36,8 @@ export interface BareUpstream {
 
 /** What the runner needs of the world. */
 export interface BenchWorld {
-  openServer(): Promise<BenchServer>;
+  openServer(documents: readonly BenchDocument[]): Promise<BenchServer>;
   readonly bare?: BareUpstream;
-  peakMemoryBytes(): number;
   onCell(cell: BenchCell): void;
   onStored(stored: {
     readonly sizeChars: number;
@@ -80,11 +79,8 @@ export function* openCases(
 /** Asks every open question of the plan and logs each answer at once. */
 export async function runBench(plan: BenchPlan, log: CellLog, world: BenchWorld): Promise<void> {
   for (const open of openCases(plan, log, world.bare !== undefined)) {
-    await using server = await world.openServer();
-    const startedMs = performance.now();
-    const name = `/bench/${plan.kind}/${open.sizeChars}/${open.seed}`;
-    const stored = await storeCase(server.sessions, name, open.made.documents);
-    const ingestMs = performance.now() - startedMs;
+    await using server = await world.openServer(open.made.documents);
+    const { storedChars, ingestMs } = server;
     world.onStored({ sizeChars: open.sizeChars, seed: open.seed, ingestMs });
     for (const question of open.questions)
       for (const system of open.systems) {
@@ -92,7 +88,7 @@ export async function runBench(plan: BenchPlan, log: CellLog, world: BenchWorld)
         if (log.has(keyOf(plan, open, question, system))) continue;
         const result =
           system === 'rlm'
-            ? await askServer(server.target(stored.sessionId), question.question, world.signal)
+            ? await askServer(server.target, question.question, world.signal)
             : await askBare(world.bare as BareUpstream, open.made, question, world.signal);
         const { text, ...measured } = result;
         const cell: BenchCell = {
@@ -105,9 +101,9 @@ export async function runBench(plan: BenchPlan, log: CellLog, world: BenchWorld)
           model: plan.model,
           score: result.error === undefined ? question.score(text) : 0,
           answer: text.slice(0, 500),
-          peakMemoryBytes: world.peakMemoryBytes(),
+          peakMemoryBytes: await server.peakMemoryBytes(),
           diskBytes: await server.diskBytes(),
-          storedChars: stored.storedChars,
+          storedChars,
           ingestMs,
         };
         await log.add(cell);

@@ -1,52 +1,75 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openApp } from '../app.ts';
-import { benchPolicy } from '../bench/policies.ts';
+import type { BenchDocument } from '../bench/cases.ts';
 import type { BareUpstream, BenchServer } from '../bench/rlm-bench.ts';
+import { storeCase } from '../bench/storing.ts';
 import { randomIds, systemClock } from '../clock.ts';
 import type { Config } from '../config/resolve.ts';
 import { silentLogger } from '../log.ts';
+import { openSessions } from '../store/sessions.ts';
+import { startChildServer } from './child-server.ts';
 
 /** The alias that reaches whatever upstream is configured. */
-export const benchModel = 'rlm-internal.rlm-core-v1';
+const benchModel = 'rlm-internal.rlm-core-v1';
 
 /** Share of a window that a bare prompt may fill with text, in characters a token: room for question and answer stays. */
 const bareCharsPerToken = 3;
 
-/** The real server on a port and in a folder of its own, closed and deleted with the case. Its demo upstream plays the scripted policies. */
-export async function openBenchServer(config: Config, workDir: string): Promise<BenchServer> {
+/**
+ * Stores a case in a folder of its own, then starts the real server over it, in its own process: its memory is the server's and not
+ * the generator's. Ended and deleted with the case.
+ */
+export async function openBenchServer(
+  config: Config,
+  workDir: string,
+  documents: readonly BenchDocument[],
+): Promise<BenchServer> {
   const dataDir = await mkdtemp(join(workDir, 'rlm-bench-'));
-  const app = await openApp({
-    config: { ...config, dataDir, server: { ...config.server, host: '127.0.0.1', port: 0 } },
-    version: 'bench',
-    log: silentLogger(),
+  try {
+    const startedMs = systemClock.elapsedMs();
+    const stored = await storeIn(dataDir, documents);
+    const ingestMs = systemClock.elapsedMs() - startedMs;
+    const child = await startChildServer(dataDir, upstreamEnv(config));
+    return {
+      target: {
+        baseUrl: `${child.server.address}/v1`,
+        model: benchModel,
+        headers: { 'x-rlm-session': stored.sessionId },
+      },
+      storedChars: stored.storedChars,
+      ingestMs,
+      diskBytes: async () => folderBytes(dataDir),
+      peakMemoryBytes: async () => child.peakMemoryBytes(),
+      [Symbol.asyncDispose]: async () => {
+        await child[Symbol.asyncDispose]();
+        await rm(dataDir, { recursive: true });
+      },
+    };
+  } catch (error) {
+    await rm(dataDir, { recursive: true });
+    throw error;
+  }
+}
+
+async function storeIn(dataDir: string, documents: readonly BenchDocument[]) {
+  await using sessions = await openSessions({
+    dataDir,
     clock: systemClock,
     ids: randomIds,
-    random: () => 0.5,
-    policies: [benchPolicy],
-    operations: () => ({
-      run: () => {
-        throw new Error('a benchmark has no operations');
-      },
-    }),
+    log: silentLogger(),
   });
-  const address = await app.server.listen();
-  const { apiToken } = config.server;
+  return await storeCase(sessions, '/bench', documents);
+}
+
+/** The first configured upstream, as a server's environment names it. */
+function upstreamEnv({ providers: [provider] }: Config): Readonly<Record<string, string>> {
+  const model = provider?.models[0];
+  if (provider === undefined || model === undefined) return {};
   return {
-    sessions: app.sessions,
-    target: (sessionId) => ({
-      baseUrl: `${address}/v1`,
-      model: benchModel,
-      headers: {
-        'x-rlm-session': sessionId,
-        ...(apiToken === undefined ? {} : { authorization: `Bearer ${apiToken}` }),
-      },
-    }),
-    diskBytes: async () => folderBytes(dataDir),
-    [Symbol.asyncDispose]: async () => {
-      await app[Symbol.asyncDispose]();
-      await rm(dataDir, { recursive: true });
-    },
+    RLM_UPSTREAM_BASE_URL: provider.baseURL,
+    RLM_UPSTREAM_MODEL: model.id,
+    RLM_UPSTREAM_CONTEXT_WINDOW: String(model.contextWindowTokens),
+    ...(provider.apiKey === undefined ? {} : { RLM_UPSTREAM_API_KEY: provider.apiKey }),
   };
 }
 
@@ -64,7 +87,7 @@ export function bareUpstream(config: Config): BareUpstream | undefined {
         ...(provider.apiKey === undefined ? {} : { authorization: `Bearer ${provider.apiKey}` }),
       },
     },
-    windowChars: (model.contextWindowTokens ?? 128_000) * bareCharsPerToken,
+    windowChars: model.contextWindowTokens * bareCharsPerToken,
   };
 }
 

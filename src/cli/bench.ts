@@ -108,8 +108,7 @@ function worldOf(
 ): BenchWorld {
   return {
     ...given,
-    openServer: async () => openBenchServer(config, flags.workDir),
-    peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,
+    openServer: async (documents) => openBenchServer(config, flags.workDir, documents),
     onStored: ({ sizeChars, seed, ingestMs }) =>
       progress(`${shortSize(sizeChars)} seed ${seed}: stored in ${(ingestMs / 1000).toFixed(1)} s`),
     onCell: (cell) => progress(cellLine(cell)),

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
 import { randomIds, systemClock } from '../clock.ts';
+import { benchPolicy } from '../bench/policies.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { checkBind } from '../http/guard.ts';
 import { createLogger } from '../log.ts';
@@ -43,6 +44,7 @@ async function serve(loaded: LoadedConfig): Promise<void> {
     clock: systemClock,
     ids: randomIds,
     random: () => randomInt(randomSteps) / randomSteps,
+    policies: [benchPolicy],
     operations: (parts) => ({
       run: createOperations({
         ...parts,
