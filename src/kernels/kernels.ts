@@ -35,6 +35,22 @@ export interface Kernels {
     classes: number,
     start: number,
   ): number;
+  /** Finds lines by literals; see `assembly/literals.ts` for the specification. 1 before an unknown transition, else 0. */
+  literalLines(
+    at: number,
+    end: number,
+    spec: number,
+    classes: number,
+    start: number,
+    hits: number,
+  ): number;
+  readonly literalAt: WasmNumber;
+  readonly literalHits: WasmNumber;
+  readonly candidates: WasmNumber;
+  /** The bitmap of a text's 3- and 4-byte sequences; see `assembly/grams.ts`. */
+  blockGrams(at: number, end: number, scratch: number, bitmap: number): void;
+  /** Turns 64 bitmaps into a u64 per bit. */
+  transposeBitmaps(bitmaps: number, columns: number, scratch: number): void;
   /** Where the last walk stopped. */
   readonly at1: WasmNumber;
   readonly at2: WasmNumber;

@@ -18,11 +18,14 @@ export class LineDfa {
   /** Transitions that were computed, and how often the table was cleared: a measure of work, and of state explosion. */
   computed = 0;
   cleared = 0;
+  /** Lines that the last scan for literals had to confirm. */
+  candidates = 0;
   readonly #memory: ScanMemory;
   readonly #slot: ProgramSlot;
   readonly #kernels: Kernels;
   readonly #states: Determinizer;
   readonly #cells: Int32Array;
+  readonly #hits: Uint32Array;
   readonly #rowBytes: number;
   readonly #maxStates: number;
   readonly #shouldStop: () => boolean;
@@ -39,6 +42,7 @@ export class LineDfa {
     this.#rowBytes = this.#states.classCount * 4;
     this.#maxStates = Math.floor(slot.tableBytes / this.#rowBytes);
     this.#cells = new Int32Array(memory.kernels.memory.buffer, slot.tableAt, slot.tableBytes / 4);
+    this.#hits = new Uint32Array(memory.kernels.memory.buffer, memory.hitsAt);
     const classes = new Uint16Array(memory.kernels.memory.buffer, slot.classesAt, 256);
     for (let byte = 0; byte < 256; byte++) classes[byte] = this.#states.classOf[byte]! * 4;
     this.#begin();
@@ -72,6 +76,46 @@ export class LineDfa {
     const hits = (this.#kernels.hits1.value - this.#memory.hitsAt) / 4;
     const skipping = this.#kernels.at1.value > end;
     return { hits: stopped ? -1 : hits, state: this.#kernels.state1.value, skipping };
+  }
+
+  /**
+   * Scans whole lines in [at, end) for literals and confirms the lines that have one, if the specification asks for that; otherwise
+   * as {@link LineDfa.scan}.
+   */
+  scanLiterals(from: number, end: number, spec: number): number {
+    const { bytes, hitsAt } = this.#memory;
+    const { classesAt } = this.#slot;
+    const kernels = this.#kernels;
+    const words = this.#hits;
+    this.candidates = 0;
+    let at = from;
+    let hits = hitsAt;
+    while (kernels.literalLines(at, end, spec, classesAt, this.#start, hits) !== 0) {
+      this.candidates += kernels.candidates.value;
+      const line = kernels.literalAt.value;
+      hits = kernels.literalHits.value;
+      if (this.#shouldStop()) return -1;
+      if (this.#matchesLine(line)) {
+        words[(hits - hitsAt) / 4] = line;
+        hits += 4;
+      }
+      at = bytes.indexOf(10, line) + 1;
+    }
+    this.candidates += kernels.candidates.value;
+    return (kernels.literalHits.value - hitsAt) / 4;
+  }
+
+  /** Walks one line, learning what is not known yet. */
+  #matchesLine(from: number): boolean {
+    const { bytes } = this.#memory;
+    let state = this.#start;
+    for (let at = from; ; at++) {
+      [state] = this.#compute([state], bytes[at]!) as [number];
+      const cell = this.#known(state, bytes[at]!);
+      if (cell < 0) return cell === matchCell;
+      if (bytes[at] === 10) return false;
+      state = cell;
+    }
   }
 
   /** Whether a line that stands in `state` matches where it ends. */

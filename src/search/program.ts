@@ -1,12 +1,28 @@
+import { bestOf, rarityOf, requiredLiterals, wholeLiteral, type Literals } from './literals.ts';
 import { LineDfa } from './line-dfa.ts';
 import { compileNfa } from './nfa.ts';
 import { literalPattern, parsePattern } from './pattern.ts';
+import { layOutLiterals } from './prefilter.ts';
 import type { ProgramSlot, ScanMemory } from './scan-memory.ts';
 import { SpanFinder } from './span-finder.ts';
 import type { Pattern } from './syntax.ts';
 import type { TimeGuard } from './time-guard.ts';
 import type { SearchQuery, SearchResult } from './types.ts';
 import { V8Matcher } from './v8-matcher.ts';
+
+/** Where a literal is met more often than once in so many bytes, walking everything is faster than looking for it. Measured. */
+const denseBytes = 160;
+/** After such a piece so many more are walked before literals are tried again. */
+const restingScans = 15;
+/** Literals that are expected more often than once in 2^this bytes are not looked for. */
+const minRarity = 7;
+
+/** What to look for before the automaton. */
+interface LiteralScan {
+  readonly spec: number;
+  readonly confirm: boolean;
+  resting: number;
+}
 
 /** A pattern made ready to search with. It is bound to one worker and one memory. */
 export class Program {
@@ -24,6 +40,7 @@ export class Program {
   readonly #guard: TimeGuard;
   /** Addresses of the last scan's hits. */
   readonly hits: Uint32Array;
+  readonly #literals: LiteralScan | undefined;
   #skippedLong = 0;
   #spans: SpanFinder | V8Matcher | undefined;
   #v8: V8Matcher | undefined;
@@ -39,6 +56,22 @@ export class Program {
     const nfa = this.#compile(false);
     this.lines =
       nfa === undefined ? undefined : new LineDfa(nfa, memory, slot, () => this.shouldStop());
+    this.#literals = this.#chooseLiterals();
+  }
+
+  /** What every match holds. */
+  get required(): readonly Literals[] {
+    return requiredLiterals(this.pattern.root);
+  }
+
+  #chooseLiterals(): LiteralScan | undefined {
+    const whole = wholeLiteral(this.pattern.root);
+    const literals = whole === undefined ? bestOf(this.required) : [whole];
+    if (literals === undefined || this.pattern.multiline) return undefined;
+    if (whole === undefined && rarityOf(literals) < minRarity) return undefined;
+    const confirm = whole === undefined;
+    const spec = layOutLiterals(this.memory, this.slot, literals, confirm);
+    return spec === undefined ? undefined : { spec, confirm, resting: 0 };
   }
 
   /** The backtracking matcher, made when first needed. */
@@ -67,7 +100,8 @@ export class Program {
 
   /** How it searches. */
   get engine(): SearchResult['work']['engine'] {
-    return this.lines === undefined ? 'v8' : 'dfa';
+    if (this.lines === undefined) return 'v8';
+    return this.#literals?.confirm === false ? 'literal' : 'dfa';
   }
 
   /**
@@ -81,7 +115,7 @@ export class Program {
       bytes[end] = 10;
       lineEnd = end + 1;
     }
-    if (this.lines !== undefined) return this.lines.scan(at, lineEnd);
+    if (this.lines !== undefined) return this.#scanLines(this.lines, at, lineEnd);
     const lines: number[] = [];
     for (let start = at; start < lineEnd;) {
       const newline = this.memory.kernels.nextNewline(start, lineEnd);
@@ -89,6 +123,17 @@ export class Program {
       start = newline + 1;
     }
     return this.v8.scan(this.memory, lines, this.shouldStop);
+  }
+
+  #scanLines(lines: LineDfa, at: number, end: number): number {
+    const literals = this.#literals;
+    if (literals === undefined || literals.resting > 0) {
+      if (literals !== undefined) literals.resting--;
+      return lines.scan(at, end);
+    }
+    const count = lines.scanLiterals(at, end, literals.spec);
+    if (lines.candidates * denseBytes > end - at) literals.resting = restingScans;
+    return count;
   }
 
   /** Before the first part of a line that is longer than the memory. */

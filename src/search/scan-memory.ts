@@ -17,6 +17,9 @@ export interface ScanMemory {
 export interface ProgramSlot {
   /** The byte classes of the automaton, 256 u16. */
   readonly classesAt: number;
+  /** Literals to look for. */
+  readonly literalsAt: number;
+  readonly literalBytes: number;
   /** Transitions. */
   readonly tableAt: number;
   readonly tableBytes: number;
@@ -27,7 +30,8 @@ const textBytes = 4_096 * kib;
 
 /** 2 MiB of transitions: about 10,000 states of an ordinary pattern, and it stays in the second-level cache. */
 const tableBytes = 2_048 * kib;
-const classesBytes = 4 * kib;
+const classesBytes = 1 * kib;
+const literalBytes = 31 * kib;
 
 /** As many programs may be ready at once. More than searches may run at once, so that one is always free. */
 const slotCount = 12;
@@ -37,11 +41,12 @@ export function openScanMemory(): ScanMemory {
   const textAt = 64 * kib;
   const hitsAt = textAt + textBytes + 64 * kib;
   const slotsAt = hitsAt + 4 * textBytes;
-  const slotBytes = classesBytes + tableBytes;
+  const slotBytes = classesBytes + literalBytes + tableBytes;
   const kernels = openKernels(slotsAt + slotCount * slotBytes);
   const slots = Array.from({ length: slotCount }, (_, i) => {
     const classesAt = slotsAt + i * slotBytes;
-    return { classesAt, tableAt: classesAt + classesBytes, tableBytes };
+    const literalsAt = classesAt + classesBytes;
+    return { classesAt, literalsAt, literalBytes, tableAt: literalsAt + literalBytes, tableBytes };
   });
   const bytes = new Uint8Array(kernels.memory.buffer);
   return { kernels, bytes, textAt, textBytes, hitsAt, slots };
