@@ -4,6 +4,7 @@ import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { getCommand } from './get.ts';
+import { ingestCommand } from './ingest.ts';
 import { logsCommand } from './logs.ts';
 import { findCommand, searchCommand } from './search.ts';
 import { serveCommand } from './serve.ts';
@@ -23,6 +24,7 @@ export function rlmProgram(version: string): Command {
     statusCommand(),
     stopCommand(),
     logsCommand(),
+    ingestCommand(),
     searchCommand(),
     findCommand(),
     getCommand(),

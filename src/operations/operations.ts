@@ -4,6 +4,7 @@ import { ProxyError } from '../errors.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
+import { ingest, ingestArgs } from './ingest.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
 
 /** What the operations work on. */
@@ -107,6 +108,7 @@ const removeSession = withArgs(
 const operations: ReadonlyMap<string, Operation> = new Map([
   ['ping', ping],
   ['tool', tool],
+  ['ingest', withArgs(ingestArgs, ingest)],
   ['sessions', listSessions],
   ['remove-session', removeSession],
 ]);

@@ -1,0 +1,85 @@
+import { createWriteStream, rmSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Command } from 'commander';
+import { randomIds } from '../clock.ts';
+import type { IngestReport } from '../ingest/ingest.ts';
+import type { IngestProgress } from '../ingest/progress.ts';
+import { grouped } from './numbers.ts';
+import { withOperations } from './operations-client.ts';
+import { ProgressLine } from './progress-line.ts';
+import { exitCodes, finish } from './run.ts';
+import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
+import { loadFromFlags } from './setting-flags.ts';
+
+interface IngestFlags extends SessionFlags {
+  /** False with `--no-ignore`. */
+  readonly ignore: boolean;
+}
+
+/** `rlm-opencode ingest`: files, folders, globs and standard input into a directory's store. */
+export function ingestCommand(): Command {
+  const command = new Command('ingest')
+    .description('store files, folders, globs, or - for standard input')
+    .argument('<paths...>', 'what to store; what git ignores is left out')
+    .option('--no-ignore', 'also store what git ignores');
+  return addSessionFlags(command).action((paths: string[], flags: IngestFlags) =>
+    ingest(paths, flags),
+  );
+}
+
+async function ingest(paths: readonly string[], flags: IngestFlags): Promise<void> {
+  const { config } = loadFromFlags({ ...flags });
+  using standardInput = paths.includes('-') ? await keepStdin(config.dataDir) : undefined;
+  const line = new ProgressLine();
+  await withOperations(config, async (call) => {
+    const args = {
+      ...choiceOf({ ...flags, directory: flags.directory ?? '.' }),
+      paths,
+      workingDirectory: process.cwd(),
+      respectIgnore: flags.ignore,
+      ...(standardInput === undefined ? {} : { stdinFile: standardInput.path }),
+    };
+    const report = (await call('ingest', args, (progress) =>
+      showProgress(line, progress as IngestProgress),
+    )) as IngestReport & { readonly session: string };
+    line.clear();
+    if (report.failed > 0) finish(exitCodes.failed);
+    process.stdout.write(
+      flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : reportText(report),
+    );
+    for (const { path, reason } of report.failures) process.stderr.write(`${path}: ${reason}\n`);
+  });
+}
+
+/** Puts standard input into a private file, which the server can read, too. */
+async function keepStdin(dataDir: string): Promise<Disposable & { readonly path: string }> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const path = join(dataDir, `${randomIds.next('stdin_')}.tmp`);
+  await pipeline(process.stdin, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+  return { path, [Symbol.dispose]: () => rmSync(path, { force: true }) };
+}
+
+function showProgress(line: ProgressLine, progress: IngestProgress): void {
+  const { bytes, totalBytes, files, bytesPerSecond, secondsLeft, path } = progress;
+  const rate = `${(bytesPerSecond / 1e6).toFixed(0)} MB/s`;
+  const left = secondsLeft === undefined ? '' : `, ${Math.ceil(secondsLeft)} s left`;
+  const words = `${grouped(files)} files, ${rate}${left}  ${path}`;
+  if (totalBytes === undefined) line.text(words);
+  else line.bar(totalBytes === 0 ? 1 : bytes / totalBytes, words);
+}
+
+function reportText(report: IngestReport & { readonly session: string }): string {
+  const left = [
+    [report.duplicates, 'held already'],
+    [report.unchanged, 'unchanged'],
+    [report.binary, 'binary'],
+    [report.special, 'no files'],
+    [report.failed, 'failed'],
+  ] as const;
+  const rest = left
+    .filter(([number]) => number > 0)
+    .map(([number, what]) => `${grouped(number)} ${what}`);
+  return `${grouped(report.stored)} stored in ${report.session}${rest.length === 0 ? '' : `; left out: ${rest.join(', ')}`}.\n`;
+}
