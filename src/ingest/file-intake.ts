@@ -1,17 +1,18 @@
 import { isUtf8 } from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
 import { ProxyError } from '../errors.ts';
-import type { Entry, NewEntry, NewEntryFacts, SessionStore } from '../store/types.ts';
+import type { Entry, NewEntry, NewEntryFacts, SessionStore, SourceFile } from '../store/types.ts';
 import { decodePieces, fallbackDecoding, sniffDecoding, type Decoding } from './decode.ts';
 import type { ProgressMeter } from './progress.ts';
-import { SourceFileReader } from './source-file.ts';
+import { readSmallFile, SourceFileReader } from './source-file.ts';
 import type { FoundFile } from './walk.ts';
 
 /** Files up to this size are read whole and committed many at a time; larger ones are streamed. */
 const wholeMaxBytes = 1024 * 1024;
-const batchMaxBytes = 8 * 1024 * 1024;
-const batchMaxFiles = 500;
-/** Small files that are read at the same time. */
-const readAhead = 16;
+const batchMaxBytes = 16 * 1024 * 1024;
+const batchMaxFiles = 2000;
+/** So many files are looked at before the event loop gets its turn: about a millisecond. */
+const filesPerTurn = 32;
 
 /** How many files ended how. */
 export interface IntakeCounts {
@@ -21,12 +22,6 @@ export interface IntakeCounts {
   binary: number;
   bytes: number;
 }
-
-/** What reading a file gave: a text to put into a batch, or a file that has to be streamed, or nothing to store. */
-type Reading =
-  | { readonly kind: 'text'; readonly entry: NewEntry & { readonly text: Uint8Array } }
-  | { readonly kind: 'stream'; readonly reader: SourceFileReader; readonly decoding: Decoding }
-  | { readonly kind: 'nothing' };
 
 /** Takes files into a store, the small ones in batches, in the order in which they are given. */
 export class FileIntake {
@@ -38,7 +33,12 @@ export class FileIntake {
   readonly #entriesBefore: number;
   readonly #stored = new Set<string>();
   #batch: NewEntry[] = [];
-  #batchBytes = 0;
+  /** The bytes of the batch's files, in one piece of memory: thousands of small ones would keep the garbage collector busy. */
+  #slab: Buffer | undefined;
+  #slabBytes = 0;
+  /** The commit that goes on while the next batch is read. */
+  #committing: Promise<void> = Promise.resolve();
+  #commitFailure: { readonly error: unknown } | undefined;
 
   constructor(store: SessionStore, meter: ProgressMeter, signal: AbortSignal) {
     this.#store = store;
@@ -49,21 +49,17 @@ export class FileIntake {
 
   /** Takes files; those that cannot be read are among the {@link failures}. @throws what the store throws; the signal's reason */
   async takeAll(files: readonly FoundFile[]): Promise<void> {
-    for (let at = 0; at < files.length; at += readAhead) {
-      this.#signal.throwIfAborted();
-      const group = files.slice(at, at + readAhead);
-      const readings = await Promise.all(group.map((file) => this.#read(file)));
-      try {
-        for (const [index, reading] of readings.entries()) {
-          await this.#accept(group[index]!, reading);
-        }
-      } finally {
-        for (const reading of readings) {
-          if (reading.kind === 'stream') await reading.reader[Symbol.asyncDispose]();
-        }
+    try {
+      for (const [index, file] of files.entries()) {
+        if (index % filesPerTurn === 0) await setImmediate();
+        this.#signal.throwIfAborted();
+        await this.#takeOrFail(file);
       }
+      await this.#commitBatch();
+    } finally {
+      await this.#committing;
     }
-    await this.#commitBatch();
+    await this.#settle();
   }
 
   /** Takes a file's text without remembering the file: for what only passed through it. */
@@ -79,61 +75,53 @@ export class FileIntake {
     this.failures.push({ path, reason });
   }
 
-  async #read(file: FoundFile): Promise<Reading> {
-    if (this.#isUnchanged(file)) {
-      this.counts.unchanged += 1;
-      this.#meter.addBytes(file.sizeBytes, file.path);
-      return { kind: 'nothing' };
-    }
-    let reader: SourceFileReader | undefined;
+  async #takeOrFail(file: FoundFile): Promise<void> {
     try {
-      reader = await SourceFileReader.open(file.path);
-      return await this.#readOpened(file, reader);
+      await this.#take(file);
     } catch (error) {
-      await reader?.[Symbol.asyncDispose]();
+      if (error instanceof ProxyError || this.#signal.aborted) throw error;
       this.fail(file.path, reasonOf(error));
-      return { kind: 'nothing' };
-    }
-  }
-
-  async #readOpened(file: FoundFile, reader: SourceFileReader): Promise<Reading> {
-    const whole = reader.sizeBytes <= wholeMaxBytes;
-    const head = whole ? await reader.whole() : await reader.head();
-    const decoding = sniffDecoding(head);
-    if (decoding !== 'binary' && !(whole && decoding.encoding === 'utf-8' && isUtf8(head))) {
-      return { kind: 'stream', reader, decoding };
-    }
-    await reader[Symbol.asyncDispose]();
-    if (decoding === 'binary') {
-      this.counts.binary += 1;
-      this.#meter.addBytes(file.sizeBytes, file.path);
-      return { kind: 'nothing' };
-    }
-    this.#addBytes(head.length, file.path);
-    return {
-      kind: 'text',
-      entry: { ...withNote(factsOf(file.path, reader), decoding), text: head },
-    };
-  }
-
-  async #accept(file: FoundFile, reading: Reading): Promise<void> {
-    if (reading.kind === 'text') {
-      this.#batch.push(reading.entry);
-      this.#batchBytes += reading.entry.text.length;
-      if (this.#batchBytes >= batchMaxBytes || this.#batch.length >= batchMaxFiles) {
-        await this.#commitBatch();
-      }
-    } else if (reading.kind === 'stream') {
-      const { reader, decoding } = reading;
-      await this.#commitBatch();
-      try {
-        await this.#stream(factsOf(file.path, reader), reader, decoding);
-      } catch (error) {
-        if (error instanceof ProxyError || this.#signal.aborted) throw error;
-        this.fail(file.path, reasonOf(error));
-      }
     }
     this.#meter.addFile(file.path);
+  }
+
+  async #take(file: FoundFile): Promise<void> {
+    const { path, sizeBytes } = file;
+    if (this.#isUnchanged(file)) {
+      this.counts.unchanged += 1;
+      this.#meter.addBytes(sizeBytes, path);
+    } else if (sizeBytes > wholeMaxBytes || !(await this.#takeWhole(path))) {
+      await this.#commitBatch();
+      await this.#settle();
+      await using reader = await SourceFileReader.open(path);
+      const decoding = sniffDecoding(await reader.head());
+      if (decoding === 'binary') this.#skipBinary(path, sizeBytes);
+      else await this.#stream(factsOf(path, reader), reader, decoding);
+    }
+  }
+
+  /** Puts a small file into the batch; false for one that is not simply UTF-8. */
+  async #takeWhole(path: string): Promise<boolean> {
+    this.#slab ??= Buffer.allocUnsafeSlow(batchMaxBytes);
+    const file = readSmallFile(path, this.#slab.subarray(this.#slabBytes));
+    if (file.bytes.length < file.sizeBytes) return false;
+    const decoding = sniffDecoding(file.bytes);
+    if (decoding === 'binary') {
+      this.#skipBinary(path, file.sizeBytes);
+      return true;
+    }
+    if (decoding.encoding !== 'utf-8' || !isUtf8(file.bytes)) return false;
+    this.#addBytes(file.bytes.length, path);
+    this.#batch.push({ ...withNote(factsOf(path, file), decoding), text: file.bytes });
+    this.#slabBytes += file.bytes.length;
+    const room = batchMaxBytes - this.#slabBytes;
+    if (room < wholeMaxBytes || this.#batch.length >= batchMaxFiles) await this.#commitBatch();
+    return true;
+  }
+
+  #skipBinary(path: string, sizeBytes: number): void {
+    this.counts.binary += 1;
+    this.#meter.addBytes(sizeBytes, path);
   }
 
   /** Stores a file piece by piece, a second time with another decoding where the first was wrong. */
@@ -162,12 +150,28 @@ export class FileIntake {
     }
   }
 
+  /** Starts to commit the batch, once the one before it is done. */
   async #commitBatch(): Promise<void> {
-    if (this.#batch.length === 0) return;
+    await this.#settle();
     const batch = this.#batch;
     this.#batch = [];
-    this.#batchBytes = 0;
-    for (const entry of await this.#store.append(batch)) this.#count(entry);
+    this.#slab = undefined;
+    this.#slabBytes = 0;
+    if (batch.length > 0) this.#committing = this.#commit(batch);
+  }
+
+  async #commit(batch: readonly NewEntry[]): Promise<void> {
+    try {
+      for (const entry of await this.#store.append(batch)) this.#count(entry);
+    } catch (error) {
+      this.#commitFailure = { error };
+    }
+  }
+
+  /** Waits for the commit that goes on. @throws why it failed */
+  async #settle(): Promise<void> {
+    await this.#committing;
+    if (this.#commitFailure !== undefined) throw this.#commitFailure.error;
   }
 
   #count(entry: Entry): void {
@@ -188,8 +192,8 @@ export class FileIntake {
   }
 }
 
-function factsOf(path: string, reader: SourceFileReader): NewEntryFacts {
-  const { sizeBytes, mtimeMs } = reader;
+function factsOf(path: string, source: SourceFile): NewEntryFacts {
+  const { sizeBytes, mtimeMs } = source;
   return { kind: 'file', path, source: { sizeBytes, mtimeMs } };
 }
 

@@ -1,6 +1,10 @@
-import { lstat, opendir, stat } from 'node:fs/promises';
+import { lstatSync, readdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { dirname, isAbsolute, join, matchesGlob, resolve } from 'node:path';
 import { IgnoreRules } from './ignore-rules.ts';
+
+const namesPerTurn = 100;
 
 /** A file to read. */
 export interface FoundFile {
@@ -80,17 +84,18 @@ async function* walkFolder(
   rules: IgnoreRules | undefined,
   options: WalkOptions,
 ): AsyncGenerator<Found> {
-  const names: string[] = [];
+  let names: readonly string[];
   try {
-    for await (const entry of await opendir(folder)) names.push(entry.name);
+    // Sorted, so that the store's order is the same on every machine.
+    names = readdirSync(folder).toSorted();
   } catch (error) {
     yield failed(folder, error);
     return;
   }
-  // Sorted, so that the store's order is the same on every machine.
-  for (const name of names.toSorted()) {
-    const path = join(folder, name);
-    if (name !== '.git') yield* walkEntry(path, rules, options);
+  for (const [index, name] of names.entries()) {
+    // At once, for the speed (5 us a file instead of 50), but not without the event loop getting its turn.
+    if (index % namesPerTurn === 0) await setImmediate();
+    if (name !== '.git') yield* walkEntry(join(folder, name), rules, options);
   }
 }
 
@@ -100,7 +105,7 @@ async function* walkEntry(
   options: WalkOptions,
 ): AsyncGenerator<Found> {
   try {
-    const stats = await lstat(path);
+    const stats = lstatSync(path);
     if (rules?.ignores(path, stats.isDirectory()) === true) return;
     if (stats.isFile()) yield fileFound(path, stats);
     else if (stats.isDirectory()) yield* walkFolder(path, await rules?.below(path), options);
