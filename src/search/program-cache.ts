@@ -5,9 +5,9 @@ import type { SearchQuery } from './types.ts';
 
 /** Programs of one worker. The same pattern comes again: with a cursor, a filter, after a look at the first hits. */
 export class ProgramCache {
-  readonly #memory = openScanMemory();
+  readonly memory = openScanMemory();
   readonly #guard = new TimeGuard();
-  readonly #free: ProgramSlot[] = [...this.#memory.slots];
+  readonly #free: ProgramSlot[] = [...this.memory.slots];
   /** The least recently used first. */
   readonly #programs = new Map<string, Program>();
 
@@ -21,7 +21,7 @@ export class ProgramCache {
       return known;
     }
     const slot = this.#free.pop() ?? this.#takeSlot();
-    const program = new Program(query, this.#guard, this.#memory, slot);
+    const program = new Program(query, this.#guard, this.memory, slot);
     this.#programs.set(key, program);
     return program;
   }

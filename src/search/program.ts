@@ -33,6 +33,8 @@ export class Program {
   readonly slot: ProgramSlot;
   /** Jobs that work with it. */
   users = 0;
+  /** What every match holds. */
+  readonly required: readonly Literals[];
   /** Absent where no automaton can do it. */
   readonly lines: LineDfa | undefined;
   /** Asked every few steps; set by who runs the program. */
@@ -56,12 +58,8 @@ export class Program {
     const nfa = this.#compile(false);
     this.lines =
       nfa === undefined ? undefined : new LineDfa(nfa, memory, slot, () => this.shouldStop());
+    this.required = requiredLiterals(this.pattern.root);
     this.#literals = this.#chooseLiterals();
-  }
-
-  /** What every match holds. */
-  get required(): readonly Literals[] {
-    return requiredLiterals(this.pattern.root);
   }
 
   #chooseLiterals(): LiteralScan | undefined {

@@ -1,5 +1,5 @@
 import type { Pieces, Scope } from './pieces.ts';
-import type { SearchQuery, SearchResult } from './types.ts';
+import type { BlockTable, SearchQuery, SearchResult } from './types.ts';
 
 /**
  * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It either answers alone (`answer`), or
@@ -12,20 +12,22 @@ export type Order =
       readonly kind: 'join';
       readonly job: number;
       readonly task: SearchTask;
-      readonly pieces: Pieces;
+      readonly plan: Plan;
     }
   | {
       readonly kind: 'render';
       readonly job: number;
       readonly task: SearchTask;
       readonly part: SearchPart;
-    };
+    }
+  | { readonly kind: 'index'; readonly job: number; readonly index: IndexTask };
 
 export type Report =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'spread'; readonly job: number; readonly pieces: Pieces }
+  | { readonly kind: 'spread'; readonly job: number; readonly plan: Plan }
   | { readonly kind: 'part'; readonly job: number; readonly part: SearchPart }
   | { readonly kind: 'answer'; readonly job: number; readonly result: SearchResult }
+  | { readonly kind: 'indexed'; readonly job: number }
   | {
       readonly kind: 'failed';
       readonly job: number;
@@ -33,6 +35,13 @@ export type Report =
       /** The text file is shorter than its snapshot. */
       readonly textTooShort: boolean;
     };
+
+/** What has to be read for a search. */
+export interface Plan {
+  readonly pieces: Pieces;
+  /** Whether an index has ruled out the rest. */
+  readonly indexed: boolean;
+}
 
 /** A search as a worker sees it. */
 export interface SearchTask {
@@ -44,6 +53,17 @@ export interface SearchTask {
   readonly after?: number;
   /** What the asker should know, found before the search began. */
   readonly note?: string;
+  readonly control: Control;
+}
+
+/** A part of the index to build, as a worker sees it. */
+export interface IndexTask {
+  readonly textPath: string;
+  readonly indexDir: string;
+  readonly blocks: BlockTable;
+  readonly segment: number;
+  /** Groups of 64 blocks that it shall cover. */
+  readonly groups: number;
   readonly control: Control;
 }
 

@@ -1,6 +1,6 @@
 import type { Pieces } from './pieces.ts';
 import type { Program } from './program.ts';
-import { nextChunk, stopFlag, type SearchPart, type SearchTask } from './protocol.ts';
+import { nextChunk, stopFlag, type Plan, type SearchPart, type SearchTask } from './protocol.ts';
 import type { TextFile } from './text-file.ts';
 
 /** Work that is done in small steps, so that several share a worker fairly. */
@@ -17,7 +17,7 @@ export class ScanJob implements Job {
   readonly #file: TextFile;
   readonly #done: (part: SearchPart) => void;
   readonly #hits: number[] = [];
-  #indexed = false;
+  readonly #indexed: boolean;
   #total = 0;
   #blocks = 0;
   #stopped = false;
@@ -25,18 +25,17 @@ export class ScanJob implements Job {
   constructor(
     parts: {
       readonly task: SearchTask;
-      readonly pieces: Pieces;
+      readonly plan: Plan;
       readonly program: Program;
       readonly file: TextFile;
-      readonly indexed: boolean;
     },
     done: (part: SearchPart) => void,
   ) {
     this.#task = parts.task;
-    this.#pieces = parts.pieces;
+    this.#pieces = parts.plan.pieces;
     this.#program = parts.program;
     this.#file = parts.file;
-    this.#indexed = parts.indexed;
+    this.#indexed = parts.plan.indexed;
     this.#done = done;
   }
 

@@ -9,6 +9,12 @@ export interface ScanMemory {
   readonly textBytes: number;
   /** Hits, a u32 for each byte of text at most. */
   readonly hitsAt: number;
+  /** Where an index is made: 64 bitmaps, their transposition, and scratch, zero between uses. */
+  readonly indexAt: {
+    readonly bitmaps: number;
+    readonly columns: number;
+    readonly scratch: number;
+  };
   /** Room for programs, one slot each. */
   readonly slots: readonly ProgramSlot[];
 }
@@ -33,6 +39,9 @@ const tableBytes = 2_048 * kib;
 const classesBytes = 1 * kib;
 const literalBytes = 31 * kib;
 
+/** 64 bitmaps of 6 KiB. */
+const groupBytes = 384 * kib;
+
 /** As many programs may be ready at once. More than searches may run at once, so that one is always free. */
 const slotCount = 12;
 
@@ -42,12 +51,16 @@ export function openScanMemory(): ScanMemory {
   const hitsAt = textAt + textBytes + 64 * kib;
   const slotsAt = hitsAt + 4 * textBytes;
   const slotBytes = classesBytes + literalBytes + tableBytes;
-  const kernels = openKernels(slotsAt + slotCount * slotBytes);
+  const bitmaps = slotsAt + slotCount * slotBytes;
+  const columns = bitmaps + groupBytes;
+  const scratch = columns + groupBytes;
+  const kernels = openKernels(scratch + 128 * kib);
   const slots = Array.from({ length: slotCount }, (_, i) => {
     const classesAt = slotsAt + i * slotBytes;
     const literalsAt = classesAt + classesBytes;
     return { classesAt, literalsAt, literalBytes, tableAt: literalsAt + literalBytes, tableBytes };
   });
   const bytes = new Uint8Array(kernels.memory.buffer);
-  return { kernels, bytes, textAt, textBytes, hitsAt, slots };
+  const indexAt = { bitmaps, columns, scratch };
+  return { kernels, bytes, textAt, textBytes, hitsAt, indexAt, slots };
 }

@@ -4,6 +4,7 @@ import { mergeParts } from './answer.ts';
 import {
   createControl,
   stopFlag,
+  type Plan,
   type Report,
   type SearchPart,
   type SearchTask,
@@ -68,10 +69,9 @@ export class SearchRun {
 
   /** A worker says something about this search. */
   take(worker: PoolWorker, report: Report): void {
-    if (report.kind === 'ready') return;
+    if (report.kind === 'ready' || report.kind === 'indexed') return;
     if (report.kind === 'spread') {
-      if (!this.#settled && !this.#expired && !this.#restarting)
-        this.#spread(worker, report.pieces);
+      if (!this.#settled && !this.#expired && !this.#restarting) this.#spread(worker, report.plan);
       else this.#busy.set(worker, 'part');
       return;
     }
@@ -124,12 +124,12 @@ export class SearchRun {
     this.#begin();
   }
 
-  #spread(first: PoolWorker, pieces: Extract<Report, { kind: 'spread' }>['pieces']): void {
+  #spread(first: PoolWorker, plan: Plan): void {
     this.#busy.set(first, 'part');
     for (const worker of this.#parts.pool.workers) {
       if (worker === first) continue;
       this.#give(worker, 'part');
-      worker.send({ kind: 'join', job: this.#parts.job, task: this.#task, pieces });
+      worker.send({ kind: 'join', job: this.#parts.job, task: this.#task, plan });
     }
   }
 

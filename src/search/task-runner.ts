@@ -2,13 +2,15 @@ import { AggregateJob } from './aggregate-job.ts';
 import { Aggregation } from './aggregation.ts';
 import { answerBase, listAnswer } from './answer.ts';
 import { HitText } from './hit-text.ts';
+import { IndexJob } from './index-job.ts';
+import { IndexReader } from './index-reader.ts';
 import { LineView } from './line-view.ts';
 import { MultilineJob } from './multiline-job.ts';
 import { MultilineList } from './multiline-list.ts';
-import { cutPieces, type Pieces } from './pieces.ts';
+import { cutPieces } from './pieces.ts';
 import type { Program } from './program.ts';
 import { ProgramCache } from './program-cache.ts';
-import type { Report, SearchPart, SearchTask } from './protocol.ts';
+import type { IndexTask, Plan, Report, SearchPart, SearchTask } from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
 import { TextFile } from './text-file.ts';
 import type { Aggregate } from './types.ts';
@@ -20,6 +22,7 @@ const aloneBytes = 2_097_152;
 export class TaskRunner {
   readonly #report: (report: Report) => void;
   readonly #programs = new ProgramCache();
+  readonly #index = new IndexReader();
 
   constructor(report: (report: Report) => void) {
     this.#report = report;
@@ -31,18 +34,25 @@ export class TaskRunner {
     const { aggregate } = task.query;
     if (aggregate !== undefined) return this.#aggregate(job, task, program, aggregate);
     if (program.pattern.multiline) return this.#listMultiline(job, task, program);
-    const pieces = cutPieces(task.scope);
-    if (pieces.bytes <= aloneBytes) {
-      return this.#scan(task, program, pieces, (part) => this.render(job, task, part));
+    const plan = this.#plan(task, program);
+    if (plan.pieces.bytes <= aloneBytes) {
+      return this.#scan(task, program, plan, (part) => this.render(job, task, part));
     }
-    this.#report({ kind: 'spread', job, pieces });
-    return this.join(job, task, pieces);
+    this.#report({ kind: 'spread', job, plan });
+    return this.join(job, task, plan);
   }
 
   /** Helps with a search that another worker has planned. */
-  join(job: number, task: SearchTask, pieces: Pieces): Job {
-    return this.#scan(task, this.#program(task), pieces, (part) => {
+  join(job: number, task: SearchTask, plan: Plan): Job {
+    return this.#scan(task, this.#program(task), plan, (part) => {
       this.#report({ kind: 'part', job, part });
+    });
+  }
+
+  /** Builds a part of the index. */
+  index(job: number, task: IndexTask): Job {
+    return new IndexJob(task, this.#programs.memory, () => {
+      this.#report({ kind: 'indexed', job });
     });
   }
 
@@ -56,13 +66,20 @@ export class TaskRunner {
     this.#report({ kind: 'answer', job, result: listAnswer(task, program, part, shown) });
   }
 
-  #scan(task: SearchTask, program: Program, pieces: Pieces, done: (part: SearchPart) => void): Job {
+  #scan(task: SearchTask, program: Program, plan: Plan, done: (part: SearchPart) => void): Job {
     const file = new TextFile(task.textPath);
     program.users++;
-    return new ScanJob({ task, pieces, program, file, indexed: false }, (part) => {
+    return new ScanJob({ task, plan, program, file }, (part) => {
       program.users--;
       done(part);
     });
+  }
+
+  /** What has to be read: what the index does not rule out. */
+  #plan(task: SearchTask, program: Program): Plan {
+    using file = new TextFile(task.textPath);
+    const wanted = this.#index.candidates(task.indexDir, task.scope, file, program.required);
+    return { pieces: cutPieces(task.scope, wanted), indexed: wanted !== undefined };
   }
 
   #listMultiline(job: number, task: SearchTask, program: Program): Job {
@@ -111,7 +128,7 @@ export class TaskRunner {
       );
     }
     return new AggregateJob(
-      { task, pieces: cutPieces(task.scope), program, file, group: asked },
+      { task, ...this.#plan(task, program), program, file, group: asked },
       (start, _end, value) => sums.add(value, start),
       (end) => finish(end.total, end.stopped, end.skippedLines),
     );

@@ -1,13 +1,16 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 /** A session's text, read by position. The owner closes it. */
 export class TextFile {
   /** Bytes read so far. */
   bytesRead = 0;
+  /** Tells this file from another one under the same name. */
+  readonly inode: number;
   readonly #fd: number;
 
   constructor(path: string) {
     this.#fd = openSync(path, 'r');
+    this.inode = fstatSync(this.#fd).ino;
   }
 
   /**

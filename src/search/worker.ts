@@ -9,6 +9,8 @@ class SearchWorker {
   readonly #port: MessagePort;
   readonly #runner: TaskRunner;
   readonly #jobs = new Map<number, Job>();
+  /** Index building, one after the other, when there is nothing to search. */
+  readonly #background = new Map<number, Job>();
   #working = false;
 
   constructor(port: MessagePort) {
@@ -26,12 +28,9 @@ class SearchWorker {
 
   #work(): void {
     this.#working = true;
-    while (this.#jobs.size > 0) {
-      for (const [id, job] of this.#jobs) {
-        this.#guarded(id, () => {
-          if (!job.step()) this.#jobs.delete(id);
-        });
-      }
+    while (this.#jobs.size + this.#background.size > 0) {
+      if (this.#jobs.size > 0) for (const [id, job] of this.#jobs) this.#step(id, job);
+      else for (const [id, job] of [...this.#background].slice(0, 1)) this.#step(id, job);
       let next = receiveMessageOnPort(this.#port);
       while (next !== undefined) {
         this.#take(next.message as Order);
@@ -41,12 +40,22 @@ class SearchWorker {
     this.#working = false;
   }
 
+  #step(id: number, job: Job): void {
+    this.#guarded(id, () => {
+      if (job.step()) return;
+      this.#jobs.delete(id);
+      this.#background.delete(id);
+    });
+  }
+
   #take(order: Order): void {
     this.#guarded(order.job, () => {
       if (order.kind === 'plan') {
         this.#jobs.set(order.job, this.#runner.plan(order.job, order.task));
       } else if (order.kind === 'join') {
-        this.#jobs.set(order.job, this.#runner.join(order.job, order.task, order.pieces));
+        this.#jobs.set(order.job, this.#runner.join(order.job, order.task, order.plan));
+      } else if (order.kind === 'index') {
+        this.#background.set(order.job, this.#runner.index(order.job, order.index));
       } else this.#runner.render(order.job, order.task, order.part);
     });
   }
@@ -57,6 +66,7 @@ class SearchWorker {
       run();
     } catch (error) {
       this.#jobs.delete(job);
+      this.#background.delete(job);
       const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#send({ kind: 'failed', job, message, textTooShort: error instanceof TextTooShort });
     }

@@ -1,0 +1,122 @@
+import { closeSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { gramRows } from './gram-hash.ts';
+import {
+  blocksPerGroup,
+  blocksPerSegment,
+  encodeHeader,
+  SegmentFile,
+  segmentPath,
+} from './index-file.ts';
+import type { IndexTask } from './protocol.ts';
+import { stopFlag } from './protocol.ts';
+import type { Job } from './scan-job.ts';
+import type { ScanMemory } from './scan-memory.ts';
+import { TextFile } from './text-file.ts';
+
+/** Blocks done in one step: under a millisecond, so that a search that comes meanwhile does not wait. */
+const blocksPerStep = 8;
+const bitmapBytes = gramRows / 8;
+
+/** Builds or widens the index of one segment. */
+export class IndexJob implements Job {
+  readonly #task: IndexTask;
+  readonly #memory: ScanMemory;
+  readonly #done: () => void;
+  readonly #text: TextFile;
+  readonly #rows: Float64Array;
+  /** The next block; what lies before it is in `#rows`. */
+  #block: number;
+  readonly #isFresh: boolean;
+
+  constructor(task: IndexTask, memory: ScanMemory, done: () => void) {
+    this.#task = task;
+    this.#memory = memory;
+    this.#done = done;
+    this.#text = new TextFile(task.textPath);
+    this.#rows = new Float64Array(gramRows * task.groups);
+    const known = this.#takeOver();
+    this.#isFresh = known < task.groups;
+    this.#block = task.segment * blocksPerSegment + blocksPerGroup * known;
+  }
+
+  step(): boolean {
+    const { segment, groups, control } = this.#task;
+    const end = segment * blocksPerSegment + groups * blocksPerGroup;
+    if (this.#block < end && Atomics.load(control, stopFlag) === 0) {
+      this.#read(this.#block);
+      this.#block += blocksPerStep;
+      if (this.#block % blocksPerGroup === 0) this.#closeGroup();
+      return true;
+    }
+    if (this.#block >= end && this.#isFresh) this.#write();
+    this.#text[Symbol.dispose]();
+    this.#done();
+    return false;
+  }
+
+  /** Takes the rows of the file that is there; returns how many groups it has. */
+  #takeOver(): number {
+    const { indexDir, segment, blocks, groups } = this.#task;
+    using old = SegmentFile.open(segmentPath(indexDir, segment), segment, blocks, this.#text);
+    if (old === undefined) return 0;
+    const rows = new Float64Array(old.readAll().buffer);
+    for (let row = 0; row < gramRows; row++) {
+      for (let group = 0; group < old.groups; group++) {
+        this.#rows[row * groups + group] = rows[row * old.groups + group]!;
+      }
+    }
+    return old.groups;
+  }
+
+  #read(first: number): void {
+    const { byteStart } = this.#task.blocks;
+    const { kernels, bytes, textAt, indexAt } = this.#memory;
+    const base = byteStart[first]!;
+    this.#text.read(bytes, textAt, base, byteStart[first + blocksPerStep]!);
+    for (let block = first; block < first + blocksPerStep; block++) {
+      kernels.blockGrams(
+        textAt + byteStart[block]! - base,
+        textAt + byteStart[block + 1]! - base,
+        indexAt.scratch,
+        indexAt.bitmaps + (block % blocksPerGroup) * bitmapBytes,
+      );
+    }
+  }
+
+  #closeGroup(): void {
+    const { kernels, indexAt } = this.#memory;
+    kernels.transposeBitmaps(indexAt.bitmaps, indexAt.columns, indexAt.scratch);
+    const columns = new Float64Array(kernels.memory.buffer, indexAt.columns, gramRows);
+    const { groups, segment } = this.#task;
+    const group = (this.#block - segment * blocksPerSegment) / blocksPerGroup - 1;
+    const rows = this.#rows;
+    for (let row = 0, at = group; row < gramRows; row++, at += groups) rows[at] = columns[row]!;
+    // The flags must be zero again; the transposition has used their place.
+    bytesOf(this.#memory).fill(0);
+  }
+
+  #write(): void {
+    const { indexDir, segment, blocks, groups } = this.#task;
+    const firstBlock = segment * blocksPerSegment;
+    const header = encodeHeader({ firstBlock, groups }, blocks, this.#text);
+    mkdirSync(indexDir, { recursive: true, mode: 0o700 });
+    const path = segmentPath(indexDir, segment);
+    const fresh = `${path}.new`;
+    const fd = openSync(fresh, 'w', 0o600);
+    try {
+      writeAll(fd, header);
+      writeAll(fd, new Uint8Array(this.#rows.buffer));
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(fresh, path);
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
+}
+
+function bytesOf({ bytes, indexAt }: ScanMemory): Uint8Array {
+  return bytes.subarray(indexAt.scratch, indexAt.scratch + 512);
+}
