@@ -54,14 +54,15 @@ async function ingest(paths: readonly string[], flags: IngestFlags): Promise<voi
 }
 
 /** Puts standard input into a private file, which the server can read, too. */
-async function keepStdin(dataDir: string): Promise<Disposable & { readonly path: string }> {
+export async function keepStdin(dataDir: string): Promise<Disposable & { readonly path: string }> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, `${randomIds.next('stdin_')}.tmp`);
   await pipeline(process.stdin, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
   return { path, [Symbol.dispose]: () => rmSync(path, { force: true }) };
 }
 
-function showProgress(line: ProgressLine, progress: IngestProgress): void {
+/** How far an ingest is, on one line. */
+export function showProgress(line: ProgressLine, progress: IngestProgress): void {
   const { bytes, totalBytes, files, bytesPerSecond, secondsLeft, path } = progress;
   const rate = `${(bytesPerSecond / 1e6).toFixed(0)} MB/s`;
   const left = secondsLeft === undefined ? '' : `, ${Math.ceil(secondsLeft)} s left`;

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { askCommand } from './ask.ts';
 import { benchCommand } from './bench.ts';
 import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
@@ -32,6 +33,7 @@ export function rlmProgram(version: string): Command {
     sessionsCommand(),
     configCommand(),
     doctorCommand(),
+    askCommand(),
     benchCommand(),
   ];
   for (const command of commands) program.addCommand(command);

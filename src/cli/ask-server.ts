@@ -1,0 +1,53 @@
+import { randomInt } from 'node:crypto';
+import { benchPolicy } from '../bench/policies.ts';
+import { randomIds, systemClock } from '../clock.ts';
+import type { Config } from '../config/resolve.ts';
+import { createLogger } from '../log.ts';
+import { createOperations } from '../operations/operations.ts';
+import { readOwner } from '../store/owner.ts';
+import { isAnswering, serverOf, type RunningServer } from './operations-client.ts';
+import { readVersion } from './version.ts';
+
+/** A server to ask, closed by its disposal if it is our own. */
+export interface AskServer {
+  readonly server: RunningServer;
+  /** What a chat request must carry. */
+  readonly headers: Readonly<Record<string, string>>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const randomSteps = 2 ** 32;
+
+/** The server that holds the data directory; else one in this process, on a free port, for as long as the command runs. */
+export async function openAskServer(config: Config): Promise<AskServer> {
+  const { apiToken } = config.server;
+  const headers: Readonly<Record<string, string>> =
+    apiToken === undefined ? {} : { authorization: `Bearer ${apiToken}` };
+  const running = serverOf(await readOwner(config.dataDir));
+  if (running !== undefined && (await isAnswering(running)))
+    return { server: running, headers, [Symbol.asyncDispose]: async () => undefined };
+  // Loaded only here: the other commands start in half the time without it.
+  const { openApp } = await import('../app.ts');
+  const app = await openApp({
+    config: { ...config, server: { ...config.server, host: '127.0.0.1', port: 0 } },
+    version: readVersion(),
+    log: createLogger('error'),
+    clock: systemClock,
+    ids: randomIds,
+    random: () => randomInt(randomSteps) / randomSteps,
+    policies: [benchPolicy],
+    operations: (parts) => ({
+      run: createOperations({
+        ...parts,
+        clock: systemClock,
+        searchDeadlineMs: config.tools.searchDeadlineMs,
+      }),
+    }),
+  });
+  const address = await app.server.listen();
+  return {
+    server: { address, secret: app.ownerSecret, pid: process.pid },
+    headers,
+    [Symbol.asyncDispose]: async () => app[Symbol.asyncDispose](),
+  };
+}

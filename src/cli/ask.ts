@@ -1,0 +1,150 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { styleText } from 'node:util';
+import { Command } from 'commander';
+import { systemClock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { IngestReport } from '../ingest/ingest.ts';
+import type { IngestProgress } from '../ingest/progress.ts';
+import { openAskServer, type AskServer } from './ask-server.ts';
+import { streamChat, type StreamedAnswer } from './chat-client.ts';
+import { keepStdin, showProgress } from './ingest.ts';
+import { callOver, fetchLines, type CallOperation } from './operations-client.ts';
+import { ProgressLine } from './progress-line.ts';
+import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
+import { loadFromFlags } from './setting-flags.ts';
+
+interface AskFlags extends SessionFlags {
+  readonly file?: readonly string[];
+  readonly model: string;
+}
+
+/** Where the question is asked: headers that name the store. */
+type Place = Readonly<Record<string, string>>;
+
+/** `rlm-opencode ask`: one question over files or a store, the answer on stdout, the steps on a terminal's stderr. */
+export function askCommand(): Command {
+  const command = new Command('ask')
+    .description('ask one question over files of any size, or over what is stored')
+    .argument('<question>')
+    .option(
+      '--file <path...>',
+      'files, directories or globs to ask about; `-` is stdin. They are stored for this question alone, unless a store is named',
+    )
+    .option('--model <id>', 'the model that answers', 'rlm-internal.rlm-core-v1');
+  return addSessionFlags(command).action(async (question: string, flags: AskFlags) => {
+    const { config } = loadFromFlags({ ...flags });
+    await using server = await openAskServer(config);
+    const call = callOver((asked) => fetchLines(server.server, asked));
+    const isNamed = flags.directory !== undefined || flags.session !== undefined;
+    const files = flags.file && { paths: flags.file, dataDir: config.dataDir };
+    const ask = async (place: Place): Promise<void> => answer(question, flags, { server, place });
+    if (files !== undefined && !isNamed) {
+      await inOwnStore(call, files, ask);
+      return;
+    }
+    if (files !== undefined) await store(call, choiceOf(flags), files);
+    await ask(await placeOf(call, flags));
+  });
+}
+
+/** What to ask about, and where standard input may wait. */
+interface Files {
+  readonly paths: readonly string[];
+  readonly dataDir: string;
+}
+
+/** Stores files in a session that lives no longer than the question. */
+async function inOwnStore(
+  call: CallOperation,
+  files: Files,
+  use: (place: Place) => Promise<void>,
+): Promise<void> {
+  // Only a name: nothing is written into the folder.
+  const directory = await mkdtemp(join(tmpdir(), 'rlm-ask-'));
+  try {
+    const session = await store(call, { directory }, files);
+    try {
+      await use({ 'x-rlm-session': session });
+    } finally {
+      await call('remove-session', { session });
+    }
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** Returns the session that holds them. @throws ProxyError `invalid_request` naming a file that could not be taken in */
+async function store(
+  call: CallOperation,
+  choice: object,
+  { paths, dataDir }: Files,
+): Promise<string> {
+  using standardInput = paths.includes('-') ? await keepStdin(dataDir) : undefined;
+  const line = new ProgressLine();
+  try {
+    const report = (await call(
+      'ingest',
+      {
+        ...choice,
+        paths,
+        workingDirectory: process.cwd(),
+        ...(standardInput === undefined ? {} : { stdinFile: standardInput.path }),
+      },
+      (progress) => showProgress(line, progress as IngestProgress),
+    )) as IngestReport & { readonly session: string };
+    const [failure] = report.failures;
+    if (failure !== undefined)
+      throw new ProxyError('invalid_request', `${failure.path}: ${failure.reason}`);
+    return report.session;
+  } finally {
+    line.clear();
+  }
+}
+
+async function placeOf(call: CallOperation, flags: AskFlags): Promise<Place> {
+  if (flags.session !== undefined) return { 'x-rlm-session': flags.session };
+  const found = (await call('tool', { ...choiceOf(flags), name: 'rlm_stats', arguments: {} })) as {
+    readonly session: string;
+  } | null;
+  if (found === null)
+    throw new ProxyError('invalid_request', 'Nothing is stored for this directory yet.', {
+      hint: 'Name files with --file, or store some with `rlm-opencode ingest`.',
+    });
+  return { 'x-rlm-session': found.session };
+}
+
+async function answer(
+  question: string,
+  flags: AskFlags,
+  { server, place }: { readonly server: AskServer; readonly place: Place },
+): Promise<void> {
+  const startMs = systemClock.elapsedMs();
+  const asked = await streamChat(
+    {
+      baseURL: `${server.server.address}/v1`,
+      model: flags.model,
+      headers: { ...server.headers, ...place },
+      messages: [{ role: 'user', content: question }],
+    },
+    {
+      onStep: (step) => branch('├─', step),
+      onText: (text) => {
+        if (flags.json !== true) process.stdout.write(text);
+      },
+    },
+  );
+  const seconds = (systemClock.elapsedMs() - startMs) / 1000;
+  process.stdout.write(flags.json === true ? `${jsonOf(asked, seconds)}\n` : '\n');
+  branch('└─', `${asked.steps.length} steps, ${seconds.toFixed(1)} s`);
+}
+
+/** The steps as a tree, for whoever watches. */
+function branch(sign: string, words: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`${styleText('dim', `${sign} ${words}`)}\n`);
+}
+
+function jsonOf({ text, steps, usage }: StreamedAnswer, seconds: number): string {
+  return JSON.stringify({ answer: text, steps, usage, seconds }, undefined, 2);
+}
