@@ -42,7 +42,11 @@ function visible(answer: ExpectedAnswer, client: ChatClient, seen: Seen): Seen {
       name: call.name,
       arguments: client.parsesArguments === true ? rewritten(call.arguments) : call.arguments,
     })),
-    finish: answer.finish,
+    // The AI SDK calls a refusal a filtered answer.
+    finish:
+      client.parsesArguments === true && answer.refusal !== undefined
+        ? 'content_filter'
+        : answer.finish,
     ...(answer.promptTokens === undefined ? {} : { promptTokens: answer.promptTokens }),
   };
 }

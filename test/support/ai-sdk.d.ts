@@ -1,9 +1,11 @@
-/** A question for the AI SDK. */
+/** A question for a client library. */
 export interface AiQuestion {
   readonly baseURL: string;
   readonly model: string;
   readonly prompt: string;
   readonly tools: Readonly<Record<string, AiTool>>;
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Answers at most, the tools being run between them. Default 1. */
   readonly maxSteps?: number;
 }

@@ -2,12 +2,13 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
 
-function question({ baseURL, model, prompt, tools, maxSteps = 1 }) {
+function question({ baseURL, model, prompt, tools, headers, maxSteps = 1 }) {
   const provider = createOpenAICompatible({
     name: 'rlm',
     baseURL,
     apiKey: 'any',
     includeUsage: true,
+    ...(headers === undefined ? {} : { headers }),
   });
   const offered = Object.entries(tools).map(([name, { description, parameters, execute }]) => [
     name,

@@ -1,0 +1,2 @@
+// Behind types of our own (compatcanary.d.ts), because it publishes none.
+export { scanEndpoint } from 'compatcanary';
