@@ -44,7 +44,7 @@ export function askCommand(): Command {
       await inOwnStore(call, files, ask);
       return;
     }
-    if (files !== undefined) await store(call, choiceOf(flags), files);
+    if (files !== undefined) refuseFailures(await takeIn(call, choiceOf(flags), files));
     await ask(await placeOf(call, flags));
   });
 }
@@ -64,27 +64,29 @@ async function inOwnStore(
   // Only a name: nothing is written into the folder.
   const directory = await mkdtemp(join(tmpdir(), 'rlm-ask-'));
   try {
-    const session = await store(call, { directory }, files);
+    const report = await takeIn(call, { directory }, files);
     try {
-      await use({ 'x-rlm-session': session });
+      refuseFailures(report);
+      await use({ 'x-rlm-session': report.session });
     } finally {
-      await call('remove-session', { session });
+      await call('remove-session', { session: report.session });
     }
   } finally {
     await rm(directory, { recursive: true });
   }
 }
 
-/** Returns the session that holds them. @throws ProxyError `invalid_request` naming a file that could not be taken in */
-async function store(
+type Report = IngestReport & { readonly session: string };
+
+async function takeIn(
   call: CallOperation,
   choice: object,
   { paths, dataDir }: Files,
-): Promise<string> {
+): Promise<Report> {
   using standardInput = paths.includes('-') ? await keepStdin(dataDir) : undefined;
   const line = new ProgressLine();
   try {
-    const report = (await call(
+    return (await call(
       'ingest',
       {
         ...choice,
@@ -93,14 +95,16 @@ async function store(
         ...(standardInput === undefined ? {} : { stdinFile: standardInput.path }),
       },
       (progress) => showProgress(line, progress as IngestProgress),
-    )) as IngestReport & { readonly session: string };
-    const [failure] = report.failures;
-    if (failure !== undefined)
-      throw new ProxyError('invalid_request', `${failure.path}: ${failure.reason}`);
-    return report.session;
+    )) as Report;
   } finally {
     line.clear();
   }
+}
+
+/** An answer about files that are not all there would mislead. */
+function refuseFailures({ failures: [failure] }: Report): void {
+  if (failure !== undefined)
+    throw new ProxyError('invalid_request', `${failure.path}: ${failure.reason}`);
 }
 
 async function placeOf(call: CallOperation, flags: AskFlags): Promise<Place> {
