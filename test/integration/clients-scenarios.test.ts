@@ -1,3 +1,6 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chatClients, type ChatClient, type Seen } from '../support/chat-clients.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
@@ -10,26 +13,34 @@ import { hurriedClock } from '../support/test-upstream.ts';
  * half; that raw frames pass the strictest reader (test/support/openai-schema.ts) is the other.
  */
 let scripted: ScriptedUpstream;
-const proxies = new Map<string, TestProxy>();
+let dataDir: string;
+let proxy: TestProxy;
 
 beforeAll(async () => {
   scripted = await startScriptedUpstream();
-  for (const name of new Set(scenarios.map(({ profile }) => profile ?? 'plain'))) {
-    const env = { RLM_UPSTREAM_PROFILE: name, RLM_UPSTREAM_MAX_RETRIES: '2' };
-    proxies.set(name, await startProxy({ upstream: scripted, env, clock: hurriedClock }));
-  }
+  dataDir = await mkdtemp(join(tmpdir(), 'rlm-test-'));
+  // One proxy with a provider for each profile, as a user's configuration would have them.
+  const names = new Set(scenarios.map(({ profile }) => profile ?? 'plain'));
+  const provider = (name: string) => [name, { baseURL: scripted.baseURL, profile: name }];
+  const providers = Object.fromEntries([...names].map((name) => provider(name))) as object;
+  const folder = join(dataDir, '.config/rlm-opencode');
+  await mkdir(folder, { recursive: true });
+  const settings = { providers, patience: { maxRetries: 2 } };
+  await writeFile(join(folder, 'config.jsonc'), JSON.stringify(settings));
+  proxy = await startProxy({ dataDir, clock: hurriedClock });
 });
 
 afterAll(async () => {
-  for (const proxy of proxies.values()) await proxy[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
   await scripted[Symbol.asyncDispose]();
+  await rm(dataDir, { recursive: true });
 });
 
 async function play({ profile, replies }: Scenario, client: ChatClient): Promise<Seen> {
   scripted.requests.length = 0;
   scripted.script(...replies.slice(0, -1));
   scripted.otherwise(replies.at(-1)!);
-  return client.ask(proxies.get(profile ?? 'plain')!.baseURL);
+  return client.ask({ baseURL: proxy.baseURL, model: `${profile ?? 'plain'}.m` });
 }
 
 /** What of the answer this client can show. */

@@ -15,7 +15,6 @@ const lookup = {
 
 /** The question. The tool is never run: what is looked at is the call. */
 const question = {
-  model: 'rlm-internal.rlm-core-v1',
   messages: [{ role: 'user' as const, content: 'Where?' }],
   tools: [{ type: 'function' as const, function: lookup }],
 };
@@ -42,6 +41,12 @@ export interface Seen {
   };
 }
 
+/** The proxy, and the name of the model to ask for. */
+export interface Where {
+  readonly baseURL: string;
+  readonly model: string;
+}
+
 /** One way of asking. */
 export interface ChatClient {
   readonly name: string;
@@ -49,16 +54,16 @@ export interface ChatClient {
   readonly parsesArguments?: boolean;
   /** A failure after the beginning of the answer reaches this client as an HTTP status. */
   readonly isWhole?: boolean;
-  ask(baseURL: string): Promise<Seen>;
+  ask(where: Where): Promise<Seen>;
 }
 
 const nothing = { text: '', reasoning: '', calls: [] };
 
-async function post(baseURL: string, more: object): Promise<Response> {
+async function post({ baseURL, model }: Where, more: object): Promise<Response> {
   return fetch(`${baseURL}/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...question, ...more }),
+    body: JSON.stringify({ model, ...question, ...more }),
   });
 }
 
@@ -70,8 +75,8 @@ async function httpError(response: Response): Promise<Seen> {
   };
 }
 
-async function askRawStream(baseURL: string): Promise<Seen> {
-  const response = await post(baseURL, { stream: true, stream_options: { include_usage: true } });
+async function askRawStream(where: Where): Promise<Seen> {
+  const response = await post(where, { stream: true, stream_options: { include_usage: true } });
   if (!response.ok) return httpError(response);
   const { chunks, error } = readStrictly(await response.text());
   const seen = {
@@ -101,8 +106,8 @@ async function askRawStream(baseURL: string): Promise<Seen> {
   };
 }
 
-async function askRawJson(baseURL: string): Promise<Seen> {
-  const response = await post(baseURL, {});
+async function askRawJson(where: Where): Promise<Seen> {
+  const response = await post(where, {});
   if (!response.ok) return httpError(response);
   return fromCompletion(completionSchema.parse(await response.json()) as unknown as ChatCompletion);
 }
@@ -122,7 +127,7 @@ function fromCompletion({ choices, usage }: ChatCompletion): Seen {
   };
 }
 
-function openAI(baseURL: string): OpenAI {
+function openAI({ baseURL }: Where): OpenAI {
   return new OpenAI({ baseURL, apiKey: 'any', maxRetries: 0 });
 }
 
@@ -139,7 +144,7 @@ function openAIError(error: unknown): Seen {
   };
 }
 
-async function askOpenAIStream(baseURL: string): Promise<Seen> {
+async function askOpenAIStream(where: Where): Promise<Seen> {
   const seen = {
     text: '',
     reasoning: '',
@@ -148,8 +153,9 @@ async function askOpenAIStream(baseURL: string): Promise<Seen> {
   let finish: string | undefined;
   let promptTokens: number | undefined;
   try {
-    const stream = await openAI(baseURL).chat.completions.create({
+    const stream = await openAI(where).chat.completions.create({
       ...question,
+      model: where.model,
       stream: true,
       stream_options: { include_usage: true },
     });
@@ -180,9 +186,10 @@ async function askOpenAIStream(baseURL: string): Promise<Seen> {
   };
 }
 
-async function askOpenAIHelper(baseURL: string): Promise<Seen> {
-  const helper = openAI(baseURL).chat.completions.stream({
+async function askOpenAIHelper(where: Where): Promise<Seen> {
+  const helper = openAI(where).chat.completions.stream({
     ...question,
+    model: where.model,
     stream_options: { include_usage: true },
   });
   const seen = { ...nothing };
@@ -198,15 +205,17 @@ async function askOpenAIHelper(baseURL: string): Promise<Seen> {
   }
 }
 
-async function askOpenAIJson(baseURL: string): Promise<Seen> {
+async function askOpenAIJson(where: Where): Promise<Seen> {
   try {
-    return fromCompletion(await openAI(baseURL).chat.completions.create(question));
+    return fromCompletion(
+      await openAI(where).chat.completions.create({ ...question, model: where.model }),
+    );
   } catch (error) {
     return openAIError(error);
   }
 }
 
-const aiQuestion = { model: question.model, prompt: 'Where?', tools: { lookup } };
+const aiQuestion = { prompt: 'Where?', tools: { lookup } };
 
 function aiError(error: unknown): NonNullable<Seen['error']> {
   const { message, statusCode, responseBody, data } = error as {
@@ -226,11 +235,11 @@ function aiError(error: unknown): NonNullable<Seen['error']> {
   };
 }
 
-async function askAiStream(baseURL: string): Promise<Seen> {
+async function askAiStream(where: Where): Promise<Seen> {
   const seen = { text: '', reasoning: '', calls: [] as Call[] };
   let error: Seen['error'];
   let ending: { finish?: string; promptTokens?: number } = {};
-  for await (const part of streamWithAiSdk({ ...aiQuestion, baseURL })) {
+  for await (const part of streamWithAiSdk({ ...aiQuestion, ...where })) {
     if (part.type === 'text-delta') seen.text += part.text;
     if (part.type === 'reasoning-delta') seen.reasoning += part.text;
     if (part.type === 'tool-call') seen.calls.push(aiCall(part));
@@ -243,9 +252,9 @@ async function askAiStream(baseURL: string): Promise<Seen> {
   return error === undefined ? { ...seen, ...ending } : { ...seen, error };
 }
 
-async function askAiText(baseURL: string): Promise<Seen> {
+async function askAiText(where: Where): Promise<Seen> {
   try {
-    const answer = await generateWithAiSdk({ ...aiQuestion, baseURL });
+    const answer = await generateWithAiSdk({ ...aiQuestion, ...where });
     return {
       text: answer.text,
       reasoning: answer.reasoningText ?? '',
