@@ -22,7 +22,7 @@ export interface StoreBenchOptions {
 }
 
 /** Many times the same thing: median and 99th percentile, microseconds. */
-export interface Spread {
+interface Spread {
   readonly medianUs: number;
   readonly p99Us: number;
 }

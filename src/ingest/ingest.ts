@@ -21,7 +21,7 @@ export interface IngestOptions {
 }
 
 /** A file that could not be taken in, and why. */
-export interface IngestFailure {
+interface IngestFailure {
   readonly path: string;
   readonly reason: string;
 }

@@ -59,7 +59,7 @@ export interface AliasRecord {
 export type JournalRecord = HeaderRecord | EntryRecord | AliasRecord;
 
 /** The only version this program writes and reads. */
-export const formatVersion = 1;
+const formatVersion = 1;
 
 const crcOpening = ',"crc":"';
 /** Bytes of `,"crc":"xxxxxxxx"}`. */

@@ -27,6 +27,8 @@ export interface RecoveredSession {
   readonly journal: RecordLog;
   readonly text: ContextFile;
   readonly index: EntryIndex;
+  /** How much of the text the cached block table covers; 0 where there was none to be used. */
+  readonly cachedBytes: number;
 }
 
 /** Makes the empty files of a session; the journal last, because it says that the session exists. */
@@ -57,10 +59,10 @@ export async function recoverSession(
     const createdMs = await replayJournal(journal, sessionId, index);
     textFile = await files.open(paths.text, { create: index.entries.length === 0 });
     await checkTextSize(paths.text, textFile, index);
-    const text = await openText(files, paths, textFile, index);
+    const { text, cachedBytes } = await openText(files, paths, textFile, index);
     await journal.rollBack();
     await text.rollBack();
-    return { createdMs, journal, text, index };
+    return { createdMs, journal, text, index, cachedBytes };
   } catch (error) {
     await journal.close();
     await textFile?.close();
@@ -133,7 +135,7 @@ async function openText(
   paths: SessionPaths,
   file: OpenFile,
   index: EntryIndex,
-): Promise<ContextFile> {
+): Promise<Pick<RecoveredSession, 'text' | 'cachedBytes'>> {
   const bytes = await files.readWhole(join(paths.indexDir, 'blocks.bin'));
   const kept = bytes === undefined ? undefined : decodeBlocks(bytes, index);
   if (kept !== undefined) {
@@ -143,12 +145,12 @@ async function openText(
     await text.replay(kept.columns.byteStart[kept.count - 1]!, kept.endBytes, () => undefined);
     if (table.committed.lastCrc === kept.lastCrc) {
       await replayVerified(text, index, kept.entries);
-      return text;
+      return { text, cachedBytes: kept.endBytes };
     }
   }
   const text = new ContextFile(paths.text, file, new BlockTable());
   await replayVerified(text, index, 0);
-  return text;
+  return { text, cachedBytes: 0 };
 }
 
 async function replayVerified(

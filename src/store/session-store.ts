@@ -53,7 +53,7 @@ export class FileSessionStore implements SessionStore {
   readonly #writer: TextWriter;
   readonly #committer: Committer;
   readonly #originals: Originals;
-  #cachedBytes = 0;
+  #cachedBytes: number;
 
   private constructor(
     options: SessionStoreOptions,
@@ -67,6 +67,7 @@ export class FileSessionStore implements SessionStore {
     this.#text = parts.text;
     this.#journal = parts.journal;
     this.#index = parts.index;
+    this.#cachedBytes = parts.cachedBytes;
     this.#reader = new TextReader(parts.text, parts.index);
     this.#originals = new Originals(options.files, options.paths.originalsDir);
     this.#writer = new TextWriter(parts.text, this.#originals, options.maxSessionBytes);

@@ -1,5 +1,5 @@
 /** What a stored text is. */
-export type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
+type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
 
 /**
  * One stored text, immutable. All offsets are from the start of the session's context file; a character is a
