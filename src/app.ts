@@ -62,8 +62,8 @@ const dayMs = 86_400_000;
 const listMaxAgeMs = 600_000;
 /** Longest wait for a provider's model list. */
 const listTimeoutMs = 5_000;
-/** Sandboxes alive at once, one a chat. */
-const maxSandboxes = 8;
+/** Sandboxes alive at once, one a chat: 25 MB each, 50 MB after a program has streamed through 100M characters (measured). */
+const maxSandboxes = 4;
 /** A chat's variables are kept for so long after its last program. */
 const sandboxIdleMs = 1_800_000;
 /** Share of a sub-model's window that a slice of text may fill, in characters: 3 to a token, and room for question and answer. */
