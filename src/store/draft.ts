@@ -48,7 +48,7 @@ export class Draft {
   /** Adds a text that has been written behind everything else. */
   addText(text: WrittenText): Entry {
     const { facts, sha256, lengthBytes, lengthChars, original } = text;
-    const { source, args, ...rest } = facts;
+    const { source, args, timeMs = this.#timeMs, ...rest } = facts;
     const seq = this.#totals.entries + 1;
     const openLine = lengthBytes > 0 && needsSeparator(text.lastByte) ? 1 : 0;
     const entry: Entry = {
@@ -56,7 +56,7 @@ export class Draft {
       seq,
       ...rest,
       ...(args !== undefined && { args: args.slice(0, argsMaxUnits).toWellFormed() }),
-      timeMs: this.#timeMs,
+      timeMs,
       offsetBytes: this.#totals.bytes,
       lengthBytes,
       offsetChars: this.#totals.chars,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './chat-memory.ts';
 import { DirectoryMap, directoryName } from './directory-map.ts';
@@ -8,9 +9,10 @@ import { lockOwner, type OwnerLock } from './owner.ts';
 import { createSessionFiles } from './recover.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './session-paths.ts';
 import { FileSessionStore } from './session-store.ts';
+import { salvageSession } from './salvage.ts';
 import { summarizeSession } from './session-summary.ts';
 import { corruptStore, toStoreFailure } from './store-failure.ts';
-import type { Session, Sessions } from './types.ts';
+import type { Salvage, Session, SessionHealth, Sessions } from './types.ts';
 
 /** What {@link openSessions} needs; limits have defaults. */
 export interface SessionsOptions {
@@ -118,15 +120,40 @@ class FileSessions implements Sessions {
     return listed.sort((a, b) => b.updatedMs - a.updatedMs);
   }
 
+  async check(sessionId: string): Promise<SessionHealth> {
+    try {
+      const { store } = await this.byId(sessionId);
+      const damaged = await store.verify();
+      const { textPath } = store.snapshot();
+      const damage = damaged.map(({ id }) => `${textPath}: entry ${id} is not what was stored`);
+      return { entries: store.totals.entries, damage };
+    } catch (error) {
+      if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
+      return { entries: 0, damage: [error.message] };
+    }
+  }
+
+  async salvage(sessionId: string): Promise<Salvage> {
+    if (!isSessionId(sessionId) || !(await this.#hasFiles(sessionId))) {
+      throw unknownSession(sessionId);
+    }
+    return this.#named(async () => {
+      await this.#close(sessionId);
+      const [name = `key:salvaged-${sessionId}`, ...others] = this.#map.namesOf(sessionId);
+      const session = await this.#createSession(name);
+      for (const other of others) await this.#map.set(other, session.id);
+      const paths = sessionPaths(this.#options.dataDir, sessionId);
+      return { session, ...(await salvageSession(this.#files, paths, session.store)) };
+    });
+  }
+
   async remove(sessionId: string): Promise<void> {
     const folder = sessionsDir(this.#options.dataDir);
     const belongs = (name: string) =>
       name.startsWith(`${sessionId}.`) || name.startsWith(`${sessionId}_`);
     const names = (await this.#files.list(folder)).filter(belongs);
     if (!isSessionId(sessionId) || names.length === 0) throw unknownSession(sessionId);
-    const open = this.#open.get(sessionId);
-    this.#open.delete(sessionId);
-    if (open !== undefined) await closeSession(await open);
+    await this.#close(sessionId);
     await this.#named(async () => this.#map.forget(sessionId));
     for (const name of names) await this.#files.remove(join(folder, name));
     await this.#files.syncDirectory(folder);
@@ -140,6 +167,12 @@ class FileSessions implements Sessions {
       if (result.status === 'fulfilled') await closeSession(result.value);
     }
     await this.#lock.release();
+  }
+
+  async #close(sessionId: string): Promise<void> {
+    const open = this.#open.get(sessionId);
+    this.#open.delete(sessionId);
+    if (open !== undefined) await closeSession(await open);
   }
 
   async #forName(name: string, create: boolean): Promise<Session | undefined> {

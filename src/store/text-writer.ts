@@ -69,11 +69,11 @@ export class TextWriter {
     stream: NewStream,
     sourceFailed: (error: unknown) => void,
   ): Promise<Entry> {
-    const { chunks, original: originalBytes, ...facts } = stream;
+    const { chunks, original: bytes, originalEncoding: encoding = 'bytes', ...facts } = stream;
     const original =
-      originalBytes === undefined
+      bytes === undefined
         ? undefined
-        : await this.#originals.keep(told(originalBytes, sourceFailed), 'bytes');
+        : await this.#originals.keep(told(bytes, sourceFailed), encoding);
     const tally = new Tally();
     const digest = createHash('sha256');
     for await (const piece of wholeCodePoints(told(chunks, sourceFailed))) {

@@ -63,6 +63,8 @@ export interface NewEntryFacts {
   readonly chatId?: string;
   readonly toolCallId?: string;
   readonly note?: string;
+  /** When the text came, where that is not now. */
+  readonly timeMs?: number;
   /** The file at `path` as it was read, so that {@link SessionStore.source} knows it. */
   readonly source?: SourceFile;
 }
@@ -81,6 +83,8 @@ export interface NewStream extends NewEntryFacts {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** The bytes as they came, where `chunks` is only a readable form of them. Read before `chunks`. */
   readonly original?: AsyncIterable<Uint8Array>;
+  /** What `original` is (default `bytes`). */
+  readonly originalEncoding?: OriginalBytes['encoding'];
 }
 
 /** Committed sizes of a session. */
@@ -180,6 +184,24 @@ export interface Session {
   readonly memory: ChatMemory;
 }
 
+/** What a full check of a session found. */
+export interface SessionHealth {
+  readonly entries: number;
+  /** A sentence for each thing that is damaged; empty for a sound session. */
+  readonly damage: readonly string[];
+}
+
+/** What could be saved of a damaged session. */
+export interface Salvage {
+  readonly session: Session;
+  /** Entries of the new session. */
+  readonly kept: number;
+  /** Old ids of entries whose text is not what was stored. */
+  readonly lostEntries: readonly string[];
+  /** Lines of the journal that cannot be read; their texts are kept without what was known of them. */
+  readonly lostRecords: number;
+}
+
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
   /** The session of a project directory, made on first use when `create` is set. The directory need not exist on this machine. */
@@ -202,6 +224,13 @@ export interface Sessions {
       readonly damage?: string;
     }[]
   >;
+  /** Compares everything in a session with its checksums; never throws because of damage. @throws ProxyError `unknown_session` */
+  check(sessionId: string): Promise<SessionHealth>;
+  /**
+   * Copies what is sound in a damaged session to a new one, which takes over its directory. The damaged one stays under its id,
+   * unchanged, until it is removed. @throws ProxyError `unknown_session`, `store_full`
+   */
+  salvage(sessionId: string): Promise<Salvage>;
   /** Deletes a session with all its files. @throws ProxyError `unknown_session` */
   remove(sessionId: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
