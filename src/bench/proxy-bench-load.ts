@@ -1,0 +1,107 @@
+import { Agent, request } from 'node:http';
+import { benchModel } from './proxy-bench-server.ts';
+
+/** What one request is. */
+export interface BenchRequest {
+  /** With `/v1`. */
+  readonly baseURL: string;
+  readonly chunks: number;
+  /** Between two chunks, milliseconds; 0: as fast as they are taken. */
+  readonly gapMs: number;
+  /** Size of the prompt, about, characters: a history of short messages. */
+  readonly promptChars: number;
+  /** Size of one more message, a text that somebody has pasted. */
+  readonly pastedChars?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What its answer was like. */
+export interface BenchAnswer {
+  /** From the request to the first byte of the body, milliseconds. */
+  readonly firstByteMs: number;
+  readonly totalMs: number;
+  /** From the upstream's write to our read, milliseconds, of each chunk. */
+  readonly chunkMs: readonly number[];
+}
+
+const agent = new Agent({ keepAlive: true });
+
+const sentence = 'All work and no play makes a dull benchmark, says the log of yesterday. ';
+
+function bodyOf({ chunks, gapMs, promptChars, pastedChars = 0 }: BenchRequest): string {
+  const messages = [{ role: 'user', content: sentence.repeat(pastedChars / sentence.length) }];
+  // Short enough that no message is worth storing.
+  const content = sentence.repeat(5);
+  for (let at = 0; at < promptChars; at += content.length) {
+    messages.push({ role: messages.length % 2 === 0 ? 'user' : 'assistant', content });
+  }
+  messages.push({ role: 'user', content: 'Go on.' });
+  return JSON.stringify({ model: benchModel(chunks, gapMs), messages, stream: true });
+}
+
+/** Asks once. @throws Error when the answer is not a whole stream with all its chunks */
+export function askOnce(asked: BenchRequest): Promise<BenchAnswer> {
+  const body = bodyOf(asked);
+  const startMs = performance.now();
+  return new Promise((resolve, reject) => {
+    const outgoing = request(`${asked.baseURL}/chat/completions`, {
+      method: 'POST',
+      agent,
+      headers: {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        ...asked.headers,
+      },
+    });
+    outgoing.on('error', reject);
+    outgoing.on('response', (response) => {
+      let firstByteMs = 0;
+      let rest = '';
+      const chunkMs: number[] = [];
+      response.setEncoding('latin1');
+      response.on('data', (text: string) => {
+        const nowNs = Number(process.hrtime.bigint());
+        firstByteMs ||= performance.now() - startMs;
+        rest = readStamps(rest + text, (stampNs) => chunkMs.push((nowNs - stampNs) / 1e6));
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        const isWhole = chunkMs.length === asked.chunks && rest.endsWith('[DONE]\n\n');
+        if (isWhole) resolve({ firstByteMs, totalMs: performance.now() - startMs, chunkMs });
+        else reject(new Error(`HTTP ${response.statusCode}, ${chunkMs.length} chunks: ${rest}`));
+      });
+    });
+    outgoing.end(body);
+  });
+}
+
+/** Hands each chunk's time to `take`; gives back the last frames' text, where a time may be cut in two. */
+function readStamps(text: string, take: (stampNs: number) => void): string {
+  const stamps = /"content":"(\d{6,}) /g;
+  let end = 0;
+  for (let found = stamps.exec(text); found !== null; found = stamps.exec(text)) {
+    take(Number(found[1]));
+    end = stamps.lastIndex;
+  }
+  return text.slice(Math.max(end, text.length - 400));
+}
+
+/** Keeps so many requests going for so long. @returns Finished requests per second, and all their answers */
+export async function keepAsking(
+  asked: BenchRequest,
+  load: { readonly streams: number; readonly ms: number },
+): Promise<{ readonly perSecond: number; readonly answers: readonly BenchAnswer[] }> {
+  const answers: BenchAnswer[] = [];
+  const startMs = performance.now();
+  const one = async (): Promise<void> => {
+    while (performance.now() - startMs < load.ms) answers.push(await askOnce(asked));
+  };
+  await Promise.all(Array.from({ length: load.streams }, () => one()));
+  const seconds = (performance.now() - startMs) / 1000;
+  return { perSecond: answers.length / seconds, answers };
+}
+
+/** Closes the kept connections. */
+export function closeConnections(): void {
+  agent.destroy();
+}

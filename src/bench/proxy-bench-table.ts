@@ -1,0 +1,58 @@
+import type { Compared, ProxyBench, Spread } from './proxy-bench.ts';
+
+/** The results as a Markdown table, each beside what is wanted of it. */
+export function proxyBenchTable(bench: ProxyBench): string {
+  const rows = [
+    ['', 'relay', 'proxy', '', 'wanted'],
+    ['---', '---:', '---:', '---:', '---'],
+    ...latencyRows(bench),
+    ...rateRows(bench),
+    ['event loop late with 200 streams, p99', '', ms(bench.loopLag.p99Ms), '', 'at most 10 ms'],
+  ];
+  const lines = rows.map((cells) => `| ${cells.join(' | ')} |`);
+  return `${bench.machine}\n\n${lines.join('\n')}\n`;
+}
+
+function latencyRows({ firstByte, chunkDelay }: ProxyBench): string[][] {
+  const ratio = times(firstByte.proxy.p50Ms / firstByte.relay.p50Ms);
+  const both = (of: Compared<Spread>, part: keyof Spread): string[] => [
+    ms(of.relay[part]),
+    ms(of.proxy[part]),
+  ];
+  const added = (part: keyof Spread): string =>
+    `+${ms(chunkDelay.proxy[part] - chunkDelay.relay[part])}`;
+  return [
+    ['first byte of 200 KB, p50', ...both(firstByte, 'p50Ms'), ratio, 'at most 1.3x'],
+    ['first byte of 200 KB, p99', ...both(firstByte, 'p99Ms'), '', ''],
+    ['delay of a chunk, p50', ...both(chunkDelay, 'p50Ms'), added('p50Ms'), 'at most +0.1 ms'],
+    ['delay of a chunk, p99', ...both(chunkDelay, 'p99Ms'), added('p99Ms'), 'at most +0.4 ms'],
+  ];
+}
+
+function rateRows({ chunksPerSecond, requestsPerSecond }: ProxyBench): string[][] {
+  const { relay, proxy, loop } = chunksPerSecond;
+  const rates = (one: number): string[] => [whole(relay), whole(one), times(one / relay)];
+  return [
+    ['chunks per second', ...rates(proxy), 'at least 0.8x'],
+    ['chunks per second, loop active', ...rates(loop), 'at least 0.6x'],
+    ...requestsPerSecond.map((one) => [
+      `requests per second, ${one.streams} at once`,
+      whole(one.relay),
+      whole(one.proxy),
+      times(one.proxy / one.relay),
+      '',
+    ]),
+  ];
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(3)} ms`;
+}
+
+function times(ratio: number): string {
+  return `${ratio.toFixed(2)}x`;
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}

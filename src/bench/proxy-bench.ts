@@ -1,0 +1,222 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { LoopLag } from './event-loop-probe.ts';
+import { askOnce, type BenchRequest, closeConnections, keepAsking } from './proxy-bench-load.ts';
+import { percentile } from './scoring.ts';
+
+/** Middle and tail of a measurement, milliseconds. */
+export interface Spread {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** The same measurement through the plain relay and through the proxy. */
+export interface Compared<Value> {
+  readonly relay: Value;
+  readonly proxy: Value;
+}
+
+/** Everything `bench proxy` measures. All processes run on one machine, in one run. */
+export interface ProxyBench {
+  readonly machine: string;
+  /** Of a request with a prompt of 200 KB. */
+  readonly firstByte: Compared<Spread>;
+  /** From the upstream's write to the client's read, one paced stream. */
+  readonly chunkDelay: Compared<Spread>;
+  /** Of one stream as fast as it goes. `loop`: with our tools offered to the model. */
+  readonly chunksPerSecond: Compared<number> & { readonly loop: number };
+  /** By streams at once, 20 chunks a request. */
+  readonly requestsPerSecond: readonly ({ readonly streams: number } & Compared<number>)[];
+  /** The proxy's event loop with 200 paced streams. */
+  readonly loopLag: LoopLag;
+}
+
+/** How long to measure. */
+export interface ProxyBenchPlan {
+  /** The program's main module, run with `serve`. */
+  readonly program: string;
+  /** Repetitions of each small measurement. */
+  readonly rounds: number;
+  readonly onStep: (step: string) => void;
+}
+
+/** Streams at once whose event loop lag is measured, and of the largest load. */
+const manyStreams = 200;
+
+/**
+ * Measures what the proxy adds to a plain byte relay: both in processes of their own before the same scripted upstream, turn
+ * about, so that whatever else the machine does falls on both.
+ * @throws Error when an answer is not whole
+ */
+export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
+  await using world = await startWorld(plan.program);
+  const { relay, proxy } = world;
+  const { onStep, rounds } = plan;
+  onStep('warming up');
+  await world.storeSomething();
+  const active = { ...proxy, headers: world.activeHeaders };
+  for (const target of [relay, proxy, active]) {
+    await keepAsking({ ...small, ...target }, { streams: 10, ms: 1000 });
+  }
+  onStep('first byte of a 200 KB request');
+  const firstByte = await compareFirstBytes({ relay, proxy }, rounds * 40);
+  onStep('delay of each chunk');
+  const chunkDelay = await compareDelays({ relay, proxy }, rounds);
+  onStep('chunks per second');
+  const chunksPerSecond = {
+    relay: await throughput(relay, rounds),
+    proxy: await throughput(proxy, rounds),
+    loop: await throughput(active, rounds),
+  };
+  const requestsPerSecond = [];
+  for (const streams of [1, 50, manyStreams]) {
+    onStep(`requests per second, ${streams} at once`);
+    const load = { streams, ms: rounds * 1000 };
+    const relayRate = (await keepAsking({ ...small, ...relay }, load)).perSecond;
+    const proxyRate = (await keepAsking({ ...small, ...proxy }, load)).perSecond;
+    requestsPerSecond.push({ streams, relay: relayRate, proxy: proxyRate });
+  }
+  onStep(`event loop with ${manyStreams} streams`);
+  await world.loopLag();
+  const paced = { ...small, ...proxy, chunks: rounds * 20, gapMs: 50 };
+  await Promise.all(Array.from({ length: manyStreams }, () => askOnce(paced)));
+  const loopLag = await world.loopLag();
+  const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}`;
+  return { machine, firstByte, chunkDelay, chunksPerSecond, requestsPerSecond, loopLag };
+}
+
+type Target = Pick<BenchRequest, 'baseURL' | 'headers'>;
+
+const small = { chunks: 20, gapMs: 0, promptChars: 2000 } as const;
+
+async function compareFirstBytes(
+  { relay, proxy }: Compared<Target>,
+  count: number,
+): Promise<Compared<Spread>> {
+  const large = { chunks: 1, gapMs: 0, promptChars: 200_000 };
+  const times: { relay: number[]; proxy: number[] } = { relay: [], proxy: [] };
+  for (let n = 0; n < count; n += 1) {
+    times.relay.push((await askOnce({ ...large, ...relay })).firstByteMs);
+    times.proxy.push((await askOnce({ ...large, ...proxy })).firstByteMs);
+  }
+  return { relay: spreadOf(times.relay), proxy: spreadOf(times.proxy) };
+}
+
+async function compareDelays(
+  { relay, proxy }: Compared<Target>,
+  rounds: number,
+): Promise<Compared<Spread>> {
+  const paced = { chunks: 200, gapMs: 5, promptChars: 2000 };
+  const delays: { relay: number[]; proxy: number[] } = { relay: [], proxy: [] };
+  for (let n = 0; n < rounds; n += 1) {
+    delays.relay.push(...(await askOnce({ ...paced, ...relay })).chunkMs);
+    delays.proxy.push(...(await askOnce({ ...paced, ...proxy })).chunkMs);
+  }
+  return { relay: spreadOf(delays.relay), proxy: spreadOf(delays.proxy) };
+}
+
+/** The middle of several runs. */
+async function throughput(target: Target, rounds: number): Promise<number> {
+  const fast = { ...small, ...target, chunks: 30_000 };
+  const rates: number[] = [];
+  for (let n = 0; n < rounds; n += 1) {
+    rates.push((fast.chunks / (await askOnce(fast)).totalMs) * 1000);
+  }
+  return percentile(rates, 0.5);
+}
+
+function spreadOf(times: readonly number[]): Spread {
+  return { p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) };
+}
+
+interface World extends AsyncDisposable {
+  readonly relay: Target;
+  readonly proxy: Target;
+  /** With these headers the proxy's loop is active. */
+  readonly activeHeaders: Readonly<Record<string, string>>;
+  storeSomething(): Promise<void>;
+  loopLag(): Promise<LoopLag>;
+}
+
+/** Starts upstream, relay and proxy. */
+async function startWorld(program: string): Promise<World> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'rlm-bench-proxy-'));
+  const upstream = await startServer(['upstream']);
+  const relay = await startServer(['relay', upstream.origin]);
+  const proxy = await startProxy(program, { dataDir, upstream: `${upstream.origin}/v1` });
+  const activeHeaders = { 'x-rlm-directory': encodeURIComponent(dataDir) };
+  const children = [proxy, relay, upstream].map((one) => one.child);
+  const baseURL = `${proxy.origin}/v1`;
+  return {
+    relay: { baseURL: `${relay.origin}/v1` },
+    proxy: { baseURL },
+    activeHeaders,
+    // A pasted text of this size is stored, and from then on the tools are offered in its directory.
+    storeSomething: async () => {
+      await askOnce({ ...small, baseURL, headers: activeHeaders, pastedChars: 50_000 });
+    },
+    loopLag: async () => {
+      const told = once(proxy.child, 'message');
+      proxy.child.send('loop-lag');
+      // The probe answers with nothing else.
+      return (await told)[0] as LoopLag;
+    },
+    [Symbol.asyncDispose]: async () => {
+      closeConnections();
+      await Promise.all(children.map((child) => stop(child)));
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly origin: string;
+}
+
+/** A module of this folder, in whichever form this one runs: source or built. */
+function sibling(name: string): string {
+  return fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
+}
+
+async function startServer(args: readonly string[]): Promise<Started> {
+  const child = fork(sibling('./proxy-bench-server'), args);
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return { child, origin: `http://127.0.0.1:${port}` };
+}
+
+async function startProxy(
+  program: string,
+  { dataDir, upstream }: { readonly dataDir: string; readonly upstream: string },
+): Promise<Started> {
+  const child = fork(program, ['serve', '--port', '0', '--upstream-url', upstream], {
+    execArgv: ['--import', sibling('./event-loop-probe')],
+    // Nothing of the user's own configuration may take part.
+    env: {
+      PATH: process.env['PATH'],
+      HOME: dataDir,
+      RLM_DATA_DIR: dataDir,
+      RLM_LOG_LEVEL: 'error',
+      RLM_UPSTREAM_MAX_IN_FLIGHT: String(manyStreams),
+    },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  let said = '';
+  for await (const bytes of child.stdout ?? []) {
+    said += String(bytes);
+    const origin = /listening on (http:\S+)/.exec(said)?.[1];
+    if (origin !== undefined) return { child, origin };
+  }
+  throw new Error(`The proxy did not start: ${said}`);
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+}
