@@ -15,10 +15,6 @@ export function proxyBenchTable(bench: ProxyBench): string {
 
 function latencyRows({ firstByte, chunkDelay }: ProxyBench): string[][] {
   const ratio = times(firstByte.proxy.p50Ms / firstByte.relay.p50Ms);
-  const both = (of: Compared<Spread>, part: keyof Spread): string[] => [
-    ms(of.relay[part]),
-    ms(of.proxy[part]),
-  ];
   const added = (part: keyof Spread): string =>
     `+${ms(chunkDelay.proxy[part] - chunkDelay.relay[part])}`;
   return [
@@ -27,6 +23,10 @@ function latencyRows({ firstByte, chunkDelay }: ProxyBench): string[][] {
     ['delay of a chunk, p50', ...both(chunkDelay, 'p50Ms'), added('p50Ms'), 'at most +0.1 ms'],
     ['delay of a chunk, p99', ...both(chunkDelay, 'p99Ms'), added('p99Ms'), 'at most +0.4 ms'],
   ];
+}
+
+function both(of: Compared<Spread>, part: keyof Spread): string[] {
+  return [ms(of.relay[part]), ms(of.proxy[part])];
 }
 
 function rateRows({ chunksPerSecond, requestsPerSecond }: ProxyBench): string[][] {
