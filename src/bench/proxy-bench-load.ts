@@ -8,7 +8,7 @@ export interface BenchRequest {
   readonly chunks: number;
   /** Between two chunks, milliseconds; 0: as fast as they are taken. */
   readonly gapMs: number;
-  /** Size of the prompt, about, characters: a history of short messages. */
+  /** Size of the prompt, about, characters: a history of turns. */
   readonly promptChars: number;
   /** Size of one more message, a text that somebody has pasted. */
   readonly pastedChars?: number;
@@ -30,12 +30,11 @@ const sentence = 'All work and no play makes a dull benchmark, says the log of y
 
 function bodyOf({ chunks, gapMs, promptChars, pastedChars = 0 }: BenchRequest): string {
   const messages = [{ role: 'user', content: sentence.repeat(pastedChars / sentence.length) }];
-  // Short enough that no message is worth storing.
-  const content = sentence.repeat(5);
+  // Of the length of an assistant's turn. What the model itself has said is never taken out of the prompt.
+  const content = sentence.repeat(28);
   for (let at = 0; at < promptChars; at += content.length) {
-    messages.push({ role: messages.length % 2 === 0 ? 'user' : 'assistant', content });
+    messages.push({ role: 'assistant', content }, { role: 'user', content: 'Go on.' });
   }
-  messages.push({ role: 'user', content: 'Go on.' });
   return JSON.stringify({ model: benchModel(chunks, gapMs), messages, stream: true });
 }
 

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { Command } from 'commander';
 import { benchKinds, type BenchKind } from '../bench/cases.ts';
+import { benchProxyCommand } from './bench-proxy.ts';
 import { charCount, wholeNumber } from './numbers.ts';
 import { addSettingFlags } from './setting-flags.ts';
 
@@ -32,7 +33,7 @@ export function benchCommand(): Command {
     'reproducible benchmarks through the real server; without an upstream a scripted policy plays the model',
   );
   for (const kind of benchKinds) command.addCommand(kindCommand(kind));
-  return command;
+  return command.addCommand(benchProxyCommand());
 }
 
 function kindCommand(kind: BenchKind): Command {
