@@ -83,7 +83,7 @@ function ofSet(set: CodePointSet): Literals | undefined {
   if (sizeOf(set) > maxClassSize) return undefined;
   if (set.length === 4 && set[0] === set[1] && set[2] === set[3] && set[2] === set[0]! + 32) {
     if (set[0]! >= 65 && set[0]! <= 90) {
-      return [{ text: String.fromCodePoint(set[2]!), anyCase: true }];
+      return [{ text: String.fromCodePoint(set[2]), anyCase: true }];
     }
   }
   const texts: Literal[] = [];
@@ -96,24 +96,23 @@ function ofSet(set: CodePointSet): Literals | undefined {
 }
 
 function ofSequence(parts: readonly Node[]): Reading {
-  let required: readonly Literals[] = [];
+  const required: Literals[] = [];
   let current: Literals = [nothing];
   let isWhole = true;
   for (const part of parts) {
     const own = read(part);
-    required = [...required, ...own.required];
+    required.push(...own.required);
     const product = own.exact === undefined ? undefined : multiply(current, own.exact);
     if (product !== undefined) {
       current = product;
       continue;
     }
     isWhole = false;
-    required = withList(required, current);
+    required.push(...withList([], current));
     current = own.exact ?? [nothing];
   }
-  return isWhole
-    ? { exact: current, required }
-    : { exact: undefined, required: withList(required, current) };
+  if (isWhole) return { exact: current, required };
+  return { exact: undefined, required: withList(required, current) };
 }
 
 function ofChoice(options: readonly Node[]): Reading {

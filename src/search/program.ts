@@ -14,8 +14,8 @@ import { V8Matcher } from './v8-matcher.ts';
 const denseBytes = 160;
 /** After such a piece so many more are walked before literals are tried again. */
 const restingScans = 15;
-/** Literals that are expected more often than once in 2^this bytes are not looked for. */
-const minRarity = 7;
+/** Literals that are expected more often than once in 2^this bytes are not looked for: spaces, `e`. */
+const minRarity = 4.5;
 
 /** What to look for before the automaton. */
 interface LiteralScan {

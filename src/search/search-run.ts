@@ -12,8 +12,11 @@ import {
 import type { SearchResult } from './types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
-/** A worker that has not stopped this long after it was told to is killed. Steps take a few milliseconds. */
+/** Workers are told to stop and given this long; then the answer goes out without what they have. Steps take a few milliseconds. */
 const graceMs = 40;
+
+/** A worker that has not stopped this long after it was told to is killed. Longer than `graceMs`, because on a busy machine it may just be late. */
+const killMs = 400;
 
 /** A search that loses workers to the failures of others starts again this often. */
 const maxAttempts = 3;
@@ -36,6 +39,8 @@ export class SearchRun {
   readonly #resolve: (result: SearchResult) => void;
   readonly #reject: (error: ProxyError) => void;
   readonly #busy = new Map<PoolWorker, 'plan' | 'part' | 'render'>();
+  /** Workers that were told to stop and that nobody waits for any more. */
+  readonly #late = new Set<PoolWorker>();
   readonly #cancelTimers: (() => void)[] = [];
   #task: SearchTask;
   #collected: SearchPart[] = [];
@@ -64,6 +69,7 @@ export class SearchRun {
     this.#reject(error);
     this.#settled = true;
     this.#stop();
+    this.#abandon();
     this.#checkFinished();
   }
 
@@ -71,40 +77,46 @@ export class SearchRun {
   take(worker: PoolWorker, report: Report): void {
     if (report.kind === 'ready' || report.kind === 'indexed') return;
     if (report.kind === 'spread') {
-      if (!this.#settled && !this.#expired && !this.#restarting) this.#spread(worker, report.plan);
-      else this.#busy.set(worker, 'part');
+      const isLate = this.#late.has(worker) || this.#expired || this.#restarting;
+      if (isLate) {
+        if (this.#busy.has(worker)) this.#busy.set(worker, 'part');
+      } else this.#spread(worker, report.plan);
       return;
     }
-    this.#leave(worker);
-    if (this.#restarting) {
-      this.#beginWhenFree();
-      return;
-    }
-    if (report.kind === 'failed') this.#failed(report);
-    else if (report.kind === 'part') this.#collect(report.part);
-    else if (!this.#settled) {
-      this.#settled = true;
-      this.#resolve(this.#expired ? { ...report.result, partial: true } : report.result);
-    }
+    worker.jobs.delete(this.#parts.job);
+    const isAwaited = this.#busy.delete(worker);
+    this.#late.delete(worker);
+    if (this.#restarting) this.#beginWhenFree();
+    else if (isAwaited && !this.#settled) this.#accept(report);
     this.#checkFinished();
   }
 
   /** A worker that may have worked on it is gone. */
   lost(worker: PoolWorker): void {
-    const stage = this.#busy.get(worker);
-    if (stage === undefined) return;
-    this.#busy.delete(worker);
-    if (this.#settled) this.#checkFinished();
-    else if (this.#restarting) this.#beginWhenFree();
-    else if (!this.#expired && ++this.#attempts < maxAttempts) this.#restart();
-    else if (stage === 'part' && this.#expired) this.#collect(nothing(this.#task));
-    else if (this.#expired) this.#render(nothing(this.#task));
-    else this.fail(new ProxyError('internal', 'The search workers keep failing.'));
+    this.#late.delete(worker);
+    if (this.#busy.delete(worker) && !this.#settled) {
+      if (this.#restarting) this.#beginWhenFree();
+      else if (this.#expired) this.#answerNow();
+      else if (++this.#attempts < maxAttempts) this.#restart();
+      else this.fail(new ProxyError('internal', 'The search workers keep failing.'));
+    }
+    this.#checkFinished();
+  }
+
+  #accept(report: Exclude<Report, { kind: 'ready' | 'indexed' | 'spread' }>): void {
+    if (report.kind === 'failed') this.#failed(report);
+    else if (report.kind === 'part') this.#collect(report.part);
+    else this.#answer(this.#expired ? { ...report.result, partial: true } : report.result);
+  }
+
+  #answer(result: SearchResult): void {
+    this.#settled = true;
+    this.#resolve(result);
   }
 
   #begin(): void {
     const worker = this.#parts.pool.workers[0]!;
-    this.#give(worker, 'plan');
+    this.#busy.set(worker, 'plan');
     worker.send({ kind: 'plan', job: this.#parts.job, task: this.#task });
   }
 
@@ -128,25 +140,23 @@ export class SearchRun {
     this.#busy.set(first, 'part');
     for (const worker of this.#parts.pool.workers) {
       if (worker === first) continue;
-      this.#give(worker, 'part');
+      this.#busy.set(worker, 'part');
       worker.send({ kind: 'join', job: this.#parts.job, task: this.#task, plan });
     }
   }
 
   #collect(part: SearchPart): void {
     this.#collected.push(part);
-    if (this.#settled || [...this.#busy.values()].includes('part')) return;
-    this.#render(mergeParts(this.#task, this.#collected));
+    if (this.#busy.size === 0) this.#render(mergeParts(this.#task, this.#collected));
   }
 
   #render(part: SearchPart): void {
     const worker = this.#parts.pool.workers[0]!;
-    this.#give(worker, 'render');
+    this.#busy.set(worker, 'render');
     worker.send({ kind: 'render', job: this.#parts.job, task: this.#task, part });
   }
 
   #failed(report: Extract<Report, { kind: 'failed' }>): void {
-    if (this.#settled) return;
     const error = report.textTooShort
       ? new ProxyError('store_corrupt', 'The stored text is shorter than its journal says.', {
           hint: 'Run `rlm-opencode doctor`.',
@@ -158,45 +168,50 @@ export class SearchRun {
   #expire(): void {
     this.#expired = true;
     this.#stop();
+    this.#cancelTimers.push(this.#parts.clock.after(graceMs, () => this.#answerNow()));
+  }
+
+  /** The time is over: shows what has been collected, without those who have not stopped yet. */
+  #answerNow(): void {
+    if (this.#settled || [...this.#busy.values()].includes('render')) return;
+    this.#abandon();
+    if (this.#collected.length === 0) this.#answer(nothingFound(this.#task));
+    else this.#render({ ...mergeParts(this.#task, this.#collected), stopped: true });
+    this.#checkFinished();
   }
 
   #stop(): void {
     Atomics.store(this.#task.control, stopFlag, 1);
-    this.#cancelTimers.push(
-      this.#parts.clock.after(graceMs, () => {
-        for (const worker of this.#busy.keys()) this.#parts.pool.kill(worker);
-      }),
-    );
+    const kill = (): void => {
+      for (const worker of [...this.#late]) this.#parts.pool.kill(worker);
+    };
+    this.#cancelTimers.push(this.#parts.clock.after(killMs, kill));
   }
 
-  #give(worker: PoolWorker, stage: 'plan' | 'part' | 'render'): void {
-    this.#busy.set(worker, stage);
-  }
-
-  #leave(worker: PoolWorker): void {
-    this.#busy.delete(worker);
-    worker.jobs.delete(this.#parts.job);
+  #abandon(): void {
+    for (const worker of this.#busy.keys()) this.#late.add(worker);
+    this.#busy.clear();
   }
 
   #checkFinished(): void {
-    if (!this.#settled || this.#busy.size > 0) return;
+    if (!this.#settled || this.#busy.size + this.#late.size > 0) return;
     this.finished = true;
     for (const cancel of this.#cancelTimers) cancel();
   }
 }
 
-/** The part of a worker that was killed. */
-function nothing(task: SearchTask): SearchPart {
-  return mergeParts({ ...task }, [
-    {
-      total: 0,
-      hits: [],
+/** The answer when no worker has come to an end in time. */
+function nothingFound(task: SearchTask): SearchResult {
+  return {
+    matches: [],
+    total: 0,
+    partial: true,
+    work: {
+      engine: 'dfa',
       bytesRead: 0,
       blocksRead: 0,
-      stopped: true,
-      engine: 'v8',
+      blocksTotal: task.scope.blocks.count,
       indexed: false,
-      skippedLines: 0,
     },
-  ]);
+  };
 }
