@@ -150,3 +150,16 @@ test('a file of someone else is refused', async () => {
   await using sessions = await data.open();
   await expect(sessions.byId(id)).rejects.toMatchObject({ code: 'store_corrupt' });
 });
+
+test('a value that is too large is refused by itself', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const { memory } = await projectSession(sessions);
+  const results = await Promise.allSettled([
+    memory.put([{ key: 'a', value: 1 }]),
+    memory.put([{ key: 'b', value: 'x'.repeat(64 * 1024 * 1024) }]),
+    memory.put([{ key: 'c', value: 3 }]),
+  ]);
+  expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect([await memory.get('a'), memory.has('b'), await memory.get('c')]).toEqual([1, false, 3]);
+});

@@ -44,8 +44,14 @@ interface Generation {
   retired: boolean;
 }
 
+interface EncodedRecord {
+  readonly key: string;
+  readonly timeMs: number;
+  readonly line: Buffer;
+}
+
 interface WaitingPut {
-  readonly records: readonly { readonly key: string; readonly value: unknown }[];
+  readonly records: readonly EncodedRecord[];
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -95,8 +101,9 @@ export class FileChatMemory implements ChatMemory {
   async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
     if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
     if (records.length === 0) return;
+    const encoded = records.map((record) => encodePut(record, this.#options.clock.now()));
     await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ records, resolve, reject });
+      this.#waiting.push({ records: encoded, resolve, reject });
       this.#running ??= this.#run();
     });
   }
@@ -124,20 +131,13 @@ export class FileChatMemory implements ChatMemory {
     this.#running = undefined;
   }
 
-  async #write(records: WaitingPut['records']): Promise<void> {
+  async #write(records: readonly EncodedRecord[]): Promise<void> {
     const { log, places } = this.#generation;
     if (this.#uncut) await log.rollBack();
     this.#uncut = false;
-    const timeMs = this.#options.clock.now();
-    const lines = records.map((record) => {
-      const line = Buffer.from(encodeRecord({ k: record.key, t: timeMs, v: record.value }));
-      if (line.length <= recordMaxBytes) return line;
-      throw new ProxyError('limit_reached', `A chat record of ${line.length} bytes is too large.`);
-    });
     let positionBytes = log.sizeBytes;
-    await log.append(Buffer.concat(lines));
-    for (const [at, line] of lines.entries()) {
-      const { key } = records[at]!;
+    await log.append(Buffer.concat(records.map(({ line }) => line)));
+    for (const { key, timeMs, line } of records) {
       places.delete(key);
       places.set(key, { positionBytes, lengthBytes: line.length - 1, timeMs });
       positionBytes += line.length;
@@ -237,6 +237,17 @@ async function openGeneration(options: ChatMemoryOptions): Promise<Generation> {
     await log.close();
     throw error;
   }
+}
+
+function encodePut(
+  record: { readonly key: string; readonly value: unknown },
+  timeMs: number,
+): EncodedRecord {
+  const line = Buffer.from(encodeRecord({ k: record.key, t: timeMs, v: record.value }));
+  if (line.length > recordMaxBytes) {
+    throw new ProxyError('limit_reached', `A chat record of ${line.length} bytes is too large.`);
+  }
+  return { key: record.key, timeMs, line };
 }
 
 /** Key and time of a record, without parsing its value. */
