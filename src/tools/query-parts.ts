@@ -23,9 +23,15 @@ export interface QueryPart extends SubQuestion {
 }
 
 /** Reads a part when its turn comes. */
-type PartMaker = () => Promise<QueryPart>;
+export type PartMaker = () => Promise<QueryPart>;
 
 const nothingThere = 'There is nothing in that slice.';
+
+/** Parts, and what the asker should know of how they were found. */
+export interface FoundParts {
+  readonly parts: readonly PartMaker[];
+  readonly note?: string;
+}
 
 /** Pieces of the slice, in order of the text. */
 async function* piecesOf(
@@ -33,28 +39,20 @@ async function* piecesOf(
   context: ToolContext,
   maxChars: number,
 ): AsyncGenerator<Piece, void, void> {
-  const { store } = context.session;
-  if (asked.pattern !== undefined) {
-    yield* cutAroundHits(store, await hitsOf(asked.pattern, asked, context), {
-      contextLines: asked.context_lines,
-      maxChars,
-    });
-    return;
-  }
   for (const range of rangesOf(asked, context))
-    yield* cutRange(store, range, {
+    yield* cutRange(context.session.store, range, {
       maxChars,
       ...(range.entry === undefined ? {} : { entry: range.entry }),
     });
 }
 
-async function hitsOf(
+async function findHits(
   pattern: string,
   asked: PartRequest,
   context: ToolContext,
-): Promise<readonly SearchMatch[]> {
+): Promise<{ readonly matches: readonly SearchMatch[]; readonly note?: string }> {
   const ranges = visibleRanges(undefined, context.slice);
-  const result = await context.search.search(
+  const { matches, total, partial } = await context.search.search(
     context.session.store.snapshot(),
     {
       pattern,
@@ -68,7 +66,12 @@ async function hitsOf(
     },
     { signal: context.signal, deadlineMs: context.searchDeadlineMs },
   );
-  return result.matches;
+  if (partial) return { matches, note: 'The search ran out of time: there may be more hits.' };
+  if (total <= matches.length) return { matches };
+  return {
+    matches,
+    note: `The pattern has ${total} hits; the newest ${matches.length} were used.`,
+  };
 }
 
 interface NamedRange {
@@ -107,11 +110,17 @@ export async function partsToRead(
   asked: PartRequest,
   context: ToolContext,
   maxTextChars: number,
-): Promise<readonly PartMaker[] | string> {
+): Promise<FoundParts | string> {
   const maxChars = Math.min(asked.chunk_chars ?? maxTextChars, maxTextChars);
   const { store } = context.session;
+  const hits =
+    asked.pattern === undefined ? undefined : await findHits(asked.pattern, asked, context);
+  const pieces =
+    hits === undefined
+      ? piecesOf(asked, context, maxChars)
+      : cutAroundHits(store, hits.matches, { contextLines: asked.context_lines, maxChars });
   const parts: PartMaker[] = [];
-  for await (const chunk of packPieces(piecesOf(asked, context, maxChars), maxChars)) {
+  for await (const chunk of packPieces(pieces, maxChars)) {
     if (parts.length === asked.max_parts) return tooMany(asked, maxChars);
     const label = `part ${parts.length + 1}, ${chunk.lengthChars} characters`;
     parts.push(async () => ({
@@ -121,14 +130,16 @@ export async function partsToRead(
       spans: spansOf(chunk),
     }));
   }
-  return parts.length === 0 ? nothingThere : parts;
+  const note = hits?.note;
+  if (parts.length === 0) return note ?? nothingThere;
+  return note === undefined ? { parts } : { parts, note };
 }
 
 /** Parts that are explored by a sub-call with tools. */
 export async function partsToExplore(
   asked: PartRequest,
   context: ToolContext,
-): Promise<readonly PartMaker[] | string> {
+): Promise<FoundParts | string> {
   if (asked.pattern !== undefined)
     return 'explore goes with offset/length or entries, not with pattern.';
   const { store } = context.session;
@@ -147,7 +158,7 @@ export async function partsToExplore(
       }));
     }
   }
-  return parts.length === 0 ? nothingThere : parts;
+  return parts.length === 0 ? nothingThere : { parts };
 }
 
 function tooMany(asked: PartRequest, partChars: number): string {

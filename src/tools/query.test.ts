@@ -119,6 +119,30 @@ test('a pattern gives the lines around its hits, overlapping windows as one', as
   expect((await run({ pattern: 'no such thing' }))['error']).toContain('nothing');
 });
 
+test('hits that were left out are named', async () => {
+  const { run } = play();
+  expect((await run({ pattern: 'alpha', max_hits: 2, context_lines: 0 }))['slice_note']).toBe(
+    'The pattern has 40 hits; the newest 2 were used.',
+  );
+});
+
+test('a search that ran out of time is not taken for one that found nothing', async () => {
+  const { context } = play();
+  const slow: ToolContext = {
+    ...context,
+    search: {
+      ...context.search,
+      search: async (...given) => ({
+        ...(await context.search.search(...given)),
+        matches: [],
+        partial: true,
+      }),
+    },
+  };
+  const args = queryTool.args.parse({ question: 'what?', pattern: 'NEEDLE' });
+  expect(await queryTool.run(args, slow)).toContain('ran out of time');
+});
+
 test('a part that fails is reported beside the others', async () => {
   const { run } = play({
     ask: async (question) => {

@@ -103,7 +103,7 @@ async function runQuery(asked: QueryArgs, context: ToolContext): Promise<Record<
     ? await partsToExplore(asked, context)
     : await partsToRead(asked, context, subModel.maxTextChars);
   if (typeof cut === 'string') return { error: cut };
-  const answers = await askAll(streamParts(cut), subModel, signal);
+  const answers = await askAll(streamParts(cut.parts), subModel, signal);
   const failed = answers.filter((answer) => !answer.ok).length;
   const texts = answers.filter((answer) => answer.ok).map((answer) => answer.text);
   const merged =
@@ -118,6 +118,7 @@ async function runQuery(asked: QueryArgs, context: ToolContext): Promise<Record<
     asked: answers.length,
     failed,
     ...merged,
+    ...(cut.note === undefined ? {} : { slice_note: cut.note }),
     ...shownAnswers(answers, context.maxResultChars),
   };
 }
