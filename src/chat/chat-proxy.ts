@@ -7,15 +7,20 @@ import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
-import type { Chunk } from '../wire/types.ts';
+import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
-import { hashText } from './identity.ts';
+import { hashCalls, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
 import { runTurn } from './turn.ts';
 import type { TurnStats } from './turn-stats.ts';
-import { openTurnTools, type SubTarget, type TurnToolsOptions } from './turn-tools.ts';
+import {
+  openTurnTools,
+  type SubTarget,
+  type TurnTools,
+  type TurnToolsOptions,
+} from './turn-tools.ts';
 import type { FinishedTurn, TurnLimits } from './turn-types.ts';
 import { requestBytes, type TokenGauge } from './window.ts';
 
@@ -82,6 +87,7 @@ export class ChatProxy {
       intake,
       target,
       prompt,
+      wasRefused: false,
       sub,
       startedMs,
       log: log.child({ request: call.requestId }),
@@ -117,21 +123,23 @@ export class ChatProxy {
   }
 
   #turn(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
-    const { call, target, prompt, intake } = run;
+    const { call, target, prompt } = run;
     const budget = this.#options.openBudget();
-    const tools =
-      prompt.own === undefined
+    const toolsOf = ({ own, request }: Prompt): TurnTools | undefined =>
+      own === undefined
         ? undefined
         : openTurnTools(this.#options.tools, {
-            own: prompt.own,
-            offered: new Set((prompt.request.tools ?? []).map((tool) => tool.function?.name ?? '')),
+            own,
+            offered: new Set((request.tools ?? []).map((tool) => tool.function?.name ?? '')),
             sub: run.sub,
             budget,
             signal: call.signal,
           });
+    let tools = toolsOf(prompt);
     return runTurn({
       upstream: meterUpstream(target.upstream, budget, target.prices),
       request: prompt.request,
+      ...(prompt.room === undefined ? {} : { room: prompt.room }),
       ...(tools === undefined
         ? {}
         : { tools: tools.own, withoutUs: { promptTokens: this.#tokensWithout(run) } }),
@@ -142,23 +150,38 @@ export class ChatProxy {
       headers: affinityHeaders(call.headers),
       showProgress: this.#options.showProgress,
       remember: async (done) => this.#finish(run, done),
+      shorten: async (message, made) => shortenResult(run.prompt, message, made),
       shrink: async (request) => {
-        // The upstream knows its window better than we do: it is smaller than what was sent.
-        const estimate = requestBytes(request) / this.#options.gauge.bytesPerToken(target.gaugeKey);
-        const windowTokens = Math.min(target.windowTokens ?? Infinity, estimate);
-        const smaller = await this.#options.prompts.make(intake, target, windowTokens);
-        return requestBytes(smaller.request) < requestBytes(request) ? smaller.request : undefined;
+        const smaller = await this.#shrink(run, request);
+        if (smaller === undefined) return undefined;
+        run.prompt = smaller;
+        tools ??= toolsOf(smaller);
+        return { request: smaller.request, tools: tools?.own };
       },
       onRetry: ({ number, waitMs, reason }) =>
         run.log.info({ attempt: number, waitMs, reason }, 'upstream call is repeated'),
     });
   }
 
+  /** After the upstream has found a prompt too long: it knows its window better than we do, and it is smaller than what was sent. */
+  async #shrink(run: Run, request: ChatRequest): Promise<Prompt | undefined> {
+    const { gauge, prompts } = this.#options;
+    const { intake, target } = run;
+    const sizeBytes = requestBytes(request);
+    const estimate = sizeBytes / gauge.bytesPerToken(target.gaugeKey);
+    const windowTokens = Math.min(target.windowTokens ?? Infinity, estimate);
+    run.wasRefused = true;
+    const smaller = await prompts.make(intake, target, windowTokens);
+    if (target.windowTokens !== undefined && request === run.prompt.request)
+      gauge.learnRefusal(target.gaugeKey, sizeBytes, target.windowTokens);
+    return requestBytes(smaller.request) < sizeBytes ? smaller : undefined;
+  }
+
   /** Before the answer ends: what the client has not seen is written down, what the upstream counted is taken in. */
   async #finish(run: Run, done: FinishedTurn): Promise<void> {
     const { prompt, target, intake } = run;
     const [first] = done.usages;
-    if (first !== undefined)
+    if (first !== undefined && !run.wasRefused)
       this.#options.gauge.learn(target.gaugeKey, requestBytes(prompt.request), first.prompt_tokens);
     if (prompt.own !== undefined) await this.#remember(prompt.own, done, run.log);
     this.#options.stats.add({
@@ -200,6 +223,7 @@ export class ChatProxy {
     const shownTextHash = hashText(done.shownText);
     const answer = {
       callIds: calls.map((call) => call.id),
+      callsHash: hashCalls(calls),
       textHash: shownTextHash,
       textLength: done.shownText.length,
     };
@@ -226,10 +250,22 @@ interface Run {
   readonly call: ChatCall;
   readonly intake: Intake;
   readonly target: ChatTarget;
-  readonly prompt: Prompt;
+  /** What went upstream; a smaller one after a refusal. */
+  prompt: Prompt;
+  /** Whether the upstream has found a prompt of this turn too long. */
+  wasRefused: boolean;
   readonly sub: SubTarget;
   readonly startedMs: number;
   readonly log: Logger;
+}
+
+async function shortenResult(
+  { own }: Prompt,
+  message: Message,
+  call: ToolCall | undefined,
+): Promise<Message> {
+  if (own === undefined) return message;
+  return own.ownResults.shorten(message, { call, chatId: own.place.chatId });
 }
 
 /** Names of the conversation that providers use to find their cache; everything else about the client stays here. */

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 
 /**
@@ -48,29 +48,54 @@ export function identityOf(message: Message): Identity {
 
 /** The hash of all messages up to and including one: the next link of the chain. System messages leave it as it is. */
 export function chainAfter(chain: string, identity: Identity): string {
-  return identity.key === '' ? chain : shortHash(`${chain}\0${identity.key}`);
+  if (identity.key === '') return chain;
+  const known = links.get(identity);
+  if (known?.before === chain) return known.after;
+  const after = shortHash(`${chain}\0${identity.key}`);
+  links.set(identity, { before: chain, after });
+  return after;
 }
+
+/** The last link of each identity: a history is linked anew in every turn, and is mostly that of the turn before. */
+const links = new WeakMap<Identity, { readonly before: string; readonly after: string }>();
 
 /** The chain's beginning. */
 export const emptyChain = '';
 
-/** Text of a message without the reminders that a client adds to its newest message and takes away later. */
+/** Text of a message; a user's without the reminders that a client adds to its newest message and takes away later. */
 export function visibleText(message: Message): string {
-  const { content } = message;
-  if (typeof content === 'string') return withoutReminders(content);
+  const { content, role } = message;
+  const bare = role === 'user' ? withoutReminders : (text: string): string => text;
+  if (typeof content === 'string') return bare(content);
   if (!Array.isArray(content)) return '';
   return content
     .filter((part: ContentPart) => part.type === 'text')
-    .map((part: ContentPart) => withoutReminders(part.text ?? ''))
+    .map((part: ContentPart) => bare(part.text ?? ''))
     .filter((text) => text !== '')
     .join('\n');
 }
 
 /** Hash of a text without its white space, so that trimming, joining and splitting do not matter. */
 export function hashText(text: string): string {
-  const bare = text.replace(/\s+/g, '');
-  return bare === '' ? '' : shortHash(bare);
+  if (text.length <= hashedAtOnce) {
+    const bare = text.replace(/\s+/g, '');
+    return bare === '' ? '' : shortHash(bare);
+  }
+  const sum = createHash('sha256');
+  let isBlank = true;
+  for (let start = 0, end = 0; start < text.length; start = end) {
+    end = Math.min(start + hashedAtOnce, text.length);
+    // A pair that was cut in two would become two replacement characters.
+    if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end -= 1;
+    const bare = text.slice(start, end).replace(/\s+/g, '');
+    isBlank &&= bare === '';
+    sum.update(bare);
+  }
+  return isBlank ? '' : sum.digest('hex').slice(0, 32);
 }
+
+/** Code units that are freed of white space at once: done in one go, 60 million characters take 600 MB for a moment. */
+const hashedAtOnce = 65_536;
 
 /**
  * Hash of calls by name and arguments, however the arguments are spelled. Providers that number their calls anew in every turn make
@@ -85,7 +110,7 @@ export function hashCalls(calls: readonly ToolCall[]): string {
 
 /** Arguments as `JSON.stringify` spells them; broken ones without their white space. */
 function plainArguments(call: ToolCall): string {
-  const text = call.function.arguments;
+  const text = call.function.arguments.trim();
   try {
     return text === '' ? '{}' : JSON.stringify(JSON.parse(text));
   } catch {
@@ -94,10 +119,10 @@ function plainArguments(call: ToolCall): string {
   }
 }
 
-/** A reminder is a part of its own, or stands at the end of a text that a client has joined. */
+/** A reminder is a part of its own, or stands behind a text that a client has joined it to. */
 function withoutReminders(text: string): string {
   if (!text.includes('<system-reminder>')) return text;
-  return text.replace(/(?:^|\s*)<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g, '');
+  return text.replace(/<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g, '').trimEnd();
 }
 
 function otherParts(message: Message): string {

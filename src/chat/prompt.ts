@@ -1,3 +1,4 @@
+import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Session } from '../store/types.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
@@ -12,10 +13,12 @@ import {
   type InjectMode,
 } from './activation.ts';
 import type { Intake } from './intake.ts';
-import { TurnMemory, type Place } from './turn-memory.ts';
-import { weave, type Woven } from './weave.ts';
+import { OwnResults } from './own-results.ts';
+import type { TurnRoom } from './turn-room.ts';
+import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
+import { placesOf, weave, type Places } from './weave.ts';
 import { type TokenGauge, windowMarks } from './window.ts';
-import { WindowGuard, type Fitted } from './window-guard.ts';
+import { fitWindow, type Fitted, type Room } from './window-guard.ts';
 
 /** The model that answers, as far as a prompt has to know it. */
 export interface PromptTarget {
@@ -36,7 +39,10 @@ export interface Prompt {
     readonly registry: ToolRegistry;
     readonly memory: TurnMemory;
     readonly place: Place;
+    readonly ownResults: OwnResults;
   };
+  /** How large the request may become by the turn's own steps; absent where the window is not known. */
+  readonly room?: TurnRoom;
   /** Demotion steps of this chat so far, and whether this request made one. */
   readonly window: { readonly steps: number; readonly demoted: boolean };
   /** Bytes that the client's messages and tools would have had upstream without us. */
@@ -54,14 +60,19 @@ export interface PromptOptions {
   readonly log: Logger;
 }
 
+/** What is made once for each session. */
+interface SessionParts {
+  readonly memory: TurnMemory;
+  readonly ownResults: OwnResults;
+}
+
 /** Hidden turns kept in memory per session besides the disk: those of a long chat. */
 const maxCachedRecords = 500;
 
 /** Turns a taken-in request into what goes upstream: stubs, hidden turns, instructions and tools, within the window. */
 export class PromptMaker {
   readonly #options: PromptOptions;
-  readonly #guard = new WindowGuard();
-  readonly #memories = new WeakMap<Session, TurnMemory>();
+  readonly #parts = new WeakMap<Session, SessionParts>();
 
   constructor(options: PromptOptions) {
     this.#options = options;
@@ -87,31 +98,35 @@ export class PromptMaker {
       for (const item of items) item.usesStubs = false;
       return plain();
     }
-    const marks =
-      windowTokens === undefined ? undefined : this.#bytesOf(target, windowTokens, envelope);
-    const active = await this.#activation(intake, marks?.high);
+    const window =
+      windowTokens === undefined ? undefined : this.#windowOf(target, windowTokens, envelope);
+    const active = await this.#activation(intake, window?.highBytes);
     if (active === undefined) return plain();
     const { session, activation } = active;
-    const chatId = intake.whose.chatId;
     const registry = this.#registryFor(envelope.tools ?? []);
     const tools = [...(envelope.tools ?? []), ...registry.definitions];
-    const memory = this.#memoryOf(session);
     const overhead =
       Buffer.byteLength(JSON.stringify({ ...envelope, tools })) + activation.instructions.length;
-    const { fitted, woven } = await this.#layOut(session, intake, memory, {
-      highBytes: (marks?.high ?? Infinity) - overhead,
-      lowBytes: (marks?.low ?? Infinity) - overhead,
+    const places = placesOf(items);
+    const fitted = await this.#layOut(session, intake, places, {
+      highBytes: (window?.highBytes ?? Infinity) - overhead,
+      lowBytes: (window?.lowBytes ?? Infinity) - overhead,
     });
-    const messages = withInstructions(fitted.messages, activation.instructions);
+    const place = {
+      chatId: intake.whose.chatId,
+      chain: places.chains.at(-1) ?? '',
+      userTextHash: places.questions.at(-1) ?? '',
+    };
     return {
-      request: { ...envelope, model: target.model, tools, messages },
-      own: {
-        session,
-        registry,
-        memory,
-        place: { chatId, chain: woven.chains.at(-1) ?? '', userTextHash: woven.userTextHash },
+      request: {
+        ...envelope,
+        model: target.model,
+        tools,
+        messages: withInstructions(fitted.messages, activation.instructions),
       },
+      own: { session, registry, place, ...this.#partsOf(session) },
       window: { steps: fitted.steps, demoted: fitted.demoted },
+      ...(window === undefined ? {} : { room: window.room }),
       clientBytes,
     };
   }
@@ -139,37 +154,50 @@ export class PromptMaker {
       entriesBefore: intake.entriesBefore,
     };
     if (!becomesActive(signs)) return undefined;
-    const session = await whose.ensure();
-    return {
-      session,
-      activation: await activate(session, chatId, this.#registryFor(intake.envelope.tools ?? [])),
-    };
+    try {
+      const session = await whose.ensure();
+      const registry = this.#registryFor(intake.envelope.tools ?? []);
+      return { session, activation: await activate(session, chatId, registry) };
+    } catch (error) {
+      // Without a store there is nothing to offer tools for.
+      this.#tolerate(error);
+      return undefined;
+    }
   }
 
   /** Weaves, and where a window is known or something was demoted before, fits. */
-  async #layOut(
-    session: Session,
-    intake: Intake,
-    memory: TurnMemory,
-    bytes: { readonly highBytes: number; readonly lowBytes: number },
-  ): Promise<{ readonly fitted: Fitted; readonly woven: Woven }> {
+  async #layOut(session: Session, intake: Intake, places: Places, room: Room): Promise<Fitted> {
     const { items, whose } = intake;
-    const weaveFrom = async (from: number): Promise<Woven> =>
-      weave(items, {
-        chatId: whose.chatId,
-        from,
-        find: async (place, copy, identity) => memory.find(place, copy, identity),
-      });
-    // Chains need no look-ups: from behind the end on, nothing is woven.
-    const woven = await weaveFrom(items.length);
-    const chat = { session, chatId: whose.chatId, items };
-    const fitted = await this.#guard.fit({
-      chat,
-      chains: woven.chains,
-      weave: weaveFrom,
-      ...bytes,
-    });
-    return { fitted, woven };
+    const { memory, ownResults } = this.#partsOf(session);
+    const find = async (
+      ...sought: Parameters<TurnMemory['find']>
+    ): Promise<TurnRecord | undefined> => {
+      try {
+        return await memory.find(...sought);
+      } catch (error) {
+        this.#tolerate(error);
+        return undefined;
+      }
+    };
+    const chat = {
+      session,
+      chatId: whose.chatId,
+      items,
+      chains: places.chains,
+      ownResults,
+      weave: async (from: number) => weave(items, places, { chatId: whose.chatId, from, find }),
+      onStoreFault: (error: ProxyError) => this.#tolerate(error),
+    };
+    return fitWindow(chat, room);
+  }
+
+  /** What a failing store would have remembered costs a cache miss and never an answer. */
+  #tolerate(error: unknown): void {
+    if (!(error instanceof ProxyError)) throw error;
+    this.#options.log.warn(
+      { code: error.code, reason: error.message },
+      'the memory of this chat does not work; the chat goes on without',
+    );
   }
 
   #registryFor(tools: NonNullable<ChatRequest['tools']>): ToolRegistry {
@@ -182,26 +210,33 @@ export class PromptMaker {
     return this.#options.registry.without(names);
   }
 
-  #memoryOf(session: Session): TurnMemory {
-    let memory = this.#memories.get(session);
-    if (memory === undefined) {
-      memory = new TurnMemory(session.memory, { maxCachedRecords });
-      this.#memories.set(session, memory);
+  #partsOf(session: Session): SessionParts {
+    let parts = this.#parts.get(session);
+    if (parts === undefined) {
+      parts = {
+        memory: new TurnMemory(session.memory, { maxCachedRecords }),
+        ownResults: new OwnResults(session.store),
+      };
+      this.#parts.set(session, parts);
     }
-    return memory;
+    return parts;
   }
 
-  #bytesOf(
+  #windowOf(
     target: PromptTarget,
     windowTokens: number,
     envelope: Intake['envelope'],
-  ): { readonly high: number; readonly low: number } {
+  ): Room & { readonly room: TurnRoom } {
     const asked = [envelope['max_tokens'], envelope['max_completion_tokens']].find(
       (value) => typeof value === 'number',
     );
     const answerTokens = asked ?? target.maxOutputTokens ?? this.#options.answerTokens;
     const marks = windowMarks(windowTokens, answerTokens, this.#options.shares);
     const bytesPerToken = this.#options.gauge.bytesPerToken(target.gaugeKey);
-    return { high: marks.highTokens * bytesPerToken, low: marks.lowTokens * bytesPerToken };
+    return {
+      highBytes: marks.highTokens * bytesPerToken,
+      lowBytes: marks.lowTokens * bytesPerToken,
+      room: { maxTokens: marks.turnTokens, bytesPerToken },
+    };
   }
 }

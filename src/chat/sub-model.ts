@@ -10,6 +10,7 @@ import type { ChatRequest, FoldedTurn } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { Slots } from './slots.ts';
+import { droppedMessage } from './own-results.ts';
 import { runTurn } from './turn.ts';
 import type { OwnTools, TurnLimits } from './turn-types.ts';
 
@@ -149,6 +150,7 @@ async function explore(
     headers: {},
     showProgress: false,
     remember: async () => undefined,
+    shorten: async (message) => droppedMessage(message),
     shrink: async () => undefined,
     onRetry: () => undefined,
     takeAnswers: () => answers.splice(0),

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import { visibleText, type Identity } from './identity.ts';
@@ -25,26 +26,34 @@ export interface Place {
   readonly userTextHash: string;
 }
 
+/** What identifies the answer that a client saw. */
+export type AnswerIdentity = Pick<Identity, 'callIds' | 'callsHash' | 'textHash' | 'textLength'>;
+
 /** A text this short could stand in any conversation; it is no anchor without the chain. Code units. */
 const minAnchorTextLength = 40;
 
-/**
- * Keys under which a turn is found again, strongest first: what came before it and its call ids; its call ids in this chat; what came
- * before it and its text; the question and the text. `facts`: clients change the history in ways that break each of the
- * first three now and then.
- */
-export function anchorsOf(
-  place: Place,
-  answer: Pick<Identity, 'callIds' | 'textHash' | 'textLength'>,
-): readonly string[] {
+/** Keys under which a turn is found again. */
+export interface Anchors {
+  /** Strongest first: what came before it and what it is, in this chat; the same in any (a client's fork has a name of its own). The newest turn has them. */
+  readonly exact: readonly string[];
+  /** For a history that was changed before it: its call ids in this chat, or the question and the text. Each is good for as long as one turn alone has it. */
+  readonly loose: readonly string[];
+}
+
+/** Pure. Keys are hashes, because all keys of a session are held in memory. */
+export function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
   const { chatId, chain, userTextHash } = place;
-  const callId = answer.callIds[0];
-  if (callId !== undefined) return [`turn:${chain}:c:${callId}`, `turn:${chatId}:c:${callId}`];
-  if (answer.textHash === '') return [`turn:${chain}:e`];
-  const keys = [`turn:${chain}:t:${answer.textHash}`];
-  if (answer.textLength >= minAnchorTextLength)
-    keys.push(`turn:${chatId}:u:${userTextHash}:${answer.textHash}`);
-  return keys;
+  const { callIds, callsHash, textHash, textLength } = answer;
+  const hasCalls = callIds.length > 0;
+  const what = hasCalls ? `c:${callIds.join(',')}:${callsHash}` : `t:${textHash}`;
+  const exact = [anchor('chat', chatId, chain, what), anchor('any', chain, what)];
+  if (hasCalls) return { exact, loose: callIds.map((id) => anchor('call', chatId, id)) };
+  if (textLength < minAnchorTextLength) return { exact, loose: [] };
+  return { exact, loose: [anchor('text', chatId, userTextHash, textHash)] };
+}
+
+function anchor(...parts: readonly string[]): string {
+  return `turn:${hash('sha256', parts.join('\0')).slice(0, 32)}`;
 }
 
 interface Alias {
@@ -65,9 +74,10 @@ export class TurnMemory {
 
   /** The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or the client has edited it. */
   async find(place: Place, copy: Message, identity: Identity): Promise<TurnRecord | undefined> {
-    for (const anchor of anchorsOf(place, identity)) {
-      if (!this.#memory.has(anchor)) continue;
-      const alias = (await this.#memory.get(anchor)) as Alias | undefined;
+    const { exact, loose } = anchorsOf(place, identity);
+    for (const key of [...exact, ...loose]) {
+      if (!this.#memory.has(key)) continue;
+      const alias = (await this.#memory.get(key)) as Alias | undefined;
       if (alias === undefined || alias.ambiguous === true) continue;
       const record = await this.#read(alias.record);
       if (record !== undefined && isCopyOf(copy, identity, record)) return record;
@@ -78,21 +88,20 @@ export class TurnMemory {
   /** Remembers a turn before its answer ends. @throws ProxyError `store_full` */
   async remember(
     place: Place,
-    answer: Pick<Identity, 'callIds' | 'textHash' | 'textLength'>,
+    answer: AnswerIdentity,
     record: TurnRecord,
     recordId: string,
   ): Promise<void> {
     const key = `record:${recordId}`;
-    const anchors = anchorsOf(place, answer);
-    const [strong, weak] = anchors;
+    const { exact, loose } = anchorsOf(place, answer);
     const writes: { key: string; value: unknown }[] = [{ key, value: record }];
-    if (strong !== undefined) writes.push({ key: strong, value: { record: key } satisfies Alias });
-    if (weak !== undefined) {
-      // A provider that numbers its calls anew in every turn, or an answer given twice: the weak anchor names nobody any more.
-      const value: Alias = this.#memory.has(weak)
+    for (const each of exact) writes.push({ key: each, value: { record: key } satisfies Alias });
+    for (const each of loose) {
+      // A provider that numbers its calls anew in every turn, or an answer given twice: the loose anchor names nobody any more.
+      const value: Alias = this.#memory.has(each)
         ? { record: key, ambiguous: true }
         : { record: key };
-      writes.push({ key: weak, value });
+      writes.push({ key: each, value });
     }
     await this.#memory.put(writes);
     this.#keep(key, record);
@@ -118,12 +127,11 @@ export class TurnMemory {
  * clients drop the text of a turn with calls).
  */
 function isCopyOf(copy: Message, identity: Identity, record: TurnRecord): boolean {
-  const known = new Set((record.message.tool_calls ?? []).map((call) => call.id));
-  if (!identity.callIds.every((id) => known.has(id) && !Object.hasOwn(record.results, id)))
-    return false;
-  const mine = (record.message.tool_calls ?? []).filter(
-    (call) => record.results[call.id] === undefined,
+  const calls = record.message.tool_calls ?? [];
+  const theirs = new Set(
+    calls.filter((call) => !Object.hasOwn(record.results, call.id)).map((call) => call.id),
   );
-  if (mine.length > 0 && identity.callIds.length === 0) return false;
+  if (!identity.callIds.every((id) => theirs.has(id))) return false;
+  if (theirs.size > 0 && identity.callIds.length === 0) return false;
   return visibleText(copy).trim() === '' || identity.textHash === record.shownTextHash;
 }

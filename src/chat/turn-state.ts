@@ -1,11 +1,18 @@
 import { ProxyError } from '../errors.ts';
 import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
-import type { Turn } from './turn-types.ts';
+import type { OwnTools, Turn } from './turn-types.ts';
+import { fitSteps } from './turn-room.ts';
 import { toolMessage } from './weave.ts';
-import { requestBytes } from './window.ts';
+import { messageBytes, requestBytes } from './window.ts';
 
 /** The same call so often in a row gets the old result and a note (opencode's own guard uses 3). */
 const maxIdenticalCalls = 3;
+
+/** A count below this says little about how many bytes make a token. */
+const minCountedTokens = 1_000;
+
+/** What is sent after a refusal is at most so much of what was refused. */
+const refusedShare = 0.7;
 
 /** What changes from step to step of one turn. */
 export class TurnState {
@@ -24,16 +31,54 @@ export class TurnState {
   /** Whether the request has been made smaller after an overflow. */
   isShrunk = false;
   request: ChatRequest;
+  tools: OwnTools | undefined;
   readonly #repeats = new RepeatGuard();
+  /** Size of the last step's request. */
+  #lastBytes = 0;
+  #measured: { readonly request: ChatRequest; readonly sizeBytes: number } | undefined;
 
   constructor(turn: Turn) {
     this.#turn = turn;
     this.request = turn.request;
+    this.tools = turn.tools;
   }
 
   /** Whether the step that runs is the one that has to answer. */
   get isLast(): boolean {
     return this.limit !== undefined;
+  }
+
+  /** Before the next step: makes room for the results of the last one. */
+  async fit(): Promise<void> {
+    const { room, shorten } = this.#turn;
+    if (room === undefined || this.before.length === 0) return;
+    const counted = this.usages.at(-1)?.prompt_tokens ?? 0;
+    // The last step's count is better than what was known before the turn; small ones are mostly templates.
+    const measured = counted >= minCountedTokens ? this.#lastBytes / counted : room.bytesPerToken;
+    await fitSteps(this.before, {
+      requestBytes: this.#requestBytes(),
+      maxBytes: room.maxTokens * Math.min(measured, room.bytesPerToken),
+      shorten,
+    });
+  }
+
+  /** After the upstream found the last request too long: once in a turn, makes it smaller. Whether that went. */
+  async shrink(): Promise<boolean> {
+    if (this.isShrunk) return false;
+    this.isShrunk = true;
+    const sentBytes = this.#lastBytes;
+    const smaller = await this.#turn.shrink(this.request);
+    if (smaller !== undefined) {
+      this.request = smaller.request;
+      this.tools = smaller.tools;
+    }
+    const { shorten } = this.#turn;
+    await fitSteps(this.before, {
+      requestBytes: this.#requestBytes(),
+      maxBytes: sentBytes * refusedShare,
+      shorten,
+    });
+    return this.#totalBytes() < sentBytes;
   }
 
   /**
@@ -49,13 +94,11 @@ export class TurnState {
       this.#closeWith(ended);
     }
     const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
-    const next = {
-      ...request,
-      messages,
-      ...(this.limit === undefined ? {} : { tool_choice: 'none' }),
-    };
-    this.sentBytes += requestBytes(next);
-    return next;
+    this.#lastBytes = this.#totalBytes();
+    this.sentBytes += this.#lastBytes;
+    return this.limit === undefined
+      ? { ...request, messages }
+      : { ...request, messages, tool_choice: 'none' };
   }
 
   /** A hidden turn and its results become part of what the upstream sees next. */
@@ -88,6 +131,19 @@ export class TurnState {
 
   noteResult(call: ToolCall, result: string): void {
     this.#repeats.note(call, result);
+  }
+
+  #totalBytes(): number {
+    return this.before.reduce(
+      (total, message) => total + messageBytes(message) + 1,
+      this.#requestBytes(),
+    );
+  }
+
+  #requestBytes(): number {
+    if (this.#measured?.request !== this.request)
+      this.#measured = { request: this.request, sizeBytes: requestBytes(this.request) };
+    return this.#measured.sizeBytes;
   }
 
   #limitReached(): string | undefined {

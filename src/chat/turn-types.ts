@@ -1,6 +1,7 @@
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ChatRequest, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
+import type { Shorten, TurnRoom } from './turn-room.ts';
 
 /** Our side of the tool loop: which calls are ours, and how one is run. */
 export interface OwnTools {
@@ -46,8 +47,13 @@ export interface Turn {
   readonly withoutUs?: { readonly promptTokens: number };
   /** Called once, before the answer ends. */
   readonly remember: (done: FinishedTurn) => Promise<void>;
-  /** A smaller request after the upstream found this one too long, or nothing when no more can be done. Asked once a turn. */
-  readonly shrink: (request: ChatRequest) => Promise<ChatRequest | undefined>;
+  /** Room for the turn's own results; absent where the window is not known. */
+  readonly room?: TurnRoom;
+  readonly shorten: Shorten;
+  /** A smaller request, and the tools that are ours in it, after the upstream found this one too long; nothing when no more can be done. Asked once a turn. */
+  readonly shrink: (
+    request: ChatRequest,
+  ) => Promise<{ readonly request: ChatRequest; readonly tools: OwnTools | undefined } | undefined>;
   readonly onRetry: (attempt: RetryNotice) => void;
 }
 

@@ -17,9 +17,9 @@ import type { OwnTools, Turn } from './turn-types.ts';
  */
 export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], void, void> {
   const state = new TurnState(turn);
-  const { tools } = turn;
   for (;;) {
     const folded = yield* runStep(turn, state);
+    const { tools } = state;
     const calls = folded.message.tool_calls ?? [];
     const own = tools === undefined ? [] : calls.filter((call) => tools.isOwn(call.function.name));
     const theirs = calls.filter((call) => !own.includes(call));
@@ -75,7 +75,7 @@ async function* runStep(
   state.steps += 1;
   if (folded.usage !== undefined) state.usages.push(folded.usage);
   const isHidden = (folded.message.tool_calls ?? []).some(
-    (call) => turn.tools?.isOwn(call.function.name) === true,
+    (call) => state.tools?.isOwn(call.function.name) === true,
   );
   if (blank !== '' && !isHidden) yield [state.show({ content: blank }, true)];
   return folded;
@@ -84,19 +84,12 @@ async function* runStep(
 /** Opens the next step; once in a turn, an overflow makes the request smaller and tries again. */
 async function openStep(turn: Turn, state: TurnState): Promise<UpstreamStream> {
   const call = { signal: turn.signal, headers: turn.headers, onRetry: turn.onRetry };
+  await state.fit();
   try {
     return await turn.upstream.complete(state.next(), call);
   } catch (error) {
-    if (
-      !(error instanceof ProxyError) ||
-      error.code !== 'context_length_exceeded' ||
-      state.isShrunk
-    )
-      throw error;
-    const smaller = await turn.shrink(state.request);
-    if (smaller === undefined) throw error;
-    state.isShrunk = true;
-    state.request = smaller;
+    const isTooLong = error instanceof ProxyError && error.code === 'context_length_exceeded';
+    if (!isTooLong || !(await state.shrink())) throw error;
     return turn.upstream.complete(state.next(), call);
   }
 }

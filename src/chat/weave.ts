@@ -19,12 +19,27 @@ export interface WovenMessage {
   readonly hidden: boolean;
 }
 
-/** The woven list, and the chain hash after each of the client's messages (for `remember` and for the window's marks). */
-export interface Woven {
-  readonly messages: readonly WovenMessage[];
+/** Where each message of a history stands. */
+export interface Places {
+  /** Chain hash after each message: for the window's marks, and for the turn that is about to be. */
   readonly chains: readonly string[];
-  /** Text hash of the newest user message. */
-  readonly userTextHash: string;
+  /** Text hash of the newest user message before each one, and behind the last. */
+  readonly questions: readonly string[];
+}
+
+/** Links all messages of a history. Linear; a hash a message. */
+export function placesOf(history: readonly HistoryMessage[]): Places {
+  const chains: string[] = [];
+  const questions: string[] = [''];
+  let chain = emptyChain;
+  let question = '';
+  for (const { identity } of history) {
+    chain = chainAfter(chain, identity);
+    chains.push(chain);
+    if (identity.role === 'user' && identity.textHash !== '') question = identity.textHash;
+    questions.push(question);
+  }
+  return { chains, questions };
 }
 
 /**
@@ -36,6 +51,7 @@ export interface Woven {
  */
 export async function weave(
   history: readonly HistoryMessage[],
+  { chains, questions }: Places,
   options: {
     readonly chatId: string;
     readonly from: number;
@@ -45,35 +61,30 @@ export async function weave(
       identity: Identity,
     ) => Promise<TurnRecord | undefined>;
   },
-): Promise<Woven> {
+): Promise<readonly WovenMessage[]> {
   const messages: WovenMessage[] = [];
-  const chains: string[] = [];
-  let chain = emptyChain;
-  let userTextHash = '';
-  for (let index = 0; index < history.length; index += 1) {
-    const { identity } = history[index] as HistoryMessage;
-    const place = { chatId: options.chatId, chain, userTextHash };
-    chain = chainAfter(chain, identity);
-    chains.push(chain);
-    if (identity.role === 'user' && identity.textHash !== '') userTextHash = identity.textHash;
-    if (index < options.from) continue;
-    const copy = (history[index] as HistoryMessage).message();
-    const record =
-      identity.role === 'assistant' ? await options.find(place, copy, identity) : undefined;
+  for (let index = options.from; index < history.length; index += 1) {
+    const item = history[index] as HistoryMessage;
+    const copy = item.message();
+    if (item.identity.role !== 'assistant') {
+      messages.push({ message: copy, index, hidden: false });
+      continue;
+    }
+    const place = {
+      chatId: options.chatId,
+      chain: chains[index - 1] ?? emptyChain,
+      userTextHash: questions[index] as string,
+    };
+    const record = await options.find(place, copy, item.identity);
     if (record === undefined) {
-      const message = identity.role === 'assistant' ? withoutOurProgress(copy) : copy;
-      messages.push({ message, index, hidden: false });
+      messages.push({ message: withoutOurProgress(copy), index, hidden: false });
       continue;
     }
     messages.push(...wovenTurn(history, index, record));
     // The results stand with their turn now; a second answer to the same call, or one to a call that we do not know, is dropped.
-    while (history[index + 1]?.identity.role === 'tool') {
-      index += 1;
-      chain = chainAfter(chain, (history[index] as HistoryMessage).identity);
-      chains.push(chain);
-    }
+    while (history[index + 1]?.identity.role === 'tool') index += 1;
   }
-  return { messages, chains, userTextHash };
+  return messages;
 }
 
 /** A turn as the upstream saw it: what was hidden before it, the turn itself, and all its results in the order of its calls. */

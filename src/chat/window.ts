@@ -1,6 +1,5 @@
 import type { ChatRequest, Message } from '../wire/types.ts';
 import type { HistoryItem } from './history.ts';
-import type { WovenMessage } from './weave.ts';
 
 /** How much of the upstream's window a prompt may fill, in tokens. */
 export interface WindowMarks {
@@ -8,6 +7,8 @@ export interface WindowMarks {
   readonly highTokens: number;
   /** Down to this, in one step. */
   readonly lowTokens: number;
+  /** What a turn's hidden steps may fill it up to. */
+  readonly turnTokens: number;
 }
 
 /**
@@ -21,8 +22,15 @@ export function windowMarks(
 ): WindowMarks {
   const reserved = Math.min(answerTokens, windowTokens / 4);
   const highTokens = Math.max(shares.highWater * windowTokens - reserved, 0.3 * windowTokens);
-  return { highTokens, lowTokens: Math.min(shares.lowWater * windowTokens, highTokens * 0.75) };
+  return {
+    highTokens,
+    lowTokens: Math.min(shares.lowWater * windowTokens, highTokens * 0.75),
+    turnTokens: Math.max(highTokens, turnShare * windowTokens - reserved),
+  };
 }
+
+/** Between this share of the window and the high mark a turn's own steps have room, whatever the turn began with. */
+const turnShare = 0.9;
 
 /** The bytes of prompt JSON in a token where nothing has been measured. English text, code and JSON lie between 3.2 and 4.2. */
 const defaultBytesPerToken = 3.6;
@@ -43,6 +51,12 @@ export class TokenGauge {
     const before = this.#bytesPerToken.get(model);
     // The first count is taken whole, later ones by half: a prompt changes slowly, its mix of languages too.
     this.#bytesPerToken.set(model, before === undefined ? measured : (before + measured) / 2);
+  }
+
+  /** Takes in that a prompt of this size was too long for a window: it has more tokens than that. */
+  learnRefusal(model: string, sizeBytes: number, windowTokens: number): void {
+    const most = Math.max(1, sizeBytes / windowTokens);
+    this.#bytesPerToken.set(model, Math.min(this.bytesPerToken(model), most));
   }
 }
 
@@ -65,22 +79,6 @@ export function requestBytes(request: ChatRequest): number {
     (total, message) => total + messageBytes(message) + 1,
     Buffer.byteLength(JSON.stringify(envelope)),
   );
-}
-
-/** What stands in the place of one of our results that had to go. The store still holds what it showed. */
-export const droppedResult =
-  '[rlm] This result was taken out of the conversation to save space. What it showed is still in the context store: make the call again if you need it.';
-
-/** One of our results, shortened; every other message as it is. */
-export function withoutResult(woven: WovenMessage): WovenMessage {
-  const { message } = woven;
-  if (
-    !woven.hidden ||
-    message.role !== 'tool' ||
-    messageBytes(message) <= droppedResult.length + 200
-  )
-    return woven;
-  return { ...woven, message: { ...message, content: droppedResult } };
 }
 
 /**
@@ -106,25 +104,4 @@ export function groupEnd(items: readonly HistoryItem[], index: number): number {
   if (items[index]?.identity.role === 'assistant')
     while (items[end]?.identity.role === 'tool') end += 1;
   return end;
-}
-
-/** Messages as a text to store and to search: who said what, calls with their arguments, results. */
-export function transcriptOf(messages: readonly Message[]): string {
-  return messages.map(transcriptPart).join('\n\n');
-}
-
-function transcriptPart(message: Message): string {
-  const lines = [
-    message.role === 'tool'
-      ? `## result of ${message.tool_call_id ?? 'a call'}`
-      : `## ${message.role}`,
-  ];
-  const { content } = message;
-  if (typeof content === 'string') lines.push(content);
-  else
-    for (const part of content ?? [])
-      lines.push(part.type === 'text' ? (part.text ?? '') : `[${part.type}]`);
-  for (const call of message.tool_calls ?? [])
-    lines.push(`call ${call.id}: ${call.function.name} ${call.function.arguments}`);
-  return lines.join('\n');
 }

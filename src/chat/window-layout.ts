@@ -1,0 +1,225 @@
+import { ProxyError } from '../errors.ts';
+import type { Entry, Session } from '../store/types.ts';
+import type { Message, ToolCall } from '../wire/types.ts';
+import { readStub, withTexts } from './capture.ts';
+import { endOf, markAt, type BranchState } from './guard-state.ts';
+import type { HistoryItem } from './history.ts';
+import type { OwnResults } from './own-results.ts';
+import { noteOf, transcriptOf } from './transcript.ts';
+import type { WovenMessage } from './weave.ts';
+import { groupEnd, messageBytes, newestUserIndex, protectedFrom } from './window.ts';
+
+/** A chat's history as the guard works on it. */
+export interface GuardedChat {
+  readonly session: Session;
+  readonly chatId: string;
+  readonly items: readonly HistoryItem[];
+  /** Chain hash after each item. */
+  readonly chains: readonly string[];
+  readonly ownResults: OwnResults;
+  /** Weaves from this message on. */
+  readonly weave: (from: number) => Promise<readonly WovenMessage[]>;
+  /** A store that fails costs a demotion, or makes one forgotten, and never an answer. */
+  readonly onStoreFault: (error: ProxyError) => void;
+}
+
+type Change = (woven: WovenMessage) => Promise<WovenMessage>;
+
+/** One request's list while it is laid out. */
+export class Layout {
+  readonly #chat: GuardedChat;
+  branch: BranchState;
+  #woven: WovenMessage[] = [];
+  /** First message that has not left with its turn. */
+  #from = 0;
+  sizeBytes = 0;
+
+  constructor(chat: GuardedChat, branch: BranchState) {
+    this.#chat = chat;
+    this.branch = branch;
+  }
+
+  /** The list with all that was demoted before. */
+  async build(): Promise<void> {
+    const { own, outputs, pasted, turns } = this.branch;
+    const { chains } = this.#chat;
+    this.#from = turns === undefined ? 0 : chains.lastIndexOf(turns.chain) + 1;
+    this.#woven = [...(await this.#chat.weave(this.#from))];
+    await this.#change(endOf(own, chains), this.#withoutOwnResults());
+    await this.#change(endOf(outputs, chains), this.#stubbing('tool'));
+    await this.#change(endOf(pasted, chains), this.#stubbing('user'));
+    this.#measure();
+  }
+
+  /**
+   * One large step, in the order of what is missed least: results of ours, tool outputs, pasted texts, whole turns; and where even
+   * the newest turn's outputs are too much, those. Down to `lowBytes`, the last to `highBytes`. Returns whether anything went.
+   */
+  async demote(lowBytes: number, highBytes: number): Promise<boolean> {
+    const before = this.sizeBytes;
+    const { items } = this.#chat;
+    const end = protectedFrom(items);
+    await this.#demoteGroups('own', end, lowBytes);
+    await this.#demoteGroups('outputs', end, lowBytes);
+    await this.#demoteGroups(
+      'pasted',
+      Math.min(end, Math.max(newestUserIndex(items), 0)),
+      lowBytes,
+    );
+    if (this.sizeBytes > lowBytes) await this.#demoteTurns(end, lowBytes);
+    if (this.sizeBytes > highBytes) await this.#demoteGroups('outputs', items.length, highBytes);
+    return this.sizeBytes < before;
+  }
+
+  /** System messages, the note about what was moved, the question that stayed, and the rest. */
+  messages(): readonly Message[] {
+    const { turns } = this.branch;
+    const woven = this.#woven.map(({ message }) => message);
+    if (this.#from === 0 || turns === undefined) return woven;
+    const { items, chains } = this.#chat;
+    const moved = items.slice(0, this.#from);
+    const system = moved.filter(isSystem).map((item) => item.message());
+    const kept = moved.find(
+      ({ identity }, index) => identity.role === 'user' && chains[index] === turns.kept,
+    );
+    const question = kept === undefined ? [] : [kept.message()];
+    return [...system, { role: 'user', content: turns.note }, ...question, ...woven];
+  }
+
+  /** Demotes group by group (a turn with its results), oldest first, to the low mark; remembers how far it got. */
+  async #demoteGroups(
+    kind: 'own' | 'outputs' | 'pasted',
+    end: number,
+    lowBytes: number,
+  ): Promise<void> {
+    const { items, chains } = this.#chat;
+    const change =
+      kind === 'own'
+        ? this.#withoutOwnResults()
+        : this.#stubbing(kind === 'outputs' ? 'tool' : 'user');
+    let at = 0;
+    let reached = 0;
+    for (let start = this.#from; start < end && this.sizeBytes > lowBytes;) {
+      start = groupEnd(items, start);
+      for (; at < this.#woven.length && this.#index(at) < start; at += 1)
+        if (await this.#changeAt(at, change)) reached = start;
+    }
+    if (reached > 0) this.branch = { ...this.branch, [kind]: markAt(reached, chains) };
+  }
+
+  /** Moves whole old turns into the store until the low mark; never half a call and result pair. */
+  async #demoteTurns(end: number, lowBytes: number): Promise<void> {
+    const { items, chains } = this.#chat;
+    let to = this.#from;
+    let at = 0;
+    let { sizeBytes } = this;
+    while (to < end && sizeBytes > lowBytes) {
+      to = groupEnd(items, to);
+      for (; at < this.#woven.length && this.#index(at) < to; at += 1)
+        sizeBytes -= messageBytes(this.#message(at)) + 1;
+    }
+    const moved = this.#woven.slice(0, at).filter(({ message }) => !isSystemMessage(message));
+    const count = items.slice(this.#from, to).filter((item) => !isSystem(item)).length;
+    if (count === 0) return;
+    const entry = await this.#store(transcriptOf(moved, items));
+    if (entry === undefined) return;
+    const { turns } = this.branch;
+    const entries = [...(turns?.entries ?? []), entry.id];
+    const newest = newestUserIndex(items);
+    const kept = newest >= 0 && newest < to ? chains[newest] : undefined;
+    const all = (turns?.count ?? 0) + count;
+    this.branch = {
+      ...this.branch,
+      turns: {
+        chain: chains[to - 1] as string,
+        note: noteOf(entries, all, items),
+        entries,
+        count: all,
+        ...(kept === undefined ? {} : { kept }),
+      },
+    };
+    this.#from = to;
+    this.#woven = this.#woven.slice(at);
+    this.#measure();
+  }
+
+  /** Nothing where the store cannot take it: then the turns stay. */
+  async #store(text: string): Promise<Entry | undefined> {
+    const { session, chatId } = this.#chat;
+    try {
+      return (await session.store.append([{ text, kind: 'message', chatId }]))[0];
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#chat.onStoreFault(error);
+      return undefined;
+    }
+  }
+
+  /** Changes all that lies before `end`. */
+  async #change(end: number, change: Change): Promise<void> {
+    for (let at = 0; at < this.#woven.length && this.#index(at) < end; at += 1)
+      await this.#changeAt(at, change);
+  }
+
+  async #changeAt(at: number, change: Change): Promise<boolean> {
+    const woven = this.#woven[at] as WovenMessage;
+    const smaller = await change(woven);
+    if (smaller === woven) return false;
+    this.#woven[at] = smaller;
+    this.sizeBytes += messageBytes(smaller.message) - messageBytes(woven.message);
+    return true;
+  }
+
+  /** Shortens results of our tools. Meets the messages in order, and so knows the call that each answers. */
+  #withoutOwnResults(): Change {
+    const calls = new Map<string, ToolCall>();
+    return async (woven) => {
+      const { message, hidden } = woven;
+      for (const call of message.tool_calls ?? []) calls.set(call.id, call);
+      if (!hidden || message.role !== 'tool') return woven;
+      const shortened = await this.#chat.ownResults.shorten(message, {
+        call: calls.get(message.tool_call_id ?? ''),
+        chatId: this.#chat.chatId,
+      });
+      return shortened === message ? woven : { ...woven, message: shortened };
+    };
+  }
+
+  /** Puts stubs in the place of the client's stored texts, where that makes a message smaller. */
+  #stubbing(role: 'tool' | 'user'): Change {
+    const { items, session } = this.#chat;
+    return async (woven) => {
+      if (woven.hidden || woven.message.role !== role) return woven;
+      const captured = items[woven.index]?.known.stored?.captured ?? [];
+      if (captured.length === 0) return woven;
+      const texts = new Map<number, string>();
+      for (const { part, entry } of captured) texts.set(part, await readStub(session.store, entry));
+      const message = withTexts(woven.message, texts);
+      return messageBytes(message) < messageBytes(woven.message) ? { ...woven, message } : woven;
+    };
+  }
+
+  #measure(): void {
+    this.sizeBytes = this.messages().reduce(
+      (total, message) => total + messageBytes(message) + 1,
+      0,
+    );
+  }
+
+  #message(at: number): Message {
+    return (this.#woven[at] as WovenMessage).message;
+  }
+
+  /** Of the client's message that one is, or belongs to. */
+  #index(at: number): number {
+    return (this.#woven[at] as WovenMessage).index;
+  }
+}
+
+function isSystem(item: HistoryItem): boolean {
+  return item.identity.role === 'system' || item.identity.role === 'developer';
+}
+
+function isSystemMessage(message: Message): boolean {
+  return message.role === 'system' || message.role === 'developer';
+}
