@@ -7,6 +7,7 @@ const id = 'sess_0000000000000002';
 
 test('the newest value of a key wins, also after reopening', async () => {
   await using data = await temporaryData();
+  const longKey = '\u0001'.repeat(10_000);
   {
     await using sessions = await data.open();
     const { memory } = await projectSession(sessions);
@@ -14,12 +15,19 @@ test('the newest value of a key wins, also after reopening', async () => {
       { key: 'a', value: 1 },
       { key: 'b "quoted"\n', value: { nested: ['é', '\ud800'] } },
     ]);
-    await memory.put([{ key: 'a', value: 2 }]);
+    await memory.put([
+      { key: 'a', value: 2 },
+      { key: longKey, value: 'long' },
+    ]);
     expect(await memory.get('a')).toBe(2);
+    await expect(memory.put([{ key: `${longKey}x`, value: 1 }])).rejects.toMatchObject({
+      code: 'limit_reached',
+    });
   }
   await using sessions = await data.open();
   const { memory } = await projectSession(sessions);
   expect(await memory.get('a')).toBe(2);
+  expect(await memory.get(longKey)).toBe('long');
   expect(await memory.get('b "quoted"\n')).toEqual({ nested: ['é', '\ud800'] });
   expect([memory.has('a'), memory.has('c'), await memory.get('c')]).toEqual([
     true,

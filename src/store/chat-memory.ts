@@ -29,6 +29,11 @@ export interface ChatMemoryOptions {
   readonly limits: ChatMemoryLimits;
 }
 
+/** Longest key, UTF-16 units; escaped it takes at most six bytes a unit. */
+const keyMaxUnits = 10_000;
+/** Key and time lie within so many bytes of a line's start. */
+const headMaxBytes = 6 * keyMaxUnits + 64;
+
 interface RecordPlace {
   readonly positionBytes: number;
   readonly lengthBytes: number;
@@ -244,7 +249,7 @@ function encodePut(
   timeMs: number,
 ): EncodedRecord {
   const line = Buffer.from(encodeRecord({ k: record.key, t: timeMs, v: record.value }));
-  if (line.length > recordMaxBytes) {
+  if (line.length > recordMaxBytes || record.key.length > keyMaxUnits) {
     throw new ProxyError('limit_reached', `A chat record of ${line.length} bytes is too large.`);
   }
   return { key: record.key, timeMs, line };
@@ -252,7 +257,7 @@ function encodePut(
 
 /** Key and time of a record, without parsing its value. */
 function recordHead(line: Buffer): { readonly key: string; readonly timeMs: number } | undefined {
-  const match = /^\{"k":("(?:[^"\\]|\\.)*"),"t":(\d+)/.exec(line.toString('utf8', 0, 4096));
+  const match = /^\{"k":("(?:[^"\\]|\\.)*"),"t":(\d+)/.exec(line.toString('utf8', 0, headMaxBytes));
   if (match === null) return undefined;
   return { key: JSON.parse(match[1]!) as string, timeMs: Number(match[2]) };
 }
