@@ -21,8 +21,12 @@ export interface PoolEvents {
   lost(worker: PoolWorker, reason: string): void;
 }
 
+/** Workers that die before they are ready are replaced this often in a row; after that only when somebody asks for one. */
+const maxFailedStarts = 3;
+
 class Slot implements PoolWorker {
   readonly jobs = new Set<number>();
+  isReady = false;
   readonly thread: Worker;
 
   constructor() {
@@ -40,18 +44,22 @@ class Slot implements PoolWorker {
 /** A fixed number of workers and a warm spare that takes the place of one that had to be killed or has died. */
 export class WorkerPool {
   readonly #events: PoolEvents;
+  readonly #size: number;
   readonly #workers: Slot[] = [];
   #spare: Slot | undefined;
+  #failedStarts = 0;
   #closed = false;
 
   constructor(size: number, events: PoolEvents) {
     this.#events = events;
+    this.#size = size;
     for (let i = 0; i < size; i++) this.#workers.push(this.#open());
     this.#spare = this.#open();
   }
 
-  /** All workers at work, the least busy first. */
+  /** All workers at work, the least busy first. Those that could not be started are tried again. */
   get workers(): readonly PoolWorker[] {
+    while (this.#workers.length < this.#size) this.#workers.push(this.#open());
     return this.#workers.toSorted((a, b) => a.jobs.size - b.jobs.size);
   }
 
@@ -70,6 +78,8 @@ export class WorkerPool {
   #open(): Slot {
     const slot = new Slot();
     slot.thread.on('message', (report: Report) => {
+      slot.isReady = true;
+      this.#failedStarts = 0;
       if (!this.#closed && slot !== this.#spare) this.#events.report(slot, report);
     });
     slot.thread.on('error', (error) => {
@@ -86,8 +96,14 @@ export class WorkerPool {
       if (this.#spare === slot) this.#spare = undefined;
       return;
     }
-    this.#workers[index] = this.#spare ?? this.#open();
-    this.#spare = this.#open();
+    if (!slot.isReady) this.#failedStarts += 1;
+    if (this.#failedStarts < maxFailedStarts) {
+      this.#workers[index] = this.#spare ?? this.#open();
+      this.#spare = this.#open();
+    } else {
+      // Something is wrong with the program or the machine: starting threads without end would only make it worse.
+      this.#workers.splice(index, 1);
+    }
     this.#events.lost(slot, reason);
   }
 }
