@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import type { ChatRequest } from '../../../src/wire/types.ts';
+import { Gate, reply, role, text, type RecordedRequest } from '../../support/scripted-upstream.ts';
+import { assertUntouched } from '../laws.ts';
+import { logFile } from '../log-file.ts';
+import { call, kindOf, say, search, textOf, type Move } from '../model.ts';
+import type { OpenCodeServer } from '../opencode.ts';
+import type { Play, Scene } from '../play.ts';
+import { requestOf } from '../relay.ts';
+
+/** So soon after Esc nothing is open any more. */
+const maxAbortMs = 2_000;
+
+/** What only OpenCode's server can be asked for: Esc at the worst moments, and `/compact`. */
+export function abortAndCompaction(): Play {
+  const log = logFile('AB7718', 100_000);
+  // A reply that goes on for ever: only the other side can end it.
+  const endless: Move = () => reply(role(), text('It begins. '), new Gate());
+  return {
+    name: 'through opencode serve',
+    script: {
+      STREAMING: [endless],
+      HIDDENLOOP: [call('HIDDENLOOP', log.print), call('HIDDENLOOP', search(log.token)), endless],
+      SUBQUESTION: [endless],
+      ASKINGSUB: [
+        call('ASKINGSUB', {
+          name: 'rlm_query',
+          args: { question: 'SUBQUESTION: what is it about?', offset: 0, length: 5_000 },
+        }),
+      ],
+      AFTERWARDS: [call('AFTERWARDS', search(log.token)), say('It goes on.')],
+      BIGLOG: [call('BIGLOG', log.print), call('BIGLOG', search(log.token)), say('Printed.')],
+      REMEMBER: [
+        call('REMEMBER', search(log.token)),
+        say((view) => `Still there: ${view.results[0]?.includes(log.line)}`),
+      ],
+    },
+    run: async (scene) => {
+      await log.write(scene.stage.project);
+      await using server = await scene.stage.opencode.serve();
+      await aborts(scene, server);
+      await compaction(scene, server);
+    },
+  };
+}
+
+async function aborts({ stage, check }: Scene, server: OpenCodeServer): Promise<void> {
+  const { upstream } = stage;
+  const session = await server.newSession('Aborting');
+  /** Asks, waits for so many more requests upstream, then aborts; gives back the last one. */
+  const abortAfter = async (asked: string, requests: number): Promise<RecordedRequest> => {
+    const turn = server.ask(session, `${asked} please`);
+    const last = await upstream.nthRequest(upstream.requests.length + requests);
+    const started = performance.now();
+    await server.abort(session);
+    await Promise.race([last.ended, turnsLate()]);
+    const tookMs = performance.now() - started;
+    assert.ok(last.aborted, `${asked}: the upstream's request is still open`);
+    assert.ok(tookMs < maxAbortMs, `${asked}: after ${tookMs} ms`);
+    await turn;
+    return last;
+  };
+  await check('Esc while the model writes closes the request upstream', async () => {
+    await abortAfter('STREAMING', 1);
+  });
+  await check('Esc while the hidden loop runs closes it too', async () => {
+    const last = await abortAfter('HIDDENLOOP', 3);
+    assert.match(textOf(last.body.messages.at(-1)), /checkpoint/);
+  });
+  await check('Esc while a sub-model is asked closes that', async () => {
+    const last = await abortAfter('ASKINGSUB', 2);
+    assert.match(textOf(last.body.messages.at(-1)), /SUBQUESTION/);
+  });
+  await check('then the chat goes on, and nothing was asked in between', async () => {
+    const before = upstream.requests.length;
+    assert.equal(before, 6);
+    assert.equal(await server.ask(session, 'AFTERWARDS please'), 'It goes on.');
+    assert.equal(upstream.requests.length, before + 2);
+    const last = upstream.requests.at(-1);
+    assert.doesNotMatch(last?.rawBody.toString() ?? '', /\u2063/, 'a progress line of ours');
+  });
+}
+
+/** Twice the time allowed, so that a request that stays open fails the check and not the whole play. */
+async function turnsLate(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 2 * maxAbortMs).unref();
+  });
+}
+
+async function compaction({ stage, check }: Scene, server: OpenCodeServer): Promise<void> {
+  const { upstream, relay } = stage;
+  const session = await server.newSession('Compacting');
+  await server.ask(session, 'BIGLOG please');
+  await server.compact(session);
+  await check('a compaction goes upstream as OpenCode has sent it', () => {
+    const sent = relay.exchanges.map(requestOf).filter((body) => kindOf(body) === 'compaction');
+    const got = upstream.requests.filter(({ body }) => kindOf(body) === 'compaction');
+    assert.equal(sent.length, 1);
+    assert.equal(got.length, 1);
+    assertUntouched(sent[0] as ChatRequest, got[0]?.body as ChatRequest);
+  });
+  await check('and what it dropped is still found', async () => {
+    assert.equal(await server.ask(session, 'REMEMBER please'), 'Still there: true');
+  });
+}
