@@ -28,7 +28,10 @@ declare namespace WebAssembly {
     module: Module;
   }
   function compile(bytes: BufferSource): Promise<Module>;
-  function instantiate(bytes: BufferSource, imports?: Imports): Promise<WebAssemblyInstantiatedSource>;
+  function instantiate(
+    bytes: BufferSource,
+    imports?: Imports,
+  ): Promise<WebAssemblyInstantiatedSource>;
 }
 
 type BufferSource = ArrayBufferView | ArrayBuffer;
