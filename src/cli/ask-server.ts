@@ -1,12 +1,7 @@
-import { randomInt } from 'node:crypto';
-import { benchPolicy } from '../bench/policies.ts';
-import { randomIds, systemClock } from '../clock.ts';
 import type { Config } from '../config/resolve.ts';
-import { createLogger } from '../log.ts';
-import { createOperations } from '../operations/operations.ts';
 import { readOwner } from '../store/owner.ts';
+import { openLocalApp } from './local-app.ts';
 import { isAnswering, serverOf, type RunningServer } from './operations-client.ts';
-import { readVersion } from './version.ts';
 
 /** A server to ask, closed by its disposal if it is our own. */
 export interface AskServer {
@@ -16,8 +11,6 @@ export interface AskServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const randomSteps = 2 ** 32;
-
 /** The server that holds the data directory; else one in this process, on a free port, for as long as the command runs. */
 export async function openAskServer(config: Config): Promise<AskServer> {
   const { apiToken } = config.server;
@@ -26,24 +19,8 @@ export async function openAskServer(config: Config): Promise<AskServer> {
   const running = serverOf(await readOwner(config.dataDir));
   if (running !== undefined && (await isAnswering(running)))
     return { server: running, headers, [Symbol.asyncDispose]: async () => undefined };
-  // Loaded only here: the other commands start in half the time without it.
-  const { openApp } = await import('../app.ts');
-  const app = await openApp({
-    config: { ...config, server: { ...config.server, host: '127.0.0.1', port: 0 } },
-    version: readVersion(),
-    log: createLogger('error'),
-    clock: systemClock,
-    ids: randomIds,
-    random: () => randomInt(randomSteps) / randomSteps,
-    policies: [benchPolicy],
-    operations: (parts) => ({
-      run: createOperations({
-        ...parts,
-        clock: systemClock,
-        searchDeadlineMs: config.tools.searchDeadlineMs,
-      }),
-    }),
-  });
+  const server = { ...config.server, host: '127.0.0.1', port: 0 };
+  const app = await openLocalApp({ ...config, server }, 'error');
   const address = await app.server.listen();
   return {
     server: { address, secret: app.ownerSecret, pid: process.pid },

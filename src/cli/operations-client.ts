@@ -39,8 +39,7 @@ export async function withOperations(
     }),
   );
   const search = stack.use(openSearchEngine({ clock: systemClock }));
-  const { searchDeadlineMs } = config.tools;
-  await use(callOver(createOperations({ sessions, search, clock: systemClock, searchDeadlineMs })));
+  await use(callOver(createOperations({ sessions, search, clock: systemClock })));
 }
 
 /** A running server and how to prove to it that one may ask. */

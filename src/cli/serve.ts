@@ -1,24 +1,16 @@
-import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
-import { randomIds, systemClock } from '../clock.ts';
-import { benchPolicy } from '../bench/policies.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { checkBind } from '../http/guard.ts';
-import { createLogger } from '../log.ts';
-import { createOperations } from '../operations/operations.ts';
 import { publishOwner } from '../store/owner.ts';
 import { startBackground } from './background.ts';
+import { openLocalApp } from './local-app.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
-import { readVersion } from './version.ts';
 
 /** What a user without an upstream has to know. */
 const demoNotice = `No upstream is configured, so answers come from the built-in demo: a script that uses the tools, no language model.
 For a real model, stop this and set for example
   RLM_UPSTREAM_BASE_URL=https://api.z.ai/api/paas/v4  RLM_UPSTREAM_API_KEY=...  RLM_UPSTREAM_MODEL=glm-5
 `;
-
-/** Steps of the jitter between 0 and 1. */
-const randomSteps = 2 ** 32;
 
 /** `rlm-opencode serve`: runs the proxy until it is told to stop. */
 export function serveCommand(): Command {
@@ -35,24 +27,7 @@ export function serveCommand(): Command {
 async function serve(loaded: LoadedConfig): Promise<void> {
   const { config } = loaded;
   checkBind(config.server);
-  // Loaded only here: the other commands start in half the time without it.
-  const { openApp } = await import('../app.ts');
-  await using app = await openApp({
-    config,
-    version: readVersion(),
-    log: createLogger(config.logLevel),
-    clock: systemClock,
-    ids: randomIds,
-    random: () => randomInt(randomSteps) / randomSteps,
-    policies: [benchPolicy],
-    operations: (parts) => ({
-      run: createOperations({
-        ...parts,
-        clock: systemClock,
-        searchDeadlineMs: config.tools.searchDeadlineMs,
-      }),
-    }),
-  });
+  await using app = await openLocalApp(config, config.logLevel);
   const address = await app.server.listen();
   await publishOwner(config.dataDir, { address, secret: app.ownerSecret });
   for (const warning of loaded.warnings) process.stderr.write(`${warning}\n`);

@@ -8,7 +8,7 @@ import { type SettingLeaf, type Settings, settingLeaves, settingsSchema } from '
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where a value came from. `name` is the flag, the variable or the file. */
-export interface Source {
+interface Source {
   readonly kind: 'flag' | 'environment' | 'file' | 'default';
   readonly name: string;
 }

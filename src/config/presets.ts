@@ -1,5 +1,5 @@
 /** A model whose limits the vendor states, in tokens. */
-export interface PresetModel {
+interface PresetModel {
   readonly id: string;
   readonly contextWindowTokens: number;
   readonly maxOutputTokens: number;

@@ -6,7 +6,7 @@ import type { Prices, ProviderSettings } from './provider-settings.ts';
 import type { Settings } from './schema.ts';
 
 /** A model that the configuration names. */
-export interface ConfiguredModel {
+interface ConfiguredModel {
   readonly id: string;
   readonly contextWindowTokens: number;
   readonly maxOutputTokens: number;

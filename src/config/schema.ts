@@ -68,7 +68,7 @@ export const settingsSchema = z.strictObject({
 export type Settings = z.output<typeof settingsSchema>;
 
 /** How a setting is spelled in the environment or on the command line. */
-export type SettingKind = 'text' | 'number' | 'list' | 'object';
+type SettingKind = 'text' | 'number' | 'list' | 'object';
 
 /** One setting, found in the schema. */
 export interface SettingLeaf extends SettingMeta {

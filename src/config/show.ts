@@ -4,14 +4,14 @@ import { settingLeaves } from './schema.ts';
 /** A setting as people see it. */
 export interface ShownSetting {
   readonly key: string;
-  /** Absent where nothing is set. Secrets are replaced by `maskedValue`. */
+  /** Absent where nothing is set. A secret is replaced by words. */
   readonly value?: unknown;
   /** `flag --port`, `environment RLM_PORT`, `file <path>`, `default`. */
   readonly source: string;
 }
 
 /** Stands where a secret is set. */
-export const maskedValue = '(set, not shown)';
+const maskedValue = '(set, not shown)';
 
 /** Members of free-form objects that may hold a secret. */
 const secretMembers: ReadonlySet<string> = new Set(['apiKey', 'headers']);

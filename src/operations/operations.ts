@@ -12,11 +12,10 @@ export interface OperationParts {
   readonly sessions: Sessions;
   readonly search: SearchEngine;
   readonly clock: Clock;
-  readonly searchDeadlineMs: number;
 }
 
 /** One line of an operation's answer. */
-export type OperationLine = { readonly progress: unknown } | { readonly result: unknown };
+type OperationLine = { readonly progress: unknown } | { readonly result: unknown };
 
 /** Runs an operation; `body` is its arguments as JSON. */
 export type RunOperation = (call: {
@@ -34,6 +33,9 @@ type Operation = (
 
 /** Results for people and programs may be longer than those for a model, characters. */
 const maxResultChars = 4_000_000;
+
+/** A person can stop a search; until then it may take what it takes, milliseconds. */
+const searchDeadlineMs = 600_000;
 
 const registry = new ToolRegistry(readingTools);
 
@@ -89,7 +91,13 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     type: 'function' as const,
     function: { name, arguments: JSON.stringify(toolArguments) },
   };
-  const text = await registry.run(call, { ...parts, session, signal, maxResultChars });
+  const text = await registry.run(call, {
+    ...parts,
+    session,
+    signal,
+    searchDeadlineMs,
+    maxResultChars,
+  });
   yield { result: { session: session.id, directory: session.directory, text } };
 });
 

@@ -37,29 +37,32 @@ test('a second server on the same data says who holds it; on other data it just 
 
 test('a public address without a token is refused', async () => {
   using home = new CliHome();
-  const { code, stderr } = await home.run(['serve', '--host', '0.0.0.0']);
+  const { code, stderr } = await home.runHere(['serve', '--host', '0.0.0.0']);
   expect(code).toBe(2);
   expect(stderr).toContain('RLM_API_TOKEN');
 });
 
 test('background: start, status, logs, stop', async () => {
   using home = new CliHome();
-  expect(await home.run(['status'])).toMatchObject({ code: 1 });
+  expect(await home.runHere(['status'])).toMatchObject({ code: 1 });
   const started = await home.run(['serve', '--background']);
   expect(started).toMatchObject({ code: 0, stderr: '' });
-  const status = await home.run(['status', '--json']);
+  const status = await home.runHere(['status', '--json']);
   expect(status.code).toBe(0);
   const said = JSON.parse(status.stdout) as { address: string; health: { status: string } };
   expect(started.stdout).toBe(`rlm-opencode listening on ${said.address}\n`);
   expect(said.health.status).toBe('ok');
-  expect((await home.run(['logs'])).stdout).toContain(started.stdout);
+  expect((await home.runHere(['logs'])).stdout).toContain(started.stdout);
   for (const name of ['owner.json', 'server.log']) {
     expect(statSync(join(home.dataDir, name)).mode & 0o777).toBe(0o600);
   }
-  const stopped = await home.run(['stop']);
+  const stopped = await home.runHere(['stop']);
   expect(stopped).toMatchObject({ code: 0, stdout: `Stopped the server at ${said.address}.\n` });
   await expect(fetch(said.address)).rejects.toThrow('fetch failed');
-  expect(await home.run(['stop'])).toMatchObject({ code: 1, stdout: 'No server is running.\n' });
+  expect(await home.runHere(['stop'])).toMatchObject({
+    code: 1,
+    stdout: 'No server is running.\n',
+  });
 });
 
 test('background: a server that does not start shows why', async () => {
@@ -83,7 +86,7 @@ test('stop never touches a process that does not prove to be our server', async 
     for (const address of ['http://127.0.0.1:9', `http://127.0.0.1:${port}`, started.url]) {
       const forged = { ...owner, processStart: '', pid: bystander.pid, address };
       writeFileSync(path, JSON.stringify(forged));
-      const { code, stderr } = await home.run(['stop']);
+      const { code, stderr } = await home.runHere(['stop']);
       expect(code).toBe(2);
       expect(stderr).toContain('left alone');
     }
@@ -103,7 +106,7 @@ test('keys are never printed', async () => {
     RLM_API_TOKEN: 'secret-token',
   };
   for (const args of [['config'], ['config', '--json'], ['doctor'], ['doctor', '--json']]) {
-    const { stdout, stderr } = await home.run(args, env);
+    const { stdout, stderr } = await home.runHere(args, env);
     expect(stdout).not.toBe('');
     expect(stdout + stderr).not.toContain('secret-');
   }
@@ -123,10 +126,10 @@ test('keys are never printed', async () => {
 
 test('faults in the settings and in the command line', async () => {
   using home = new CliHome();
-  const wrong = await home.run(['serve'], { RLM_PORT: 'abc' });
+  const wrong = await home.runHere(['serve'], { RLM_PORT: 'abc' });
   expect(wrong).toMatchObject({ code: 2, stdout: '' });
   expect(wrong.stderr).toContain('server.port (RLM_PORT)');
-  expect((await home.run(['nonsense'])).code).toBe(2);
-  expect((await home.run(['search'])).code).toBe(2);
+  expect((await home.runHere(['nonsense'])).code).toBe(2);
+  expect((await home.runHere(['search'])).code).toBe(2);
   expect(await home.run(['--help'])).toMatchObject({ code: 0, stderr: '' });
 });

@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
 import { vi } from 'vitest';
 import { rlmProgram } from '../../src/cli/program.ts';
 import { runProgram } from '../../src/cli/run.ts';
+import { setupProgram } from '../../src/cli/setup.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -23,50 +25,53 @@ export class CliHome implements Disposable {
 
   /** Runs a command to its end. */
   async run(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
-    const child = this.spawn('main', args, env);
-    return finished(child);
+    return finished(this.spawn(args, env));
   }
 
   /** Runs a command inside this process: many times faster, for commands that start nothing. */
-  async runHere(args: readonly string[]): Promise<CliResult> {
+  async runHere(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+    return this.#here(rlmProgram('0.0.0'), args, env);
+  }
+
+  /** The same for `rlm-opencode-setup`. */
+  async setup(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+    return this.#here(setupProgram('0.0.0'), args, env);
+  }
+
+  async #here(
+    program: Command,
+    args: readonly string[],
+    env: Record<string, string>,
+  ): Promise<CliResult> {
     const texts = { stdout: '', stderr: '' };
-    const before = { HOME: process.env['HOME'], RLM_DATA_DIR: process.env['RLM_DATA_DIR'] ?? '' };
-    const spies = (['stdout', 'stderr'] as const).map((name) =>
+    for (const name of ['stdout', 'stderr'] as const) {
       vi.spyOn(process[name], 'write').mockImplementation((piece) => {
         texts[name] += String(piece);
         return true;
-      }),
-    );
+      });
+    }
+    for (const [name, value] of Object.entries(this.#env(env))) vi.stubEnv(name, value);
     process.stdout.setMaxListeners(0);
-    Object.assign(process.env, { HOME: this.folder, RLM_DATA_DIR: this.dataDir });
     process.exitCode = 0;
     try {
-      await runProgram(rlmProgram('0.0.0'), args);
+      await runProgram(program, args);
       return { code: process.exitCode, ...texts };
     } finally {
       process.exitCode = 0;
-      Object.assign(process.env, before);
-      for (const spy of spies) spy.mockRestore();
+      vi.unstubAllEnvs();
+      vi.restoreAllMocks();
     }
   }
 
-  /** Runs `rlm-opencode-setup` to its end. */
-  async setup(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
-    return finished(this.spawn('setup-main', args, env));
-  }
-
   /** Starts a program; it is killed with the home. */
-  spawn(entry: string, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-    const child = spawn(process.execPath, [join(root, 'src/cli', `${entry}.ts`), ...args], {
+  spawn(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+    const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...args], {
       cwd: this.folder,
       env: {
         PATH: process.env['PATH'] ?? '',
         // Commands are started many times: compiled once, they start in half the time.
         NODE_COMPILE_CACHE: join(tmpdir(), 'rlm-opencode-compile-cache'),
-        HOME: this.folder,
-        RLM_DATA_DIR: this.dataDir,
-        RLM_PORT: '0',
-        ...env,
+        ...this.#env(env),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -78,7 +83,7 @@ export class CliHome implements Disposable {
   async serve(
     env: Record<string, string> = {},
   ): Promise<{ readonly url: string; readonly child: ChildProcess; result: Promise<CliResult> }> {
-    const child = this.spawn('main', ['serve'], env);
+    const child = this.spawn(['serve'], env);
     const result = finished(child);
     const line = await new Promise<string>((found, reject) => {
       let text = '';
@@ -89,6 +94,10 @@ export class CliHome implements Disposable {
       void result.then(({ stderr }) => reject(new Error(`serve ended: ${stderr}`)));
     });
     return { url: line.trim().split(' ').at(-1) ?? '', child, result };
+  }
+
+  #env(env: Record<string, string>): Record<string, string> {
+    return { HOME: this.folder, RLM_DATA_DIR: this.dataDir, RLM_PORT: '0', ...env };
   }
 
   [Symbol.dispose](): void {

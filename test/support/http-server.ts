@@ -49,7 +49,7 @@ function modelCard(id: string) {
 }
 
 /** Answers with the body that came in. */
-export const echoBody: ChatHandler = {
+const echoBody: ChatHandler = {
   handle: async ({ body }) => {
     const pieces = await Array.fromAsync(body);
     return { kind: 'json', status: 200, body: Buffer.concat(pieces).toString() };
