@@ -42,7 +42,7 @@ export interface ChatHandler {
 }
 
 /** A model as `GET /v1/models` shows it; further members are passed on. */
-export interface ModelCard {
+interface ModelCard {
   readonly id: string;
   readonly object: 'model';
   /** Seconds since 1970. */
