@@ -29,6 +29,7 @@ type Script = (request: ChatRequest, signal: AbortSignal) => Promise<readonly Ch
 
 function play(script: Script, limits: Partial<TurnLimits> = {}) {
   const requests: ChatRequest[] = [];
+  const reports: string[] = [];
   let running = 0;
   const most = { running: 0 };
   const upstream: Upstream = {
@@ -73,9 +74,9 @@ function play(script: Script, limits: Partial<TurnLimits> = {}) {
     slots: new Slots(2),
     concurrency: 4,
     maxTextChars: 200,
-    clock,
     tools: new ToolRegistry([searchTool, queryTool] as never),
     context,
+    report: (line) => reports.push(line),
     limits: { steps: 5, callsPerStep: 4 },
   });
   const controller = new AbortController();
@@ -87,7 +88,7 @@ function play(script: Script, limits: Partial<TurnLimits> = {}) {
     );
     return JSON.parse(result) as Record<string, unknown>;
   };
-  return { run, requests, budget, controller, most, running: () => running };
+  return { run, requests, reports, budget, controller, most, running: () => running };
 }
 
 function textOf(message: Message | undefined): string {
@@ -147,7 +148,7 @@ test('a part whose upstream fails, or says nothing, is failed alone', async () =
 });
 
 test('depth 2: a sub-call explores its slice with tools, asks sub-models itself, and those have none', async () => {
-  const { run, requests, budget } = play(async (request) => {
+  const { run, requests, reports, budget } = play(async (request) => {
     const last = request.messages.at(-1);
     if (request.tools === undefined) return say('a leaf read it');
     if (last?.role === 'user') return callTool('rlm_search', { pattern: 'NEEDLE' });
@@ -162,6 +163,13 @@ test('depth 2: a sub-call explores its slice with tools, asks sub-models itself,
   expect(text).toContain('a leaf read it');
   expect(text).toContain('gets no tools');
   expect(budget.spent).toMatchObject({ subCalls: 2, depth: 1 });
+  expect(reports).toEqual([
+    '↳ part 1, 17 characters',
+    expect.stringMatching(/^↳↳ searching \d+ characters for "NEEDLE"$/),
+    '↳↳ asking a sub-model about the lines around hits',
+    '↳↳ part 1, 17 characters',
+    expect.stringMatching(/^↳↳ asking a sub-model about \d+ characters$/),
+  ]);
   const leaf = requests.find((request) => request.tools === undefined);
   expect(leaf?.messages[1]?.content).toContain('the NEEDLE is 42');
 });

@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Programs } from '../tools/program-host.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
@@ -26,13 +25,17 @@ export interface SubModelOptions {
   readonly slots: Slots;
   readonly concurrency: number;
   readonly maxTextChars: number;
-  readonly clock: Clock;
   /** What a sub-call with tools gets: the tools, and the asker's context to run them in. */
   readonly tools: ToolRegistry;
   readonly context: Omit<ToolContext, 'subModel' | 'slice' | 'signal'>;
   /** Bounds of one sub-call with tools. */
   readonly limits: TurnLimits;
+  /** Takes a line of progress for each sub-call and each step inside one; `↳` once for each level. */
+  readonly report: (text: string) => void;
 }
+
+/** Stands once for each level before a line of progress. */
+const levelMark = '↳';
 
 const readerRole =
   'You answer a question about a part of a longer text. You see only that part. Answer from it alone, briefly and completely; if it does not hold the answer, say so in one short sentence.';
@@ -51,6 +54,7 @@ export function createSubModel(options: SubModelOptions): SubModel {
     ask: async (question, signal) => {
       if (budget.takeSubCalls(1) === 0)
         throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
+      options.report(`${levelMark.repeat(budget.depth + 1)} ${question.label}`);
       return question.slice === undefined
         ? read(question, upstream, { model: options.model, signal })
         : explore(question, question.slice, { options, upstream, signal });
@@ -130,7 +134,10 @@ async function explore(
   const own: OwnTools = {
     isOwn: (name) => tools.has(name),
     describe: (call) => tools.describe(call, context),
-    run: async (call) => tools.run(call, context),
+    run: async (call) => {
+      options.report(`${levelMark.repeat(budget.depth + 1)} ${tools.describe(call, context)}`);
+      return tools.run(call, context);
+    },
   };
   const where = `The part is characters ${slice.startChars} to ${slice.endChars} of the whole text.`;
   const turn = runTurn({

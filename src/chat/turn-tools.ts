@@ -67,26 +67,28 @@ export function openTurnTools(
       onAnswer: (text: string) => void answers.push(text),
     },
   };
-  const { upstream, model, prices, maxTextChars } = turn.sub;
-  const subModel = createSubModel({
-    upstream,
-    model,
-    prices,
-    maxTextChars,
-    budget: turn.budget,
-    slots: new Slots(options.concurrency),
-    concurrency: options.concurrency,
-    clock: options.clock,
-    tools: registry,
-    context: base,
-    limits: options.limits,
+  const slots = new Slots(options.concurrency);
+  const contextFor = (signal: AbortSignal, report: (text: string) => void): ToolContext => ({
+    ...base,
+    signal,
+    subModel: createSubModel({
+      ...turn.sub,
+      prices: turn.sub.prices,
+      budget: turn.budget,
+      slots,
+      concurrency: options.concurrency,
+      tools: registry,
+      context: base,
+      limits: options.limits,
+      report,
+    }),
   });
-  const context: ToolContext = { ...base, signal: turn.signal, subModel };
+  const described = contextFor(turn.signal, () => undefined);
   return {
     own: {
       isOwn: (name) => registry.has(name) || (name.startsWith('rlm_') && !turn.offered.has(name)),
-      describe: (call) => registry.describe(call, context),
-      run: async (call, signal) => registry.run(call, { ...context, signal }),
+      describe: (call) => registry.describe(call, described),
+      run: async (call, signal, report) => registry.run(call, contextFor(signal, report)),
     },
     takeAnswers: () => answers.splice(0),
   };

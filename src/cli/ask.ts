@@ -133,7 +133,10 @@ async function answer(
       messages: [{ role: 'user', content: question }],
     },
     {
-      onStep: (step) => branch('├─', step),
+      onStep: (step) => {
+        const [, levels = '', words = step] = /^(↳*) ?(.*)$/s.exec(step) ?? [];
+        branch(`${'│  '.repeat(levels.length)}├─`, words);
+      },
       onText: (text) => {
         if (flags.json !== true) process.stdout.write(text);
       },
