@@ -1,6 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Command } from 'commander';
+import { writeResults } from './bench-document.ts';
 import { wholeNumber } from './numbers.ts';
 
 interface ProxyBenchFlags {
@@ -36,8 +35,6 @@ async function run({ rounds, out, json }: ProxyBenchFlags): Promise<void> {
     onStep: (step) => process.stderr.write(`${step}\n`),
   });
   const table = proxyBenchTable(bench);
-  await mkdir(out, { recursive: true });
-  await writeFile(join(out, 'proxy.json'), `${JSON.stringify(bench, undefined, 2)}\n`);
-  await writeFile(join(out, 'proxy.md'), table);
+  await writeResults(out, 'proxy', bench, table);
   process.stdout.write(json === true ? `${JSON.stringify(bench)}\n` : table);
 }

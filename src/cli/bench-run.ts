@@ -8,6 +8,7 @@ import { plotOf } from '../bench/plot.ts';
 import { runBench, type BenchPlan, type BenchWorld } from '../bench/rlm-bench.ts';
 import type { Config } from '../config/resolve.ts';
 import type { BenchFlags } from './bench.ts';
+import { writeResults } from './bench-document.ts';
 import { bareUpstream, openBenchServer } from './bench-world.ts';
 import { loadFromFlags } from './setting-flags.ts';
 
@@ -81,8 +82,8 @@ async function report(
 ): Promise<void> {
   const rows = summarize(cells);
   const result = { kind, model: cells[0]?.model, rows };
-  await writeFile(join(flags.out, `${kind}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
   const title = `rlm-opencode bench ${kind} (${result.model})`;
+  await writeResults(flags.out, kind, result, `${title}\n\n${tableOf(rows)}`);
   await writeFile(join(flags.out, `${kind}.svg`), plotOf(title, rows));
   process.stdout.write(
     flags.json === true

@@ -1,8 +1,10 @@
 import { tmpdir } from 'node:os';
 import { Command } from 'commander';
 import { benchKinds, type BenchKind } from '../bench/cases.ts';
+import { benchDocumentCommand } from './bench-document.ts';
+import { engineBenchCommands } from './bench-engine.ts';
 import { benchProxyCommand } from './bench-proxy.ts';
-import { charCount, wholeNumber } from './numbers.ts';
+import { sizeList, wholeNumber } from './numbers.ts';
 import { addSettingFlags } from './setting-flags.ts';
 
 /** What each benchmark asks, for `--help`. */
@@ -33,7 +35,8 @@ export function benchCommand(): Command {
     'reproducible benchmarks through the real server; without an upstream a scripted policy plays the model',
   );
   for (const kind of benchKinds) command.addCommand(kindCommand(kind));
-  return command.addCommand(benchProxyCommand());
+  for (const engine of engineBenchCommands()) command.addCommand(engine);
+  return command.addCommand(benchProxyCommand()).addCommand(benchDocumentCommand());
 }
 
 function kindCommand(kind: BenchKind): Command {
@@ -58,9 +61,4 @@ function kindCommand(kind: BenchKind): Command {
       await runKind(kind, flags);
     },
   );
-}
-
-/** `1M,300K,2.5G` as characters. */
-function sizeList(text: string): readonly number[] {
-  return text.split(',').map(charCount);
 }

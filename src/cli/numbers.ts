@@ -23,3 +23,8 @@ export function charCount(text: string): number {
   if (Number.isInteger(count) && count > 0) return count;
   throw new InvalidArgumentError('It must be a number of characters, such as 100M or 1G.');
 }
+
+/** `1M,300K,2.5G` as characters. */
+export function sizeList(text: string): readonly number[] {
+  return text.split(',').map(charCount);
+}
