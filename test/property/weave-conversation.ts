@@ -1,0 +1,309 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import type { Message } from '../../src/wire/types.ts';
+import { clientTools, longText, systemFor } from '../support/conversation.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { startScriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts';
+import { bytesOf, expectPrefix, expectWellFormed, textOf } from './weave-checks.ts';
+import { asked, edits, mangled, type Draw, type Edit } from './weave-client.ts';
+import {
+  answeringTurn,
+  callingTurn,
+  IdSource,
+  messageOf,
+  replyOf,
+  type IdStyle,
+  type PlannedTurn,
+} from './weave-script.ts';
+
+/** One thing that happens in a conversation. */
+export type Happening =
+  | {
+      readonly kind: 'ask';
+      readonly size: number;
+      readonly reminded: boolean;
+      readonly turns: readonly PlannedTurn[];
+      readonly answer: PlannedTurn;
+    }
+  | { readonly kind: 'twice'; readonly answers: readonly [PlannedTurn, PlannedTurn] }
+  | { readonly kind: 'again' }
+  | { readonly kind: 'edit'; readonly edit: Edit }
+  | { readonly kind: 'restart' };
+
+/** A whole conversation to be. */
+export interface Conversation {
+  readonly ids: IdStyle;
+  readonly seed: number;
+  readonly happenings: readonly Happening[];
+}
+
+const ask = fc.record({
+  kind: fc.constant('ask' as const),
+  size: fc.constantFrom(5, 40, 700, 12_000),
+  reminded: fc.boolean(),
+  turns: fc.array(callingTurn, { maxLength: 3 }),
+  answer: answeringTurn,
+});
+
+/** Random conversations. */
+export const conversations: fc.Arbitrary<Conversation> = fc.record({
+  ids: fc.constantFrom<IdStyle>('unique', 'repeated', 'odd', 'short'),
+  seed: fc.nat(1_000_000),
+  happenings: fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: ask },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          kind: fc.constant('twice' as const),
+          answers: fc.tuple(answeringTurn, answeringTurn),
+        }),
+      },
+      { weight: 1, arbitrary: fc.constant({ kind: 'again' as const }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          kind: fc.constant('edit' as const),
+          edit: fc.constantFrom(...(Object.keys(edits) as Edit[])),
+        }),
+      },
+      { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
+    ),
+    { minLength: 2, maxLength: 6 },
+  ),
+});
+
+/** A proxy and its upstream, for many conversations one after the other. */
+export class World implements AsyncDisposable {
+  readonly upstream: ScriptedUpstream;
+  proxy: TestProxy;
+  /** What the upstream says next, by the `user` member of the request. */
+  readonly lines = new Map<string, Message[]>();
+  count = 0;
+
+  private constructor(upstream: ScriptedUpstream, proxy: TestProxy) {
+    this.upstream = upstream;
+    this.proxy = proxy;
+    upstream.otherwise(({ body }) => {
+      const next = this.lines.get(String(body['user']))?.shift();
+      if (next === undefined) throw new Error('the upstream was asked once too often');
+      return replyOf(next);
+    });
+  }
+
+  static async open(): Promise<World> {
+    const upstream = await startScriptedUpstream();
+    return new World(upstream, await startProxy({ upstream, env: { RLM_INJECT: 'always' } }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxy[Symbol.asyncDispose]();
+    await this.upstream[Symbol.asyncDispose]();
+  }
+}
+
+/** Plays one conversation and checks at every request what has to hold. */
+export async function play(world: World, conversation: Conversation): Promise<void> {
+  const player = new Player(world, conversation);
+  for (const happening of conversation.happenings) await player.live(happening);
+}
+
+class Player {
+  readonly #world: World;
+  readonly #ids: IdSource;
+  readonly #draw: Draw;
+  readonly #name: string;
+  #history: readonly Message[];
+  /** So many messages have been through an edit. */
+  #settled = 0;
+  /** What the upstream saw last in this unbroken history. */
+  #before: string | undefined;
+  /** All hidden turns that there ever were, as they have to come back. */
+  readonly #hidden = new Set<string>();
+  #seed: number;
+
+  constructor(world: World, { ids, seed }: Conversation) {
+    this.#world = world;
+    this.#ids = new IdSource(ids);
+    this.#seed = seed;
+    this.#draw = (below) => {
+      this.#seed = (Math.imul(this.#seed, 1_103_515_245) + 12_345) >>> 0;
+      return (this.#seed >>> 8) % below;
+    };
+    world.count += 1;
+    this.#name = `chat-${world.count}`;
+    this.#history = [systemFor(`/work/${this.#name}`)];
+  }
+
+  async live(happening: Happening): Promise<void> {
+    switch (happening.kind) {
+      case 'restart':
+        this.#world.proxy = await this.#world.proxy.restart();
+        return;
+      case 'edit':
+        this.#edit(happening.edit);
+        return;
+      case 'again':
+        await this.#sendAgain();
+        return;
+      case 'twice':
+        await this.#askTwice(happening.answers);
+        return;
+      case 'ask': {
+        const question = `${longText(happening.size, `q${this.#draw(99)}`)} What is it?`;
+        this.#history = [...this.#history, asked(question, happening.reminded)];
+        for (const turn of happening.turns) {
+          const copy = await this.#send(turn);
+          const results = (copy.tool_calls ?? []).map((call): Message => {
+            const size = [3, 300, 2_000, 15_000][this.#draw(4)] as number;
+            const content = longText(size, `out${this.#draw(1_000)}`);
+            return { role: 'tool', tool_call_id: call.id, content };
+          });
+          this.#history = [...this.#history, copy, ...results];
+        }
+        this.#history = [...this.#history, await this.#send(happening.answer)];
+        // The reminder of plan mode is gone once it was answered.
+        this.#history = this.#history.map((message) =>
+          message.role === 'user' && Array.isArray(message.content)
+            ? { role: 'user', content: message.content[0].text as string }
+            : message,
+        );
+        if (happening.reminded) this.#before = undefined;
+      }
+    }
+  }
+
+  #edit(name: Edit): void {
+    const edited = edits[name](this.#history, this.#draw);
+    if (JSON.stringify(edited) === JSON.stringify(this.#history)) return;
+    // Turns that are not known any more go upstream as the client spells them: it may not spell them anew each time.
+    this.#history = edited.map((message) => mangled(message, this.#draw));
+    this.#settled = edited.length;
+    this.#before = undefined;
+  }
+
+  /** The history as the client sends it this time. */
+  #spelled(history: readonly Message[]): readonly Message[] {
+    return history.map((message, at) =>
+      at < this.#settled ? message : mangled(message, this.#draw),
+    );
+  }
+
+  /** One request of the client to its answer, checked on both sides. */
+  async #send(turn: PlannedTurn): Promise<Message> {
+    const sent = this.#spelled(this.#history);
+    const { copy, bodies } = await this.#exchange(sent, turn);
+    const [first] = bodies;
+    if (this.#before !== undefined) expectPrefix(first as readonly Message[], this.#before);
+    this.#before = bytesOf(bodies.at(-1) as readonly Message[]);
+    return copy;
+  }
+
+  /** The same history gives the same list, however the client spells it. */
+  async #sendAgain(): Promise<void> {
+    if (this.#history.at(-1)?.role !== 'assistant') return;
+    const asking = [...this.#history, asked(`Again ${this.#draw(1_000)}?`, false)];
+    const lists: string[] = [];
+    for (let times = 0; times < 2; times += 1) {
+      const last = { content: `Answer ${times}.`, reasoning: undefined, calls: [] };
+      const sent = this.#spelled(asking);
+      const { bodies } = await this.#exchange(sent, { hidden: [], last });
+      lists.push(bytesOf(bodies[0] as readonly Message[]));
+    }
+    expect(lists[1]).toBe(lists[0]);
+  }
+
+  /** Two requests of one chat at the same time; the client goes on with the first. */
+  async #askTwice(answers: readonly [PlannedTurn, PlannedTurn]): Promise<void> {
+    const asking = [...this.#history, asked(`Both ${this.#draw(1_000)}?`, false)];
+    const [first, second] = await Promise.all(
+      answers.map(async (turn, index) => {
+        // Different words, so that one can tell which of the two the client kept.
+        const last = { ...turn.last, content: `${turn.last.content} (${index})` };
+        return this.#exchange(asking, { ...turn, last });
+      }),
+    );
+    expect(bytesOf(second?.bodies[0] as Message[])).toBe(bytesOf(first?.bodies[0] as Message[]));
+    this.#history = [...asking, first?.copy as Message];
+    this.#before = bytesOf(first?.bodies.at(-1) as readonly Message[]);
+  }
+
+  async #exchange(
+    sent: readonly Message[],
+    turn: PlannedTurn,
+  ): Promise<{ readonly copy: Message; readonly bodies: readonly (readonly Message[])[] }> {
+    const { upstream, proxy, lines } = this.#world;
+    const line = `${this.#name}-${(this.#world.count += 1)}`;
+    const said = [...turn.hidden, turn.last].map((step) => messageOf(step, this.#ids));
+    for (const message of said) if (hasOwnCalls(message)) this.#hidden.add(canonical(message));
+    lines.set(line, [...said]);
+    const { message } = await proxy.ask(
+      { messages: sent, tools: clientTools, user: line },
+      { 'x-session-id': this.#name },
+    );
+    expect(lines.get(line), 'every planned step was asked for').toEqual([]);
+    const bodies = upstream.requests
+      .filter(({ body }) => body['user'] === line)
+      .map(({ body }) => body.messages);
+    this.#check(bodies, said, sent);
+    const shown = message.tool_calls ?? [];
+    expect(shown.filter((call) => call.function.name.startsWith('rlm_'))).toEqual([]);
+    const theirs = (said.at(-1)?.tool_calls ?? []).filter((call) => !isOwn(call.function.name));
+    expect(shown.map(({ id, function: { arguments: args } }) => [id, args])).toEqual(
+      theirs.map(({ id, function: { arguments: args } }) => [id, args]),
+    );
+    return { copy: message, bodies };
+  }
+
+  #check(
+    bodies: readonly (readonly Message[])[],
+    said: readonly Message[],
+    sent: readonly Message[],
+  ): void {
+    for (const [step, messages] of bodies.entries()) {
+      expectWellFormed(messages);
+      // What the model said in this turn stands there as it said it.
+      if (step > 0) {
+        const previous = bytesOf(bodies[step - 1] as readonly Message[]);
+        expectPrefix(messages, previous);
+        const added = messages.slice(bodies[step - 1]?.length);
+        expect(added[0]).toEqual(said[step - 1]);
+      }
+      for (const message of messages)
+        if (
+          hasOwnCalls(message) &&
+          (message.tool_calls ?? []).every((call) => isOwn(call.function.name))
+        )
+          expect(this.#hidden.has(canonical(message)), JSON.stringify(message)).toBe(true);
+      const question = textOf(sent.findLast(({ role }) => role === 'user') as Message);
+      const newest = messages.findLast(({ role }) => role === 'user') as Message;
+      expect(textOf(newest)).toContain(question.split('\n').at(-1));
+    }
+  }
+}
+
+function isOwn(name: string): boolean {
+  return name.startsWith('rlm_');
+}
+
+function hasOwnCalls(message: Message): boolean {
+  return (message.tool_calls ?? []).some((call) => isOwn(call.function.name));
+}
+
+/** Hidden turns are compared as they were; a mixed one may come back with fewer of the client's calls. */
+function canonical(message: Message): string {
+  return JSON.stringify(Object.entries(message).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Plays so many random conversations, each with its own directory and chat. */
+export async function playMany(numRuns: number): Promise<void> {
+  await using world = await World.open();
+  await fc.assert(
+    fc.asyncProperty(conversations, async (conversation) => play(world, conversation)),
+    {
+      numRuns,
+      interruptAfterTimeLimit: 15_000 * Math.ceil(numRuns / 25),
+      markInterruptAsFailure: false,
+    },
+  );
+}

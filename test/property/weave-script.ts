@@ -1,0 +1,173 @@
+import fc from 'fast-check';
+import type { Message, ToolCall } from '../../src/wire/types.ts';
+import {
+  done,
+  finish,
+  reply,
+  role,
+  text,
+  toolDelta,
+  usage,
+  chunk,
+  type Reply,
+} from '../support/scripted-upstream.ts';
+
+/** How a provider names its calls. */
+export type IdStyle = 'unique' | 'repeated' | 'odd' | 'short';
+
+/** One call that the model makes, before it has an id. */
+export interface PlannedCall {
+  readonly name: string;
+  /** The arguments text, byte for byte. */
+  readonly args: string;
+  readonly extra: boolean;
+}
+
+/** One completion of the upstream. */
+export interface PlannedStep {
+  readonly content: string;
+  readonly reasoning: { readonly field: string; readonly text: string } | undefined;
+  readonly calls: readonly PlannedCall[];
+}
+
+/** What the model does with one client request: hidden steps, then one that the client sees. */
+export interface PlannedTurn {
+  readonly hidden: readonly PlannedStep[];
+  readonly last: PlannedStep;
+}
+
+const words = fc.constantFrom(
+  'so',
+  'then',
+  'π',
+  'the\tfile',
+  'done.',
+  '🙂',
+  ' ',
+  '\n',
+  'fails',
+  '"x"',
+);
+
+/** Short visible text, sometimes with white space at its ends. */
+const shortText = fc.array(words, { minLength: 1, maxLength: 8 }).map((parts) => parts.join(' '));
+
+const reasoning = fc.option(
+  fc.record({
+    field: fc.constantFrom('reasoning_content', 'reasoning'),
+    text: fc.oneof(fc.constant(''), shortText),
+  }),
+  { nil: undefined },
+);
+
+const ownCall: fc.Arbitrary<PlannedCall> = fc.record({
+  name: fc.constantFrom('rlm_stats', 'rlm_find', 'rlm_search', 'rlm_get_context', 'rlm_unknown'),
+  args: fc.constantFrom(
+    '{}',
+    '{ "text" : "fox" }',
+    '{"pattern":"\\u0066ox"}',
+    '{"offset": 0}',
+    '{"bro',
+    '',
+  ),
+  extra: fc.boolean(),
+});
+
+const clientCall: fc.Arbitrary<PlannedCall> = fc.record({
+  name: fc.constantFrom('bash', 'read'),
+  args: fc.constantFrom(
+    '{"command": "ls"}',
+    '{"filePath":"/a/b.ts" }',
+    '{}',
+    '{ "n": 1.0 }',
+    '{"cut":',
+  ),
+  extra: fc.boolean(),
+});
+
+const hiddenStep: fc.Arbitrary<PlannedStep> = fc.record({
+  content: fc.oneof(fc.constant(''), shortText),
+  reasoning,
+  calls: fc.array(ownCall, { minLength: 1, maxLength: 3 }),
+});
+
+const callingStep: fc.Arbitrary<PlannedStep> = fc.record({
+  content: fc.oneof(fc.constant(''), shortText),
+  reasoning,
+  calls: fc
+    .tuple(
+      fc.array(ownCall, { maxLength: 2 }),
+      fc.array(clientCall, { minLength: 1, maxLength: 3 }),
+      fc.boolean(),
+    )
+    .map(([own, theirs, ownFirst]) => (ownFirst ? [...own, ...theirs] : [...theirs, ...own])),
+});
+
+const hiddenSteps = fc.array(hiddenStep, { maxLength: 2 });
+
+/** A turn that ends in the client's calls, alone or beside ours. */
+export const callingTurn: fc.Arbitrary<PlannedTurn> = fc.record({
+  hidden: hiddenSteps,
+  last: callingStep,
+});
+
+/** A turn that ends in text. */
+export const answeringTurn: fc.Arbitrary<PlannedTurn> = fc.record({
+  hidden: hiddenSteps,
+  last: fc.record({ content: shortText, reasoning, calls: fc.constant([]) }),
+});
+
+/** Gives calls their ids, as a provider would. */
+export class IdSource {
+  readonly #style: IdStyle;
+  #count = 0;
+
+  constructor(style: IdStyle) {
+    this.#style = style;
+  }
+
+  /** Id of the call at `index` of a message. */
+  next(index: number): string {
+    this.#count += 1;
+    const odd = ['toString', '__proto__', 'functions.bash:0', 'ид 1', 'constructor'];
+    switch (this.#style) {
+      case 'repeated':
+        return `call_${index}`;
+      case 'odd':
+        return `${odd[index % odd.length]}${this.#count > 5 ? this.#count : ''}`;
+      case 'short':
+        return `c${String(this.#count).padStart(8, '0')}`;
+      case 'unique':
+        return `call_${this.#count}_${index}`;
+    }
+  }
+}
+
+/** The message that a step makes, as it has to come back. */
+export function messageOf(step: PlannedStep, ids: IdSource): Message {
+  const calls: ToolCall[] = step.calls.map(({ name, args, extra }, index) => ({
+    id: ids.next(index),
+    type: 'function',
+    function: { name, arguments: args },
+    ...(extra ? { extra_content: { google: { thought_signature: `sig-${index}` } } } : {}),
+  }));
+  return {
+    role: 'assistant',
+    content: step.content === '' && calls.length > 0 ? null : step.content,
+    ...(step.reasoning === undefined ? {} : { [step.reasoning.field]: step.reasoning.text }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+  };
+}
+
+/** The same message streamed. */
+export function replyOf(message: Message): Reply {
+  const calls = message.tool_calls ?? [];
+  const steps = [role()];
+  for (const field of ['reasoning_content', 'reasoning'])
+    if (typeof message[field] === 'string') steps.push(chunk({ [field]: message[field] }));
+  if (typeof message.content === 'string' && message.content !== '')
+    steps.push(text(message.content));
+  for (const [index, call] of calls.entries()) steps.push(toolDelta({ index, ...call }));
+  steps.push(finish(calls.length > 0 ? 'tool_calls' : 'stop'), usage(), done());
+  return reply(...steps);
+}
