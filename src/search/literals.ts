@@ -9,6 +9,9 @@ export interface Literal {
   readonly anyCase: boolean;
 }
 
+/** A literal that is not worth making longer at the price of alternatives. */
+const longEnoughChars = 4;
+
 /** Alternatives: a match holds one of them at least. */
 export type Literals = readonly Literal[];
 
@@ -102,7 +105,7 @@ function ofSequence(parts: readonly Node[]): Reading {
   for (const part of parts) {
     const own = read(part);
     required.push(...own.required);
-    const product = own.exact === undefined ? undefined : multiply(current, own.exact);
+    const product = worthJoining(current, own.exact) ? multiply(current, own.exact) : undefined;
     if (product !== undefined) {
       current = product;
       continue;
@@ -113,6 +116,12 @@ function ofSequence(parts: readonly Node[]): Reading {
   }
   if (isWhole) return { exact: current, required };
   return { exact: undefined, required: withList(required, current) };
+}
+
+/** One literal of some length is faster to look for than several longer ones. */
+function worthJoining(current: Literals, next: Literals | undefined): next is Literals {
+  if (next === undefined) return false;
+  return next.length === 1 || current.some(({ text }) => text.length < longEnoughChars);
 }
 
 function ofChoice(options: readonly Node[]): Reading {

@@ -11,7 +11,8 @@ interface Needle {
 }
 
 const bucketCount = 8;
-const fingerprintBytes = 3;
+const fingerprintBytes = 4;
+const maskBytes = 32 * fingerprintBytes;
 
 /**
  * Lays out what to look for in a slot of the memory, in the form of `assembly/literals.ts`. `confirm` says whether a line with a literal
@@ -55,9 +56,9 @@ class Layout {
   several(literals: Literals, confirm: boolean): number {
     const needles = literals.map(toNeedle);
     needles.sort((a, b) => Buffer.compare(fingerprint(a), fingerprint(b)));
-    const masks = this.#reserve(96 + 16);
+    const masks = this.#reserve(maskBytes + 16);
     const buckets = this.#reserve(8 * bucketCount);
-    this.#bytes.fill(0, masks, masks + 96);
+    this.#bytes.fill(0, masks, masks + maskBytes);
     const perBucket = Math.ceil(needles.length / bucketCount);
     for (let bucket = 0; bucket < bucketCount; bucket++) {
       const members = needles.slice(bucket * perBucket, (bucket + 1) * perBucket);

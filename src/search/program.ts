@@ -67,7 +67,8 @@ export class Program {
     const literals = whole === undefined ? bestOf(this.required) : [whole];
     if (literals === undefined || this.pattern.multiline) return undefined;
     if (whole === undefined && rarityOf(literals) < minRarity) return undefined;
-    const confirm = whole === undefined;
+    // The backtracking matcher confirms by itself.
+    const confirm = whole === undefined && this.lines !== undefined;
     const spec = layOutLiterals(this.memory, this.slot, literals, confirm);
     return spec === undefined ? undefined : { spec, confirm, resting: 0 };
   }
@@ -114,13 +115,25 @@ export class Program {
       lineEnd = end + 1;
     }
     if (this.lines !== undefined) return this.#scanLines(this.lines, at, lineEnd);
+    return this.v8.scan(this.memory, this.#candidateLines(at, lineEnd), this.shouldStop);
+  }
+
+  /** Starts and ends of the lines that the backtracking matcher has to look at. */
+  #candidateLines(at: number, end: number): readonly number[] {
+    const { kernels, hitsAt } = this.memory;
     const lines: number[] = [];
-    for (let start = at; start < lineEnd;) {
-      const newline = this.memory.kernels.nextNewline(start, lineEnd);
-      lines.push(start, newline);
-      start = newline + 1;
+    if (this.#literals !== undefined) {
+      kernels.literalLines(at, end, this.#literals.spec, 0, 0, hitsAt);
+      const count = (kernels.literalHits.value - hitsAt) / 4;
+      for (const hit of this.hits.subarray(0, count)) {
+        lines.push(kernels.lineStartBefore(at, hit), kernels.nextNewline(hit, end));
+      }
+      return lines;
     }
-    return this.v8.scan(this.memory, lines, this.shouldStop);
+    for (let start = at; start < end; start = lines.at(-1)! + 1) {
+      lines.push(start, kernels.nextNewline(start, end));
+    }
+    return lines;
   }
 
   #scanLines(lines: LineDfa, at: number, end: number): number {

@@ -1,7 +1,7 @@
 // Finding lines by literals that a match must hold. A specification is a struct of u32:
 //   +0 kind (0 one literal, 1 one literal in any letter case, 2 several)   +4 whether the automaton has to confirm a line
 //   one literal:  +8 address   +12 length   +16, +20 positions of its two rarest bytes (lower case where kind is 1)
-//   several:      +8 nibble masks (6 x 16 bytes: low and high nibble of the three bytes of a fingerprint, one bit per bucket)
+//   several:      +8 nibble masks (8 x 16 bytes: low and high nibble of the four bytes of a fingerprint, one bit per bucket)
 //                 +12 buckets (8 x {address of entries, count}); an entry is {offset of the fingerprint, length, address, any case}
 import { lineStartBefore, nextNewline } from './text';
 
@@ -137,7 +137,7 @@ function findFolded(at: usize, end: usize, spec: usize): usize {
   return end;
 }
 
-/** Any of several literals, each known by three bytes somewhere in it (Teddy, after Hyperscan). Address of its start, or `end`. */
+/** Any of several literals, each known by four bytes somewhere in it (Teddy, after Hyperscan). Address of its start, or `end`. */
 function findSeveral(at: usize, end: usize, spec: usize): usize {
   const masks: usize = load<u32>(spec, 8);
   const buckets: usize = load<u32>(spec, 12);
@@ -147,6 +147,8 @@ function findSeveral(at: usize, end: usize, spec: usize): usize {
   const high1 = v128.load(masks, 48);
   const low2 = v128.load(masks, 64);
   const high2 = v128.load(masks, 80);
+  const low3 = v128.load(masks, 96);
+  const high3 = v128.load(masks, 112);
   const nibble = i8x16.splat(15);
   const zero = i8x16.splat(0);
   const from = at;
@@ -154,6 +156,7 @@ function findSeveral(at: usize, end: usize, spec: usize): usize {
     const a = v128.load(at);
     const b = v128.load(at, 1);
     const c = v128.load(at, 2);
+    const d = v128.load(at, 3);
     const hit0 = v128.and(
       i8x16.swizzle(low0, v128.and(a, nibble)),
       i8x16.swizzle(high0, i8x16.shr_u(a, 4)),
@@ -166,13 +169,17 @@ function findSeveral(at: usize, end: usize, spec: usize): usize {
       i8x16.swizzle(low2, v128.and(c, nibble)),
       i8x16.swizzle(high2, i8x16.shr_u(c, 4)),
     );
-    const hit = v128.and(v128.and(hit0, hit1), hit2);
+    const hit3 = v128.and(
+      i8x16.swizzle(low3, v128.and(d, nibble)),
+      i8x16.swizzle(high3, i8x16.shr_u(d, 4)),
+    );
+    const hit = v128.and(v128.and(hit0, hit1), v128.and(hit2, hit3));
     if (!v128.any_true(hit)) continue;
     let bits: u32 = i8x16.bitmask(i8x16.ne(hit, zero));
-    v128.store(masks, hit, 96);
+    v128.store(masks, hit, 128);
     while (bits) {
       const lane: usize = ctz(bits);
-      const found = confirmSeveral(at + lane, from, end, buckets, load<u8>(masks + 96 + lane));
+      const found = confirmSeveral(at + lane, from, end, buckets, load<u8>(masks + 128 + lane));
       if (found) return found;
       bits &= bits - 1;
     }
