@@ -32,10 +32,11 @@ export function finish(code: ExitCode): void {
 }
 
 function failureText(error: unknown): string {
-  if (!(error instanceof ProxyError))
-    return error instanceof Error ? String(error.stack) : String(error);
-  const { hint } = error.parts;
-  return hint === undefined ? error.message : `${error.message}\n${hint}`;
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof ProxyError)
+    return [error.message, error.parts.hint].filter(Boolean).join('\n');
+  // The system's own words (no permission, no space) say enough; a bug shows where it is.
+  return 'syscall' in error ? error.message : String(error.stack);
 }
 
 function everyCommand(command: Command, visit: (command: Command) => void): void {

@@ -213,6 +213,17 @@ describe('providers', () => {
   });
 });
 
+test('a sub-model or a fallback that names no provider', () => {
+  const providers = (fallback: string) =>
+    `{ "providers": { "zai": { "fallback": ["${fallback}"] }, "openai": {} } }`;
+  writeConfig(providers('openai.gpt-5'));
+  expect(load({ RLM_SUB_MODEL: 'zai.glm-4.7' }).config.subModel).toBe('zai.glm-4.7');
+  expect(load({ RLM_SUB_MODEL: 'rlm-internal.rlm-core-v1' }).config.subModel).toContain('core');
+  expect(fault({ RLM_SUB_MODEL: 'glm-4.7' })).toContain('subModel: `glm-4.7` names no provider');
+  writeConfig(providers('gpt-5'));
+  expect(fault()).toContain('providers.zai.fallback: `gpt-5` names no provider');
+});
+
 test('things that are probably not meant are said', () => {
   expect(load({ RLM_PROT: '1', RLM_UPSTREAM_API_KEY: 'k' }).warnings).toEqual([
     'RLM_PROT is set, but there is no such setting.',

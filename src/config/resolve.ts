@@ -77,6 +77,7 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
   const all = single === undefined ? configured : [single, ...configured];
   const chosen = defaultModel ?? (upstream.baseURL === undefined ? upstream.model : undefined);
   const model = resolveDefaultModel(chosen, all);
+  checkModels(settings, all);
   return {
     ...rest,
     dataDir: dataDir ?? join(folders.dataHome, 'rlm-opencode'),
@@ -178,17 +179,40 @@ function resolveDefaultModel(
   chosen: string | undefined,
   providers: readonly ConfiguredProvider[],
 ): Config['defaultModel'] {
-  const first = providers[0];
+  const [first] = providers;
   if (first === undefined) return undefined;
-  if (chosen === undefined) {
-    const modelId = first.models[0]?.id;
-    return { providerId: first.id, ...(modelId === undefined ? {} : { modelId }) };
-  }
-  const dot = chosen.indexOf('.');
-  const named = providers.find((provider) => dot > 0 && provider.id === chosen.slice(0, dot));
-  if (named !== undefined) return { providerId: named.id, modelId: chosen.slice(dot + 1) };
-  if (providers.length === 1) return { providerId: first.id, modelId: chosen };
-  throw new ProxyError('config_invalid', `The default model \`${chosen}\` names no provider.`, {
+  if (chosen !== undefined) return placeOfModel('defaultModel', chosen, providers);
+  const modelId = first.models[0]?.id;
+  return { providerId: first.id, ...(modelId === undefined ? {} : { modelId }) };
+}
+
+/** Takes `<provider>.<model>` apart; with one provider a bare model will do. @throws ProxyError `config_invalid` */
+function placeOfModel(
+  setting: string,
+  model: string,
+  providers: readonly ConfiguredProvider[],
+): { readonly providerId: string; readonly modelId: string } {
+  const dot = model.indexOf('.');
+  const named = providers.find((provider) => dot > 0 && provider.id === model.slice(0, dot));
+  if (named !== undefined) return { providerId: named.id, modelId: model.slice(dot + 1) };
+  const [only, ...others] = providers;
+  if (only !== undefined && others.length === 0) return { providerId: only.id, modelId: model };
+  throw new ProxyError('config_invalid', `${setting}: \`${model}\` names no provider.`, {
     hint: `Spell it \`<provider>.<model>\`; providers: ${providers.map((one) => one.id).join(', ')}.`,
   });
+}
+
+/** A misspelt model would only be noticed when it is needed. The alias names no provider and is always there. */
+function checkModels(settings: Settings, providers: readonly ConfiguredProvider[]): void {
+  const named = [
+    ['subModel', settings.subModel] as const,
+    ...providers.flatMap(({ id, fallback }) =>
+      fallback.map((model) => [`providers.${id}.fallback`, model] as const),
+    ),
+  ];
+  for (const [setting, model] of named) {
+    if (model === undefined || providers.length === 0 || model.startsWith('rlm-internal.'))
+      continue;
+    placeOfModel(setting, model, providers);
+  }
 }
