@@ -7,7 +7,7 @@ import type { Turn } from './turn-types.ts';
  * and in order, then finish reason and usage.
  */
 export function closingChunks(
-  turn: Pick<Turn, 'takeAnswers' | 'withoutUs'>,
+  turn: Pick<Turn, 'takeAnswers' | 'withoutUs' | 'budget'>,
   state: TurnState,
   folded: FoldedTurn,
   theirs: readonly ToolCall[],
@@ -17,7 +17,7 @@ export function closingChunks(
     chunks.push(state.show({ content: `[rlm-opencode] ${state.limit}` }, true));
   }
   if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeCall) });
-  const usage = turnUsage(state, turn.withoutUs);
+  const usage = turnUsage(state, turn);
   chunks.push({
     finishReason: finishReasonOf(folded, theirs),
     ...(usage === undefined ? {} : { usage }),
@@ -49,12 +49,12 @@ function wholeCall(call: ToolCall, index: number): ToolCallDelta {
 
 /**
  * What the client is told: prompt and cached tokens of the last step, because it decides about compaction by them; completion
- * tokens of the whole turn. What all steps took together is in `rlm`, for chats that have our tools, beside an estimate of the prompt
+ * tokens of the whole turn. What all steps and sub-calls took together is in `rlm`, with its cost where prices are configured, for chats that have our tools, beside an estimate of the prompt
  * that the client's own history would have been. Everything else is the upstream's own count.
  */
 function turnUsage(
   { usages, ownCalls, sentBytes }: TurnState,
-  withoutUs: Turn['withoutUs'],
+  { withoutUs, budget }: Pick<Turn, 'withoutUs' | 'budget'>,
 ): Usage | undefined {
   const last = usages.at(-1);
   if (last === undefined || withoutUs === undefined) return last;
@@ -62,6 +62,14 @@ function turnUsage(
     usages.reduce((total, usage) => total + (pick(usage) ?? 0), 0);
   const completionTokens = sum((usage) => usage.completion_tokens);
   const reasoningTokens = sum((usage) => usage.completion_tokens_details?.reasoning_tokens);
+  // The budget has counted the sub-calls too.
+  const {
+    subCalls,
+    promptTokens,
+    cachedTokens,
+    completionTokens: allCompletion,
+    money,
+  } = budget.spent;
   const details = { ...last.completion_tokens_details, reasoning_tokens: reasoningTokens };
   return {
     ...last,
@@ -71,9 +79,17 @@ function turnUsage(
     rlm: {
       steps: usages.length,
       tool_calls: ownCalls,
-      prompt_tokens: sum((usage) => usage.prompt_tokens),
-      cached_tokens: sum((usage) => usage.prompt_tokens_details?.cached_tokens),
-      completion_tokens: completionTokens,
+      sub_calls: subCalls,
+      prompt_tokens: Math.max(
+        promptTokens,
+        sum((usage) => usage.prompt_tokens),
+      ),
+      cached_tokens: Math.max(
+        cachedTokens,
+        sum((usage) => usage.prompt_tokens_details?.cached_tokens),
+      ),
+      completion_tokens: Math.max(allCompletion, completionTokens),
+      ...(money === undefined ? {} : { cost: money }),
       sent_bytes: sentBytes,
       estimated_prompt_tokens_without: withoutUs.promptTokens,
     },

@@ -102,7 +102,14 @@ test('a program maps sub-models over parts and adds up what they say', async () 
     await upstream.nthRequest(5);
     return countRed(request);
   });
-  const { text } = await ask(headers);
+  const { text, usage } = await ask(headers);
+  // All completions are billed: two steps and the sub-calls, each as the script counts it.
+  expect(usage?.['rlm']).toMatchObject({
+    steps: 2,
+    tool_calls: 1,
+    sub_calls: 7,
+    prompt_tokens: (usage?.prompt_tokens ?? 0) * 9,
+  });
   const total = lines.join('').length;
   expect(text).toMatch(new RegExp(`=> \\d+ in ${Math.ceil(total / 900)} parts`));
   expect(upstream.requests.filter(isSubCall).length).toBe(Math.ceil(total / 900));
