@@ -118,7 +118,11 @@ class FrameWriter {
   #uncork(): void {
     if (!this.#isCorked) return;
     this.#isCorked = false;
-    this.#reply.raw.uncork();
+    const { raw } = this.#reply;
+    // Node 24 opens the socket first and then writes a chunk in four system calls; held shut around it, the socket makes it one.
+    raw.socket?.cork();
+    raw.uncork();
+    raw.socket?.uncork();
   }
 
   #beat(): void {
