@@ -1,17 +1,15 @@
-import { expect } from 'vitest';
+import { deepEqual, equal, notEqual } from 'node:assert/strict';
 import type { Message } from '../../src/wire/types.ts';
 
 /** Every call is answered exactly once and directly behind its message, and nothing answers no call. */
 export function expectWellFormed(messages: readonly Message[]): void {
   for (let at = 0; at < messages.length;) {
     const message = messages[at] as Message;
-    expect(message.role, `orphan at ${at}: ${shape(messages)}`).not.toBe('tool');
+    notEqual(message.role, 'tool', `orphan at ${at}: ${shape(messages)}`);
     const ids = (message.tool_calls ?? []).map((call) => call.id);
     const answers = messages.slice(at + 1, at + 1 + ids.length);
-    expect(
-      answers.map((answer) => (answer.role === 'tool' ? answer.tool_call_id : answer.role)),
-      shape(messages),
-    ).toEqual(ids);
+    const answered = answers.map(({ role, tool_call_id: id }) => (role === 'tool' ? id : role));
+    deepEqual(answered, ids, shape(messages));
     at += 1 + ids.length;
   }
 }
@@ -28,7 +26,7 @@ export function expectPrefix(messages: readonly Message[], before: string): void
   let at = 0;
   while (bytes[at] === before[at]) at += 1;
   const around = (text: string): string => text.slice(Math.max(0, at - 200), at + 200);
-  expect(around(bytes), `differs at ${at} of ${before.length}`).toBe(around(before));
+  equal(around(bytes), around(before), `differs at ${at} of ${before.length}`);
 }
 
 /** Roles and call ids, for the message of a failed check. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Message, ToolCall } from '../../src/wire/types.ts';
 import {
   done,
@@ -100,7 +100,7 @@ const callingStep: fc.Arbitrary<PlannedStep> = fc.record({
       fc.array(clientCall, { minLength: 1, maxLength: 3 }),
       fc.boolean(),
     )
-    .map(([own, theirs, ownFirst]) => (ownFirst ? [...own, ...theirs] : [...theirs, ...own])),
+    .map(([own, theirs, ownFirst]) => (ownFirst ? own.concat(theirs) : theirs.concat(own))),
 });
 
 const hiddenSteps = fc.array(hiddenStep, { maxLength: 2 });

@@ -1,6 +1,7 @@
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import { playMany } from './weave-conversation.ts';
 
 test('whatever a client does to its history, the upstream gets a well-formed list with every hidden step verbatim', async () => {
-  await playMany(Number(process.env['RLM_PROPERTY_RUNS'] ?? 25));
+  const runs = Number(process.env['RLM_PROPERTY_RUNS'] ?? 25);
+  await expect(playMany(runs)).resolves.toBeUndefined();
 }, 600_000);
