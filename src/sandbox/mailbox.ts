@@ -12,6 +12,11 @@ export interface HostCall {
   readonly args: string;
 }
 
+/** The thread is up and has taken the program. */
+export interface ProgramBegin {
+  readonly kind: 'begin';
+}
+
 /** What came of a program, as the thread reports it. */
 export interface ProgramEnd {
   readonly kind: 'done';
@@ -28,7 +33,7 @@ export interface ProgramEnd {
 }
 
 /** From the thread to its owner. */
-export type FromThread = HostCall | ProgramEnd;
+export type FromThread = ProgramBegin | HostCall | ProgramEnd;
 
 /** From the owner to the thread: a program to run. */
 export interface ProgramStart {

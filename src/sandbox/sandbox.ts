@@ -14,8 +14,14 @@ import {
 import { serveCall } from './service.ts';
 import type { SandboxHost, SandboxLimits } from './types.ts';
 
-/** How long a program may overrun before its thread is ended, milliseconds: some built-ins never look at the clock. */
+/** A thread is ended when a program has run so long past its limit by the wall clock: some built-ins never look at their time. */
 const graceMs = 1000;
+
+/** The limit is CPU time; on a busy machine it may take this many times as long. */
+const wallFactor = 2;
+
+/** Longest start of a thread, milliseconds. */
+const startMs = 60_000;
 
 /** Native stack of the thread, MB: deep enough for `stackBytes` of 256 KB in QuickJS's own recursion (measured). */
 const threadStackMb = 32;
@@ -80,7 +86,7 @@ export class Sandbox {
       lengthChars: host.lengthChars,
     };
     this.#send(start);
-    if (!signal.aborted) program.expect(this.#limits.computeMs);
+    if (!signal.aborted) program.expect(startMs);
     try {
       return await program.ended;
     } finally {
@@ -99,6 +105,8 @@ export class Sandbox {
   #listen(program: RunningProgram, host: SandboxHost, signal: AbortSignal): () => void {
     const onMessage = (message: FromThread): void => {
       if (message.kind === 'done') return program.finish({ dead: false, end: message });
+      if (message.kind === 'begin')
+        return program.expect(signal.aborted ? 0 : wallFactor * this.#limits.computeMs);
       program.expectNothing();
       void this.#serve(message, { program, host, signal });
       return undefined;
@@ -132,7 +140,7 @@ export class Sandbox {
     const served = serveCall(call, host, { signal, limits: this.#limits });
     const tagged = await raceAbort(served, signal);
     answerCall(this.#control, (reply) => this.#send(reply), tagged);
-    program.expect(signal.aborted ? 0 : this.#limits.computeMs);
+    program.expect(signal.aborted ? 0 : wallFactor * this.#limits.computeMs);
   }
 
   #send(message: ProgramStart | HostReply): void {

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { systemClock } from '../clock.ts';
 import { Machine } from './machine.ts';
 import {
   callAndWait,
   isCancelled,
+  type ProgramBegin,
   type ProgramEnd,
   type ProgramStart,
   type ThreadData,
@@ -22,8 +22,8 @@ const maxArgumentChars = 16_000_000;
 /** One program's state in this thread. */
 interface Run {
   readonly output: OutputBuffer;
-  readonly startedMs: number;
-  waitedMs: number;
+  /** CPU time of this thread when the program began, milliseconds. */
+  readonly startedCpuMs: number;
   hostCalls: number;
   subCalls: number;
   charsRead: number;
@@ -33,8 +33,7 @@ interface Run {
 function newRun(): Run {
   return {
     output: new OutputBuffer(limits.maxOutputChars),
-    startedMs: systemClock.elapsedMs(),
-    waitedMs: 0,
+    startedCpuMs: cpuMs(),
     hostCalls: 0,
     subCalls: 0,
     charsRead: 0,
@@ -44,8 +43,14 @@ function newRun(): Run {
 let run = newRun();
 let running = false;
 
+/** This thread's CPU time: unlike the clock's it leaves out waits for the host, and what a busy machine takes away. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 function computedMs(): number {
-  return systemClock.elapsedMs() - run.startedMs - run.waitedMs;
+  return cpuMs() - run.startedCpuMs;
 }
 
 function interrupted(): string | undefined {
@@ -67,9 +72,7 @@ function serve(method: string, args: string): string {
   }
   if (args.length > maxArgumentChars)
     return `Etoo much text in one call: ${args.length} characters, at most ${maxArgumentChars}`;
-  const before = systemClock.elapsedMs();
   const tagged = callAndWait(control, port as NonNullable<typeof port>, { method, args });
-  run.waitedMs += systemClock.elapsedMs() - before;
   run.hostCalls += 1;
   if (method === 'query' || method === 'query_batched')
     run.subCalls += (JSON.parse(args) as [unknown[]])[0].length;
@@ -83,13 +86,14 @@ const machine = await Machine.create(limits, { call: serve, interrupted });
 port.on('message', (message: ProgramStart) => {
   if (message.kind !== 'run') return;
   run = newRun();
+  port.postMessage({ kind: 'begin' } satisfies ProgramBegin);
   running = true;
   const ended = machine.run(message);
   running = false;
   const end = ended.error !== undefined && isCancelled(control) ? { error: 'cancelled' } : ended;
   const computeMs = computedMs();
   // What follows gets a time of its own: a program at its limit or cancelled has its names listed all the same.
-  run = { ...run, startedMs: systemClock.elapsedMs(), waitedMs: 0 };
+  run = { ...run, startedCpuMs: cpuMs() };
   const reset = end.error?.includes('out of memory') === true && machine.resetIfFull();
   const names = machine.names();
   const { output, answer, hostCalls, subCalls, charsRead } = run;

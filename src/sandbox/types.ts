@@ -4,7 +4,7 @@ export interface SandboxLimits {
   readonly memoryBytes: number;
   /** Stack of the program's own calls, bytes: 256 KB are about 2,000 nested calls. At most 256 KB is safe in a 32 MB thread stack. */
   readonly stackBytes: number;
-  /** Time the program itself may compute in one call, without its waits for reads, searches and sub-calls, milliseconds. */
+  /** CPU time of one call, milliseconds: waits for reads, searches and sub-calls do not count. */
   readonly computeMs: number;
   /** Code points of printed text and of the last value that come back; the middle is left out. */
   readonly maxOutputChars: number;
@@ -72,7 +72,7 @@ export interface SandboxResult {
 
 /** What a program did. */
 export interface SandboxWork {
-  /** The program's own computing, milliseconds. */
+  /** CPU time of the program, milliseconds. */
   readonly computeMs: number;
   readonly hostCalls: number;
   readonly subCalls: number;
