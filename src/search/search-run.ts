@@ -183,7 +183,8 @@ export class SearchRun {
   #stop(): void {
     Atomics.store(this.#task.control, stopFlag, 1);
     const kill = (): void => {
-      for (const worker of [...this.#late]) this.#parts.pool.kill(worker);
+      // Killing one takes it out of the set.
+      for (const worker of this.#late) this.#parts.pool.kill(worker);
     };
     this.#cancelTimers.push(this.#parts.clock.after(killMs, kill));
   }

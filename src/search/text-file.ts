@@ -8,14 +8,15 @@ export class TextFile {
   readonly inode: number;
   readonly #fd: number;
 
+  /** @throws TextTooShort where there is no such file */
   constructor(path: string) {
-    this.#fd = openSync(path, 'r');
+    this.#fd = openText(path);
     this.inode = fstatSync(this.#fd).ino;
   }
 
   /**
    * Reads bytes [start, end) of the file to `into` at `at`.
-   * @throws Error where the file is shorter: a snapshot promises its bytes
+   * @throws TextTooShort where the file is shorter: a snapshot promises its bytes
    */
   read(into: Uint8Array, at: number, start: number, end: number): void {
     let done = 0;
@@ -29,6 +30,14 @@ export class TextFile {
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+  }
+}
+
+function openText(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw Object(error).code === 'ENOENT' ? new TextTooShort() : error;
   }
 }
 

@@ -197,7 +197,9 @@ function confirmSeveral(at: usize, from: usize, end: usize, buckets: usize, bits
       const length: usize = load<u32>(entry, 4);
       const literal: usize = load<u32>(entry, 8);
       if (found >= from && found + length <= end) {
-        if (load<u32>(entry, 12) ? sameFolded(found, literal, length) : same(found, literal, length))
+        if (
+          load<u32>(entry, 12) ? sameFolded(found, literal, length) : same(found, literal, length)
+        )
           return found;
       }
       entry += 16;

@@ -1,0 +1,245 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { query, TestCorpus } from '../../test/property/search-corpus.ts';
+import { systemClock } from '../clock.ts';
+import { openSearchEngine } from './engine.ts';
+import type { SearchQuery, SearchResult } from './types.ts';
+
+const engine = openSearchEngine({ clock: systemClock, workers: 2 });
+const options = { signal: new AbortController().signal, deadlineMs: 20_000 };
+
+afterAll(() => engine[Symbol.asyncDispose]());
+
+async function search(
+  text: string,
+  pattern: string,
+  more: Partial<SearchQuery> = {},
+): Promise<SearchResult> {
+  using corpus = new TestCorpus(text);
+  return await engine.search(corpus, query(pattern, more), options);
+}
+
+const lines = (result: SearchResult): readonly number[] => result.matches.map(({ line }) => line);
+const numbered = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `line ${i + 1}${i % 7 === 0 ? ' seven' : ''}\n`).join('');
+
+describe('what a hit shows', () => {
+  test('line, offsets in code points and bytes, neighbours', async () => {
+    const result = await search('中文 😀\nfind 中 me\nafter\n', '中 me', { contextLines: 1 });
+    expect(result.matches).toEqual([
+      {
+        line: 2,
+        text: 'find 中 me',
+        offsetChars: 10,
+        offsetBytes: 17,
+        clipped: false,
+        before: ['中文 😀'],
+        after: ['after'],
+      },
+    ]);
+  });
+
+  test('a long line is clipped around the match', async () => {
+    const text = `${'é'.repeat(50_000)}needle${'😀'.repeat(50_000)}\n`;
+    const [hit] = (await search(text, 'needle', { maxLineChars: 100 })).matches;
+    expect(hit?.clipped).toBe(true);
+    expect(hit?.offsetChars).toBe(50_000);
+    expect(hit?.text).toBe(`${'é'.repeat(25)}needle${'😀'.repeat(69)}`);
+  });
+
+  test('a line longer than the memory of a scan is found, counted and clipped', async () => {
+    const text = `first\n${'x'.repeat(9_000_000)}needle${'y'.repeat(20)}\nneedle\n`;
+    const result = await search(text, 'ne+dle', { maxLineChars: 40 });
+    expect([result.total, lines(result)]).toEqual([2, [2, 3]]);
+    expect(result.matches[0]?.offsetChars).toBe(9_000_006);
+    expect(result.matches[0]?.text).toBe(`${'x'.repeat(14)}needle${'y'.repeat(20)}`);
+  });
+
+  test('a text without a newline at its end', async () => {
+    const result = await search('a\nb', 'b$');
+    expect(result.matches).toMatchObject([{ line: 2, text: 'b', offsetChars: 2 }]);
+  });
+
+  test('an empty text', async () => {
+    expect((await search('', 'a*')).total).toBe(0);
+  });
+});
+
+describe('pages', () => {
+  test.each(['newest', 'oldest'] as const)('%s first, all of them once', async (order) => {
+    using corpus = new TestCorpus(numbered(500));
+    const asked = query('seven', { order, maxResults: 10 });
+    const seen: number[] = [];
+    for (let cursor: string | undefined = ''; cursor !== undefined;) {
+      const more: Partial<SearchQuery> = cursor === '' ? {} : { cursor };
+      const page: SearchResult = await engine.search(corpus, { ...asked, ...more }, options);
+      expect(page.total).toBe(72);
+      seen.push(...lines(page));
+      cursor = page.nextCursor;
+      // The text grows between the pages; what was asked about does not.
+      if (seen.length === 10) corpus.write(numbered(900));
+    }
+    const all = Array.from({ length: 72 }, (_, i) => 7 * i + 1);
+    expect(seen).toEqual(order === 'oldest' ? all : all.toReversed());
+  });
+
+  test("another query's cursor is said to be one", async () => {
+    const first = await search(numbered(100), 'seven', { maxResults: 1 });
+    const cursor = first.nextCursor;
+    if (cursor === undefined) throw new Error('a second page was to be expected');
+    const other = await search(numbered(100), 'line', { cursor });
+    expect(other.note).toContain('another query');
+  });
+});
+
+describe('ranges', () => {
+  test('only lines in them are searched; a text that ends in one has no newline', async () => {
+    const text = 'one x\ntwo x\nthree x\nfour x\n';
+    const ranges = [
+      [0, 5],
+      [12, 20],
+    ] as const;
+    expect(lines(await search(text, 'x$', { ranges }))).toEqual([1, 3]);
+    expect(lines(await search(text, 'x$', { ranges, order: 'newest' }))).toEqual([3, 1]);
+  });
+
+  test('neighbours come from the same range', async () => {
+    const result = await search('a\nb x\nc\n', 'x', { ranges: [[2, 6]], contextLines: 2 });
+    expect(result.matches).toMatchObject([{ before: [], after: [] }]);
+  });
+});
+
+describe('patterns over several lines', () => {
+  test('a match counts once, at its first line', async () => {
+    const result = await search('start\na\nend\nstart\nend\n', '(?s)start.*?end');
+    expect(result).toMatchObject({ total: 2, matches: [{ line: 1 }, { line: 4 }] });
+    expect(result.matches[0]?.text).toBe('start\na\nend');
+  });
+
+  test('only where a newline is named', async () => {
+    expect((await search('foo\nbar\n', 'foo\\sbar')).total).toBe(0);
+    expect((await search('foo\nbar\n', 'foo[^x]bar')).total).toBe(0);
+    expect((await search('foo\nbar\n', 'foo\\nbar')).total).toBe(1);
+    expect((await search('foo\nbar\n', 'foo[\\s\\S]bar')).total).toBe(1);
+    expect((await search('foo\nbar\n', 'foo\nbar', { literal: true })).total).toBe(1);
+  });
+
+  test('across windows and blocks', async () => {
+    const text = `${'filler\n'.repeat(900_000)}foo\nbar\n${'filler\n'.repeat(100)}foo\nbar`;
+    expect(await search(text, 'foo\\nbar')).toMatchObject({
+      total: 2,
+      matches: [{ line: 900_001 }, {}],
+    });
+  });
+});
+
+describe('aggregates', () => {
+  const text = 'GET 200\nPUT 500 GET 404\nGET 200\n';
+
+  test('occurrences and values of a group, by number and by name', async () => {
+    const aggregate = { kind: 'count_by', group: 'code', maxGroups: 2 } as const;
+    const result = await search(text, 'GET (?P<code>\\d+)', { aggregate });
+    expect(result).toMatchObject({ total: 3, occurrences: 3, groupCount: 2, matches: [] });
+    expect(result.groups).toEqual([
+      {
+        value: '200',
+        count: 2,
+        first: { line: 1, offsetChars: 0 },
+        last: { line: 3, offsetChars: 24 },
+      },
+      {
+        value: '404',
+        count: 1,
+        first: { line: 2, offsetChars: 16 },
+        last: { line: 2, offsetChars: 16 },
+      },
+    ]);
+    const byNumber = { kind: 'count_by', group: 1, maxGroups: 2 } as const;
+    const same = await search(text, 'GET (?P<code>\\d+)', { aggregate: byNumber });
+    expect(same.groups).toEqual(result.groups);
+  });
+
+  test('the whole match, a count, a group that is not there', async () => {
+    const whole = { kind: 'unique', maxGroups: 10 } as const;
+    const values = (await search(text, '[A-Z]+', { aggregate: whole })).groups;
+    expect(values?.map(({ value, count }) => [value, count])).toEqual([
+      ['GET', 3],
+      ['PUT', 1],
+    ]);
+    const count = { kind: 'count', maxGroups: 1 } as const;
+    expect(await search(text, '\\d', { aggregate: count })).toMatchObject({
+      total: 3,
+      occurrences: 12,
+    });
+    const missing = { kind: 'count_by', group: 4, maxGroups: 1 } as const;
+    expect((await search(text, '\\d', { aggregate: missing })).note).toContain('no group 4');
+  });
+});
+
+describe('what is no regular expression', () => {
+  test.each(['function (', 'arr[0', '*.ts', 'a**', '(?<n', '[z-a]', '\\p{Nope}'])(
+    '%s is a text',
+    async (pattern) => {
+      const result = await search(`x ${pattern} y\nelse\n`, pattern);
+      expect(result).toMatchObject({ total: 1, work: { engine: 'literal' } });
+      expect(result.note).toContain('searched as plain text');
+    },
+  );
+});
+
+describe('limits', () => {
+  test('an aborted search is cancelled, before and during the work', async () => {
+    using corpus = new TestCorpus(numbered(200_000));
+    const asked = query('(\\w)\\1\\1\\1z', {});
+    await expect(
+      engine.search(corpus, asked, { signal: AbortSignal.abort(), deadlineMs: 1_000 }),
+    ).rejects.toMatchObject({ code: 'cancelled' });
+    const abort = new AbortController();
+    const running = engine.search(corpus, asked, { signal: abort.signal, deadlineMs: 20_000 });
+    abort.abort();
+    await expect(running).rejects.toMatchObject({ code: 'cancelled' });
+    expect(await engine.search(corpus, query('seven'), options)).toMatchObject({ total: 28_572 });
+  });
+
+  test('a deadline gives what was found, and says so', async () => {
+    using corpus = new TestCorpus(numbered(300_000));
+    const asked = query('(?=.*?.*?.*?.*?z)seven');
+    const result = await engine.search(corpus, asked, { ...options, deadlineMs: 0 });
+    expect(result.partial).toBe(true);
+    expect(result.total).toBeLessThan(42_858);
+  });
+
+  test('a line on which a backtracking pattern does not end is given up', async () => {
+    const text = `${'a'.repeat(60)}!\nok aa=aa\n`;
+    const result = await search(text, '(a+)+=\\1|(?=(a+)+$)a');
+    expect(result).toMatchObject({ total: 1, partial: true });
+    expect(result.note).toContain('given up');
+  });
+
+  test('many searches at once all come to an end', async () => {
+    using corpus = new TestCorpus(numbered(100_000));
+    const all = Array.from({ length: 24 }, (_, i) =>
+      engine.search(corpus, query(i % 2 === 0 ? 'seven' : `line \\d*${i}`), options),
+    );
+    const totals = (await Promise.all(all)).map(({ total }) => total);
+    expect(totals.filter((_, i) => i % 2 === 0)).toEqual(Array.from({ length: 12 }, () => 14_286));
+  });
+
+  test('a text shorter than its snapshot is corrupt', async () => {
+    using corpus = new TestCorpus(numbered(1_000));
+    const { totals, blocks, textPath, indexDir, sessionId } = corpus;
+    corpus.write('short\n');
+    const stale = { totals, blocks, textPath, indexDir, sessionId };
+    await expect(engine.search(stale, query('seven'), options)).rejects.toMatchObject({
+      code: 'store_corrupt',
+    });
+  });
+
+  test('a closed engine refuses', async () => {
+    const other = openSearchEngine({ clock: systemClock, workers: 1 });
+    await other[Symbol.asyncDispose]();
+    using corpus = new TestCorpus('a\n');
+    await expect(other.search(corpus, query('a'), options)).rejects.toMatchObject({
+      code: 'shutting_down',
+    });
+  });
+});
