@@ -159,15 +159,63 @@ test('a file of someone else is refused', async () => {
   await expect(sessions.byId(id)).rejects.toMatchObject({ code: 'store_corrupt' });
 });
 
-test('a value that is too large is refused by itself', async () => {
+test('a record that is too large is refused by itself', async () => {
   await using data = await temporaryData();
   await using sessions = await data.open();
   const { memory } = await projectSession(sessions);
   const results = await Promise.allSettled([
     memory.put([{ key: 'a', value: 1 }]),
-    memory.put([{ key: 'b', value: 'x'.repeat(64 * 1024 * 1024) }]),
+    memory.put([{ key: 'b'.repeat(10_001), value: 2 }]),
     memory.put([{ key: 'c', value: 3 }]),
   ]);
   expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-  expect([await memory.get('a'), memory.has('b'), await memory.get('c')]).toEqual([1, false, 3]);
+  expect([await memory.get('a'), await memory.get('c')]).toEqual([1, 3]);
+});
+
+test('whatever fails while it is compacted, nothing that was put is lost', async () => {
+  const reached = new Set<string>();
+  for (let failing = 0; failing < 32; failing += 1) {
+    await using data = await temporaryData();
+    const { chats } = data.paths(id);
+    let compacting = -1;
+    const { files } = faultyFiles((call) => {
+      const belongs = call.path.startsWith(chats) || call.name === 'sync';
+      if (call.path === `${chats}.new` && call.name === 'open' && compacting < 0) compacting = 0;
+      else if (belongs && compacting >= 0) compacting += 1;
+      if (compacting === failing) reached.add(call.name);
+      return belongs && compacting === failing
+        ? { kind: 'error', code: 'ENOSPC' }
+        : { kind: 'none' };
+    });
+    const limits = { chatMemory: { maxBytes: 5000, maxAgeMs: 1e9 } };
+    const accepted: number[] = [];
+    {
+      await using sessions = await data.open({ files, ...limits });
+      const { memory } = await projectSession(sessions);
+      for (let turn = 0; turn < 60; turn += 1) {
+        const put = memory.put([{ key: `turn-${turn}`, value: 'x'.repeat(60) }]);
+        if (
+          await put.then(
+            () => true,
+            () => false,
+          )
+        )
+          accepted.push(turn);
+        expect(memory.has(`turn-${accepted.at(-1)!}`)).toBe(true);
+      }
+    }
+    expect(accepted.length).toBeGreaterThanOrEqual(59);
+    await using sessions = await data.open(limits);
+    const { memory } = await projectSession(sessions);
+    const newest = accepted.slice(-15).map((turn) => memory.get(`turn-${turn}`));
+    expect(await Promise.all(newest)).toEqual(newest.map(() => 'x'.repeat(60)));
+  }
+  expect([...reached].toSorted()).toEqual([
+    'datasync',
+    'open',
+    'rename',
+    'sync',
+    'truncate',
+    'write',
+  ]);
 });

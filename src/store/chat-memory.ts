@@ -79,7 +79,7 @@ export class FileChatMemory implements ChatMemory {
 
   /** Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. */
   static async open(options: ChatMemoryOptions): Promise<FileChatMemory> {
-    return new FileChatMemory(options, await openGeneration(options));
+    return new FileChatMemory(options, await openGeneration(options, options.path));
   }
 
   has(key: string): boolean {
@@ -153,18 +153,26 @@ export class FileChatMemory implements ChatMemory {
   async #compact(): Promise<void> {
     const { files, path, sessionId, clock, limits, log } = this.#options;
     const old = this.#generation;
+    const header = encodeHeader(chatsFormat, sessionId, clock.now());
+    const kept = newestPlaces(old.places, limits, clock.now());
+    const fresh = `${path}.new`;
     try {
-      const header = encodeHeader(chatsFormat, sessionId, clock.now());
-      const kept = newestPlaces(old.places, limits, clock.now());
-      await writeGeneration(files, `${path}.new`, header, linesAt(old.log, kept));
-      await files.rename(`${path}.new`, path);
-      await files.syncDirectory(dirname(path));
-      this.#generation = await openGeneration(this.#options);
-      await retire(old);
+      await writeGeneration(files, fresh, header, linesAt(old.log, kept));
+      const generation = await openGeneration(this.#options, fresh);
+      try {
+        await files.rename(fresh, path);
+      } catch (error) {
+        await generation.log.close();
+        throw error;
+      }
+      // From here on the old file has no name: nothing may fail before the new one is in its place.
+      this.#generation = generation;
       this.#compactAtBytes = limits.maxBytes;
+      await retire(old);
+      await files.syncDirectory(dirname(path));
     } catch (error) {
-      // Nothing is lost: the old file goes on, and is compacted when it has grown by a quarter more.
-      this.#compactAtBytes = old.log.sizeBytes * 1.25;
+      // Nothing is lost: where the old file goes on, it is compacted when it has grown by a quarter more.
+      this.#compactAtBytes = Math.max(this.#compactAtBytes, this.#generation.log.sizeBytes * 1.25);
       log.warn({ err: error, session: sessionId }, 'chat memory not compacted');
     }
   }
@@ -211,9 +219,10 @@ function newestPlaces(
   return kept.reverse();
 }
 
-async function openGeneration(options: ChatMemoryOptions): Promise<Generation> {
+/** Opens `filePath`, which is or is going to be the file of `options`. */
+async function openGeneration(options: ChatMemoryOptions, filePath: string): Promise<Generation> {
   const { files, path, sessionId, clock, log: logger } = options;
-  const log = new RecordLog(path, await files.open(path, { create: true }));
+  const log = new RecordLog(path, await files.open(filePath, { create: true }));
   try {
     const places = new Map<string, RecordPlace>();
     let damagedLines = 0;

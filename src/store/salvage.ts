@@ -32,19 +32,20 @@ export async function salvageSession(
   if (text === undefined) return { kept: 0, lostEntries: idsOf(candidates), lostRecords };
   const originals = new Originals(files, paths.originalsDir);
   const lostEntries: string[] = [];
+  const kept = new Set<string>();
   try {
     for (const { entry, source } of candidates) {
       const sound = (await digestOf(text, entry)) === entry.sha256;
-      if (sound) await target.appendStream(copyOf(text, originals, entry, source));
+      if (sound) kept.add((await target.appendStream(copyOf(text, originals, entry, source))).id);
       else lostEntries.push(entry.id);
     }
     for (const gap of lostRecords === 0 ? [] : gapsOf(candidates, await text.sizeBytes())) {
-      await salvageGap(text, target, gap);
+      kept.add((await salvageGap(text, target, gap)).id);
     }
   } finally {
     await text.close();
   }
-  return { kept: target.totals.entries, lostEntries, lostRecords };
+  return { kept: kept.size, lostEntries, lostRecords };
 }
 
 /** The entries of all records that are whole, by their place in the text; how many lines are not. */
@@ -98,14 +99,14 @@ function copyOf(
   };
 }
 
-async function salvageGap(text: OpenFile, target: SessionStore, gap: Gap): Promise<void> {
+async function salvageGap(text: OpenFile, target: SessionStore, gap: Gap): Promise<Entry> {
   const facts = { kind: 'message', note: 'salvaged: the record of this text was damaged' } as const;
   try {
-    await target.appendStream({ ...facts, chunks: piecesOf(text, gap) });
+    return await target.appendStream({ ...facts, chunks: piecesOf(text, gap) });
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'invalid_request'))
       throw error;
-    await target.appendStream({
+    return target.appendStream({
       ...facts,
       chunks: lossily(piecesOf(text, gap)),
       original: piecesOf(text, gap),

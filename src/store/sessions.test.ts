@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { realFiles, type Files } from './files.ts';
 import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
 
 test('a directory has one session, for good, however it is spelled', async () => {
@@ -163,4 +164,27 @@ test('a session whose files were deleted by hand starts anew; one that lost its 
   await rm(join(data.dataDir, 'sessions'), { recursive: true });
   await using sessions = await data.open();
   expect((await projectSession(sessions)).id).not.toBe(id);
+});
+
+test('a session that takes long to open holds up no other', async () => {
+  await using data = await temporaryData();
+  let slowId = '';
+  {
+    await using sessions = await data.open();
+    slowId = (await projectSession(sessions)).id;
+  }
+  const gate = Promise.withResolvers<undefined>();
+  const slowFiles: Files = {
+    ...realFiles,
+    open: async (path, options) => {
+      if (path.includes(slowId)) await gate.promise;
+      return realFiles.open(path, options);
+    },
+  };
+  await using sessions = await data.open({ files: slowFiles });
+  const slow = projectSession(sessions);
+  const other = await sessions.forDirectory('/other', { create: true });
+  expect(other?.directory).toBe('/other');
+  gate.resolve(undefined);
+  expect((await slow).id).toBe(slowId);
 });

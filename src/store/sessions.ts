@@ -137,14 +137,16 @@ class FileSessions implements Sessions {
     if (!isSessionId(sessionId) || !(await this.#hasFiles(sessionId))) {
       throw unknownSession(sessionId);
     }
-    return this.#named(async () => {
+    const newId = await this.#named(async () => {
       await this.#close(sessionId);
       const [name = `key:salvaged-${sessionId}`, ...others] = this.#map.namesOf(sessionId);
-      const session = await this.#createSession(name);
-      for (const other of others) await this.#map.set(other, session.id);
-      const paths = sessionPaths(this.#options.dataDir, sessionId);
-      return { session, ...(await salvageSession(this.#files, paths, session.store)) };
+      const id = await this.#createSession(name);
+      for (const other of others) await this.#map.set(other, id);
+      return id;
     });
+    const session = await this.byId(newId);
+    const paths = sessionPaths(this.#options.dataDir, sessionId);
+    return { session, ...(await salvageSession(this.#files, paths, session.store)) };
   }
 
   async remove(sessionId: string): Promise<void> {
@@ -176,12 +178,14 @@ class FileSessions implements Sessions {
   }
 
   async #forName(name: string, create: boolean): Promise<Session | undefined> {
-    return this.#named(async () => {
-      const id = this.#map.get(name);
-      if (id !== undefined && (this.#open.has(id) || (await this.#hasFiles(id))))
-        return this.byId(id);
+    const id = await this.#named(async () => {
+      const known = this.#map.get(name);
+      if (known !== undefined && (this.#open.has(known) || (await this.#hasFiles(known)))) {
+        return known;
+      }
       return create ? this.#createSession(name) : undefined;
     });
+    return id === undefined ? undefined : this.byId(id);
   }
 
   /** Runs `work` after all earlier ones, so that one name never gets two sessions. */
@@ -191,7 +195,7 @@ class FileSessions implements Sessions {
     return result;
   }
 
-  async #createSession(name: string): Promise<Session> {
+  async #createSession(name: string): Promise<string> {
     const { dataDir, ids, clock } = this.#options;
     const id = ids.next('sess_');
     const paths = sessionPaths(dataDir, id);
@@ -205,7 +209,7 @@ class FileSessions implements Sessions {
     } catch (error) {
       throw toStoreFailure(error, paths.metadata);
     }
-    return this.byId(id);
+    return id;
   }
 
   async #openSession(sessionId: string): Promise<OpenSession> {

@@ -212,7 +212,7 @@ test('the store is a list of distinct texts, whatever happens to it', async () =
         }
       },
     ),
-    { numRuns: Number(process.env['RLM_STORE_RUNS'] ?? 150) },
+    { numRuns: Number(process.env['RLM_STORE_RUNS'] ?? 100) },
   );
   await expect(checked).resolves.toBeUndefined();
 }, 600_000);
