@@ -22,7 +22,7 @@ export interface SandboxesOptions {
 }
 
 /** One program to run. */
-export interface SandboxRun {
+interface SandboxRun {
   readonly host: SandboxHost;
   readonly signal: AbortSignal;
   readonly names: NameRecord;
