@@ -16,7 +16,7 @@ export async function* limitedBody(
   }
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
   let sizeBytes = 0;
-  // Ending early must not destroy the socket: the refusal has to go out on it.
+  // Ending early must leave the request alone: the refusal goes out on its socket.
   const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   for await (const piece of pieces) {
     sizeBytes += piece.byteLength;

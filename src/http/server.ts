@@ -54,8 +54,6 @@ export interface ProxyServer {
 
 /** Longest wait for the whole of a request, milliseconds: 256 MiB over a slow line. */
 const requestTimeoutMs = 600_000;
-/** Longest path segment; model ids of routers are long. */
-const maxParamLengthChars = 1000;
 /** What aborted answers get for their last frame, milliseconds. */
 const lastFrameMs = 1000;
 
@@ -66,7 +64,6 @@ export function createServer(options: ServerOptions): ProxyServer {
   const app = fastify({
     logger: false,
     requestTimeout: requestTimeoutMs,
-    routerOptions: { maxParamLength: maxParamLengthChars },
     genReqId: () => options.ids.next('req_'),
     return503OnClosing: false,
     frameworkErrors: (caught, request, reply) => {

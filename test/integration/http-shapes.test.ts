@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
@@ -71,6 +72,32 @@ describe('the body', () => {
     const body = JSON.stringify({ text: '💚 \u2028 "quoted"' }).padEnd(500_000, ' ');
     const reply = await postChat(at.url, { body });
     expect(await reply.text()).toBe(body);
+  });
+
+  test('said to be too large is refused before a piece of it is read', async () => {
+    let pieces = 0;
+    await using at = await startServer({
+      chat: {
+        handle: async ({ body }) => {
+          for await (const _ of body) pieces += 1;
+          return { kind: 'json', status: 200, body: '{}' };
+        },
+      },
+    });
+    expect((await postChat(at.url, { body: 'x'.repeat(1_000_001) })).status).toBe(413);
+    expect(pieces).toBe(0);
+  });
+
+  test('found to be too large is refused while it is still coming', async () => {
+    await using at = await startServer();
+    const socket = connect(Number(new URL(at.url).port), '127.0.0.1');
+    const size = 1_000_001;
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`,
+    );
+    const [reply] = (await once(socket, 'data')) as [Buffer];
+    expect(reply.toString()).toMatch(/^HTTP\/1.1 413 /);
+    socket.destroy();
   });
 
   test('over the limit, said in advance or found out -> 413, and the server lives on', async () => {

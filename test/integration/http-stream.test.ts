@@ -235,9 +235,10 @@ describe('close', () => {
     const gate = new Gate();
     const at = await startServer({
       drainMs: 60_000,
-      chat: streams(async function* () {
+      chat: streams(async function* ({ signal }) {
         yield 'data: 1\n\n';
         await gate.opened;
+        signal.throwIfAborted();
         yield 'data: 2\n\n';
       }),
     });
