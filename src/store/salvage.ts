@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ProxyError } from '../errors.ts';
 import { isErrno, type Files, type OpenFile } from './files.ts';
 import { recordToEntry, type JournalRecord } from './format.ts';
 import { Originals } from './originals.ts';
@@ -104,8 +105,7 @@ async function salvageGap(text: OpenFile, target: SessionStore, gap: Gap): Promi
   try {
     return await target.appendStream({ ...facts, chunks: piecesOf(text, gap) });
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'invalid_request'))
-      throw error;
+    if (!(error instanceof ProxyError) || error.code !== 'invalid_request') throw error;
     return target.appendStream({
       ...facts,
       chunks: lossily(piecesOf(text, gap)),
