@@ -119,19 +119,20 @@ async function explore(
   },
 ): Promise<string> {
   const { options, upstream, signal } = given;
-  const { tools, model } = options;
+  const { tools } = options;
   const answers: string[] = [];
   const budget = options.budget.child();
   const { programs, ...shared } = options.context;
+  const own = programs === undefined ? undefined : ofSubCall(programs, slice, answers);
   const context: ToolContext = {
     ...shared,
     // Its programs see its slice: variables of their own, which end with it.
-    ...(programs === undefined ? {} : { programs: ofSubCall(programs, slice, answers) }),
+    ...(own === undefined ? {} : { programs: own }),
     signal,
     slice,
     subModel: createSubModel({ ...options, budget }),
   };
-  const own: OwnTools = {
+  const ownTools: OwnTools = {
     isOwn: (name) => tools.has(name),
     describe: (call) => tools.describe(call, context),
     run: async (call) => {
@@ -139,18 +140,10 @@ async function explore(
       return tools.run(call, context);
     },
   };
-  const where = `The part is characters ${slice.startChars} to ${slice.endChars} of the whole text.`;
   const turn = runTurn({
     upstream,
-    request: {
-      model,
-      messages: [
-        { role: 'system', content: `${explorerRole} ${where}` },
-        { role: 'user', content: question },
-      ],
-      tools: tools.definitions,
-    },
-    tools: own,
+    request: exploreRequest(question, slice, options),
+    tools: ownTools,
     limits: options.limits,
     budget,
     signal,
@@ -163,11 +156,31 @@ async function explore(
     takeAnswers: () => answers.splice(0),
   });
   const texts: string[] = [];
-  for await (const batch of turn)
-    for (const { content } of batch) if (content !== undefined) texts.push(content);
+  try {
+    for await (const batch of turn)
+      for (const { content } of batch) if (content !== undefined) texts.push(content);
+  } finally {
+    await own?.sandboxes.end(own.chatId);
+  }
   const answer = texts.join('').trim();
   if (answer === '') throw new ProxyError('upstream_failed', 'the sub-call gave no answer');
   return answer;
+}
+
+function exploreRequest(
+  question: string,
+  { startChars, endChars }: Slice,
+  { model, tools }: SubModelOptions,
+): ChatRequest {
+  const where = `The part is characters ${startChars} to ${endChars} of the whole text.`;
+  return {
+    model,
+    messages: [
+      { role: 'system', content: `${explorerRole} ${where}` },
+      { role: 'user', content: question },
+    ],
+    tools: tools.definitions,
+  };
 }
 
 /** The place where a sub-call's programs run. */

@@ -201,6 +201,16 @@ describe('lost variables', () => {
   });
 });
 
+test('a chat can be ended: its variables are gone, and so is what it ran', async () => {
+  await run('let here = 1', { chat: 'ended' });
+  const endless = run('while (true) {}', { chat: 'ended' });
+  await value('1', { chat: 'other chat' });
+  await shared.end('ended');
+  expect((await endless).error).toBeDefined();
+  expect(await value('typeof here', { chat: 'ended' })).toBe('undefined');
+  await shared.end('never was');
+});
+
 describe('attacks', () => {
   const given = { chat: 'attack' };
 

@@ -35,6 +35,8 @@ export interface Sandboxes {
    * does comes back as text; rejects only when `names` cannot be read or written.
    */
   run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult>;
+  /** Ends a chat's sandbox, with its variables, whatever runs in it. */
+  end(chatId: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -77,7 +79,7 @@ class SandboxPool implements Sandboxes {
       if (slot.queued === 0)
         slot.stopIdle = this.#options.clock.after(
           this.#options.idleMs,
-          () => void this.#end(chatId),
+          () => void this.end(chatId),
         );
       turn.resolve(undefined);
       this.#waiting.shift()?.();
@@ -85,7 +87,7 @@ class SandboxPool implements Sandboxes {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#slots.keys()].map((chatId) => this.#end(chatId)));
+    await Promise.all([...this.#slots.keys()].map((chatId) => this.end(chatId)));
   }
 
   #slot(chatId: string): Slot {
@@ -130,7 +132,7 @@ class SandboxPool implements Sandboxes {
         .filter(([, other]) => other.sandbox !== undefined && other.queued === 0)
         .sort(([, a], [, b]) => a.usedMs - b.usedMs)[0];
       if (idle !== undefined) {
-        await this.#end(idle[0]);
+        await this.end(idle[0]);
         continue;
       }
       const freed = Promise.withResolvers<undefined>();
@@ -148,7 +150,7 @@ class SandboxPool implements Sandboxes {
     return count;
   }
 
-  async #end(chatId: string): Promise<void> {
+  async end(chatId: string): Promise<void> {
     const slot = this.#slots.get(chatId);
     if (slot === undefined) return;
     this.#slots.delete(chatId);
