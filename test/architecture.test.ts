@@ -7,7 +7,18 @@ const leaves = ['errors', 'clock', 'log', 'wire', 'kernels'];
 
 /** Who may import whom, beside the leaves. A folder that is not here may import nothing and nobody may import it. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  cli: ['app', 'bench', 'config', 'http', 'ingest', 'opencode', 'operations', 'search', 'store'],
+  cli: [
+    'app',
+    'bench',
+    'config',
+    'http',
+    'ingest',
+    'opencode',
+    'operations',
+    'search',
+    'store',
+    'upstream',
+  ],
   app: [
     'chat',
     'config',

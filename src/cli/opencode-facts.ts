@@ -1,7 +1,7 @@
-import { fallbackLimits } from '../config/presets.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
 import type { ProviderFacts } from '../opencode/provider-entry.ts';
+import { demoModel } from '../upstream/demo-upstream.ts';
 
 /** What OpenCode has to know, from the same settings that the server starts with. @throws ProxyError `config_invalid` */
 export function opencodeFacts({ server, providers, defaultModel }: Config): ProviderFacts {
@@ -12,8 +12,7 @@ export function opencodeFacts({ server, providers, defaultModel }: Config): Prov
   }
   const provider = providers.find(({ id }) => id === defaultModel?.providerId);
   const model = provider?.models.find(({ id }) => id === defaultModel?.modelId);
-  const { contextWindowTokens, maxOutputTokens } =
-    model ?? provider?.modelDefaults ?? fallbackLimits;
+  const { contextWindowTokens, maxOutputTokens } = model ?? provider?.modelDefaults ?? demoModel;
   const host = /^(0\.0\.0\.0|::)$/.test(server.host) ? '127.0.0.1' : server.host;
   return {
     baseURL: `http://${host.includes(':') ? `[${host}]` : host}:${server.port}/v1`,

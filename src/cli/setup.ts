@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { userFolders } from '../config/load.ts';
+import { fallbackLimits } from '../config/presets.ts';
 import {
   backupPath,
   type ConfigFile,
@@ -22,6 +23,9 @@ import { textDiff } from '../opencode/text-diff.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+
+/** What a model has that nobody describes. */
+const assumedWindowTokens = fallbackLimits.contextWindowTokens;
 
 interface SetupOptions {
   readonly file?: string;
@@ -59,7 +63,13 @@ function common(command: Command): Command {
 }
 
 async function install(options: SetupOptions): Promise<void> {
-  const facts = opencodeFacts(loadFromFlags({ ...options }).config);
+  const { config } = loadFromFlags({ ...options });
+  const facts = opencodeFacts(config);
+  if (config.providers.length > 0 && facts.contextWindowTokens === assumedWindowTokens) {
+    process.stderr.write(
+      `The model's window is taken to be ${assumedWindowTokens} tokens. If it is another, set RLM_UPSTREAM_CONTEXT_WINDOW and run this again.\n`,
+    );
+  }
   const file = await chosenFile(options);
   const liftToolOutput = options.liftToolOutput === true;
   const outcome = installProvider(file.text, { facts, liftToolOutput });

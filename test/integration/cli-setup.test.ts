@@ -108,3 +108,14 @@ test('a file that cannot be read is left alone, and the block to paste is shown'
   expect(readFileSync(path, 'utf8')).toBe('{ "theme": ');
   expect(await home.setup(['install'], { ...env, RLM_PORT: '0' })).toMatchObject({ code: 2 });
 });
+
+test('a window that nobody stated is said to be assumed', async () => {
+  using home = new CliHome();
+  opencodeFolder(home);
+  const unknown = { RLM_PORT: '8768', RLM_UPSTREAM_BASE_URL: 'http://127.0.0.1:1/v1' };
+  expect((await home.setup(['install'], unknown)).stderr).toContain('RLM_UPSTREAM_CONTEXT_WINDOW');
+  const stated = { ...unknown, RLM_UPSTREAM_CONTEXT_WINDOW: '32768' };
+  expect((await home.setup(['install'], stated)).stderr).toBe('');
+  const path = join(opencodeFolder(home), 'opencode.jsonc');
+  expect(block(path).models['rlm-internal.rlm-core-v1']?.limit).toMatchObject({ context: 32_768 });
+});
