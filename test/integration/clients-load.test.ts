@@ -1,6 +1,6 @@
 import { request as openRequest, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readStrictly } from '../support/openai-schema.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import {
@@ -22,17 +22,22 @@ import {
 let scripted: ScriptedUpstream;
 let proxy: TestProxy;
 
-beforeEach(async () => {
+beforeAll(async () => {
   scripted = await startScriptedUpstream();
   const env = { RLM_UPSTREAM_MAX_IN_FLIGHT: '200', RLM_INJECT: 'always' };
   proxy = await startProxy({ upstream: scripted, env });
 });
-afterEach(async () => {
+afterAll(async () => {
   await proxy[Symbol.asyncDispose]();
   await scripted[Symbol.asyncDispose]();
 });
 
+beforeEach(() => {
+  scripted.requests.length = 0;
+});
+
 const model = 'rlm-internal.rlm-core-v1';
+const directory = { 'x-rlm-directory': '/work/load' };
 const asking = (content: string, stream: boolean) => ({
   model,
   stream,
@@ -54,7 +59,7 @@ it('200 streams at once do not mix', async () => {
   });
   const answers = await Promise.all(
     Array.from({ length: 200 }, async (_, n) => {
-      const response = await proxy.post(asking(`client ${n}`, true));
+      const response = await proxy.post(asking(`client ${n}`, true), directory);
       const { chunks } = readStrictly(await response.text());
       return chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
     }),
@@ -118,7 +123,7 @@ describe('a client that goes cancels the provider’s work', () => {
     const gone = new AbortController();
     const pending = proxy.post(
       { ...asking('hi', true), tools: [{ type: 'function', function: { name: 'bash' } }] },
-      { 'x-rlm-directory': '/work/load' },
+      directory,
       gone.signal,
     );
     const got = await scripted.nthRequest(2);

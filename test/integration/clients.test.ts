@@ -1,5 +1,5 @@
 import { OpenAI } from 'openai';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Message } from '../../src/wire/types.ts';
 import { generateWithAiSdk, streamWithAiSdk } from '../support/ai-sdk.js';
 import { scanEndpoint } from '../support/compatcanary.js';
@@ -27,21 +27,26 @@ import {
  */
 let scripted: ScriptedUpstream;
 let proxy: TestProxy;
+let headers: Readonly<Record<string, string>>;
+let count = 0;
 
-beforeEach(async () => {
+beforeAll(async () => {
   scripted = await startScriptedUpstream();
-  proxy = await startProxy({
-    upstream: scripted,
-    env: { RLM_INJECT: 'always', RLM_PROGRESS: 'off' },
-  });
+  const env = { RLM_INJECT: 'always', RLM_PROGRESS: 'off' };
+  proxy = await startProxy({ upstream: scripted, env });
 });
-afterEach(async () => {
+afterAll(async () => {
   await proxy[Symbol.asyncDispose]();
   await scripted[Symbol.asyncDispose]();
 });
+beforeEach(() => {
+  // A project of its own for each test: nothing is remembered from the one before.
+  count += 1;
+  headers = { 'x-rlm-directory': `/work/weather-${count}` };
+  scripted.requests.length = 0;
+});
 
 const model = 'rlm-internal.rlm-core-v1';
-const headers = { 'x-rlm-directory': '/work/weather' };
 const parameters = { type: 'object', properties: { city: { type: 'string' } } };
 const prompt = 'Is it warm?';
 
