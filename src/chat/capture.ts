@@ -130,8 +130,23 @@ async function wholeOf(
   return bytes === undefined ? entry : { ...entry, text: bytes, path, note: fullTextNote };
 }
 
-/** The stub of an entry, from its text in the store. The same bytes whenever and wherever it is made. */
+/** Stubs kept per store: those that a long chat shows, a few KB each. */
+const maxKeptStubs = 1_000;
+
+const keptStubs = new WeakMap<SessionStore, Map<string, string>>();
+
+/** The stub of an entry. The same bytes whenever and wherever it is made, so those made lately are kept. */
 export async function readStub(store: SessionStore, entry: Entry): Promise<string> {
+  const kept = keptStubs.get(store) ?? new Map<string, string>();
+  keptStubs.set(store, kept);
+  const stub = kept.get(entry.id) ?? (await makeStub(store, entry));
+  kept.delete(entry.id);
+  kept.set(entry.id, stub);
+  if (kept.size > maxKeptStubs) kept.delete(kept.keys().next().value as string);
+  return stub;
+}
+
+async function makeStub(store: SessionStore, entry: Entry): Promise<string> {
   const headChars = Math.min(stubHeadChars, entry.lengthChars);
   const tailChars = Math.min(stubTailChars, entry.lengthChars);
   const [head, tail] = await Promise.all([

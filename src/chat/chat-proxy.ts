@@ -9,7 +9,7 @@ import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/en
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
-import { hashCalls, hashText } from './identity.ts';
+import { hashCall, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
@@ -223,7 +223,7 @@ export class ChatProxy {
     const shownTextHash = hashText(done.shownText);
     const answer = {
       callIds: calls.map((call) => call.id),
-      callsHash: hashCalls(calls),
+      callHashes: calls.map(hashCall),
       textHash: shownTextHash,
       textLength: done.shownText.length,
     };

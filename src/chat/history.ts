@@ -7,6 +7,8 @@ import type { HistoryMessage } from './weave.ts';
 /** What is kept of a message that has been seen: enough to recognise it by its raw bytes and never parse it again. */
 export interface KnownMessage {
   readonly identity: Identity;
+  /** Looked through, and nothing in it is worth storing. */
+  readonly holdsNothing?: true;
   /** From an environment block, for a system message that has one. */
   readonly workingDirectory?: string;
   /** What of it is in a store, and in which; absent when there is nothing in it worth storing. */
@@ -44,34 +46,31 @@ export class KnownMessages {
 
 /** One message of the request at hand: what is known of it, and its bytes until it is parsed. */
 export class HistoryItem implements HistoryMessage {
-  readonly #raw: RawMessage;
+  /** SHA-256 of the bytes. */
+  readonly hash: string;
+  /** Bytes of the message as the client sent it. */
+  readonly sizeBytes: number;
+  #pieces: readonly Uint8Array[];
   #original: Message | undefined;
   known: KnownMessage;
   /** Whether the stubs take the place of stripped texts in this request. */
   usesStubs = false;
 
   constructor(raw: RawMessage, known: KnownMessage, original?: Message) {
-    this.#raw = raw;
+    this.hash = raw.hash;
+    this.sizeBytes = raw.sizeBytes;
+    this.#pieces = raw.pieces;
     this.known = known;
     this.#original = original;
-  }
-
-  get hash(): string {
-    return this.#raw.hash;
   }
 
   get identity(): Identity {
     return this.known.identity;
   }
 
-  /** Bytes of the message as the client sent it. */
-  get sizeBytes(): number {
-    return this.#raw.sizeBytes;
-  }
-
-  /** As the client sent it. */
+  /** As the client sent it. Not to be asked for after {@link settle} of a message with a stub. */
   original(): Message {
-    this.#original ??= JSON.parse(rawText(this.#raw)) as Message;
+    this.#original ??= JSON.parse(textOfPieces(this.#pieces)) as Message;
     return this.#original;
   }
 
@@ -84,11 +83,24 @@ export class HistoryItem implements HistoryMessage {
   release(): void {
     this.#original = undefined;
   }
+
+  /**
+   * Once it is clear what goes upstream: lets go of the bytes of what a stub stands for. Others are copied out of the pieces in which
+   * they arrived, which would otherwise keep the whole body in memory until the answer has ended.
+   */
+  settle(): void {
+    if (
+      this.#original !== undefined ||
+      (this.usesStubs && this.known.stored?.stripped !== undefined)
+    )
+      this.#pieces = [];
+    else if (this.#pieces.length > 0) this.#pieces = [Buffer.concat(this.#pieces)];
+  }
 }
 
 /** A raw message's text. */
-export function rawText(raw: RawMessage): string {
-  const [only] = raw.pieces;
-  const bytes = raw.pieces.length === 1 && only !== undefined ? only : Buffer.concat(raw.pieces);
+export function textOfPieces(pieces: readonly Uint8Array[]): string {
+  const [only] = pieces;
+  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
 }

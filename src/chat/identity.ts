@@ -16,8 +16,8 @@ export interface Identity {
   readonly textLength: number;
   /** Ids of the calls an assistant message makes, in order. */
   readonly callIds: readonly string[];
-  /** Hash of what those calls are, names and arguments; empty without calls. */
-  readonly callsHash: string;
+  /** Hash of what each of those calls is: name and arguments, however they are spelled. */
+  readonly callHashes: readonly string[];
   /** The call a tool message answers. */
   readonly toolCallId?: string;
 }
@@ -26,10 +26,10 @@ export interface Identity {
 export function identityOf(message: Message): Identity {
   const calls = message.tool_calls ?? [];
   const callIds = calls.map((call) => call.id);
-  const callsHash = hashCalls(calls);
+  const callHashes = calls.map(hashCall);
   const text = visibleText(message);
   const textHash = hashText(text);
-  const base = { role: message.role, textHash, textLength: text.length, callIds, callsHash };
+  const base = { role: message.role, textHash, textLength: text.length, callIds, callHashes };
   switch (message.role) {
     case 'system':
     case 'developer':
@@ -40,7 +40,10 @@ export function identityOf(message: Message): Identity {
       return { ...base, key: shortHash(`t\0${toolCallId}`), toolCallId };
     }
     case 'assistant':
-      return { ...base, key: shortHash(`a\0${textHash}\0${callsHash}\0${callIds.join('\0')}`) };
+      return {
+        ...base,
+        key: shortHash(`a\0${textHash}\0${callHashes.join('')}\0${callIds.join('\0')}`),
+      };
     case 'user':
       return { ...base, key: shortHash(`u\0${textHash}\0${otherParts(message)}`) };
   }
@@ -97,15 +100,9 @@ export function hashText(text: string): string {
 /** Code units that are freed of white space at once: done in one go, 60 million characters take 600 MB for a moment. */
 const hashedAtOnce = 65_536;
 
-/**
- * Hash of calls by name and arguments, however the arguments are spelled. Providers that number their calls anew in every turn make
- * all turns alike but for this. Empty without calls.
- */
-export function hashCalls(calls: readonly ToolCall[]): string {
-  if (calls.length === 0) return '';
-  return shortHash(
-    calls.map((call) => `${call.function.name}\0${plainArguments(call)}`).join('\0'),
-  );
+/** Hash of a call by name and arguments. Providers that number their calls anew in every turn make all turns alike but for this. */
+export function hashCall(call: ToolCall): string {
+  return shortHash(`${call.function.name}\0${plainArguments(call)}`);
 }
 
 /** Arguments as `JSON.stringify` spells them; broken ones without their white space. */

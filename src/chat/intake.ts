@@ -17,7 +17,7 @@ import {
   type Captured,
   type CaptureLimits,
 } from './capture.ts';
-import { HistoryItem, KnownMessages, rawText, type KnownMessage } from './history.ts';
+import { HistoryItem, KnownMessages, textOfPieces, type KnownMessage } from './history.ts';
 import { identityOf, visibleText } from './identity.ts';
 import type { SessionFinder, Whose } from './whose.ts';
 
@@ -202,10 +202,15 @@ class Reading {
         item.usesStubs = true;
         continue;
       }
+      if (item.known.holdsNothing === true) continue;
       const call = role === 'tool' ? this.#callOf(index) : undefined;
       const candidates = candidatesOf(item.original(), call, { chatId: whose.chatId, limits });
-      if (candidates.length > 0) found.push({ item, candidates });
-      else this.#known.set(item.hash, item.known);
+      if (candidates.length > 0) {
+        found.push({ item, candidates });
+        continue;
+      }
+      item.known = { ...item.known, holdsNothing: true };
+      this.#known.set(item.hash, item.known);
     }
     return found;
   }
@@ -235,6 +240,7 @@ class Reading {
   async #replacePruned(whose: Whose): Promise<void> {
     const { session } = whose;
     if (session === undefined) return;
+    let answers: ReadonlyMap<string, number> | undefined;
     for (const item of this.items) {
       const { role, toolCallId } = item.identity;
       if (
@@ -246,6 +252,9 @@ class Reading {
         continue;
       const entry = session.store.entryByToolCall(toolCallId);
       if (entry === undefined || entry.chatId !== whose.chatId) continue;
+      // Some providers number their calls anew in every turn: then an id does not say which output was meant.
+      answers ??= countAnswers(this.items);
+      if (answers.get(toolCallId) !== 1) continue;
       const stripped = { ...item.original(), content: await readStub(session.store, entry) };
       item.known = { ...item.known, stored: { sessionId: session.id, captured: [], stripped } };
       item.usesStubs = true;
@@ -286,9 +295,18 @@ function groupsOf(waiting: readonly Waiting[]): readonly (readonly Waiting[])[] 
   return groups;
 }
 
+/** How many tool messages answer each call id. */
+function countAnswers(items: readonly HistoryItem[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { identity } of items)
+    if (identity.toolCallId !== undefined)
+      counts.set(identity.toolCallId, (counts.get(identity.toolCallId) ?? 0) + 1);
+  return counts;
+}
+
 function parseRaw(raw: RawMessage, at: number): unknown {
   try {
-    return JSON.parse(rawText(raw));
+    return JSON.parse(textOfPieces(raw.pieces));
   } catch (cause) {
     throw new ProxyError('invalid_request', `messages[${at}] is not valid JSON.`, {
       cause,

@@ -107,6 +107,7 @@ export class PromptMaker {
     const tools = [...(envelope.tools ?? []), ...registry.definitions];
     const overhead =
       Buffer.byteLength(JSON.stringify({ ...envelope, tools })) + activation.instructions.length;
+    for (const item of items) item.settle();
     const places = placesOf(items);
     const fitted = await this.#layOut(session, intake, places, {
       highBytes: (window?.highBytes ?? Infinity) - overhead,

@@ -27,7 +27,7 @@ export interface Place {
 }
 
 /** What identifies the answer that a client saw. */
-export type AnswerIdentity = Pick<Identity, 'callIds' | 'callsHash' | 'textHash' | 'textLength'>;
+export type AnswerIdentity = Pick<Identity, 'callIds' | 'callHashes' | 'textHash' | 'textLength'>;
 
 /** A text this short could stand in any conversation; it is no anchor without the chain. Code units. */
 const minAnchorTextLength = 40;
@@ -36,20 +36,26 @@ const minAnchorTextLength = 40;
 export interface Anchors {
   /** Strongest first: what came before it and what it is, in this chat; the same in any (a client's fork has a name of its own). The newest turn has them. */
   readonly exact: readonly string[];
-  /** For a history that was changed before it: its call ids in this chat, or the question and the text. Each is good for as long as one turn alone has it. */
+  /** For a history that was changed before it: the question and one of its calls, or its text. Each is good for as long as one turn alone has it. */
   readonly loose: readonly string[];
 }
 
 /** Pure. Keys are hashes, because all keys of a session are held in memory. */
 export function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
   const { chatId, chain, userTextHash } = place;
-  const { callIds, callsHash, textHash, textLength } = answer;
+  const { callIds, callHashes, textHash, textLength } = answer;
   const hasCalls = callIds.length > 0;
-  const what = hasCalls ? `c:${callIds.join(',')}:${callsHash}` : `t:${textHash}`;
+  const what = hasCalls ? `c:${callIds.join(',')}:${callHashes.join(',')}` : `t:${textHash}`;
   const exact = [anchor('chat', chatId, chain, what), anchor('any', chain, what)];
-  if (hasCalls) return { exact, loose: callIds.map((id) => anchor('call', chatId, id)) };
+  const question = [chatId, userTextHash];
+  if (hasCalls) {
+    const loose = callIds.map((id, index) =>
+      anchor('call', ...question, id, callHashes[index] as string),
+    );
+    return { exact, loose };
+  }
   if (textLength < minAnchorTextLength) return { exact, loose: [] };
-  return { exact, loose: [anchor('text', chatId, userTextHash, textHash)] };
+  return { exact, loose: [anchor('text', ...question, textHash)] };
 }
 
 function anchor(...parts: readonly string[]): string {
@@ -75,12 +81,18 @@ export class TurnMemory {
   /** The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or the client has edited it. */
   async find(place: Place, copy: Message, identity: Identity): Promise<TurnRecord | undefined> {
     const { exact, loose } = anchorsOf(place, identity);
-    for (const key of [...exact, ...loose]) {
+    for (const [at, key] of [...exact, ...loose].entries()) {
       if (!this.#memory.has(key)) continue;
       const alias = (await this.#memory.get(key)) as Alias | undefined;
       if (alias === undefined || alias.ambiguous === true) continue;
       const record = await this.#read(alias.record);
-      if (record !== undefined && isCopyOf(copy, identity, record)) return record;
+      if (record === undefined || !isCopyOf(copy, identity, record)) continue;
+      // From now on this is where it stands, even if its loose anchor comes to name another turn, too.
+      if (at >= exact.length)
+        await this.#memory.put(
+          exact.map((each) => ({ key: each, value: { record: alias.record } })),
+        );
+      return record;
     }
     return undefined;
   }
