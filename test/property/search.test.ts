@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
 import { searchCase } from './search-arbitraries.ts';
 import { query, TestCorpus } from './search-corpus.ts';
+import { ripgrepCount } from './search-ripgrep.ts';
 import { naiveSearch } from './search-oracle.ts';
 
 const engine = openSearchEngine({ clock: systemClock, workers: 2 });
@@ -28,4 +29,22 @@ test('2,000 random searches find what V8 finds line by line', async () => {
     }),
     { numRuns: 100 },
   );
+});
+
+test('60 random searches of files find as many lines as ripgrep', async () => {
+  let compared = 0;
+  await fc.assert(
+    fc.asyncProperty(searchCase, async ({ text, patterns, caseSensitive }) => {
+      using corpus = new TestCorpus(text);
+      for (const pattern of patterns.slice(0, 4)) {
+        const expected = ripgrepCount(pattern, caseSensitive, corpus.textPath);
+        if (expected === undefined) continue;
+        const result = await engine.search(corpus, query(pattern, { caseSensitive }), options);
+        expect([pattern, result.total]).toEqual([pattern, expected]);
+        compared++;
+      }
+    }),
+    { numRuns: 25 },
+  );
+  expect(compared).toBeGreaterThan(60);
 });
