@@ -20,7 +20,10 @@ export interface GuardRules {
   readonly ownerSecret: string;
 }
 
-/** How much a route gives away: nothing, the use of the model, the stores themselves. */
+/**
+ * Who may use a route: everybody who may reach the server, clients, the user's own commands. A client's token is not enough for the
+ * last: operations read files of this machine and delete stores.
+ */
 export type Access = 'open' | 'clients' | 'owner';
 
 /** What is looked at; the body is not read yet. */
@@ -49,9 +52,11 @@ export function refusal(
     });
   }
   if (isPreflight(request) || access === 'open') return undefined;
-  const tokens = [rules.apiToken, rules.ownerSecret].filter((token) => token !== undefined);
-  const needed = access === 'owner' || rules.apiToken !== undefined;
-  if (!needed || tokens.some((token) => carries(authorization, token))) return undefined;
+  if (carries(authorization, rules.ownerSecret)) return undefined;
+  if (access === 'owner') {
+    return new ProxyError('unauthorized', 'Only the commands of the same user may ask this.');
+  }
+  if (rules.apiToken === undefined || carries(authorization, rules.apiToken)) return undefined;
   return new ProxyError('unauthorized', 'This server wants `Authorization: Bearer <token>`.', {
     hint: 'The token is what RLM_API_TOKEN was set to where the server was started.',
   });
