@@ -18,7 +18,7 @@ import { rewriteRequest } from './rewrite.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
 
 /** Patience with a provider; all times in milliseconds. */
-export interface Patience extends ReadingLimits {
+interface Patience extends ReadingLimits {
   readonly connectTimeoutMs: number;
   /** Attempts after the first one, made only while no chunk has come. */
   readonly maxRetries: number;

@@ -22,7 +22,7 @@ export interface UpstreamFault {
 }
 
 /** Whether a client is OpenCode, which reads meaning into the words of an error. @param userAgent Its `user-agent` header */
-export function isOpenCode(userAgent: string | undefined): boolean {
+function isOpenCode(userAgent: string | undefined): boolean {
   return userAgent?.startsWith('opencode/') ?? false;
 }
 

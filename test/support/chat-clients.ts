@@ -20,7 +20,7 @@ const question = {
 };
 
 /** A call as a client puts it together. */
-export interface Call {
+interface Call {
   id: string;
   name: string;
   arguments: string;
@@ -42,7 +42,7 @@ export interface Seen {
 }
 
 /** The proxy, and the name of the model to ask for. */
-export interface Where {
+interface Where {
   readonly baseURL: string;
   readonly model: string;
 }

@@ -10,7 +10,7 @@ import { failureScenarios } from './scenarios-failures.ts';
 import type { ScriptedReply } from './scripted-upstream.ts';
 
 /** A call as the client must see it. Without an id, any id will do. */
-export interface ExpectedCall {
+interface ExpectedCall {
   readonly name: string;
   readonly arguments: string;
   readonly id?: string;
@@ -28,7 +28,7 @@ export interface ExpectedAnswer {
 }
 
 /** A failure as the client must see it. */
-export interface ExpectedFailure {
+interface ExpectedFailure {
   readonly code: ErrorCode;
   readonly status: number;
   /** Words of the provider that must reach the client. */
