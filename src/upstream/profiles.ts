@@ -81,7 +81,6 @@ export const profiles: readonly Profile[] = [
     hosts: ['minimax.io', 'minimax.chat', 'minimaxi.com'],
     systemOnly: true,
     minTemperature: 0.01,
-    withTools: { reasoning_split: true },
     affinityHeaders: sessionHeaders,
     codes: {
       '1002': 'busy',
@@ -103,8 +102,14 @@ export const profiles: readonly Profile[] = [
     codes: { Arrearage: 'quota', AllocationQuota: 'quota', Throttling: 'busy' },
   },
   { name: 'openrouter', hosts: ['openrouter.ai'], affinityHeaders: sessionHeaders },
-  { name: 'openai', hosts: ['api.openai.com'] },
-  { name: 'azure', hosts: ['openai.azure.com', 'services.ai.azure.com'], keyHeader: 'api-key' },
+  // OpenAI never gives its reasoning out, so whatever a history holds is another model's.
+  { name: 'openai', hosts: ['api.openai.com'], reasoning: 'strip' },
+  {
+    name: 'azure',
+    hosts: ['openai.azure.com', 'services.ai.azure.com'],
+    keyHeader: 'api-key',
+    reasoning: 'strip',
+  },
   {
     name: 'groq',
     hosts: ['groq.com'],
@@ -129,7 +134,6 @@ export const profiles: readonly Profile[] = [
     hosts: ['generativelanguage.googleapis.com'],
     systemOnly: true,
     droppedMembers: [...openAIOnly, 'logit_bias'],
-    codes: { RESOURCE_EXHAUSTED: 'busy' },
   },
   { name: 'ollama', hosts: ['localhost:11434', '127.0.0.1:11434'], ...local },
   { name: 'lmstudio', hosts: ['localhost:1234', '127.0.0.1:1234'], ...local },

@@ -150,9 +150,9 @@ describe('reasoning of earlier turns', () => {
     expect(applyReasoningPolicy(message, policy)).toEqual(expected);
   });
 
-  it('is taken out for Groq and Mistral only', () => {
+  it('is taken out only where it is refused or foreign', () => {
     const strips = profiles.filter((one) => one.reasoning === 'strip').map((one) => one.name);
-    expect(strips).toEqual(['groq', 'mistral']);
+    expect(strips).toEqual(['openai', 'azure', 'groq', 'mistral']);
     expect(body('groq', { messages: [called] })['messages']).not.toHaveProperty(
       '0.reasoning_content',
     );
