@@ -2,40 +2,39 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bash, type ScriptedCall } from './model.ts';
 
-/** Length of one of its lines with the line end, bytes. */
-const lineBytes = 62;
-
-/** A log with one line worth finding. */
+/** A log with one line worth finding, in its middle. */
 export interface LogFile {
-  /** The word that stands in the one line. */
+  /** The word that stands in that line only. */
   readonly token: string;
   /** That line. */
   readonly line: string;
+  readonly text: string;
+  /** Name of the file that {@link LogFile.write} writes. */
+  readonly name: string;
   /** A call that prints it all. */
   readonly print: ScriptedCall;
+  readonly write: (project: string) => Promise<void>;
 }
 
-/** A program that prints a log of at least so many bytes, the token's line in the middle. */
-export function logFile(
-  token: string,
-  sizeBytes: number,
-): LogFile & {
-  write(project: string): Promise<void>;
-} {
-  const name = `print-${token.toLowerCase()}.mjs`;
+/** A log of at least so many bytes, all of them ASCII. */
+export function logFile(token: string, sizeBytes: number): LogFile {
+  const name = `log-${token.toLowerCase()}.txt`;
   const line = `checkpoint ${token} saved after 17 retries`;
-  const count = Math.ceil(sizeBytes / lineBytes);
-  const program = [
-    `const half = ${Math.floor(count / 2)};`,
-    `let text = '';`,
-    `for (let n = 0; n < ${count}; n += 1)`,
-    `  text += n === half ? ${JSON.stringify(`${line}\n`)} : \`\${String(n).padStart(8, '0')} worker \${n % 7} finished a job without any trouble, as ever\\n\`;`,
-    `process.stdout.write(text);`,
-  ].join('\n');
+  const lines: string[] = [];
+  for (let length = 0; length < sizeBytes; length += (lines.at(-1)?.length ?? 0) + 1) {
+    const number = lines.length;
+    lines.push(
+      `${String(number).padStart(8, '0')} worker ${number % 7} finished a job without any trouble, as ever`,
+    );
+  }
+  lines.splice(lines.length / 2, 0, line);
+  const text = `${lines.join('\n')}\n`;
   return {
     token,
     line,
-    print: bash(`'${process.execPath}' ${name}`),
-    write: async (project) => writeFile(join(project, name), program),
+    text,
+    name,
+    print: bash(`cat ${name}`),
+    write: async (project) => writeFile(join(project, name), text),
   };
 }

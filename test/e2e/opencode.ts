@@ -78,7 +78,7 @@ export class OpenCode {
 
   /** `opencode run MESSAGE` with our model. @throws Error with what it said when it fails */
   async run(message: string, ...args: readonly string[]): Promise<Run> {
-    const done = await this.command('run', '--format', 'json', '-m', modelName, ...args, message);
+    const done = await this.command('run', message, '--format', 'json', '-m', modelName, ...args);
     const events = done.stdout
       .split('\n')
       .filter((line) => line.startsWith('{'))
@@ -108,6 +108,11 @@ export class OpenCode {
       },
     });
   }
+}
+
+/** A message in OpenCode's own form. */
+interface Said {
+  readonly info: { readonly id: string; readonly role: string };
 }
 
 /** OpenCode's own server, for what its command line cannot do. */
@@ -144,6 +149,13 @@ export class OpenCodeServer {
       .join('');
   }
 
+  /** As `/undo` does: the last question and what came of it are out of the history. */
+  async undo(session: string): Promise<void> {
+    const said = (await this.#get(`/session/${session}/message`)) as Said[];
+    const messageID = said.findLast(({ info }) => info.role === 'user')?.info.id;
+    await this.#post(`/session/${session}/revert`, { messageID });
+  }
+
   /** As Esc does. */
   async abort(session: string): Promise<void> {
     await this.#post(`/session/${session}/abort`, {});
@@ -155,14 +167,22 @@ export class OpenCodeServer {
     await this.#post(`/session/${session}/summarize`, { providerID, modelID });
   }
 
+  async #get(path: string): Promise<unknown> {
+    return this.#fetch(path, {});
+  }
+
   async #post(path: string, body: unknown): Promise<unknown> {
-    const url = `${this.#origin}${path}?directory=${encodeURIComponent(this.#options.project)}`;
-    const response = await fetch(url, {
+    return this.#fetch(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(requestTimeoutMs),
     });
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<unknown> {
+    const url = `${this.#origin}${path}?directory=${encodeURIComponent(this.#options.project)}`;
+    const signal = AbortSignal.timeout(requestTimeoutMs);
+    const response = await fetch(url, { ...init, signal });
     const text = await response.text();
     this.#options.hear(text);
     if (!response.ok) throw new Error(`OpenCode's ${path}: ${response.status} ${text}`);

@@ -15,6 +15,7 @@ import { perform, type Play } from './play.ts';
 import { killPrograms } from './process.ts';
 import { Report } from './report.ts';
 import { abortAndCompaction } from './scenarios/abort-and-compaction.ts';
+import { attachedAndFetched } from './scenarios/attached-and-fetched.ts';
 import { bigOutput } from './scenarios/big-output.ts';
 import { mixedStep } from './scenarios/mixed-step.ts';
 import { oddDirectory } from './scenarios/odd-directory.ts';
@@ -38,6 +39,7 @@ const plays: Play[] = [
   bigOutput({ isLifted: true }),
   bigOutput({ isLifted: false }),
   subagents(),
+  attachedAndFetched(),
   smallChat(),
 ];
 

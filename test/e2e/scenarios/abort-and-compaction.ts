@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { ChatRequest } from '../../../src/wire/types.ts';
 import { Gate, reply, role, text, type RecordedRequest } from '../../support/scripted-upstream.ts';
-import { assertUntouched } from '../laws.ts';
+import { assertExtends, assertUntouched } from '../laws.ts';
 import { logFile } from '../log-file.ts';
-import { call, kindOf, say, search, textOf, type Move } from '../model.ts';
+import { bash, call, kindOf, say, search, textOf, type Move } from '../model.ts';
 import type { OpenCodeServer } from '../opencode.ts';
 import type { Play, Scene } from '../play.ts';
 import { requestOf } from '../relay.ts';
@@ -11,7 +14,7 @@ import { requestOf } from '../relay.ts';
 /** So soon after Esc nothing is open any more. */
 const maxAbortMs = 2_000;
 
-/** What only OpenCode's server can be asked for: Esc at the worst moments, and `/compact`. */
+/** What only OpenCode's server can be asked for: Esc at the worst moments, `/undo`, `/compact`. */
 export function abortAndCompaction(): Play {
   const log = logFile('AB7718', 100_000);
   // A reply that goes on for ever: only the other side can end it.
@@ -28,8 +31,10 @@ export function abortAndCompaction(): Play {
           args: { question: 'SUBQUESTION: what is it about?', offset: 0, length: 5_000 },
         }),
       ],
+      INTHESHELL: [call('INTHESHELL', search(log.token), bash('touch begun; sleep 600'))],
       AFTERWARDS: [call('AFTERWARDS', search(log.token)), say('It goes on.')],
       BIGLOG: [call('BIGLOG', log.print), call('BIGLOG', search(log.token)), say('Printed.')],
+      AGAIN: [call('AGAIN', search(log.token), bash('echo again')), say('Asked once more.')],
       REMEMBER: [
         call('REMEMBER', search(log.token)),
         say((view) => `Still there: ${view.results[0]?.includes(log.line)}`),
@@ -39,6 +44,7 @@ export function abortAndCompaction(): Play {
       await log.write(scene.stage.project);
       await using server = await scene.stage.opencode.serve();
       await aborts(scene, server);
+      await undo(scene, server);
       await compaction(scene, server);
     },
   };
@@ -71,21 +77,60 @@ async function aborts({ stage, check }: Scene, server: OpenCodeServer): Promise<
     const last = await abortAfter('ASKINGSUB', 2);
     assert.match(textOf(last.body.messages.at(-1)), /SUBQUESTION/);
   });
+  await check('Esc while a command of a mixed step runs ends the turn', async () => {
+    const turn = server.ask(session, 'INTHESHELL please');
+    await appears(join(stage.project, 'begun'));
+    await server.abort(session);
+    await turn;
+  });
   await check('then the chat goes on, and nothing was asked in between', async () => {
     const before = upstream.requests.length;
-    assert.equal(before, 6);
+    assert.equal(before, 7);
     assert.equal(await server.ask(session, 'AFTERWARDS please'), 'It goes on.');
     assert.equal(upstream.requests.length, before + 2);
     const last = upstream.requests.at(-1);
     assert.doesNotMatch(last?.rawBody.toString() ?? '', /\u2063/, 'a progress line of ours');
   });
+  await check('with the hidden call of the mixed step that was aborted', () => {
+    const messages = upstream.requests.at(-1)?.body.messages ?? [];
+    const at = messages.findIndex(
+      ({ tool_calls }) => tool_calls?.[0]?.id === 'call_INTHESHELL_0_0',
+    );
+    assert.ok(at > 0, 'the turn is in the history');
+    const [found, shell] = messages.slice(at + 1).map(textOf);
+    assert.ok(found?.includes('checkpoint'), found?.slice(0, 1_000));
+    assert.doesNotMatch(shell ?? '', /checkpoint/);
+  });
+}
+
+/** A question taken back with its answer, and another one asked instead. */
+async function undo({ stage, check }: Scene, server: OpenCodeServer): Promise<void> {
+  const { upstream } = stage;
+  const session = await server.newSession('Undoing');
+  await server.ask(session, 'BIGLOG please');
+  const kept = upstream.requests.at(-1) as RecordedRequest;
+  await server.ask(session, 'AGAIN please');
+  await server.undo(session);
+  await server.ask(session, 'AFTERWARDS please');
+  await check('after an undo the request goes on from where the chat was before', () => {
+    const [first] = upstream.requests.slice(-2);
+    assertExtends(kept, first as RecordedRequest);
+    assert.doesNotMatch(first?.rawBody.toString() ?? '', /AGAIN/);
+  });
+}
+
+/** Waits until a command has made a file. @throws Error when it does not */
+async function appears(path: string): Promise<void> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    if (existsSync(path)) return;
+    await setTimeout(100);
+  }
+  throw new Error(`${path} never came`);
 }
 
 /** Twice the time allowed, so that a request that stays open fails the check and not the whole play. */
 async function turnsLate(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 2 * maxAbortMs).unref();
-  });
+  await setTimeout(2 * maxAbortMs, undefined, { ref: false });
 }
 
 async function compaction({ stage, check }: Scene, server: OpenCodeServer): Promise<void> {
