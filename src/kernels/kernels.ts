@@ -47,6 +47,9 @@ export interface Kernels {
   readonly literalAt: WasmNumber;
   readonly literalHits: WasmNumber;
   readonly candidates: WasmNumber;
+  /** Walks lines with a set of positions; see `assembly/bits.ts` for the specification. */
+  scanBits(at: number, end: number, spec: number, hits: number): void;
+  readonly bitHits: WasmNumber;
   /** The bitmap of a text's 3- and 4-byte sequences; see `assembly/grams.ts`. */
   blockGrams(at: number, end: number, scratch: number, bitmap: number): void;
   /** Turns 64 bitmaps into a u64 per bit. */

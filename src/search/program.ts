@@ -1,3 +1,4 @@
+import { BitLines } from './bit-lines.ts';
 import { bestOf, rarityOf, requiredLiterals, wholeLiteral, type Literals } from './literals.ts';
 import { LineDfa } from './line-dfa.ts';
 import { compileNfa } from './nfa.ts';
@@ -16,6 +17,10 @@ const denseBytes = 160;
 const restingScans = 15;
 /** Literals that are expected more often than once in 2^this bytes are not looked for: spaces, `e`. */
 const minRarity = 4.5;
+
+/** An automaton that has made more transitions than this, and one for each so many bytes, will go on like that. */
+const minComputed = 3_000;
+const bytesPerState = 32;
 
 /** What to look for before the automaton. */
 interface LiteralScan {
@@ -43,6 +48,11 @@ export class Program {
   /** Addresses of the last scan's hits. */
   readonly hits: Uint32Array;
   readonly #literals: LiteralScan | undefined;
+  /** Set once the automaton has proved to have too many states. Its tables lie where those of `lines` were. */
+  #bits: BitLines | undefined;
+  /** Set where that must not be: nothing else can do the work. */
+  #mayThrash = false;
+  #walkedBytes = 0;
   #skippedLong = 0;
   #spans: SpanFinder | V8Matcher | undefined;
   #v8: V8Matcher | undefined;
@@ -57,7 +67,7 @@ export class Program {
     this.hits = new Uint32Array(this.memory.kernels.memory.buffer, this.memory.hitsAt);
     const nfa = this.#compile(false);
     this.lines =
-      nfa === undefined ? undefined : new LineDfa(nfa, memory, slot, () => this.shouldStop());
+      nfa === undefined ? undefined : new LineDfa(nfa, memory, slot, () => this.#shouldPause());
     this.required = requiredLiterals(this.pattern.root);
     this.#literals = this.#chooseLiterals();
   }
@@ -114,6 +124,7 @@ export class Program {
       bytes[end] = 10;
       lineEnd = end + 1;
     }
+    if (this.#bits !== undefined) return this.#bits.scan(at, lineEnd);
     if (this.lines !== undefined) return this.#scanLines(this.lines, at, lineEnd);
     return this.v8.scan(this.memory, this.#candidateLines(at, lineEnd), this.shouldStop);
   }
@@ -137,6 +148,30 @@ export class Program {
   }
 
   #scanLines(lines: LineDfa, at: number, end: number): number {
+    this.#walkedBytes += end - at;
+    const count = this.#scanWithLiterals(lines, at, end);
+    if (count >= 0 || this.shouldStop()) return count;
+    // It has paused because it is thrashing.
+    this.#bits = this.#createBits();
+    this.#mayThrash = true;
+    return this.scan(at, end);
+  }
+
+  #createBits(): BitLines | undefined {
+    const nfa = this.pattern.multiline ? undefined : this.#compile(false);
+    return nfa === undefined ? undefined : BitLines.create(nfa, this.memory, this.slot);
+  }
+
+  /** Whether the automaton is to come back: told to, or because it makes new states all the time. */
+  #shouldPause(): boolean {
+    if (this.shouldStop()) return true;
+    const computed = this.lines?.computed ?? 0;
+    return (
+      !this.#mayThrash && computed > minComputed && computed * bytesPerState > this.#walkedBytes
+    );
+  }
+
+  #scanWithLiterals(lines: LineDfa, at: number, end: number): number {
     const literals = this.#literals;
     if (literals === undefined || literals.resting > 0) {
       if (literals !== undefined) literals.resting--;
@@ -154,7 +189,7 @@ export class Program {
 
   /** Scans the next part of such a line, or of what follows it. */
   scanLong(at: number, end: number, isLast: boolean, before: LongWalk): LongWalk {
-    if (this.lines === undefined) {
+    if (this.lines === undefined || this.#bits !== undefined) {
       if (isLast) this.#skippedLong++;
       return before;
     }
@@ -165,6 +200,7 @@ export class Program {
       state = this.lines.start;
       if (from > end) return { ...before, hits: 0 };
     }
+    this.#walkedBytes = Infinity;
     const walk = this.lines.resume(from, end, state);
     const { bytes } = this.memory;
     const isOpen = isLast && !walk.skipping && bytes[end - 1] !== 10;

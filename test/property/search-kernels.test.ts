@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { BitLines } from '../../src/search/bit-lines.ts';
 import { bestOf, requiredLiterals, type Literal } from '../../src/search/literals.ts';
 import { compileNfa } from '../../src/search/nfa.ts';
 import { parsePattern } from '../../src/search/pattern.ts';
@@ -8,6 +9,7 @@ import { layOutLiterals } from '../../src/search/prefilter.ts';
 import { gramRowsOf } from '../../src/search/gram-hash.ts';
 import { LineDfa } from '../../src/search/line-dfa.ts';
 import { openScanMemory } from '../../src/search/scan-memory.ts';
+import { searchCase } from './search-arbitraries.ts';
 import {
   blockGramsTwin,
   countTextTwin,
@@ -89,6 +91,32 @@ test('walking lines, one and two at a time', () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test('a set of positions finds the lines that the table of states finds', () => {
+  let compared = 0;
+  fc.assert(
+    fc.property(searchCase, ({ text: content, patterns, caseSensitive }) => {
+      const end = put(Buffer.from(`${content}\n`));
+      for (const source of patterns) {
+        const found = parsePattern(source, !caseSensitive);
+        if (!('pattern' in found) || found.pattern.irregular) continue;
+        const nfa = compileNfa(found.pattern.root, { reversed: false, newlines: false });
+        const bits = nfa && BitLines.create(nfa, memory, memory.slots[2]!);
+        if (nfa === undefined || bits === undefined) continue;
+        const starts = (count: number): readonly number[] =>
+          Array.from(new Uint32Array(kernels.memory.buffer, hitsAt, count), (hit) =>
+            kernels.lineStartBefore(textAt, hit),
+          );
+        const table = new LineDfa(nfa, memory, memory.slots[3]!, () => false);
+        const expected = starts(table.scan(textAt, end));
+        expect([source, starts(bits.scan(textAt, end))]).toEqual([source, expected]);
+        compared++;
+      }
+    }),
+    { numRuns: 40 },
+  );
+  expect(compared).toBeGreaterThan(200);
 });
 
 const literal: fc.Arbitrary<Literal> = fc

@@ -5,13 +5,13 @@ export function naiveSearch(
   text: string,
   query: SearchQuery,
 ): { readonly total: number; readonly hits: readonly { line: number; offsetChars: number }[] } {
-  const regExp = new RegExp(query.pattern, query.caseSensitive ? 'us' : 'usi');
+  const regExp = new RegExp(query.pattern, query.caseSensitive ? 'usg' : 'usgi');
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   const hits: { line: number; offsetChars: number }[] = [];
   let chars = 0;
   for (const [index, line] of lines.entries()) {
-    const match = regExp.exec(line);
+    const match = firstMatch(regExp, line);
     if (match !== null) {
       const before = Array.from(line.slice(0, match.index)).length;
       hits.push({ line: index + 1, offsetChars: chars + before });
@@ -20,4 +20,19 @@ export function naiveSearch(
   }
   const ordered = query.order === 'newest' ? hits.toReversed() : hits;
   return { total: hits.length, hits: ordered.slice(0, query.maxResults) };
+}
+
+/** V8 finds `\B` between the halves of a surrogate pair, which is no place in a text. */
+function firstMatch(regExp: RegExp, line: string): RegExpExecArray | null {
+  regExp.lastIndex = 0;
+  let match = regExp.exec(line);
+  while (match !== null && isInsidePair(line, match.index)) {
+    regExp.lastIndex = match.index + 1;
+    match = regExp.exec(line);
+  }
+  return match;
+}
+
+function isInsidePair(line: string, index: number): boolean {
+  return index > 0 && (line.codePointAt(index - 1) ?? 0) > 0xffff;
 }
