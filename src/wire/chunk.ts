@@ -127,7 +127,7 @@ export class ChunkReader {
     const chunk: { -readonly [K in keyof Chunk]: Chunk[K] } = {};
     if (isObject(delta)) this.#readDelta(delta, chunk);
     const logprobs = choice['logprobs'];
-    if (logprobs !== undefined && logprobs !== null) chunk.logprobs = logprobs;
+    if (isObject(logprobs) && Array.isArray(logprobs['content'])) chunk.logprobs = logprobs;
     for (const _member in chunk) return chunk;
     return undefined;
   }
