@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { styleText } from 'node:util';
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
@@ -14,6 +13,7 @@ import { callOver, fetchLines, type CallOperation } from './operations-client.ts
 import { ProgressLine } from './progress-line.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
+import { endTree, showStep } from './step-tree.ts';
 
 interface AskFlags extends SessionFlags {
   readonly file?: readonly string[];
@@ -133,10 +133,7 @@ async function answer(
       messages: [{ role: 'user', content: question }],
     },
     {
-      onStep: (step) => {
-        const [, levels = '', words = step] = /^(↳*) ?(.*)$/s.exec(step) ?? [];
-        branch(`${'│  '.repeat(levels.length)}├─`, words);
-      },
+      onStep: showStep,
       onText: (text) => {
         if (flags.json !== true) process.stdout.write(text);
       },
@@ -144,12 +141,7 @@ async function answer(
   );
   const seconds = (systemClock.elapsedMs() - startMs) / 1000;
   process.stdout.write(flags.json === true ? `${jsonOf(asked, seconds)}\n` : '\n');
-  branch('└─', `${asked.steps.length} steps, ${seconds.toFixed(1)} s`);
-}
-
-/** The steps as a tree, for whoever watches. */
-function branch(sign: string, words: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${styleText('dim', `${sign} ${words}`)}\n`);
+  endTree(`${asked.steps.length} steps, ${seconds.toFixed(1)} s`);
 }
 
 function jsonOf({ text, steps, usage }: StreamedAnswer, seconds: number): string {

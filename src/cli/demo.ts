@@ -15,6 +15,7 @@ import { startChildServer, type ChildServer } from './child-server.ts';
 import { charCount, grouped } from './numbers.ts';
 import { callOver, fetchLines } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
+import { showStep } from './step-tree.ts';
 
 /** What a demo found out; times in seconds. */
 interface DemoReport {
@@ -66,7 +67,8 @@ async function runDemo(chars: number, seed: number): Promise<DemoReport> {
       writeHaystack(join(folder, 'haystack'), { chars, seed, line }),
     );
     const stored = await timed(async () => storeHaystack(child, folder, line));
-    const asked = await timed(async () => ask(child, folder, line));
+    line.clear();
+    const asked = await timed(async () => ask(child, folder));
     const health = (await (await fetch(`${child.server.address}/health`)).json()) as {
       upstreamBytes: number;
     };
@@ -148,11 +150,7 @@ async function storeHaystack(
   return (JSON.parse(stats.text) as { characters: number }).characters;
 }
 
-async function ask(
-  { server }: ChildServer,
-  folder: string,
-  line: ProgressLine,
-): Promise<StreamedAnswer> {
+async function ask({ server }: ChildServer, folder: string): Promise<StreamedAnswer> {
   return streamChat(
     {
       baseURL: `${server.address}/v1`,
@@ -160,7 +158,7 @@ async function ask(
       headers: { 'x-rlm-directory': encodeURIComponent(join(folder, 'haystack')) },
       messages: [{ role: 'user', content: question }],
     },
-    { onStep: (step) => line.text(`asking: ${step}`) },
+    { onStep: showStep },
   );
 }
 
