@@ -120,13 +120,14 @@ export class Layout {
     }
     const moved = this.#woven.slice(0, at).filter(({ message }) => !isSystemMessage(message));
     const count = items.slice(this.#from, to).filter((item) => !isSystem(item)).length;
-    if (count === 0) return;
+    const newest = newestUserIndex(items);
+    const kept = newest >= 0 && newest < to ? chains[newest] : undefined;
+    // The question itself would stay: nothing is won by moving it alone.
+    if (count === (kept === undefined ? 0 : 1)) return;
     const entry = await this.#store(transcriptOf(moved, items));
     if (entry === undefined) return;
     const { turns } = this.branch;
     const entries = [...(turns?.entries ?? []), entry.id];
-    const newest = newestUserIndex(items);
-    const kept = newest >= 0 && newest < to ? chains[newest] : undefined;
     const all = (turns?.count ?? 0) + count;
     this.branch = {
       ...this.branch,

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { Message, ToolCall } from '../../src/wire/types.ts';
+import type { Message, ToolCall, Usage } from '../../src/wire/types.ts';
 import {
   done,
   finish,
@@ -159,8 +159,8 @@ export function messageOf(step: PlannedStep, ids: IdSource): Message {
   };
 }
 
-/** The same message streamed. */
-export function replyOf(message: Message): Reply {
+/** The same message streamed, by a provider that counts so many tokens. */
+export function replyOf(message: Message, promptTokens: number): Reply {
   const calls = message.tool_calls ?? [];
   const steps = [role()];
   for (const field of ['reasoning_content', 'reasoning'])
@@ -168,6 +168,18 @@ export function replyOf(message: Message): Reply {
   if (typeof message.content === 'string' && message.content !== '')
     steps.push(text(message.content));
   for (const [index, call] of calls.entries()) steps.push(toolDelta({ index, ...call }));
-  steps.push(finish(calls.length > 0 ? 'tool_calls' : 'stop'), usage(), done());
+  steps.push(
+    finish(calls.length > 0 ? 'tool_calls' : 'stop'),
+    usage(counted(promptTokens)),
+    done(),
+  );
   return reply(...steps);
+}
+
+function counted(promptTokens: number): Usage {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: 20,
+    total_tokens: promptTokens + 20,
+  };
 }

@@ -1,0 +1,318 @@
+import { describe, expect, it } from 'vitest';
+import type { Message } from '../../src/wire/types.ts';
+import {
+  calling,
+  clientTools,
+  longText,
+  ownResults,
+  resultOf,
+  systemFor,
+  user,
+} from '../support/conversation.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
+import {
+  answer,
+  callTools,
+  done,
+  finish,
+  reply,
+  role,
+  startScriptedUpstream,
+  status,
+  text,
+  usage,
+  type Reply,
+  type ScriptedUpstream,
+} from '../support/scripted-upstream.ts';
+import { bytesOf, expectPrefix, expectWellFormed } from '../property/weave-checks.ts';
+
+const windowTokens = 32_000;
+const env = { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) };
+
+async function setUp(
+  more: Readonly<Record<string, string>> = {},
+): Promise<AsyncDisposable & { upstream: ScriptedUpstream; proxy: TestProxy }> {
+  const upstream = await startScriptedUpstream();
+  const proxy = await startProxy({ upstream, env: { ...env, ...more } });
+  return {
+    upstream,
+    proxy,
+    [Symbol.asyncDispose]: async () => {
+      await proxy[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** An answer by a provider that counts honestly. */
+function counted(words: string, sizeBytes: number): Reply {
+  const promptTokens = Math.round(sizeBytes / 3.6);
+  const counts = {
+    prompt_tokens: promptTokens,
+    completion_tokens: 9,
+    total_tokens: promptTokens + 9,
+  };
+  return reply(role(), text(words), finish(), usage(counts), done());
+}
+
+const question = 'What is the newest state of all this?';
+
+/** A history of turns whose outputs stay below the size at which they are stripped. */
+function history(turns: number): readonly Message[] {
+  const messages: Message[] = [systemFor('/work/window')];
+  for (let turn = 1; turn <= turns; turn += 1)
+    messages.push(
+      user(`Request ${turn}`),
+      calling(`call-${turn}`, 'bash', { command: `run ${turn}` }),
+      resultOf(`call-${turn}`, longText(5_000, `output-${turn}-of`)),
+      { role: 'assistant', content: `Conclusion ${turn}: that run was fine.` },
+    );
+  return messages;
+}
+
+async function demotions(proxy: TestProxy): Promise<number> {
+  const health = (await (await fetch(`${proxy.origin}/health`)).json()) as { demotions: number };
+  return health.demotions;
+}
+
+describe('the window guard', () => {
+  it('demotes in one large step, and the prefix holds until the next; nothing is lost', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(({ rawBody }) => counted('Go on.', rawBody.length));
+    const messages = [...history(2)];
+    for (let turn = 3; turn <= 40; turn += 1) {
+      messages.push(user(`${question} ${turn}`));
+      const { message } = await proxy.ask({ messages, tools: clientTools });
+      messages.push(
+        message,
+        user(`Then ${turn}`),
+        calling(`more-${turn}`, 'bash', { command: `more ${turn}` }),
+        resultOf(`more-${turn}`, longText(4_000, `later-${turn}-of`)),
+        message,
+      );
+    }
+    let breaks = 0;
+    for (const [index, { body, rawBody }] of upstream.requests.entries()) {
+      expectWellFormed(body.messages);
+      expect(rawBody.length).toBeLessThan(windowTokens * 0.75 * 3.6);
+      expect(body.messages[0]?.role).toBe('system');
+      expect(JSON.stringify(body.messages[0])).toContain('You are a coding assistant.');
+      expect(body.messages.at(-1)?.content).toContain(question);
+      const before = upstream.requests[index - 1]?.body.messages;
+      if (before !== undefined && !bytesOf(body.messages).startsWith(bytesOf(before))) breaks += 1;
+    }
+    const steps = await demotions(proxy);
+    expect(steps).toBeGreaterThan(1);
+    expect(steps).toBeLessThan(8);
+    // The first step is the activation, too: nothing had left the prompt before.
+    expect(breaks).toBe(steps);
+    const { store } =
+      (await proxy.app.sessions.forDirectory('/work/window', { create: false })) ?? {};
+    const whole = (await store?.read(0, 10_000_000))?.text ?? '';
+    for (const wanted of ['output-1-of 7:', 'Request 1', 'run 1', 'Conclusion 1', 'later-3-of 9:'])
+      expect(whole).toContain(wanted);
+  });
+
+  it('remembers what it did over a restart', async () => {
+    const bodies: string[] = [];
+    for (const restarts of [false, true]) {
+      await using upstream = await startScriptedUpstream();
+      upstream.otherwise(answer('Go on.'));
+      let proxy = await startProxy({ upstream, env });
+      const messages = [...history(16), user(question)];
+      await proxy.ask({ messages, tools: clientTools });
+      if (restarts) proxy = await proxy.restart();
+      await using last = proxy;
+      const next = [
+        ...messages,
+        { role: 'assistant' as const, content: 'Go on.' },
+        user('And now?'),
+      ];
+      await last.ask({ messages: next, tools: clientTools });
+      const [first, second] = upstream.requests.map(({ body }) => body.messages);
+      expectPrefix(second ?? [], bytesOf(first ?? []));
+      bodies.push(bytesOf(second ?? []));
+    }
+    expect(bodies[1]).toBe(bodies[0]);
+  });
+
+  it('says where the old turns went, and the model finds them there', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.script(
+      callTools(
+        { name: 'rlm_find', args: { text: 'Conclusion 2' } },
+        { name: 'rlm_find', args: { text: 'output-2-of 3:' }, id: 'second' },
+      ),
+      answer('found'),
+    );
+    await proxy.ask({ messages: [...history(60), user(question)], tools: clientTools });
+    const [first, second] = upstream.requests;
+    const note = first?.body.messages.find(({ content }) =>
+      String(content).startsWith('[rlm] The earlier part'),
+    );
+    expect(note?.role).toBe('user');
+    expect(String(note?.content)).toContain('Request 1');
+    expect(
+      ownResults(second?.body.messages ?? []).map((result) => Number(result['total']) > 0),
+    ).toEqual([true, true]);
+  });
+
+  it('keeps the question of a long turn that outgrows the window, also when the next one comes', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Go on, please, and look at the rest of it.'));
+    const [system, ...rest] = history(40);
+    const work = rest.filter(({ role }) => role !== 'user');
+    const messages = [system as Message, user('The one long task'), ...work];
+    await proxy.ask({ messages, tools: clientTools });
+    const { content } =
+      (upstream.requests[0]?.body.messages ?? []).findLast(({ role }) => role === 'user') ?? {};
+    expect(content).toBe('The one long task');
+    const next = [
+      ...messages,
+      { role: 'assistant' as const, content: 'Go on, please, and look at the rest of it.' },
+      user('Another'),
+    ];
+    await proxy.ask({ messages: next, tools: clientTools });
+    const [first, second] = upstream.requests.map(({ body }) => body.messages);
+    expectPrefix(second ?? [], bytesOf(first ?? []));
+  });
+
+  it('puts stubs even for the newest outputs where they alone are too much', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Much.'));
+    const ids = Array.from({ length: 20 }, (_, index) => `p-${index}`);
+    const calls = ids.flatMap((id) => calling(id, 'bash', { command: id }).tool_calls ?? []);
+    const outputs = ids.map((id) => resultOf(id, longText(9_000, id)));
+    const messages: Message[] = [
+      systemFor('/work/window'),
+      user(question),
+      { role: 'assistant', content: null, tool_calls: calls },
+      ...outputs,
+    ];
+    await proxy.ask({ messages, tools: clientTools });
+    const [request] = upstream.requests;
+    expect(request?.rawBody.length).toBeLessThan(windowTokens * 3.6);
+    expectWellFormed(request?.body.messages ?? []);
+    expect(request?.body.messages[1]).toEqual(user(question));
+  });
+});
+
+describe('a prompt that the upstream finds too long', () => {
+  const refusals: readonly (readonly [string, Reply])[] = [
+    [
+      'OpenAI',
+      status(400, {
+        error: {
+          message: "This model's maximum context length is 8192 tokens.",
+          type: 'invalid_request_error',
+          code: 'context_length_exceeded',
+        },
+      }),
+    ],
+    ['GLM', status(400, { error: { code: '1261', message: 'Prompt exceeds max length' } })],
+    ['GLM as a finish reason', reply(role(), finish('model_context_window_exceeded'), done())],
+    [
+      'vLLM',
+      status(400, {
+        object: 'error',
+        message:
+          "This model's maximum context length is 4096 tokens. However, you requested 9000 tokens.",
+        code: 400,
+      }),
+    ],
+  ];
+
+  it.each(refusals)('is made smaller and sent again, once: %s', async (_, refusal) => {
+    await using setup = await setUp({ RLM_UPSTREAM_CONTEXT_WINDOW: '200000' });
+    const { upstream, proxy } = setup;
+    upstream.script(refusal, answer('It fits now.'));
+    const { message } = await proxy.ask({
+      messages: [...history(12), user(question)],
+      tools: clientTools,
+    });
+    expect(message.content).toBe('It fits now.');
+    const [first, second] = upstream.requests;
+    expect(second?.rawBody.length).toBeLessThan((first?.rawBody.length ?? 0) * 0.75);
+    expect(second?.body.messages.at(-1)).toEqual(user(question));
+    expectWellFormed(second?.body.messages ?? []);
+  });
+
+  it('is an error the second time', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    const [, refusal] = refusals[0] as (typeof refusals)[number];
+    upstream.otherwise(refusal);
+    const response = await proxy.post({
+      model: 'x',
+      messages: [...history(12), user(question)],
+      tools: clientTools,
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: 'context_length_exceeded' } });
+    expect(upstream.requests).toHaveLength(2);
+  });
+
+  it('can call our tools after it was made smaller, even if they were not offered before', async () => {
+    await using setup = await setUp({ RLM_UPSTREAM_CONTEXT_WINDOW: '200000' });
+    const { upstream, proxy } = setup;
+    const [, refusal] = refusals[0] as (typeof refusals)[number];
+    upstream.script(
+      refusal,
+      callTools({ name: 'rlm_find', args: { text: 'Conclusion 1:' } }),
+      answer('Seen.'),
+    );
+    const { message } = await proxy.ask({
+      messages: [...history(12), user(question)],
+      tools: clientTools,
+    });
+    expect(message.content).toBe('Seen.');
+    expect(
+      Number(ownResults(upstream.requests[2]?.body.messages ?? [])[0]?.['total']),
+    ).toBeGreaterThan(0);
+  });
+});
+
+describe('results of our own tools in one turn', () => {
+  it('stay inside the window through 48 reads of 40,000 characters, and the next turn repeats what was sent', async () => {
+    await using setup = await setUp({ RLM_UPSTREAM_CONTEXT_WINDOW: '128000' });
+    const { upstream, proxy } = setup;
+    let reads = 0;
+    upstream.otherwise(({ rawBody }) => {
+      reads += 1;
+      if (reads > 48) return counted('That was all of it.', rawBody.length);
+      return callTools({
+        name: 'rlm_get_context',
+        args: { offset: reads * 3_000, length: 40_000 },
+        id: `read-${reads}`,
+      });
+    });
+    const messages = [
+      systemFor('/work/window'),
+      user('Read it all.'),
+      calling('big', 'bash', { command: 'cat big' }),
+      resultOf('big', longText(250_000)),
+    ];
+    const { message } = await proxy.ask({ messages, tools: clientTools });
+    expect(message.content).toBe('That was all of it.');
+    expect(upstream.requests).toHaveLength(49);
+    let breaks = 0;
+    for (const [index, { rawBody, body }] of upstream.requests.entries()) {
+      expect(rawBody.length).toBeLessThan(128_000 * 3.6);
+      expectWellFormed(body.messages);
+      // The newest result is always whole.
+      const newest = String(body.messages.at(-1)?.content).length;
+      expect(index === 0 || newest > 30_000).toBe(true);
+      const before = upstream.requests[index - 1]?.body.messages;
+      if (before !== undefined && !bytesOf(body.messages).startsWith(bytesOf(before))) breaks += 1;
+    }
+    expect(breaks).toBeGreaterThan(2);
+    expect(breaks).toBeLessThan(17);
+    const last = upstream.requests.at(-1)?.body.messages ?? [];
+    await proxy.ask({ messages: [...messages, message, user('Thanks.')], tools: clientTools });
+    expectPrefix(upstream.requests.at(-1)?.body.messages ?? [], bytesOf(last));
+  });
+});
