@@ -4,7 +4,11 @@ import { plainProfile, profiles } from '../../src/upstream/profiles.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
 import type { ChatRequest, Chunk } from '../../src/wire/types.ts';
 import { type ExpectedAnswer, type Scenario, scenarios } from '../support/scenarios.ts';
-import { type ScriptedUpstream, startScriptedUpstream } from '../support/scripted-upstream.ts';
+import {
+  type ScriptedUpstream,
+  splitEvery,
+  startScriptedUpstream,
+} from '../support/scripted-upstream.ts';
 import { openTestUpstream } from '../support/test-upstream.ts';
 
 const request: ChatRequest = {
@@ -26,6 +30,18 @@ interface Outcome {
   readonly error?: unknown;
   /** Whether `complete` itself failed, so that nothing has been shown. */
   readonly isEarly?: boolean;
+}
+
+/** The last reply in pieces of seven bytes, each in a socket write of its own: no piece is a whole frame. */
+function inPieces(scenario: Scenario): Scenario {
+  const last = scenario.replies.at(-1)!;
+  if (typeof last === 'function' || last.status !== 200) return scenario;
+  return { ...scenario, replies: [...scenario.replies.slice(0, -1), splitEvery(7, last)] };
+}
+
+/** Megabytes in pieces of seven bytes take longer than they teach. */
+function isSmall({ replies }: Scenario): boolean {
+  return JSON.stringify(replies).length < 10_000;
 }
 
 async function play({ profile, replies }: Scenario): Promise<Outcome> {
@@ -78,6 +94,15 @@ describe.each(scenarios.filter((one) => one.answer !== undefined))('$name', (sce
       wanted.calls?.length ?? 0,
     );
     expect(scripted.requests.length).toBe(scenario.attempts ?? 1);
+  });
+
+  it.runIf(isSmall(scenario))('becomes the same answer in small pieces', async () => {
+    const { chunks, error } = await play(inPieces(scenario));
+    expect(error).toBeUndefined();
+    const { calls, ...rest } = summary(chunks);
+    const { calls: wanted, ...others } = scenario.answer!;
+    expect(rest).toEqual(others);
+    expect(calls?.map((call) => call.arguments)).toEqual(wanted?.map((call) => call.arguments));
   });
 });
 
