@@ -7,7 +7,7 @@ import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../opencode/config-file.ts';
 import { installedBlock, installProvider } from '../opencode/config-text.ts';
 import { readOwner } from '../store/owner.ts';
-import type { Sessions } from '../store/types.ts';
+import type { SessionHealth, Sessions } from '../store/types.ts';
 import { isObject, parseJson } from '../wire/json.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
@@ -125,8 +125,14 @@ async function storeFindings(config: Config): Promise<Finding[]> {
       const sessions = (await call('sessions', {})) as Awaited<ReturnType<Sessions['list']>>;
       findings.push({ level: 'ok', text: `stores: ${sessions.length}` });
       for (const { id, damage } of sessions) {
-        if (damage === undefined) continue;
-        findings.push({ level: 'fail', text: `store ${id}: ${damage}` });
+        const { damage: found } = (await call('check-session', { session: id })) as SessionHealth;
+        const all = found.length > 0 || damage === undefined ? found : [damage];
+        findings.push(
+          ...all.map((text): Finding => {
+            const advice = `Save what is sound: rlm-opencode sessions salvage ${id}`;
+            return { level: 'fail', text: `store ${id}: ${text}`, advice };
+          }),
+        );
       }
     });
   } catch (error) {

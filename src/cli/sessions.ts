@@ -8,7 +8,7 @@ import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
 
-/** `rlm-opencode sessions`: the stores there are, and deleting one. */
+/** `rlm-opencode sessions`: the stores there are, deleting one, saving what is sound of a damaged one. */
 export function sessionsCommand(): Command {
   const command = new Command('sessions').description('list the stores of all directories');
   addSettingFlags(command, ['data-dir']).option('--json', 'JSON for machines').action(list);
@@ -16,7 +16,12 @@ export function sessionsCommand(): Command {
     .description('delete a store with everything in it')
     .argument('<id>', 'session id')
     .option('--yes', 'yes, delete it');
-  return command.addCommand(addSettingFlags(remove, ['data-dir']).action(removeSession));
+  const salvage = new Command('salvage')
+    .description('copy what is sound in a damaged store to a new one')
+    .argument('<id>', 'session id');
+  return command
+    .addCommand(addSettingFlags(remove, ['data-dir']).action(removeSession))
+    .addCommand(addSettingFlags(salvage, ['data-dir']).action(salvageSession));
 }
 
 async function list(flags: { json?: boolean }): Promise<void> {
@@ -36,6 +41,25 @@ async function list(flags: { json?: boolean }): Promise<void> {
         `${id}  ${when}  ${grouped(totals.chars).padStart(14)} characters  ${grouped(totals.entries).padStart(7)} entries  ${directory ?? '(no directory)'}${damage === undefined ? '' : `  DAMAGED: ${damage}`}\n`,
       );
     }
+  });
+}
+
+/** What the operation `salvage-session` answers. */
+interface Salvaged {
+  readonly session: string;
+  readonly kept: number;
+  readonly lostEntries: readonly string[];
+  readonly lostRecords: number;
+}
+
+async function salvageSession(id: string, flags: object): Promise<void> {
+  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+    const saved = (await call('salvage-session', { session: id })) as Salvaged;
+    const { kept, lostEntries, lostRecords } = saved;
+    const lost = lostEntries.length === 0 ? 'none' : lostEntries.join(', ');
+    process.stdout.write(
+      `${saved.session} has ${grouped(kept)} texts of it and takes over its directory. Damaged texts: ${lost}; unreadable records: ${grouped(lostRecords)}.\n${id} is as it was; delete it with \`rlm-opencode sessions rm ${id}\`.\n`,
+    );
   });
 }
 

@@ -113,12 +113,29 @@ const removeSession = withArgs(
   },
 );
 
+const checkSession = withArgs(
+  z.strictObject({ session: z.string() }),
+  async function* ({ session }, { sessions }) {
+    yield { result: await sessions.check(session) };
+  },
+);
+
+const salvageSession = withArgs(
+  z.strictObject({ session: z.string() }),
+  async function* ({ session }, { sessions }) {
+    const { session: saved, ...outcome } = await sessions.salvage(session);
+    yield { result: { session: saved.id, ...outcome } };
+  },
+);
+
 const operations: ReadonlyMap<string, Operation> = new Map([
   ['ping', ping],
   ['tool', tool],
   ['ingest', withArgs(ingestArgs, ingest)],
   ['sessions', listSessions],
   ['remove-session', removeSession],
+  ['check-session', checkSession],
+  ['salvage-session', salvageSession],
 ]);
 
 function parseBody(body: Buffer): unknown {
