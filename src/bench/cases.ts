@@ -1,6 +1,8 @@
 /** A text to store, in pieces, so that its size is no matter. Lines end in a newline. */
 export interface BenchDocument {
   readonly path: string;
+  /** Small enough to be held, so that many are stored in one step. */
+  readonly isSmall?: boolean;
   /** The same text each time it is asked for. */
   chunks(): Iterable<string>;
 }

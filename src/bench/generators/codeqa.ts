@@ -75,6 +75,7 @@ export const generateCodeqa: CaseGenerator = (seed, sizeChars) => {
   const port = config(random);
   const documents: BenchDocument[] = paths.map((path, file) => ({
     path,
+    isSmall: true,
     chunks: () => [fileText(functions, file, { seed, hasRoutes: hasRoutes(file) })],
   }));
   documents.push(...port.documents);
@@ -225,6 +226,7 @@ function config(random: Random): {
 function configFile(name: string, settings: unknown): BenchDocument {
   return {
     path: `config/${name}.json`,
+    isSmall: true,
     chunks: () => [`${JSON.stringify(settings, undefined, 2)}\n`],
   };
 }
