@@ -8,6 +8,7 @@ bench() { node bin/rlm-opencode.js bench "$@" --out "$out" >/dev/null; }
 for name in "${@:-search store turn proxy niah aggregate pairs hops codeqa recall}"; do
   for one in $name; do
     echo "bench $one"
+    rm -f "$out/$one.cells.jsonl"
     case $one in
       search | store) bench "$one" --sizes 1M,100M,1G ;;
       turn | proxy) bench "$one" ;;
