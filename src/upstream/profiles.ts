@@ -6,6 +6,9 @@ const sessionHeaders = ['x-session-affinity', 'x-session-id'] as const;
 /** OpenAI's own optional members that strict servers refuse as unknown. */
 const openAIOnly = ['store', 'metadata', 'service_tier', 'prompt_cache_key', 'safety_identifier'];
 
+/** Members that other providers put on an assistant's message: after a change of model the history still holds them. */
+const foreignMembers = ['refusal', 'annotations', 'extra_content'];
+
 /** Z.ai's documented codes (docs.z.ai, error codes) and those its users met. */
 const glmCodes: Readonly<Record<string, FaultMeaning>> = {
   '1000': 'unauthorized',
@@ -40,6 +43,7 @@ const glm = {
     'logit_bias',
     'parallel_tool_calls',
   ],
+  droppedMessageMembers: ['name'],
   withTools: { tool_stream: true },
   refusesStreamOptions: true,
   toolChoices: 'auto',
@@ -115,6 +119,7 @@ export const profiles: readonly Profile[] = [
     hosts: ['groq.com'],
     reasoning: 'strip',
     droppedMembers: openAIOnly,
+    droppedMessageMembers: foreignMembers,
     // The model wrote a call that Groq could not read: the next attempt may be a good one.
     codes: { tool_use_failed: 'failed' },
   },
@@ -126,6 +131,7 @@ export const profiles: readonly Profile[] = [
     refusesStreamOptions: true,
     reasoning: 'strip',
     droppedMembers: [...openAIOnly, 'logit_bias', 'user'],
+    droppedMessageMembers: foreignMembers,
     shortCallIds: true,
     bridgesToolToUser: true,
   },
@@ -149,6 +155,7 @@ export const plainProfile: Profile = { name: 'plain', affinityHeaders: sessionHe
  * @param name Chosen by the user; a preset's name with a suffix (`zai-coding`) means the same. Unknown names are as good as none.
  */
 export function findProfile(baseURL: string, name?: string): Profile {
+  if (name === plainProfile.name) return plainProfile;
   const named = profiles.find((one) => name === one.name || name?.startsWith(`${one.name}-`));
   return (
     named ?? profiles.find((one) => one.hosts?.some((host) => fits(host, baseURL))) ?? plainProfile

@@ -4,6 +4,7 @@ import { findProfile, plainProfile, profiles } from './profiles.ts';
 import { applyReasoningPolicy, rewriteRequest } from './rewrite.ts';
 
 const user: Message = { role: 'user', content: 'hi', name: 'me' };
+const nameless: Message = { role: 'user', content: 'hi' };
 const called: Message = {
   role: 'assistant',
   content: null,
@@ -69,7 +70,7 @@ describe('GLM', () => {
     );
     expect(rewritten.body).toEqual({
       model: 'glm-5',
-      messages: [{ role: 'system', content: 'd' }, user, called],
+      messages: [{ role: 'system', content: 'd' }, nameless, called],
       tools,
       max_tokens: 5,
       temperature: 0.01,
@@ -89,7 +90,7 @@ describe('GLM', () => {
     const sent = body('zai', { tools, tool_choice: 'none' });
     expect(sent).not.toHaveProperty('tool_choice');
     expect(sent['tools']).toBe(tools);
-    expect((sent['messages'] as Message[])[0]).toEqual(user);
+    expect((sent['messages'] as Message[])[0]).toEqual(nameless);
     expect((sent['messages'] as Message[])[1]).toMatchObject({
       role: 'system',
       content: expect.stringMatching(/not call any tool/),
@@ -159,6 +160,19 @@ describe('reasoning of earlier turns', () => {
   });
 });
 
+it('takes out of a history what only another provider understands', () => {
+  const foreign: Message = {
+    role: 'assistant',
+    content: 'a',
+    refusal: 'no',
+    extra_content: { x: 1 },
+  };
+  expect(body('groq', { messages: [foreign] })['messages']).toEqual([
+    { role: 'assistant', content: 'a' },
+  ]);
+  expect(body('gemini', { messages: [foreign] })['messages']).toEqual([foreign]);
+});
+
 it('gives Mistral short call ids, the same for call and answer, and a bridge to the next user message', () => {
   const kept = { role: 'tool', tool_call_id: 'Ab3456789', content: 'x' } as const;
   const sent = body('mistral', { messages: [user, called, answered, user, kept] })[
@@ -210,7 +224,8 @@ it.each<[string, string | undefined, string]>([
   ['https://notz.ai/v1', undefined, 'plain'],
   ['https://llm.example.org/v1', 'zai', 'zai'],
   ['https://llm.example.org/v1', 'zai-coding', 'zai'],
-  ['https://api.z.ai/api/paas/v4', 'plain', 'zai'],
+  ['https://api.z.ai/api/paas/v4', 'plain', 'plain'],
+  ['https://api.z.ai/api/paas/v4', 'nobody', 'zai'],
 ])('knows whose %s is (%s)', (baseURL, name, expected) => {
   expect(findProfile(baseURL, name).name).toBe(expected);
 });
