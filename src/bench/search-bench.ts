@@ -24,7 +24,7 @@ export interface SearchBenchOptions {
 }
 
 /** One query: medians in milliseconds, end to end from the main thread. */
-export interface SearchBenchRow extends SearchBenchCase {
+interface SearchBenchRow extends SearchBenchCase {
   readonly lines: number;
   /** What ripgrep counts; the same, or something is wrong. */
   readonly ripgrepLines: number;

@@ -1,3 +1,50 @@
+/*
+ * Regular expression search over one large, growing UTF-8 text, without a child process and without a copy of the text in memory.
+ *
+ * The question is grep's: which lines match, how many are there in all, what do the newest (or oldest) of them say. The answer is exact
+ * whatever the index says, and comes in time whatever the pattern is. Four ideas carry it:
+ *
+ * 1. Bytes. Decoding UTF-8 to JavaScript strings costs fifteen times what reading it does, so nothing is decoded but the lines that are
+ *    shown. A pattern is parsed by our own parser (`pattern.ts`: JavaScript, Python and RE2 spellings; what is no expression is searched as
+ *    text), its letter case and classes are folded into sets of code points (`code-points.ts`), and these are compiled into a machine over
+ *    UTF-8 bytes (`nfa.ts`).
+ *
+ * 2. Linear time. The machine is made deterministic state by state as the text asks for it (`determinizer.ts`, `line-dfa.ts`), in a table of
+ *    fixed size. A newline leads back to the start, so a piece of text is one loop and no line is ever cut out; two halves of the piece
+ *    are walked in one loop, because a walk waits for memory and two wait together. Where the text keeps asking for new states, a set of
+ *    positions moved in parallel takes over (`bit-lines.ts`). Lookaround, backreferences and capture groups need V8 (`v8-matcher.ts`); it sees
+ *    candidate lines only, under a guard that stops it in the middle of a line. Where a match starts and ends is asked for shown lines
+ *    only: one walk backwards, one forwards (`span-finder.ts`), as in RE2.
+ *
+ * 3. Literals first. From the tree follows what every match must hold (`literals.ts`): texts of which all, or at least one, must be there.
+ *    The rarest are looked for at memory speed (one literal by its two rarest bytes, several by nibble masks over four of their bytes,
+ *    after Hyperscan's Teddy) and only lines that have one are shown to the automaton. Where they are too frequent, they are left alone.
+ *
+ * 4. An index that is only a filter. Russ Cox's codesearch keeps, for each trigram, the files that have it, and asks for the trigrams that
+ *    a match must hold; zoekt keeps their positions. Text that is appended to all day, in which a "file" is anything, asks for less: the
+ *    text is cut into blocks of 32 KiB, and for each block a bitmap says which hashed sequences of three and four bytes are in it (ASCII
+ *    letters in lower case). The bitmaps of 1,024 blocks lie turned over, a row per sequence with a bit per block, so that a query reads
+ *    some twenty rows of 128 bytes, ands them, and knows which blocks may match (`index-file.ts` has the format). It may admit too much
+ *    and never too little; every admitted block is searched as if there were no index. That is 18.75 % of the text on disk, nothing in memory, and
+ *    a cache: it carries a checksum of the text it was made from, is never believed otherwise, and can be deleted at any time. Blocks
+ *    at the end that are not indexed yet (2 MiB at most once the builder has run) are searched always. Where most blocks are admitted, everything is read in order.
+ *
+ * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the least busy worker (`worker.ts`). That
+ * one makes the program (`program.ts`), asks the index (`index-reader.ts`) and cuts what is left into chunks of 256 KiB (`pieces.ts`). If that
+ * is little it searches them and answers; else all workers claim chunks from one shared counter, newest first or oldest first, each
+ * keeping the count and the best hits of its own chunks (`scan-job.ts`); the counts are added and the hits merged (`search-run.ts`), and one worker
+ * reads the shown lines again and makes text, line numbers and offsets of them (`hit-text.ts`, `line-view.ts`). A worker gives each of its
+ * searches a chunk in turn and takes orders between chunks, so several searches share the workers fairly, and building the index waits
+ * for all of them. A search sees the text as it was when it was asked: committed totals are part of the question, and of the cursor.
+ *
+ * Stopping: at the deadline, or when the asker is gone, a flag in shared memory ends every job at its next chunk; what was found is the
+ * answer, marked partial. A worker that does not come back is not waited for, and killed a little later; a warm spare takes its place,
+ * and searches that lost a part to it start again.
+ *
+ * The hot loops are WebAssembly (`kernels/`), because V8 has no SIMD for JavaScript and bounds-checks it; `kernels/kernels-twins.ts` says
+ * what they mean. Tests compare the whole with V8 line by line, with ripgrep on files, and every state of the index with none.
+ */
+
 import { availableParallelism } from 'node:os';
 import { ProxyError } from '../errors.ts';
 import type { Clock } from '../clock.ts';

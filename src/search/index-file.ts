@@ -17,7 +17,7 @@ import type { BlockTable } from './types.ts';
 
 export const blocksPerSegment = 1_024;
 export const blocksPerGroup = 64;
-export const headerBytes = 64;
+const headerBytes = 64;
 
 const magic = 0x584d_4c52; // RLMX
 const version = 1;

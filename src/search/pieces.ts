@@ -1,7 +1,7 @@
 import type { BlockTable } from './types.ts';
 
 /** Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and small enough to share workers fairly. */
-export const chunkBytes = 262_144;
+const chunkBytes = 262_144;
 
 /** Pieces of one chunk are read together, gaps included, up to this gap. */
 const maxGapBytes = 16_384;

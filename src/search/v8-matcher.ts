@@ -37,7 +37,7 @@ export class V8Matcher {
       while (next < lines.length) {
         const line = text.toString('utf8', lines[next], lines[next + 1]);
         next += 2;
-        if (this.#test.test(line)) hits[count++] = lines[next - 2]!;
+        if (this.#matches(line)) hits[count++] = lines[next - 2]!;
       }
     };
     while (next < lines.length) {
@@ -52,7 +52,7 @@ export class V8Matcher {
     const line = decode(bytes, from, to);
     let match: RegExpExecArray | null = null;
     this.#guard.run(() => {
-      match = this.#test.exec(line);
+      match = firstMatch(this.#global, line);
     }, maxLineMs);
     const found = match as RegExpExecArray | null;
     if (found === null) return undefined;
@@ -85,6 +85,11 @@ export class V8Matcher {
     }
   }
 
+  #matches(line: string): boolean {
+    if (!this.#test.test(line)) return false;
+    return !highSurrogate.test(line) || firstMatch(this.#global, line) !== null;
+  }
+
   #eachOf(
     bytes: Uint8Array,
     from: number,
@@ -99,6 +104,7 @@ export class V8Matcher {
     let offset = startsFrom;
     this.#global.lastIndex = index;
     for (const match of text.matchAll(this.#global)) {
+      if (isInsidePair(text, match.index)) continue;
       const start = offset + Buffer.byteLength(text.slice(index, match.index));
       const end = start + Buffer.byteLength(match[0]);
       take(start, end, group === 0 ? match[0] : match.groups?.[name]);
@@ -106,6 +112,23 @@ export class V8Matcher {
       offset = end;
     }
   }
+}
+
+const highSurrogate = /[\ud800-\udbff]/;
+
+/** V8 finds empty matches between the two halves of a code point, which is no place in a text. */
+function firstMatch(global: RegExp, text: string): RegExpExecArray | null {
+  global.lastIndex = 0;
+  let match = global.exec(text);
+  while (match !== null && isInsidePair(text, match.index)) {
+    global.lastIndex = match.index + 1;
+    match = global.exec(text);
+  }
+  return match;
+}
+
+function isInsidePair(text: string, index: number): boolean {
+  return index > 0 && (text.codePointAt(index - 1) ?? 0) > 0xffff;
 }
 
 function decode(bytes: Uint8Array, from: number, to: number): string {

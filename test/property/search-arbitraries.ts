@@ -62,7 +62,7 @@ const longLine = fc
   .map(([unit, times, rest]) => unit.repeat(times) + rest);
 
 /** A text of a few lines, now and then with very long ones, with or without a newline at the end. */
-export const text = fc
+const text = fc
   .tuple(
     fc.array(fc.oneof({ weight: 200, arbitrary: line }, { weight: 1, arbitrary: longLine }), {
       minLength: 1,

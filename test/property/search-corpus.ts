@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { BlockTable, Corpus, SearchQuery } from '../../src/search/types.ts';
 
 /** The block table of a text, by the rule that `BlockTable` states, written as plainly as possible. */
-export function blockTable(text: Buffer): BlockTable {
+function blockTable(text: Buffer): BlockTable {
   const starts: number[] = [];
   const chars: number[] = [];
   const lines: number[] = [];
