@@ -136,7 +136,7 @@ function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {
     limits: {
       memoryBytes: config.sandbox.memoryBytes,
       stackBytes: 262_144,
-      computeMs: config.sandbox.wallClockMs,
+      computeMs: config.sandbox.computeMs,
       maxOutputChars: config.sandbox.outputChars,
       maxAnswerChars: 4_000_000,
       maxReadChars: 10_000_000,

@@ -90,10 +90,11 @@ export const sandboxSettings = z.strictObject({
     unit: 'bytes',
     description: 'Memory of one program.',
   }),
-  wallClockMs: count(120_000, 10, {
+  computeMs: count(120_000, 10, {
     env: 'RLM_SANDBOX_MS',
     unit: 'ms',
-    description: 'Length of one run, sub-model calls included.',
+    description:
+      'CPU time of one run; waits for reads, searches and sub-models do not count (`turn.wallClockMs` bounds them).',
   }),
   outputChars: count(20_000, 100, {
     env: 'RLM_SANDBOX_OUTPUT_CHARS',
