@@ -103,6 +103,17 @@ test('a program sees entries and hits as the tools do', async () => {
   expect(await run('context.search("x", {entry: "e77"})')).toContain('"e77"');
 });
 
+test('a search that ran out of time is an error in a program, not a smaller number', async () => {
+  const engine = memorySearch();
+  const { run } = play({
+    search: {
+      ...engine,
+      search: async (...given) => ({ ...(await engine.search(...given)), partial: true }),
+    },
+  });
+  expect(await run('context.search("status").total')).toContain('ran out of time');
+});
+
 test('a question that is too long for the sub-model fails by itself', async () => {
   const result = await play().run('llm_query_batched([["q", "x".repeat(5000)], ["q", "abc"]])');
   expect(result).toMatch(/\["\[failed: prompt and text have 5001 characters.*", "found abc"\]/);

@@ -22,6 +22,9 @@ export interface Programs {
 /** Search results may be so long inside a program, characters: they are not read by the model. */
 const maxSearchChars = 4_000_000;
 
+/** A search inside a program may take so long, milliseconds: it must be exact, and nobody waits for it at a prompt. */
+const searchDeadlineMs = 60_000;
+
 /** A program's view of the session: what the tools see, through the same checks. Offsets are those of the whole context. */
 export function createProgramHost(context: ToolContext): SandboxHost {
   const { store } = context.session;
@@ -63,6 +66,12 @@ async function searchFor(
       : await checkedRun(searchTool, { ...given, pattern }, context);
   const result = JSON.parse(answer) as Record<string, unknown>;
   if (typeof result['error'] === 'string') throw new ProxyError('invalid_request', result['error']);
+  // A program would take a lower bound for the number.
+  if (result['partial'] === true)
+    throw new ProxyError(
+      'limit_reached',
+      'the search ran out of time: narrow it or read in chunks',
+    );
   return result;
 }
 
@@ -76,7 +85,11 @@ async function checkedRun<Args>(
     const issues = checked.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
     throw new ProxyError('invalid_request', `the options do not fit: ${issues.join('; ')}`);
   }
-  return tool.run(checked.data, { ...context, maxResultChars: maxSearchChars });
+  return tool.run(checked.data, {
+    ...context,
+    searchDeadlineMs: Math.max(searchDeadlineMs, context.searchDeadlineMs),
+    maxResultChars: maxSearchChars,
+  });
 }
 
 /** An entry as programs see it. */

@@ -64,6 +64,7 @@ function write(result: SearchResult, hits: readonly Hit[]): string {
     ...(result.occurrences === undefined ? {} : { occurrences: result.occurrences }),
     total: result.total,
     truncated: result.nextCursor !== undefined || result.partial,
+    ...(result.partial ? { partial: true } : {}),
     ...(result.nextCursor === undefined ? {} : { next_cursor: result.nextCursor }),
     ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
   });
