@@ -8,7 +8,7 @@ export async function compileKernels(): Promise<string> {
   let binary: Uint8Array | undefined;
   const { error, stderr } = await asc.main(
     // prettier-ignore
-    ['index.ts', '--outFile', 'kernels.wasm', '-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory'],
+    ['index.ts', '--outFile', 'kernels.wasm', '-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--enable', 'relaxed-simd', '--importMemory'],
     {
       readFile: (name: string) => {
         try {

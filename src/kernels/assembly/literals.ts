@@ -152,39 +152,48 @@ function findSeveral(at: usize, end: usize, spec: usize): usize {
   const nibble = i8x16.splat(15);
   const zero = i8x16.splat(0);
   const from = at;
-  for (; at < end; at += 16) {
-    const a = v128.load(at);
-    const b = v128.load(at, 1);
-    const c = v128.load(at, 2);
-    const d = v128.load(at, 3);
-    const hit0 = v128.and(
-      i8x16.swizzle(low0, v128.and(a, nibble)),
-      i8x16.swizzle(high0, i8x16.shr_u(a, 4)),
+  // Each byte is looked up once for all four places; those of the bytes before are shifted in from the last 16.
+  let last0 = zero;
+  let last1 = zero;
+  let last2 = zero;
+  for (; at < end + 3; at += 16) {
+    const text = v128.load(at);
+    const low = v128.and(text, nibble);
+    const high = v128.and(i16x8.shr_u(text, 4), nibble);
+    const hit0 = v128.and(lookUp(low0, low), lookUp(high0, high));
+    const hit1 = v128.and(lookUp(low1, low), lookUp(high1, high));
+    const hit2 = v128.and(lookUp(low2, low), lookUp(high2, high));
+    const hit3 = v128.and(lookUp(low3, low), lookUp(high3, high));
+    // prettier-ignore
+    const three = v128.and(
+      i8x16.shuffle(last0, hit0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28),
+      i8x16.shuffle(last1, hit1, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29),
     );
-    const hit1 = v128.and(
-      i8x16.swizzle(low1, v128.and(b, nibble)),
-      i8x16.swizzle(high1, i8x16.shr_u(b, 4)),
+    // prettier-ignore
+    const two = v128.and(
+      i8x16.shuffle(last2, hit2, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30),
+      hit3,
     );
-    const hit2 = v128.and(
-      i8x16.swizzle(low2, v128.and(c, nibble)),
-      i8x16.swizzle(high2, i8x16.shr_u(c, 4)),
-    );
-    const hit3 = v128.and(
-      i8x16.swizzle(low3, v128.and(d, nibble)),
-      i8x16.swizzle(high3, i8x16.shr_u(d, 4)),
-    );
-    const hit = v128.and(v128.and(hit0, hit1), v128.and(hit2, hit3));
+    const hit = v128.and(three, two);
+    last0 = hit0;
+    last1 = hit1;
+    last2 = hit2;
     if (!v128.any_true(hit)) continue;
     let bits: u32 = i8x16.bitmask(i8x16.ne(hit, zero));
     v128.store(masks, hit, 128);
     while (bits) {
       const lane: usize = ctz(bits);
-      const found = confirmSeveral(at + lane, from, end, buckets, load<u8>(masks + 128 + lane));
+      const found = confirmSeveral(at + lane - 3, from, end, buckets, load<u8>(masks + 128 + lane));
       if (found) return found;
       bits &= bits - 1;
     }
   }
   return end;
+}
+
+/** Table entries by nibbles; those are below 16, so that the relaxed instruction is exact. */
+function lookUp(table: v128, nibbles: v128): v128 {
+  return i8x16.relaxed_swizzle(table, nibbles);
 }
 
 /** The literal whose fingerprint is at `at`, in one of the buckets of the bit set: its address, or 0. */
