@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { coreModelId, providerId } from '../../src/opencode/provider-entry.ts';
+import { providerId } from '../../src/opencode/provider-entry.ts';
 import { Program, runProgram, type Finished } from './process.ts';
+import { coreModelId } from '../../src/wire/core-model.ts';
 
 /** A whole `opencode run`: start, a few steps, end; on a machine that is busy. */
 const runTimeoutMs = 120_000;

@@ -9,6 +9,7 @@ import { requestOf } from '../relay.ts';
 /** One turn with a mixed step and a hidden one, then the chat goes on in another OpenCode and another proxy. */
 export function mixedStep(): Play {
   const log = logFile('QR9021', 100_000);
+  const pasted = logFile('PA6402', 20_000);
   return {
     name: 'a mixed step, then --continue',
     script: {
@@ -60,7 +61,7 @@ export function mixedStep(): Play {
         );
       });
       const played = { sent: relay.exchanges.length, got: upstream.requests.length };
-      await opencode.run('OTHERCHAT please');
+      await opencode.run(`${pasted.text}\nOTHERCHAT please`);
       await check('another chat in the directory searches from its first request on', () => {
         const main = upstream.requests
           .slice(played.got)
@@ -68,7 +69,12 @@ export function mixedStep(): Play {
           .filter((body) => kindOf(body) === 'main')[1];
         assert.ok(textOf(main?.messages.at(-1)).includes(log.line), 'what the search has found');
       });
-      await check('and its title is asked for as OpenCode has done it', () => {
+      await check('what was pasted into it leaves the prompt, the question stays', () => {
+        const asked = upstream.requests.map(({ body }) => textOf(body.messages[1])).at(-1) ?? '';
+        assert.match(asked, /OTHERCHAT please/);
+        assert.doesNotMatch(asked, new RegExp(pasted.line));
+      });
+      await check('but its title is asked for as OpenCode has done it', () => {
         const isTitle = (body: ChatRequest): boolean => kindOf(body) === 'title';
         const sent = relay.exchanges.slice(played.sent).map(requestOf).find(isTitle);
         const got = upstream.requests.map(({ body }) => body).filter(isTitle);
