@@ -6,6 +6,7 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { ChunkReader } from '../wire/chunk.ts';
 import { readFault, type UpstreamFault } from '../wire/error-body.ts';
+import { requestJson } from '../wire/message-json.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
 import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
 import { chatHeaders, type Endpoint, parseEndpoint } from './endpoint.ts';
@@ -110,7 +111,7 @@ class OpenAIUpstream implements Upstream {
     }
     // The messages last: what grows from turn to turn stands at the end, so that everything before it is the same bytes.
     const { messages, ...others } = body;
-    return JSON.stringify({ ...others, messages });
+    return requestJson({ ...others, messages });
   }
 
   /** One HTTP request, up to its first chunk. */

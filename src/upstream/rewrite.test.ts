@@ -225,7 +225,12 @@ it.each<[string, string | undefined, string]>([
   ['https://llm.example.org/v1', 'zai', 'zai'],
   ['https://llm.example.org/v1', 'zai-coding', 'zai'],
   ['https://api.z.ai/api/paas/v4', 'plain', 'plain'],
-  ['https://api.z.ai/api/paas/v4', 'nobody', 'zai'],
 ])('knows whose %s is (%s)', (baseURL, name, expected) => {
   expect(findProfile(baseURL, name).name).toBe(expected);
+});
+
+it('refuses a name that there is not', () => {
+  expect(() => findProfile('https://api.z.ai/api/paas/v4', 'nobody')).toThrow(
+    /no provider profile `nobody`/,
+  );
 });

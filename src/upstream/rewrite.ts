@@ -4,10 +4,12 @@ import type { Profile } from './profile.ts';
 
 /** A request in a provider's own spelling, and what had to be left out for it. */
 export interface Rewritten {
-  readonly body: Readonly<Record<string, unknown>>;
+  readonly body: Readonly<Body>;
   /** Names of members, for the log. */
   readonly dropped: readonly string[];
 }
+
+type Body = Record<string, unknown> & { messages: readonly Message[] };
 
 const reasoningMembers = ['reasoning_content', 'reasoning', 'reasoning_text', 'reasoning_details'];
 
@@ -17,12 +19,13 @@ const reasoningMembers = ['reasoning_content', 'reasoning', 'reasoning_text', 'r
  */
 export function rewriteRequest(request: ChatRequest, profile: Profile): Rewritten {
   const dropped: string[] = [];
-  const body: Record<string, unknown> = {};
+  // Filled with the request's members in their order, the messages among them.
+  const body = {} as Body;
   for (const [member, value] of Object.entries(request)) {
     if (profile.droppedMembers?.includes(member)) dropped.push(member);
     else body[member] = value;
   }
-  body['messages'] = rewriteMessages(request.messages, profile);
+  body.messages = rewriteMessages(request.messages, profile);
   body['stream'] = true;
   if (profile.refusesStreamOptions === true) delete body['stream_options'];
   else body['stream_options'] = { ...request.stream_options, include_usage: true };
@@ -38,12 +41,7 @@ export function rewriteRequest(request: ChatRequest, profile: Profile): Rewritte
 /** Said to a model that must not call tools and has no other way to be told. */
 const noToolsNotice = 'Answer now in plain text. Do not call any tool in this answer.';
 
-function chooseTool(
-  request: ChatRequest,
-  profile: Profile,
-  body: Record<string, unknown>,
-  dropped: string[],
-): void {
+function chooseTool(request: ChatRequest, profile: Profile, body: Body, dropped: string[]): void {
   const choice = request.tool_choice;
   if (choice === undefined || choice === null) return;
   const isForced = choice !== 'auto' && choice !== 'none';
@@ -55,10 +53,7 @@ function chooseTool(
   dropped.push('tool_choice');
   if (choice !== 'none') return;
   // Leaving the tools out instead would change the prompt's beginning and cost its whole cache.
-  body['messages'] = [
-    ...(body['messages'] as readonly Message[]),
-    { role: 'system', content: noToolsNotice },
-  ];
+  body.messages = [...body.messages, { role: 'system', content: noToolsNotice }];
 }
 
 /** One limit under one name; of two the smaller. */
