@@ -107,7 +107,9 @@ export class SegmentFile {
   /** A row's bits: as many u64 as there are groups. Valid until the next call. */
   row(number: number): Uint8Array {
     const size = this.#row.length;
-    readSync(this.#fd, this.#row, 0, size, headerBytes + number * size);
+    const read = readSync(this.#fd, this.#row, 0, size, headerBytes + number * size);
+    // Somebody has cut the file since it was opened: every block may match.
+    if (read < size) this.#row.fill(255);
     return this.#row;
   }
 
