@@ -75,20 +75,14 @@ const subTextCharsPerToken = 1.5;
  */
 export async function openApp(options: AppOptions): Promise<App> {
   const { config, log, clock, ids } = options;
-  const sessions = await openSessions({
-    dataDir: config.dataDir,
-    clock,
-    ids,
-    log,
-    maxSessionBytes: config.store.maxBytes,
-    chatMemory: { maxBytes: config.memory.maxBytes, maxAgeMs: config.memory.maxAgeDays * dayMs },
-  });
-  const search = openSearchEngine({ clock });
-  const indexes = new IndexKeeper(search, log);
-  const sandboxes = openProgramSandboxes(options);
-  const catalog = openCatalog(options);
+  // Whatever fails on the way, what was opened before it is closed again.
+  await using opened = new AsyncDisposableStack();
+  const sessions = opened.use(await openStores(options));
+  const catalog = opened.use(openCatalog(options));
+  const search = opened.use(openSearchEngine({ clock }));
+  const indexes = opened.use(new IndexKeeper(search, log));
+  const sandboxes = opened.use(openProgramSandboxes(options));
   const stats = new TurnStats();
-  const chat = createChat(options, { sessions, search, indexes, sandboxes, catalog, stats });
   const { apiToken, ...serverSettings } = config.server;
   const ownerSecret = ids.next('') + ids.next('');
   const server = createServer({
@@ -98,33 +92,46 @@ export async function openApp(options: AppOptions): Promise<App> {
     log,
     clock,
     ids,
-    chat,
+    chat: createChat(options, { sessions, search, indexes, sandboxes, catalog, stats }),
     models: catalog,
-    health: {
-      report: () => ({
-        status: stats.totals.lastStoreFault === undefined ? 'ok' : 'degraded',
-        version: options.version,
-        upstreams: catalog.providerIds,
-        live: server.liveCount,
-        peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-        ...stats.totals,
-      }),
-    },
+    health: { report: () => healthOf(options, { stats, catalog, live: server.liveCount }) },
     operations: options.operations({ sessions, search }),
   });
+  opened.defer(async () => server.close());
+  const all = opened.move();
   return {
     server,
     sessions,
     search,
     ownerSecret,
-    [Symbol.asyncDispose]: async () => {
-      await server.close();
-      await sandboxes[Symbol.asyncDispose]();
-      await indexes[Symbol.asyncDispose]();
-      await search[Symbol.asyncDispose]();
-      await catalog[Symbol.asyncDispose]();
-      await sessions[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: async () => all.disposeAsync(),
+  };
+}
+
+async function openStores({ config, clock, ids, log }: AppOptions): Promise<Sessions> {
+  const { maxBytes, maxAgeDays } = config.memory;
+  return openSessions({
+    dataDir: config.dataDir,
+    clock,
+    ids,
+    log,
+    maxSessionBytes: config.store.maxBytes,
+    chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
+  });
+}
+
+function healthOf(
+  { version }: AppOptions,
+  parts: { readonly stats: TurnStats; readonly catalog: Catalog; readonly live: number },
+): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
+  const { totals } = parts.stats;
+  return {
+    status: totals.lastStoreFault === undefined ? 'ok' : 'degraded',
+    version,
+    upstreams: parts.catalog.providerIds,
+    live: parts.live,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    ...totals,
   };
 }
 

@@ -15,9 +15,8 @@ declare namespace WebAssembly {
     readonly buffer: ArrayBuffer;
     grow(deltaPages: number): number;
   }
-  class Module {
-    constructor(bytes: BufferSource);
-  }
+  type Module = object;
+  const Module: new (bytes: BufferSource) => Module;
   class Instance {
     constructor(module: Module, imports?: Imports);
     readonly exports: Exports;

@@ -6,6 +6,7 @@ import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
+import { coreModelId } from '../wire/core-model.ts';
 import { openAskServer, type AskServer } from './ask-server.ts';
 import { streamChat, type StreamedAnswer } from './chat-client.ts';
 import { keepStdin, showProgress } from './ingest.ts';
@@ -32,7 +33,7 @@ export function askCommand(): Command {
       '--file <path...>',
       'files, directories or globs to ask about; `-` is stdin. They are stored for this question alone, unless a store is named',
     )
-    .option('--model <id>', 'the model that answers', 'rlm-internal.rlm-core-v1');
+    .option('--model <id>', 'the model that answers', coreModelId);
   return addSessionFlags(command).action(async (question: string, flags: AskFlags) => {
     const { config } = loadFromFlags({ ...flags });
     await using server = await openAskServer(config);

@@ -7,10 +7,8 @@ import { randomIds, systemClock } from '../clock.ts';
 import type { Config } from '../config/resolve.ts';
 import { silentLogger } from '../log.ts';
 import { openSessions } from '../store/sessions.ts';
+import { coreModelId } from '../wire/core-model.ts';
 import { startChildServer } from './child-server.ts';
-
-/** The alias that reaches whatever upstream is configured. */
-const benchModel = 'rlm-internal.rlm-core-v1';
 
 /** Share of a window that a bare prompt may fill with text, in characters a token: room for question and answer stays. */
 const bareCharsPerToken = 3;
@@ -33,7 +31,7 @@ export async function openBenchServer(
     return {
       target: {
         baseUrl: `${child.server.address}/v1`,
-        model: benchModel,
+        model: coreModelId,
         headers: { 'x-rlm-session': stored.sessionId },
       },
       storedChars: stored.storedChars,

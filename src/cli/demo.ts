@@ -10,6 +10,7 @@ import { haystack } from '../bench/haystack.ts';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
+import { coreModelId } from '../wire/core-model.ts';
 import { streamChat, type StreamedAnswer } from './chat-client.ts';
 import { startChildServer, type ChildServer } from './child-server.ts';
 import { charCount, grouped } from './numbers.ts';
@@ -154,7 +155,7 @@ async function ask({ server }: ChildServer, folder: string): Promise<StreamedAns
   return streamChat(
     {
       baseURL: `${server.address}/v1`,
-      model: 'rlm-internal.rlm-core-v1',
+      model: coreModelId,
       headers: { 'x-rlm-directory': encodeURIComponent(join(folder, 'haystack')) },
       messages: [{ role: 'user', content: question }],
     },

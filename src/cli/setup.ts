@@ -18,11 +18,12 @@ import {
   isInstallationOf,
   uninstallProvider,
 } from '../opencode/config-text.ts';
-import { coreModelId, type ProviderFacts, providerId } from '../opencode/provider-entry.ts';
+import { type ProviderFacts, providerId } from '../opencode/provider-entry.ts';
 import { textDiff } from '../opencode/text-diff.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { coreModelId } from '../wire/core-model.ts';
 
 /** What a model has that nobody describes. */
 const assumedWindowTokens = fallbackLimits.contextWindowTokens;

@@ -8,7 +8,8 @@ import {
   isInstallationOf,
   uninstallProvider,
 } from './config-text.ts';
-import { coreModelId, type ProviderFacts } from './provider-entry.ts';
+import type { ProviderFacts } from './provider-entry.ts';
+import { coreModelId } from '../wire/core-model.ts';
 
 const facts: ProviderFacts = {
   baseURL: 'http://127.0.0.1:8768/v1',

@@ -9,13 +9,13 @@ import {
 import { isObject } from '../wire/json.ts';
 import { at, removeMember, setValue, valueOf, withoutMark } from './jsonc-edit.ts';
 import {
-  coreModelId,
   nativeProviderEntry,
   type ProviderEntry,
   type ProviderFacts,
   providerEntry,
   providerId,
 } from './provider-entry.ts';
+import { coreModelId } from '../wire/core-model.ts';
 
 /** The edited text, or why the file is left alone. */
 export type EditOutcome =

@@ -1,8 +1,7 @@
+import { coreModelId } from '../wire/core-model.ts';
+
 /** Name of our provider in OpenCode's configuration. */
 export const providerId = 'rlm-opencode';
-
-/** The alias of the default upstream model, as OpenCode asks for it. */
-export const coreModelId = 'rlm-internal.rlm-core-v1';
 
 /** What OpenCode must know to use the proxy. */
 export interface ProviderFacts {

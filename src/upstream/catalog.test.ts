@@ -2,8 +2,9 @@ import { expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { ProxyError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
-import { Catalog, type CatalogOptions, type CatalogProvider, coreModelId } from './catalog.ts';
+import { Catalog, type CatalogOptions, type CatalogProvider } from './catalog.ts';
 import type { Upstream, UpstreamModel } from './upstream.ts';
+import { coreModelId } from '../wire/core-model.ts';
 
 const signal = new AbortController().signal;
 const limits = { contextWindowTokens: 128_000, maxOutputTokens: 32_000 };

@@ -1,12 +1,10 @@
 import type { Clock } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
+import { coreModelId } from '../wire/core-model.ts';
 import type { Logger } from '../log.ts';
 import { type Target, withFallback } from './fallback.ts';
 import { ModelListCache } from './model-list-cache.ts';
 import type { Upstream, UpstreamModel } from './upstream.ts';
-
-/** The name under which the default model is offered, whatever it is. */
-export const coreModelId = 'rlm-internal.rlm-core-v1';
 
 /** A model with its limits in tokens, from the configuration. */
 export type KnownModel = Required<UpstreamModel>;

@@ -1,3 +1,4 @@
+import { ProxyError } from '../errors.ts';
 import type { FaultMeaning, Profile } from './profile.ts';
 
 /** OpenCode's names for a session; opaque, and what the provider would see without a proxy between. */
@@ -152,11 +153,17 @@ export const plainProfile: Profile = { name: 'plain', affinityHeaders: sessionHe
 
 /**
  * The profile for a base URL.
- * @param name Chosen by the user; a preset's name with a suffix (`zai-coding`) means the same. Unknown names are as good as none.
+ * @param name Chosen by the user; a preset's name with a suffix (`zai-coding`) means the same
+ * @throws ProxyError `config_invalid` for a name that there is not
  */
 export function findProfile(baseURL: string, name?: string): Profile {
   if (name === plainProfile.name) return plainProfile;
   const named = profiles.find((one) => name === one.name || name?.startsWith(`${one.name}-`));
+  if (name !== undefined && named === undefined) {
+    throw new ProxyError('config_invalid', `There is no provider profile \`${name}\`.`, {
+      hint: `There are ${[...profiles, plainProfile].map((one) => one.name).join(', ')}.`,
+    });
+  }
   return (
     named ?? profiles.find((one) => one.hosts?.some((host) => fits(host, baseURL))) ?? plainProfile
   );
