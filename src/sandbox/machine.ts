@@ -17,6 +17,8 @@ const memoryShareToReset = 0.5;
 
 /** How a program ended inside the machine. */
 export interface MachineEnd {
+  /** Why all variables had to be thrown away before it ran. */
+  readonly resetReason?: string;
   readonly value?: string;
   readonly error?: string;
 }
@@ -64,8 +66,26 @@ export class Machine {
     readonly lengthChars: number;
   }): MachineEnd {
     this.#stopReason = undefined;
+    if (this.#install(program.lengthChars)) return this.#evaluate(program);
+    if (this.#stopReason !== undefined) return { error: this.#stopReason };
+    this.#reset();
+    this.#install(program.lengthChars);
+    const resetReason =
+      'an earlier program had made `context` unusable, so all variables were thrown away';
+    return { ...this.#evaluate(program), resetReason };
+  }
+
+  /** Gives the program its built-ins anew; false when a program has nailed something else to their names, or stopped it. */
+  #install(lengthChars: number): boolean {
+    const done = this.#vm
+      .newNumber(lengthChars)
+      .consume((length) => this.#callBridge('install', length));
+    done?.dispose();
+    return done !== undefined;
+  }
+
+  #evaluate(program: { readonly code: string; readonly callNumber: number }): MachineEnd {
     const vm = this.#vm;
-    this.#callBridge('install', vm.newNumber(program.lengthChars))?.dispose();
     const { code, callNumber } = program;
     const fileName = `call-${callNumber}.js`;
     let result = vm.evalCode(persistDeclarations(code), fileName, evalAsync);
@@ -94,11 +114,15 @@ export class Machine {
       .consume((it) => this.#vm.getNumber(it));
     usage.dispose();
     if (used < this.#limits.memoryBytes * memoryShareToReset) return false;
+    this.#reset();
+    return true;
+  }
+
+  #reset(): void {
     this.#bridge.dispose();
     this.#vm.dispose();
     this.#vm = this.#runtime.newContext();
     this.#bridge = this.#createBridge();
-    return true;
   }
 
   #createBridge(): QuickJSHandle {

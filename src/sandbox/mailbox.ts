@@ -24,11 +24,10 @@ export interface ProgramEnd {
   readonly value?: string;
   readonly error?: string;
   readonly answer?: string;
-  readonly notes: readonly string[];
   /** Global variables that exist now. */
   readonly names: readonly string[];
-  /** True when all variables had to be thrown away. */
-  readonly reset: boolean;
+  /** Why all variables had to be thrown away. */
+  readonly resetReason?: string;
   readonly work: SandboxWork;
 }
 

@@ -257,6 +257,20 @@ describe('attacks', () => {
     expect(await value('typeof ({}).polluted', given)).toBe('undefined');
   });
 
+  test('cannot make the built-ins unusable for later calls', async () => {
+    await run(
+      'let gone = 1; Object.defineProperty(globalThis, "context", { value: 1, configurable: false, writable: false })',
+      {
+        chat: 'nailed',
+      },
+    );
+    const after = await run('typeof gone + context.read(0, 4)', { chat: 'nailed' });
+    expect(after.value).toBe('undefinedERRO');
+    expect(after.notes[0]).toContain('thrown away');
+    expect((await run('Object.freeze(globalThis); 1', { chat: 'frozen' })).value).toBe('1');
+    expect((await run('context.read(0, 4)', { chat: 'frozen' })).value).toBe('ERRO');
+  });
+
   test.each([
     ['while (true) {}'],
     ['try { while (true) {} } catch (e) {} finally { while (true) {} }'],

@@ -169,16 +169,14 @@ function ended(end: SandboxEnd, lostNames: readonly string[]): SandboxResult {
         : ['all variables of this chat are lost: the next call starts anew'];
     return { output: '', error: end.error, lostNames, notes, work: noWork };
   }
-  const { output, value, error, answer, reset, work } = end.end;
+  const { output, value, error, answer, resetReason, work } = end.end;
   return {
     output,
     ...(value === undefined ? {} : { value }),
     ...(error === undefined ? {} : { error }),
     ...(answer === undefined ? {} : { answer }),
     lostNames,
-    notes: reset
-      ? ['the memory was full, so all variables were thrown away: keep less in variables']
-      : [],
+    notes: resetReason === undefined ? [] : [resetReason],
     work,
   };
 }

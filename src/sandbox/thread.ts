@@ -19,6 +19,8 @@ const { control, limits } = workerData as ThreadData;
 /** Most that a program may hand over in one call, UTF-16 units: the owner parses it on its event loop. */
 const maxArgumentChars = 16_000_000;
 
+const memoryFull = 'the memory was full, so all variables were thrown away: keep less in variables';
+
 /** One program's state in this thread. */
 interface Run {
   readonly output: OutputBuffer;
@@ -94,7 +96,7 @@ port.on('message', (message: ProgramStart) => {
   const computeMs = computedMs();
   // What follows gets a time of its own: a program at its limit or cancelled has its names listed all the same.
   run = { ...run, startedCpuMs: cpuMs() };
-  const reset = end.error?.includes('out of memory') === true && machine.resetIfFull();
+  const isFull = end.error?.includes('out of memory') === true && machine.resetIfFull();
   const names = machine.names();
   const { output, answer, hostCalls, subCalls, charsRead } = run;
   port.postMessage({
@@ -102,9 +104,8 @@ port.on('message', (message: ProgramStart) => {
     output: output.text(),
     ...end,
     ...(answer === undefined ? {} : { answer }),
-    notes: [],
+    ...(isFull ? { resetReason: memoryFull } : {}),
     names,
-    reset,
     work: { computeMs, hostCalls, subCalls, charsRead },
   } satisfies ProgramEnd);
 });
