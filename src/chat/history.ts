@@ -1,3 +1,5 @@
+import { rememberJson } from '../wire/message-json.ts';
+import { dropNullCalls } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import type { RawMessage } from './body.ts';
 import type { Captured } from './capture.ts';
@@ -70,7 +72,7 @@ export class HistoryItem implements HistoryMessage {
 
   /** As the client sent it. Not to be asked for after {@link settle} of a message with a stub. */
   original(): Message {
-    this.#original ??= JSON.parse(textOfPieces(this.#pieces)) as Message;
+    this.#original ??= parseAgain(textOfPieces(this.#pieces));
     return this.#original;
   }
 
@@ -96,6 +98,14 @@ export class HistoryItem implements HistoryMessage {
       this.#pieces = [];
     else if (this.#pieces.length > 0) this.#pieces = [Buffer.concat(this.#pieces)];
   }
+}
+
+/** A message that has passed the check before. Its text goes on with it. */
+function parseAgain(json: string): Message {
+  const parsed = JSON.parse(json) as Message;
+  const message = dropNullCalls(parsed);
+  if (message === parsed) rememberJson(message, json);
+  return message;
 }
 
 /** A raw message's text. */

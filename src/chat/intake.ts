@@ -4,6 +4,7 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { headerOf, originOf, workingDirectoryOf, type Origin } from '../opencode/environment.ts';
 import type { Session } from '../store/types.ts';
+import { rememberJson } from '../wire/message-json.ts';
 import { parseEnvelope, parseMessage } from '../wire/request.ts';
 import type { Envelope, Message, ToolCall } from '../wire/types.ts';
 import { BodySplitter, type RawMessage } from './body.ts';
@@ -178,7 +179,10 @@ class Reading {
     const known = this.#known.get(raw.hash);
     if (known !== undefined) return new HistoryItem(raw, known);
     const at = this.items.length;
-    const message = parseMessage(parseRaw(raw, at), at);
+    const json = textOfPieces(raw.pieces);
+    const parsed = parseJson(json, at);
+    const message = parseMessage(parsed, at);
+    if (message === parsed) rememberJson(message, json);
     const fresh = knownOf(message);
     // A message with large texts is only known once they are stored.
     if (!this.#mayHoldText(raw, message)) this.#known.set(raw.hash, fresh);
@@ -304,9 +308,9 @@ function countAnswers(items: readonly HistoryItem[]): ReadonlyMap<string, number
   return counts;
 }
 
-function parseRaw(raw: RawMessage, at: number): unknown {
+function parseJson(json: string, at: number): unknown {
   try {
-    return JSON.parse(textOfPieces(raw.pieces));
+    return JSON.parse(json);
   } catch (cause) {
     throw new ProxyError('invalid_request', `messages[${at}] is not valid JSON.`, {
       cause,

@@ -1,3 +1,4 @@
+import { messageJson } from '../wire/message-json.ts';
 import type { ChatRequest, Message } from '../wire/types.ts';
 import type { HistoryItem } from './history.ts';
 
@@ -64,7 +65,7 @@ export class TokenGauge {
 export function messageBytes(message: Message): number {
   let sizeBytes = sizes.get(message);
   if (sizeBytes === undefined) {
-    sizeBytes = Buffer.byteLength(JSON.stringify(message));
+    sizeBytes = Buffer.byteLength(messageJson(message));
     sizes.set(message, sizeBytes);
   }
   return sizeBytes;

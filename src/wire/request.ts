@@ -100,8 +100,13 @@ export function parseMessage(value: unknown, at: number): Message {
   const checked = message.safeParse(value);
   if (!checked.success) throw requestFault(checked.error, ['messages', at]);
   checkParts(checked.data, at);
-  const { tool_calls: calls, ...others } = value as Message & { tool_calls: unknown };
-  return calls === null ? others : (value as Message);
+  return dropNullCalls(value as Message);
+}
+
+/** The same message, but for a `tool_calls: null` that some clients write and some upstreams refuse. */
+export function dropNullCalls(message: Message): Message {
+  const { tool_calls: calls, ...others } = message as Message & { tool_calls?: unknown };
+  return calls === null ? others : message;
 }
 
 /** Apart from the schema, so that plain texts cost no list of parts. */
