@@ -102,6 +102,14 @@ describe('ranges', () => {
     expect(lines(await search(text, 'x$', { ranges, order: 'newest' }))).toEqual([3, 1]);
   });
 
+  test('thousands of ranges', async () => {
+    const ranges = Array.from({ length: 5_000 }, (_, i) => [20 * i, 20 * i + 10] as const);
+    const text = 'even x x x\nodd x xx\n'.repeat(6_000);
+    const result = await search(text, 'x$', { ranges, maxResults: 2, order: 'newest' });
+    expect(result.total).toBe(5_000);
+    expect(lines(result)).toEqual([9_999, 9_997]);
+  });
+
   test('neighbours come from the same range', async () => {
     const result = await search('a\nb x\nc\n', 'x', { ranges: [[2, 6]], contextLines: 2 });
     expect(result.matches).toMatchObject([{ before: [], after: [] }]);

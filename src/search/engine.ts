@@ -50,6 +50,7 @@ import { ProxyError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
 import { decodeCursor } from './cursor.ts';
 import { blockAt } from './pieces.ts';
+import { shareRanges } from './ranges.ts';
 import type { Report, SearchTask } from './protocol.ts';
 import { SearchRun } from './search-run.ts';
 import { IndexRun } from './index-run.ts';
@@ -173,11 +174,12 @@ class Engine implements SearchEngine {
     const endBytes = Math.min(cursor?.endBytes ?? Infinity, corpus.totals.bytes);
     const count = endBytes === 0 ? 0 : blockAt(corpus.blocks, endBytes - 1) + 1;
     const blocks = this.#blocks.share(corpus.blocks, count);
+    const { ranges, ...asked } = query;
     return {
       textPath: corpus.textPath,
       indexDir: corpus.indexDir,
-      scope: { blocks, endBytes, ...(query.ranges === undefined ? {} : { ranges: query.ranges }) },
-      query,
+      scope: { blocks, endBytes, ranges: shareRanges(ranges, endBytes) },
+      query: asked,
       ...(cursor === undefined ? {} : { after: cursor.after }),
       ...(query.cursor !== undefined && cursor === undefined ? { note: foreignCursor } : {}),
     };

@@ -1,6 +1,7 @@
 import type { LineView } from './line-view.ts';
 import type { Program } from './program.ts';
 import type { Scope } from './pieces.ts';
+import { rangeAt } from './ranges.ts';
 import type { Hit } from './protocol.ts';
 import type { SearchMatch, SearchQuery } from './types.ts';
 
@@ -44,9 +45,7 @@ export class HitText {
   }
 
   #rangeOf(at: number): readonly [number, number] {
-    const { ranges, endBytes } = this.#scope;
-    const range = ranges?.find(([start, end]) => at >= start && at < end);
-    return range ?? [0, endBytes];
+    return rangeAt(this.#scope.ranges, at) ?? [0, this.#scope.endBytes];
   }
 
   /** Where the first match of the line starts. */

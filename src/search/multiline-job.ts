@@ -1,5 +1,6 @@
 import type { Job } from './scan-job.ts';
 import type { Program } from './program.ts';
+import type { Ranges } from './ranges.ts';
 import { stopFlag, type SearchTask } from './protocol.ts';
 import type { TextFile } from './text-file.ts';
 import type { TakeOccurrence } from './span-finder.ts';
@@ -19,7 +20,7 @@ export class MultilineJob implements Job {
   readonly #group: number | undefined;
   readonly #take: TakeOccurrence;
   readonly #done: (stopped: boolean) => void;
-  readonly #ranges: readonly (readonly [number, number])[];
+  readonly #ranges: Ranges;
   #range = 0;
   #at: number;
   /** Matches may start from here on. */
@@ -41,25 +42,22 @@ export class MultilineJob implements Job {
     this.#group = parts.group;
     this.#take = take;
     this.#done = done;
-    const { ranges, endBytes } = parts.task.scope;
-    this.#ranges = (ranges ?? [[0, endBytes]])
-      .map(([start, end]) => [start, Math.min(end, endBytes)] as const)
-      .filter(([start, end]) => end > start);
-    this.#at = this.#ranges[0]?.[0] ?? 0;
+    this.#ranges = parts.task.scope.ranges;
+    this.#at = this.#ranges[0] ?? 0;
   }
 
   step(): boolean {
     const stopped = Atomics.load(this.#task.control, stopFlag) !== 0;
-    const range = this.#ranges[this.#range];
-    if (range === undefined || stopped) {
+    const end = this.#ranges[2 * this.#range + 1];
+    if (end === undefined || stopped) {
       this.#done(stopped);
       return false;
     }
     this.#program.shouldStop = () => Atomics.load(this.#task.control, stopFlag) !== 0;
-    this.#window(range[1]);
-    if (this.#at >= range[1]) {
+    this.#window(end);
+    if (this.#at >= end) {
       this.#range++;
-      this.#at = this.#ranges[this.#range]?.[0] ?? 0;
+      this.#at = this.#ranges[2 * this.#range] ?? 0;
     }
     return true;
   }

@@ -1,3 +1,4 @@
+import type { Ranges } from './ranges.ts';
 import type { BlockTable } from './types.ts';
 
 /** Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and small enough to share workers fairly. */
@@ -21,8 +22,7 @@ export interface Scope {
   readonly blocks: BlockTable;
   /** End of the snapshot. */
   readonly endBytes: number;
-  /** Ascending, disjoint; absent = everything. */
-  readonly ranges?: readonly (readonly [number, number])[];
+  readonly ranges: Ranges;
 }
 
 /** Cuts a scope into pieces. `wanted` says which blocks may hold a match; absent = all. A line that spans blocks is never cut. */
@@ -40,12 +40,11 @@ export function cutPieces(scope: Scope, wanted?: (block: number) => boolean): Pi
     bounds.push(start, end);
     bytes += end - start;
   };
-  const ranges = joined(scope.ranges ?? [[0, scope.endBytes]]);
+  const { ranges } = scope;
   let block = 0;
-  for (const [from, to] of ranges) {
-    const end = Math.min(to, scope.endBytes);
-    block = Math.max(block, blockAt(scope.blocks, from));
-    addRange(scope, from, end, block, wanted, add);
+  for (let i = 0; i < ranges.length; i += 2) {
+    block = Math.max(block, blockAt(scope.blocks, ranges[i]!));
+    addRange(scope, [ranges[i]!, ranges[i + 1]!], block, wanted, add);
   }
   first.push(bounds.length / 2);
   return { bounds: shared(Float64Array, bounds), first: shared(Int32Array, first), bytes };
@@ -53,8 +52,7 @@ export function cutPieces(scope: Scope, wanted?: (block: number) => boolean): Pi
 
 function addRange(
   scope: Scope,
-  from: number,
-  end: number,
+  [from, end]: readonly [number, number],
   firstBlock: number,
   wanted: ((block: number) => boolean) | undefined,
   add: (start: number, end: number) => void,
@@ -87,18 +85,6 @@ function addRange(
 function anyWanted(wanted: (block: number) => boolean, first: number, last: number): boolean {
   for (let block = first; block <= last; block++) if (wanted(block)) return true;
   return false;
-}
-
-function joined(
-  ranges: readonly (readonly [number, number])[],
-): readonly (readonly [number, number])[] {
-  const out: [number, number][] = [];
-  for (const [start, end] of ranges) {
-    const last = out.at(-1);
-    if (last !== undefined && last[1] === start) last[1] = end;
-    else if (end > start) out.push([start, end]);
-  }
-  return out;
 }
 
 /** The block that byte `offset` lies in; the last one for an offset at or behind the end. */

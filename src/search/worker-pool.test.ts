@@ -1,6 +1,7 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
 import { systemClock, type Clock } from '../clock.ts';
+import { shareRanges } from './ranges.ts';
 import type { Report } from './protocol.ts';
 import { SearchRun } from './search-run.ts';
 import { SharedBlocks } from './shared-blocks.ts';
@@ -45,7 +46,11 @@ function openRun(
     task: {
       textPath: corpus.textPath,
       indexDir: corpus.indexDir,
-      scope: { blocks, endBytes: corpus.totals.bytes },
+      scope: {
+        blocks,
+        endBytes: corpus.totals.bytes,
+        ranges: shareRanges(undefined, corpus.totals.bytes),
+      },
       query: query(pattern),
     },
   });
