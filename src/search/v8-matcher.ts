@@ -1,10 +1,14 @@
+import { systemClock } from '../clock.ts';
 import type { TakeOccurrence } from './span-finder.ts';
 import { toRegExp } from './regex-source.ts';
 import type { ScanMemory } from './scan-memory.ts';
 import type { Pattern } from './syntax.ts';
 import type { TimeGuard } from './time-guard.ts';
 
-/** One line may take this long; then it is given up and counted. */
+/** Lines are matched under one guard for so long, because setting a guard takes as long as matching many lines. */
+const batchMs = 10;
+
+/** A guard ends after this, so that a line that is given up has had 30 ms at least. */
 const maxLineMs = 40;
 
 /**
@@ -34,7 +38,8 @@ export class V8Matcher {
     let count = 0;
     let next = 0;
     const work = (): void => {
-      while (next < lines.length) {
+      const until = systemClock.elapsedMs() + batchMs;
+      while (next < lines.length && systemClock.elapsedMs() < until) {
         const line = text.toString('utf8', lines[next], lines[next + 1]);
         next += 2;
         if (this.#matches(line)) hits[count++] = lines[next - 2]!;
@@ -73,7 +78,8 @@ export class V8Matcher {
   ): void {
     let next = 0;
     const work = (): void => {
-      while (next < lines.length) {
+      const until = systemClock.elapsedMs() + batchMs;
+      while (next < lines.length && systemClock.elapsedMs() < until) {
         const from = lines[next]!;
         const to = lines[next + 1]!;
         next += 2;
