@@ -20,6 +20,7 @@ import { bigOutput } from './scenarios/big-output.ts';
 import { mixedStep } from './scenarios/mixed-step.ts';
 import { oddDirectory } from './scenarios/odd-directory.ts';
 import { smallChat } from './scenarios/small-chat.ts';
+import { stumblingUpstream } from './scenarios/stumbling-upstream.ts';
 import { subagents } from './scenarios/subagents.ts';
 import type { Programs } from './stage.ts';
 
@@ -39,6 +40,7 @@ const plays: Play[] = [
   bigOutput({ isLifted: true }),
   bigOutput({ isLifted: false }),
   subagents(),
+  stumblingUpstream(),
   attachedAndFetched(),
   smallChat(),
 ];
