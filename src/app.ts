@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import type { Clock, Ids } from './clock.ts';
 import { ChatProxy, type ChatTarget } from './chat/chat-proxy.ts';
-import { Budget, DayLedger } from './chat/budget.ts';
+import { Budget } from './chat/budget.ts';
+import { openLedgerFile, type LedgerFile } from './chat/ledger-file.ts';
 import { RequestIntake } from './chat/intake.ts';
 import { PromptMaker } from './chat/prompt.ts';
 import { TurnStats } from './chat/turn-stats.ts';
@@ -83,6 +85,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const indexes = opened.use(new IndexKeeper(search, log));
   const sandboxes = opened.use(openProgramSandboxes(options));
   const stats = new TurnStats();
+  const day = await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options);
   const { apiToken, ...serverSettings } = config.server;
   const ownerSecret = ids.next('') + ids.next('');
   const server = createServer({
@@ -92,7 +95,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     log,
     clock,
     ids,
-    chat: createChat(options, { sessions, search, indexes, sandboxes, catalog, stats }),
+    chat: createChat(options, { sessions, search, indexes, sandboxes, catalog, stats, day }),
     models: catalog,
     health: { report: () => healthOf(options, { stats, catalog, live: server.liveCount }) },
     operations: options.operations({ sessions, search }),
@@ -158,16 +161,16 @@ interface ChatParts {
   readonly sandboxes: Sandboxes;
   readonly catalog: Catalog;
   readonly stats: TurnStats;
+  readonly day: LedgerFile;
 }
 
 function createChat(
   options: AppOptions,
-  { sessions, search, indexes, sandboxes, catalog, stats }: ChatParts,
+  { sessions, search, indexes, sandboxes, catalog, stats, day }: ChatParts,
 ): ChatProxy {
   const { config, log, clock, ids } = options;
   const gauge = new TokenGauge();
   const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
-  const ledger = new DayLedger(clock);
   return new ChatProxy({
     intake: createIntake(options, sessions),
     prompts: new PromptMaker({
@@ -186,7 +189,8 @@ function createChat(
         subModel === undefined ? target : targetOf(config, await catalog.resolve(subModel, signal));
       return subTargetOf(sub, config);
     },
-    openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger }),
+    openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger: day.ledger }),
+    saveDay: async () => day.save(),
     tools: {
       search,
       sandboxes,

@@ -54,6 +54,8 @@ export interface ChatProxyOptions {
   readonly resolveSub: (target: ChatTarget, signal: AbortSignal) => Promise<SubTarget>;
   /** A fresh budget for one turn. */
   readonly openBudget: () => Budget;
+  /** Writes down what the day's turns have used. */
+  readonly saveDay: () => Promise<void>;
   readonly tools: TurnToolsOptions;
   /** Told of sessions that have grown. */
   readonly indexes: IndexKeeper;
@@ -136,8 +138,8 @@ export class ChatProxy {
             signal: call.signal,
           });
     let tools = toolsOf(prompt);
-    return runTurn({
-      upstream: meterUpstream(target.upstream, budget, target.prices),
+    const turn = runTurn({
+      upstream: meterUpstream(target.upstream, budget, { prices: target.prices, isLoop: true }),
       request: prompt.request,
       ...(prompt.room === undefined ? {} : { room: prompt.room }),
       ...(tools === undefined
@@ -161,6 +163,20 @@ export class ChatProxy {
       onRetry: ({ number, waitMs, reason }) =>
         run.log.info({ attempt: number, waitMs, reason }, 'upstream call is repeated'),
     });
+    return this.#counted(turn, budget);
+  }
+
+  /** However a turn ends, its time counts for the day. */
+  async *#counted(
+    turn: AsyncGenerator<readonly Chunk[], void, void>,
+    budget: Budget,
+  ): AsyncGenerator<readonly Chunk[], void, void> {
+    try {
+      yield* turn;
+    } finally {
+      budget.close();
+      await this.#options.saveDay();
+    }
   }
 
   /** After the upstream has found a prompt too long: it knows its window better than we do, and it is smaller than what was sent. */

@@ -46,7 +46,6 @@ const explorerRole =
 /** The sub-models of one turn, or of one sub-call inside it: questions become completions, paid from the one budget. */
 export function createSubModel(options: SubModelOptions): SubModel {
   const { budget, maxTextChars, concurrency } = options;
-  const upstream = queued(options);
   return {
     maxTextChars,
     concurrency,
@@ -56,15 +55,15 @@ export function createSubModel(options: SubModelOptions): SubModel {
         throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
       options.report(`${levelMark.repeat(budget.depth + 1)} ${question.label}`);
       return question.slice === undefined
-        ? read(question, upstream, { model: options.model, signal })
-        : explore(question, question.slice, { options, upstream, signal });
+        ? read(question, queued(options, false), { model: options.model, signal })
+        : explore(question, question.slice, { options, signal });
     },
   };
 }
 
 /** The upstream as sub-calls use it: a completion waits for a slot, holds it until it has ended, and is paid. */
-function queued({ upstream, budget, prices, slots }: SubModelOptions): Upstream {
-  const metered = meterUpstream(upstream, budget, prices);
+function queued({ upstream, budget, prices, slots }: SubModelOptions, isLoop: boolean): Upstream {
+  const metered = meterUpstream(upstream, budget, { prices, isLoop });
   return {
     ...metered,
     complete: async (request, call) =>
@@ -114,11 +113,10 @@ async function explore(
   slice: Slice,
   given: {
     readonly options: SubModelOptions;
-    readonly upstream: Upstream;
     readonly signal: AbortSignal;
   },
 ): Promise<string> {
-  const { options, upstream, signal } = given;
+  const { options, signal } = given;
   const { tools } = options;
   const answers: string[] = [];
   const budget = options.budget.child();
@@ -141,7 +139,7 @@ async function explore(
     },
   };
   const turn = runTurn({
-    upstream,
+    upstream: queued(options, true),
     request: exploreRequest(question, slice, options),
     tools: ownTools,
     limits: options.limits,

@@ -193,6 +193,34 @@ test.each([
   },
 );
 
+test("a day's limit holds over turns and a restart", async () => {
+  const headers = await open({ RLM_MAX_DAY_SUB_CALLS: '4' });
+  play({ name: 'rlm_query', args: { question: 'how many red?', length: 2500 } }, countRed);
+  expect((await ask(headers)).text).toContain('"failed":0');
+  const before = upstream.requests.filter(isSubCall).length;
+  proxy = await (proxy as TestProxy).restart();
+  const { text } = await ask(headers);
+  expect(text).toMatch(/4 sub-calls a day are used up/);
+  expect(upstream.requests.filter(isSubCall).length).toBe(4);
+  expect(before).toBeLessThan(4);
+});
+
+test('steps inside sub-calls count for the turn', async () => {
+  const headers = await open({ RLM_MAX_STEPS: '6' });
+  upstream.otherwise((request) => {
+    const isExplorer = textOf(request.body.messages[0]).includes('not in this conversation');
+    const depth = request.body.messages.length;
+    if (isExplorer && request.body.tool_choice !== 'none' && depth < 12)
+      return callTools({ name: 'rlm_find', args: { text: `item ${depth}` } });
+    if (request.body.messages.at(-1)?.role !== 'tool')
+      return callTools({ name: 'rlm_query', args: { question: 'explore', explore: true } });
+    return answer(isExplorer ? 'explored' : `I saw: ${lastText(request.body)}`);
+  });
+  const { text } = await ask(headers);
+  expect(text).toMatch(/6 steps a turn are used up/);
+  expect(upstream.requests.length).toBeLessThanOrEqual(8);
+});
+
 test('the end of the budget is the same streamed and not', async () => {
   const headers = await open({ RLM_MAX_STEPS: '3' });
   upstream.otherwise((request) =>

@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import { realFiles, replaceFile } from '../store/files.ts';
+import { DayLedger } from './budget.ts';
+
+const dayState = z.object({
+  day: z.string(),
+  subCalls: z.number().min(0),
+  tokens: z.number().min(0),
+  money: z.number().min(0),
+  wallClockMs: z.number().min(0),
+});
+
+/** A day's use that survives a restart. */
+export interface LedgerFile {
+  readonly ledger: DayLedger;
+  /** Writes down what was used, one write at a time. A disk that fails costs the memory of today's use, never an answer. */
+  save(): Promise<void>;
+}
+
+/** Reads today's use back. A file that is missing or no ledger counts from zero. */
+export async function openLedgerFile(
+  path: string,
+  { clock, log }: { readonly clock: Clock; readonly log: Logger },
+): Promise<LedgerFile> {
+  const ledger = new DayLedger(clock, await readState(path));
+  let written = JSON.stringify(ledger.state);
+  let last: Promise<void> = Promise.resolve();
+  const write = async (): Promise<void> => {
+    const text = JSON.stringify(ledger.state);
+    if (text === written) return;
+    try {
+      await replaceFile(realFiles, path, Buffer.from(`${text}\n`));
+      written = text;
+    } catch (error) {
+      log.warn(
+        { err: error },
+        "today's use could not be written down: after a restart it counts from zero",
+      );
+    }
+  };
+  return {
+    ledger,
+    save: async () => {
+      last = last.then(write);
+      await last;
+    },
+  };
+}
+
+async function readState(path: string): Promise<z.infer<typeof dayState> | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  try {
+    return dayState.safeParse(JSON.parse(text)).data;
+  } catch {
+    // Not even JSON, or not there: nothing is known of today.
+    return undefined;
+  }
+}
