@@ -38,8 +38,7 @@ async function open(
 ): Promise<Readonly<Record<string, string>>> {
   proxy = await startProxy({
     upstream,
-    // The machine that runs this may be busy.
-    env: { RLM_QUERY_CHUNK_CHARS: '1000', RLM_SEARCH_DEADLINE_MS: '20000', ...env },
+    env: { RLM_QUERY_CHUNK_CHARS: '1000', ...env },
   });
   const { sessionId } = await storeCase(proxy.app.sessions, '/project', [
     { path: 'items.txt', chunks: () => lines },

@@ -57,7 +57,14 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
           RLM_UPSTREAM_API_KEY: 'test-key',
         };
   const { config } = loadConfig({
-    env: { RLM_PORT: '0', RLM_DATA_DIR: dataDir, ...upstreamEnv, ...options.env },
+    env: {
+      RLM_PORT: '0',
+      RLM_DATA_DIR: dataDir,
+      // A busy machine must not turn a search into a partial one.
+      RLM_SEARCH_DEADLINE_MS: '20000',
+      ...upstreamEnv,
+      ...options.env,
+    },
     homeDir: dataDir,
   });
   const app = await openApp({
