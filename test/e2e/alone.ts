@@ -6,6 +6,9 @@ const ways = [
   ['unshare', '--map-root-user', '--net'],
 ] as const;
 
+/** Exit code of a program that was interrupted, by the shells' convention for SIGINT. */
+export const interruptedCode = 130;
+
 const upAndOn = 'ip link set lo up && exec "$@"';
 
 /** Runs a program with nothing but the loopback interface, or says that it cannot and runs it as it is. @returns Its exit code */
@@ -27,7 +30,7 @@ export async function runAlone(
   process.on('SIGTERM', hand).on('SIGINT', hand);
   try {
     return await new Promise((resolve, reject) => {
-      child.once('exit', (code) => resolve(code ?? 1));
+      child.once('exit', (code) => resolve(code ?? interruptedCode));
       child.once('error', reject);
     });
   } finally {

@@ -50,7 +50,7 @@ async function install(
       ['install', ...flags, `opencode-ai@${opencodeVersion}`],
       options,
     );
-    if (npm.code !== 0) return `npm could not install it: ${tail(npm.stderr.trim(), 400)}`;
+    if (npm.code !== 0) return `npm could not install it: ${npmReason(npm.stderr)}`;
     // A newer npm holds install scripts back; this one only links the program that fits this machine.
     const linked = await runProgram(
       process.execPath,
@@ -61,6 +61,15 @@ async function install(
   } catch (error) {
     return tail(error instanceof Error ? error.message : String(error), 400);
   }
+}
+
+/** What npm says it failed of, in one line. */
+function npmReason(stderr: string): string {
+  const lines = stderr.split('\n').filter((line) => line.startsWith('npm error'));
+  return lines
+    .map((line) => line.slice('npm error'.length).trim())
+    .slice(0, 4)
+    .join('; ');
 }
 
 async function tryBinary(path: string, origin: string, env: NodeJS.ProcessEnv): Promise<Binary> {

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runAlone } from './alone.ts';
+import { interruptedCode, runAlone } from './alone.ts';
 import { findOpencode } from './opencode-binary.ts';
 import { buildPackage } from './package-build.ts';
 import { perform, type Play } from './play.ts';
@@ -27,7 +27,7 @@ import type { Programs } from './stage.ts';
 /** The second start: what the first one has found, as JSON. */
 const insideVariable = 'RLM_E2E_PROGRAMS';
 
-const exitCodes = { ok: 0, failed: 1, interrupted: 130 } as const;
+const exitCodes = { ok: 0, failed: 1, interrupted: interruptedCode } as const;
 
 /** Most of a play is OpenCode starting, one core full. */
 const playsAtOnce = 2;
