@@ -1,6 +1,8 @@
-import type { Entry, NewEntry, SessionStore } from '../store/types.ts';
+import type { Entry, NewEntry, NewEntryFacts, SessionStore } from '../store/types.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 import { readSpillFile, spillPathOf } from '../opencode/spill-file.ts';
+import type { LargeMessage } from './large-message.ts';
+import { endsOf, type LargeText, type TextEnds } from './large-text.ts';
 import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
 
 /** When a text is stored and when its place is taken by a stub. Sizes in characters. */
@@ -25,7 +27,9 @@ export interface Captured {
 /** A text that has been found worth storing and is not stored yet. */
 export interface Candidate {
   readonly part: number;
-  readonly entry: NewEntry & { readonly text: string };
+  readonly entry: NewEntry;
+  /** The text's ends, where a client's note about it can stand. */
+  readonly ends: TextEnds;
   readonly stripMinChars: number;
 }
 
@@ -53,9 +57,14 @@ export function isPruned(message: Message): boolean {
 export function candidatesOf(
   message: Message,
   call: ToolCall | undefined,
-  context: { readonly chatId: string; readonly limits: CaptureLimits },
+  context: {
+    readonly chatId: string;
+    readonly limits: CaptureLimits;
+    /** Texts that are too long to be in the message. */
+    readonly large?: LargeMessage['texts'];
+  },
 ): readonly Candidate[] {
-  const { limits, chatId } = context;
+  const { limits, chatId, large } = context;
   if (message.role === 'tool') {
     const tool = call?.function.name;
     if (tool?.startsWith('rlm_') === true || isPruned(message)) return [];
@@ -67,25 +76,21 @@ export function candidatesOf(
       ...(message.tool_call_id === undefined ? {} : { toolCallId: message.tool_call_id }),
       ...pathMember(call?.function.arguments),
     };
-    return textParts(message)
+    return textParts(message, large)
       .filter(([, text]) => isLong(text, limits.captureMinChars))
-      .map(([part, text]) => ({
-        part,
-        entry: { ...facts, text },
-        stripMinChars: stripMinOf(tool, limits),
-      }));
+      .map(([part, text]) => candidateOf(part, text, facts, stripMinOf(tool, limits)));
   }
   if (message.role !== 'user') return [];
   let lead: string | undefined;
   const found: Candidate[] = [];
-  for (const [part, text] of textParts(message)) {
-    const attached = attachmentLead.exec(text)?.[1];
+  for (const [part, text] of textParts(message, large)) {
+    const attached = typeof text === 'string' ? attachmentLead.exec(text)?.[1] : undefined;
     if (isLong(text, limits.captureMinChars)) {
       const facts =
         lead === undefined
           ? { kind: 'user_text' as const }
           : { kind: 'attachment' as const, ...pathMember(lead) };
-      found.push({ part, entry: { ...facts, chatId, text }, stripMinChars: limits.stripMinChars });
+      found.push(candidateOf(part, text, { ...facts, chatId }, limits.stripMinChars));
     }
     lead = attached;
   }
@@ -119,8 +124,8 @@ async function wholeOf(
   candidate: Candidate,
   limits: CaptureLimits,
 ): Promise<NewEntry> {
-  const { entry } = candidate;
-  const path = entry.kind === 'tool_result' ? spillPathOf(entry.text) : undefined;
+  const { entry, ends } = candidate;
+  const path = entry.kind === 'tool_result' ? spillPathOf(`${ends.head}\n${ends.tail}`) : undefined;
   if (path === undefined) return entry;
   const before =
     entry.toolCallId === undefined ? undefined : store.entryByToolCall(entry.toolCallId);
@@ -156,31 +161,37 @@ async function makeStub(store: SessionStore, entry: Entry): Promise<string> {
   return stubOf(entry, { head: head.text, tail: tail.text });
 }
 
-/** A message with some of its texts replaced; everything else as it was. Pure. */
-export function withTexts(message: Message, texts: ReadonlyMap<number, string>): Message {
-  const whole = texts.get(-1);
-  if (whole !== undefined) return { ...message, content: whole };
-  if (!Array.isArray(message.content)) return message;
-  const content = message.content.map((part: ContentPart, index) => {
-    const text = texts.get(index);
-    return text === undefined ? part : { ...part, text };
-  });
-  return { ...message, content };
-}
+type Text = string | LargeText;
 
-function textParts(message: Message): readonly (readonly [number, string])[] {
+function textParts(
+  message: Message,
+  large: LargeMessage['texts'] = new Map(),
+): readonly (readonly [number, Text])[] {
   const { content } = message;
-  if (typeof content === 'string') return [[-1, content]];
+  if (typeof content === 'string') return [[-1, large.get(-1) ?? content]];
   if (!Array.isArray(content)) return [];
   return content.flatMap((part: ContentPart, index) =>
-    part.type === 'text' && typeof part.text === 'string' ? [[index, part.text] as const] : [],
+    part.type === 'text' && typeof part.text === 'string'
+      ? [[index, large.get(index) ?? part.text] as const]
+      : [],
   );
 }
 
+function candidateOf(
+  part: number,
+  text: Text,
+  facts: NewEntryFacts,
+  stripMinChars: number,
+): Candidate {
+  return typeof text === 'string'
+    ? { part, entry: { ...facts, text }, ends: endsOf(text), stripMinChars }
+    : { part, entry: { ...facts, text: text.bytes }, ends: text, stripMinChars };
+}
+
 /** Whether a text has at least `minChars` characters, without counting where the code units tell. */
-function isLong(text: string, minChars: number): boolean {
+function isLong(text: Text, minChars: number): boolean {
   if (text.length < minChars) return false;
-  if (text.length >= minChars * 2) return true;
+  if (text.length >= minChars * 2 || typeof text !== 'string') return true;
   let chars = 0;
   for (const _ of text) chars += 1;
   return chars >= minChars;

@@ -4,6 +4,7 @@ import type { Message } from '../wire/types.ts';
 import type { RawMessage } from './body.ts';
 import type { Captured } from './capture.ts';
 import type { Identity } from './identity.ts';
+import type { LargeMessage } from './large-message.ts';
 import type { HistoryMessage } from './weave.ts';
 
 /** What is kept of a message that has been seen: enough to recognise it by its raw bytes and never parse it again. */
@@ -58,12 +59,20 @@ export class HistoryItem implements HistoryMessage {
   /** Whether the stubs take the place of stripped texts in this request. */
   usesStubs = false;
 
-  constructor(raw: RawMessage, known: KnownMessage, original?: Message) {
+  /** A message of megabytes that has been read and not parsed, until it is stored. */
+  large: LargeMessage | undefined;
+
+  constructor(
+    raw: RawMessage,
+    known: KnownMessage,
+    read: { readonly original?: Message; readonly large?: LargeMessage } = {},
+  ) {
     this.hash = raw.hash;
     this.sizeBytes = raw.sizeBytes;
     this.#pieces = raw.pieces;
     this.known = known;
-    this.#original = original;
+    this.#original = read.original;
+    this.large = read.large;
   }
 
   get identity(): Identity {
@@ -76,6 +85,11 @@ export class HistoryItem implements HistoryMessage {
     return this.#original;
   }
 
+  /** The original, with empty texts in the place of large ones. */
+  frame(): Message {
+    return this.large?.frame ?? this.original();
+  }
+
   /** As it goes upstream. */
   message(): Message {
     return (this.usesStubs ? this.known.stored?.stripped : undefined) ?? this.original();
@@ -84,6 +98,7 @@ export class HistoryItem implements HistoryMessage {
   /** Forgets the parsed original of a message that is known again by its hash. */
   release(): void {
     this.#original = undefined;
+    this.large = undefined;
   }
 
   /**

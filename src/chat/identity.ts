@@ -1,5 +1,7 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
+import type { LargeMessage } from './large-message.ts';
+import { BareHash } from './bare-hash.ts';
 
 /**
  * Who a message is, whatever a client did to its copy. Clients re-serialise arguments, drop or merge reasoning, turn null into
@@ -10,7 +12,7 @@ export interface Identity {
   readonly role: Message['role'];
   /** Identifies the message for the chain hash; empty for system messages, which do not take part. */
   readonly key: string;
-  /** Hash of the visible text without its white space; empty text gives an empty string. */
+  /** Hash of a user's or an assistant's visible text without its white space; empty where there is none. */
   readonly textHash: string;
   /** Code units of the visible text. */
   readonly textLength: number;
@@ -22,30 +24,36 @@ export interface Identity {
   readonly toolCallId?: string;
 }
 
-/** Pure. A tool message is identified by the call it answers and not by its text: clients prune old outputs. */
-export function identityOf(message: Message): Identity {
+/**
+ * Pure. A tool message is identified by the call it answers and not by its text: clients prune old outputs. `large` holds the texts that
+ * are not in the message because they are too long.
+ */
+export function identityOf(message: Message, large: LargeMessage['texts'] = new Map()): Identity {
   const calls = message.tool_calls ?? [];
   const callIds = calls.map((call) => call.id);
   const callHashes = calls.map(hashCall);
-  const text = visibleText(message);
-  const textHash = hashText(text);
-  const base = { role: message.role, textHash, textLength: text.length, callIds, callHashes };
+  const base = { role: message.role, callIds, callHashes };
   switch (message.role) {
     case 'system':
     case 'developer':
-      return { ...base, key: '' };
+      return { ...base, key: '', textHash: '', textLength: visibleText(message).length };
     case 'tool':
     case 'function': {
       const toolCallId = message.tool_call_id ?? message.name ?? '';
-      return { ...base, key: shortHash(`t\0${toolCallId}`), toolCallId };
+      const textLength = visibleLength(message, large);
+      const key = shortHash(`t\0${toolCallId}`);
+      return { ...base, key, textHash: '', textLength, toolCallId };
     }
     case 'assistant':
-      return {
-        ...base,
-        key: shortHash(`a\0${textHash}\0${callHashes.join('')}\0${callIds.join('\0')}`),
-      };
-    case 'user':
-      return { ...base, key: shortHash(`u\0${textHash}\0${otherParts(message)}`) };
+    case 'user': {
+      const textHash =
+        large.size === 0 ? hashText(visibleText(message)) : hashLarge(message, large);
+      const key =
+        message.role === 'assistant'
+          ? `a\0${textHash}\0${callHashes.join('')}\0${callIds.join('\0')}`
+          : `u\0${textHash}\0${otherParts(message)}`;
+      return { ...base, key: shortHash(key), textHash, textLength: visibleLength(message, large) };
+    }
   }
 }
 
@@ -67,34 +75,46 @@ export const emptyChain = '';
 
 /** Text of a message; a user's without the reminders that a client adds to its newest message and takes away later. */
 export function visibleText(message: Message): string {
-  const { content, role } = message;
-  const bare = role === 'user' ? withoutReminders : (text: string): string => text;
-  if (typeof content === 'string') return bare(content);
-  if (!Array.isArray(content)) return '';
-  return content
-    .filter((part: ContentPart) => part.type === 'text')
-    .map((part: ContentPart) => bare(part.text ?? ''))
+  return visibleParts(message)
+    .map(([, text]) => text)
     .filter((text) => text !== '')
     .join('\n');
 }
 
+function visibleParts({ content, role }: Message): readonly (readonly [number, string])[] {
+  const bare = role === 'user' ? withoutReminders : (text: string): string => text;
+  if (typeof content === 'string') return [[-1, bare(content)]];
+  if (!Array.isArray(content)) return [];
+  return (content as readonly ContentPart[]).flatMap((part, index) =>
+    part.type === 'text' ? [[index, bare(part.text ?? '')] as const] : [],
+  );
+}
+
+function visibleLength(message: Message, large: LargeMessage['texts']): number {
+  return visibleParts(message).reduce(
+    (total, [index, text]) => total + (large.get(index) ?? text).length,
+    0,
+  );
+}
+
+/** The same for a message with large texts; of several parts, each counts for itself. */
+function hashLarge(message: Message, large: LargeMessage['texts']): string {
+  const hashes = visibleParts(message)
+    .map(([index, text]) => large.get(index)?.bareHash ?? hashText(text))
+    .filter((each) => each !== '');
+  return hashes.length === 1 ? (hashes[0] as string) : shortHash(hashes.join('\0'));
+}
+
 /** Hash of a text without its white space, so that trimming, joining and splitting do not matter. */
 export function hashText(text: string): string {
-  if (text.length <= hashedAtOnce) {
-    const bare = text.replace(/\s+/g, '');
-    return bare === '' ? '' : shortHash(bare);
-  }
-  const sum = createHash('sha256');
-  let isBlank = true;
+  const sum = new BareHash();
   for (let start = 0, end = 0; start < text.length; start = end) {
     end = Math.min(start + hashedAtOnce, text.length);
     // A pair that was cut in two would become two replacement characters.
     if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end -= 1;
-    const bare = text.slice(start, end).replace(/\s+/g, '');
-    isBlank &&= bare === '';
-    sum.update(bare);
+    sum.add(text.slice(start, end));
   }
-  return isBlank ? '' : sum.digest('hex').slice(0, 32);
+  return sum.digest();
 }
 
 /** Code units that are freed of white space at once: done in one go, 60 million characters take 600 MB for a moment. */

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { setImmediate } from 'node:timers/promises';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { headerOf, originOf, workingDirectoryOf, type Origin } from '../opencode/environment.ts';
+import { headerOf, originOf, type Origin } from '../opencode/environment.ts';
 import type { Session } from '../store/types.ts';
-import { rememberJson } from '../wire/message-json.ts';
-import { parseEnvelope, parseMessage } from '../wire/request.ts';
+import { parseEnvelope } from '../wire/request.ts';
 import type { Envelope, Message, ToolCall } from '../wire/types.ts';
 import { BodySplitter, type RawMessage } from './body.ts';
 import {
@@ -13,14 +13,14 @@ import {
   isPruned,
   readStub,
   storeCandidates,
-  withTexts,
   type Candidate,
   type Captured,
   type CaptureLimits,
 } from './capture.ts';
-import { HistoryItem, KnownMessages, textOfPieces, type KnownMessage } from './history.ts';
-import { identityOf, visibleText } from './identity.ts';
+import { readMessage } from './message-reader.ts';
+import { HistoryItem, KnownMessages, type KnownMessage } from './history.ts';
 import type { SessionFinder, Whose } from './whose.ts';
+import { withTexts } from './message-texts.ts';
 
 /** A client's request, taken in: large texts are in the store, and every message is known. */
 export interface Intake {
@@ -46,6 +46,9 @@ export interface IntakeOptions {
   readonly maxKnownMessages: number;
   readonly log: Logger;
 }
+
+/** Bytes of messages looked through before others get their turn. */
+const sliceBytes = 1_048_576;
 
 /** A message whose texts are not stored yet. */
 interface Waiting {
@@ -125,7 +128,7 @@ class Reading {
 
   /** Takes the next message. Nothing is parsed that is known by its bytes. */
   async add(raw: RawMessage): Promise<void> {
-    const item = this.#recognise(raw);
+    const item = await this.#recognise(raw);
     this.items.push(item);
     const { identity, workingDirectory } = item.known;
     if (identity.role === 'system' || identity.role === 'developer')
@@ -155,7 +158,7 @@ class Reading {
     readonly storeFault?: ProxyError;
   }> {
     const whose = await this.whose();
-    const waiting = this.#waiting(whose);
+    const waiting = await this.#waiting(whose);
     const entriesBefore = this.#entriesBefore;
     try {
       if (waiting.length > 0) {
@@ -175,29 +178,25 @@ class Reading {
     return { newlyStored: (after?.store.totals.entries ?? 0) - entriesBefore, entriesBefore };
   }
 
-  #recognise(raw: RawMessage): HistoryItem {
+  async #recognise(raw: RawMessage): Promise<HistoryItem> {
     const known = this.#known.get(raw.hash);
     if (known !== undefined) return new HistoryItem(raw, known);
-    const at = this.items.length;
-    const json = textOfPieces(raw.pieces);
-    const parsed = parseJson(json, at);
-    const message = parseMessage(parsed, at);
-    if (message === parsed) rememberJson(message, json);
-    const fresh = knownOf(message);
+    const read = await readMessage(raw, this.items.length);
     // A message with large texts is only known once they are stored.
-    if (!this.#mayHoldText(raw, message)) this.#known.set(raw.hash, fresh);
-    return new HistoryItem(raw, fresh, message);
+    const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
+    if (isDone) this.#known.set(raw.hash, read.known);
+    return new HistoryItem(raw, read.known, read);
   }
 
-  #mayHoldText(raw: RawMessage, message: Message): boolean {
+  #mayHoldText(raw: RawMessage, { identity: { role } }: KnownMessage): boolean {
     return (
-      (message.role === 'tool' || message.role === 'user') &&
-      raw.sizeBytes >= this.#options.limits.captureMinChars
+      (role === 'tool' || role === 'user') && raw.sizeBytes >= this.#options.limits.captureMinChars
     );
   }
 
-  #waiting(whose: Whose): readonly Waiting[] {
+  async #waiting(whose: Whose): Promise<readonly Waiting[]> {
     const found: Waiting[] = [];
+    let sinceBytes = 0;
     const { limits } = this.#options;
     for (const [index, item] of this.items.entries()) {
       const { role } = item.identity;
@@ -207,8 +206,17 @@ class Reading {
         continue;
       }
       if (item.known.holdsNothing === true) continue;
+      sinceBytes += item.sizeBytes;
+      if (sinceBytes > sliceBytes) {
+        sinceBytes = 0;
+        await setImmediate();
+      }
       const call = role === 'tool' ? this.#callOf(index) : undefined;
-      const candidates = candidatesOf(item.original(), call, { chatId: whose.chatId, limits });
+      const candidates = candidatesOf(item.frame(), call, {
+        chatId: whose.chatId,
+        limits,
+        ...(item.large === undefined ? {} : { large: item.large.texts }),
+      });
       if (candidates.length > 0) {
         found.push({ item, candidates });
         continue;
@@ -225,7 +233,7 @@ class Reading {
     let from = 0;
     for (const { item, candidates: own } of group) {
       const captured = stored.slice(from, (from += own.length));
-      const stripped = await strippedMessage(session, item.original(), captured);
+      const stripped = await strippedMessage(session, item, captured);
       item.known = {
         ...item.known,
         stored: {
@@ -308,33 +316,16 @@ function countAnswers(items: readonly HistoryItem[]): ReadonlyMap<string, number
   return counts;
 }
 
-function parseJson(json: string, at: number): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (cause) {
-    throw new ProxyError('invalid_request', `messages[${at}] is not valid JSON.`, {
-      cause,
-      param: `messages[${at}]`,
-    });
-  }
-}
-
-function knownOf(message: Message): KnownMessage {
-  const identity = identityOf(message);
-  const directory =
-    message.role === 'system' || message.role === 'developer'
-      ? workingDirectoryOf(visibleText(message))
-      : undefined;
-  return directory === undefined ? { identity } : { identity, workingDirectory: directory };
-}
-
 async function strippedMessage(
   session: Session,
-  message: Message,
+  item: HistoryItem,
   captured: readonly Captured[],
 ): Promise<Message | undefined> {
   const texts = new Map<number, string>();
   for (const { part, entry, stripped } of captured)
     if (stripped) texts.set(part, await readStub(session.store, entry));
-  return texts.size === 0 ? undefined : withTexts(message, texts);
+  if (texts.size === 0) return undefined;
+  // A setting may leave even megabytes where they are.
+  const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !texts.has(part));
+  return withTexts(isWhole ? item.original() : item.frame(), texts);
 }

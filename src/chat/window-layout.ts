@@ -1,13 +1,14 @@
 import { ProxyError } from '../errors.ts';
 import type { Entry, Session } from '../store/types.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
-import { readStub, withTexts } from './capture.ts';
+import { readStub } from './capture.ts';
 import { endOf, markAt, type BranchState } from './guard-state.ts';
 import type { HistoryItem } from './history.ts';
 import type { OwnResults } from './own-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
 import { groupEnd, messageBytes, newestUserIndex, protectedFrom } from './window.ts';
+import { withTexts } from './message-texts.ts';
 
 /** A chat's history as the guard works on it. */
 export interface GuardedChat {
