@@ -43,6 +43,7 @@ export class AnswerReader {
   #jsonBytes = 0;
   #hasBytes = false;
   #isOver = false;
+  #isClosed = false;
   #timedOut: ProxyError | undefined;
   /** To be thrown when the chunks before it have been taken. */
   #failure: ProxyError | undefined;
@@ -67,18 +68,24 @@ export class AnswerReader {
     return chunks.length === 0 ? undefined : chunks;
   }
 
-  /** Stops reading. Ends the connection unless the answer is over. */
+  /** Stops reading. Ends the connection unless the answer is over. May be called again. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#watchdog.close();
     const { body, clock } = this.#parts;
     if (!this.#isOver) {
       body.destroy();
       return;
     }
-    if (body.readableEnded || body.destroyed) return;
     // What the server still sends is nobody's; reading it to its end lets the connection serve the next call.
     const cancelTimer = clock.after(drainMs, () => body.destroy());
-    body.once('close', cancelTimer).resume();
+    this.#drain().then(cancelTimer, cancelTimer);
+  }
+
+  async #drain(): Promise<void> {
+    let isAtEnd = false;
+    while (!isAtEnd) isAtEnd = (await this.#pieces.next()).done === true;
   }
 
   async #read(chunks: Chunk[]): Promise<void> {

@@ -383,6 +383,15 @@ describe('patience', () => {
     expect(await passTime(clock, 1000, reading)).toBe('a');
   });
 
+  it('is over with the answer: no timer is left', async () => {
+    const clock = new ManualClock();
+    await using upstream = openTestUpstream(scripted.baseURL, { clock, patience });
+    scripted.otherwise(answer('a'));
+    for (let n = 0; n < 3; n += 1) expect(await readAll(await ask(upstream))).toBe('a');
+    while (clock.waiting > 0) await nextRound();
+    expect(clock.elapsedMs()).toBe(0);
+  });
+
   it('does not keep a connection open that the provider leaves open after the end mark', async () => {
     const clock = new ManualClock();
     await using upstream = openTestUpstream(scripted.baseURL, { clock, patience });
