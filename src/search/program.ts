@@ -75,10 +75,10 @@ export class Program {
   #chooseLiterals(): LiteralScan | undefined {
     const whole = wholeLiteral(this.pattern.root);
     const literals = whole === undefined ? bestOf(this.required) : [whole];
-    if (literals === undefined || this.pattern.multiline) return undefined;
+    if (literals === undefined) return undefined;
     if (whole === undefined && rarityOf(literals) < minRarity) return undefined;
-    // The backtracking matcher confirms by itself.
-    const confirm = whole === undefined && this.lines !== undefined;
+    // The backtracking matcher confirms by itself, and over several lines all that is asked is whether they are there.
+    const confirm = whole === undefined && this.lines !== undefined && !this.pattern.multiline;
     const spec = layOutLiterals(this.memory, this.slot, literals, confirm);
     return spec === undefined ? undefined : { spec, confirm, resting: 0 };
   }
@@ -110,7 +110,7 @@ export class Program {
   /** How it searches. */
   get engine(): SearchResult['work']['engine'] {
     if (this.lines === undefined) return 'v8';
-    return this.#literals?.confirm === false ? 'literal' : 'dfa';
+    return this.#literals?.confirm === false && !this.pattern.multiline ? 'literal' : 'dfa';
   }
 
   /**
@@ -211,6 +211,11 @@ export class Program {
 
   /** Whether text at the addresses [at, end) may hold a match that reaches over lines. Sure only where it says no. */
   mayMatch(at: number, end: number): boolean {
+    if (this.#literals !== undefined) {
+      const { kernels, hitsAt } = this.memory;
+      kernels.literalLines(at, end, this.#literals.spec, 0, 0, hitsAt);
+      if (kernels.literalHits.value === hitsAt) return false;
+    }
     if (this.lines === undefined) return true;
     const walk = this.lines.resume(at, end, this.lines.start);
     return walk.hits !== 0 || this.lines.matchesAtEnd(walk.state);

@@ -1,0 +1,50 @@
+import * as fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { openSearchEngine } from '../../src/search/engine.ts';
+import { searchCase } from './search-arbitraries.ts';
+import { query, TestCorpus } from './search-corpus.ts';
+
+const engine = openSearchEngine({ clock: systemClock, workers: 1 });
+const options = { signal: new AbortController().signal, deadlineMs: 10_000 };
+
+afterAll(() => engine[Symbol.asyncDispose]());
+
+/** What must be found: the lines in which V8's matches over the whole text start, and how many matches there are. */
+function naive(text: string, regExp: RegExp): { lines: readonly number[]; occurrences: number } {
+  const lines = new Set<number>();
+  let occurrences = 0;
+  for (const match of text.matchAll(regExp)) {
+    const isBehind = match.index === text.length && text.endsWith('\n');
+    const isInsidePair = match.index > 0 && (text.codePointAt(match.index - 1) ?? 0) > 0xffff;
+    if (isBehind || isInsidePair) continue;
+    occurrences++;
+    lines.add(text.slice(0, match.index).split('\n').length);
+  }
+  return { lines: [...lines], occurrences };
+}
+
+test('patterns over several lines find what V8 finds in the whole text', async () => {
+  await fc.assert(
+    fc.asyncProperty(searchCase, async ({ text, patterns, caseSensitive }) => {
+      using corpus = new TestCorpus(text);
+      // `.`, `^`, `$` and complements mean something else to V8 where there are carriage returns and U+2028.
+      const alike = patterns.filter((own) => !/[.^$]|\\[sSWD]/.test(own));
+      for (const [i, own] of alike.entries()) {
+        const pattern = `(?:${own})\\n(?:${alike[(i + 1) % alike.length]})?`;
+        const result = await engine.search(corpus, query(pattern, { caseSensitive }), options);
+        if (result.partial) continue;
+        const wanted = naive(text, new RegExp(pattern, caseSensitive ? 'gu' : 'giu'));
+        expect([pattern, result.matches.map(({ line }) => line)]).toEqual([pattern, wanted.lines]);
+        const aggregate = { kind: 'count', maxGroups: 1 } as const;
+        const counted = await engine.search(
+          corpus,
+          query(pattern, { caseSensitive, aggregate }),
+          options,
+        );
+        expect([pattern, counted.occurrences]).toEqual([pattern, wanted.occurrences]);
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
