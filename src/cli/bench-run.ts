@@ -6,11 +6,16 @@ import type { BenchKind } from '../bench/cases.ts';
 import { CellLog, type BenchCell } from '../bench/cells.ts';
 import { plotOf } from '../bench/plot.ts';
 import { runBench, type BenchPlan, type BenchWorld } from '../bench/rlm-bench.ts';
+import { generators } from '../bench/generators/generators.ts';
+import { ProxyError } from '../errors.ts';
 import type { Config } from '../config/resolve.ts';
 import type { BenchFlags } from './bench.ts';
 import { writeResults } from './bench-document.ts';
 import { bareUpstream, openBenchServer } from './bench-world.ts';
 import { loadFromFlags } from './setting-flags.ts';
+
+/** A case just for the names of its questions, characters. */
+const smallCaseChars = 10_000;
 
 /** Runs one benchmark to its end, or to the next interruption, and writes log, results, plot and table. */
 export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void> {
@@ -38,7 +43,9 @@ export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void>
     return;
   }
   const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort(new Error('stopped; run it again to go on')));
+  process.once('SIGINT', () =>
+    stop.abort(new ProxyError('cancelled', 'Stopped. Run it again to go on.')),
+  );
   await runBench(
     plan,
     log,
@@ -81,20 +88,34 @@ async function report(
   flags: BenchFlags,
 ): Promise<void> {
   const rows = summarize(cells);
-  const result = { kind, model: cells[0]?.model, rows };
+  const asked = new Set(cells.map((cell) => cell.question));
+  const notAsked = questionIds(kind).filter((id) => !asked.has(id));
+  const result = { kind, model: cells[0]?.model, rows, notAsked };
   const title = `rlm-opencode bench ${kind} (${result.model})`;
-  await writeResults(flags.out, kind, result, `${title}\n\n${tableOf(rows)}`);
+  const text = [
+    title,
+    tableOf(rows),
+    ...(notAsked.length === 0 ? [] : [`Not asked: ${notAsked.join(', ')}.`]),
+  ].join('\n\n');
+  await writeResults(flags.out, kind, result, text);
   await writeFile(join(flags.out, `${kind}.svg`), plotOf(title, rows));
   process.stdout.write(
-    flags.json === true
-      ? `${JSON.stringify(result, undefined, 2)}\n`
-      : `${title}\n\n${tableOf(rows)}\n`,
+    flags.json === true ? `${JSON.stringify(result, undefined, 2)}\n` : `${text}\n`,
   );
 }
 
-function modelName(config: Config): string {
-  const [provider] = config.providers;
-  return `${provider?.id}.${provider?.models[0]?.id ?? 'default'}`;
+/** Ids of all questions of a benchmark, those that only a model can answer too. */
+function questionIds(kind: BenchKind): readonly string[] {
+  return generators[kind](1, smallCaseChars).questions.map((one) => one.id);
+}
+
+/** @throws ProxyError `config_invalid` where no model is named: the results must say who answered */
+function modelName({ providers: [provider] }: Config): string {
+  const model = provider?.models[0];
+  if (provider !== undefined && model !== undefined) return `${provider.id}.${model.id}`;
+  throw new ProxyError('config_invalid', 'No model is named for the upstream.', {
+    hint: 'Name one with --upstream-model.',
+  });
 }
 
 function pricesOf(config: Config) {

@@ -28,7 +28,9 @@ test('bench asks, writes log, results and plot, says who answered, and goes on w
     ['multi-value', 1, 2],
     ['distractors', 1, 2],
   ]);
+  expect(first.stdout).toContain('Not asked: multi-value, distractors, paraphrased.');
   expect(JSON.parse(again.stdout)).toMatchObject({
+    notAsked: ['paraphrased'],
     kind: 'niah',
     rows: [{ trials: 4, failures: 0 }],
   });
