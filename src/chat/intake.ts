@@ -47,6 +47,10 @@ export interface IntakeOptions {
   readonly log: Logger;
 }
 
+/** Bytes of messages committed together: one data sync for a turn, and a bound on what the first sight of a long history holds. */
+const groupBytes = 8_388_608;
+/** Larger messages are parsed again when their texts are stored, bytes. */
+const releasedBytes = 4_096;
 /** Bytes of messages looked through before others get their turn. */
 const sliceBytes = 1_048_576;
 
@@ -158,12 +162,12 @@ class Reading {
     readonly storeFault?: ProxyError;
   }> {
     const whose = await this.whose();
-    const waiting = await this.#waiting(whose);
     const entriesBefore = this.#entriesBefore;
+    let { session } = whose;
     try {
-      if (waiting.length > 0) {
-        const session = await whose.ensure();
-        for (const group of groupsOf(waiting)) await this.#storeGroup(session, group);
+      for await (const group of this.#waiting(whose)) {
+        session ??= await whose.ensure();
+        await this.#storeGroup(session, group);
       }
       await this.#replacePruned(whose);
     } catch (error) {
@@ -174,8 +178,7 @@ class Reading {
       );
       return { newlyStored: 0, entriesBefore, storeFault: error };
     }
-    const after = whose.session ?? (waiting.length > 0 ? await whose.ensure() : undefined);
-    return { newlyStored: (after?.store.totals.entries ?? 0) - entriesBefore, entriesBefore };
+    return { newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore, entriesBefore };
   }
 
   async #recognise(raw: RawMessage): Promise<HistoryItem> {
@@ -185,7 +188,10 @@ class Reading {
     // A message with large texts is only known once they are stored.
     const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
     if (isDone) this.#known.set(raw.hash, read.known);
-    return new HistoryItem(raw, read.known, read);
+    const item = new HistoryItem(raw, read.known, read);
+    // Of a long history that was never seen, texts are held only while their group is stored.
+    if (!isDone && raw.sizeBytes >= releasedBytes && read.large === undefined) item.release();
+    return item;
   }
 
   #mayHoldText(raw: RawMessage, { identity: { role } }: KnownMessage): boolean {
@@ -194,8 +200,10 @@ class Reading {
     );
   }
 
-  async #waiting(whose: Whose): Promise<readonly Waiting[]> {
-    const found: Waiting[] = [];
+  /** What is to be stored, in groups that are committed together. */
+  async *#waiting(whose: Whose): AsyncGenerator<readonly Waiting[], void, void> {
+    let found: Waiting[] = [];
+    let foundBytes = 0;
     let sinceBytes = 0;
     const { limits } = this.#options;
     for (const [index, item] of this.items.entries()) {
@@ -219,12 +227,18 @@ class Reading {
       });
       if (candidates.length > 0) {
         found.push({ item, candidates });
+        foundBytes += item.sizeBytes;
+        if (foundBytes >= groupBytes) {
+          yield found;
+          found = [];
+          foundBytes = 0;
+        }
         continue;
       }
       item.known = { ...item.known, holdsNothing: true };
       this.#known.set(item.hash, item.known);
     }
-    return found;
+    if (found.length > 0) yield found;
   }
 
   async #storeGroup(session: Session, group: readonly Waiting[]): Promise<void> {
@@ -284,27 +298,6 @@ class Reading {
     }
     return undefined;
   }
-}
-
-/** Texts committed together, code units: one data sync for a turn, and a bound on what the first sight of a long history holds. */
-const groupLength = 8_388_608;
-
-function groupsOf(waiting: readonly Waiting[]): readonly (readonly Waiting[])[] {
-  const groups: Waiting[][] = [];
-  let open = Infinity;
-  for (const each of waiting) {
-    const length = each.candidates.reduce(
-      (total, candidate) => total + candidate.entry.text.length,
-      0,
-    );
-    if (open + length > groupLength) {
-      groups.push([]);
-      open = 0;
-    }
-    groups.at(-1)?.push(each);
-    open += length;
-  }
-  return groups;
 }
 
 /** How many tool messages answer each call id. */
