@@ -88,11 +88,11 @@ export class CorpusText {
       case 8:
         return `    this.${this.#name()}.push(${this.#name()}(${random.below(1_000)}, '${random.hex()}'));\n`;
       case 9:
-        return random.below(40) === 0
+        return random.below(400) === 0
           ? `  const [${this.#name()}, set${random.below(99)}] = useState(${random.below(10)});\n`
           : `  return ${this.#name()} ?? ${this.#name()};\n`;
       case 10:
-        return random.below(300) === 0
+        return random.below(3_000) === 0
           ? `  const digest = createHash('sha256').update(${this.#name()}).digest('hex');\n`
           : `  let ${this.#name()} = ${random.below(1_000)};\n`;
       case 11:
@@ -134,7 +134,7 @@ export class CorpusText {
 
   #prose(): string {
     const random = this.#random;
-    const login = random.below(2_000) === 0 ? '用户登录失败' : '';
+    const login = random.below(20_000) === 0 ? '用户登录失败' : '';
     return `${random.pick(prose)}，${random.pick(prose)}${login}。${random.pick(emoji)} ${this.#name()} ${random.below(100)}%\n`;
   }
 }

@@ -12,7 +12,7 @@ export const searchBenchCases: readonly SearchBenchCase[] = [
   { pattern: 'needle-3fa9c01d', kind: 'selective' },
   { pattern: '(?i)NEEDLE-3FA9c01d', kind: 'selective' },
   { pattern: 'zzqx_never_[a-z]+_there', kind: 'selective' },
-  { pattern: 'user_7771\\d', kind: 'selective' },
+  { pattern: 'user_7771\\d', kind: 'other' },
   { pattern: '用户登录失败', kind: 'selective' },
   { pattern: 'createHash\\(.*sha256', kind: 'selective' },
   { pattern: 'useState\\(', kind: 'literal' },

@@ -22,19 +22,12 @@ export interface Kernels {
     start: number,
     hits: number,
   ): number;
-  /** The same over two ranges at once; 1 or 2 names the range that met an unknown transition. */
-  scanLinesTwice(
-    at: number,
-    end: number,
-    state: number,
-    hits: number,
-    otherAt: number,
-    otherEnd: number,
-    otherState: number,
-    otherHits: number,
-    classes: number,
-    start: number,
-  ): number;
+  /** Where it stopped. */
+  readonly walkAt: WasmNumber;
+  readonly walkState: WasmNumber;
+  readonly walkHits: WasmNumber;
+  /** The same over four ranges at once; 1 to 4 names the range that met an unknown transition. */
+  scanLinesFourfold(streams: number, classes: number, start: number): number;
   /** Finds lines by literals; see `assembly/literals.ts` for the specification. 1 before an unknown transition, else 0. */
   literalLines(
     at: number,
@@ -54,13 +47,6 @@ export interface Kernels {
   blockGrams(at: number, end: number, scratch: number, bitmap: number): void;
   /** Turns 64 bitmaps into a u64 per bit. */
   transposeBitmaps(bitmaps: number, columns: number, scratch: number): void;
-  /** Where the last walk stopped. */
-  readonly at1: WasmNumber;
-  readonly at2: WasmNumber;
-  readonly state1: WasmNumber;
-  readonly state2: WasmNumber;
-  readonly hits1: WasmNumber;
-  readonly hits2: WasmNumber;
 }
 
 /** A variable of the module. */

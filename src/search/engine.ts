@@ -10,8 +10,8 @@
  *    UTF-8 bytes (`nfa.ts`).
  *
  * 2. Linear time. The machine is made deterministic state by state as the text asks for it (`determinizer.ts`, `line-dfa.ts`), in a table of
- *    fixed size. A newline leads back to the start, so a piece of text is one loop and no line is ever cut out; two halves of the piece
- *    are walked in one loop, because a walk waits for memory and two wait together. Where the text keeps asking for new states, a set of
+ *    fixed size. A newline leads back to the start, so a piece of text is one loop and no line is ever cut out; four parts of the piece
+ *    are walked in one loop, because a walk waits for memory and four wait together. Where the text keeps asking for new states, a set of
  *    positions moved in parallel takes over (`bit-lines.ts`). Lookaround, backreferences and capture groups need V8 (`v8-matcher.ts`); it sees
  *    candidate lines only, under a guard that stops it in the middle of a line. Where a match starts and ends is asked for shown lines
  *    only: one walk backwards, one forwards (`span-finder.ts`), as in RE2.

@@ -7,8 +7,12 @@ const unknownCell = -1;
 const matchCell = -2;
 const deadCell = -3;
 
-/** Two streams pay off from this many bytes on. */
-const minTwoStreamBytes = 512;
+/** Four streams pay off from this many bytes on. */
+const minStreamedBytes = 2_048;
+
+const streamCount = 4;
+/** A stream's four words: where it stands, its end, its state, where its next hit goes. */
+const streamWords = 4;
 
 /**
  * Finds the lines that match: a lazily built deterministic automaton whose table lies in the kernels' memory. The table has a fixed
@@ -26,6 +30,7 @@ export class LineDfa {
   readonly #states: Determinizer;
   readonly #cells: Int32Array;
   readonly #hits: Uint32Array;
+  readonly #streams: Uint32Array;
   readonly #rowBytes: number;
   readonly #maxStates: number;
   readonly #shouldStop: () => boolean;
@@ -42,6 +47,7 @@ export class LineDfa {
     this.#rowBytes = this.#states.classCount * 4;
     this.#maxStates = Math.floor(slot.tableBytes / this.#rowBytes);
     this.#cells = new Int32Array(memory.kernels.memory.buffer, slot.tableAt, slot.tableBytes / 4);
+    this.#streams = new Uint32Array(memory.kernels.memory.buffer, slot.streamsAt, 16);
     this.#hits = new Uint32Array(memory.kernels.memory.buffer, memory.hitsAt);
     const classes = new Uint16Array(memory.kernels.memory.buffer, slot.classesAt, 256);
     for (let byte = 0; byte < 256; byte++) classes[byte] = this.#states.classOf[byte]! * 4;
@@ -58,9 +64,7 @@ export class LineDfa {
    * told to stop.
    */
   scan(at: number, end: number): number {
-    const middle =
-      end - at < minTwoStreamBytes ? at : this.#kernels.lineStartBefore(at, at + ((end - at) >> 1));
-    return middle === at ? this.#scanOne(at, end) : this.#scanTwo(at, middle, end);
+    return end - at < minStreamedBytes ? this.#scanOne(at, end) : this.#scanFour(at, end);
   }
 
   /**
@@ -73,9 +77,9 @@ export class LineDfa {
     state: number,
   ): { readonly hits: number; readonly state: number; readonly skipping: boolean } {
     const stopped = this.#walk(at, end, state, this.#memory.hitsAt);
-    const hits = (this.#kernels.hits1.value - this.#memory.hitsAt) / 4;
-    const skipping = this.#kernels.at1.value > end;
-    return { hits: stopped ? -1 : hits, state: this.#kernels.state1.value, skipping };
+    const hits = (this.#kernels.walkHits.value - this.#memory.hitsAt) / 4;
+    const skipping = this.#kernels.walkAt.value > end;
+    return { hits: stopped ? -1 : hits, state: this.#kernels.walkState.value, skipping };
   }
 
   /**
@@ -126,7 +130,7 @@ export class LineDfa {
 
   #scanOne(at: number, end: number): number {
     if (this.#walk(at, end, this.#start, this.#memory.hitsAt)) return -1;
-    return (this.#kernels.hits1.value - this.#memory.hitsAt) / 4;
+    return (this.#kernels.walkHits.value - this.#memory.hitsAt) / 4;
   }
 
   /** One stream to the end; true if told to stop. */
@@ -138,75 +142,84 @@ export class LineDfa {
     let state = fromState;
     let hitsAt = hits;
     while (kernels.scanLines(at, end, state, classesAt, this.#start, hitsAt) !== 0) {
-      at = kernels.at1.value;
-      hitsAt = kernels.hits1.value;
-      [state] = this.#compute([kernels.state1.value], bytes[at]!) as [number];
+      at = kernels.walkAt.value;
+      hitsAt = kernels.walkHits.value;
+      [state] = this.#compute([kernels.walkState.value], bytes[at]!) as [number];
       if (this.#shouldStop()) return true;
     }
     return false;
   }
 
-  #scanTwo(from: number, middle: number, end: number): number {
-    const { bytes, hitsAt } = this.#memory;
-    const { classesAt } = this.#slot;
-    const kernels = this.#kernels;
-    const otherHitsAt = hitsAt + (middle - from) * 4;
-    let at = from;
-    let state = this.#start;
-    let hits = hitsAt;
-    let otherAt = middle;
-    let otherState = this.#start;
-    let otherHits = otherHitsAt;
+  #scanFour(from: number, end: number): number {
+    const { hitsAt } = this.#memory;
+    const { classesAt, streamsAt } = this.#slot;
+    const firstHits = this.#openStreams(from, end);
     for (;;) {
-      const stopped = kernels.scanLinesTwice(
-        at,
-        middle,
-        state,
-        hits,
-        otherAt,
-        end,
-        otherState,
-        otherHits,
-        classesAt,
-        this.#start,
-      );
-      at = kernels.at1.value;
-      state = kernels.state1.value;
-      hits = kernels.hits1.value;
-      otherAt = kernels.at2.value;
-      otherState = kernels.state2.value;
-      otherHits = kernels.hits2.value;
+      const stopped = this.#kernels.scanLinesFourfold(streamsAt, classesAt, this.#start);
       if (stopped === 0) break;
       if (this.#shouldStop()) return -1;
-      if (stopped === 1)
-        [state, otherState] = this.#compute([state, otherState], bytes[at]!) as [number, number];
-      else
-        [otherState, state] = this.#compute([otherState, state], bytes[otherAt]!) as [
-          number,
-          number,
-        ];
+      this.#learn(stopped - 1);
     }
-    return this.#finish(
-      { at, end: middle, state, hits },
-      { at: otherAt, end, state: otherState, hits: otherHits, hitsAt: otherHitsAt },
-    );
+    let hits = hitsAt;
+    for (const [i, first] of firstHits.entries()) {
+      if (!this.#finish(i)) return -1;
+      const last = this.#streams[streamWords * i + 3]!;
+      this.#memory.bytes.copyWithin(hits, first, last);
+      hits += last - first;
+    }
+    return (hits - hitsAt) / 4;
   }
 
-  /** Whichever stream is not done goes on alone; then the second stream's hits move up behind the first's. */
-  #finish(
-    first: { at: number; end: number; state: number; hits: number },
-    second: { at: number; end: number; state: number; hits: number; hitsAt: number },
-  ): number {
-    if (first.at < first.end) {
-      if (this.#walk(first.at, first.end, first.state, first.hits)) return -1;
-      first.hits = this.#kernels.hits1.value;
-    } else if (second.at < second.end) {
-      if (this.#walk(second.at, second.end, second.state, second.hits)) return -1;
-      second.hits = this.#kernels.hits1.value;
+  /** Four ranges of whole lines, each with room for its hits; returns where that is. */
+  #openStreams(from: number, end: number): readonly number[] {
+    const firstHits: number[] = [];
+    let at = from;
+    for (let i = 0; i < streamCount; i++) {
+      const border = from + Math.floor(((i + 1) * (end - from)) / streamCount);
+      const next = i + 1 < streamCount ? this.#kernels.lineStartBefore(at, border) : end;
+      const hits = this.#memory.hitsAt + 4 * (at - from);
+      this.#streams.set([at, next, this.#start, hits], streamWords * i);
+      firstHits.push(hits);
+      at = next;
     }
-    this.#memory.bytes.copyWithin(first.hits, second.hitsAt, second.hits);
-    const total = first.hits - this.#memory.hitsAt + second.hits - second.hitsAt;
-    return total / 4;
+    return firstHits;
+  }
+
+  /** The rest of a stream, when another one has ended. */
+  #finish(stream: number): boolean {
+    const word = streamWords * stream;
+    for (;;) {
+      const [at, end, state, hits] = this.#streams.subarray(word, word + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      const stopped = this.#kernels.scanLines(
+        at,
+        end,
+        state,
+        this.#slot.classesAt,
+        this.#start,
+        hits,
+      );
+      this.#streams[word] = this.#kernels.walkAt.value;
+      this.#streams[word + 2] = this.#kernels.walkState.value;
+      this.#streams[word + 3] = this.#kernels.walkHits.value;
+      if (stopped === 0) return true;
+      if (this.#shouldStop()) return false;
+      this.#learn(stream);
+    }
+  }
+
+  /** Fills the cell that a stream stands before; all streams get new addresses if the table had to be cleared. */
+  #learn(stream: number): void {
+    const streams = this.#streams;
+    const order = [stream, ...[0, 1, 2, 3].filter((other) => other !== stream)];
+    const byte = this.#memory.bytes[streams[streamWords * stream]!]!;
+    const states = order.map((i) => streams[streamWords * i + 2]!);
+    const moved = this.#compute(states, byte);
+    for (const [k, i] of order.entries()) streams[streamWords * i + 2] = moved[k]!;
   }
 
   /** Fills the cell of the first state; returns all states, which have new addresses if the table had to be cleared. */

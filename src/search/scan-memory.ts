@@ -23,6 +23,8 @@ export interface ScanMemory {
 export interface ProgramSlot {
   /** The byte classes of the automaton, 256 u16. */
   readonly classesAt: number;
+  /** Four streams of a walk, 64 bytes. */
+  readonly streamsAt: number;
   /** Literals to look for. */
   readonly literalsAt: number;
   readonly literalBytes: number;
@@ -57,8 +59,16 @@ export function openScanMemory(): ScanMemory {
   const kernels = openKernels(scratch + 128 * kib);
   const slots = Array.from({ length: slotCount }, (_, i) => {
     const classesAt = slotsAt + i * slotBytes;
+    const streamsAt = classesAt + 512;
     const literalsAt = classesAt + classesBytes;
-    return { classesAt, literalsAt, literalBytes, tableAt: literalsAt + literalBytes, tableBytes };
+    return {
+      classesAt,
+      streamsAt,
+      literalsAt,
+      literalBytes,
+      tableAt: literalsAt + literalBytes,
+      tableBytes,
+    };
   });
   const bytes = new Uint8Array(kernels.memory.buffer);
   const indexAt = { bitmaps, columns, scratch };

@@ -151,7 +151,8 @@ export class SearchRun {
   }
 
   #render(part: SearchPart): void {
-    const worker = this.#parts.pool.workers[0]!;
+    const { workers } = this.#parts.pool;
+    const worker = workers.find((candidate) => !this.#late.has(candidate)) ?? workers[0]!;
     this.#busy.set(worker, 'render');
     worker.send({ kind: 'render', job: this.#parts.job, task: this.#task, part });
   }

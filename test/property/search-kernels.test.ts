@@ -72,7 +72,7 @@ test('counting and jumping', () => {
   );
 });
 
-test('walking lines, one and two at a time', () => {
+test('walking lines, one range and four at a time', () => {
   const found = parsePattern('ne+d|[^\\x00-\\x7f]\\d?b|^x.*o$', true);
   if (!('pattern' in found)) throw new Error(found.problem);
   const nfa = compileNfa(found.pattern.root, { reversed: false, newlines: false })!;
