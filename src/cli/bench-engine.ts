@@ -44,9 +44,18 @@ const benches: readonly EngineBench[] = [
       return { results, table: storeBenchTable(results) };
     },
   },
+  {
+    name: 'turn',
+    description: 'a turn by the length of the history that the client sends again',
+    run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
+      const { benchTurn, turnBenchTable } = await import('../bench/turn-bench.ts');
+      const results = await benchTurn({ sizesChars: sizes, workDir, seed, runs, onStep, signal });
+      return { results, table: turnBenchTable(results) };
+    },
+  },
 ];
 
-/** `rlm-opencode bench search | store`. */
+/** `rlm-opencode bench search | store | turn`. */
 export function engineBenchCommands(): readonly Command[] {
   return benches.map((bench) =>
     new Command(bench.name)

@@ -80,12 +80,13 @@ export const lookUpPolicy: Policy = (request) => {
   }
 };
 
-/** The text of the newest user message. */
+/** What the newest user message asks. Of several parts it is the last: clients put attached files before it, and only reminders after it. */
 export function newestQuestion(messages: readonly Message[]): string {
   const message = messages.findLast((each) => each.role === 'user');
   const content = message?.content;
   if (typeof content === 'string') return content;
-  return (content ?? []).map((part) => part.text ?? '').join('\n');
+  const texts = (content ?? []).map((part) => part.text ?? '');
+  return texts.findLast((text) => text !== '' && !text.startsWith('<system-reminder>')) ?? '';
 }
 
 /** The tool results after it, oldest first, as texts. */
