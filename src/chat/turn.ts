@@ -134,11 +134,13 @@ async function* withReports<Result>(
     wake.resolve();
   });
   try {
-    while (!end.isReached) {
+    while (!end.isReached || reports.length > 0) {
       await wake.promise;
       wake = Promise.withResolvers<void>();
-      if (reports.length > 0) yield [{ reasoning: reports.map(progressLine).join('') }];
+      // Taken before the yield: more may come while the client reads.
+      const taken = reports;
       reports = [];
+      if (taken.length > 0) yield [{ reasoning: taken.map(progressLine).join('') }];
     }
   } finally {
     await Promise.allSettled([result]);

@@ -192,6 +192,24 @@ test.each([
   },
 );
 
+test('each sub-call is seen as marked reasoning while it runs', async () => {
+  const headers = await open();
+  play(countInParts, countRed);
+  const response = await (proxy as TestProxy).post(
+    {
+      model: 'rlm-internal.rlm-core-v1',
+      stream: true,
+      messages: [{ role: 'user', content: 'How many are red?' }],
+    },
+    headers,
+  );
+  const shown = [...(await response.text()).matchAll(/\u2063\u2063· ([^\u2063]*)\u2063\u2063/g)];
+  expect(shown.map(([, words]) => words)).toEqual([
+    expect.stringContaining('running a program'),
+    ...Array.from({ length: 7 }, (_, index) => `↳ question ${index + 1} of 7`),
+  ]);
+});
+
 test("a day's limit holds over turns and a restart", async () => {
   const headers = await open({ RLM_MAX_DAY_SUB_CALLS: '4' });
   play({ name: 'rlm_query', args: { question: 'how many red?', length: 2500 } }, countRed);
