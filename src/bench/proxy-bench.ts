@@ -67,17 +67,18 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
   onStep('delay of each chunk');
   const chunkDelay = await compareDelays({ relay, proxy }, rounds);
   onStep('chunks per second');
-  const chunksPerSecond = {
-    relay: await throughput(relay, rounds),
-    proxy: await throughput(proxy, rounds),
-    loop: await throughput(active, rounds),
-  };
+  const [relayChunks = 0, proxyChunks = 0, loopChunks = 0] = await inTurns(
+    [relay, proxy, active],
+    rounds,
+    chunkRate,
+  );
+  const chunksPerSecond = { relay: relayChunks, proxy: proxyChunks, loop: loopChunks };
   const requestsPerSecond = [];
   for (const streams of [1, 50, manyStreams]) {
     onStep(`requests per second, ${streams} at once`);
-    const load = { streams, ms: rounds * 1000 };
-    const relayRate = (await keepAsking({ ...small, ...relay }, load)).perSecond;
-    const proxyRate = (await keepAsking({ ...small, ...proxy }, load)).perSecond;
+    const rate = async (target: Target): Promise<number> =>
+      keepAsking({ ...small, ...target }, { streams, ms: 1000 });
+    const [relayRate = 0, proxyRate = 0] = await inTurns([relay, proxy], rounds, rate);
     requestsPerSecond.push({ streams, relay: relayRate, proxy: proxyRate });
   }
   onStep(`event loop with ${manyStreams} streams`);
@@ -119,14 +120,22 @@ async function compareDelays(
   return { relay: spreadOf(delays.relay), proxy: spreadOf(delays.proxy) };
 }
 
-/** The middle of several runs. */
-async function throughput(target: Target, rounds: number): Promise<number> {
-  const fast = { ...small, ...target, chunks: 30_000 };
-  const rates: number[] = [];
+/** The middle of several measurements of each target, taken turn about. */
+async function inTurns(
+  targets: readonly Target[],
+  rounds: number,
+  measure: (target: Target) => Promise<number>,
+): Promise<readonly number[]> {
+  const values: number[][] = targets.map(() => []);
   for (let n = 0; n < rounds; n += 1) {
-    rates.push((fast.chunks / (await askOnce(fast)).totalMs) * 1000);
+    for (const [at, target] of targets.entries()) values[at]?.push(await measure(target));
   }
-  return percentile(rates, 0.5);
+  return values.map((own) => percentile(own, 0.5));
+}
+
+async function chunkRate(target: Target): Promise<number> {
+  const fast = { ...small, ...target, chunks: 30_000 };
+  return (fast.chunks / (await askOnce(fast)).totalMs) * 1000;
 }
 
 function spreadOf(times: readonly number[]): Spread {
