@@ -24,23 +24,6 @@ export const findTool: Tool<z.infer<typeof args>> = {
   args,
   describe: ({ text }, { session }) =>
     `finding ${quote(text)} in ${session.store.totals.chars} characters`,
-  run: async (asked, context) =>
-    answerSearch(
-      {
-        entry: asked.entry,
-        tool: asked.tool,
-        path: asked.path,
-        since: asked.since,
-        query: {
-          pattern: asked.text,
-          literal: true,
-          caseSensitive: asked.case_sensitive,
-          maxResults: asked.max_results,
-          contextLines: asked.context_lines,
-          order: asked.order,
-          ...(asked.cursor === undefined ? {} : { cursor: asked.cursor }),
-        },
-      },
-      context,
-    ),
+  run: async ({ text, ...asked }, context) =>
+    answerSearch(asked, { pattern: text, literal: true }, context),
 };

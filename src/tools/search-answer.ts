@@ -20,20 +20,33 @@ interface Hit {
 /** Hits longer than this are clipped around the match, in characters. */
 const maxLineChars = 600;
 
-/** What a search tool asks for, after its arguments were checked. */
-export interface SearchRequest extends EntryFilter {
-  readonly query: Omit<SearchQuery, 'ranges' | 'maxLineChars'>;
+/** The arguments that all search tools have, checked. */
+export interface SearchArgs extends EntryFilter {
+  readonly case_sensitive: boolean;
+  readonly max_results: number;
+  readonly context_lines: number;
+  readonly order: SearchQuery['order'];
+  readonly cursor?: string | undefined;
 }
 
 /** Runs a search for a tool and writes the answer as JSON, within the size that a result may have. */
-export async function answerSearch(request: SearchRequest, context: ToolContext): Promise<string> {
+export async function answerSearch(
+  asked: SearchArgs,
+  what: Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate'>,
+  context: ToolContext,
+): Promise<string> {
   const { store } = context.session;
-  const filtered = rangesOf(store, request, context.clock.now());
+  const filtered = rangesOf(store, asked, context.clock.now());
   if (!filtered.ok) return JSON.stringify({ error: filtered.fault });
   const ranges = visibleRanges(filtered.ranges, context.slice);
   const query: SearchQuery = {
-    ...request.query,
+    ...what,
+    caseSensitive: asked.case_sensitive,
+    maxResults: asked.max_results,
+    contextLines: asked.context_lines,
+    order: asked.order,
     maxLineChars,
+    ...(asked.cursor === undefined ? {} : { cursor: asked.cursor }),
     ...(ranges === undefined ? {} : { ranges }),
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Aggregate } from '../search/types.ts';
 import { filterArgs } from './filters.ts';
 import { answerSearch } from './search-answer.ts';
 import type { Tool } from './tool.ts';
@@ -50,37 +49,11 @@ export const searchTool: Tool<z.infer<typeof args>> = {
   args,
   describe: ({ pattern }, { session }) =>
     `searching ${session.store.totals.chars} characters for ${quote(pattern)}`,
-  run: async (asked, context) =>
-    answerSearch(
-      {
-        entry: asked.entry,
-        tool: asked.tool,
-        path: asked.path,
-        since: asked.since,
-        query: {
-          pattern: asked.pattern,
-          literal: false,
-          caseSensitive: asked.case_sensitive,
-          maxResults: asked.max_results,
-          contextLines: asked.context_lines,
-          order: asked.order,
-          ...(asked.cursor === undefined ? {} : { cursor: asked.cursor }),
-          ...(asked.aggregate === undefined
-            ? {}
-            : { aggregate: aggregateOf(asked.aggregate, asked.group, asked.max_groups) }),
-        },
-      },
-      context,
-    ),
+  run: async ({ pattern, aggregate: kind, group, max_groups: maxGroups, ...asked }, context) => {
+    const aggregate = kind === undefined ? {} : { aggregate: { kind, group, maxGroups } };
+    return answerSearch(asked, { pattern, literal: false, ...aggregate }, context);
+  },
 };
-
-function aggregateOf(
-  kind: Aggregate['kind'],
-  group: number | string,
-  maxGroups: number,
-): Aggregate {
-  return { kind, group, maxGroups };
-}
 
 /** A pattern as a progress line shows it: short, on one line. */
 export function quote(text: string): string {
