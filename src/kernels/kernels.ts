@@ -56,7 +56,7 @@ interface WasmNumber {
 
 const module = new WebAssembly.Module(Buffer.from(kernelsWasm, 'base64'));
 
-/** One instance with a memory of its own of `sizeBytes`, rounded up to 64 KiB. The first 1,024 bytes stay zero. */
+/** One instance with a memory of its own of `sizeBytes`, rounded up to 64 KiB, all of it zero. */
 export function openKernels(sizeBytes: number): Kernels {
   const memory = new WebAssembly.Memory({ initial: Math.ceil(sizeBytes / 65_536) });
   const instance = new WebAssembly.Instance(module, { env: { memory } });
