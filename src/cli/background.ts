@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/owner.ts';
+import { isAnswering, serverOf } from './operations-client.ts';
 
 /** A log of this size is put aside when the next server starts, bytes. */
 const logRotateBytes = 10_000_000;
@@ -19,10 +20,17 @@ export function logPath(dataDir: string): string {
 }
 
 /**
- * Starts `serve` with the same arguments as a process of its own and waits until it listens.
- * @throws ProxyError `internal` with the end of its log if it ends instead
+ * Starts `serve` with the same arguments as a process of its own and waits until it listens. One that runs already is named and left
+ * as it is.
+ * @throws ProxyError `config_invalid` with the end of its log if it ends instead
  */
 export async function startBackground(dataDir: string): Promise<void> {
+  const running = serverOf(await readOwner(dataDir));
+  if (running !== undefined && (await isAnswering(running))) {
+    const { address, pid } = running;
+    process.stdout.write(`rlm-opencode is listening on ${address} already (process ${pid}).\n`);
+    return;
+  }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const path = logPath(dataDir);
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > logRotateBytes) {

@@ -13,6 +13,7 @@ import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { fetchHealth } from './status.ts';
 
 /** One thing that was looked at. `advice` says what to do. */
 interface Finding {
@@ -110,11 +111,22 @@ async function serverFinding({ dataDir }: Config): Promise<Finding> {
       ? { level: 'note', text: 'server: not running', advice: 'rlm-opencode serve --background' }
       : { level: 'note', text: `server: none; process ${owner.pid} (a command) holds the stores` };
   }
-  if (await isAnswering(server)) return { level: 'ok', text: `server: ${server.address}` };
+  if (await isAnswering(server)) return answeringFinding(server.address, dataDir);
   return {
     level: 'fail',
     text: `server: process ${server.pid} does not answer at ${server.address}.`,
     advice: `See \`rlm-opencode logs\`; if it hangs: kill ${server.pid}`,
+  };
+}
+
+/** A server that could not store something goes on answering, so only here and in its log does one learn of it. */
+async function answeringFinding(address: string, dataDir: string): Promise<Finding> {
+  const { status, lastStoreFault } = await fetchHealth(address);
+  if (status === 'ok') return { level: 'ok', text: `server: ${address}` };
+  return {
+    level: 'fail',
+    text: `server: ${address} answers, but could not store something since it was started (${String(lastStoreFault)}).`,
+    advice: `Is there room in ${dataDir}? \`rlm-opencode logs\` says what failed.`,
   };
 }
 

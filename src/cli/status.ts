@@ -37,7 +37,8 @@ export function statusCommand(): Command {
   });
 }
 
-async function fetchHealth(address: string): Promise<Record<string, unknown>> {
+/** What a running server says of itself; needs no token. */
+export async function fetchHealth(address: string): Promise<Record<string, unknown>> {
   const response = await fetch(`${address}/health`);
   return (await response.json()) as Record<string, unknown>;
 }

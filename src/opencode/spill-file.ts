@@ -35,7 +35,8 @@ export async function readSpillFile(path: string, maxBytes: number): Promise<Buf
       return undefined;
     await using file = await open(
       `${folder}/${basename(path)}`,
-      constants.O_RDONLY | constants.O_NOFOLLOW,
+      // Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
     );
     const facts = await file.stat();
     if (!facts.isFile() || facts.size > maxBytes) return undefined;

@@ -1,0 +1,107 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  calling,
+  clientTools,
+  longText,
+  ownResults,
+  resultOf,
+  systemFor,
+  user,
+} from '../support/conversation.ts';
+import { startProxy } from '../support/proxy.ts';
+import {
+  answer,
+  callTools,
+  startScriptedUpstream,
+  type ScriptedUpstream,
+} from '../support/scripted-upstream.ts';
+
+/** The file in which OpenCode keeps all of an output that it has cut: which is read, and which is not. */
+
+const needle = 'only-in-the-file-π🙂';
+const whole = `${longText(80_000)}\n${needle}\n${longText(2_000, 'end')}`;
+const shown = longText(12_000, 'shown');
+let folder = '';
+let spill = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rlm-spill-'));
+  spill = join(folder, 'opencode/tool-output');
+  await mkdir(spill, { recursive: true });
+  await writeFile(join(spill, 'tool_whole1'), whole);
+  await writeFile(join(folder, 'secret'), whole);
+  await writeFile(join(spill, 'notes'), whole);
+  await mkdir(join(folder, 'other/tool-output'), { recursive: true });
+  await writeFile(join(folder, 'other/tool-output/tool_other1'), whole);
+  await symlink(join(folder, 'secret'), join(spill, 'tool_link1'));
+  await mkdir(join(spill, 'tool_folder1'));
+  execFileSync('mkfifo', [join(spill, 'tool_pipe1')]);
+});
+afterAll(async () => rm(folder, { recursive: true }));
+
+/** As bash's results are cut: the note, then the tail. */
+function cutByBash(path: string): string {
+  return `...output truncated...\n\nFull output saved to: ${path}\n\n${shown}`;
+}
+
+/** As all others are: the head, then the note. */
+function cutAtEnd(path: string): string {
+  return `${shown}\n\n...71845 bytes truncated...\n\nThe tool call succeeded but the output was truncated. Full output saved to: ${path}\nUse Grep to search it.`;
+}
+
+/** How often the text that is only in the file is found after this result was sent. */
+async function found(
+  result: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly total: unknown; readonly upstream: ScriptedUpstream }> {
+  await using upstream = await startScriptedUpstream();
+  upstream.script(callTools({ name: 'rlm_find', args: { text: needle } }), answer('ok'));
+  await using proxy = await startProxy({ upstream, env });
+  const messages = [
+    systemFor('/projects/spill'),
+    user('go'),
+    calling('call_1', 'bash', { command: 'make' }),
+    resultOf('call_1', result),
+  ];
+  const { message } = await proxy.ask({ messages, tools: clientTools });
+  expect(message.content).toBe('ok');
+  const [first] = ownResults(upstream.requests[1]?.body.messages ?? []);
+  return { total: first?.['total'], upstream };
+}
+
+describe('a cut result that names the file with all of it', () => {
+  it.each([cutByBash, cutAtEnd])('is stored whole', async (cut) => {
+    const { total, upstream } = await found(cut(join(spill, 'tool_whole1')));
+    expect(total).toBe(1);
+    const stub = upstream.requests[0]?.body.messages.at(-1)?.content;
+    expect(stub).toContain(`${Array.from(whole).length} characters`);
+  });
+
+  it('is stored as it came where the file is too large', async () => {
+    const env = { RLM_MAX_SPILL_BYTES: '1000' };
+    expect((await found(cutByBash(join(spill, 'tool_whole1')), env)).total).toBe(0);
+  });
+
+  it('is stored as it came where only its middle names one', async () => {
+    const quoted = `${shown}\n${cutByBash(join(spill, 'tool_whole1'))}\n${shown}`;
+    expect((await found(quoted)).total).toBe(0);
+  });
+
+  it.each([
+    ['outside of the folder', () => join(folder, 'secret')],
+    ['by a way round', () => `${spill}/../../secret`],
+    ['in another program’s folder', () => join(folder, 'other/tool-output/tool_other1')],
+    ['of another name', () => join(spill, 'notes')],
+    ['through a link', () => join(spill, 'tool_link1')],
+    ['that is a folder', () => join(spill, 'tool_folder1')],
+    ['that is a pipe', () => join(spill, 'tool_pipe1')],
+    ['that is gone', () => join(spill, 'tool_gone1')],
+    ['without a whole path', () => 'opencode/tool-output/tool_whole1'],
+  ])('is stored as it came where the file is one %s', async (_, path) => {
+    expect((await found(cutByBash(path()))).total).toBe(0);
+  });
+});
