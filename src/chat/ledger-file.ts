@@ -28,7 +28,9 @@ export async function openLedgerFile(
   const ledger = new DayLedger(clock, await readState(path));
   let written = JSON.stringify(ledger.state);
   let last: Promise<void> = Promise.resolve();
+  let isQueued = false;
   const write = async (): Promise<void> => {
+    isQueued = false;
     const text = JSON.stringify(ledger.state);
     if (text === written) return;
     try {
@@ -44,7 +46,11 @@ export async function openLedgerFile(
   return {
     ledger,
     save: async () => {
-      last = last.then(write);
+      // Turns that end while a write is under way share the next one: each would write the same sums.
+      if (!isQueued) {
+        isQueued = true;
+        last = last.then(write);
+      }
       await last;
     },
   };
