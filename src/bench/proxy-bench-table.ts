@@ -15,8 +15,10 @@ export function proxyBenchTable(bench: ProxyBench): string {
 
 function latencyRows({ firstByte, chunkDelay }: ProxyBench): string[][] {
   const ratio = times(firstByte.proxy.p50Ms / firstByte.relay.p50Ms);
-  const added = (part: keyof Spread): string =>
-    `+${ms(chunkDelay.proxy[part] - chunkDelay.relay[part])}`;
+  const added = (part: keyof Spread): string => {
+    const difference = chunkDelay.proxy[part] - chunkDelay.relay[part];
+    return `${difference < 0 ? '' : '+'}${ms(difference)}`;
+  };
   return [
     ['first byte of 200 KB, p50', ...both(firstByte, 'p50Ms'), ratio, 'at most 1.3x'],
     ['first byte of 200 KB, p99', ...both(firstByte, 'p99Ms'), '', ''],
