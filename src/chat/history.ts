@@ -35,6 +35,8 @@ export class KnownMessages {
   get(hash: string): KnownMessage | undefined {
     const known = this.#byHash.get(hash);
     if (known === undefined) return undefined;
+    // While there is room for as many again, nothing will have to go, and the order does not matter.
+    if (this.#byHash.size * 2 < this.#maxCount) return known;
     this.#byHash.delete(hash);
     this.#byHash.set(hash, known);
     return known;

@@ -83,3 +83,20 @@ it('progress that a client replays is taken out of a turn that is not known', as
     { ...replayed, reasoning_content: 'Hm.So.' },
   ]);
 });
+
+it('of a turn that is not known, too, only answered calls stay', async () => {
+  const calls = [call('x', 'bash'), call('y', 'bash')];
+  const unknown: Message = { role: 'assistant', content: 'I call.', tool_calls: calls };
+  expect(await woven([user, unknown, tool('y'), user])).toEqual([
+    user,
+    { ...unknown, tool_calls: [call('y', 'bash')] },
+    tool('y'),
+    user,
+  ]);
+  expect(await woven([user, unknown, user])).toEqual([
+    user,
+    { role: 'assistant', content: 'I call.' },
+    user,
+  ]);
+  expect(await woven([user, { ...unknown, content: null }, user])).toEqual([user, user]);
+});

@@ -47,7 +47,7 @@ export function placesOf(history: readonly HistoryMessage[]): Places {
  * edited, stays as the client sent it. From `from` on only; what lies before it has been demoted and is not looked up.
  *
  * Every call is answered exactly once and directly after its message, if it was in what the client sent: a call of a known turn whose
- * result the client does not send (a partial replay) is left out, and its turn keeps the rest.
+ * result the client does not send (a partial replay) is left out, and its turn keeps the rest; of an unknown turn, too.
  */
 export async function weave(
   history: readonly HistoryMessage[],
@@ -75,7 +75,8 @@ export async function weave(
       chain: chains[index - 1] ?? emptyChain,
       userTextHash: questions[index] as string,
     };
-    const record = await options.find(place, copy, item.identity);
+    const record =
+      (await options.find(place, copy, item.identity)) ?? repaired(history, index, copy);
     if (record === undefined) {
       messages.push({ message: withoutOurProgress(copy), index, hidden: false });
       continue;
@@ -87,11 +88,24 @@ export async function weave(
   return messages;
 }
 
+/** A turn that nobody knows and whose calls the client has not all answered: as a record of its own, so that only the answered ones stay. */
+function repaired(
+  history: readonly HistoryMessage[],
+  index: number,
+  copy: Message,
+): Pick<TurnRecord, 'before' | 'message' | 'results'> | undefined {
+  const calls = copy.tool_calls ?? [];
+  if (calls.length === 0 || index + 1 === history.length) return undefined;
+  const answered = resultsAfter(history, index);
+  if (calls.every((call) => answered.has(call.id))) return undefined;
+  return { before: [], message: withoutOurProgress(copy), results: {} };
+}
+
 /** A turn as the upstream saw it: what was hidden before it, the turn itself, and all its results in the order of its calls. */
 function wovenTurn(
   history: readonly HistoryMessage[],
   index: number,
-  record: TurnRecord,
+  record: Pick<TurnRecord, 'before' | 'message' | 'results'>,
 ): readonly WovenMessage[] {
   const woven: WovenMessage[] = record.before.map((message) => ({ message, index, hidden: true }));
   const answered = resultsAfter(history, index);
