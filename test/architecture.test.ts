@@ -31,7 +31,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'tools',
     'upstream',
   ],
-  bench: ['app', 'chat', 'config', 'ingest', 'search', 'store', 'tools', 'upstream'],
+  bench: ['app', 'chat', 'config', 'http', 'ingest', 'search', 'store', 'tools', 'upstream'],
   http: [],
   operations: ['ingest', 'search', 'store', 'tools'],
   chat: ['opencode', 'sandbox', 'search', 'store', 'tools', 'upstream'],
