@@ -42,18 +42,8 @@ export async function readSpillFile(path: string, maxBytes: number): Promise<Buf
     if (!facts.isFile() || facts.size > maxBytes) return undefined;
     return await file.readFile();
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    // Gone, not ours to read, a name that no file can have: whatever it is, what the client has sent is stored instead.
+    if (typeof (error as NodeJS.ErrnoException).code === 'string') return undefined;
     throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return (
-    code === 'ENOENT' ||
-    code === 'ENOTDIR' ||
-    code === 'ELOOP' ||
-    code === 'EACCES' ||
-    code === 'EPERM'
-  );
 }

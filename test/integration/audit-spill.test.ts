@@ -100,6 +100,8 @@ describe('a cut result that names the file with all of it', () => {
     ['that is a folder', () => join(spill, 'tool_folder1')],
     ['that is a pipe', () => join(spill, 'tool_pipe1')],
     ['that is gone', () => join(spill, 'tool_gone1')],
+    ['with a name that is too long', () => `/${'a'.repeat(300)}/opencode/tool-output/tool_whole1`],
+    ['with a NUL in its name', () => `${spill}/\0/opencode/tool-output/tool_whole1`],
     ['without a whole path', () => 'opencode/tool-output/tool_whole1'],
   ])('is stored as it came where the file is one %s', async (_, path) => {
     expect((await found(cutByBash(path()))).total).toBe(0);
