@@ -85,7 +85,9 @@ export async function openApp(options: AppOptions): Promise<App> {
   const indexes = opened.use(new IndexKeeper(search, log));
   const sandboxes = opened.use(openProgramSandboxes(options));
   const stats = new TurnStats();
-  const day = await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options);
+  const day = opened.use(
+    await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
+  );
   const { apiToken, ...serverSettings } = config.server;
   const ownerSecret = ids.next('') + ids.next('');
   const server = createServer({
@@ -190,7 +192,7 @@ function createChat(
       return subTargetOf(sub, config);
     },
     openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger: day.ledger }),
-    saveDay: async () => day.save(),
+    keepDay: () => day.keep(),
     tools: {
       search,
       sandboxes,

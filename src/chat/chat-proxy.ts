@@ -54,8 +54,8 @@ export interface ChatProxyOptions {
   readonly resolveSub: (target: ChatTarget, signal: AbortSignal) => Promise<SubTarget>;
   /** A fresh budget for one turn. */
   readonly openBudget: () => Budget;
-  /** Writes down what the day's turns have used. */
-  readonly saveDay: () => Promise<void>;
+  /** Has what the day's turns have used written down, soon. */
+  readonly keepDay: () => void;
   readonly tools: TurnToolsOptions;
   /** Told of sessions that have grown. */
   readonly indexes: IndexKeeper;
@@ -175,7 +175,7 @@ export class ChatProxy {
       yield* turn;
     } finally {
       budget.close();
-      await this.#options.saveDay();
+      this.#options.keepDay();
     }
   }
 

@@ -44,3 +44,20 @@ test('nothing is written when nothing was used; a folder that is gone ends nothi
   await file.save();
   expect(file.ledger.state.tokens).toBe(1);
 });
+
+test('use is written soon after a turn, and what is not written yet at the end', async () => {
+  const path = join(folder, 'use.json');
+  const clock = new ManualClock();
+  const file = await openLedgerFile(path, { ...given, clock });
+  file.ledger.add({ tokens: 1 });
+  file.keep();
+  file.keep();
+  await expect(readFile(path)).rejects.toThrow('ENOENT');
+  clock.advance(1_000);
+  await file.save();
+  expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ tokens: 1 });
+  file.ledger.add({ tokens: 1 });
+  file.keep();
+  await file[Symbol.asyncDispose]();
+  expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ tokens: 2 });
+});

@@ -16,9 +16,16 @@ const dayState = z.object({
 /** A day's use that survives a restart. */
 export interface LedgerFile {
   readonly ledger: DayLedger;
+  /** Has what was used written down soon, at most once a second: no answer waits for a disk. */
+  keep(): void;
   /** Writes down what was used, one write at a time. A disk that fails costs the memory of today's use, never an answer. */
   save(): Promise<void>;
+  /** Writes what is not written yet. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** Longest use that a crash forgets, milliseconds. */
+const keepMs = 1_000;
 
 /** Reads today's use back. A file that is missing or no ledger counts from zero. */
 export async function openLedgerFile(
@@ -43,15 +50,27 @@ export async function openLedgerFile(
       );
     }
   };
+  const save = async (): Promise<void> => {
+    // Turns that end while a write is under way share the next one: each would write the same sums.
+    if (!isQueued) {
+      isQueued = true;
+      last = last.then(write);
+    }
+    await last;
+  };
+  let stopTimer: (() => void) | undefined;
   return {
     ledger,
-    save: async () => {
-      // Turns that end while a write is under way share the next one: each would write the same sums.
-      if (!isQueued) {
-        isQueued = true;
-        last = last.then(write);
-      }
-      await last;
+    keep: () => {
+      stopTimer ??= clock.after(keepMs, () => {
+        stopTimer = undefined;
+        void save();
+      });
+    },
+    save,
+    [Symbol.asyncDispose]: async () => {
+      stopTimer?.();
+      await save();
     },
   };
 }
