@@ -18,6 +18,7 @@ import {
   type CaptureLimits,
 } from './capture.ts';
 import { readMessage } from './message-reader.ts';
+import { PrunedOutputs } from './pruned-outputs.ts';
 import { HistoryItem, KnownMessages, type KnownMessage } from './history.ts';
 import type { SessionFinder, Whose } from './whose.ts';
 import { withTexts } from './message-texts.ts';
@@ -266,25 +267,17 @@ class Reading {
   async #replacePruned(whose: Whose): Promise<void> {
     const { session } = whose;
     if (session === undefined) return;
-    let answers: ReadonlyMap<string, number> | undefined;
-    for (const item of this.items) {
-      const { role, toolCallId } = item.identity;
-      if (
-        role !== 'tool' ||
-        toolCallId === undefined ||
-        item.identity.textLength > 100 ||
-        !isPruned(item.original())
-      )
-        continue;
-      const entry = session.store.entryByToolCall(toolCallId);
-      if (entry === undefined || entry.chatId !== whose.chatId) continue;
-      // Some providers number their calls anew in every turn: then an id does not say which output was meant.
-      answers ??= countAnswers(this.items);
-      if (answers.get(toolCallId) !== 1) continue;
+    const pruned = new PrunedOutputs(session, whose.chatId, this.items);
+    for (const [index, item] of this.items.entries()) {
+      const { role, textLength } = item.identity;
+      if (role !== 'tool' || textLength > 100 || !isPruned(item.original())) continue;
+      const entry = await pruned.entryFor(index, this.#callOf(index));
+      if (entry === undefined) continue;
       const stripped = { ...item.original(), content: await readStub(session.store, entry) };
       item.known = { ...item.known, stored: { sessionId: session.id, captured: [], stripped } };
       item.usesStubs = true;
     }
+    await pruned.save();
   }
 
   /** The call a tool message answers: in the nearest turn before it. */
@@ -298,15 +291,6 @@ class Reading {
     }
     return undefined;
   }
-}
-
-/** How many tool messages answer each call id. */
-function countAnswers(items: readonly HistoryItem[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { identity } of items)
-    if (identity.toolCallId !== undefined)
-      counts.set(identity.toolCallId, (counts.get(identity.toolCallId) ?? 0) + 1);
-  return counts;
 }
 
 async function strippedMessage(
