@@ -18,7 +18,7 @@ export interface BranchState {
 }
 
 /** Old turns that have left the prompt. */
-export interface MovedTurns {
+interface MovedTurns {
   /** Chain hash of the last message that was moved. */
   readonly chain: string;
   /** Stands in their place and says where they are. */

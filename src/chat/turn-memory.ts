@@ -33,7 +33,7 @@ export type AnswerIdentity = Pick<Identity, 'callIds' | 'callHashes' | 'textHash
 const minAnchorTextLength = 40;
 
 /** Keys under which a turn is found again. */
-export interface Anchors {
+interface Anchors {
   /** Strongest first: what came before it and what it is, in this chat; the same in any (a client's fork has a name of its own). The newest turn has them. */
   readonly exact: readonly string[];
   /** For a history that was changed before it: the question and one of its calls, or its text. Each is good for as long as one turn alone has it. */
@@ -41,7 +41,7 @@ export interface Anchors {
 }
 
 /** Pure. Keys are hashes, because all keys of a session are held in memory. */
-export function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
+function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
   const { chatId, chain, userTextHash } = place;
   const { callIds, callHashes, textHash, textLength } = answer;
   const hasCalls = callIds.length > 0;

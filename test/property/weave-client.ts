@@ -4,7 +4,7 @@ import type { ContentPart, Message } from '../../src/wire/types.ts';
 export type Draw = (below: number) => number;
 
 /** The mark that OpenCode leaves of an output that it has pruned. */
-export const prunedMark = '[Old tool result content cleared]';
+const prunedMark = '[Old tool result content cleared]';
 
 /** A client's copy of a message, changed in the ways in which clients change what they send back; never in what it says. */
 export function mangled(message: Message, draw: Draw): Message {

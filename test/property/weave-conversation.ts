@@ -17,7 +17,7 @@ import {
 } from './weave-script.ts';
 
 /** One thing that happens in a conversation. */
-export type Happening =
+type Happening =
   | {
       readonly kind: 'ask';
       readonly size: number;
@@ -31,7 +31,7 @@ export type Happening =
   | { readonly kind: 'restart' };
 
 /** A whole conversation to be. */
-export interface Conversation {
+interface Conversation {
   readonly ids: IdStyle;
   readonly seed: number;
   readonly happenings: readonly Happening[];
@@ -46,7 +46,7 @@ const ask = fc.record({
 });
 
 /** Random conversations. */
-export const conversations: fc.Arbitrary<Conversation> = fc.record({
+const conversations: fc.Arbitrary<Conversation> = fc.record({
   ids: fc.constantFrom<IdStyle>('unique', 'repeated', 'odd', 'short'),
   seed: fc.nat(1_000_000),
   happenings: fc.array(
@@ -74,7 +74,7 @@ export const conversations: fc.Arbitrary<Conversation> = fc.record({
 });
 
 /** A proxy and its upstream, for many conversations one after the other. */
-export class World implements AsyncDisposable {
+class World implements AsyncDisposable {
   readonly upstream: ScriptedUpstream;
   readonly windowTokens: number | undefined;
   proxy: TestProxy;
@@ -121,7 +121,7 @@ export class World implements AsyncDisposable {
 }
 
 /** Plays one conversation and checks at every request what has to hold. */
-export async function play(world: World, conversation: Conversation): Promise<void> {
+async function play(world: World, conversation: Conversation): Promise<void> {
   const player = new Player(world, conversation);
   for (const happening of conversation.happenings) await player.live(happening);
 }

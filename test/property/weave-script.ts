@@ -16,7 +16,7 @@ import {
 export type IdStyle = 'unique' | 'repeated' | 'odd' | 'short';
 
 /** One call that the model makes, before it has an id. */
-export interface PlannedCall {
+interface PlannedCall {
   readonly name: string;
   /** The arguments text, byte for byte. */
   readonly args: string;
