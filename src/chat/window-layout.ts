@@ -54,7 +54,7 @@ export class Layout {
 
   /**
    * One large step, in the order of what is missed least: results of ours, tool outputs, pasted texts, whole turns; and where even
-   * the newest turn's outputs are too much, those. Down to `lowBytes`, the last to `highBytes`. Returns whether anything went.
+   * the newest turn's results are too much, those. Down to `lowBytes`, the last to `highBytes`. Returns whether anything went.
    */
   async demote(lowBytes: number, highBytes: number): Promise<boolean> {
     const before = this.sizeBytes;
@@ -68,7 +68,8 @@ export class Layout {
       lowBytes,
     );
     if (this.sizeBytes > lowBytes) await this.#demoteTurns(end, lowBytes);
-    if (this.sizeBytes > highBytes) await this.#demoteGroups('outputs', items.length, highBytes);
+    await this.#demoteGroups('own', items.length, highBytes);
+    await this.#demoteGroups('outputs', items.length, highBytes);
     return this.sizeBytes < before;
   }
 

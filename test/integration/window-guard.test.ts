@@ -199,6 +199,33 @@ describe('the window guard', () => {
     expectWellFormed(request?.body.messages ?? []);
     expect(request?.body.messages[1]).toEqual(user(question));
   });
+
+  it('shortens even the newest results of ours where they alone are too much', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    const reads = ['x', 'y', 'z'].map((id) => ({
+      name: 'rlm_get_context',
+      args: { offset: 0, length: 45_000 },
+      id,
+    }));
+    upstream.script(
+      callTools(...reads, { name: 'bash', args: { command: 'ls' }, id: 'theirs' }),
+      answer('Seen.'),
+    );
+    const messages = [
+      systemFor('/work/window'),
+      user(question),
+      calling('big', 'bash', { command: 'cat big' }),
+      resultOf('big', longText(100_000)),
+    ];
+    const { message } = await proxy.ask({ messages, tools: clientTools });
+    const next = [...messages, message, resultOf('theirs', 'a.ts')];
+    await proxy.ask({ messages: next, tools: clientTools });
+    const [, second] = upstream.requests;
+    expect(second?.rawBody.length).toBeLessThan(windowTokens * 3.6);
+    expectWellFormed(second?.body.messages ?? []);
+    expect(second?.body.messages.at(-1)).toEqual(resultOf('theirs', 'a.ts'));
+  });
 });
 
 describe('a prompt that the upstream finds too long', () => {
