@@ -12,6 +12,8 @@ export interface KnownMessage {
   readonly identity: Identity;
   /** Looked through, and nothing in it is worth storing. */
   readonly holdsNothing?: true;
+  /** Nothing but a client's own mark of a pruned output. */
+  readonly isPruned?: true;
   /** From an environment block, for a system message that has one. */
   readonly workingDirectory?: string;
   /** What of it is in a store, and in which; absent when there is nothing in it worth storing. */

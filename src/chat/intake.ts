@@ -10,7 +10,6 @@ import type { Envelope, Message, ToolCall } from '../wire/types.ts';
 import { BodySplitter, type RawMessage } from './body.ts';
 import {
   candidatesOf,
-  isPruned,
   readStub,
   storeCandidates,
   type Candidate,
@@ -269,8 +268,7 @@ class Reading {
     if (session === undefined) return;
     const pruned = new PrunedOutputs(session, whose.chatId, this.items);
     for (const [index, item] of this.items.entries()) {
-      const { role, textLength } = item.identity;
-      if (role !== 'tool' || textLength > 100 || !isPruned(item.original())) continue;
+      if (item.known.isPruned !== true) continue;
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
       const stripped = { ...item.original(), content: await readStub(session.store, entry) };

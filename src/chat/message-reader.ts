@@ -4,6 +4,7 @@ import { rememberJson } from '../wire/message-json.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import type { RawMessage } from './body.ts';
+import { isPruned } from './capture.ts';
 import { textOfPieces, type KnownMessage } from './history.ts';
 import { identityOf, visibleText } from './identity.ts';
 import { readLargeMessage, type LargeMessage } from './large-message.ts';
@@ -45,9 +46,8 @@ function parseJson(json: string, at: number): unknown {
 
 function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage {
   const identity = identityOf(message, large);
-  const directory =
-    message.role === 'system' || message.role === 'developer'
-      ? workingDirectoryOf(visibleText(message))
-      : undefined;
-  return directory === undefined ? { identity } : { identity, workingDirectory: directory };
+  if (message.role === 'tool' && isPruned(message)) return { identity, isPruned: true };
+  if (message.role !== 'system' && message.role !== 'developer') return { identity };
+  const workingDirectory = workingDirectoryOf(visibleText(message));
+  return workingDirectory === undefined ? { identity } : { identity, workingDirectory };
 }
