@@ -48,16 +48,18 @@ export async function benchTurn(plan: TurnBenchPlan): Promise<readonly TurnBench
 
 /** The rows as a table in Markdown. */
 export function turnBenchTable(rows: readonly TurnBenchRow[]): string {
-  const cost = ({ ms, maxSliceMs, peakMiB }: TurnCost): string =>
-    `${ms.toFixed(0)} ms, slice ${maxSliceMs.toFixed(0)} ms, peak ${peakMiB} MiB`;
   return [
     '| history | receiving | known but for 3 messages | ratio | first sight | one message of 60 % |',
     '|---|---|---|---|---|---|',
     ...rows.map(
       (row) =>
-        `| ${(row.sizeChars / 1e6).toFixed(0)}M | ${cost(row.receiving)} | ${cost(row.known)} | ${row.ratio.toFixed(2)} | ${cost(row.firstSight)} | ${cost(row.oneMessage)} |`,
+        `| ${(row.sizeChars / 1e6).toFixed(0)}M | ${costText(row.receiving)} | ${costText(row.known)} | ${row.ratio.toFixed(2)} | ${costText(row.firstSight)} | ${costText(row.oneMessage)} |`,
     ),
   ].join('\n');
+}
+
+function costText({ ms, maxSliceMs, peakMiB }: TurnCost): string {
+  return `${ms.toFixed(0)} ms, slice ${maxSliceMs.toFixed(0)} ms, peak ${peakMiB} MiB`;
 }
 
 async function benchSize(plan: TurnBenchPlan, sizeChars: number): Promise<TurnBenchRow> {
