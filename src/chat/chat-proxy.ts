@@ -7,7 +7,7 @@ import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
-import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
+import type { Chunk, ChatRequest, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { hashCall, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
@@ -209,14 +209,13 @@ export class ChatProxy {
     });
     run.log.info(
       {
-        session: intake.whose.session?.id,
+        session: prompt.own?.session.id ?? intake.whose.session?.id,
         chat: intake.whose.chatId,
         model: target.gaugeKey,
         steps: done.steps,
         calls: done.ownCalls,
-        promptTokens: done.usages.at(-1)?.prompt_tokens,
-        cachedTokens: done.usages.at(-1)?.prompt_tokens_details?.cached_tokens,
-        completionTokens: done.usages.reduce((total, usage) => total + usage.completion_tokens, 0),
+        ...tokensOf(done.usages),
+        estimatedPromptTokensWithout: this.#tokensWithout(run),
         stored: intake.newlyStored,
         demotions: prompt.window.steps,
         limit: done.limit,
@@ -297,4 +296,20 @@ function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, 
     if (value !== undefined) passed[name] = value;
   }
   return passed;
+}
+
+/** What the upstream counted over all steps of a turn. */
+function tokensOf(usages: readonly Usage[]): {
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly uncachedTokens: number;
+  readonly completionTokens: number;
+} {
+  const sums = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
+  for (const usage of usages) {
+    sums.promptTokens += usage.prompt_tokens;
+    sums.cachedTokens += usage.prompt_tokens_details?.cached_tokens ?? 0;
+    sums.completionTokens += usage.completion_tokens;
+  }
+  return { ...sums, uncachedTokens: sums.promptTokens - sums.cachedTokens };
 }

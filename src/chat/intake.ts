@@ -178,7 +178,11 @@ class Reading {
       );
       return { newlyStored: 0, entriesBefore, storeFault: error };
     }
-    return { newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore, entriesBefore };
+    return {
+      newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore,
+      entriesBefore,
+      ...(whose.fault === undefined ? {} : { storeFault: whose.fault }),
+    };
   }
 
   async #recognise(raw: RawMessage): Promise<HistoryItem> {

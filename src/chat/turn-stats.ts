@@ -66,7 +66,8 @@ export class TurnStats {
       completionTokens,
       estimatedTokensWithout: totals.estimatedTokensWithout + Math.round(clientTokens),
       demotions: totals.demotions + (demoted ? 1 : 0),
-      lastStoreFault: storeFault ?? totals.lastStoreFault,
+      // A text that could be stored shows that the store works again.
+      lastStoreFault: storeFault ?? (newlyStored > 0 ? undefined : totals.lastStoreFault),
     };
   }
 }

@@ -21,7 +21,7 @@ export interface TurnLimits {
 }
 
 /** A failed attempt that is about to be repeated. */
-export interface RetryNotice {
+interface RetryNotice {
   readonly number: number;
   readonly waitMs: number;
   readonly reason: string;

@@ -12,7 +12,9 @@ export interface Whose {
   readonly isNamed: boolean;
   /** The session, if there is one already. */
   readonly session: Session | undefined;
-  /** The session, made now if there is none: called when there is something to store. */
+  /** Why the session cannot be used, if so: the chat goes on without. */
+  readonly fault?: ProxyError;
+  /** The session, made now if there is none: called when there is something to store. @throws ProxyError {@link Whose.fault} */
   ensure(): Promise<Session>;
 }
 
@@ -86,14 +88,30 @@ export class SessionFinder {
     open: (create: boolean) => Promise<Session | undefined>,
     directory?: string,
   ): Promise<Whose> {
-    const session = await open(false);
+    let session: Session | undefined;
+    let fault: ProxyError | undefined;
+    try {
+      session = await open(false);
+    } catch (error) {
+      // A damaged store must not take the chat down; who asks for a session by its id is told.
+      if (!(error instanceof ProxyError)) throw error;
+      fault = error;
+    }
     const ensure = async (): Promise<Session> => {
+      if (fault !== undefined) throw fault;
       const made = session ?? (await open(true));
       if (made === undefined)
         throw new ProxyError('internal', 'No session could be made for this conversation.');
       return made;
     };
-    return { chatId, isNamed, session, ensure, ...directoryMember(directory) };
+    return {
+      chatId,
+      isNamed,
+      session,
+      ensure,
+      ...(fault === undefined ? {} : { fault }),
+      ...directoryMember(directory),
+    };
   }
 
   #remembered(chatId: string | undefined): string | undefined {

@@ -1,3 +1,4 @@
+import { workerData } from 'node:worker_threads';
 import { kernelsWasm } from './kernels-wasm.ts';
 
 /**
@@ -54,11 +55,17 @@ interface WasmNumber {
   readonly value: number;
 }
 
-const module = new WebAssembly.Module(Buffer.from(kernelsWasm, 'base64'));
+/**
+ * The compiled kernels. A thread that was given them (`workerData.kernelsModule`) uses those: compiled once a process, their code is
+ * not made and freed again with every thread that is started and stopped.
+ */
+export const kernelsModule: WebAssembly.Module =
+  (workerData as { readonly kernelsModule?: WebAssembly.Module } | null)?.kernelsModule ??
+  new WebAssembly.Module(Buffer.from(kernelsWasm, 'base64'));
 
 /** One instance with a memory of its own of `sizeBytes`, rounded up to 64 KiB, all of it zero. */
 export function openKernels(sizeBytes: number): Kernels {
   const memory = new WebAssembly.Memory({ initial: Math.ceil(sizeBytes / 65_536) });
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
+  const instance = new WebAssembly.Instance(kernelsModule, { env: { memory } });
   return { ...instance.exports, memory } as unknown as Kernels;
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { kernelsModule } from '../kernels/kernels.ts';
 import type { Order, Report } from './protocol.ts';
 
 /** The worker's file lies beside this one, as TypeScript in the sources and as JavaScript in the build. */
@@ -30,7 +31,11 @@ class Slot implements PoolWorker {
   readonly thread: Worker;
 
   constructor() {
-    this.thread = new Worker(workerUrl, { execArgv: [], name: 'rlm-search' });
+    this.thread = new Worker(workerUrl, {
+      execArgv: [],
+      name: 'rlm-search',
+      workerData: { kernelsModule },
+    });
     this.thread.unref();
   }
 

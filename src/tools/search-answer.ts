@@ -1,5 +1,5 @@
 import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
-import type { Entry } from '../store/types.ts';
+import type { Entry, SessionStore } from '../store/types.ts';
 import { entryAt, rangesOf, successorsOf, type EntryFilter } from './filters.ts';
 import { visibleRanges } from './slice.ts';
 import type { ToolContext } from './tool.ts';
@@ -51,6 +51,7 @@ export async function answerSearch(
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
   const result = await context.search.search(store.snapshot(), query, options);
+  await checkShown(result.matches, store);
   const hits = hitsOf(result.matches, store.entries);
   const fitting = countFitting(hits, context.maxResultChars);
   if (fitting === hits.length || fitting === 0) return write(result, hits);
@@ -61,6 +62,14 @@ export async function answerSearch(
     options,
   );
   return write(shorter, hitsOf(shorter.matches, store.entries));
+}
+
+/**
+ * Damage is never shown as text: reading a hit's place checks the block that it lies in.
+ * @throws ProxyError `store_corrupt`
+ */
+async function checkShown(matches: readonly SearchMatch[], store: SessionStore): Promise<void> {
+  for (const { offsetChars } of matches) await store.read(offsetChars, 1);
 }
 
 function write(result: SearchResult, hits: readonly Hit[]): string {
