@@ -49,7 +49,7 @@ describe.each(documents)('%s', (name) => {
 
   test('names only scripts that there are', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const named = [...text.matchAll(/\bnpm run ([a-z:]+)|\bnpm (start|test)\b/g)];
+    const named = [...text.matchAll(/\bnpm run ([a-z0-9:]+)|\bnpm (start|test)\b/g)];
     const unknown = named
       .map(([, script, short]) => script ?? short ?? '')
       .filter((script) => !(script in scripts));
