@@ -1,5 +1,6 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
+import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
 
 /**
  * Cuts the body of a chat request into its messages while it arrives.
@@ -21,7 +22,6 @@ export interface RawMessage {
 }
 
 const quote = 0x22;
-const backslash = 0x5c;
 const comma = 0x2c;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
@@ -61,6 +61,15 @@ export class BodySplitter {
    * @throws ProxyError `invalid_request`
    */
   feed(piece: Uint8Array): readonly RawMessage[] {
+    for (let from = 0; from < piece.length; from += jsonPieceBytes)
+      this.#feedPart(piece.subarray(from, from + jsonPieceBytes));
+    const ready = this.#ready;
+    this.#ready = [];
+    return ready;
+  }
+
+  #feedPart(piece: Uint8Array): void {
+    loadJsonPiece(piece);
     let start = 0;
     let index = 0;
     while (index < piece.length) {
@@ -76,9 +85,6 @@ export class BodySplitter {
       index = next;
     }
     if (this.#place !== 'between') this.#take(this.#place, piece.subarray(start));
-    const ready = this.#ready;
-    this.#ready = [];
-    return ready;
   }
 
   /**
@@ -190,7 +196,8 @@ export class BodySplitter {
       this.#key?.push(piece[index] as number);
       index += 1;
     }
-    const end = this.#stringEnd(piece, index);
+    const { index: end, isCut } = findStringEnd(index, piece.length);
+    this.#escaped = isCut;
     if (this.#key !== undefined) {
       for (let at = index; at < end && this.#key.length < maxKeyBytes; at += 1)
         this.#key.push(piece[at] as number);
@@ -204,19 +211,6 @@ export class BodySplitter {
     // A string that is itself an element of `messages`: nonsense, but well-formed; the message check names it.
     if (this.#place === 'element' && this.#depth === 2) this.#place = 'between';
     return end + 1;
-  }
-
-  /** Index of the closing quote, or the piece's length. `indexOf` and a look back over backslashes beat a loop over every byte several times. */
-  #stringEnd(piece: Uint8Array, from: number): number {
-    for (let index = from; ;) {
-      const found = piece.indexOf(quote, index);
-      const end = found < 0 ? piece.length : found;
-      let run = 0;
-      while (end - run > from && piece[end - run - 1] === backslash) run += 1;
-      if (found < 0) this.#escaped = run % 2 === 1;
-      if (found < 0 || run % 2 === 0) return end;
-      index = found + 1;
-    }
   }
 
   #take(place: 'envelope' | 'element', bytes: Uint8Array): void {

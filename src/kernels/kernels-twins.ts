@@ -98,3 +98,14 @@ export function blockGramsTwin(text: Uint8Array): ReadonlySet<number> {
 function lowerAscii(text: string): string {
   return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
+
+/** `stringEnd`, with `stringCut` beside it. */
+export function stringEndTwin(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+): { readonly index: number; readonly isCut: boolean } {
+  let index = at;
+  while (index < end && bytes[index] !== 0x22) index += bytes[index] === 0x5c ? 2 : 1;
+  return { index: Math.min(index, end), isCut: index > end };
+}

@@ -10,6 +10,9 @@ export interface Kernels {
   /** Number of newlines; the number of code points is left in `countedChars`. */
   countText(at: number, end: number): number;
   readonly countedChars: WasmNumber;
+  /** Address of the quote that closes a JSON string, or `end`; see `assembly/json.ts`. */
+  stringEnd(at: number, end: number): number;
+  readonly stringCut: WasmNumber;
   /** Address of the next newline, or `end`. */
   nextNewline(at: number, end: number): number;
   /** Address after the last newline before `at`, or `start`. */
