@@ -10,8 +10,10 @@ for name in "${@:-search store turn proxy niah aggregate pairs hops codeqa recal
     echo "bench $one"
     rm -f "$out/$one.cells.jsonl"
     case $one in
-      search | store) bench "$one" --sizes 1M,100M,1G ;;
-      turn | proxy) bench "$one" ;;
+      search) bench search --sizes 1M,100M,1G --runs 15 ;;
+      store) bench store --sizes 1M,100M,1G ;;
+      turn) bench turn --sizes 10M,100M ;;
+      proxy) bench proxy ;;
       niah) bench niah --sizes 1M,10M,100M,300M --seeds 3 --yes ;;
       aggregate | pairs) bench "$one" --sizes 1M,10M,100M --seeds 2 --yes ;;
       *) bench "$one" --sizes 1M,10M --seeds 2 --yes ;;
