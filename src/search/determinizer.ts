@@ -4,6 +4,8 @@ import { opByte, opMatch, opSplit, type Nfa } from './nfa.ts';
 const other = 0;
 const newline = 1;
 const word = 2;
+/** A continuation byte: in front of it is no place in a text, however little a word it is. */
+const inside = 3;
 
 /** The dead state: nothing can match from it. */
 export const deadState = 0;
@@ -14,6 +16,8 @@ export interface DeterminizerOptions {
   readonly anchored: boolean;
   /** Keeps the order of preference and forgets what is less preferred than a match: finds the end that a backtracking engine finds. */
   readonly ordered: boolean;
+  /** The bytes are given from the last to the first. */
+  readonly backwards: boolean;
 }
 
 /** One subset: instructions to go on from, before their splits and assertions are followed. */
@@ -59,6 +63,7 @@ export class Determinizer {
         if (/\w/.test(String.fromCharCode(byte))) this.#kindOf[byte] = word;
       }
     }
+    if (asks.has(3) && !options.backwards) this.#kindOf.fill(inside, 0x80, 0xc0);
     this.classCount = this.#findClasses();
     this.#clear();
     this.#restarts = [other, word].some((before) => this.#canStart(before));
@@ -168,5 +173,5 @@ export class Determinizer {
 function holds(place: number, before: number, after: number): boolean {
   if (place === 0) return before === newline;
   if (place === 1) return after === newline;
-  return ((before === word) !== (after === word)) === (place === 2);
+  return after !== inside && ((before === word) !== (after === word)) === (place === 2);
 }

@@ -73,6 +73,9 @@ const table: readonly (readonly [pattern: string, yes: string, no: string])[] = 
   ['\\-\\_\\:\\/', '-_:/', '-_'],
   ['[a-c\\d]x', '5x', 'dx'],
   ['\\bfoo\\b', 'a foo.', 'food'],
+  // Between the bytes of a character is no place, however little of a word stands there.
+  ['\\B', 'ab', 'aΩa'],
+  ['(?:a*|b)\\B', 'aa', 'aΩa'],
   ['\\Boo', 'foo', 'oo'],
   ['\\w', 'a', 'é'],
   ['^\\d$', '7', '٧'],

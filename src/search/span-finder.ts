@@ -16,8 +16,12 @@ export class SpanFinder {
   readonly #forward: LazyTable;
 
   constructor(forward: Nfa, reversed: Nfa) {
-    this.#backward = new LazyTable(new Determinizer(reversed, { anchored: false, ordered: false }));
-    this.#forward = new LazyTable(new Determinizer(forward, { anchored: true, ordered: true }));
+    this.#backward = new LazyTable(
+      new Determinizer(reversed, { anchored: false, ordered: false, backwards: true }),
+    );
+    this.#forward = new LazyTable(
+      new Determinizer(forward, { anchored: true, ordered: true, backwards: false }),
+    );
   }
 
   /** The first match in bytes[from, to), a line or more without what surrounds them; undefined if there is none. */
