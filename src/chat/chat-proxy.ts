@@ -2,12 +2,12 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { headerOf } from '../opencode/environment.ts';
+import { chatIdHeaders, headerOf, parentChatIdHeader } from '../opencode/environment.ts';
 import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
-import type { Chunk, ChatRequest, Message, ToolCall, Usage } from '../wire/types.ts';
+import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { hashCall, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
@@ -22,6 +22,7 @@ import {
   type TurnToolsOptions,
 } from './turn-tools.ts';
 import type { FinishedTurn, TurnLimits } from './turn-types.ts';
+import { sumUsages } from './usage-sums.ts';
 import { requestBytes, type TokenGauge } from './window.ts';
 
 /** A client's request as it comes from the HTTP side. */
@@ -109,13 +110,11 @@ export class ChatProxy {
 
   async *#frames(
     chunks: AsyncIterable<readonly Chunk[]>,
-    { call, intake }: Run,
+    { intake }: Run,
     head: CompletionHead,
   ): AsyncGenerator<string, void, void> {
-    const userAgent = headerOf(call.headers, 'user-agent');
     const encoder = new StreamEncoder(head, {
       includeUsage: intake.envelope.stream_options?.include_usage === true,
-      ...(userAgent === undefined ? {} : { userAgent }),
     });
     for await (const batch of chunks) {
       const frames = encoder.encode(batch);
@@ -197,6 +196,7 @@ export class ChatProxy {
   async #finish(run: Run, done: FinishedTurn): Promise<void> {
     const { prompt, target, intake } = run;
     const [first] = done.usages;
+    const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
     if (first !== undefined && !run.wasRefused)
       this.#options.gauge.learn(target.gaugeKey, requestBytes(prompt.request), first.prompt_tokens);
     if (prompt.own !== undefined) await this.#remember(prompt.own, done, run.log);
@@ -214,7 +214,10 @@ export class ChatProxy {
         model: target.gaugeKey,
         steps: done.steps,
         calls: done.ownCalls,
-        ...tokensOf(done.usages),
+        promptTokens,
+        cachedTokens,
+        uncachedTokens: promptTokens - cachedTokens,
+        completionTokens,
         estimatedPromptTokensWithout: this.#tokensWithout(run),
         stored: intake.newlyStored,
         demotions: prompt.window.steps,
@@ -286,30 +289,9 @@ async function shortenResult(
 /** Names of the conversation that providers use to find their cache; everything else about the client stays here. */
 function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
   const passed: Record<string, string> = {};
-  for (const name of [
-    'x-session-id',
-    'x-session-affinity',
-    'x-opencode-session',
-    'x-parent-session-id',
-  ]) {
+  for (const name of [...chatIdHeaders, parentChatIdHeader]) {
     const value = headerOf(headers, name);
     if (value !== undefined) passed[name] = value;
   }
   return passed;
-}
-
-/** What the upstream counted over all steps of a turn. */
-function tokensOf(usages: readonly Usage[]): {
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly uncachedTokens: number;
-  readonly completionTokens: number;
-} {
-  const sums = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
-  for (const usage of usages) {
-    sums.promptTokens += usage.prompt_tokens;
-    sums.cachedTokens += usage.prompt_tokens_details?.cached_tokens ?? 0;
-    sums.completionTokens += usage.completion_tokens;
-  }
-  return { ...sums, uncachedTokens: sums.promptTokens - sums.cachedTokens };
 }

@@ -1,6 +1,7 @@
 import type { Chunk, FoldedTurn, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
 import type { TurnState } from './turn-state.ts';
 import type { Turn } from './turn-types.ts';
+import { sumUsages } from './usage-sums.ts';
 
 /**
  * The last chunks of an answer: texts that a program handed to the user as they are, the limit's sentence, the client's calls whole
@@ -58,37 +59,22 @@ function turnUsage(
 ): Usage | undefined {
   const last = usages.at(-1);
   if (last === undefined || withoutUs === undefined) return last;
-  const sum = (pick: (usage: Usage) => number | undefined): number =>
-    usages.reduce((total, usage) => total + (pick(usage) ?? 0), 0);
-  const completionTokens = sum((usage) => usage.completion_tokens);
-  const reasoningTokens = sum((usage) => usage.completion_tokens_details?.reasoning_tokens);
+  const sums = sumUsages(usages);
   // The budget has counted the sub-calls too.
-  const {
-    subCalls,
-    promptTokens,
-    cachedTokens,
-    completionTokens: allCompletion,
-    money,
-  } = budget.spent;
-  const details = { ...last.completion_tokens_details, reasoning_tokens: reasoningTokens };
+  const { subCalls, promptTokens, cachedTokens, completionTokens, money } = budget.spent;
+  const details = { ...last.completion_tokens_details, reasoning_tokens: sums.reasoningTokens };
   return {
     ...last,
-    completion_tokens: completionTokens,
-    total_tokens: last.prompt_tokens + completionTokens,
+    completion_tokens: sums.completionTokens,
+    total_tokens: last.prompt_tokens + sums.completionTokens,
     ...(last.completion_tokens_details === undefined ? {} : { completion_tokens_details: details }),
     rlm: {
       steps: usages.length,
       tool_calls: ownCalls,
       sub_calls: subCalls,
-      prompt_tokens: Math.max(
-        promptTokens,
-        sum((usage) => usage.prompt_tokens),
-      ),
-      cached_tokens: Math.max(
-        cachedTokens,
-        sum((usage) => usage.prompt_tokens_details?.cached_tokens),
-      ),
-      completion_tokens: Math.max(allCompletion, completionTokens),
+      prompt_tokens: Math.max(promptTokens, sums.promptTokens),
+      cached_tokens: Math.max(cachedTokens, sums.cachedTokens),
+      completion_tokens: Math.max(completionTokens, sums.completionTokens),
       ...(money === undefined ? {} : { cost: money }),
       sent_bytes: sentBytes,
       estimated_prompt_tokens_without: withoutUs.promptTokens,

@@ -1,4 +1,5 @@
 import type { FinishedTurn } from './turn-types.ts';
+import { sumUsages } from './usage-sums.ts';
 
 /** What one turn adds. */
 export interface TurnTally {
@@ -49,21 +50,16 @@ export class TurnStats {
 
   add({ done, newlyStored, clientTokens, demoted, storeFault }: TurnTally): void {
     const totals = this.#totals;
-    let { promptTokens, cachedTokens, completionTokens } = totals;
-    for (const usage of done.usages) {
-      promptTokens += usage.prompt_tokens;
-      cachedTokens += usage.prompt_tokens_details?.cached_tokens ?? 0;
-      completionTokens += usage.completion_tokens;
-    }
+    const sums = sumUsages(done.usages);
     this.#totals = {
       turns: totals.turns + 1,
       steps: totals.steps + done.steps,
       toolCalls: totals.toolCalls + done.ownCalls,
       storedTexts: totals.storedTexts + newlyStored,
       upstreamBytes: totals.upstreamBytes + done.sentBytes,
-      promptTokens,
-      cachedTokens,
-      completionTokens,
+      promptTokens: totals.promptTokens + sums.promptTokens,
+      cachedTokens: totals.cachedTokens + sums.cachedTokens,
+      completionTokens: totals.completionTokens + sums.completionTokens,
       estimatedTokensWithout: totals.estimatedTokensWithout + Math.round(clientTokens),
       demotions: totals.demotions + (demoted ? 1 : 0),
       // A text that could be stored shows that the store works again.

@@ -19,6 +19,12 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
   return first === undefined || first === '' ? undefined : first;
 }
 
+/** Headers in which clients name their conversation, the first one that is there counts. */
+export const chatIdHeaders = ['x-session-id', 'x-session-affinity', 'x-opencode-session'] as const;
+
+/** The header in which a subagent names the conversation that started it. */
+export const parentChatIdHeader = 'x-parent-session-id';
+
 /** What a request's headers say about whose it is. */
 export interface Origin {
   /** `x-rlm-session`: a session id, chosen by hand. */
@@ -35,11 +41,10 @@ export interface Origin {
 export function originOf(headers: IncomingHttpHeaders): Origin {
   const sessionId = headerOf(headers, 'x-rlm-session');
   const encoded = headerOf(headers, 'x-rlm-directory');
-  const chatId =
-    headerOf(headers, 'x-session-id') ??
-    headerOf(headers, 'x-session-affinity') ??
-    headerOf(headers, 'x-opencode-session');
-  const parentChatId = headerOf(headers, 'x-parent-session-id');
+  const chatId = chatIdHeaders
+    .map((name) => headerOf(headers, name))
+    .find((value) => value !== undefined);
+  const parentChatId = headerOf(headers, parentChatIdHeader);
   return {
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(encoded === undefined ? {} : { directory: percentDecode(encoded) }),
