@@ -1,4 +1,5 @@
-import { SseDecoder } from '../wire/sse.ts';
+import { readClientFrames, streamedRequestBody } from '../wire/client-frames.ts';
+import type { Usage } from '../wire/types.ts';
 
 /** Where questions go. */
 export interface AskTarget {
@@ -22,24 +23,14 @@ export interface AskResult {
   readonly completionTokens: number;
 }
 
-interface Frame {
-  readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
-  readonly usage?: UsageFrame | null;
-  readonly error?: { readonly message?: string };
-}
-
-interface UsageFrame {
+/** What our own proxy adds to the usage. */
+interface OwnUsage {
+  readonly steps?: number;
+  readonly tool_calls?: number;
+  readonly sub_calls?: number;
   readonly prompt_tokens?: number;
+  readonly cached_tokens?: number;
   readonly completion_tokens?: number;
-  readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
-  readonly rlm?: {
-    readonly steps?: number;
-    readonly tool_calls?: number;
-    readonly sub_calls?: number;
-    readonly prompt_tokens?: number;
-    readonly cached_tokens?: number;
-    readonly completion_tokens?: number;
-  };
 }
 
 /** Asks one question in a conversation of its own and waits for the whole answer. A refusal is a result, not a throw. */
@@ -52,12 +43,7 @@ export async function askServer(
   const response = await fetch(`${target.baseUrl}/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...target.headers },
-    body: JSON.stringify({
-      model: target.model,
-      stream: true,
-      stream_options: { include_usage: true },
-      messages: [{ role: 'user', content }],
-    }),
+    body: streamedRequestBody(target.model, [{ role: 'user', content }]),
     signal,
   });
   const elapsed = (): number => performance.now() - startedMs;
@@ -65,21 +51,17 @@ export async function askServer(
     const reason = `${response.status} ${(await response.text()).slice(0, 300)}`;
     return { ...tokensOf(undefined), text: '', error: reason, elapsedMs: elapsed() };
   }
-  const decoder = new SseDecoder();
   let text = '';
   let firstTextMs: number | undefined;
-  let usage: UsageFrame | undefined;
+  let usage: Usage | undefined;
   let error: string | undefined;
-  for await (const bytes of response.body)
-    for (const { data } of decoder.push(bytes)) {
-      if (data === '[DONE]') continue;
-      const frame = JSON.parse(data) as Frame;
-      error ??= frame.error?.message;
-      usage = frame.usage ?? usage;
-      const piece = frame.choices?.[0]?.delta?.content ?? '';
-      if (piece !== '') firstTextMs ??= elapsed();
-      text += piece;
-    }
+  for await (const frame of readClientFrames(response.body)) {
+    error ??= frame.error?.message;
+    usage = frame.usage ?? usage;
+    const piece = frame.choices?.[0]?.delta?.content ?? '';
+    if (piece !== '') firstTextMs ??= elapsed();
+    text += piece;
+  }
   return {
     ...tokensOf(usage),
     text,
@@ -89,8 +71,8 @@ export async function askServer(
   };
 }
 
-function tokensOf(usage: UsageFrame | undefined) {
-  const { rlm } = usage ?? {};
+function tokensOf(usage: Usage | undefined) {
+  const rlm = usage?.['rlm'] as OwnUsage | undefined;
   return {
     upstreamCalls: (rlm?.steps ?? 1) + (rlm?.sub_calls ?? 0),
     toolCalls: rlm?.tool_calls ?? 0,

@@ -1,5 +1,5 @@
 import { ProxyError } from '../errors.ts';
-import { SseDecoder } from '../wire/sse.ts';
+import { readClientFrames, streamedRequestBody } from '../wire/client-frames.ts';
 import type { Message, Usage } from '../wire/types.ts';
 
 /** A request to a running proxy. */
@@ -26,17 +26,6 @@ export interface StreamedAnswer {
   readonly usage?: Usage;
 }
 
-interface Frame {
-  readonly choices?: readonly {
-    readonly delta?: {
-      readonly content?: string | null;
-      readonly reasoning_content?: string | null;
-    };
-  }[];
-  readonly usage?: Usage | null;
-  readonly error?: { readonly message?: string };
-}
-
 /** The proxy marks its own lines in the reasoning with pairs of U+2063; the words stand between them. */
 const markedStep = /\u2063\u2063· ([^\u2063]*)\u2063\u2063/g;
 
@@ -50,36 +39,26 @@ export async function streamChat(
   const response = await fetch(`${baseURL}/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({
-      model,
-      stream: true,
-      stream_options: { include_usage: true },
-      messages,
-    }),
+    body: streamedRequestBody(model, messages),
     ...(signal === undefined ? {} : { signal }),
   });
   if (!response.ok || response.body === null)
     throw new ProxyError('upstream_failed', await response.text());
-  const decoder = new SseDecoder();
   const steps: string[] = [];
   let text = '';
   let usage: Usage | undefined;
-  for await (const bytes of response.body) {
-    for (const { data } of decoder.push(bytes)) {
-      if (data === '[DONE]') continue;
-      const frame = JSON.parse(data) as Frame;
-      if (frame.error !== undefined)
-        throw new ProxyError('upstream_failed', frame.error.message ?? data);
-      usage = frame.usage ?? usage;
-      const { content, reasoning_content: reasoning } = frame.choices?.[0]?.delta ?? {};
-      for (const [, step = ''] of (reasoning ?? '').matchAll(markedStep)) {
-        steps.push(step);
-        listeners.onStep?.(step);
-      }
-      if (content === undefined || content === null || content === '') continue;
-      text += content;
-      listeners.onText?.(content);
+  for await (const frame of readClientFrames(response.body)) {
+    if (frame.error !== undefined)
+      throw new ProxyError('upstream_failed', frame.error.message ?? JSON.stringify(frame));
+    usage = frame.usage ?? usage;
+    const { content, reasoning_content: reasoning } = frame.choices?.[0]?.delta ?? {};
+    for (const [, step = ''] of (reasoning ?? '').matchAll(markedStep)) {
+      steps.push(step);
+      listeners.onStep?.(step);
     }
+    if (content === undefined || content === null || content === '') continue;
+    text += content;
+    listeners.onText?.(content);
   }
   return { text, steps, ...(usage === undefined ? {} : { usage }) };
 }
