@@ -1,13 +1,10 @@
 import { encodeCursor } from './cursor.ts';
-import type { ShownHit } from './hit-text.ts';
-import type { Program } from './program.ts';
-import type { SearchPart, SearchTask } from './protocol.ts';
+import type { SearchPart, SearchTask, ShownHit } from './protocol.ts';
 import type { SearchResult } from './types.ts';
 
 /** Puts an answer together from what was counted and what is shown. */
 export function listAnswer(
   task: SearchTask,
-  program: Program,
   part: SearchPart,
   shown: readonly ShownHit[],
 ): SearchResult {
@@ -16,7 +13,7 @@ export function listAnswer(
   const { query, scope } = task;
   const after = query.order === 'oldest' ? (last?.endBytes ?? 0) + 1 : (last?.startBytes ?? 0);
   return {
-    ...answerBase(task, program, part),
+    ...answerBase(task, part),
     matches: shown.map(({ match }) => match),
     ...(hasMore ? { nextCursor: encodeCursor(query, { endBytes: scope.endBytes, after }) } : {}),
   };
@@ -25,11 +22,10 @@ export function listAnswer(
 /** What every answer has. */
 export function answerBase(
   task: SearchTask,
-  program: Program,
   part: SearchPart,
 ): Omit<SearchResult, 'matches'> & { readonly matches: readonly [] } {
   const notes = [
-    program.note,
+    part.note,
     task.note,
     part.skippedLines > 0
       ? `${part.skippedLines} lines were given up: the pattern takes too long on them.`
@@ -65,5 +61,6 @@ export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): Sear
     engine: parts[0]?.engine ?? 'dfa',
     indexed: parts.some((part) => part.indexed),
     skippedLines: sum((part) => part.skippedLines),
+    note: parts[0]?.note,
   };
 }

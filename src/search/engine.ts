@@ -24,7 +24,8 @@
  *    a match must hold; zoekt keeps their positions. Text that is appended to all day, in which a "file" is anything, asks for less: the
  *    text is cut into blocks of 32 KiB, and for each block a bitmap says which hashed sequences of three and four bytes are in it (ASCII
  *    letters in lower case). The bitmaps of 1,024 blocks lie turned over, a row per sequence with a bit per block, so that a query reads
- *    some twenty rows of 128 bytes, ands them, and knows which blocks may match (`index-file.ts` has the format). It may admit too much
+ *    some rows of 128 bytes, the rarest first, and knows which blocks may match (`index-file.ts` has the format). It stops when the few
+ *    blocks that are left cost less to search than to ask about, after ten rows or so. It may admit too much
  *    and never too little; every admitted block is searched as if there were no index. That is 18.75 % of the text on disk, nothing in memory, and
  *    a cache: it carries a checksum of the text it was made from, is never believed otherwise, and can be deleted at any time. Blocks
  *    at the end that are not indexed yet (2 MiB at most once the builder has run) are searched always. Where most blocks are admitted, everything is read in order.
@@ -32,8 +33,9 @@
  * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the least busy worker (`worker.ts`). That
  * one makes the program (`program.ts`), asks the index (`index-reader.ts`) and cuts what is left into chunks of 256 KiB (`pieces.ts`). If that
  * is little it searches them and answers; else all workers claim chunks from one shared counter, newest first or oldest first, each
- * keeping the count and the best hits of its own chunks (`scan-job.ts`); the counts are added and the hits merged (`search-run.ts`), and one worker
- * reads the shown lines again and makes text, line numbers and offsets of them (`hit-text.ts`, `line-view.ts`). A worker gives each of its
+ * keeping the count and the best hits of its own chunks (`scan-job.ts`); the counts are added and the hits merged (`search-run.ts`). Then the
+ * workers share the hits that are shown: each reads the blocks of its own again, compares them with their checksums if it was given any,
+ * and makes text, line numbers and offsets of them (`hit-text.ts`, `line-view.ts`). A worker gives each of its
  * searches a chunk in turn and takes orders between chunks, so several searches share the workers fairly, and building the index waits
  * for all of them. A search sees the text as it was when it was asked: committed totals are part of the question, and of the cursor.
  *

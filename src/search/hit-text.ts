@@ -2,18 +2,11 @@ import type { LineView } from './line-view.ts';
 import type { Program } from './program.ts';
 import type { Scope } from './pieces.ts';
 import { rangeAt } from './ranges.ts';
-import type { Hit } from './protocol.ts';
-import type { SearchMatch, SearchQuery } from './types.ts';
+import type { Hit, ShownHit } from './protocol.ts';
+import type { SearchQuery } from './types.ts';
 
 /** Lines up to this many bytes are looked at whole to find the match in them; of longer ones the part around the hit. */
 const maxLookBytes = 4_194_304;
-
-/** A shown hit, and the bytes [startBytes, endBytes) of the line that it starts in. */
-export interface ShownHit {
-  readonly match: SearchMatch;
-  readonly startBytes: number;
-  readonly endBytes: number;
-}
 
 /** Makes what the asker sees of hits: text, line number, offsets, lines around. */
 export class HitText {
@@ -39,7 +32,9 @@ export class HitText {
     const { text, clipped } = this.#clip(startBytes, endBytes, matchAt);
     const around =
       this.#query.contextLines > 0 ? this.#around(startBytes, endBytes, floor, ceiling) : {};
-    const match = { line, text, offsetChars: chars, offsetBytes: matchAt, clipped, ...around };
+    const checked = this.#view.isIntact(matchAt);
+    const place = { line, offsetChars: chars, offsetBytes: matchAt, checked };
+    const match = { ...place, text, clipped, ...around };
     const lineEndBytes = hit.end === undefined ? endBytes : this.#view.lineEnd(hit.at, ceiling);
     return { match, startBytes, endBytes: lineEndBytes };
   }

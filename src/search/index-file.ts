@@ -68,12 +68,14 @@ export class SegmentFile {
   readonly inode: number;
   readonly #fd: number;
   readonly #row: Uint8Array;
+  readonly #words: Uint32Array;
 
   private constructor(fd: number, groups: number) {
     this.#fd = fd;
     this.groups = groups;
     this.inode = fstatSync(fd).ino;
-    this.#row = new Uint8Array(8 * groups);
+    this.#words = new Uint32Array(2 * groups);
+    this.#row = new Uint8Array(this.#words.buffer);
   }
 
   /** Opens the index of a segment; undefined if there is none that fits the text. */
@@ -104,13 +106,13 @@ export class SegmentFile {
     return undefined;
   }
 
-  /** A row's bits: as many u64 as there are groups. Valid until the next call. */
-  row(number: number): Uint8Array {
+  /** A row's bits: two u32 for each group. Valid until the next call. */
+  row(number: number): Uint32Array {
     const size = this.#row.length;
     const read = readSync(this.#fd, this.#row, 0, size, headerBytes + number * size);
     // Somebody has cut the file since it was opened: every block may match.
     if (read < size) this.#row.fill(255);
-    return this.#row;
+    return this.#words;
   }
 
   /** All rows. */

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { countBlocks, noBlocks, type BlockBits } from './block-bits.ts';
 import { gramRowsOf } from './gram-hash.ts';
 import { blocksPerSegment, closedGroups, SegmentFile, segmentPath } from './index-file.ts';
 import type { Literals } from './literals.ts';
@@ -7,6 +8,15 @@ import type { TextFile } from './text-file.ts';
 
 /** Rows read for one query at most; each is a read of up to 128 bytes, about 1.5 us. */
 const maxRows = 2_400;
+
+/** Of one literal so many rows are read at most, and if not even the fewer are left of `maxRows`, none. */
+const maxRowsEach = 24;
+const minRowsEach = 3;
+
+/** Reading a block and searching it takes as long as reading so many rows. */
+const rowsPerBlock = 4;
+/** Rows in a row that must have ruled out nothing before the rest is left unread. */
+const minQuietRows = 3;
 
 /** When more of the blocks survive, reading everything in order is faster. */
 const maxShare = 0.6;
@@ -27,31 +37,29 @@ export class IndexReader {
     scope: Scope,
     text: TextFile,
     required: readonly Literals[],
-  ): ((block: number) => boolean) | undefined {
+  ): BlockBits | undefined {
     const { blocks } = scope;
     const lists = required.map(toRows).filter((list) => list !== undefined);
-    if (lists.length === 0) return undefined;
+    const literals = lists.reduce((sum, list) => sum + list.length, 0);
     const segments = Math.ceil(blocks.count / blocksPerSegment);
-    const rowsPerLiteral = limitRows(lists, segments);
-    if (rowsPerLiteral < 3) return undefined;
-    const bits = new Uint32Array(Math.ceil(blocks.count / 32)).fill(-1);
+    if (literals === 0 || literals * segments * minRowsEach > maxRows) return undefined;
+    const bits = noBlocks(blocks.count).fill(-1);
     let indexed = false;
+    let rowsLeft = maxRows;
     for (let segment = 0; segment < segments; segment++) {
       if (closedGroups(blocks, segment) === 0) break;
       const path = segmentPath(indexDir, segment);
       const file = this.#segment(path, segment, scope, text);
       if (file === undefined) continue;
       indexed = true;
-      const words = new Uint32Array(2 * file.groups).fill(-1);
-      for (const list of lists) narrow(file, list, rowsPerLiteral, words);
-      bits.set(words, (segment * blocksPerSegment) / 32);
+      const first = (segment * blocksPerSegment) / 32;
+      const words = bits.subarray(first, first + 2 * file.groups);
+      const rowsEach = Math.floor(rowsLeft / (literals * (segments - segment)));
+      for (const list of lists) rowsLeft -= narrow(file, list, rowsEach, words);
     }
     if (!indexed) return undefined;
     addSpanning(scope, bits);
-    const share = countBits(bits, blocks.count) / blocks.count;
-    return share > maxShare
-      ? undefined
-      : (block) => ((bits[block >> 5]! >>> (block & 31)) & 1) === 1;
+    return countBlocks(bits) > maxShare * blocks.count ? undefined : bits;
   }
 
   #segment(path: string, segment: number, scope: Scope, text: TextFile): SegmentFile | undefined {
@@ -87,48 +95,44 @@ function toRows(list: Literals): readonly (readonly number[])[] | undefined {
   return rows.some((own) => own.length === 0) ? undefined : rows;
 }
 
-function limitRows(lists: readonly (readonly (readonly number[])[])[], segments: number): number {
-  const literals = lists.reduce((sum, list) => sum + list.length, 0);
-  return Math.min(24, Math.floor(maxRows / (literals * segments)));
-}
-
-/** Clears the bits of blocks that hold none of the alternatives. */
+/** Clears the bits of blocks that hold none of the alternatives. Returns how many rows it has read. */
 function narrow(
   file: SegmentFile,
   list: readonly (readonly number[])[],
-  maxRowsEach: number,
-  words: Uint32Array,
-): void {
+  maxRowsHere: number,
+  words: BlockBits,
+): number {
   const any = new Uint32Array(words.length);
+  let read = 0;
   for (const rows of list) {
     const own = words.slice();
-    for (const row of spread(rows, maxRowsEach)) {
-      const found = new Uint32Array(file.row(row).buffer);
-      let left = 0;
-      for (let i = 0; i < own.length; i++) left |= own[i]! &= found[i]!;
-      if (left === 0) break;
+    let quietRows = 0;
+    for (const row of rows.slice(0, Math.min(maxRowsEach, maxRowsHere))) {
+      if (own.every((word) => word === 0)) break;
+      read++;
+      quietRows = clear(own, file.row(row)) ? 0 : quietRows + 1;
+      // What has withstood several rows is most likely there; where it is little, it is faster to look than to ask on.
+      if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
     }
     for (let i = 0; i < any.length; i++) any[i]! |= own[i]!;
   }
   words.set(any);
+  return read;
 }
 
-/** So many of the rows, from all over the literal. */
-function spread(rows: readonly number[], count: number): readonly number[] {
-  if (rows.length <= count) return rows;
-  return Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)]!);
+/** Leaves only the blocks that the row has, too; whether any had to go. */
+function clear(bits: BlockBits, row: BlockBits): boolean {
+  let cleared = 0;
+  for (let i = 0; i < bits.length; i++) {
+    cleared |= bits[i]! & ~row[i]!;
+    bits[i]! &= row[i]!;
+  }
+  return cleared !== 0;
 }
 
 /** A literal may lie across the border of two blocks where a line does. */
-function addSpanning({ blocks }: Scope, bits: Uint32Array): void {
-  const { lineStart, count } = blocks;
-  for (let block = 0; block + 1 < count; block++) {
-    if (lineStart[block] === lineStart[block + 1]) bits[block >> 5]! |= 1 << (block & 31);
-  }
-}
-
-function countBits(bits: Uint32Array, count: number): number {
-  let sum = 0;
-  for (let block = 0; block < count; block++) sum += (bits[block >> 5]! >>> (block & 31)) & 1;
-  return sum;
+function addSpanning({ blocks }: Scope, bits: BlockBits): void {
+  for (let i = 0; i < bits.length; i++) bits[i]! |= blocks.spanning[i]!;
+  const rest = blocks.count & 31;
+  if (rest !== 0) bits[bits.length - 1]! &= ~(-1 << rest);
 }

@@ -1,19 +1,20 @@
-import { countText } from '../kernels/text-counts.ts';
+import { crc32 } from 'node:zlib';
+import type { BlockSlots, HeldBlock } from './block-slots.ts';
 import { blockAt, type Scope } from './pieces.ts';
 import type { TextFile } from './text-file.ts';
-
-/** Blocks kept in memory while hits are shown: 1 MiB at most. */
-const maxCachedBlocks = 32;
 
 /** Looks at a text line by line, through its block table. Offsets are bytes of the file. */
 export class LineView {
   readonly #file: TextFile;
   readonly #scope: Scope;
-  readonly #cache = new Map<number, Buffer>();
+  readonly #slots: BlockSlots;
+  /** The last block whose checksum was asked for, and whether it was right. */
+  #checked: readonly [number, boolean] = [-1, false];
 
-  constructor(file: TextFile, scope: Scope) {
+  constructor(file: TextFile, scope: Scope, slots: BlockSlots) {
     this.#file = file;
     this.#scope = scope;
+    this.#slots = slots;
   }
 
   /** Start of the line that holds byte `at`, not before `floor`. */
@@ -21,7 +22,7 @@ export class LineView {
     const { blocks } = this.#scope;
     const block = blockAt(blocks, at);
     const base = blocks.byteStart[block]!;
-    const found = at > base ? this.#block(block).lastIndexOf(10, at - base - 1) : -1;
+    const found = at > base ? this.#block(block).bytes.lastIndexOf(10, at - base - 1) : -1;
     if (found >= 0) return Math.max(base + found + 1, floor);
     let first = block;
     while (first > 0 && blocks.lineStart[first - 1] === blocks.lineStart[block]) first--;
@@ -33,12 +34,12 @@ export class LineView {
     const { blocks, endBytes } = this.#scope;
     if (at >= Math.min(ceiling, endBytes)) return Math.min(ceiling, endBytes);
     let block = blockAt(blocks, at);
-    let found = this.#block(block).indexOf(10, at - blocks.byteStart[block]!);
+    let found = this.#block(block).bytes.indexOf(10, at - blocks.byteStart[block]!);
     while (found < 0 && block + 1 < blocks.count) {
       // Only blocks without a newline follow one another in the same line.
       while (block + 2 < blocks.count && blocks.lineStart[block + 2] === blocks.lineStart[block])
         block++;
-      found = this.#block(++block).indexOf(10);
+      found = this.#block(++block).bytes.indexOf(10);
     }
     const end = found < 0 ? endBytes : blocks.byteStart[block]! + found;
     return Math.min(end, ceiling, endBytes);
@@ -48,9 +49,22 @@ export class LineView {
   position(at: number): { readonly line: number; readonly chars: number } {
     const { blocks } = this.#scope;
     const block = blockAt(blocks, at);
-    const before = this.#block(block).subarray(0, at - blocks.byteStart[block]!);
-    const { newlines, chars } = countText(before);
+    const { newlines, chars } = this.#slots.count(
+      this.#block(block),
+      at - blocks.byteStart[block]!,
+    );
     return { line: blocks.lineStart[block]! + newlines, chars: blocks.charStart[block]! + chars };
+  }
+
+  /** Whether the block of byte `at` is as its checksum says; false, too, where there is none, as for the last one. */
+  isIntact(at: number): boolean {
+    const { crc, count } = this.#scope.blocks;
+    const block = blockAt(this.#scope.blocks, at);
+    if (crc === undefined || block + 1 >= count) return false;
+    if (this.#checked[0] !== block) {
+      this.#checked = [block, crc32(this.#block(block).bytes) === crc[block]];
+    }
+    return this.#checked[1];
   }
 
   /** Bytes [start, end). Valid until the next call. */
@@ -58,23 +72,19 @@ export class LineView {
     const { blocks } = this.#scope;
     const block = blockAt(blocks, start);
     const base = blocks.byteStart[block]!;
-    const cached = this.#block(block);
-    if (end - base <= cached.length) return cached.subarray(start - base, end - base);
+    const { bytes } = this.#block(block);
+    if (end - base <= bytes.length) return bytes.subarray(start - base, end - base);
     const buffer = Buffer.allocUnsafe(end - start);
     this.#file.read(buffer, 0, start, end);
     return buffer;
   }
 
-  #block(block: number): Buffer {
-    const known = this.#cache.get(block);
-    if (known !== undefined) return known;
+  #block(block: number): HeldBlock {
     const { blocks, endBytes } = this.#scope;
     const start = blocks.byteStart[block]!;
     const end = block + 1 < blocks.count ? blocks.byteStart[block + 1]! : endBytes;
-    const buffer = Buffer.allocUnsafe(end - start);
-    this.#file.read(buffer, 0, start, end);
-    if (this.#cache.size >= maxCachedBlocks) this.#cache.clear();
-    this.#cache.set(block, buffer);
-    return buffer;
+    return this.#slots.get(this, block, end - start, (into) =>
+      this.#file.read(into, 0, start, end),
+    );
   }
 }

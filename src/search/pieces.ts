@@ -1,4 +1,6 @@
+import { nextBlock, type BlockBits } from './block-bits.ts';
 import type { Ranges } from './ranges.ts';
+import type { SharedTable } from './shared-blocks.ts';
 import type { BlockTable } from './types.ts';
 
 /** Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and small enough to share workers fairly. */
@@ -19,14 +21,17 @@ export interface Pieces {
 
 /** What may be searched of a text. */
 export interface Scope {
-  readonly blocks: BlockTable;
+  readonly blocks: SharedTable;
   /** End of the snapshot. */
   readonly endBytes: number;
   readonly ranges: Ranges;
 }
 
-/** Cuts a scope into pieces. `wanted` says which blocks may hold a match; absent = all. A line that spans blocks is never cut. */
-export function cutPieces(scope: Scope, wanted?: (block: number) => boolean): Pieces {
+/**
+ * Cuts a scope into pieces. `wanted` are the blocks that may hold a match, all that span lines among them; absent = all. A line that spans
+ * blocks is never cut.
+ */
+export function cutPieces(scope: Scope, wanted?: BlockBits): Pieces {
   const bounds: number[] = [];
   const first: number[] = [];
   let chunkStart = -1;
@@ -54,7 +59,7 @@ function addRange(
   scope: Scope,
   [from, end]: readonly [number, number],
   firstBlock: number,
-  wanted: ((block: number) => boolean) | undefined,
+  wanted: BlockBits | undefined,
   add: (start: number, end: number) => void,
 ): void {
   const { blocks } = scope;
@@ -65,14 +70,21 @@ function addRange(
     if (pieceEnd > start) add(start, pieceEnd);
   };
   while (pieceEnd < end && block < blocks.count) {
+    if (wanted !== undefined) {
+      const next = nextBlock(wanted, block, blocks.count);
+      if (next === blocks.count || blocks.byteStart[next]! >= end) break;
+      if (next > block) {
+        flush();
+        block = next;
+        start = blocks.byteStart[next]!;
+        pieceEnd = start;
+      }
+    }
     // A line that spans blocks keeps them together.
     let last = block;
     while (last + 1 < blocks.count && blocks.lineStart[last + 1] === blocks.lineStart[last]) last++;
     const unitEnd = Math.min(last + 1 < blocks.count ? blocks.byteStart[last + 1]! : end, end);
-    if (wanted !== undefined && !anyWanted(wanted, block, last)) {
-      flush();
-      start = unitEnd;
-    } else if (unitEnd - start > chunkBytes) {
+    if (unitEnd - start > chunkBytes) {
       flush();
       start = pieceEnd;
     }
@@ -80,11 +92,6 @@ function addRange(
     block = last + 1;
   }
   flush();
-}
-
-function anyWanted(wanted: (block: number) => boolean, first: number, last: number): boolean {
-  for (let block = first; block <= last; block++) if (wanted(block)) return true;
-  return false;
 }
 
 /** The block that byte `offset` lies in; the last one for an offset at or behind the end. */

@@ -1,10 +1,10 @@
 import type { Pieces, Scope } from './pieces.ts';
-import type { BlockTable, SearchQuery, SearchResult } from './types.ts';
+import type { BlockTable, SearchMatch, SearchQuery, SearchResult } from './types.ts';
 
 /**
  * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It either answers alone (`answer`), or
  * says `spread` and starts; the engine then sends `join` to the others, all claim chunks from one shared counter and end with a `part`
- * each; the engine merges the parts and sends `render` to one of them, which gives the `answer`.
+ * each; the engine merges the parts and sends each of them a share of the hits to `show`; with what is `shown` it makes the answer.
  */
 export type Order =
   | { readonly kind: 'plan'; readonly job: number; readonly task: SearchTask }
@@ -15,10 +15,12 @@ export type Order =
       readonly plan: Plan;
     }
   | {
-      readonly kind: 'render';
+      readonly kind: 'show';
       readonly job: number;
       readonly task: SearchTask;
-      readonly part: SearchPart;
+      /** Tells the answer to this order from that to an earlier one. */
+      readonly share: number;
+      readonly hits: readonly Hit[];
     }
   | { readonly kind: 'index'; readonly job: number; readonly index: IndexTask };
 
@@ -26,6 +28,12 @@ export type Report =
   | { readonly kind: 'ready' }
   | { readonly kind: 'spread'; readonly job: number; readonly plan: Plan }
   | { readonly kind: 'part'; readonly job: number; readonly part: SearchPart }
+  | {
+      readonly kind: 'shown';
+      readonly job: number;
+      readonly share: number;
+      readonly shown: readonly ShownHit[];
+    }
   | { readonly kind: 'answer'; readonly job: number; readonly result: SearchResult }
   | { readonly kind: 'indexed'; readonly job: number }
   | {
@@ -84,6 +92,13 @@ export interface Hit {
   readonly end?: number;
 }
 
+/** A shown hit, and the bytes [startBytes, endBytes) of the line that it starts in. */
+export interface ShownHit {
+  readonly match: SearchMatch;
+  readonly startBytes: number;
+  readonly endBytes: number;
+}
+
 /** What one worker found in the chunks it claimed. */
 export interface SearchPart {
   /** Matching lines. */
@@ -98,4 +113,6 @@ export interface SearchPart {
   readonly indexed: boolean;
   /** Lines that were given up because one alone took too long. */
   readonly skippedLines: number;
+  /** What the asker should know of the pattern. */
+  readonly note: string | undefined;
 }

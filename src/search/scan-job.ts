@@ -57,6 +57,7 @@ export class ScanJob implements Job {
       engine: this.#program.engine,
       indexed: this.#indexed,
       skippedLines: this.#program.takeSkippedLines(),
+      note: this.#program.note,
     });
     this.#file[Symbol.dispose]();
     return false;

@@ -15,6 +15,9 @@ export interface ScanMemory {
     readonly columns: number;
     readonly scratch: number;
   };
+  /** Where single blocks of text lie that are looked at once more. */
+  readonly blocksAt: number;
+  readonly blockBytes: number;
   /** Room for programs, one slot each. */
   readonly slots: readonly ProgramSlot[];
 }
@@ -41,6 +44,11 @@ const tableBytes = 2_048 * kib;
 const classesBytes = 1 * kib;
 const literalBytes = 31 * kib;
 
+/** The longest block. */
+const blockBytes = 32 * kib;
+/** Blocks in memory at once. Hits are shown in the order of the text, so few are needed. */
+export const blockSlots = 4;
+
 /** 64 bitmaps of 6 KiB. */
 const groupBytes = 384 * kib;
 
@@ -56,7 +64,8 @@ export function openScanMemory(): ScanMemory {
   const bitmaps = slotsAt + slotCount * slotBytes;
   const columns = bitmaps + groupBytes;
   const scratch = columns + groupBytes;
-  const kernels = openKernels(scratch + 128 * kib);
+  const blocksAt = scratch + 128 * kib;
+  const kernels = openKernels(blocksAt + blockSlots * blockBytes);
   const slots = Array.from({ length: slotCount }, (_, i) => {
     const classesAt = slotsAt + i * slotBytes;
     const streamsAt = classesAt + 512;
@@ -72,5 +81,5 @@ export function openScanMemory(): ScanMemory {
   });
   const bytes = new Uint8Array(kernels.memory.buffer);
   const indexAt = { bitmaps, columns, scratch };
-  return { kernels, bytes, textAt, textBytes, hitsAt, indexAt, slots };
+  return { kernels, bytes, textAt, textBytes, hitsAt, indexAt, blocksAt, blockBytes, slots };
 }

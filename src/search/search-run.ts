@@ -1,6 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
-import { mergeParts } from './answer.ts';
+import { listAnswer, mergeParts } from './answer.ts';
 import {
   createControl,
   stopFlag,
@@ -8,6 +8,7 @@ import {
   type Report,
   type SearchPart,
   type SearchTask,
+  type ShownHit,
 } from './protocol.ts';
 import type { SearchResult } from './types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
@@ -21,6 +22,9 @@ const killMs = 400;
 /** A search that loses workers to the failures of others starts again this often. */
 const maxAttempts = 3;
 
+/** Fewer hits than this are not worth a second worker: the first one is done before it has started. */
+const minShownEach = 10;
+
 /** What a run needs. */
 export interface RunParts {
   readonly job: number;
@@ -28,6 +32,14 @@ export interface RunParts {
   readonly clock: Clock;
   readonly deadlineMs: number;
   readonly task: Omit<SearchTask, 'control'>;
+}
+
+/** Hits being shown. */
+interface Showing {
+  readonly part: SearchPart;
+  readonly shareOf: Map<PoolWorker, number>;
+  /** What has been shown, in the order of `shareOf`. */
+  readonly shown: (readonly ShownHit[])[];
 }
 
 /** One search on its way through the workers, from the first order to the answer. */
@@ -38,12 +50,14 @@ export class SearchRun {
   readonly #parts: RunParts;
   readonly #resolve: (result: SearchResult) => void;
   readonly #reject: (error: ProxyError) => void;
-  readonly #busy = new Map<PoolWorker, 'plan' | 'part' | 'render'>();
+  readonly #busy = new Map<PoolWorker, 'plan' | 'part' | 'show'>();
   /** Workers that were told to stop and that nobody waits for any more. */
   readonly #late = new Set<PoolWorker>();
   readonly #cancelTimers: (() => void)[] = [];
   #task: SearchTask;
   #collected: SearchPart[] = [];
+  #showing: Showing | undefined;
+  #nextShare = 0;
   #attempts = 0;
   #settled = false;
   #expired = false;
@@ -84,10 +98,15 @@ export class SearchRun {
       return;
     }
     worker.jobs.delete(this.#parts.job);
-    const isAwaited = this.#busy.delete(worker);
     this.#late.delete(worker);
+    // The answer to an order that was given up, by one who has another now.
+    const isOld =
+      this.#busy.get(worker) === 'show' &&
+      report.kind !== 'failed' &&
+      (report.kind !== 'shown' || this.#showing?.shareOf.get(worker) !== report.share);
+    const isAwaited = !isOld && this.#busy.delete(worker);
     if (this.#restarting) this.#beginWhenFree();
-    else if (isAwaited && !this.#settled) this.#accept(report);
+    else if (isAwaited && !this.#settled) this.#accept(worker, report);
     this.#checkFinished();
   }
 
@@ -103,15 +122,19 @@ export class SearchRun {
     this.#checkFinished();
   }
 
-  #accept(report: Exclude<Report, { kind: 'ready' | 'indexed' | 'spread' }>): void {
+  #accept(
+    worker: PoolWorker,
+    report: Exclude<Report, { kind: 'ready' | 'indexed' | 'spread' }>,
+  ): void {
     if (report.kind === 'failed') this.#failed(report);
     else if (report.kind === 'part') this.#collect(report.part);
-    else this.#answer(this.#expired ? { ...report.result, partial: true } : report.result);
+    else if (report.kind === 'shown') this.#takeShown(worker, report.shown);
+    else this.#answer(report.result);
   }
 
   #answer(result: SearchResult): void {
     this.#settled = true;
-    this.#resolve(result);
+    this.#resolve(this.#expired ? { ...result, partial: true } : result);
   }
 
   #begin(): void {
@@ -150,11 +173,33 @@ export class SearchRun {
     if (this.#busy.size === 0) this.#render(mergeParts(this.#task, this.#collected));
   }
 
+  /** Lets workers show the hits, each a share of them. */
   #render(part: SearchPart): void {
+    const hits = part.hits.slice(0, this.#task.query.maxResults);
     const { workers } = this.#parts.pool;
-    const worker = workers.find((candidate) => !this.#late.has(candidate)) ?? workers[0]!;
-    this.#busy.set(worker, 'render');
-    worker.send({ kind: 'render', job: this.#parts.job, task: this.#task, part });
+    const free = workers.filter((worker) => !this.#late.has(worker));
+    const showers = (free.length > 0 ? free : workers).slice(
+      0,
+      Math.max(1, Math.floor(hits.length / minShownEach)),
+    );
+    const each = Math.ceil(hits.length / showers.length);
+    this.#showing = { part, shareOf: new Map(), shown: [] };
+    for (const [i, worker] of showers.entries()) {
+      const share = this.#nextShare++;
+      this.#showing.shareOf.set(worker, share);
+      this.#busy.set(worker, 'show');
+      const own = hits.slice(i * each, (i + 1) * each);
+      worker.send({ kind: 'show', job: this.#parts.job, task: this.#task, share, hits: own });
+    }
+  }
+
+  #takeShown(worker: PoolWorker, shown: readonly ShownHit[]): void {
+    const { part, shareOf, shown: all } = this.#showing!;
+    all[[...shareOf.keys()].indexOf(worker)] = shown;
+    if (this.#busy.size > 0) return;
+    // One that was lost on the way has shown nothing.
+    if (Object.keys(all).length < shareOf.size) this.#render(part);
+    else this.#answer(listAnswer(this.#task, part, all.flat()));
   }
 
   #failed(report: Extract<Report, { kind: 'failed' }>): void {
@@ -174,7 +219,7 @@ export class SearchRun {
 
   /** The time is over: shows what has been collected, without those who have not stopped yet. */
   #answerNow(): void {
-    if (this.#settled || [...this.#busy.values()].includes('render')) return;
+    if (this.#settled || [...this.#busy.values()].includes('show')) return;
     this.#abandon();
     if (this.#collected.length === 0) this.#answer(nothingFound(this.#task));
     else this.#render({ ...mergeParts(this.#task, this.#collected), stopped: true });

@@ -7,10 +7,20 @@ import { IndexReader } from './index-reader.ts';
 import { LineView } from './line-view.ts';
 import { MultilineJob } from './multiline-job.ts';
 import { MultilineList } from './multiline-list.ts';
+import { BlockSlots } from './block-slots.ts';
 import { cutPieces } from './pieces.ts';
 import type { Program } from './program.ts';
 import { ProgramCache } from './program-cache.ts';
-import type { IndexTask, Plan, Report, SearchPart, SearchTask } from './protocol.ts';
+import type {
+  Hit,
+  IndexTask,
+  Order,
+  Plan,
+  Report,
+  SearchPart,
+  SearchTask,
+  ShownHit,
+} from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
 import { TextFile } from './text-file.ts';
 import type { Aggregate } from './types.ts';
@@ -22,6 +32,7 @@ const aloneBytes = 2_097_152;
 export class TaskRunner {
   readonly #report: (report: Report) => void;
   readonly #programs = new ProgramCache();
+  readonly #slots = new BlockSlots(this.#programs.memory);
   readonly #index = new IndexReader();
 
   constructor(report: (report: Report) => void) {
@@ -36,7 +47,7 @@ export class TaskRunner {
     if (program.pattern.multiline) return this.#listMultiline(job, task, program);
     const plan = this.#plan(task, program);
     if (plan.pieces.bytes <= aloneBytes) {
-      return this.#scan(task, program, plan, (part) => this.render(job, task, part));
+      return this.#scan(task, program, plan, (part) => this.#answer(job, task, part));
     }
     this.#report({ kind: 'spread', job, plan });
     return this.join(job, task, plan);
@@ -56,14 +67,22 @@ export class TaskRunner {
     });
   }
 
-  /** Shows the hits of a search whose parts are merged. */
-  render(job: number, task: SearchTask, part: SearchPart): void {
+  /** Shows hits of a search whose parts are merged. */
+  show({ job, task, share, hits }: Extract<Order, { kind: 'show' }>): void {
+    this.#report({ kind: 'shown', job, share, shown: this.#shown(task, hits) });
+  }
+
+  #answer(job: number, task: SearchTask, part: SearchPart): void {
+    const shown = this.#shown(task, part.hits.slice(0, task.query.maxResults));
+    this.#report({ kind: 'answer', job, result: listAnswer(task, part, shown) });
+  }
+
+  #shown(task: SearchTask, hits: readonly Hit[]): readonly ShownHit[] {
+    if (hits.length === 0) return [];
     using file = new TextFile(task.textPath);
-    const program = this.#program(task);
-    const view = new LineView(file, task.scope);
-    const shower = new HitText(view, program, task.scope, task.query);
-    const shown = part.hits.slice(0, task.query.maxResults).map((hit) => shower.show(hit));
-    this.#report({ kind: 'answer', job, result: listAnswer(task, program, part, shown) });
+    const view = new LineView(file, task.scope, this.#slots);
+    const shower = new HitText(view, this.#program(task), task.scope, task.query);
+    return hits.map((hit) => shower.show(hit));
   }
 
   #scan(task: SearchTask, program: Program, plan: Plan, done: (part: SearchPart) => void): Job {
@@ -84,7 +103,7 @@ export class TaskRunner {
 
   #listMultiline(job: number, task: SearchTask, program: Program): Job {
     const file = new TextFile(task.textPath);
-    const view = new LineView(file, task.scope);
+    const view = new LineView(file, task.scope, this.#slots);
     const list = new MultilineList(task, view);
     program.users++;
     return new MultilineJob(
@@ -94,7 +113,7 @@ export class TaskRunner {
         program.users--;
         file[Symbol.dispose]();
         const read = partOf(program, file.bytesRead, stopped);
-        this.render(job, task, { ...read, total: list.total, hits: list.hits });
+        this.#answer(job, task, { ...read, total: list.total, hits: list.hits });
       },
     );
   }
@@ -104,14 +123,14 @@ export class TaskRunner {
     const { group, note } = findGroup(program, aggregate);
     const task = note === undefined ? given : { ...given, note };
     const file = new TextFile(task.textPath);
-    const view = new LineView(file, task.scope);
+    const view = new LineView(file, task.scope, this.#slots);
     const sums = new Aggregation(aggregate);
     program.users++;
     const asked = aggregate.kind === 'count' ? undefined : group;
     const finish = (total: number, stopped: boolean, skippedLines: number): void => {
       const read = partOf(program, file.bytesRead, stopped || sums.overflowed);
       const skipped = read.skippedLines + skippedLines;
-      const base = answerBase(task, program, { ...read, total, skippedLines: skipped });
+      const base = answerBase(task, { ...read, total, skippedLines: skipped });
       this.#report({ kind: 'answer', job, result: { ...base, ...sums.result(view) } });
       program.users--;
       file[Symbol.dispose]();
@@ -149,6 +168,7 @@ function partOf(program: Program, bytesRead: number, stopped: boolean): SearchPa
     engine: program.engine,
     indexed: false,
     skippedLines: program.takeSkippedLines(),
+    note: program.note,
   };
 }
 

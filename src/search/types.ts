@@ -16,13 +16,15 @@ export interface Corpus {
  * Where blocks start. Block i covers bytes [byteStart[i], byteStart[i+1]); the last one ends at `totals.bytes`. A block is the
  * longest run of at most 32,768 bytes that ends after a newline or, where a line is longer than that, 32,768 bytes cut back to
  * a code point border. A pure function of the text, so it can always be recomputed. `lineStart` is the 1-based number of the
- * line that the block's first byte lies in. Arrays may be longer than `count`.
+ * line that the block's first byte lies in. `crc` is the CRC-32 of each block's bytes but the last one's; where it is given, the text
+ * of hits is compared with it. Arrays may be longer than `count`.
  */
 export interface BlockTable {
   readonly count: number;
   readonly byteStart: Float64Array;
   readonly charStart: Float64Array;
   readonly lineStart: Float64Array;
+  readonly crc?: Uint32Array;
 }
 
 /** A question to one session's text. */
@@ -63,6 +65,8 @@ export interface SearchMatch {
   readonly offsetChars: number;
   readonly offsetBytes: number;
   readonly clipped: boolean;
+  /** Whether the block that the match starts in was found to be as its `crc` says. Where not, that is still to be looked at. */
+  readonly checked?: boolean;
   readonly before?: readonly string[];
   readonly after?: readonly string[];
 }

@@ -88,6 +88,19 @@ test('a search that loses a worker after it was spread starts again', async () =
   expect(spread).toBe(true);
 });
 
+test('a search that loses one of those who show its hits starts again', async () => {
+  let parts = 0;
+  const { run, pool, lost } = openRun('nine', {
+    onReport: ({ kind }) => {
+      if (kind === 'part' && ++parts === 2) pool.kill(busy(pool));
+    },
+  });
+  run.start();
+  const { matches, total } = await run.result;
+  expect([total, matches.length, matches[900]?.line]).toEqual([33_334, 1_000, 8_101]);
+  expect(lost).toHaveLength(1);
+});
+
 test('workers that are lost again and again end the search', async () => {
   const { run, pool } = openRun('nine');
   run.start();

@@ -56,7 +56,7 @@ class SearchWorker {
         this.#jobs.set(order.job, this.#runner.join(order.job, order.task, order.plan));
       } else if (order.kind === 'index') {
         this.#background.set(order.job, this.#runner.index(order.job, order.index));
-      } else this.#runner.render(order.job, order.task, order.part);
+      } else this.#runner.show(order);
     });
   }
 
