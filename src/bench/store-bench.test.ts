@@ -18,6 +18,6 @@ test('the store bench measures every figure, makes a table and cleans up', async
     expect(spread.p99Us).toBeGreaterThanOrEqual(spread.medianUs);
   }
   const lines = storeBenchTable(rows).trimEnd().split('\n');
-  expect(lines).toHaveLength(12);
+  expect(lines).toHaveLength(13);
   expect(new Set(lines.map((line) => line.length)).size).toBe(1);
 });

@@ -118,7 +118,7 @@ async function takeStdin(
     intake.fail('-', 'no standard input');
     return;
   }
-  const { indexDir } = store.snapshot();
+  const { indexDir } = store;
   await spoolStream(stdin, indexDir, signal, async (path) => {
     await intake.takeUnnamed(path, { kind: 'file', note: 'from standard input' });
   });

@@ -55,7 +55,7 @@ export async function* ingest(
       if (isDone) break;
     }
     const report = await work;
-    await parts.search.index(session.store.snapshot(), signal);
+    await parts.search.index(await session.store.snapshot(), signal);
     yield { result: { session: session.id, directory: session.directory, ...report } };
   } finally {
     // Whoever stops listening has aborted the signal; the work must be over before the session is anybody else's.

@@ -3,7 +3,8 @@
  *   bytes 0-7 `rlmblk01` | 8-11 CRC-32 of all that follows | 12-15 number of blocks | 16-19 CRC-32 of the last block
  *   20-23 zero | 24-31 end of the text, bytes | 32-39 number of entries | 40-103 SHA-256 of the last entry, hexadecimal
  *   then the columns: byteStart, charStart, lineStart (8 bytes each), crc (4 bytes each)
- * It is used only if the journal has that entry with that end; else, or when it is missing, it is made anew from the text.
+ * It is used only if the journal has that entry with that end. What is behind that end, or everything where it is missing, is made
+ * anew from the text in the background (`table-rebuild.ts`).
  */
 import { crc32 } from 'node:zlib';
 import type { BlockColumns, CommittedBlocks } from './block-table.ts';
@@ -23,16 +24,16 @@ export interface KeptBlocks {
   readonly entries: number;
 }
 
-/** The file's bytes for the committed table. There is at least one entry. */
-export function encodeBlocks(blocks: CommittedBlocks, index: EntryIndex): Buffer {
+/** The file's bytes for a table of the first `entries` entries (at least one), which ends where they do. */
+export function encodeBlocks(blocks: CommittedBlocks, index: EntryIndex, entries: number): Buffer {
   const { count } = blocks;
   const bytes = Buffer.alloc(headBytes + count * rowBytes);
   bytes.write(magic, 0, 'latin1');
   bytes.writeUInt32LE(count, 12);
   bytes.writeUInt32LE(blocks.lastCrc, 16);
   bytes.writeDoubleLE(blocks.endBytes, 24);
-  bytes.writeDoubleLE(index.entries.length, 32);
-  bytes.write(index.entries.at(-1)!.sha256, 40, 'latin1');
+  bytes.writeDoubleLE(entries, 32);
+  bytes.write(index.entries[entries - 1]!.sha256, 40, 'latin1');
   let at = headBytes;
   for (const column of [blocks.byteStart, blocks.charStart, blocks.lineStart, blocks.crc]) {
     const used = column.subarray(0, count);

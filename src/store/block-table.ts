@@ -23,6 +23,13 @@ export interface CommittedBlocks extends BlockColumns {
   readonly lastCrc: number;
 }
 
+/** A place in a session's text, from its start; `lines` are those before it. */
+export interface TextPlace {
+  readonly bytes: number;
+  readonly chars: number;
+  readonly lines: number;
+}
+
 /**
  * Cuts a growing text into blocks by the rule of `BlockTable` in `src/search/types.ts`. Where a block starts is settled once the
  * text goes on for more than {@link blockMaxBytes} behind its predecessor's start, and never changes again; so a commit's
@@ -36,8 +43,11 @@ export class BlockTable {
   #openBytes = 0;
   #committed: CommittedBlocks = { ...this.#columns, count: 0, endBytes: 0, lastCrc: 0 };
 
-  constructor() {
-    this.#columns.lineStart[0] = 1;
+  /** `start`: where in the session's text that is which will be fed, if not at its beginning. */
+  constructor(start: TextPlace = { bytes: 0, chars: 0, lines: 0 }) {
+    this.#columns.byteStart[0] = start.bytes;
+    this.#columns.charStart[0] = start.chars;
+    this.#columns.lineStart[0] = start.lines + 1;
   }
 
   /** The table as of the last commit. A value: later commits make another. */

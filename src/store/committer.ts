@@ -105,7 +105,7 @@ export class Committer {
       await this.#undo(group, error);
       return;
     }
-    this.#text.table.commit();
+    this.#text.commit();
     draft.apply();
     for (const [at, waiting] of group.entries()) waiting.resolve(results[at]!);
   }

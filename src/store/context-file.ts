@@ -4,19 +4,30 @@ import { writeFully, type OpenFile } from './files.ts';
 /** Small pieces are gathered up to this size before they are written. */
 const gatherBytes = 256 * 1024;
 
-/** A session's text file together with its block table, which sees every byte that is written. Owns the file. One writer. */
+/** Text that is on the disk is read, and looked at, in pieces of this size: under a millisecond each. */
+const replayBytes = 512 * 1024;
+
+/**
+ * A session's text file together with its block table, which sees every byte that is written once it is whole; until then it is
+ * being made (`table-rebuild.ts`). Owns the file. One writer.
+ */
 export class ContextFile {
   readonly path: string;
   readonly table: BlockTable;
   readonly #file: OpenFile;
-  #endBytes = 0;
+  #isTableWhole = false;
+  #committedBytes: number;
+  #endBytes: number;
   #gathered: Uint8Array[] = [];
   #gatheredBytes = 0;
 
-  constructor(path: string, file: OpenFile, table: BlockTable) {
+  /** `committedBytes`: where the committed text ends; what lies behind it in the file is cut by {@link rollBack}. */
+  constructor(path: string, file: OpenFile, committedBytes: number) {
     this.path = path;
     this.#file = file;
-    this.table = table;
+    this.table = new BlockTable();
+    this.#committedBytes = committedBytes;
+    this.#endBytes = committedBytes;
   }
 
   /** Everything behind this is written anew by the next {@link write}. */
@@ -24,9 +35,19 @@ export class ContextFile {
     return this.#endBytes + this.#gatheredBytes;
   }
 
+  /** Whether the table covers all of the text. */
+  get isTableWhole(): boolean {
+    return this.#isTableWhole;
+  }
+
+  /** The table covers all committed text now, and nothing else has been written: from here on it sees what is. */
+  adoptTable(): void {
+    this.#isTableWhole = true;
+  }
+
   /** Appends a piece, uncommitted. It may be kept until {@link sync} or {@link rollBack}. */
   async write(piece: Uint8Array): Promise<void> {
-    this.table.feed(piece);
+    if (this.#isTableWhole) this.table.feed(piece);
     this.#gathered.push(piece);
     this.#gatheredBytes += piece.length;
     if (this.#gatheredBytes >= gatherBytes) await this.#flush();
@@ -38,33 +59,46 @@ export class ContextFile {
     await this.#file.datasync();
   }
 
-  /** Back to the last `table.commit()`: cuts what lies behind it. Safe to repeat until it succeeds. */
+  /** What was written and synced is committed now. */
+  commit(): void {
+    this.#committedBytes = this.#endBytes;
+    if (this.#isTableWhole) this.table.commit();
+  }
+
+  /** Back to the last {@link commit}: cuts what lies behind it. Safe to repeat until it succeeds. */
   async rollBack(): Promise<void> {
     this.#gathered = [];
     this.#gatheredBytes = 0;
+    if ((await this.#file.sizeBytes()) > this.#committedBytes) {
+      await this.#file.truncate(this.#committedBytes);
+    }
+    if (this.#isTableWhole) await this.rollBackTable();
+    this.#endBytes = this.#committedBytes;
+  }
+
+  /** The table back to its own last commit. */
+  async rollBackTable(): Promise<void> {
     const [start, end] = this.table.lastCommittedBlock;
-    if ((await this.#file.sizeBytes()) > end) await this.#file.truncate(end);
     const lastBlock = Buffer.allocUnsafe(end - start);
     await this.#file.read(lastBlock, start);
     this.table.rollBack(lastBlock);
-    this.#endBytes = end;
   }
 
-  /** Feeds the table with text that is on the disk already, up to `endBytes`, and lets the caller see each piece. */
+  /** Reads text that is on the disk, piece by piece. Throws the signal's reason. */
   async replay(
-    fromBytes: number,
-    endBytes: number,
+    [fromBytes, endBytes]: readonly [from: number, end: number],
     see: (piece: Uint8Array) => void,
+    signal?: AbortSignal,
   ): Promise<void> {
-    const piece = Buffer.allocUnsafe(Math.min(1024 * 1024, endBytes - fromBytes));
+    const piece = Buffer.allocUnsafe(Math.min(replayBytes, endBytes - fromBytes));
     for (let at = fromBytes; at < endBytes; at += piece.length) {
       const bytes = piece.subarray(0, Math.min(piece.length, endBytes - at));
-      await this.#file.read(bytes, at);
-      this.table.feed(bytes);
+      const count = await this.#file.read(bytes, at);
+      signal?.throwIfAborted();
+      // What is not there any more shall be found damaged, not taken for what the last piece held.
+      bytes.fill(0, count);
       see(bytes);
     }
-    this.table.commit();
-    this.#endBytes = endBytes;
   }
 
   /** Fills `target` from a position; the number of bytes there were. */
@@ -75,11 +109,6 @@ export class ContextFile {
   /** The same at once. */
   readNow(target: Uint8Array, positionBytes: number): number {
     return this.#file.readNow(target, positionBytes);
-  }
-
-  /** What the file has on the disk, committed or not. */
-  async sizeBytes(): Promise<number> {
-    return this.#file.sizeBytes();
   }
 
   async close(): Promise<void> {

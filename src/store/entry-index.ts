@@ -1,3 +1,4 @@
+import type { TextPlace } from './block-table.ts';
 import { contentKey } from './text-pieces.ts';
 import type { Entry, SourceFile, Totals } from './types.ts';
 
@@ -6,6 +7,8 @@ export class EntryIndex {
   readonly entries: Entry[] = [];
   /** Entries whose bytes were found not to be what was stored. */
   readonly damaged = new Set<Entry>();
+  /** The first of them, as an index of {@link entries}. */
+  firstDamaged = Number.POSITIVE_INFINITY;
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
   readonly #byKey = new Map<string, Entry>();
   readonly #byHash = new Map<string, Entry>();
@@ -36,6 +39,12 @@ export class EntryIndex {
     }
   }
 
+  /** Notes that an entry's bytes are not what was stored. */
+  addDamaged(entry: Entry): void {
+    this.damaged.add(entry);
+    this.firstDamaged = Math.min(this.firstDamaged, entry.seq - 1);
+  }
+
   byId(id: string): Entry | undefined {
     const seq = /^e([1-9]\d{0,15})$/.exec(id)?.[1];
     return seq === undefined ? undefined : this.entries[Number(seq) - 1];
@@ -58,17 +67,29 @@ export class EntryIndex {
     return this.#sources.get(path);
   }
 
+  /** Where entry number `index` (from 0) starts; the end of the text for the number behind the last. */
+  startOf(index: number): TextPlace {
+    const entry = this.entries[index];
+    if (entry === undefined) return this.totals;
+    return { bytes: entry.offsetBytes, chars: entry.offsetChars, lines: entry.lineNumber - 1 };
+  }
+
+  /** The number (from 0) of the entry that holds a place, named by one of its three measures; its separator is part of it. */
+  indexAt(measure: keyof TextPlace, value: number): number {
+    let low = 0;
+    let high = this.entries.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.startOf(middle)[measure] <= value) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
   /** Entries that have a byte in [startBytes, endBytes), ascending; separators belong to the entry before them. */
   overlapping(startBytes: number, endBytes: number): readonly Entry[] {
-    let low = 0;
-    let high = this.entries.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.entries[middle]!.offsetBytes <= startBytes) low = middle + 1;
-      else high = middle;
-    }
     const found: Entry[] = [];
-    for (let at = Math.max(0, low - 1); at < this.entries.length; at += 1) {
+    for (let at = this.indexAt('bytes', startBytes); at < this.entries.length; at += 1) {
       const entry = this.entries[at]!;
       if (entry.offsetBytes >= endBytes) break;
       found.push(entry);

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { decodeBlocks } from './block-cache.ts';
-import { BlockTable } from './block-table.ts';
 import { ContextFile } from './context-file.ts';
 import { EntryIndex } from './entry-index.ts';
-import { EntryVerifier } from './entry-verifier.ts';
 import type { Files, OpenFile } from './files.ts';
 import {
   encodeHeader,
@@ -27,8 +26,8 @@ export interface RecoveredSession {
   readonly journal: RecordLog;
   readonly text: ContextFile;
   readonly index: EntryIndex;
-  /** How much of the text the cached block table covers; 0 where there was none to be used. */
-  readonly cachedBytes: number;
+  /** How many entries the cached block table covers; 0 where there was none to be used. */
+  readonly coveredEntries: number;
 }
 
 /** Makes the empty files of a session; the journal last, because it says that the session exists. */
@@ -43,7 +42,8 @@ export async function createSessionFiles(
 }
 
 /**
- * Opens a session's text and journal by the rules at the head of `format.ts`: cuts torn tails, refuses damage.
+ * Opens a session's text and journal by the rules at the head of `format.ts`: cuts torn tails, refuses damage of the journal. Reads
+ * the journal and at most one block of the text, which is verified when it is read or by `TableRebuild`.
  * @throws ProxyError `store_corrupt`; whatever the file system throws
  */
 export async function recoverSession(
@@ -59,10 +59,11 @@ export async function recoverSession(
     const createdMs = await replayJournal(journal, sessionId, index);
     textFile = await files.open(paths.text, { create: index.entries.length === 0 });
     await checkTextSize(paths.text, textFile, index);
-    const { text, cachedBytes } = await openText(files, paths, textFile, index);
+    const text = new ContextFile(paths.text, textFile, index.totals.bytes);
     await journal.rollBack();
     await text.rollBack();
-    return { createdMs, journal, text, index, cachedBytes };
+    const coveredEntries = await restoreTable(files, paths, text, index);
+    return { createdMs, journal, text, index, coveredEntries };
   } catch (error) {
     await journal.close();
     await textFile?.close();
@@ -129,37 +130,27 @@ async function checkTextSize(path: string, file: OpenFile, index: EntryIndex): P
   );
 }
 
-/** The text with its block table: from the cache where that is right, the rest from the text, which is verified on the way. */
-async function openText(
+/** Takes over the cached block table, if it is right; the number of entries that it covers. */
+async function restoreTable(
   files: Files,
   paths: SessionPaths,
-  file: OpenFile,
-  index: EntryIndex,
-): Promise<Pick<RecoveredSession, 'text' | 'cachedBytes'>> {
-  const bytes = await files.readWhole(join(paths.indexDir, 'blocks.bin'));
-  const kept = bytes === undefined ? undefined : decodeBlocks(bytes, index);
-  if (kept !== undefined) {
-    const table = new BlockTable();
-    table.restore(kept.columns, kept.count);
-    const text = new ContextFile(paths.text, file, table);
-    await text.replay(kept.columns.byteStart[kept.count - 1]!, kept.endBytes, () => undefined);
-    if (table.committed.lastCrc === kept.lastCrc) {
-      await replayVerified(text, index, kept.entries);
-      return { text, cachedBytes: kept.endBytes };
-    }
-  }
-  const text = new ContextFile(paths.text, file, new BlockTable());
-  await replayVerified(text, index, 0);
-  return { text, cachedBytes: 0 };
-}
-
-async function replayVerified(
   text: ContextFile,
   index: EntryIndex,
-  firstIndex: number,
-): Promise<void> {
-  const verifier = new EntryVerifier(index, firstIndex);
-  const start = index.entries[firstIndex]?.offsetBytes ?? index.totals.bytes;
-  await text.replay(start, index.totals.bytes, (piece) => verifier.see(piece));
-  for (const entry of verifier.damaged) index.damaged.add(entry);
+): Promise<number> {
+  const bytes = await files.readWhole(join(paths.indexDir, 'blocks.bin'));
+  const kept = bytes === undefined ? undefined : decodeBlocks(bytes, index);
+  let coveredEntries = 0;
+  if (kept !== undefined) {
+    const lastStart = kept.columns.byteStart[kept.count - 1]!;
+    const lastBlock = Buffer.alloc(kept.endBytes - lastStart);
+    await text.read(lastBlock, lastStart);
+    if (crc32(lastBlock) === kept.lastCrc) {
+      text.table.restore(kept.columns, kept.count);
+      text.table.feed(lastBlock);
+      text.table.commit();
+      coveredEntries = kept.entries;
+    }
+  }
+  if (coveredEntries === index.entries.length) text.adoptTable();
+  return coveredEntries;
 }

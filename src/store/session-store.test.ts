@@ -46,7 +46,7 @@ test('an entry says where its text lies; entries never share a line', async () =
     ['e4', 14, 4, 13, 4, 5, 1],
   ]);
   expect(store.totals).toEqual({ bytes: 19, chars: 18, lines: 5, entries: 4 });
-  expect(await readFile(store.snapshot().textPath, 'utf8')).toBe('é\nzwei\ndrei\n\nvier\n');
+  expect(await readFile(store.textPath, 'utf8')).toBe('é\nzwei\ndrei\n\nvier\n');
 });
 
 async function checkAliases(session: Session): Promise<void> {
@@ -176,7 +176,7 @@ test('a stream becomes one entry; a known one writes nothing that stays', async 
     chunks: chunked(text, 65_536),
   });
   expect(again.id).toBe('e1');
-  expect((await stat(store.snapshot().textPath)).size).toBe(text.length);
+  expect((await stat(store.textPath)).size).toBe(text.length);
   await store.append([toolResult('after')]);
   expect((await store.read(entry.lengthChars, 6)).text).toBe('after\n');
 });
@@ -198,7 +198,7 @@ test.each([
   await store.append([toolResult('before')]);
   await expect(store.appendStream({ kind: 'file', chunks: chunks() })).rejects.toThrow(message);
   expect(store.totals.entries).toBe(1);
-  expect((await stat(store.snapshot().textPath)).size).toBe(7);
+  expect((await stat(store.textPath)).size).toBe(7);
   await store.append([toolResult('after')]);
   expect((await store.read(0, 100)).text).toBe('before\nafter\n');
 });
@@ -223,7 +223,7 @@ test('a read of a damaged place is refused and names file and entry; others are 
   const { store } = await projectSession(sessions);
   const texts = ['a', 'b', 'c'].map((letter) => `${letter.repeat(99)}\n`.repeat(1000));
   await store.append(texts.map((text) => toolResult(text)));
-  const { textPath } = store.snapshot();
+  const { textPath } = store;
   await flipByte(textPath, 150_000);
   const reading = store.read(149_990, 20);
   await expect(reading).rejects.toMatchObject({ code: 'store_corrupt' });
@@ -244,8 +244,8 @@ test('without its cache the block table is made again, and damage is not blessed
     await using sessions = await data.open();
     const { store } = await projectSession(sessions);
     await store.append(['a', 'b', 'c'].map((letter) => toolResult(letter.repeat(50_000))));
-    cache = join(store.snapshot().indexDir, 'blocks.bin');
-    ({ textPath } = store.snapshot());
+    cache = join(store.indexDir, 'blocks.bin');
+    ({ textPath } = store);
   }
   const cached = await readFile(cache);
   for (const spoil of [
@@ -257,7 +257,7 @@ test('without its cache the block table is made again, and damage is not blessed
     await using sessions = await data.open();
     const { store } = await projectSession(sessions);
     expect((await store.read(49_999, 4)).text).toBe('a\nbb');
-    expect(store.snapshot().blocks.count).toBe(6);
+    expect((await store.snapshot()).blocks.count).toBe(6);
   }
   expect(await readFile(cache)).toEqual(cached);
   await flipByte(textPath, 60_000);

@@ -5,14 +5,15 @@ import { encodeBlocks } from './block-cache.ts';
 import { Committer } from './committer.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
-import { EntryVerifier } from './entry-verifier.ts';
 import { replaceFile, type Files } from './files.ts';
 import { Originals } from './originals.ts';
 import type { RecordLog } from './record-log.ts';
 import { recoverSession } from './recover.ts';
 import type { SessionPaths } from './session-paths.ts';
+import { TableRebuild } from './table-rebuild.ts';
 import { prepareText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
+import { readRun, runFrom } from './text-runs.ts';
 import { TextWriter } from './text-writer.ts';
 import type {
   Entry,
@@ -52,6 +53,7 @@ export class FileSessionStore implements SessionStore {
   readonly #reader: TextReader;
   readonly #writer: TextWriter;
   readonly #committer: Committer;
+  readonly #rebuild: TableRebuild;
   readonly #originals: Originals;
   #cachedBytes: number;
 
@@ -67,17 +69,30 @@ export class FileSessionStore implements SessionStore {
     this.#text = parts.text;
     this.#journal = parts.journal;
     this.#index = parts.index;
-    this.#cachedBytes = parts.cachedBytes;
-    this.#reader = new TextReader(parts.text, parts.index);
+    this.#cachedBytes = parts.index.startOf(parts.coveredEntries).bytes;
     this.#originals = new Originals(options.files, options.paths.originalsDir);
     this.#writer = new TextWriter(parts.text, this.#originals, options.maxSessionBytes);
     this.#committer = new Committer({
       ...parts,
       clock: options.clock,
       afterCommit: async () => {
-        if (this.totals.bytes - this.#cachedBytes >= cacheEveryBytes) await this.#saveBlocks();
+        // While the table is being made, it is kept on the way.
+        if (parts.text.isTableWhole) await this.#saveBlocks(cacheEveryBytes);
+        else this.#rebuild.start();
       },
     });
+    this.#rebuild = new TableRebuild({
+      ...parts,
+      committer: this.#committer,
+      log: options.log.child({ session: options.sessionId }),
+      // Each time as much again, so that a table of any size is written a few times only; and what is done is kept at once.
+      onRun: () =>
+        this.#saveBlocks(
+          parts.text.isTableWhole ? 1 : Math.max(cacheEveryBytes, this.#cachedBytes),
+        ),
+    });
+    this.#reader = new TextReader(parts.text, parts.index, this.#rebuild);
+    this.#rebuild.start();
   }
 
   /** Opens and, where a crash left a torn tail, repairs. @throws ProxyError `store_corrupt` */
@@ -85,6 +100,14 @@ export class FileSessionStore implements SessionStore {
     const parts = await recoverSession(options.files, options.paths, options.sessionId);
     await options.files.makeDirectory(options.paths.indexDir);
     return new FileSessionStore(options, parts);
+  }
+
+  get textPath(): string {
+    return this.#text.path;
+  }
+
+  get indexDir(): string {
+    return this.#paths.indexDir;
   }
 
   get totals(): Totals {
@@ -149,40 +172,45 @@ export class FileSessionStore implements SessionStore {
   }
 
   async verify(): Promise<readonly Entry[]> {
-    const verifier = new EntryVerifier(this.#index, 0);
-    const { bytes: endBytes } = this.totals;
-    const piece = Buffer.allocUnsafe(1024 * 1024);
-    for (let at = 0; at < endBytes; at += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, endBytes - at));
-      await this.#text.read(bytes, at);
-      verifier.see(bytes);
+    const parts = { text: this.#text, index: this.#index };
+    const { entries } = this.totals;
+    const damaged: Entry[] = [];
+    for (let first = 0; first < entries;) {
+      const run = runFrom(this.#index, first);
+      damaged.push(...(await readRun(parts, run)));
+      first = run[1];
     }
-    return verifier.damaged;
+    return damaged;
   }
 
-  snapshot(): Snapshot {
-    return {
-      sessionId: this.sessionId,
-      textPath: this.#text.path,
-      indexDir: this.#paths.indexDir,
-      totals: this.totals,
-      blocks: this.#text.table.committed,
-    };
+  async snapshot(): Promise<Snapshot> {
+    await this.#rebuild.whole();
+    const { sessionId, textPath, indexDir, totals } = this;
+    const { count, byteStart, charStart, lineStart, crc } = this.#text.table.committed;
+    const places = { count, byteStart, charStart, lineStart };
+    // Checksums that were made of damaged text would vouch for it.
+    const blocks = this.#index.damaged.size > 0 ? places : { ...places, crc };
+    return { sessionId, textPath, indexDir, totals, blocks };
   }
 
   /** Waits for what is being appended, then closes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#rebuild.stop();
     await this.#committer.close();
-    if (this.totals.bytes > this.#cachedBytes) await this.#saveBlocks();
+    await this.#saveBlocks(1);
     await this.#text.close();
     await this.#journal.close();
   }
 
-  async #saveBlocks(): Promise<void> {
+  /** Keeps the table, as far as it is, where that is at least `grownBytes` more than what is kept. */
+  async #saveBlocks(grownBytes: number): Promise<void> {
+    const { coveredEntries } = this.#rebuild;
+    const coveredBytes = this.#index.startOf(coveredEntries).bytes;
+    if (coveredBytes - this.#cachedBytes < grownBytes) return;
     // While an entry is known as damaged the table must be made, and the text verified, at each opening.
     if (this.#index.damaged.size > 0) return;
-    const bytes = encodeBlocks(this.#text.table.committed, this.#index);
-    this.#cachedBytes = this.totals.bytes;
+    const bytes = encodeBlocks(this.#text.table.committed, this.#index, coveredEntries);
+    this.#cachedBytes = coveredBytes;
     try {
       await this.#files.makeDirectory(this.#paths.indexDir);
       await replaceFile(this.#files, join(this.#paths.indexDir, 'blocks.bin'), bytes);

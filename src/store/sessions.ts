@@ -124,8 +124,9 @@ class FileSessions implements Sessions {
     try {
       const { store } = await this.byId(sessionId);
       const damaged = await store.verify();
-      const { textPath } = store.snapshot();
-      const damage = damaged.map(({ id }) => `${textPath}: entry ${id} is not what was stored`);
+      const damage = damaged.map(
+        ({ id }) => `${store.textPath}: entry ${id} is not what was stored`,
+      );
       return { entries: store.totals.entries, damage };
     } catch (error) {
       if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;

@@ -6,6 +6,8 @@ import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
 import { corruptStore, toStoreFailure } from './store-failure.ts';
 import { countCodePoints } from '../kernels/text-counts.ts';
+import type { TableRebuild } from './table-rebuild.ts';
+import { TextSections, type TextPart } from './text-sections.ts';
 import { charToByte, incompleteTailBytes, lineToByte } from './text-scan.ts';
 import { pieceMaxBytes } from './text-pieces.ts';
 import type { Entry, TextSlice } from './types.ts';
@@ -18,40 +20,47 @@ const nowBlocks = 8;
 const readMaxChars = 64 * 1024 * 1024;
 const entryMaxBytes = 256 * 1024 * 1024;
 
-/** Reads committed text by position. Never shows bytes whose checksum is wrong. */
+/**
+ * Reads committed text by position. Never shows bytes whose checksum is wrong. What the block table does not cover (yet) is read by
+ * sections.
+ */
 export class TextReader {
   readonly #file: ContextFile;
   readonly #index: EntryIndex;
+  readonly #rebuild: TableRebuild;
+  readonly #sections: TextSections;
   /** For reads that are decoded before anything else can happen. */
   #scratch: Buffer | undefined;
 
-  constructor(file: ContextFile, index: EntryIndex) {
+  constructor(file: ContextFile, index: EntryIndex, rebuild: TableRebuild) {
     this.#file = file;
     this.#index = index;
+    this.#rebuild = rebuild;
+    this.#sections = new TextSections(file, index);
   }
 
   /** See `SessionStore.read`. */
   async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
-    const blocks = this.#file.table.committed;
     const { chars } = this.#index.totals;
     const from = clamp(offsetChars, 0, chars);
     const to = clamp(from + clamp(lengthChars, 0, readMaxChars), from, chars);
-    if (this.#index.damaged.size > 0) this.#refuseDamaged(from, to);
     let text = '';
-    if (to > from) {
-      const last = lastAtMost(blocks.charStart, blocks.count, to - 1);
-      let at = lastAtMost(blocks.charStart, blocks.count, from);
-      if (last - at < nowBlocks) {
-        const bytes = this.#readBlocksNow(blocks, at, last + 1);
-        text = decodeChars(blocks, bytes, [at, last + 1], [from, to]);
+    for (let at = from; at < to;) {
+      const part = this.#tablePart('chars', at) ?? (await this.#section('chars', at));
+      const end = Math.min(to, part.endChars);
+      const { blocks } = part;
+      const last = lastAtMost(blocks.charStart, blocks.count, end - 1);
+      const first = lastAtMost(blocks.charStart, blocks.count, at);
+      if (last - first < nowBlocks) {
+        const bytes = this.#readBlocksNow(blocks, first, last + 1);
+        text += decodeChars(blocks, bytes, [first, last + 1], [at, end]);
       } else {
-        for (; at <= last; at += groupBlocks) {
-          const end = Math.min(at + groupBlocks, last + 1);
-          const bytes = await this.#readBlocks(blocks, at, end);
-          text += decodeChars(blocks, bytes, [at, end], [from, to]);
-        }
+        text += await this.#readGroups(blocks, [first, last + 1], [at, end]);
       }
+      at = end;
     }
+    // At the end, because reading a section may be what finds the damage.
+    if (this.#index.damaged.size > 0) this.#refuseDamaged(from, to);
     return { text, offsetChars: from, lengthChars: to - from };
   }
 
@@ -60,8 +69,8 @@ export class TextReader {
     const { lines, chars } = this.#index.totals;
     const from = clamp(first, 1, lines + 1);
     const to = clamp(last, from - 1, lines);
-    const start = this.#lineToChar(from);
-    const end = to >= lines ? chars : this.#lineToChar(to + 1);
+    const start = from > lines ? chars : await this.#lineToChar(from);
+    const end = to >= lines ? chars : await this.#lineToChar(to + 1);
     return this.read(start, end - start);
   }
 
@@ -102,12 +111,39 @@ export class TextReader {
     if (digest.digest('hex') !== entry.sha256) throw this.#damaged(entry);
   }
 
+  /** What the block table covers, if that is where `value` is; it goes as far as the text is known to be sound. */
+  #tablePart(measure: 'chars' | 'lines', value: number): TextPart | undefined {
+    const { coveredEntries } = this.#rebuild;
+    const end = this.#index.startOf(Math.min(coveredEntries, this.#index.firstDamaged));
+    if (value >= end[measure]) return undefined;
+    return { blocks: this.#file.table.committed, endChars: end.chars };
+  }
+
+  async #section(measure: 'chars' | 'lines', value: number): Promise<TextPart> {
+    return this.#sections.at(this.#index.indexAt(measure, value));
+  }
+
+  async #readGroups(
+    blocks: CommittedBlocks,
+    [first, end]: readonly [number, number],
+    chars: readonly [number, number],
+  ): Promise<string> {
+    let text = '';
+    for (let at = first; at < end; at += groupBlocks) {
+      const groupEnd = Math.min(at + groupBlocks, end);
+      const bytes = await this.#readBlocks(blocks, at, groupEnd);
+      text += decodeChars(blocks, bytes, [at, groupEnd], chars);
+    }
+    return text;
+  }
+
   /** The code point offset at which a line starts. */
-  #lineToChar(lineNumber: number): number {
-    const blocks = this.#file.table.committed;
+  async #lineToChar(lineNumber: number): Promise<number> {
+    const before = lineNumber - 1;
+    const { blocks } = this.#tablePart('lines', before) ?? (await this.#section('lines', before));
     // The first byte of a line lies in, or right behind, the last block that starts in an earlier line.
-    const block = lastAtMost(blocks.lineStart, blocks.count, lineNumber - 1);
-    if (block < 0) return 0;
+    const block = lastAtMost(blocks.lineStart, blocks.count, before);
+    if (block < 0) return blocks.charStart[0]!;
     const bytes = this.#readBlocksNow(blocks, block, block + 1);
     const start = lineToByte(bytes, lineNumber - blocks.lineStart[block]!);
     return blocks.charStart[block]! + countCodePoints(bytes.subarray(0, start));

@@ -105,6 +105,10 @@ export interface TextSlice {
 /** One session's texts. Everything returned is committed; nothing uncommitted is ever visible. */
 export interface SessionStore {
   readonly sessionId: string;
+  /** The plain UTF-8 file. */
+  readonly textPath: string;
+  /** Folder for what can be made again: it may vanish at any time. */
+  readonly indexDir: string;
   readonly totals: Totals;
   /** All entries, oldest first. A live, growing list: take `.length` once for a snapshot. */
   readonly entries: readonly Entry[];
@@ -128,8 +132,8 @@ export interface SessionStore {
   /** What was stored from the file at `path` when it was last read. */
   source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined;
   /**
-   * Any range by code points, clamped to what is stored and to 64 Mi code points. Microseconds at any size. Verified against
-   * the checksums of the blocks it lies in. @throws ProxyError `store_corrupt`
+   * Any range by code points, clamped to what is stored and to 64 Mi code points. Microseconds at any size; while the block table is
+   * being made anew the entries in question are read once. Verified against checksums. @throws ProxyError `store_corrupt`
    */
   read(offsetChars: number, lengthChars: number): Promise<TextSlice>;
   /** Whole lines `first` to `last` (1-based, inclusive) with their newlines, clamped as {@link read}. */
@@ -143,8 +147,11 @@ export interface SessionStore {
   readOriginal(entry: Entry): AsyncIterable<Uint8Array>;
   /** Reads all text and compares it with the journal's hashes: the entries that are damaged. About 1 GB/s. */
   verify(): Promise<readonly Entry[]>;
-  /** What a search needs: what is committed now. Cheap; the arrays are shared and only grow. */
-  snapshot(): Snapshot;
+  /**
+   * What a search needs: what is committed now. Cheap; the arrays are shared and only grow. Only where the cached block table was
+   * missing or old it waits until the table has been made anew (1.5 s for 1 GB). @throws ProxyError `internal`, `shutting_down`
+   */
+  snapshot(): Promise<Snapshot>;
 }
 
 /**
@@ -162,6 +169,8 @@ export interface Snapshot {
     readonly byteStart: Float64Array;
     readonly charStart: Float64Array;
     readonly lineStart: Float64Array;
+    /** CRC-32 of each block but the last; absent in a session that is known to be damaged. */
+    readonly crc?: Uint32Array;
   };
 }
 

@@ -42,7 +42,7 @@ export class IndexKeeper {
     try {
       do {
         state.again = false;
-        await this.#search.index(session.store.snapshot(), this.#stop.signal);
+        await this.#search.index(await session.store.snapshot(), this.#stop.signal);
       } while (state.again && !this.#stop.signal.aborted);
     } catch (error) {
       const { code, message } = toProxyError(error);

@@ -53,7 +53,7 @@ async function findHits(
 ): Promise<{ readonly matches: readonly SearchMatch[]; readonly note?: string }> {
   const ranges = visibleRanges(undefined, context.slice);
   const { matches, total, partial } = await context.search.search(
-    context.session.store.snapshot(),
+    await context.session.store.snapshot(),
     {
       pattern,
       literal: false,

@@ -50,14 +50,14 @@ export async function answerSearch(
     ...(ranges === undefined ? {} : { ranges }),
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
-  const result = await context.search.search(store.snapshot(), query, options);
+  const result = await context.search.search(await store.snapshot(), query, options);
   await checkShown(result.matches, store);
   const hits = hitsOf(result.matches, store.entries);
   const fitting = countFitting(hits, context.maxResultChars);
   if (fitting === hits.length || fitting === 0) return write(result, hits);
   // Too long for one result: ask for as many as fit, so that the cursor goes on right behind them.
   const shorter = await context.search.search(
-    store.snapshot(),
+    await store.snapshot(),
     { ...query, maxResults: fitting },
     options,
   );

@@ -47,7 +47,7 @@ export async function sliceAt(
 }
 
 async function byteOffset(store: SessionStore, offsetChars: number): Promise<number> {
-  const { blocks, totals } = store.snapshot();
+  const { blocks, totals } = await store.snapshot();
   if (offsetChars >= totals.chars) return totals.bytes;
   let low = 0;
   let high = blocks.count - 1;

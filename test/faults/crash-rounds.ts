@@ -1,11 +1,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { openSessions } from '../../src/store/sessions.ts';
 import { crashText } from './crash-text.ts';
 import { projectSession } from './store-harness.ts';
+
+/** Deletes what can be made again: the writer that comes next makes the block table anew while it writes, and is killed in it. */
+export async function removeCaches(dataDir: string): Promise<void> {
+  const folder = join(dataDir, 'sessions');
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (name.endsWith('_index')) await rm(join(folder, name), { recursive: true });
+  }
+}
 
 /** What a round of {@link crashRound} saw. */
 export interface CrashRound {

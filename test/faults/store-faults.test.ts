@@ -78,7 +78,7 @@ async function expectOnDisk(data: TemporaryData, texts: readonly string[]): Prom
   const session = await projectSession(sessions);
   await checkTexts(session, texts);
   deepEqual(await session.store.verify(), []);
-  equal((await stat(session.store.snapshot().textPath)).size, session.store.totals.bytes);
+  equal((await stat(session.store.textPath)).size, session.store.totals.bytes);
 }
 
 const faults: readonly (readonly [name: string, fault: Fault, failing: number, code: string])[] = [

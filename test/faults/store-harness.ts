@@ -54,9 +54,9 @@ export async function allTexts(session: Session): Promise<readonly string[]> {
   return texts;
 }
 
-/** Changes one byte of a file. */
-export async function flipByte(path: string, positionBytes: number): Promise<void> {
+/** Changes one byte of a file, one bit of it by default. */
+export async function flipByte(path: string, positionBytes: number, bits = 0x01): Promise<void> {
   const bytes = await readFile(path);
-  bytes[positionBytes]! ^= 0x01;
+  bytes[positionBytes]! ^= bits;
   await writeFile(path, bytes);
 }

@@ -7,6 +7,7 @@ import { randomIds } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { openSessions } from '../../src/store/sessions.ts';
 import type { Entry, Session, Sessions } from '../../src/store/types.ts';
+import { heldFiles, type HeldFiles } from '../faults/held-files.ts';
 import { projectSession, temporaryData } from '../faults/store-harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -48,13 +49,18 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('again' as const), pick: fc.nat() }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('reopen' as const), keepCache: fc.boolean() }),
+    arbitrary: fc.record({
+      do: fc.constant('reopen' as const),
+      keepCache: fc.boolean(),
+      held: fc.integer({ min: 1, max: 5 }),
+    }),
   },
   {
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('crash' as const),
       keepCache: fc.boolean(),
+      held: fc.integer({ min: 1, max: 5 }),
       strayText: fc.nat(100_000),
       strayJournal: fc.string({ unit: 'grapheme-ascii', maxLength: 60 }),
     }),
@@ -69,6 +75,8 @@ class Pair {
   #sessions: Sessions | undefined;
   #session: Session | undefined;
   readonly #abandoned: Sessions[] = [];
+  /** Keeps the block table from being made anew, until {@link release}. */
+  readonly #held: HeldFiles[] = [];
   readonly texts: string[] = [];
 
   constructor(root: string) {
@@ -79,14 +87,20 @@ class Pair {
     return this.#session!;
   }
 
-  async open(): Promise<void> {
+  /** `held`: the reading of the text before which the making of the block table stops. */
+  async open(held = Infinity): Promise<void> {
+    const holding = heldFiles(held);
+    this.#held.push(holding);
     this.#sessions = await openSessions({
+      files: holding.files,
       dataDir: this.#dataDir(),
       clock: new ManualClock(),
       ids: randomIds,
       log: silentLogger(),
     });
     this.#session = await projectSession(this.#sessions);
+    await Promise.race([holding.reached, this.#session.store.snapshot()]);
+    holding.disarm();
   }
 
   async run(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
@@ -104,9 +118,10 @@ class Pair {
       const chunks = pieces(Buffer.from(whole), action.pieceBytes);
       this.#expectEntries([whole], [await store.appendStream({ kind: 'file', chunks })]);
     } else if (action.do === 'reopen') {
+      this.#release();
       await this.#sessions![Symbol.asyncDispose]();
-      if (!action.keepCache) await rm(store.snapshot().indexDir, { recursive: true });
-      await this.open();
+      if (!action.keepCache) await rm(store.indexDir, { recursive: true });
+      await this.open(action.keepCache ? Infinity : action.held);
     } else if (action.do === 'crash') {
       await this.#crash(action);
     }
@@ -115,6 +130,7 @@ class Pair {
   /** What a killed process leaves: the files as they are, with the beginning of something uncommitted behind them. */
   async #crash(action: {
     readonly keepCache: boolean;
+    readonly held: number;
     readonly strayText: number;
     readonly strayJournal: string;
   }): Promise<void> {
@@ -128,7 +144,7 @@ class Pair {
     if (!action.keepCache) await rm(`${base}_index`, { recursive: true });
     await appendFile(`${base}_context.txt`, Buffer.alloc(action.strayText, 'stray\n'));
     await appendFile(`${base}_entries.jsonl`, action.strayJournal);
-    await this.open();
+    await this.open(action.keepCache ? Infinity : action.held);
   }
 
   /** Everything the store can be asked, compared with the plain way. */
@@ -160,9 +176,23 @@ class Pair {
     deepEqual(await store.verify(), []);
   }
 
+  /** The same questions again once the block table is there. */
+  async checkWhole(places: readonly (readonly [number, number])[]): Promise<void> {
+    this.#release();
+    const { totals, blocks } = await this.session.store.snapshot();
+    const last = Math.max(0, blocks.count - 1);
+    equal(totals.bytes - blocks.byteStart[last]! <= 32_768, true);
+    await this.check(places);
+  }
+
   async close(): Promise<void> {
+    this.#release();
     await this.#sessions?.[Symbol.asyncDispose]();
     for (const sessions of this.#abandoned) await sessions[Symbol.asyncDispose]();
+  }
+
+  #release(): void {
+    for (const held of this.#held) held.release();
   }
 
   async #original(entry: Entry): Promise<string> {
@@ -206,6 +236,7 @@ test('the store is a list of distinct texts, whatever happens to it', async () =
           await pair.open();
           for (const action of steps) await pair.run(action);
           await pair.check(places);
+          await pair.checkWhole(places);
         } finally {
           await pair.close();
           await rm(root, { recursive: true });
