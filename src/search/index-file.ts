@@ -116,7 +116,7 @@ export class SegmentFile {
   }
 
   /** All rows. */
-  readAll(): Uint8Array {
+  readAll(): Uint8Array<ArrayBuffer> {
     const all = new Uint8Array(gramRows * this.#row.length);
     readSync(this.#fd, all, 0, all.length, headerBytes);
     return all;
