@@ -65,11 +65,14 @@ export async function answerSearch(
 }
 
 /**
- * Damage is never shown as text: reading a hit's place checks the block that it lies in.
+ * Damage is never shown as text: reading a hit's place checks the block that it lies in. Where the search has done that, to read
+ * nothing there is enough: the store refuses what it knows as damaged.
  * @throws ProxyError `store_corrupt`
  */
 async function checkShown(matches: readonly SearchMatch[], store: SessionStore): Promise<void> {
-  for (const { offsetChars } of matches) await store.read(offsetChars, 1);
+  for (const { offsetChars, checked = false } of matches) {
+    await store.read(offsetChars, checked ? 0 : 1);
+  }
 }
 
 function write(result: SearchResult, hits: readonly Hit[]): string {
