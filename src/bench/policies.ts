@@ -4,7 +4,7 @@ import {
   type Policy,
   type ScriptedTurn,
 } from '../upstream/demo-policy.ts';
-import type { ChatRequest } from '../wire/types.ts';
+import type { PlainRequest } from '../wire/types.ts';
 import { benchKinds, questionHead, type BenchKind } from './cases.ts';
 import {
   callersProgram,
@@ -36,7 +36,7 @@ interface Call {
  * Plays a model for the benchmark's questions: one call that a good model would make, then the answer from its result. It reads only
  * what a model would see, the question and the results. Any other conversation is none of its business.
  */
-export const benchPolicy: Policy = (request: ChatRequest): ScriptedTurn | undefined => {
+export const benchPolicy: Policy = (request: PlainRequest): ScriptedTurn | undefined => {
   const question = newestQuestion(request.messages);
   const kind = benchKinds.find((one) => question.includes(questionHead(one)));
   if (kind === undefined) return undefined;

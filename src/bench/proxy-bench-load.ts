@@ -32,8 +32,13 @@ function bodyOf({ chunks, gapMs, promptChars, pastedChars = 0 }: BenchRequest): 
   const messages = [{ role: 'user', content: sentence.repeat(pastedChars / sentence.length) }];
   // Of the length of an assistant's turn. What the model itself has said is never taken out of the prompt.
   const content = sentence.repeat(28);
+  // No two turns of a chat are alike.
   for (let at = 0; at < promptChars; at += content.length) {
-    messages.push({ role: 'assistant', content }, { role: 'user', content: 'Go on.' });
+    const turn = String(at);
+    messages.push(
+      { role: 'assistant', content: turn + content.slice(turn.length) },
+      { role: 'user', content: `Go on after ${turn}.` },
+    );
   }
   return JSON.stringify({ model: benchModel(chunks, gapMs), messages, stream: true });
 }

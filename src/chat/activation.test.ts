@@ -19,9 +19,10 @@ it.each([
 it('instructions stand behind the system message’s own text, whatever form it has', () => {
   const user: Message = { role: 'user', content: 'Go.' };
   expect(withInstructions([user], 'I.')).toEqual([{ role: 'system', content: 'I.' }, user]);
-  expect(withInstructions([{ role: 'system', content: 'Be.' }, user], 'I.')[0]?.content).toBe(
-    'Be.\n\nI.',
-  );
+  expect(withInstructions([{ role: 'system', content: 'Be.' }, user], 'I.')[0]).toEqual({
+    role: 'system',
+    content: 'Be.\n\nI.',
+  });
   const parts = [{ type: 'text', text: 'Be.', cache_control: { type: 'ephemeral' } }];
   expect(withInstructions([{ role: 'developer', content: parts }], 'I.')[0]).toEqual({
     role: 'developer',

@@ -1,7 +1,11 @@
 import type { Session } from '../store/types.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
-import type { ContentPart, Message, ToolDefinition } from '../wire/types.ts';
+import type { ContentPart, Message, ToolDefinition, UpstreamMessage } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
+import { HistoryItem } from './history.ts';
+import type { Identity } from './identity.ts';
 import { instructionsFor } from './instructions.ts';
+import { memoryOf } from './recent-memory.ts';
 
 /** When the tools are offered. */
 export type InjectMode = 'auto' | 'always' | 'never';
@@ -35,7 +39,7 @@ export async function readActivation(
   session: Session,
   chatId: string,
 ): Promise<Activation | undefined> {
-  return (await session.memory.get(activationKey(chatId))) as Activation | undefined;
+  return (await memoryOf(session).get(activationKey(chatId))) as Activation | undefined;
 }
 
 /** Activates a chat: takes the snapshot of the store that its instructions will always show. @throws ProxyError `store_full` */
@@ -45,7 +49,7 @@ export async function activate(
   registry: ToolRegistry,
 ): Promise<Activation> {
   const activation = { instructions: instructionsFor(session.store.totals, registry.names) };
-  await session.memory.put([{ key: activationKey(chatId), value: activation }]);
+  await memoryOf(session).put([{ key: activationKey(chatId), value: activation }]);
   return activation;
 }
 
@@ -53,21 +57,36 @@ function activationKey(chatId: string): string {
   return `chat:${chatId}`;
 }
 
-/** The list with our instructions behind the first system message's own text, or before everything where there is none. Pure. */
+/** System messages with instructions in them, by what they are without: long texts that every turn would write again. */
+const extended = new WeakMap<
+  Identity,
+  { readonly instructions: string; readonly message: Message }
+>();
+
+/** The list with our instructions behind the first system message's own text, or before everything where there is none. */
 export function withInstructions(
-  messages: readonly Message[],
+  messages: readonly UpstreamMessage[],
   instructions: string,
-): readonly Message[] {
+): readonly UpstreamMessage[] {
   const at = messages.findIndex(
     (message) => message.role === 'system' || message.role === 'developer',
   );
   const system = messages[at];
   if (system === undefined) return [{ role: 'system', content: instructions }, ...messages];
-  const { content } = system;
-  const extended: string | readonly ContentPart[] = Array.isArray(content)
+  const identity = system instanceof HistoryItem ? system.identity : undefined;
+  const known = identity === undefined ? undefined : extended.get(identity);
+  if (known?.instructions === instructions) return messages.with(at, known.message);
+  const message = extend(parsed(system), instructions);
+  if (identity !== undefined) extended.set(identity, { instructions, message });
+  return messages.with(at, message);
+}
+
+function extend(message: Message, instructions: string): Message {
+  const { content } = message;
+  const both: string | readonly ContentPart[] = Array.isArray(content)
     ? [...(content as readonly ContentPart[]), { type: 'text', text: instructions }]
     : `${typeof content === 'string' ? content : ''}\n\n${instructions}`;
-  return messages.with(at, { ...system, content: extended });
+  return { ...message, content: both };
 }
 
 /** Names that both the client's tools and ours have: the client's stay, ours are withdrawn. */

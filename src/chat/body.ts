@@ -1,5 +1,6 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
+import { sliceOf, type BlockPart, type Position, type WalkedBlock } from './body-block.ts';
 import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
 
 /**
@@ -32,29 +33,36 @@ const space = 0x20;
 /** Longest member name that is looked at, bytes; `messages` spelled in escapes takes 48. */
 const maxKeyBytes = 64;
 
+/** Bytes of an unfinished message that are hashed together at most: what is skipped is hashed only if it turns out to be needed. */
+const maxUnhashedBytes = 4_194_304;
+
 /** A push machine: `feed` pieces, then `end`. Holds only the envelope and the message that is not finished yet. */
 export class BodySplitter {
-  /** What the walked bytes belong to: the envelope, an element of `messages`, or nothing (between two elements). */
-  #place: 'envelope' | 'between' | 'element' = 'envelope';
-  /** Open brackets and braces around the next byte. The elements of `messages` stand at 2. */
-  #depth = 0;
-  #inString = false;
-  /** The piece before ended in an unfinished escape. */
-  #escaped = false;
+  #at: Position = {
+    place: 'envelope',
+    depth: 0,
+    inString: false,
+    escaped: false,
+    keyExpected: false,
+    atMessages: false,
+    sawMessages: false,
+    elementIsScalar: false,
+    afterElement: false,
+    afterComma: false,
+    complete: false,
+  };
   /** The bytes of the top-level member name that is being read. */
   #key: number[] | undefined;
-  #keyExpected = false;
-  #atMessages = false;
-  #sawMessages = false;
-  #elementIsScalar = false;
-  #afterElement = false;
-  #afterComma = false;
-  #complete = false;
   readonly #envelope: Uint8Array[] = [];
   #pieces: Uint8Array[] = [];
   #sizeBytes = 0;
   #hash: Hash | undefined;
+  /** How many of the pieces are in the hash. */
+  #hashedPieces = 0;
   #ready: RawMessage[] = [];
+  #recorded: BlockPart[] | undefined;
+  /** Bytes of the recorded block before the piece that is walked. */
+  #baseBytes = 0;
 
   /**
    * Takes the next piece, which must not change afterwards, and returns the messages that it completed.
@@ -63,6 +71,10 @@ export class BodySplitter {
   feed(piece: Uint8Array): readonly RawMessage[] {
     for (let from = 0; from < piece.length; from += jsonPieceBytes)
       this.#feedPart(piece.subarray(from, from + jsonPieceBytes));
+    return this.#takeReady();
+  }
+
+  #takeReady(): readonly RawMessage[] {
     const ready = this.#ready;
     this.#ready = [];
     return ready;
@@ -73,59 +85,86 @@ export class BodySplitter {
     let start = 0;
     let index = 0;
     while (index < piece.length) {
-      const before = this.#place;
-      const next = this.#inString
+      const before = this.#at.place;
+      const next = this.#at.inString
         ? this.#walkString(piece, index)
         : this.#walkByte(piece[index] as number, index);
-      if (before !== this.#place) {
-        if (before !== 'between') this.#take(before, piece.subarray(start, next));
-        if (before === 'element') this.#finishElement();
+      if (before !== this.#at.place) {
+        if (before !== 'between') this.#take(before, piece, start, next);
+        if (before === 'element') this.#finishElement(start < next);
         start = next;
       }
       index = next;
     }
-    if (this.#place !== 'between') this.#take(this.#place, piece.subarray(start));
+    if (this.#at.place !== 'between') this.#take(this.#at.place, piece, start, piece.length);
+    this.#baseBytes += piece.length;
+  }
+
+  /** The pieces of a block, one after the other: as {@link feed}. The record is for {@link skip}; there is none for a block that cannot be told from its bytes alone. */
+  walk(block: readonly Uint8Array[]): {
+    readonly messages: readonly RawMessage[];
+    readonly walked?: WalkedBlock;
+  } {
+    this.#recorded = [];
+    this.#baseBytes = 0;
+    const messages: RawMessage[] = [];
+    for (const piece of block) messages.push(...this.feed(piece));
+    const parts = this.#recorded;
+    this.#recorded = undefined;
+    return parts === undefined || this.#key !== undefined
+      ? { messages }
+      : { messages, walked: { parts, after: { ...this.#at } } };
+  }
+
+  /** Takes a block that has been walked before, after the same bytes: as {@link feed}, without looking at it. */
+  skip(block: readonly Uint8Array[], { parts, after }: WalkedBlock): readonly RawMessage[] {
+    for (const { place, from, to, hash: digest } of parts) {
+      const pieces = sliceOf(block, from, to);
+      if (place === 'envelope') {
+        this.#envelope.push(...pieces);
+        continue;
+      }
+      this.#pieces.push(...pieces);
+      this.#sizeBytes += to - from;
+      if (digest !== undefined) this.#hand(digest);
+    }
+    if (this.#sizeBytes > maxUnhashedBytes) this.#hashPieces();
+    this.#at = { ...after };
+    return this.#takeReady();
   }
 
   /**
-   * After the last piece: the request without its messages.
-   * @throws ProxyError `invalid_request` if the body is not one JSON object with a list `messages`
+   * After the last piece: the JSON of the request without its messages, not looked at.
+   * @throws ProxyError `invalid_request` for a JSON object without a list `messages`
    */
-  end(): Record<string, unknown> {
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(Buffer.concat(this.#envelope).toString('utf8'));
-    } catch (cause) {
-      throw new ProxyError('invalid_request', 'The request body is not valid JSON.', { cause });
-    }
-    if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
-      throw new ProxyError('invalid_request', 'The request body must be a JSON object.');
-    }
-    if (!this.#sawMessages) {
+  end(): Buffer {
+    const envelope = Buffer.concat(this.#envelope);
+    // What is no JSON is told by whoever parses it; an object that is whole and has none is told here.
+    if (this.#at.complete && !this.#at.sawMessages) {
       throw new ProxyError('invalid_request', 'The request needs `messages`, a list of messages.', {
         param: 'messages',
       });
     }
-    return parsed as Record<string, unknown>;
+    return envelope;
   }
 
   /** One byte outside strings. Returns the index of the next byte to look at. */
   #walkByte(byte: number, index: number): number {
-    if (this.#place === 'between') return this.#walkBetween(byte, index);
-    if (byte <= space && !this.#elementIsScalar) return index + 1;
-    if (this.#elementIsScalar && (byte <= space || byte === comma || byte === closeBracket)) {
-      this.#place = 'between';
+    if (this.#at.place === 'between') return this.#walkBetween(byte, index);
+    if (byte <= space && !this.#at.elementIsScalar) return index + 1;
+    if (this.#at.elementIsScalar && (byte <= space || byte === comma || byte === closeBracket)) {
+      this.#at.place = 'between';
       return index;
     }
-    if (this.#complete)
+    if (this.#at.complete)
       throw new ProxyError('invalid_request', 'The request body goes on after its end.');
-    if (this.#depth === 0 && byte !== openBrace)
+    if (this.#at.depth === 0 && byte !== openBrace)
       throw new ProxyError('invalid_request', 'The request body must be a JSON object.');
     switch (byte) {
       case quote:
-        this.#inString = true;
-        if (this.#keyExpected && this.#depth === 1) this.#key = [];
-        this.#keyExpected = false;
+        this.#at.inString = true;
+        if (this.#at.keyExpected && this.#at.depth === 1) this.#key = [];
+        this.#at.keyExpected = false;
         break;
       case openBrace:
       case openBracket:
@@ -133,14 +172,14 @@ export class BodySplitter {
         break;
       case closeBrace:
       case closeBracket:
-        this.#depth -= 1;
-        if (this.#depth === 0) this.#complete = true;
-        if (this.#place === 'element' && this.#depth === 2) this.#place = 'between';
+        this.#at.depth -= 1;
+        if (this.#at.depth === 0) this.#at.complete = true;
+        if (this.#at.place === 'element' && this.#at.depth === 2) this.#at.place = 'between';
         break;
       case comma:
-        if (this.#depth === 1) {
-          this.#keyExpected = true;
-          this.#atMessages = false;
+        if (this.#at.depth === 1) {
+          this.#at.keyExpected = true;
+          this.#at.atMessages = false;
         }
         break;
       default:
@@ -149,92 +188,110 @@ export class BodySplitter {
   }
 
   #open(byte: number): void {
-    this.#depth += 1;
-    if (this.#depth === 1) this.#keyExpected = true;
+    this.#at.depth += 1;
+    if (this.#at.depth === 1) this.#at.keyExpected = true;
     if (
-      this.#place !== 'envelope' ||
-      this.#depth !== 2 ||
+      this.#at.place !== 'envelope' ||
+      this.#at.depth !== 2 ||
       byte !== openBracket ||
-      !this.#atMessages
+      !this.#at.atMessages
     )
       return;
-    if (this.#sawMessages)
+    if (this.#at.sawMessages)
       throw new ProxyError('invalid_request', '`messages` stands twice in the request.', {
         param: 'messages',
       });
-    this.#sawMessages = true;
-    this.#place = 'between';
-    this.#afterElement = false;
-    this.#afterComma = false;
+    this.#at.sawMessages = true;
+    this.#at.place = 'between';
+    this.#at.afterElement = false;
+    this.#at.afterComma = false;
   }
 
   /** One byte between two elements. Commas are dropped, so that the envelope keeps an empty list. */
   #walkBetween(byte: number, index: number): number {
     if (byte <= space) return index + 1;
     if (byte === closeBracket) {
-      if (this.#afterComma) throw misplacedComma();
-      this.#place = 'envelope';
+      if (this.#at.afterComma) throw misplacedComma();
+      this.#at.place = 'envelope';
       return index;
     }
     if (byte === comma) {
-      if (!this.#afterElement) throw misplacedComma();
-      this.#afterElement = false;
-      this.#afterComma = true;
+      if (!this.#at.afterElement) throw misplacedComma();
+      this.#at.afterElement = false;
+      this.#at.afterComma = true;
       return index + 1;
     }
-    if (this.#afterElement) throw misplacedComma();
-    this.#place = 'element';
-    this.#elementIsScalar = byte !== openBrace && byte !== openBracket && byte !== quote;
+    if (this.#at.afterElement) throw misplacedComma();
+    this.#at.place = 'element';
+    this.#at.elementIsScalar = byte !== openBrace && byte !== openBracket && byte !== quote;
     return index;
   }
 
   /** Walks on inside a string. Returns the index after the piece or after the closing quote. */
   #walkString(piece: Uint8Array, from: number): number {
     let index = from;
-    if (this.#escaped) {
-      this.#escaped = false;
+    if (this.#at.escaped) {
+      this.#at.escaped = false;
       this.#key?.push(piece[index] as number);
       index += 1;
     }
     const { index: end, isCut } = findStringEnd(index, piece.length);
-    this.#escaped = isCut;
+    this.#at.escaped = isCut;
     if (this.#key !== undefined) {
       for (let at = index; at < end && this.#key.length < maxKeyBytes; at += 1)
         this.#key.push(piece[at] as number);
     }
     if (end === piece.length) return end;
-    this.#inString = false;
+    this.#at.inString = false;
     if (this.#key !== undefined) {
-      this.#atMessages = isMessages(this.#key);
+      this.#at.atMessages = isMessages(this.#key);
       this.#key = undefined;
     }
     // A string that is itself an element of `messages`: nonsense, but well-formed; the message check names it.
-    if (this.#place === 'element' && this.#depth === 2) this.#place = 'between';
+    if (this.#at.place === 'element' && this.#at.depth === 2) this.#at.place = 'between';
     return end + 1;
   }
 
-  #take(place: 'envelope' | 'element', bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
+  #take(place: 'envelope' | 'element', piece: Uint8Array, from: number, to: number): void {
+    if (from === to) return;
+    const bytes = piece.subarray(from, to);
+    const base = this.#baseBytes;
+    this.#recorded?.push({ place, from: base + from, to: base + to });
     if (place === 'envelope') {
       this.#envelope.push(bytes);
       return;
     }
-    if (this.#pieces.length === 1)
-      this.#hash = createHash('sha256').update(this.#pieces[0] as Uint8Array);
-    this.#hash?.update(bytes);
     this.#pieces.push(bytes);
     this.#sizeBytes += bytes.length;
+    if (this.#pieces.length > 1) this.#hashPieces();
   }
 
-  #finishElement(): void {
+  /** Brings the hash of the unfinished message up to its last piece. */
+  #hashPieces(): void {
+    this.#hash ??= createHash('sha256');
+    for (; this.#hashedPieces < this.#pieces.length; this.#hashedPieces += 1)
+      this.#hash.update(this.#pieces[this.#hashedPieces] as Uint8Array);
+  }
+
+  #finishElement(endsHere: boolean): void {
     const digest = this.#hash?.digest('hex') ?? hash('sha256', this.#pieces[0] as Uint8Array);
+    // A number or a word (nonsense, but JSON) ends with the byte after it, and that can be the block's first.
+    const last = endsHere ? this.#recorded?.pop() : undefined;
+    if (last === undefined) this.#recorded = undefined;
+    else this.#recorded?.push({ ...last, hash: digest });
+    this.#hand(digest);
+  }
+
+  /** Hands on the message that has just ended. */
+  #hand(digest: string): void {
     this.#ready.push({ pieces: this.#pieces, sizeBytes: this.#sizeBytes, hash: digest });
     this.#pieces = [];
     this.#sizeBytes = 0;
     this.#hash = undefined;
-    this.#elementIsScalar = false;
-    this.#afterElement = true;
-    this.#afterComma = false;
+    this.#hashedPieces = 0;
+    this.#at.elementIsScalar = false;
+    this.#at.afterElement = true;
+    this.#at.afterComma = false;
   }
 }
 

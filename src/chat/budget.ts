@@ -90,9 +90,17 @@ export interface DayState {
   readonly wallClockMs: number;
 }
 
+/** The day's name, written once a day: the ledger asks for it several times a turn. */
+let today = { number: -1, name: '' };
+
 function dayOf(clock: Clock): string {
-  return new Date(clock.now()).toISOString().slice(0, 10);
+  const number = Math.floor(clock.now() / dayMs);
+  if (number !== today.number)
+    today = { number, name: new Date(number * dayMs).toISOString().slice(0, 10) };
+  return today.name;
 }
+
+const dayMs = 86_400_000;
 
 function emptyDay(day: string): DayState {
   return { day, subCalls: 0, tokens: 0, money: 0, wallClockMs: 0 };

@@ -23,7 +23,8 @@ import {
 } from './turn-tools.ts';
 import type { FinishedTurn, TurnLimits } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
-import { requestBytes, type TokenGauge } from './window.ts';
+import { requestBytes } from '../wire/message-json.ts';
+import type { TokenGauge } from './window.ts';
 
 /** A client's request as it comes from the HTTP side. */
 export interface ChatCall {

@@ -1,6 +1,5 @@
-import { rememberJson } from '../wire/message-json.ts';
-import { dropNullCalls } from '../wire/request.ts';
-import type { Message } from '../wire/types.ts';
+import type { Message, UpstreamMessage } from '../wire/types.ts';
+import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { RawMessage } from './body.ts';
 import type { Captured } from './capture.ts';
 import type { Identity } from './identity.ts';
@@ -10,6 +9,11 @@ import type { HistoryMessage } from './weave.ts';
 /** What is kept of a message that has been seen: enough to recognise it by its raw bytes and never parse it again. */
 export interface KnownMessage {
   readonly identity: Identity;
+  readonly shape: MessageShape;
+  /** Not to be sent as it came: its bytes are no UTF-8, or a member has a null that some providers refuse. */
+  readonly mustBeWritten?: true;
+  /** There are lines of ours in its reasoning. */
+  readonly holdsProgress?: true;
   /** Looked through, and nothing in it is worth storing. */
   readonly holdsNothing?: true;
   /** Nothing but a client's own mark of a pruned output. */
@@ -51,14 +55,10 @@ export class KnownMessages {
   }
 }
 
-/** One message of the request at hand: what is known of it, and its bytes until it is parsed. */
-export class HistoryItem implements HistoryMessage {
+/** One message of the request at hand: its bytes, and what is known of it. */
+export class HistoryItem extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
-  /** Bytes of the message as the client sent it. */
-  readonly sizeBytes: number;
-  #pieces: readonly Uint8Array[];
-  #original: Message | undefined;
   known: KnownMessage;
   /** Whether the stubs take the place of stripped texts in this request. */
   usesStubs = false;
@@ -71,11 +71,9 @@ export class HistoryItem implements HistoryMessage {
     known: KnownMessage,
     read: { readonly original?: Message; readonly large?: LargeMessage } = {},
   ) {
+    super(known.shape, raw, read.original);
     this.hash = raw.hash;
-    this.sizeBytes = raw.sizeBytes;
-    this.#pieces = raw.pieces;
     this.known = known;
-    this.#original = read.original;
     this.large = read.large;
   }
 
@@ -83,53 +81,45 @@ export class HistoryItem implements HistoryMessage {
     return this.known.identity;
   }
 
-  /** As the client sent it. Not to be asked for after {@link settle} of a message with a stub. */
-  original(): Message {
-    this.#original ??= parseAgain(textOfPieces(this.#pieces));
-    return this.#original;
+  get mayHoldProgress(): boolean {
+    return this.known.holdsProgress === true;
+  }
+
+  /** What takes the message's place in this request, if something does. */
+  get stripped(): Message | undefined {
+    return this.usesStubs ? this.known.stored?.stripped : undefined;
   }
 
   /** The original, with empty texts in the place of large ones. */
   frame(): Message {
-    return this.large?.frame ?? this.original();
+    return this.large?.frame ?? this.parse();
   }
 
   /** As it goes upstream. */
-  message(): Message {
-    return (this.usesStubs ? this.known.stored?.stripped : undefined) ?? this.original();
+  message(): UpstreamMessage {
+    return this.stripped ?? (this.known.mustBeWritten === true ? this.parse() : this);
   }
 
   /** Forgets the parsed original of a message that is known again by its hash. */
-  release(): void {
-    this.#original = undefined;
+  override release(): void {
+    super.release();
     this.large = undefined;
   }
+}
 
-  /**
-   * Once it is clear what goes upstream: lets go of the bytes of what a stub stands for. Others are copied out of the pieces in which
-   * they arrived, which would otherwise keep the whole body in memory until the answer has ended.
-   */
-  settle(): void {
-    if (
-      this.#original !== undefined ||
-      (this.usesStubs && this.known.stored?.stripped !== undefined)
-    )
-      this.#pieces = [];
-    else if (this.#pieces.length > 0) this.#pieces = [Buffer.concat(this.#pieces)];
+/** Bodies smaller than this may stay in memory until their answer has ended, bytes. */
+const smallBodyBytes = 1_048_576;
+
+/**
+ * Once it is clear what goes upstream: lets go of the bytes of what stubs stand for. The others are copied out of the pieces in which
+ * they arrived, which would otherwise keep the whole body in memory until the answer has ended.
+ */
+export function settle(items: readonly HistoryItem[]): void {
+  let sizeBytes = 0;
+  for (const item of items) sizeBytes += item.sizeBytes;
+  if (sizeBytes < smallBodyBytes) return;
+  for (const item of items) {
+    if (item.stripped !== undefined) item.drop();
+    else if (item.pieces.length > 0) item.detach();
   }
-}
-
-/** A message that has passed the check before. Its text goes on with it. */
-function parseAgain(json: string): Message {
-  const parsed = JSON.parse(json) as Message;
-  const message = dropNullCalls(parsed);
-  if (message === parsed) rememberJson(message, json);
-  return message;
-}
-
-/** A raw message's text. */
-export function textOfPieces(pieces: readonly Uint8Array[]): string {
-  const [only] = pieces;
-  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
 }

@@ -5,9 +5,9 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { headerOf, originOf, type Origin } from '../opencode/environment.ts';
 import type { Session } from '../store/types.ts';
-import { parseEnvelope } from '../wire/request.ts';
 import type { Envelope, Message, ToolCall } from '../wire/types.ts';
-import { BodySplitter, type RawMessage } from './body.ts';
+import type { RawMessage } from './body.ts';
+import { BodyReader, KnownBlocks } from './body-reader.ts';
 import {
   candidatesOf,
   readStub,
@@ -17,6 +17,7 @@ import {
   type CaptureLimits,
 } from './capture.ts';
 import { readMessage } from './message-reader.ts';
+import { KnownEnvelopes } from './known-envelopes.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import { HistoryItem, KnownMessages, type KnownMessage } from './history.ts';
 import type { SessionFinder, Whose } from './whose.ts';
@@ -26,6 +27,8 @@ import { withTexts } from './message-texts.ts';
 export interface Intake {
   /** The request without its messages, members in the client's order. */
   readonly envelope: Envelope;
+  /** Its size as it came. */
+  readonly envelopeBytes: number;
   readonly items: readonly HistoryItem[];
   readonly whose: Whose;
   /** A client's own helper request (title, compaction): passed on untouched. */
@@ -64,22 +67,26 @@ interface Waiting {
 export class RequestIntake {
   readonly #options: IntakeOptions;
   readonly #known: KnownMessages;
+  readonly #blocks: KnownBlocks;
+  readonly #envelopes = new KnownEnvelopes();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
     this.#known = new KnownMessages(options.maxKnownMessages);
+    this.#blocks = new KnownBlocks(options.maxKnownMessages);
   }
 
   /**
    * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A store that fails does not throw: see `storeFault`.
    */
   async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
-    const splitter = new BodySplitter();
+    const reader = new BodyReader(this.#blocks);
     const reading = new Reading(this.#known, this.#options, originOf(headers), keyHashOf(headers));
-    for await (const piece of body) {
-      for (const raw of splitter.feed(piece)) await reading.add(raw);
-    }
-    const envelope = parseEnvelope(splitter.end());
+    for await (const piece of body) await reading.addAll(reader.feed(piece));
+    await reading.addAll(reader.end());
+    const envelopeText = reader.envelope();
+    const envelope = this.#envelopes.parse(envelopeText);
+    const envelopeBytes = envelopeText.length;
     if (reading.items.length === 0)
       throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
         param: 'messages',
@@ -89,6 +96,7 @@ export class RequestIntake {
     if (isHelper)
       return {
         envelope,
+        envelopeBytes,
         items: reading.items,
         whose,
         isHelper,
@@ -96,7 +104,7 @@ export class RequestIntake {
         entriesBefore: whose.session?.store.totals.entries ?? 0,
       };
     const outcome = await reading.store();
-    return { envelope, items: reading.items, whose, isHelper, ...outcome };
+    return { envelope, envelopeBytes, items: reading.items, whose, isHelper, ...outcome };
   }
 }
 
@@ -130,9 +138,15 @@ class Reading {
     this.#keyHash = keyHash;
   }
 
-  /** Takes the next message. Nothing is parsed that is known by its bytes. */
-  async add(raw: RawMessage): Promise<void> {
-    const item = await this.#recognise(raw);
+  /** Takes the next messages. Nothing is parsed that is known by its bytes. */
+  async addAll(messages: readonly RawMessage[]): Promise<void> {
+    for (const raw of messages) {
+      const known = this.#known.get(raw.hash);
+      this.#add(known === undefined ? await this.#read(raw) : new HistoryItem(raw, known));
+    }
+  }
+
+  #add(item: HistoryItem): void {
     this.items.push(item);
     const { identity, workingDirectory } = item.known;
     if (identity.role === 'system' || identity.role === 'developer')
@@ -185,9 +199,7 @@ class Reading {
     };
   }
 
-  async #recognise(raw: RawMessage): Promise<HistoryItem> {
-    const known = this.#known.get(raw.hash);
-    if (known !== undefined) return new HistoryItem(raw, known);
+  async #read(raw: RawMessage): Promise<HistoryItem> {
     const read = await readMessage(raw, this.items.length);
     // A message with large texts is only known once they are stored.
     const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
@@ -275,7 +287,7 @@ class Reading {
       if (item.known.isPruned !== true) continue;
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
-      const stripped = { ...item.original(), content: await readStub(session.store, entry) };
+      const stripped = { ...item.parse(), content: await readStub(session.store, entry) };
       item.known = { ...item.known, stored: { sessionId: session.id, captured: [], stripped } };
       item.usesStubs = true;
     }
@@ -289,7 +301,7 @@ class Reading {
       const item = this.items[at] as HistoryItem;
       if (item.identity.role === 'tool') continue;
       if (id === undefined || !item.identity.callIds.includes(id)) return undefined;
-      return item.original().tool_calls?.find((call) => call.id === id);
+      return item.parse().tool_calls?.find((call) => call.id === id);
     }
     return undefined;
   }
@@ -306,5 +318,5 @@ async function strippedMessage(
   if (texts.size === 0) return undefined;
   // A setting may leave even megabytes where they are.
   const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !texts.has(part));
-  return withTexts(isWhole ? item.original() : item.frame(), texts);
+  return withTexts(isWhole ? item.parse() : item.frame(), texts);
 }

@@ -1,12 +1,14 @@
+import { isUtf8 } from 'node:buffer';
 import { ProxyError } from '../errors.ts';
 import { workingDirectoryOf } from '../opencode/environment.ts';
-import { rememberJson } from '../wire/message-json.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import type { RawMessage } from './body.ts';
 import { isPruned } from './capture.ts';
-import { textOfPieces, type KnownMessage } from './history.ts';
+import { shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
+import type { KnownMessage } from './history.ts';
 import { identityOf, visibleText } from './identity.ts';
+import { holdsProgress } from './progress.ts';
 import { readLargeMessage, type LargeMessage } from './large-message.ts';
 
 /** Messages of this size are read in slices and not parsed, bytes: about 5 ms of `JSON.parse` and hashing. */
@@ -23,14 +25,25 @@ export interface ReadMessage {
 export async function readMessage(raw: RawMessage, at: number): Promise<ReadMessage> {
   if (raw.sizeBytes >= largeMessageBytes) {
     const large = await readLargeMessage(raw.pieces, raw.sizeBytes);
-    if (large !== undefined)
-      return { known: knownOf(parseMessage(large.frame, at), large.texts), large };
+    if (large !== undefined) {
+      const frame = parseMessage(large.frame, at);
+      const known = knownOf(frame, large.texts);
+      return frame === large.frame
+        ? { known, large }
+        : { known: { ...known, mustBeWritten: true }, large: { ...large, frame } };
+    }
   }
   const json = textOfPieces(raw.pieces);
   const parsed = parseJson(json, at);
   const original = parseMessage(parsed, at);
-  if (original === parsed) rememberJson(original, json);
-  return { known: knownOf(original), original };
+  const known = knownOf(original);
+  if (original === parsed && isWhole(raw)) return { known, original };
+  return { known: { ...known, mustBeWritten: true }, original };
+}
+
+/** Whether a message's bytes are UTF-8. Only whole ones are looked at: a piece can end within a character. */
+function isWhole({ pieces }: RawMessage): boolean {
+  return isUtf8(pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces));
 }
 
 function parseJson(json: string, at: number): unknown {
@@ -45,9 +58,10 @@ function parseJson(json: string, at: number): unknown {
 }
 
 function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage {
-  const identity = identityOf(message, large);
-  if (message.role === 'tool' && isPruned(message)) return { identity, isPruned: true };
-  if (message.role !== 'system' && message.role !== 'developer') return { identity };
+  const base = { identity: identityOf(message, large), shape: shapeOf(message) };
+  if (holdsProgress(message)) return { ...base, holdsProgress: true };
+  if (message.role === 'tool' && isPruned(message)) return { ...base, isPruned: true };
+  if (message.role !== 'system' && message.role !== 'developer') return base;
   const workingDirectory = workingDirectoryOf(visibleText(message));
-  return workingDirectory === undefined ? { identity } : { identity, workingDirectory };
+  return workingDirectory === undefined ? base : { ...base, workingDirectory };
 }

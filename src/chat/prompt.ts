@@ -2,6 +2,7 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Session } from '../store/types.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
+import { jsonBytes } from '../wire/message-json.ts';
 import type { ChatRequest } from '../wire/types.ts';
 import {
   activate,
@@ -12,8 +13,11 @@ import {
   type Activation,
   type InjectMode,
 } from './activation.ts';
+import { settle } from './history.ts';
 import type { Intake } from './intake.ts';
+import type { Identity } from './identity.ts';
 import { OwnResults } from './own-results.ts';
+import { memoryOf } from './recent-memory.ts';
 import type { TurnRoom } from './turn-room.ts';
 import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
 import { placesOf, weave, type Places } from './weave.ts';
@@ -66,6 +70,16 @@ interface SessionParts {
   readonly ownResults: OwnResults;
 }
 
+type ToolList = NonNullable<ChatRequest['tools']>;
+
+interface OfferedTools {
+  readonly registry: ToolRegistry;
+  readonly tools: ToolList;
+}
+
+/** Of a client that has none. */
+const noTools: ToolList = [];
+
 /** Hidden turns kept in memory per session besides the disk: those of a long chat. */
 const maxCachedRecords = 500;
 
@@ -73,6 +87,7 @@ const maxCachedRecords = 500;
 export class PromptMaker {
   readonly #options: PromptOptions;
   readonly #parts = new WeakMap<Session, SessionParts>();
+  readonly #offered = new WeakMap<ToolList, OfferedTools>();
 
   constructor(options: PromptOptions) {
     this.#options = options;
@@ -87,7 +102,7 @@ export class PromptMaker {
     const { envelope, items } = intake;
     const clientBytes = items.reduce(
       (total, item) => total + item.sizeBytes + 1,
-      Buffer.byteLength(JSON.stringify(envelope)),
+      intake.envelopeBytes,
     );
     const plain = (): Prompt => ({
       request: { ...envelope, model: target.model, messages: items.map((item) => item.message()) },
@@ -103,11 +118,12 @@ export class PromptMaker {
     const active = await this.#activation(intake, window?.highBytes);
     if (active === undefined) return plain();
     const { session, activation } = active;
-    const registry = this.#registryFor(envelope.tools ?? []);
-    const tools = [...(envelope.tools ?? []), ...registry.definitions];
+    const { registry, tools } = this.#toolsFor(envelope.tools ?? noTools);
     const overhead =
-      Buffer.byteLength(JSON.stringify({ ...envelope, tools })) + activation.instructions.length;
-    for (const item of items) item.settle();
+      intake.envelopeBytes +
+      jsonBytes(registry.definitions).length +
+      activation.instructions.length;
+    settle(items);
     const places = placesOf(items);
     const fitted = await this.#layOut(session, intake, places, {
       highBytes: (window?.highBytes ?? Infinity) - overhead,
@@ -157,7 +173,7 @@ export class PromptMaker {
     if (!becomesActive(signs)) return undefined;
     try {
       const session = await whose.ensure();
-      const registry = this.#registryFor(intake.envelope.tools ?? []);
+      const { registry } = this.#toolsFor(intake.envelope.tools ?? noTools);
       return { session, activation: await activate(session, chatId, registry) };
     } catch (error) {
       // Without a store there is nothing to offer tools for.
@@ -170,11 +186,9 @@ export class PromptMaker {
   async #layOut(session: Session, intake: Intake, places: Places, room: Room): Promise<Fitted> {
     const { items, whose } = intake;
     const { memory, ownResults } = this.#partsOf(session);
-    const find = async (
-      ...sought: Parameters<TurnMemory['find']>
-    ): Promise<TurnRecord | undefined> => {
+    const find = async (place: Place, identity: Identity): Promise<TurnRecord | undefined> => {
       try {
-        return await memory.find(...sought);
+        return await memory.find(place, identity);
       } catch (error) {
         this.#tolerate(error);
         return undefined;
@@ -186,7 +200,13 @@ export class PromptMaker {
       items,
       chains: places.chains,
       ownResults,
-      weave: async (from: number) => weave(items, places, { chatId: whose.chatId, from, find }),
+      weave: async (from: number) =>
+        weave(items, places, {
+          chatId: whose.chatId,
+          from,
+          find: (place, identity) =>
+            memory.mayKnow(place, identity) ? find(place, identity) : undefined,
+        }),
       onStoreFault: (error: ProxyError) => this.#tolerate(error),
     };
     return fitWindow(chat, room);
@@ -201,7 +221,18 @@ export class PromptMaker {
     );
   }
 
-  #registryFor(tools: NonNullable<ChatRequest['tools']>): ToolRegistry {
+  /** Our tools beside the client's, and both lists in one. Made once for a list: a known envelope has the same one in every turn. */
+  #toolsFor(theirs: ToolList): OfferedTools {
+    let offered = this.#offered.get(theirs);
+    if (offered === undefined) {
+      const registry = this.#registryFor(theirs);
+      offered = { registry, tools: [...theirs, ...registry.definitions] };
+      this.#offered.set(theirs, offered);
+    }
+    return offered;
+  }
+
+  #registryFor(tools: ToolList): ToolRegistry {
     const names = clashes(tools, this.#options.registry);
     if (names.size === 0) return this.#options.registry;
     this.#options.log.warn(
@@ -215,7 +246,7 @@ export class PromptMaker {
     let parts = this.#parts.get(session);
     if (parts === undefined) {
       parts = {
-        memory: new TurnMemory(session.memory, { maxCachedRecords }),
+        memory: new TurnMemory(memoryOf(session), { maxCachedRecords }),
         ownResults: new OwnResults(session.store),
       };
       this.#parts.set(session, parts);

@@ -2,6 +2,7 @@ import type { Entry, Session } from '../store/types.ts';
 import type { ToolCall } from '../wire/types.ts';
 import type { HistoryItem } from './history.ts';
 import { hashCall } from './identity.ts';
+import { memoryOf } from './recent-memory.ts';
 
 /** Which entry stands for a pruned output; null for none. */
 interface Decision {
@@ -30,7 +31,8 @@ export class PrunedOutputs {
   async entryFor(index: number, call: ToolCall | undefined): Promise<Entry | undefined> {
     const id = this.#items[index]?.identity.toolCallId;
     if (id === undefined || call === undefined) return undefined;
-    const { memory, store } = this.#session;
+    const { store } = this.#session;
+    const memory = memoryOf(this.#session);
     const key = `pruned:${this.#chatId}:${index}:${id}:${hashCall(call)}`;
     let decision = (await memory.get(key)) as Decision | undefined;
     if (decision === undefined) {
@@ -42,7 +44,7 @@ export class PrunedOutputs {
 
   /** Remembers what was decided. @throws ProxyError `store_full` */
   async save(): Promise<void> {
-    if (this.#decided.length > 0) await this.#session.memory.put(this.#decided);
+    if (this.#decided.length > 0) await memoryOf(this.#session).put(this.#decided);
   }
 
   #find(id: string): Entry | undefined {

@@ -7,7 +7,8 @@ import { searchTool } from '../tools/search.ts';
 import { ToolRegistry } from '../tools/registry.ts';
 import type { ToolContext } from '../tools/tool.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ChatRequest, Chunk, Message, Usage } from '../wire/types.ts';
+import type { Chunk, Message, PlainRequest, Usage } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
 import { Budget, DayLedger, type TurnLimits } from './budget.ts';
 import { Slots } from './slots.ts';
 import { createSubModel } from './sub-model.ts';
@@ -25,17 +26,18 @@ function callTool(name: string, args: unknown): readonly Chunk[] {
   ];
 }
 
-type Script = (request: ChatRequest, signal: AbortSignal) => Promise<readonly Chunk[]>;
+type Script = (request: PlainRequest, signal: AbortSignal) => Promise<readonly Chunk[]>;
 
 function play(script: Script, limits: Partial<TurnLimits> = {}) {
-  const requests: ChatRequest[] = [];
+  const requests: PlainRequest[] = [];
   const reports: string[] = [];
   let running = 0;
   const most = { running: 0 };
   const upstream: Upstream = {
     id: 'scripted',
     models: async () => [],
-    complete: async (request, { signal }) => {
+    complete: async (sent, { signal }) => {
+      const request = { ...sent, messages: sent.messages.map(parsed) };
       requests.push(request);
       running += 1;
       most.running = Math.max(most.running, running);

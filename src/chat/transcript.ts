@@ -1,6 +1,7 @@
 import type { HistoryItem } from './history.ts';
 import { visibleText } from './identity.ts';
 import type { WovenMessage } from './weave.ts';
+import { parsed } from '../wire/unparsed-message.ts';
 
 /**
  * Messages as a text to store and to search: who said what, with reasoning, calls and results. A client's tool output that is an entry
@@ -14,9 +15,10 @@ export function transcriptOf(
 }
 
 function transcriptPart(
-  { message, index, hidden }: WovenMessage,
+  { message: sent, index, hidden }: WovenMessage,
   items: readonly HistoryItem[],
 ): string {
+  const message = parsed(sent);
   const isResult = message.role === 'tool';
   const lines = [
     isResult ? `## result of ${message.tool_call_id ?? 'a call'}` : `## ${message.role}`,
@@ -65,7 +67,7 @@ export function noteOf(
   const request =
     first === undefined
       ? ''
-      : visibleText(first.message()).slice(0, firstRequestLength).toWellFormed();
+      : visibleText(parsed(first.message())).slice(0, firstRequestLength).toWellFormed();
   return [
     `[rlm] The earlier part of this conversation, ${count} messages, is in the context store, word for word: ${entries.length === 1 ? 'entry' : 'entries'} ${named}${older}.`,
     'Search it with rlm_search and "entry", or read it with rlm_get_context, when you need what was said or done before.',

@@ -47,7 +47,7 @@ async function remembering(
 }
 
 async function foundBy(memory: TurnMemory, at: Place, copy: Message): Promise<string | undefined> {
-  const record = await memory.find(at, copy, identityOf(copy));
+  const record = await memory.find(at, identityOf(copy));
   return record?.before[0]?.content as string | undefined;
 }
 

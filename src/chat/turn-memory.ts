@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
-import { visibleText, type Identity } from './identity.ts';
+import type { Identity } from './identity.ts';
+import { turnKeyPrefix } from './recent-memory.ts';
 
 /**
  * What happened between a client's message and the answer it saw, verbatim: everything the upstream has seen and the client has not.
@@ -72,21 +73,28 @@ export class TurnMemory {
   readonly #memory: ChatMemory;
   readonly #cache = new Map<string, TurnRecord>();
   readonly #maxCached: number;
+  readonly #anchors = new WeakMap<Identity, { readonly place: Place; readonly anchors: Anchors }>();
 
   constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
     this.#memory = memory;
     this.#maxCached = options.maxCachedRecords;
   }
 
+  /** Whether a turn could be found: false at once, and without a look at the disk, for what was never remembered. */
+  mayKnow(place: Place, identity: Identity): boolean {
+    const { exact, loose } = this.#anchorsOf(place, identity);
+    return exact.some((key) => this.#memory.has(key)) || loose.some((key) => this.#memory.has(key));
+  }
+
   /** The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or the client has edited it. */
-  async find(place: Place, copy: Message, identity: Identity): Promise<TurnRecord | undefined> {
-    const { exact, loose } = anchorsOf(place, identity);
+  async find(place: Place, identity: Identity): Promise<TurnRecord | undefined> {
+    const { exact, loose } = this.#anchorsOf(place, identity);
     for (const [at, key] of [...exact, ...loose].entries()) {
       if (!this.#memory.has(key)) continue;
       const alias = (await this.#memory.get(key)) as Alias | undefined;
       if (alias === undefined || alias.ambiguous === true) continue;
       const record = await this.#read(alias.record);
-      if (record === undefined || !isCopyOf(copy, identity, record)) continue;
+      if (record === undefined || !isCopyOf(identity, record)) continue;
       // From now on this is where it stands, even if its loose anchor comes to name another turn, too.
       if (at >= exact.length)
         await this.#memory.put(
@@ -104,7 +112,7 @@ export class TurnMemory {
     record: TurnRecord,
     recordId: string,
   ): Promise<void> {
-    const key = `record:${recordId}`;
+    const key = `${turnKeyPrefix}${recordId}`;
     const { exact, loose } = anchorsOf(place, answer);
     const writes: { key: string; value: unknown }[] = [{ key, value: record }];
     for (const each of exact) writes.push({ key: each, value: { record: key } satisfies Alias });
@@ -117,6 +125,21 @@ export class TurnMemory {
     }
     await this.#memory.put(writes);
     this.#keep(key, record);
+  }
+
+  /** A history is looked up anew in every turn, and is mostly that of the turn before. */
+  #anchorsOf(place: Place, identity: Identity): Anchors {
+    const known = this.#anchors.get(identity);
+    const { chatId, chain, userTextHash } = place;
+    if (
+      known?.place.chain === chain &&
+      known.place.chatId === chatId &&
+      known.place.userTextHash === userTextHash
+    )
+      return known.anchors;
+    const anchors = anchorsOf(place, identity);
+    this.#anchors.set(identity, { place, anchors });
+    return anchors;
   }
 
   async #read(key: string): Promise<TurnRecord | undefined> {
@@ -138,12 +161,12 @@ export class TurnMemory {
  * Whether a client's copy is of this turn and not an edit of it: the same calls or fewer, and the text it was shown, or none (some
  * clients drop the text of a turn with calls).
  */
-function isCopyOf(copy: Message, identity: Identity, record: TurnRecord): boolean {
+function isCopyOf(identity: Identity, record: TurnRecord): boolean {
   const calls = record.message.tool_calls ?? [];
   const theirs = new Set(
     calls.filter((call) => !Object.hasOwn(record.results, call.id)).map((call) => call.id),
   );
   if (!identity.callIds.every((id) => theirs.has(id))) return false;
   if (theirs.size > 0 && identity.callIds.length === 0) return false;
-  return visibleText(copy).trim() === '' || identity.textHash === record.shownTextHash;
+  return identity.textHash === '' || identity.textHash === record.shownTextHash;
 }

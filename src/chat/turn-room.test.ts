@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
 import { fitSteps, type Shorten } from './turn-room.ts';
-import { messageBytes } from './window.ts';
+import { messageBytes } from '../wire/message-json.ts';
 
 function step(id: string, lengthChars: number): readonly Message[] {
   const call = {

@@ -1,5 +1,5 @@
 import type { Message, ToolCall } from '../wire/types.ts';
-import { messageBytes } from './window.ts';
+import { messageBytes } from '../wire/message-json.ts';
 
 /** Room for the hidden steps of a turn. */
 export interface TurnRoom {

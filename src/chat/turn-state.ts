@@ -3,7 +3,7 @@ import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types
 import type { OwnTools, Turn } from './turn-types.ts';
 import { fitSteps } from './turn-room.ts';
 import { toolMessage } from './weave.ts';
-import { messageBytes, requestBytes } from './window.ts';
+import { messageBytes, requestBytes } from '../wire/message-json.ts';
 
 /** The same call so often in a row gets the old result and a note (opencode's own guard uses 3). */
 const maxIdenticalCalls = 3;

@@ -7,6 +7,7 @@ import type { ToolContext } from '../tools/tool.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import type { Prompt } from './prompt.ts';
+import { memoryOf } from './recent-memory.ts';
 import { Slots } from './slots.ts';
 import { createSubModel } from './sub-model.ts';
 import type { OwnTools, TurnLimits } from './turn-types.ts';
@@ -98,7 +99,7 @@ export function openTurnTools(
 function programNames(session: Session, chatId: string): NameRecord {
   const key = `names:${chatId}`;
   return {
-    load: async () => ((await session.memory.get(key)) as readonly string[] | undefined) ?? [],
-    save: async (names) => session.memory.put([{ key, value: names }]),
+    load: async () => ((await memoryOf(session).get(key)) as readonly string[] | undefined) ?? [],
+    save: async (names) => memoryOf(session).put([{ key, value: names }]),
   };
 }

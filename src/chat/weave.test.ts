@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
 import { identityOf } from './identity.ts';
 import { progressLine } from './progress.ts';
 import type { TurnRecord } from './turn-memory.ts';
@@ -35,14 +36,15 @@ const copy: Message = {
 async function woven(messages: readonly Message[], from = 0): Promise<readonly Message[]> {
   const history = messages.map((message) => ({
     identity: identityOf(message),
+    mayHoldProgress: message['reasoning_content'] !== undefined,
     message: () => message,
   }));
   const list = await weave(history, placesOf(history), {
     chatId: 'chat',
     from,
-    find: async (_, message) => (message === copy ? mixed : undefined),
+    find: async (_, { key }) => (key === identityOf(copy).key ? mixed : undefined),
   });
-  return list.map(({ message }) => message);
+  return list.map(({ message }) => parsed(message));
 }
 
 const user: Message = { role: 'user', content: 'Go.' };

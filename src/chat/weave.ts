@@ -1,4 +1,5 @@
-import type { Message, ToolCall } from '../wire/types.ts';
+import type { Message, ToolCall, UpstreamMessage } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
 import { chainAfter, emptyChain, type Identity } from './identity.ts';
 import { withoutProgress } from './progress.ts';
 import type { Place, TurnRecord } from './turn-memory.ts';
@@ -6,13 +7,15 @@ import type { Place, TurnRecord } from './turn-memory.ts';
 /** A message of the client's history, as weaving needs it. */
 export interface HistoryMessage {
   readonly identity: Identity;
+  /** Whether there can be lines of ours in its reasoning. */
+  readonly mayHoldProgress: boolean;
   /** The message as it is to go upstream: with stubs in place. */
-  message(): Message;
+  message(): UpstreamMessage;
 }
 
 /** A message of the list that goes upstream, and where it comes from. */
 export interface WovenMessage {
-  readonly message: Message;
+  readonly message: UpstreamMessage;
   /** Index of the client's message it is, or in front of whose visible turn it was hidden. */
   readonly index: number;
   /** True for what the client has never seen: hidden turns and our tools' results. */
@@ -55,19 +58,18 @@ export async function weave(
   options: {
     readonly chatId: string;
     readonly from: number;
+    /** Nothing at once where no turn of this kind is remembered. */
     readonly find: (
       place: Place,
-      copy: Message,
       identity: Identity,
-    ) => Promise<TurnRecord | undefined>;
+    ) => Promise<TurnRecord | undefined> | undefined;
   },
 ): Promise<readonly WovenMessage[]> {
   const messages: WovenMessage[] = [];
   for (let index = options.from; index < history.length; index += 1) {
     const item = history[index] as HistoryMessage;
-    const copy = item.message();
     if (item.identity.role !== 'assistant') {
-      messages.push({ message: copy, index, hidden: false });
+      messages.push({ message: item.message(), index, hidden: false });
       continue;
     }
     const place = {
@@ -75,10 +77,9 @@ export async function weave(
       chain: chains[index - 1] ?? emptyChain,
       userTextHash: questions[index] as string,
     };
-    const record =
-      (await options.find(place, copy, item.identity)) ?? repaired(history, index, copy);
+    const record = (await options.find(place, item.identity)) ?? repaired(history, index);
     if (record === undefined) {
-      messages.push({ message: withoutOurProgress(copy), index, hidden: false });
+      messages.push({ message: withoutOurProgress(item), index, hidden: false });
       continue;
     }
     messages.push(...wovenTurn(history, index, record));
@@ -92,13 +93,13 @@ export async function weave(
 function repaired(
   history: readonly HistoryMessage[],
   index: number,
-  copy: Message,
 ): Pick<TurnRecord, 'before' | 'message' | 'results'> | undefined {
-  const calls = copy.tool_calls ?? [];
-  if (calls.length === 0 || index + 1 === history.length) return undefined;
+  const item = history[index] as HistoryMessage;
+  const { callIds } = item.identity;
+  if (callIds.length === 0 || index + 1 === history.length) return undefined;
   const answered = resultsAfter(history, index);
-  if (calls.every((call) => answered.has(call.id))) return undefined;
-  return { before: [], message: withoutOurProgress(copy), results: {} };
+  if (callIds.every((id) => answered.has(id))) return undefined;
+  return { before: [], message: parsed(withoutOurProgress(item)), results: {} };
 }
 
 /** A turn as the upstream saw it: what was hidden before it, the turn itself, and all its results in the order of its calls. */
@@ -156,7 +157,10 @@ function withCalls(message: Message, calls: readonly ToolCall[]): Message | unde
   return typeof rest.content === 'string' && rest.content !== '' ? rest : undefined;
 }
 
-function withoutOurProgress(message: Message): Message {
+function withoutOurProgress(item: HistoryMessage): UpstreamMessage {
+  const sent = item.message();
+  if (!item.mayHoldProgress) return sent;
+  const message = parsed(sent);
   const changed: Record<string, unknown> = {};
   for (const name of ['reasoning_content', 'reasoning']) {
     const value = message[name];
@@ -164,5 +168,5 @@ function withoutOurProgress(message: Message): Message {
     const clean = withoutProgress(value);
     if (clean !== value) changed[name] = clean;
   }
-  return Object.keys(changed).length === 0 ? message : { ...message, ...changed };
+  return Object.keys(changed).length === 0 ? sent : { ...message, ...changed };
 }

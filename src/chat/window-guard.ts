@@ -1,6 +1,7 @@
 import { ProxyError } from '../errors.ts';
-import type { Message } from '../wire/types.ts';
+import type { UpstreamMessage } from '../wire/types.ts';
 import { findState, saveState } from './guard-state.ts';
+import { memoryOf } from './recent-memory.ts';
 import { Layout, type GuardedChat } from './window-layout.ts';
 
 /** What the list must fit into: bytes that all messages together may have, before anything is demoted and after. */
@@ -11,7 +12,7 @@ export interface Room {
 
 /** The list that goes upstream. */
 export interface Fitted {
-  readonly messages: readonly Message[];
+  readonly messages: readonly UpstreamMessage[];
   /** Demotion steps in this chat so far, and whether this request made one. */
   readonly steps: number;
   readonly demoted: boolean;
@@ -23,7 +24,7 @@ export interface Fitted {
  */
 export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> {
   const { branch, steps } = (await guarded(chat, async () =>
-    findState(chat.session.memory, chat.chatId, chat.chains),
+    findState(memoryOf(chat.session), chat.chatId, chat.chains),
   )) ?? { branch: {}, steps: 0 };
   const layout = new Layout(chat, branch);
   await layout.build();
@@ -32,7 +33,7 @@ export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> 
   const demoted = await layout.demote(room.lowBytes, room.highBytes);
   if (demoted)
     await guarded(chat, async () =>
-      saveState(chat.session.memory, chat.chatId, { from: branch, to: layout.branch }),
+      saveState(memoryOf(chat.session), chat.chatId, { from: branch, to: layout.branch }),
     );
   return { messages: layout.messages(), steps: demoted ? steps + 1 : steps, demoted };
 }

@@ -1,13 +1,15 @@
 import { ProxyError } from '../errors.ts';
 import type { Entry, Session } from '../store/types.ts';
-import type { Message, ToolCall } from '../wire/types.ts';
+import type { ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { readStub } from './capture.ts';
 import { endOf, markAt, type BranchState } from './guard-state.ts';
 import type { HistoryItem } from './history.ts';
 import type { OwnResults } from './own-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
-import { groupEnd, messageBytes, newestUserIndex, protectedFrom } from './window.ts';
+import { groupEnd, newestUserIndex, protectedFrom } from './window.ts';
+import { messageBytes } from '../wire/message-json.ts';
+import { parsed, UnparsedMessage } from '../wire/unparsed-message.ts';
 import { withTexts } from './message-texts.ts';
 
 /** A chat's history as the guard works on it. */
@@ -74,7 +76,7 @@ export class Layout {
   }
 
   /** System messages, the note about what was moved, the question that stayed, and the rest. */
-  messages(): readonly Message[] {
+  messages(): readonly UpstreamMessage[] {
     const { turns } = this.branch;
     const woven = this.#woven.map(({ message }) => message);
     if (this.#from === 0 || turns === undefined) return woven;
@@ -178,6 +180,8 @@ export class Layout {
     const calls = new Map<string, ToolCall>();
     return async (woven) => {
       const { message, hidden } = woven;
+      // Only turns that we remember have calls to our tools, and those are objects.
+      if (message instanceof UnparsedMessage) return woven;
       for (const call of message.tool_calls ?? []) calls.set(call.id, call);
       if (!hidden || message.role !== 'tool') return woven;
       const shortened = await this.#chat.ownResults.shorten(message, {
@@ -197,7 +201,7 @@ export class Layout {
       if (captured.length === 0) return woven;
       const texts = new Map<number, string>();
       for (const { part, entry } of captured) texts.set(part, await readStub(session.store, entry));
-      const message = withTexts(woven.message, texts);
+      const message = withTexts(parsed(woven.message), texts);
       return messageBytes(message) < messageBytes(woven.message) ? { ...woven, message } : woven;
     };
   }
@@ -209,7 +213,7 @@ export class Layout {
     );
   }
 
-  #message(at: number): Message {
+  #message(at: number): UpstreamMessage {
     return (this.#woven[at] as WovenMessage).message;
   }
 
@@ -223,6 +227,6 @@ function isSystem(item: HistoryItem): boolean {
   return item.identity.role === 'system' || item.identity.role === 'developer';
 }
 
-function isSystemMessage(message: Message): boolean {
+function isSystemMessage(message: UpstreamMessage): boolean {
   return message.role === 'system' || message.role === 'developer';
 }

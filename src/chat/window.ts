@@ -1,5 +1,3 @@
-import { messageJson } from '../wire/message-json.ts';
-import type { ChatRequest, Message } from '../wire/types.ts';
 import type { HistoryItem } from './history.ts';
 
 /** How much of the upstream's window a prompt may fill, in tokens. */
@@ -59,27 +57,6 @@ export class TokenGauge {
     const most = Math.max(1, sizeBytes / windowTokens);
     this.#bytesPerToken.set(model, Math.min(this.bytesPerToken(model), most));
   }
-}
-
-/** Size of a message as JSON, bytes. Remembered per object, since the same stubs and hidden turns go up again and again. */
-export function messageBytes(message: Message): number {
-  let sizeBytes = sizes.get(message);
-  if (sizeBytes === undefined) {
-    sizeBytes = Buffer.byteLength(messageJson(message));
-    sizes.set(message, sizeBytes);
-  }
-  return sizeBytes;
-}
-
-const sizes = new WeakMap<Message, number>();
-
-/** Size of a request's JSON, bytes. */
-export function requestBytes(request: ChatRequest): number {
-  const { messages, ...envelope } = request;
-  return messages.reduce(
-    (total, message) => total + messageBytes(message) + 1,
-    Buffer.byteLength(JSON.stringify(envelope)),
-  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { ProxyError } from '../errors.ts';
@@ -99,10 +99,11 @@ function isPreflight({ method, headers }: GuardedRequest): boolean {
 
 /** Compares digests, so that neither content nor length shows in the time it takes. */
 function carries(authorization: string | undefined, token: string): boolean {
-  const given = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1] ?? '';
+  if (authorization === undefined) return false;
+  const given = /^Bearer +(.+)$/i.exec(authorization)?.[1] ?? '';
   return timingSafeEqual(digest(given), digest(token));
 }
 
 function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }

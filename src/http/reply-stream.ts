@@ -25,7 +25,8 @@ export interface StreamOptions {
 
 /**
  * Pulls frames and writes them, as fast as the client reads and no faster. Headers go out with the first frame, or after
- * `heartbeatMs` of waiting; from then on no silence is longer than that. Frames that are ready together leave in one write.
+ * `heartbeatMs` of waiting; from then on no silence is longer than that. The first frame leaves at once, later ones that are ready together
+ * in one write.
  *
  * Never ends in silence: what `frames` throws before the headers are out is thrown on (and becomes a status), later it is
  * the last frame. A client that leaves ends the iteration.
@@ -63,6 +64,7 @@ class FrameWriter {
   readonly #reply: FastifyReply;
   readonly #stream: OutgoingStream;
   readonly #options: StreamOptions;
+  #isFirst = true;
   #isCorked = false;
   #lastWriteMs: number;
   #cancelBeat: () => void;
@@ -94,6 +96,14 @@ class FrameWriter {
     this.open();
     this.#lastWriteMs = this.#options.clock.elapsedMs();
     const { raw } = this.#reply;
+    if (this.#isFirst) {
+      // The first one waits for nothing: the end of a short answer, which may be here already, takes a look at the disk.
+      this.#isFirst = false;
+      raw.socket?.cork();
+      const isTaken = raw.write(frame);
+      raw.socket?.uncork();
+      return isTaken;
+    }
     if (!this.#isCorked) {
       // Frames that follow without waiting are one packet; `nextTick` runs when none is left.
       this.#isCorked = true;

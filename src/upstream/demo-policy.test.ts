@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { ChatRequest, Message } from '../wire/types.ts';
+import type { PlainRequest, Message } from '../wire/types.ts';
 import { lookUpPolicy, newestQuestion, scriptNotice } from './demo-policy.ts';
 
 const tools = ['rlm_stats', 'rlm_search', 'rlm_find', 'rlm_get_context'].map((name) => ({
@@ -7,7 +7,7 @@ const tools = ['rlm_stats', 'rlm_search', 'rlm_find', 'rlm_get_context'].map((na
   function: { name },
 }));
 
-function request(question: Message['content'], ...results: readonly string[]): ChatRequest {
+function request(question: Message['content'], ...results: readonly string[]): PlainRequest {
   const messages: Message[] = [{ role: 'user', content: question ?? null }];
   for (const content of results) messages.push({ role: 'tool', tool_call_id: 'c', content });
   return { model: 'm', tools, messages };

@@ -1,4 +1,4 @@
-import type { ChatRequest, Message } from '../wire/types.ts';
+import type { Message, PlainRequest } from '../wire/types.ts';
 
 /** What a script does next: say something, or call tools. */
 export interface ScriptedTurn {
@@ -10,7 +10,7 @@ export interface ScriptedTurn {
 }
 
 /** A script that plays a model: the next turn, from the conversation alone. Undefined when the conversation is none of its business. */
-export type Policy = (request: ChatRequest) => ScriptedTurn | undefined;
+export type Policy = (request: PlainRequest) => ScriptedTurn | undefined;
 
 /** Stands in every answer, so that nobody takes the script for a model. */
 export const scriptNotice = '[demo script, not a language model]';

@@ -1,5 +1,6 @@
 import type { Ids } from '../clock.ts';
-import type { ChatRequest, Chunk, Usage } from '../wire/types.ts';
+import type { ChatRequest, Chunk, PlainRequest, Usage } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
 import { lookUpPolicy, type Policy, type ScriptedTurn } from './demo-policy.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
 
@@ -25,8 +26,9 @@ export function createDemoUpstream(options: {
   return {
     id: 'demo',
     models: async () => [demoModel],
-    complete: async (request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> => {
+    complete: async (sent: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> => {
       call.signal.throwIfAborted();
+      const request = { ...sent, messages: sent.messages.map(parsed) };
       const turn = play(policies, request);
       return { model: demoModel.id, batches: stream(turn, request, options.ids, call.signal) };
     },
@@ -34,7 +36,7 @@ export function createDemoUpstream(options: {
   };
 }
 
-function play(policies: readonly Policy[], request: ChatRequest): ScriptedTurn {
+function play(policies: readonly Policy[], request: PlainRequest): ScriptedTurn {
   for (const policy of policies) {
     const turn = policy(request);
     if (turn !== undefined) return turn;
@@ -44,7 +46,7 @@ function play(policies: readonly Policy[], request: ChatRequest): ScriptedTurn {
 
 async function* stream(
   turn: ScriptedTurn,
-  request: ChatRequest,
+  request: PlainRequest,
   ids: Ids,
   signal: AbortSignal,
 ): AsyncGenerator<readonly Chunk[], void, void> {
@@ -76,7 +78,7 @@ async function* stream(
 }
 
 /** There is no tokenizer behind a script: four characters count as a token, as its name warns. */
-function usageOf(request: ChatRequest, answerLength: number): Usage {
+function usageOf(request: PlainRequest, answerLength: number): Usage {
   const promptTokens = Math.ceil(JSON.stringify(request).length / 4);
   const completionTokens = Math.ceil(answerLength / 4);
   return {

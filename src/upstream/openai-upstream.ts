@@ -6,7 +6,7 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { ChunkReader } from '../wire/chunk.ts';
 import { readFault, type UpstreamFault } from '../wire/error-body.ts';
-import { requestJson } from '../wire/message-json.ts';
+import { requestBody } from '../wire/message-json.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
 import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
 import { chatHeaders, type Endpoint, parseEndpoint } from './endpoint.ts';
@@ -101,7 +101,7 @@ class OpenAIUpstream implements Upstream {
   }
 
   /** The one place where a request becomes bytes. */
-  #serialise(request: ChatRequest): string {
+  #serialise(request: ChatRequest): Buffer {
     const { body, dropped } = rewriteRequest(request, this.#options.profile);
     const news = dropped.filter((member) => !this.#toldDropped.has(member));
     for (const member of news) this.#toldDropped.add(member);
@@ -109,21 +109,27 @@ class OpenAIUpstream implements Upstream {
       const told = { upstream: this.id, members: news };
       this.#options.log.info(told, 'left out of requests: the provider does not take them');
     }
-    // The messages last: what grows from turn to turn stands at the end, so that everything before it is the same bytes.
-    const { messages, ...others } = body;
-    return requestJson({ ...others, messages });
+    return requestBody(body);
   }
 
   /** One HTTP request, up to its first chunk. */
   async #attempt(
     request: ChatRequest,
-    body: string,
+    body: Buffer,
     call: UpstreamCall,
   ): Promise<AsyncIterable<readonly Chunk[]>> {
-    const release = await this.#inFlight.acquire(call.signal);
+    const leave = await this.#inFlight.acquire(call.signal);
+    // `AbortSignal.any` would do the same for six times the price.
+    const stopping = new AbortController();
+    const stop = (): void => stopping.abort();
+    call.signal.addEventListener('abort', stop);
+    const release = (): void => {
+      call.signal.removeEventListener('abort', stop);
+      leave();
+    };
     let answer: AnswerReader | undefined;
     try {
-      const response = await this.#send(body, call);
+      const response = await this.#send(body, call, stopping);
       if (response.statusCode >= 400) throw await this.#rejection(response);
       answer = new AnswerReader({
         body: decoded(response),
@@ -142,10 +148,13 @@ class OpenAIUpstream implements Upstream {
   }
 
   /** Resolves with the head of the answer, whatever its status. */
-  async #send(body: string, call: UpstreamCall): Promise<Dispatcher.ResponseData> {
+  async #send(
+    body: Buffer,
+    call: UpstreamCall,
+    stopping: AbortController,
+  ): Promise<Dispatcher.ResponseData> {
     const { clock, patience, profile, apiKey } = this.#options;
-    const waiting = new AbortController();
-    const cancelTimer = clock.after(patience.firstByteTimeoutMs, () => waiting.abort());
+    const cancelTimer = clock.after(patience.firstByteTimeoutMs, () => stopping.abort());
     try {
       return await this.#pool.request({
         method: 'POST',
@@ -157,11 +166,11 @@ class OpenAIUpstream implements Upstream {
           passed: call.headers,
         }),
         body,
-        signal: AbortSignal.any([call.signal, waiting.signal]),
+        signal: stopping.signal,
       });
     } catch (cause) {
       if (call.signal.aborted) throw cancelled(call.signal);
-      if (waiting.signal.aborted) {
+      if (stopping.signal.aborted) {
         const limit = `${patience.firstByteTimeoutMs} ms`;
         throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limit}.`);
       }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ChatRequest, Message } from '../wire/types.ts';
+import type { ChatRequest, Message, UpstreamMessage } from '../wire/types.ts';
+import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { Profile } from './profile.ts';
 
 /** A request in a provider's own spelling, and what had to be left out for it. */
@@ -9,7 +10,7 @@ export interface Rewritten {
   readonly dropped: readonly string[];
 }
 
-type Body = Record<string, unknown> & { messages: readonly Message[] };
+type Body = Record<string, unknown> & { messages: readonly UpstreamMessage[] };
 
 const reasoningMembers = ['reasoning_content', 'reasoning', 'reasoning_text', 'reasoning_details'];
 
@@ -72,7 +73,10 @@ function raiseTemperature(body: Record<string, unknown>, profile: Profile): void
 }
 
 /** The same list where nothing has to change, so that a long history costs a walk and no copy. */
-function rewriteMessages(messages: readonly Message[], profile: Profile): readonly Message[] {
+function rewriteMessages(
+  messages: readonly UpstreamMessage[],
+  profile: Profile,
+): readonly UpstreamMessage[] {
   const rewritten = messages.map((message) => rewriteMessage(message, profile));
   if (profile.bridgesToolToUser !== true) return rewritten;
   return rewritten.flatMap((message, at) =>
@@ -82,7 +86,27 @@ function rewriteMessages(messages: readonly Message[], profile: Profile): readon
   );
 }
 
-function rewriteMessage(message: Message, profile: Profile): Message {
+function rewriteMessage(message: UpstreamMessage, profile: Profile): UpstreamMessage {
+  if (!(message instanceof UnparsedMessage)) return rewriteParsed(message, profile);
+  return isTouched(message.shape, profile) ? rewriteParsed(message.parse(), profile) : message;
+}
+
+/** Whether a rule of the profile can change messages of this shape. */
+function isTouched(shape: MessageShape, profile: Profile): boolean {
+  const { role, members, hasCalls, hasReasoningText } = shape;
+  const touchesReasoning =
+    role === 'assistant' &&
+    ((profile.reasoning === 'strip' && reasoningMembers.some((member) => members.has(member))) ||
+      (profile.reasoning === 'keep-or-empty' && hasCalls && !hasReasoningText));
+  return (
+    touchesReasoning ||
+    (profile.systemOnly === true && role === 'developer') ||
+    profile.droppedMessageMembers?.some((member) => members.has(member)) === true ||
+    (profile.shortCallIds === true && (hasCalls || members.has('tool_call_id')))
+  );
+}
+
+function rewriteParsed(message: Message, profile: Profile): Message {
   let changed = message;
   if (profile.systemOnly === true && message.role === 'developer') {
     changed = { ...changed, role: 'system' };

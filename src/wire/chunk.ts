@@ -20,6 +20,9 @@ export interface ChunkReaderOptions {
   readonly contextWindowTokens?: number;
 }
 
+/** What the last event of a stream says. */
+const doneMark = '[DONE]';
+
 const reasoningFields = ['reasoning_content', 'reasoning', 'reasoning_text'] as const;
 
 /** Members of a delta that a {@link Chunk} has a place for, and MiniMax's `name` of the speaker. */
@@ -68,6 +71,11 @@ export class ChunkReader {
   /** Appends what the event brought to `chunks`. @throws ProxyError for a reported failure, or an event that is no JSON */
   read(event: SseEvent, chunks: Chunk[]): void {
     if (this.#isDone) return;
+    // Not left to the parser, whose refusal is dear.
+    if (event.data === doneMark && event.name !== 'error') {
+      this.#isDone = true;
+      return;
+    }
     const value = parseJson(event.data);
     if (event.name === 'error') throw this.#options.toError(readFault(event.data));
     if (value !== undefined) this.readValue(value, chunks);
@@ -116,7 +124,7 @@ export class ChunkReader {
   }
 
   #readPart(part: string, chunks: Chunk[]): void {
-    if (part === '[DONE]') this.#isDone = true;
+    if (part === doneMark) this.#isDone = true;
     else this.readValue(parseJson(part), chunks);
   }
 

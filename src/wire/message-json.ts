@@ -1,36 +1,81 @@
-import type { ChatRequest, Message } from './types.ts';
+import type { ChatRequest, UpstreamMessage } from './types.ts';
+import { UnparsedMessage } from './unparsed-message.ts';
 
-/** The JSON text of messages, for as long as somebody holds them. */
-const texts = new WeakMap<Message, string>();
+/** JSON of messages and tool lists, for as long as somebody holds them: the same stubs, hidden turns and tools go up again and again. */
+const written = new WeakMap<object, Buffer>();
 
-/** Remembers the text that a message was parsed from, so that it goes on as it came, to the byte, and is not written anew. */
-export function rememberJson(message: Message, json: string): void {
-  texts.set(message, json);
-}
-
-/** A message's JSON text: the one it was parsed from, or one written once. The message must not change afterwards. */
-export function messageJson(message: Message): string {
-  let json = texts.get(message);
-  if (json === undefined) {
-    json = JSON.stringify(message);
-    texts.set(message, json);
+/** An object's JSON, UTF-8, written once. The object must not change afterwards. */
+export function jsonBytes(value: object): Buffer {
+  let bytes = written.get(value);
+  if (bytes === undefined) {
+    bytes = Buffer.from(JSON.stringify(value));
+    written.set(value, bytes);
   }
-  return json;
+  return bytes;
 }
 
-/** A request body's JSON text, its members in their order. */
-export function requestJson(
-  body: Readonly<Record<string, unknown>> & Pick<ChatRequest, 'messages'>,
-): string {
-  const members: string[] = [];
-  for (const [name, value] of Object.entries(body)) {
-    if (value === undefined) continue;
-    const json = name === 'messages' ? listJson(body.messages) : JSON.stringify(value);
-    members.push(`${JSON.stringify(name)}:${json}`);
+/** Size of a message's JSON, bytes. */
+export function messageBytes(message: UpstreamMessage): number {
+  return message instanceof UnparsedMessage ? message.sizeBytes : jsonBytes(message).length;
+}
+
+/** Size of a request's JSON, bytes. */
+export function requestBytes(request: ChatRequest): number {
+  return sizeOf(headOf(request)) + listBytes(request.messages);
+}
+
+/**
+ * A request's JSON, UTF-8. The messages last, whatever the order of members: what grows from turn to turn stands at the end, so that
+ * everything before it is the same bytes. A message that was never parsed goes as it came, to the byte.
+ */
+export function requestBody(
+  request: Readonly<Record<string, unknown>> & Pick<ChatRequest, 'messages'>,
+): Buffer {
+  const { messages } = request;
+  const head = headOf(request);
+  const body = Buffer.allocUnsafe(sizeOf(head) + listBytes(messages));
+  let at = 0;
+  for (const part of head) at += part.copy(body, at);
+  for (const message of messages) {
+    const pieces = message instanceof UnparsedMessage ? message.pieces : [jsonBytes(message)];
+    for (const piece of pieces) {
+      body.set(piece, at);
+      at += piece.length;
+    }
+    body[at] = comma;
+    at += 1;
   }
-  return `{${members.join(',')}}`;
+  if (messages.length > 0) at -= 1;
+  at += body.write(']}', at, 'latin1');
+  return body.subarray(0, at);
 }
 
-function listJson(messages: readonly Message[]): string {
-  return `[${messages.map((message) => messageJson(message)).join(',')}]`;
+const comma = 0x2c;
+
+/** All members but the messages, and the beginning of their list. */
+function headOf(request: Readonly<Record<string, unknown>>): readonly Buffer[] {
+  const parts: Buffer[] = [];
+  let text = '{';
+  for (const [name, value] of Object.entries(request)) {
+    if (value === undefined || name === 'messages') continue;
+    text += `${JSON.stringify(name)}:`;
+    if (name === 'tools' && value !== null) {
+      parts.push(Buffer.from(text), jsonBytes(value));
+      text = '';
+    } else text += JSON.stringify(value);
+    text += ',';
+  }
+  parts.push(Buffer.from(`${text}"messages":[`));
+  return parts;
+}
+
+function sizeOf(parts: readonly Buffer[]): number {
+  return parts.reduce((total, { length }) => total + length, 0);
+}
+
+/** The list's elements, a comma each, and the end. */
+function listBytes(messages: readonly UpstreamMessage[]): number {
+  let sizeBytes = 2;
+  for (const message of messages) sizeBytes += messageBytes(message) + 1;
+  return sizeBytes;
 }

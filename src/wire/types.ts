@@ -5,6 +5,8 @@
  * *normal*: whatever dirt a provider sends, `upstream` has cleaned it before anybody sees a {@link Chunk}.
  */
 
+import type { UnparsedMessage } from './unparsed-message.ts';
+
 /** A text or other part of a message whose content is a list. */
 export interface ContentPart {
   readonly type: string;
@@ -59,9 +61,17 @@ export interface Envelope {
   readonly [member: string]: unknown;
 }
 
-/** The body of `POST /v1/chat/completions`. */
-export interface ChatRequest extends Envelope {
+/** A message on its way upstream: an object of ours, or the client's own bytes. */
+export type UpstreamMessage = Message | UnparsedMessage;
+
+/** A request whose messages are all objects. */
+export interface PlainRequest extends Envelope {
   readonly messages: readonly Message[];
+}
+
+/** The body of `POST /v1/chat/completions`, on its way upstream. */
+export interface ChatRequest extends Envelope {
+  readonly messages: readonly UpstreamMessage[];
 }
 
 /** The five reasons OpenAI documents. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ChatRequest, Message } from '../../src/wire/types.ts';
+import type { PlainRequest, Message } from '../../src/wire/types.ts';
 import type { RecordedRequest } from '../support/scripted-upstream.ts';
 
 /** Every call is answered once and directly after its message, and nothing else is answered. @throws AssertionError */
@@ -40,6 +40,6 @@ function withoutEnd(body: string): string {
 }
 
 /** The upstream got what OpenCode sent, but for the model's name. @throws AssertionError */
-export function assertUntouched(sent: ChatRequest, got: ChatRequest): void {
+export function assertUntouched(sent: PlainRequest, got: PlainRequest): void {
   assert.deepEqual({ ...got, model: sent.model }, sent);
 }

@@ -1,4 +1,4 @@
-import type { ChatRequest, Message } from '../../src/wire/types.ts';
+import type { PlainRequest, Message } from '../../src/wire/types.ts';
 import {
   answer,
   callTools,
@@ -68,7 +68,7 @@ async function reply(request: RecordedRequest, script: Script): Promise<Reply> {
 }
 
 /** Recognises OpenCode's helper requests by how their prompts begin. */
-export function kindOf({ messages }: ChatRequest): RequestKind {
+export function kindOf({ messages }: PlainRequest): RequestKind {
   const first = textOf(messages[0]);
   if (first.startsWith('You are a title generator')) return 'title';
   if (first.startsWith('You are a context summarization agent')) return 'compaction';

@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ChatRequest } from '../../src/wire/types.ts';
+import type { PlainRequest } from '../../src/wire/types.ts';
 
 /** One request of OpenCode's and what it was answered, byte for byte as they went by. */
 export interface Exchange {
@@ -92,6 +92,6 @@ async function pass(
 }
 
 /** The chat request in an exchange. */
-export function requestOf(exchange: Exchange): ChatRequest {
-  return JSON.parse(exchange.requestBody.toString()) as ChatRequest;
+export function requestOf(exchange: Exchange): PlainRequest {
+  return JSON.parse(exchange.requestBody.toString()) as PlainRequest;
 }

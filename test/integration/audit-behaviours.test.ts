@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { ChatRequest, Message } from '../../src/wire/types.ts';
+import type { PlainRequest, Message } from '../../src/wire/types.ts';
 import { bytesOf, expectPrefix, expectWellFormed } from '../property/weave-checks.ts';
 import { CliHome } from '../support/cli.ts';
 import {
@@ -47,7 +47,7 @@ const active = {
 };
 
 describe('with our tools in a request', () => {
-  it.each<Partial<ChatRequest>>([
+  it.each<Partial<PlainRequest>>([
     { tool_choice: { type: 'function', function: { name: 'bash' } } },
     { tool_choice: 'none' },
     { tool_choice: 'required', parallel_tool_calls: false },

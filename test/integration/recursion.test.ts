@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { storeCase } from '../../src/bench/storing.ts';
-import type { ChatRequest, Message } from '../../src/wire/types.ts';
+import type { PlainRequest, Message } from '../../src/wire/types.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import {
   answer,
@@ -63,7 +63,7 @@ function isSubCall({ body }: RecordedRequest): boolean {
   return body.tools === undefined;
 }
 
-function lastText(request: ChatRequest): string {
+function lastText(request: PlainRequest): string {
   return textOf(request.messages.at(-1));
 }
 

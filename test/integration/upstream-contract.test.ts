@@ -4,7 +4,7 @@ import { createDemoUpstream } from '../../src/upstream/demo-upstream.ts';
 import { withFallback } from '../../src/upstream/fallback.ts';
 import type { Upstream } from '../../src/upstream/upstream.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
-import type { ChatRequest, Chunk } from '../../src/wire/types.ts';
+import type { PlainRequest, Chunk } from '../../src/wire/types.ts';
 import { answer, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { openTestUpstream } from '../support/test-upstream.ts';
 
@@ -70,7 +70,7 @@ const implementations: readonly {
   },
 ];
 
-const request: ChatRequest = { model: 'm', messages: [{ role: 'user', content: 'Hello?' }] };
+const request: PlainRequest = { model: 'm', messages: [{ role: 'user', content: 'Hello?' }] };
 const signal = (): AbortSignal => new AbortController().signal;
 
 describe.each(implementations)('$name', ({ open }) => {

@@ -4,7 +4,7 @@ import { ProxyError } from '../../src/errors.ts';
 import { profiles } from '../../src/upstream/profiles.ts';
 import type { Upstream, UpstreamStream } from '../../src/upstream/upstream.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
-import type { ChatRequest, Chunk } from '../../src/wire/types.ts';
+import type { PlainRequest, Chunk } from '../../src/wire/types.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import {
   answer,
@@ -25,7 +25,7 @@ import {
 } from '../support/scripted-upstream.ts';
 import { hurriedClock, openTestUpstream } from '../support/test-upstream.ts';
 
-const request: ChatRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
+const request: PlainRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 
 let scripted: ScriptedUpstream;
 beforeEach(async () => {
@@ -67,7 +67,7 @@ describe('what it sends', () => {
       headers: { 'X-Title': 'mine' },
     });
     scripted.script(status(500, ''), answer('a'));
-    const body: ChatRequest = { ...request, temperature: 0, unknown: { x: [1] } };
+    const body: PlainRequest = { ...request, temperature: 0, unknown: { x: [1] } };
     const headers = { 'x-session-affinity': 'ses_1', cookie: 'c', authorization: 'Bearer client' };
     const stream = await upstream.complete(body, { signal: new AbortController().signal, headers });
     expect(stream.model).toBe('m');

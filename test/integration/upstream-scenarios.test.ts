@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
 import { plainProfile, profiles } from '../../src/upstream/profiles.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
-import type { ChatRequest, Chunk } from '../../src/wire/types.ts';
+import type { PlainRequest, Chunk } from '../../src/wire/types.ts';
 import { type ExpectedAnswer, type Scenario, scenarios } from '../support/scenarios.ts';
 import {
   type ScriptedUpstream,
@@ -11,7 +11,7 @@ import {
 } from '../support/scripted-upstream.ts';
 import { openTestUpstream } from '../support/test-upstream.ts';
 
-const request: ChatRequest = {
+const request: PlainRequest = {
   model: 'm',
   messages: [{ role: 'user', content: 'Where?' }],
   tools: [{ type: 'function', function: { name: 'lookup', parameters: { type: 'object' } } }],

@@ -6,7 +6,7 @@ import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLogger, silentLogger } from '../../src/log.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
-import type { ChatRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
+import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
 
 /** How a test's proxy is set up. */
@@ -37,7 +37,7 @@ export interface TestProxy {
   ): Promise<Response>;
   /** Posts a chat request that is to succeed, and gives back the whole message. */
   ask(
-    request: Omit<ChatRequest, 'model'>,
+    request: Omit<PlainRequest, 'model'>,
     headers?: Readonly<Record<string, string>>,
   ): Promise<FoldedTurn & { readonly message: Message }>;
   /** Closes this one and opens another on the same data directory. */

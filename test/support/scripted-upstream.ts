@@ -29,7 +29,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { constants, createGzip } from 'node:zlib';
-import type { ChatRequest, Usage } from '../../src/wire/types.ts';
+import type { PlainRequest, Usage } from '../../src/wire/types.ts';
 
 /** Something that stays shut until the test opens it. */
 export class Gate {
@@ -75,7 +75,7 @@ export interface RecordedRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly rawBody: Buffer;
   /** The parsed body; an empty request for GET. */
-  readonly body: ChatRequest;
+  readonly body: PlainRequest;
   /** True when the other side went away before the reply was over. */
   aborted: boolean;
   /** Body bytes handed to the socket so far. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { ChatRequest } from '../../../src/wire/types.ts';
+import type { PlainRequest } from '../../../src/wire/types.ts';
 import { Gate, reply, role, text, type RecordedRequest } from '../../support/scripted-upstream.ts';
 import { assertExtends, assertUntouched } from '../laws.ts';
 import { logFile } from '../log-file.ts';
@@ -143,7 +143,7 @@ async function compaction({ stage, check }: Scene, server: OpenCodeServer): Prom
     const got = upstream.requests.filter(({ body }) => kindOf(body) === 'compaction');
     assert.equal(sent.length, 1);
     assert.equal(got.length, 1);
-    assertUntouched(sent[0] as ChatRequest, got[0]?.body as ChatRequest);
+    assertUntouched(sent[0] as PlainRequest, got[0]?.body as PlainRequest);
   });
   await check('and what it dropped is still found', async () => {
     assert.equal(await server.ask(session, 'REMEMBER please'), 'Still there: true');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ChatRequest } from '../../../src/wire/types.ts';
+import type { PlainRequest } from '../../../src/wire/types.ts';
 import { assertExtends, assertUntouched } from '../laws.ts';
 import { logFile } from '../log-file.ts';
 import { bash, call, kindOf, say, search, textOf } from '../model.ts';
@@ -75,11 +75,11 @@ export function mixedStep(): Play {
         assert.doesNotMatch(asked, new RegExp(pasted.line));
       });
       await check('but its title is asked for as OpenCode has done it', () => {
-        const isTitle = (body: ChatRequest): boolean => kindOf(body) === 'title';
+        const isTitle = (body: PlainRequest): boolean => kindOf(body) === 'title';
         const sent = relay.exchanges.slice(played.sent).map(requestOf).find(isTitle);
         const got = upstream.requests.map(({ body }) => body).filter(isTitle);
         assert.equal(got.length, 1);
-        assertUntouched(sent as ChatRequest, got[0] as ChatRequest);
+        assertUntouched(sent as PlainRequest, got[0] as PlainRequest);
       });
     },
   };

@@ -1,0 +1,98 @@
+import { dropNullCalls } from './request.ts';
+import type { Message, UpstreamMessage } from './types.ts';
+
+/** What a message is made of, without its texts: enough to know whether a provider's rules touch it. */
+export interface MessageShape {
+  readonly role: Message['role'];
+  /** Names of its members. */
+  readonly members: ReadonlySet<string>;
+  readonly hasCalls: boolean;
+  /** Whether `reasoning_content` is a text. */
+  readonly hasReasoningText: boolean;
+}
+
+/** The shapes there are: a few, shared by all the messages of a program's life. */
+const shapes = new Map<string, MessageShape>();
+
+/** Clients choose the names of members; more shapes than this are forgotten and made anew. */
+const maxShapes = 1_000;
+
+/** The shape of a message. Equal shapes are the same object. */
+export function shapeOf(message: Message): MessageShape {
+  const members = Object.keys(message);
+  const hasCalls = (message.tool_calls?.length ?? 0) > 0;
+  const hasReasoningText = typeof message['reasoning_content'] === 'string';
+  const key = JSON.stringify([message.role, hasCalls, hasReasoningText, members]);
+  let shape = shapes.get(key);
+  if (shape === undefined) {
+    if (shapes.size >= maxShapes) shapes.clear();
+    shape = { role: message.role, members: new Set(members), hasCalls, hasReasoningText };
+    shapes.set(key, shape);
+  }
+  return shape;
+}
+
+/**
+ * A message as it came: bytes that have been checked once, in this request or an earlier one. It goes upstream without ever being
+ * parsed again; that is what makes a resent history cost next to nothing.
+ */
+export class UnparsedMessage {
+  readonly shape: MessageShape;
+  readonly sizeBytes: number;
+  #pieces: readonly Uint8Array[];
+  #parsed: Message | undefined;
+
+  /** @param pieces JSON, UTF-8, of a message that has passed the check */
+  constructor(
+    shape: MessageShape,
+    { pieces, sizeBytes }: { readonly pieces: readonly Uint8Array[]; readonly sizeBytes: number },
+    parsed?: Message,
+  ) {
+    this.shape = shape;
+    this.#pieces = pieces;
+    this.sizeBytes = sizeBytes;
+    this.#parsed = parsed;
+  }
+
+  get role(): Message['role'] {
+    return this.shape.role;
+  }
+
+  /** Its JSON, in pieces; none after {@link drop}. */
+  get pieces(): readonly Uint8Array[] {
+    return this.#pieces;
+  }
+
+  /** The message as an object. Kept until {@link release}. */
+  parse(): Message {
+    this.#parsed ??= dropNullCalls(JSON.parse(textOfPieces(this.#pieces)) as Message);
+    return this.#parsed;
+  }
+
+  /** Forgets the object and keeps the bytes. */
+  release(): void {
+    this.#parsed = undefined;
+  }
+
+  /** Lets go of the bytes, for a message that something else stands for. */
+  drop(): void {
+    this.#pieces = [];
+  }
+
+  /** Copies the bytes out of the buffers in which they arrived, which hold much else. */
+  detach(): void {
+    this.#pieces = [Buffer.concat(this.#pieces)];
+  }
+}
+
+/** A message as an object, whatever it was. */
+export function parsed(message: UpstreamMessage): Message {
+  return message instanceof UnparsedMessage ? message.parse() : message;
+}
+
+/** The text of UTF-8 that came in pieces. */
+export function textOfPieces(pieces: readonly Uint8Array[]): string {
+  const [only] = pieces;
+  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+}
