@@ -4,9 +4,6 @@ import { writeFully, type OpenFile } from './files.ts';
 /** Small pieces are gathered up to this size before they are written. */
 const gatherBytes = 256 * 1024;
 
-/** Text that is on the disk is read, and looked at, in pieces of this size: under a millisecond each. */
-const replayBytes = 512 * 1024;
-
 /**
  * A session's text file together with its block table, which sees every byte that is written once it is whole; until then it is
  * being made (`table-rebuild.ts`). Owns the file. One writer.
@@ -84,15 +81,16 @@ export class ContextFile {
     this.table.rollBack(lastBlock);
   }
 
-  /** Reads text that is on the disk, piece by piece. Throws the signal's reason. */
-  async replay(
-    [fromBytes, endBytes]: readonly [from: number, end: number],
-    see: (piece: Uint8Array) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const piece = Buffer.allocUnsafe(Math.min(replayBytes, endBytes - fromBytes));
-    for (let at = fromBytes; at < endBytes; at += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, endBytes - at));
+  /** Shows text that is on the disk, piece by piece, each in `scratch` until the next. Throws the signal's reason. */
+  async replay(options: {
+    readonly range: readonly [from: number, end: number];
+    readonly scratch: Buffer;
+    readonly see: (piece: Uint8Array) => void;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<void> {
+    const { range, scratch, see, signal } = options;
+    for (let at = range[0]; at < range[1]; at += scratch.length) {
+      const bytes = scratch.subarray(0, Math.min(scratch.length, range[1] - at));
       const count = await this.#file.read(bytes, at);
       signal?.throwIfAborted();
       // What is not there any more shall be found damaged, not taken for what the last piece held.

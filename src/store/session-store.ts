@@ -13,7 +13,7 @@ import type { SessionPaths } from './session-paths.ts';
 import { TableRebuild } from './table-rebuild.ts';
 import { prepareText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
-import { readRun, runFrom } from './text-runs.ts';
+import { runFrom, RunReader } from './text-runs.ts';
 import { TextWriter } from './text-writer.ts';
 import type {
   Entry,
@@ -172,12 +172,12 @@ export class FileSessionStore implements SessionStore {
   }
 
   async verify(): Promise<readonly Entry[]> {
-    const parts = { text: this.#text, index: this.#index };
+    const reader = new RunReader(this.#text, this.#index);
     const { entries } = this.totals;
     const damaged: Entry[] = [];
     for (let first = 0; first < entries;) {
       const run = runFrom(this.#index, first);
-      damaged.push(...(await readRun(parts, run)));
+      damaged.push(...(await reader.read(run)));
       first = run[1];
     }
     return damaged;

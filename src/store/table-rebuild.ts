@@ -4,7 +4,7 @@ import type { Committer } from './committer.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
 import { toStoreFailure } from './store-failure.ts';
-import { readRun, runFrom } from './text-runs.ts';
+import { runFrom, RunReader } from './text-runs.ts';
 
 /**
  * Makes what is missing of a session's block table from its text, in the background, and verifies the text on the way: run by run of
@@ -89,10 +89,10 @@ export class TableRebuild {
   async #cover(): Promise<void> {
     const { table } = this.#text;
     const { signal } = this.#stop;
+    const reader = new RunReader(this.#text, this.#index);
     while (this.#covered < this.#index.entries.length) {
       const run = runFrom(this.#index, this.#covered);
-      const parts = { text: this.#text, index: this.#index };
-      const damaged = await readRun(parts, run, { table, signal });
+      const damaged = await reader.read(run, { table, signal });
       for (const entry of damaged) this.#index.addDamaged(entry);
       table.commit();
       this.#covered = run[1];

@@ -19,18 +19,37 @@ export function runFrom(index: EntryIndex, first: number): Run {
   return [first, Math.max(first + 1, Math.min(end, first + runMaxEntries))];
 }
 
-/** Reads a run, hands it to `table`, and compares it with the journal's hashes: the entries that are damaged. Throws the signal's reason. */
-export async function readRun(
-  { text, index }: { readonly text: ContextFile; readonly index: EntryIndex },
-  [first, end]: Run,
-  options: { readonly table?: BlockTable; readonly signal?: AbortSignal } = {},
-): Promise<readonly Entry[]> {
-  const verifier = new EntryVerifier(index, first);
-  const see = (piece: Uint8Array): void => {
-    verifier.see(piece);
-    options.table?.feed(piece);
-  };
-  const range = [index.startOf(first).bytes, index.startOf(end).bytes] as const;
-  await text.replay(range, see, options.signal);
-  return verifier.damaged;
+/** Reads runs, one at a time, and compares them with the journal's hashes. */
+export class RunReader {
+  readonly #text: ContextFile;
+  readonly #index: EntryIndex;
+  #scratch: Buffer | undefined;
+
+  constructor(text: ContextFile, index: EntryIndex) {
+    this.#text = text;
+    this.#index = index;
+  }
+
+  /** The entries of a run that are damaged. `table` is fed with the run. Throws the signal's reason. */
+  async read(
+    [first, end]: Run,
+    options: { readonly table?: BlockTable; readonly signal?: AbortSignal } = {},
+  ): Promise<readonly Entry[]> {
+    const verifier = new EntryVerifier(this.#index, first);
+    const range = [this.#index.startOf(first).bytes, this.#index.startOf(end).bytes] as const;
+    const wantedBytes = Math.min(runMaxBytes, range[1] - range[0]);
+    if (this.#scratch === undefined || this.#scratch.length < wantedBytes) {
+      this.#scratch = Buffer.allocUnsafeSlow(wantedBytes);
+    }
+    await this.#text.replay({
+      range,
+      scratch: this.#scratch,
+      see: (piece) => {
+        verifier.see(piece);
+        options.table?.feed(piece);
+      },
+      signal: options.signal,
+    });
+    return verifier.damaged;
+  }
 }

@@ -1,7 +1,7 @@
 import { BlockTable, type CommittedBlocks } from './block-table.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
-import { readRun, runFrom, type Run } from './text-runs.ts';
+import { runFrom, RunReader, type Run } from './text-runs.ts';
 
 /** So many are kept; each costs 28 bytes per 32 KiB of its text. */
 const keptSections = 8;
@@ -66,7 +66,7 @@ export class TextSections {
   async #make(run: Run): Promise<TextPart> {
     const [first, end] = run;
     const table = new BlockTable(this.#index.startOf(first));
-    const damaged = await readRun({ text: this.#text, index: this.#index }, run, { table });
+    const damaged = await new RunReader(this.#text, this.#index).read(run, { table });
     for (const entry of damaged) this.#index.addDamaged(entry);
     if (damaged.length > 0 && end > first + 1) throw new RunCutWrong();
     table.commit();
