@@ -14,6 +14,8 @@ const batchMaxFiles = 2000;
 /** So many files are looked at before the event loop gets its turn: about a millisecond. */
 const filesPerTurn = 32;
 
+const emptySlab = Buffer.alloc(0);
+
 /** How many files ended how. */
 export interface IntakeCounts {
   stored: number;
@@ -34,7 +36,9 @@ export class FileIntake {
   readonly #stored = new Set<string>();
   #batch: NewEntry[] = [];
   /** The bytes of the batch's files, in one piece of memory: thousands of small ones would keep the garbage collector busy. */
-  #slab: Buffer | undefined;
+  #slab = emptySlab;
+  /** The one of the batch that is being committed, to be used again after that. */
+  #otherSlab = emptySlab;
   #slabBytes = 0;
   /** The commit that goes on while the next batch is read. */
   #committing: Promise<void> = Promise.resolve();
@@ -90,7 +94,7 @@ export class FileIntake {
     if (this.#isUnchanged(file)) {
       this.counts.unchanged += 1;
       this.#meter.addBytes(sizeBytes, path);
-    } else if (sizeBytes > wholeMaxBytes || !(await this.#takeWhole(path))) {
+    } else if (sizeBytes > wholeMaxBytes || !(await this.#takeWhole(file))) {
       await this.#commitBatch();
       await this.#settle();
       await using reader = await SourceFileReader.open(path);
@@ -100,22 +104,23 @@ export class FileIntake {
     }
   }
 
-  /** Puts a small file into the batch; false for one that is not simply UTF-8. */
-  async #takeWhole(path: string): Promise<boolean> {
-    this.#slab ??= Buffer.allocUnsafeSlow(batchMaxBytes);
-    const file = readSmallFile(path, this.#slab.subarray(this.#slabBytes));
-    if (file.bytes.length < file.sizeBytes) return false;
-    const decoding = sniffDecoding(file.bytes);
+  /** Puts a small file into the batch; false for one that is not simply UTF-8, or not as it was found. */
+  async #takeWhole(file: FoundFile): Promise<boolean> {
+    const { path, sizeBytes } = file;
+    if (this.#slab === emptySlab) this.#slab = Buffer.allocUnsafeSlow(batchMaxBytes);
+    const bytes = readSmallFile(path, sizeBytes, this.#slab.subarray(this.#slabBytes));
+    if (bytes === undefined) return false;
+    const decoding = sniffDecoding(bytes);
     if (decoding === 'binary') {
-      this.#skipBinary(path, file.sizeBytes);
+      this.#skipBinary(path, sizeBytes);
       return true;
     }
-    if (decoding.encoding !== 'utf-8' || !isUtf8(file.bytes)) return false;
-    this.#addBytes(file.bytes.length, path);
-    this.#batch.push({ ...withNote(factsOf(path, file), decoding), text: file.bytes });
-    this.#slabBytes += file.bytes.length;
+    if (decoding.encoding !== 'utf-8' || !isUtf8(bytes)) return false;
+    this.#addBytes(bytes.length, path);
+    this.#batch.push({ ...withNote(factsOf(path, file), decoding), text: bytes });
+    this.#slabBytes += bytes.length;
     const room = batchMaxBytes - this.#slabBytes;
-    if (room < wholeMaxBytes || this.#batch.length >= batchMaxFiles) await this.#commitBatch();
+    if (room <= wholeMaxBytes || this.#batch.length >= batchMaxFiles) await this.#commitBatch();
     return true;
   }
 
@@ -155,7 +160,7 @@ export class FileIntake {
     await this.#settle();
     const batch = this.#batch;
     this.#batch = [];
-    this.#slab = undefined;
+    [this.#slab, this.#otherSlab] = [this.#otherSlab, this.#slab];
     this.#slabBytes = 0;
     if (batch.length > 0) this.#committing = this.#commit(batch);
   }
@@ -198,8 +203,9 @@ function factsOf(path: string, source: SourceFile): NewEntryFacts {
 }
 
 function withNote(facts: NewEntryFacts, decoding: Decoding): NewEntryFacts {
+  if (decoding.note === undefined) return facts;
   const notes = [facts.note, decoding.note].filter((note) => note !== undefined);
-  return notes.length === 0 ? facts : { ...facts, note: notes.join('; ') };
+  return { ...facts, note: notes.join('; ') };
 }
 
 /** The store says `invalid_request` of pieces that are no UTF-8, the decoder throws a TypeError for UTF-16. */

@@ -3,13 +3,14 @@ import { dirname, join, relative, sep } from 'node:path';
 import createIgnore, { type Ignore } from 'ignore';
 
 interface Layer {
-  /** The folder whose rules these are; they speak of paths below it. */
-  readonly folder: string;
+  /** Characters of the folder's path with the separator behind it; the rules speak of paths below it. */
+  readonly prefixLength: number;
   readonly rules: Ignore;
 }
 
 /** The `.gitignore` rules that hold in one folder: its own and those of all folders above, up to the repository's root. */
 export class IgnoreRules {
+  /** The deepest first. */
   readonly #layers: readonly Layer[];
 
   private constructor(layers: readonly Layer[]) {
@@ -40,10 +41,10 @@ export class IgnoreRules {
     return this.#with(folder, '.gitignore');
   }
 
-  /** Whether git would leave a path out. The deepest rule file that says anything about it decides. */
+  /** Whether git would leave out a path below the folder. The deepest rule file that says anything about it decides. */
   ignores(path: string, isFolder: boolean): boolean {
-    for (const layer of this.#layers.toReversed()) {
-      const below = relative(layer.folder, path).split(sep).join('/');
+    for (const layer of this.#layers) {
+      const below = path.slice(layer.prefixLength).replaceAll(sep, '/');
       const verdict = layer.rules.test(isFolder ? `${below}/` : below);
       if (verdict.ignored) return true;
       if (verdict.unignored) return false;
@@ -55,7 +56,8 @@ export class IgnoreRules {
     const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
     if (text === undefined) return this;
     const rules = createIgnore({ allowRelativePaths: true }).add(text);
-    return new IgnoreRules([...this.#layers, { folder, rules }]);
+    const prefixLength = folder.endsWith(sep) ? folder.length : folder.length + 1;
+    return new IgnoreRules([{ prefixLength, rules }, ...this.#layers]);
   }
 }
 

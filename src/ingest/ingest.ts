@@ -94,15 +94,17 @@ async function findFiles(paths: readonly string[], options: IngestOptions): Prom
   let bytes = 0;
   let special = 0;
   const named = paths.filter((path) => path !== '-');
-  for await (const found of walkPaths(named, { workingDirectory, respectIgnore })) {
+  for await (const group of walkPaths(named, { workingDirectory, respectIgnore })) {
     signal.throwIfAborted();
-    if (found.kind === 'file') {
-      files.push(found);
-      bytes += found.sizeBytes;
-    } else if (found.kind === 'special') {
-      special += 1;
-    } else {
-      failures.push({ path: found.path, reason: found.reason });
+    for (const found of group) {
+      if (found.kind === 'file') {
+        files.push(found);
+        bytes += found.sizeBytes;
+      } else if (found.kind === 'special') {
+        special += 1;
+      } else {
+        failures.push({ path: found.path, reason: found.reason });
+      }
     }
   }
   return { files, bytes, special, failures };

@@ -1,32 +1,20 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 
 const pieceBytes = 1024 * 1024;
 const headBytes = 8192;
 
-/** A file that was read whole, if `bytes` are as many as `sizeBytes`. */
-export interface SmallFile {
-  readonly bytes: Buffer;
-  readonly sizeBytes: number;
-  readonly mtimeMs: number;
-}
-
 /**
- * Reads a small file at once into the start of `target`: about 30 us, against 200 us through the thread pool, and in a source tree
- * the files are many and small. A file that does not fit (any more) is cut. Throws the system's error.
+ * Reads a small file at once into the start of `target`: about 10 us, against 200 us through the thread pool, and in a source tree
+ * the files are many and small. Undefined for a file that has not `sizeBytes` bytes (any more); `target` has room for one more.
+ * Throws the system's error.
  */
-export function readSmallFile(path: string, target: Buffer): SmallFile {
+export function readSmallFile(path: string, sizeBytes: number, target: Buffer): Buffer | undefined {
   const descriptor = openSync(path, 'r');
   try {
-    const { size: sizeBytes, mtimeMs } = fstatSync(descriptor);
-    const wanted = Math.min(sizeBytes, target.length);
-    let filled = 0;
-    while (filled < wanted) {
-      const count = readSync(descriptor, target, filled, wanted - filled, filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    return { bytes: target.subarray(0, filled), sizeBytes, mtimeMs };
+    // One byte more than there should be, so that a file that has grown shows without being asked for its size.
+    const count = readSync(descriptor, target, 0, sizeBytes + 1, 0);
+    return count === sizeBytes ? target.subarray(0, count) : undefined;
   } finally {
     closeSync(descriptor);
   }

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { countText } from '../kernels/text-counts.ts';
+import { countText, type TextCounts } from '../kernels/text-counts.ts';
 import { incompleteTailBytes } from './text-scan.ts';
 
 /** Longest block; 32 KiB serves reads, checksums and search alike (10 us to read and decode one; docs/benchmarks.md). */
@@ -41,6 +41,9 @@ export class BlockTable {
   #closed = 0;
   readonly #open = Buffer.allocUnsafe(blockMaxBytes);
   #openBytes = 0;
+  /** Of the open block. */
+  #openChars = 0;
+  #openNewlines = 0;
   #committed: CommittedBlocks = { ...this.#columns, count: 0, endBytes: 0, lastCrc: 0 };
 
   /** `start`: where in the session's text that is which will be fed, if not at its beginning. */
@@ -55,14 +58,22 @@ export class BlockTable {
     return this.#committed;
   }
 
-  /** Takes more text. The bytes are not kept beyond the open block. */
-  feed(bytes: Uint8Array): void {
+  /** Takes more text. The bytes are not kept beyond the open block. `counts` are those of the bytes, where they are known already. */
+  feed(bytes: Uint8Array, counts?: TextCounts): void {
+    if (this.#openBytes + bytes.length <= blockMaxBytes) {
+      this.#open.set(bytes, this.#openBytes);
+      this.#openBytes += bytes.length;
+      this.#addCounts(counts ?? countText(bytes));
+      return;
+    }
     let at = 0;
     while (at < bytes.length) {
       if (this.#openBytes === blockMaxBytes) this.#closeBlock();
       const count = Math.min(blockMaxBytes - this.#openBytes, bytes.length - at);
-      this.#open.set(bytes.subarray(at, at + count), this.#openBytes);
+      const part = bytes.subarray(at, at + count);
+      this.#open.set(part, this.#openBytes);
       this.#openBytes += count;
+      this.#addCounts(countText(part));
       at += count;
     }
   }
@@ -87,8 +98,7 @@ export class BlockTable {
   /** Forgets what was fed since the last commit. `lastBlock` holds the bytes of {@link lastCommittedBlock}. */
   rollBack(lastBlock: Uint8Array): void {
     this.#closed = Math.max(0, this.#committed.count - 1);
-    this.#open.set(lastBlock);
-    this.#openBytes = lastBlock.length;
+    this.#setOpen(lastBlock);
   }
 
   /** Starts from a table that was kept, all but its last block: the text from `byteStart[count - 1]` on is to be fed again. */
@@ -97,7 +107,20 @@ export class BlockTable {
     copyColumns(columns, grown, count);
     this.#columns = grown;
     this.#closed = count - 1;
-    this.#openBytes = 0;
+    this.#setOpen(Buffer.alloc(0));
+  }
+
+  #setOpen(bytes: Uint8Array): void {
+    this.#open.set(bytes);
+    this.#openBytes = bytes.length;
+    this.#openChars = 0;
+    this.#openNewlines = 0;
+    this.#addCounts(countText(bytes));
+  }
+
+  #addCounts({ chars, newlines }: TextCounts): void {
+    this.#openChars += chars;
+    this.#openNewlines += newlines;
   }
 
   #closeBlock(): void {
@@ -113,11 +136,15 @@ export class BlockTable {
     const { byteStart, charStart, lineStart, crc } = this.#columns;
     crc[this.#closed] = crc32(block);
     byteStart[next] = byteStart[this.#closed]! + length;
-    const counts = countText(block);
-    charStart[next] = charStart[this.#closed]! + counts.chars;
-    lineStart[next] = lineStart[this.#closed]! + counts.newlines;
+    // What is left over is short, as lines are: counting it is less than counting the block.
+    const rest = this.#open.subarray(length);
+    const { chars, newlines } = countText(rest);
+    charStart[next] = charStart[this.#closed]! + this.#openChars - chars;
+    lineStart[next] = lineStart[this.#closed]! + this.#openNewlines - newlines;
     this.#open.copyWithin(0, length, blockMaxBytes);
-    this.#openBytes = blockMaxBytes - length;
+    this.#openBytes = rest.length;
+    this.#openChars = chars;
+    this.#openNewlines = newlines;
     this.#closed = next;
   }
 }

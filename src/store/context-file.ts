@@ -1,8 +1,9 @@
+import type { TextCounts } from '../kernels/text-counts.ts';
 import { BlockTable } from './block-table.ts';
 import { writeFully, type OpenFile } from './files.ts';
 
-/** Small pieces are gathered up to this size before they are written. */
-const gatherBytes = 256 * 1024;
+/** Small pieces are gathered up to this size before they are written: a write through the thread pool costs as much as 200 KiB of it. */
+const gatherBytes = 512 * 1024;
 
 /**
  * A session's text file together with its block table, which sees every byte that is written once it is whole; until then it is
@@ -15,7 +16,8 @@ export class ContextFile {
   #isTableWhole = false;
   #committedBytes: number;
   #endBytes: number;
-  #gathered: Uint8Array[] = [];
+  /** Made when the first piece comes: most sessions are only read. */
+  #gathered: Buffer | undefined;
   #gatheredBytes = 0;
 
   /** `committedBytes`: where the committed text ends; what lies behind it in the file is cut by {@link rollBack}. */
@@ -42,12 +44,17 @@ export class ContextFile {
     this.#isTableWhole = true;
   }
 
-  /** Appends a piece, uncommitted. It may be kept until {@link sync} or {@link rollBack}. */
-  async write(piece: Uint8Array): Promise<void> {
-    if (this.#isTableWhole) this.table.feed(piece);
-    this.#gathered.push(piece);
-    this.#gatheredBytes += piece.length;
-    if (this.#gatheredBytes >= gatherBytes) await this.#flush();
+  /** Appends a piece, uncommitted; `counts` are its own. */
+  async write(piece: Uint8Array, counts: TextCounts): Promise<void> {
+    if (this.#isTableWhole) this.table.feed(piece, counts);
+    if (this.#gatheredBytes + piece.length > gatherBytes) await this.#flush();
+    if (piece.length > gatherBytes) {
+      await this.#writeOut(piece);
+    } else {
+      this.#gathered ??= Buffer.allocUnsafeSlow(gatherBytes);
+      this.#gathered.set(piece, this.#gatheredBytes);
+      this.#gatheredBytes += piece.length;
+    }
   }
 
   /** Brings all pieces to the disk. */
@@ -64,7 +71,6 @@ export class ContextFile {
 
   /** Back to the last {@link commit}: cuts what lies behind it. Safe to repeat until it succeeds. */
   async rollBack(): Promise<void> {
-    this.#gathered = [];
     this.#gatheredBytes = 0;
     if ((await this.#file.sizeBytes()) > this.#committedBytes) {
       await this.#file.truncate(this.#committedBytes);
@@ -115,10 +121,12 @@ export class ContextFile {
 
   async #flush(): Promise<void> {
     if (this.#gatheredBytes === 0) return;
-    const bytes = this.#gathered.length === 1 ? this.#gathered[0]! : Buffer.concat(this.#gathered);
+    await this.#writeOut(this.#gathered!.subarray(0, this.#gatheredBytes));
+    this.#gatheredBytes = 0;
+  }
+
+  async #writeOut(bytes: Uint8Array): Promise<void> {
     await writeFully(this.#file, bytes, this.#endBytes);
     this.#endBytes += bytes.length;
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
   }
 }

@@ -48,15 +48,14 @@ export class Draft {
   /** Adds a text that has been written behind everything else. */
   addText(text: WrittenText): Entry {
     const { facts, sha256, lengthBytes, lengthChars, original } = text;
-    const { source, args, timeMs = this.#timeMs, ...rest } = facts;
+    const { source, args } = facts;
     const seq = this.#totals.entries + 1;
     const openLine = lengthBytes > 0 && needsSeparator(text.lastByte) ? 1 : 0;
     const entry: Entry = {
       id: entryId(seq),
       seq,
-      ...rest,
-      ...(args !== undefined && { args: args.slice(0, argsMaxUnits).toWellFormed() }),
-      timeMs,
+      kind: facts.kind,
+      timeMs: facts.timeMs ?? this.#timeMs,
       offsetBytes: this.#totals.bytes,
       lengthBytes,
       offsetChars: this.#totals.chars,
@@ -64,8 +63,10 @@ export class Draft {
       lineNumber: this.#totals.lines + 1,
       lineCount: Math.max(1, text.newlines + openLine),
       sha256,
-      ...(original && { original }),
     };
+    copyFacts(facts, entry);
+    if (args !== undefined) assign(entry, 'args', args.slice(0, argsMaxUnits).toWellFormed());
+    if (original !== undefined) assign(entry, 'original', original);
     const separator = needsSeparator(text.lastByte) ? 1 : 0;
     const end = {
       bytes: this.#totals.bytes + lengthBytes + separator,
@@ -111,4 +112,19 @@ export class Draft {
     if (toolCallId !== undefined) this.#byToolCall.set(toolCallId, entry);
     this.#apply.push(() => this.#index.addAlias(entry, { toolCallId, path, source }));
   }
+}
+
+const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'note'] as const;
+
+/** Copies what is known, one by one: in a folder of small files a spread would cost more than the text. */
+function copyFacts(facts: NewEntryFacts, entry: Entry): void {
+  for (const name of copiedFacts) {
+    const value = facts[name];
+    if (value !== undefined) assign(entry, name, value);
+  }
+}
+
+/** Completes an entry that nobody has seen yet. */
+function assign<Name extends keyof Entry>(entry: Entry, name: Name, value: Entry[Name]): void {
+  (entry as { -readonly [Each in keyof Entry]: Entry[Each] })[name] = value;
 }

@@ -105,8 +105,8 @@ export function headerFault(line: Buffer, format: string, sessionId: string): st
 
 /** The journal's line for an entry. */
 export function encodeEntry(entry: Entry, source: SourceFile | undefined, end: Totals): string {
-  const { id: _id, seq, ...members } = entry;
-  return encodeRecord({ type: 'entry', seq, ...members, ...(source && { source }), end });
+  // What is undefined is not written; taking members out of an object costs more than all the rest.
+  return encodeRecord({ type: 'entry', ...entry, id: undefined, source, end });
 }
 
 /** The entry of a journal line. */

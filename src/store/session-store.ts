@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import { encodeBlocks } from './block-cache.ts';
@@ -11,7 +12,7 @@ import type { RecordLog } from './record-log.ts';
 import { recoverSession } from './recover.ts';
 import type { SessionPaths } from './session-paths.ts';
 import { TableRebuild } from './table-rebuild.ts';
-import { prepareText } from './text-pieces.ts';
+import { pieceMaxBytes, prepareSmallText, prepareText, type PreparedText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
 import { runFrom, RunReader } from './text-runs.ts';
 import { TextWriter } from './text-writer.ts';
@@ -135,8 +136,17 @@ export class FileSessionStore implements SessionStore {
   }
 
   async append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
-    const texts = [];
-    for (const entry of entries) texts.push(await prepareText(entry));
+    const texts: PreparedText[] = [];
+    let hashedBytes = 0;
+    for (const entry of entries) {
+      const text = prepareSmallText(entry) ?? (await prepareText(entry));
+      texts.push(text);
+      hashedBytes += text.lengthBytes;
+      if (hashedBytes > pieceMaxBytes) {
+        hashedBytes = 0;
+        await setImmediate();
+      }
+    }
     return this.#committer.commit(this.#writer.textsJob(texts));
   }
 

@@ -24,6 +24,18 @@ export function contentKey(sha256: string, original: OriginalBytes | undefined):
   return original === undefined ? sha256 : `${original.encoding}:${original.sha256}`;
 }
 
+/** The same at once for what is small and holds nothing that UTF-8 cannot; undefined for any other text. */
+export function prepareSmallText(entry: NewEntry): PreparedText | undefined {
+  const { text, ...facts } = entry;
+  if (text.length > pieceMaxUnits) return undefined;
+  const isSound = typeof text === 'string' ? text.isWellFormed() : isUtf8(text);
+  if (!isSound) return undefined;
+  const bytes = toBytes(text);
+  const sha256 = hash('sha256', bytes);
+  const key = contentKey(sha256, undefined);
+  return { facts, sha256, lengthBytes: bytes.length, key, pieces: () => [bytes] };
+}
+
 /** Hashes a text, in slices; a text that UTF-8 cannot hold gets a readable form with a note and keeps its original. */
 export async function prepareText(entry: NewEntry): Promise<PreparedText> {
   const { text, ...facts } = entry;

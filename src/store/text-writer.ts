@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import { ProxyError } from '../errors.ts';
-import { countText } from '../kernels/text-counts.ts';
+import { countText, type TextCounts } from '../kernels/text-counts.ts';
 import type { CommitJob } from './committer.ts';
 import type { ContextFile } from './context-file.ts';
 import type { Draft, WrittenText } from './draft.ts';
@@ -12,6 +12,7 @@ import { incompleteTailBytes } from './text-scan.ts';
 import type { Entry, NewStream } from './types.ts';
 
 const newline = Buffer.from('\n');
+const newlineCounts = { newlines: 1, chars: 1 };
 
 /** Writes texts behind what a session holds and drafts their entries. */
 export class TextWriter {
@@ -94,7 +95,7 @@ export class TextWriter {
     tally: Tally,
     text: Pick<WrittenText, 'facts' | 'sha256' | 'original'>,
   ): Promise<Entry> {
-    if (needsSeparator(tally.lastByte)) await this.#text.write(newline);
+    if (needsSeparator(tally.lastByte)) await this.#text.write(newline, newlineCounts);
     return draft.addText({
       ...text,
       lengthBytes: tally.lengthBytes,
@@ -114,8 +115,7 @@ export class TextWriter {
         },
       );
     }
-    tally.add(piece);
-    await this.#text.write(piece);
+    await this.#text.write(piece, tally.add(piece));
   }
 }
 
@@ -126,12 +126,13 @@ class Tally {
   newlines = 0;
   lastByte: number | undefined;
 
-  add(piece: Uint8Array): void {
+  add(piece: Uint8Array): TextCounts {
     const counts = countText(piece);
     this.lengthBytes += piece.length;
     this.lengthChars += counts.chars;
     this.newlines += counts.newlines;
     this.lastByte = piece.at(-1) ?? this.lastByte;
+    return counts;
   }
 }
 
