@@ -9,6 +9,9 @@ export interface Job {
   step(): boolean;
 }
 
+/** Chunks may be as small as a block; so many bytes are searched before other jobs get their turn. */
+const stepBytes = 262_144;
+
 /** Searches the chunks it claims, line by line. */
 export class ScanJob implements Job {
   readonly #task: SearchTask;
@@ -41,12 +44,16 @@ export class ScanJob implements Job {
 
   step(): boolean {
     const chunks = this.#pieces.first.length - 1;
-    const claimed = this.#shouldStop() ? chunks : Atomics.add(this.#task.control, nextChunk, 1);
-    if (claimed < chunks) {
-      this.#program.shouldStop = () => this.#shouldStop();
-      this.#chunk(this.#task.query.order === 'oldest' ? claimed : chunks - 1 - claimed);
-      return true;
+    this.#program.shouldStop = () => this.#shouldStop();
+    for (let done = 0; done < stepBytes;) {
+      const claimed = this.#shouldStop() ? chunks : Atomics.add(this.#task.control, nextChunk, 1);
+      if (claimed >= chunks) return this.#finish();
+      done += this.#chunk(this.#task.query.order === 'oldest' ? claimed : chunks - 1 - claimed);
     }
+    return true;
+  }
+
+  #finish(): false {
     this.#stopped ||= this.#shouldStop();
     this.#done({
       total: this.#total,
@@ -67,7 +74,8 @@ export class ScanJob implements Job {
     return Atomics.load(this.#task.control, stopFlag) !== 0;
   }
 
-  #chunk(chunk: number): void {
+  /** Returns how many bytes it was. */
+  #chunk(chunk: number): number {
     const { bounds, first } = this.#pieces;
     const from = first[chunk]!;
     const to = first[chunk + 1]!;
@@ -89,6 +97,7 @@ export class ScanJob implements Job {
     }
     this.#blocks += Math.ceil((end - base) / 32_768);
     this.#keep(found);
+    return end - base;
   }
 
   /** A line that does not fit the memory, and what follows it in its last block. */
