@@ -227,7 +227,8 @@ async function openGeneration(options: ChatMemoryOptions, filePath: string): Pro
     const places = new Map<string, RecordPlace>();
     let damagedLines = 0;
     for await (const line of log.scan()) {
-      const head = line.whole && line.lineNumber > 1 ? recordHead(line.bytes) : undefined;
+      const isSound = line.whole && line.ended;
+      const head = isSound && line.lineNumber > 1 ? recordHead(line.bytes) : undefined;
       if (line.lineNumber === 1) {
         const fault = headerFault(line.bytes, chatsFormat, sessionId);
         if (fault !== undefined) throw corruptStore(path, fault);

@@ -15,7 +15,7 @@
  * Order of one commit: texts, sync, journal lines, sync. So after a crash at any byte
  *   - text behind `end.bytes` of the last line was never committed: cut;
  *   - bytes behind the journal's last newline are a torn tail, never committed: cut;
- *   - anything else (a whole line with a wrong CRC, a missing seq, a gap between entries, text shorter than `end.bytes`) is
+ *   - anything else (a whole line with a wrong CRC, a record with another byte in its newline's place, a missing seq, a gap between entries, text shorter than `end.bytes`) is
  *     not the work of a crash but damage: `store_corrupt`, and nothing is changed.
  *
  * `sess_<id>_chats.jsonl`: the chat memory; the same line form, `{"k":key,"t":timeMs,"v":value,"crc":...}` behind a header of

@@ -14,6 +14,8 @@ export interface LogLine {
   readonly lineNumber: number;
   /** Its checksum is there and right. */
   readonly whole: boolean;
+  /** A newline is behind it. Only the last line of a file can be without: then another byte stands in its place. */
+  readonly ended: boolean;
 }
 
 /** An append-only file of checksummed lines (`format.ts`). Owns its file. One writer. */
@@ -33,7 +35,10 @@ export class RecordLog {
     return this.#sizeBytes;
   }
 
-  /** Reads all lines from the start. A torn tail (bytes behind the last newline) is no line and not committed; see {@link rollBack}. */
+  /**
+   * Reads all lines from the start. A torn tail (bytes behind the last newline) is no line and not committed; see {@link rollBack}.
+   * Nor is a whole record with a wrong byte in its newline's place, but it is shown: no crash leaves that.
+   */
   async *scan(): AsyncGenerator<LogLine> {
     const fileBytes = await this.#file.sizeBytes();
     const chunk = Buffer.allocUnsafe(Math.min(readBytes, fileBytes));
@@ -55,7 +60,8 @@ export class RecordLog {
         at = newline + 1;
         lineNumber += 1;
         this.#sizeBytes = position + at;
-        yield { bytes: line, positionBytes: lineStart, lineNumber, whole: isWholeRecord(line) };
+        const whole = isWholeRecord(line);
+        yield { bytes: line, positionBytes: lineStart, lineNumber, whole, ended: true };
         lineStart = position + at;
       }
       if (at < count && carriedBytes <= recordMaxBytes) {
@@ -63,6 +69,11 @@ export class RecordLog {
         carriedBytes += count - at;
       }
       position += count;
+    }
+    const line = recordBeforeWrongByte(Buffer.concat(carried));
+    if (line !== undefined) {
+      lineNumber += 1;
+      yield { bytes: line, positionBytes: lineStart, lineNumber, whole: true, ended: false };
     }
   }
 
@@ -94,4 +105,10 @@ export class RecordLog {
 
 function joinLine(carried: readonly Buffer[], rest: Buffer): Buffer {
   return carried.length === 0 ? rest : Buffer.concat([...carried, rest]);
+}
+
+/** The record in a tail that is a whole one and one byte more. Not where that is zero: a file may have grown before its bytes came. */
+function recordBeforeWrongByte(tail: Buffer): Buffer | undefined {
+  const record = tail.subarray(0, -1);
+  return tail.at(-1) !== 0 && isWholeRecord(record) ? record : undefined;
 }

@@ -79,6 +79,10 @@ async function replayJournal(
 ): Promise<number> {
   let createdMs: number | undefined;
   for await (const line of journal.scan()) {
+    if (!line.ended) {
+      const fault = `line ${line.lineNumber}, its last, has no newline but another byte behind it`;
+      throw corruptStore(journal.path, fault);
+    }
     if (createdMs === undefined) {
       const fault = headerFault(line.bytes, journalFormat, sessionId);
       if (fault !== undefined) throw corruptStore(journal.path, fault);

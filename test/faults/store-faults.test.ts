@@ -184,7 +184,8 @@ test('a changed byte anywhere in the journal is damage and names file and line',
   await using data = await temporaryData();
   const { id, journal } = await sample(data);
   const paths = sessionPaths(data.dataDir, id);
-  for (let at = 0; at < journal.length - 1; at += 13) {
+  const last = journal.length - 1;
+  for (let at = 0; at <= last; at = at < last ? Math.min(at + 13, last) : Infinity) {
     const changed = Buffer.from(journal);
     changed[at]! ^= 0x20;
     await writeFile(paths.journal, changed);
@@ -194,6 +195,37 @@ test('a changed byte anywhere in the journal is damage and names file and line',
     await expect(opening).rejects.toThrow(paths.journal);
     expect(await readFile(paths.journal)).toEqual(changed);
   }
+});
+
+test('a record without its newline is a torn tail; one with another byte in its place is damage, and can be saved', async () => {
+  await using data = await temporaryData();
+  const { id, journal } = await sample(data);
+  const paths = sessionPaths(data.dataDir, id);
+  const record = journal.subarray(0, -1);
+  for (const tail of ['', '\0', '\0\0\0', 'xy']) {
+    await writeFile(paths.journal, Buffer.concat([record, Buffer.from(tail)]));
+    await using sessions = await data.open();
+    const { store } = await sessions.byId(id);
+    expect([store.entries.length, store.entryByToolCall('again')]).toEqual([
+      sent.length,
+      undefined,
+    ]);
+  }
+  // The record of the last entry, not that of the alias behind it; and the header's.
+  const entries = journal.subarray(0, journal.lastIndexOf(10, -2));
+  const header = journal.subarray(0, journal.indexOf(10));
+  for (const lines of [entries, header]) {
+    const changed = Buffer.concat([lines, Buffer.from('\x0b')]);
+    await writeFile(paths.journal, changed);
+    await using sessions = await data.open();
+    await expect(sessions.byId(id)).rejects.toThrow(/its last, has no newline/);
+    expect(await readFile(paths.journal)).toEqual(changed);
+  }
+  await writeFile(paths.journal, Buffer.concat([entries, Buffer.from('\x0b')]));
+  await using sessions = await data.open();
+  const { session, kept, lostEntries } = await sessions.salvage(id);
+  expect([kept, lostEntries]).toEqual([sent.length, []]);
+  expect((await allTexts(session)).at(-1)).toBe('last');
 });
 
 test('lines that are whole but missing, doubled or out of order are damage', async () => {
