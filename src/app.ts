@@ -54,8 +54,6 @@ export interface App {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Messages that are recognised by their bytes: those of several long chats, about 1 KB each. */
-const maxKnownMessages = 20_000;
 /** Kept free for the answer where neither client nor configuration says how long it may get, tokens. */
 const defaultAnswerTokens = 8_192;
 /** A day, milliseconds. */
@@ -221,7 +219,6 @@ function createIntake({ config, log }: AppOptions, sessions: Sessions): RequestI
       stripMinCharsByTool: config.strip.perTool,
       maxSpillBytes: config.capture.maxSpillBytes,
     },
-    maxKnownMessages,
     log,
   });
 }

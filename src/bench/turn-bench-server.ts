@@ -49,7 +49,6 @@ async function main(dataDir: string): Promise<void> {
       stripMinCharsByTool: {},
       maxSpillBytes: 0,
     },
-    maxKnownMessages: 20_000,
     log: silentLogger(),
   });
   const delay = monitorEventLoopDelay({ resolution: 1 });

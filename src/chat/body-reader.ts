@@ -1,4 +1,4 @@
-import { createCipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import type { WalkedBlock } from './body-block.ts';
 import { BodySplitter, type RawMessage } from './body.ts';
 
@@ -14,7 +14,7 @@ const blockBytes = 65_536;
  * Bounded; forgetting costs a walk.
  */
 export class KnownBlocks {
-  readonly #key = randomBytes(16);
+  readonly #key = createSecretKey(randomBytes(16));
   readonly #nonce = Buffer.alloc(12);
   readonly #byTag = new Map<string, WalkedBlock>();
   readonly #maxParts: number;

@@ -45,17 +45,20 @@ export interface Intake {
 export interface IntakeOptions {
   readonly finder: SessionFinder;
   readonly limits: CaptureLimits;
-  /** Messages remembered by their bytes. */
-  readonly maxKnownMessages: number;
   readonly log: Logger;
 }
 
+/**
+ * Messages that are recognised by their bytes: those of several chats of 100 MB, less than 1 KB each. (One that was longer than this would
+ * find none of its messages: what is forgotten first is what comes next.)
+ */
+const maxKnownMessages = 65_536;
 /** Bytes of messages committed together: one data sync for a turn, and a bound on what the first sight of a long history holds. */
 const groupBytes = 8_388_608;
 /** Larger messages are parsed again when their texts are stored, bytes. */
 const releasedBytes = 4_096;
-/** Bytes of messages looked through before others get their turn. */
-const sliceBytes = 1_048_576;
+/** Bytes of messages looked through, or replaced by stubs, before others get their turn: 3 ms. */
+const sliceBytes = 262_144;
 
 /** A message whose texts are not stored yet. */
 interface Waiting {
@@ -72,8 +75,8 @@ export class RequestIntake {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    this.#known = new KnownMessages(options.maxKnownMessages);
-    this.#blocks = new KnownBlocks(options.maxKnownMessages);
+    this.#known = new KnownMessages(maxKnownMessages);
+    this.#blocks = new KnownBlocks(2 * maxKnownMessages);
   }
 
   /**
@@ -261,7 +264,14 @@ class Reading {
     const candidates = group.flatMap((waiting) => waiting.candidates);
     const stored = await storeCandidates(session.store, candidates, this.#options.limits);
     let from = 0;
+    let sinceBytes = 0;
     for (const { item, candidates: own } of group) {
+      // What was just stored is read back from memory, and nothing of that waits.
+      sinceBytes += item.sizeBytes;
+      if (sinceBytes > sliceBytes) {
+        sinceBytes = 0;
+        await setImmediate();
+      }
       const captured = stored.slice(from, (from += own.length));
       const stripped = await strippedMessage(session, item, captured);
       item.known = {
