@@ -219,6 +219,7 @@ function createIntake({ config, log }: AppOptions, sessions: Sessions): RequestI
       stripMinCharsByTool: config.strip.perTool,
       maxSpillBytes: config.capture.maxSpillBytes,
     },
+    usesStubs: config.inject !== 'never',
     log,
   });
 }

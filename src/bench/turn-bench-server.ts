@@ -49,6 +49,7 @@ async function main(dataDir: string): Promise<void> {
       stripMinCharsByTool: {},
       maxSpillBytes: 0,
     },
+    usesStubs: true,
     log: silentLogger(),
   });
   const delay = monitorEventLoopDelay({ resolution: 1 });

@@ -120,6 +120,6 @@ export function settle(items: readonly HistoryItem[]): void {
   if (sizeBytes < smallBodyBytes) return;
   for (const item of items) {
     if (item.stripped !== undefined) item.drop();
-    else if (item.pieces.length > 0) item.detach();
+    else item.detach();
   }
 }

@@ -45,6 +45,8 @@ export interface Intake {
 export interface IntakeOptions {
   readonly finder: SessionFinder;
   readonly limits: CaptureLimits;
+  /** False where every text goes upstream as it came, whatever is stored. */
+  readonly usesStubs: boolean;
   readonly log: Logger;
 }
 
@@ -133,6 +135,8 @@ class Reading {
   #beginning: string | undefined;
   #whose: Whose | undefined;
   #entriesBefore = 0;
+  /** Since bytes have been let go, those of other messages do not stay in the pieces they came in. */
+  #hasLetGo = false;
 
   constructor(known: KnownMessages, options: IntakeOptions, origin: Origin, keyHash: string) {
     this.#known = known;
@@ -145,8 +149,31 @@ class Reading {
   async addAll(messages: readonly RawMessage[]): Promise<void> {
     for (const raw of messages) {
       const known = this.#known.get(raw.hash);
-      this.#add(known === undefined ? await this.#read(raw) : new HistoryItem(raw, known));
+      const item = known === undefined ? await this.#read(raw) : new HistoryItem(raw, known);
+      this.#add(item);
+      if (known?.stored?.stripped !== undefined && this.#isNamed)
+        this.#letGo(item, await this.whose());
+      else if (this.#hasLetGo) item.detach();
     }
+  }
+
+  /** Whether what is known by now says whose the request is, and that it is no client's helper: nothing that follows changes it. */
+  get #isNamed(): boolean {
+    const { sessionId, directory } = this.#origin;
+    const named = sessionId ?? directory ?? this.#workingDirectory;
+    return named !== undefined && this.#beginning !== undefined;
+  }
+
+  /**
+   * The bytes of a text that a stub stands for go while the body still arrives, and with them the pieces they came in: so a history of 100
+   * MB takes no more memory than what of it goes upstream.
+   */
+  #letGo(item: HistoryItem, { session }: Whose): void {
+    const { stored } = item.known;
+    if (!this.#options.usesStubs || stored?.sessionId !== session?.id) return;
+    item.usesStubs = true;
+    item.drop();
+    this.#hasLetGo = true;
   }
 
   #add(item: HistoryItem): void {

@@ -41,6 +41,7 @@ export class UnparsedMessage {
   readonly sizeBytes: number;
   #pieces: readonly Uint8Array[];
   #parsed: Message | undefined;
+  #isDetached = false;
 
   /** @param pieces JSON, UTF-8, of a message that has passed the check */
   constructor(
@@ -81,6 +82,8 @@ export class UnparsedMessage {
 
   /** Copies the bytes out of the buffers in which they arrived, which hold much else. */
   detach(): void {
+    if (this.#isDetached || this.#pieces.length === 0) return;
+    this.#isDetached = true;
     this.#pieces = [Buffer.concat(this.#pieces)];
   }
 }
