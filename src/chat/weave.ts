@@ -77,7 +77,9 @@ export async function weave(
       chain: chains[index - 1] ?? emptyChain,
       userTextHash: questions[index] as string,
     };
-    const record = (await options.find(place, item.identity)) ?? repaired(history, index);
+    const found = options.find(place, item.identity);
+    // Most turns are none of ours, and waiting for nothing, too, takes its time.
+    const record = (found === undefined ? undefined : await found) ?? repaired(history, index);
     if (record === undefined) {
       messages.push({ message: withoutOurProgress(item), index, hidden: false });
       continue;

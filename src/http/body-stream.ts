@@ -16,13 +16,84 @@ export async function* limitedBody(
   }
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
   let sizeBytes = 0;
-  // Ending early must leave the request alone: the refusal goes out on its socket.
-  const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  for await (const piece of pieces) {
-    sizeBytes += piece.byteLength;
-    if (sizeBytes > limitBytes) throw tooLarge(limitBytes);
-    yield piece;
+  const pieces = new Pieces(request);
+  try {
+    for (;;) {
+      const piece = pieces.take() ?? (await pieces.next());
+      if (piece === undefined) return;
+      sizeBytes += piece.byteLength;
+      if (sizeBytes > limitBytes) throw tooLarge(limitBytes);
+      yield piece;
+    }
+  } finally {
+    pieces.release();
   }
+}
+
+/** Pieces that may wait before the sender is held up. */
+const maxWaitingPieces = 4;
+
+/** A request's pieces, pulled. Does what the stream's own iterator does, for a fourth of its time, which a short request feels. */
+class Pieces {
+  readonly #request: IncomingMessage;
+  readonly #waiting: Buffer[] = [];
+  #isOver = false;
+  #fault: Error | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(request: IncomingMessage) {
+    this.#request = request;
+    request.on('data', this.#onData).on('end', this.#onEnd);
+    request.on('error', this.#onError).on('close', this.#onClose);
+  }
+
+  /** A piece that is here already. */
+  take(): Buffer | undefined {
+    const piece = this.#waiting.shift();
+    if (piece !== undefined && this.#request.isPaused()) this.#request.resume();
+    return piece;
+  }
+
+  /** The next piece; undefined after the last. @throws Error what broke the connection */
+  async next(): Promise<Buffer | undefined> {
+    while (this.#waiting.length === 0 && !this.#isOver && this.#fault === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const piece = this.take();
+    if (piece === undefined && this.#fault !== undefined) throw this.#fault;
+    return piece;
+  }
+
+  /** Leaves the request alone: a refusal goes out on its socket, and Node throws the rest away. */
+  release(): void {
+    const request = this.#request;
+    request.off('data', this.#onData).off('end', this.#onEnd);
+    request.off('error', this.#onError).off('close', this.#onClose);
+    if (!this.#isOver) request.resume();
+  }
+
+  readonly #onData = (piece: Buffer): void => {
+    this.#waiting.push(piece);
+    if (this.#waiting.length >= maxWaitingPieces) this.#request.pause();
+    this.#wake?.();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#isOver = true;
+    this.#wake?.();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#fault = error;
+    this.#wake?.();
+  };
+
+  readonly #onClose = (): void => {
+    if (!this.#isOver) this.#fault ??= new Error('The connection closed before the body ended.');
+    this.#wake?.();
+  };
 }
 
 /** A whole small body. @throws ProxyError as {@link limitedBody} */
