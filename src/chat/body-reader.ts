@@ -1,84 +1,46 @@
-import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
-import type { WalkedBlock } from './body-block.ts';
 import { BodySplitter, type RawMessage } from './body.ts';
+import type { KnownBlock, KnownBlocks } from './known-blocks.ts';
 
 /**
- * Bodies are recognised in blocks of this size, counted from their first byte, bytes. A tag costs 16 us and then nearly nothing a byte
- * (20 GB/s measured), so small blocks do not pay; what lies behind the last whole block is walked in every turn, so large ones do not either.
+ * Bodies are recognised in blocks of these sizes, counted from their first byte, bytes. What lies behind the last whole block is walked
+ * in every turn, so blocks are small where a body may end soon, and their bytes are kept to compare with. Further on they are
+ * large and known by their tags, which cost as much for a large one.
  */
-const blockBytes = 65_536;
+const smallBlockBytes = 16_384;
+const largeBlockBytes = 65_536;
 
-/**
- * What has been found in blocks of bodies, by everything up to their end: a history that is sent again begins with the bytes it began
- * with before. Tags are GMACs under a key that never leaves the process, so that no text can be written to be taken for another.
- * Bounded; forgetting costs a walk.
- */
-export class KnownBlocks {
-  readonly #key = createSecretKey(randomBytes(16));
-  readonly #nonce = Buffer.alloc(12);
-  readonly #byTag = new Map<string, WalkedBlock>();
-  readonly #maxParts: number;
-  #parts = 0;
-
-  /** @param maxParts Messages, and pieces of messages, in all blocks together */
-  constructor(maxParts: number) {
-    this.#maxParts = maxParts;
-  }
-
-  /** The tag of a block that follows the one tagged `before`; empty for the first one. */
-  tag(before: string, block: readonly Uint8Array[]): string {
-    // The tag alone is wanted: all of the text is what GCM calls additional data.
-    const cipher = createCipheriv('aes-128-gcm', this.#key, this.#nonce);
-    cipher.setAAD(Buffer.from(before, 'latin1'));
-    for (const piece of block) cipher.setAAD(piece);
-    cipher.final();
-    return cipher.getAuthTag().toString('latin1');
-  }
-
-  get(tag: string): WalkedBlock | undefined {
-    const block = this.#byTag.get(tag);
-    if (block === undefined || this.#parts * 2 < this.#maxParts) return block;
-    this.#byTag.delete(tag);
-    this.#byTag.set(tag, block);
-    return block;
-  }
-
-  set(tag: string, block: WalkedBlock): void {
-    this.#byTag.set(tag, block);
-    this.#parts += block.parts.length;
-    for (const [oldest, { parts }] of this.#byTag) {
-      if (this.#parts <= this.#maxParts) break;
-      this.#byTag.delete(oldest);
-      this.#parts -= parts.length;
-    }
-  }
-}
+/** Up to here blocks are small, bytes. */
+const smallUpToBytes = 1_048_576;
 
 /** Cuts a body into its messages while it arrives, and does not look at blocks that have come before. */
 export class BodyReader {
   readonly #splitter = new BodySplitter();
   readonly #known: KnownBlocks;
-  #tag = '';
+  /** The last whole block. */
+  #last: KnownBlock;
   #block: Uint8Array[] = [];
+  /** Bytes still missing from the block. */
+  #missingBytes = smallBlockBytes;
+  /** Bytes in whole blocks. */
   #sizeBytes = 0;
 
   constructor(known: KnownBlocks) {
     this.#known = known;
+    this.#last = known.root;
   }
 
   /** As {@link BodySplitter.feed}, up to a block later. @throws ProxyError `invalid_request` */
   feed(piece: Uint8Array): readonly RawMessage[] {
-    let found: readonly RawMessage[] = [];
+    const found: RawMessage[] = [];
     let from = 0;
-    while (piece.length - from >= blockBytes - this.#sizeBytes) {
-      const to = from + blockBytes - this.#sizeBytes;
+    while (piece.length - from >= this.#missingBytes) {
+      const to = from + this.#missingBytes;
       this.#block.push(piece.subarray(from, to));
-      const messages = this.#closeBlock();
-      found = found.length === 0 ? messages : [...found, ...messages];
+      for (const message of this.#closeBlock()) found.push(message);
       from = to;
     }
     if (from < piece.length) this.#block.push(piece.subarray(from));
-    this.#sizeBytes += piece.length - from;
+    this.#missingBytes -= piece.length - from;
     return found;
   }
 
@@ -93,14 +55,23 @@ export class BodyReader {
   }
 
   #closeBlock(): readonly RawMessage[] {
-    const block = this.#block;
+    const bytes = this.#block;
+    const isSmall = this.#sizeBytes < smallUpToBytes;
+    this.#sizeBytes += isSmall ? smallBlockBytes : largeBlockBytes;
+    this.#missingBytes = this.#sizeBytes < smallUpToBytes ? smallBlockBytes : largeBlockBytes;
     this.#block = [];
-    this.#sizeBytes = 0;
-    this.#tag = this.#known.tag(this.#tag, block);
-    const known = this.#known.get(this.#tag);
-    if (known !== undefined) return this.#splitter.skip(block, known);
-    const { messages, walked } = this.#splitter.walk(block);
-    if (walked !== undefined) this.#known.set(this.#tag, walked);
+    const before = this.#last;
+    const block = this.#known.find(before, bytes);
+    this.#last = block;
+    const messages = this.#messagesOf(block, bytes);
+    if (isSmall) this.#known.keep(before, block, bytes);
+    return messages;
+  }
+
+  #messagesOf(block: KnownBlock, bytes: readonly Uint8Array[]): readonly RawMessage[] {
+    if (block.walked !== undefined) return this.#splitter.skip(bytes, block.walked);
+    const { messages, walked } = this.#splitter.walk(bytes);
+    if (walked !== undefined) this.#known.learn(block, walked);
     return messages;
   }
 }

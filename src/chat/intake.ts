@@ -7,7 +7,7 @@ import { headerOf, originOf, type Origin } from '../opencode/environment.ts';
 import type { Session } from '../store/types.ts';
 import type { Envelope, Message, ToolCall } from '../wire/types.ts';
 import type { RawMessage } from './body.ts';
-import { BodyReader, KnownBlocks } from './body-reader.ts';
+import { BodyReader } from './body-reader.ts';
 import {
   candidatesOf,
   readStub,
@@ -17,6 +17,7 @@ import {
   type CaptureLimits,
 } from './capture.ts';
 import { readMessage } from './message-reader.ts';
+import { KnownBlocks } from './known-blocks.ts';
 import { KnownEnvelopes } from './known-envelopes.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import { HistoryItem, KnownMessages, type KnownMessage } from './history.ts';
