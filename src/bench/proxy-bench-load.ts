@@ -8,8 +8,8 @@ export interface BenchRequest {
   readonly chunks: number;
   /** Between two chunks, milliseconds; 0: as fast as they are taken. */
   readonly gapMs: number;
-  /** Size of the prompt, about, characters: a history of turns. */
-  readonly promptChars: number;
+  /** Size of the body, up to a turn more, bytes: a history of turns. */
+  readonly bodyBytes: number;
   /** Size of one more message, a text that somebody has pasted. */
   readonly pastedChars?: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -28,17 +28,19 @@ const agent = new Agent({ keepAlive: true });
 
 const sentence = 'All work and no play makes a dull benchmark, says the log of yesterday. ';
 
-function bodyOf({ chunks, gapMs, promptChars, pastedChars = 0 }: BenchRequest): string {
+function bodyOf({ chunks, gapMs, bodyBytes, pastedChars = 0 }: BenchRequest): string {
   const messages = [{ role: 'user', content: sentence.repeat(pastedChars / sentence.length) }];
   // Of the length of an assistant's turn. What the model itself has said is never taken out of the prompt.
   const content = sentence.repeat(28);
   // No two turns of a chat are alike.
-  for (let at = 0; at < promptChars; at += content.length) {
-    const turn = String(at);
-    messages.push(
+  for (let sizeBytes = 0; sizeBytes < bodyBytes;) {
+    const turn = String(sizeBytes);
+    const next = [
       { role: 'assistant', content: turn + content.slice(turn.length) },
       { role: 'user', content: `Go on after ${turn}.` },
-    );
+    ];
+    messages.push(...next);
+    sizeBytes += JSON.stringify(next).length;
   }
   return JSON.stringify({ model: benchModel(chunks, gapMs), messages, stream: true });
 }

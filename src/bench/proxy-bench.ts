@@ -92,13 +92,13 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
 
 type Target = Pick<BenchRequest, 'baseURL' | 'headers'>;
 
-const small = { chunks: 20, gapMs: 0, promptChars: 2000 } as const;
+const small = { chunks: 20, gapMs: 0, bodyBytes: 2000 } as const;
 
 async function compareFirstBytes(
   { relay, proxy }: Compared<Target>,
   count: number,
 ): Promise<Compared<Spread>> {
-  const large = { chunks: 1, gapMs: 0, promptChars: 200_000 };
+  const large = { chunks: 1, gapMs: 0, bodyBytes: 200_000 };
   const times: { relay: number[]; proxy: number[] } = { relay: [], proxy: [] };
   for (let n = 0; n < count; n += 1) {
     times.relay.push((await askOnce({ ...large, ...relay })).firstByteMs);
@@ -111,7 +111,7 @@ async function compareDelays(
   { relay, proxy }: Compared<Target>,
   rounds: number,
 ): Promise<Compared<Spread>> {
-  const paced = { chunks: 200, gapMs: 5, promptChars: 2000 };
+  const paced = { chunks: 200, gapMs: 5, bodyBytes: 2000 };
   const delays: { relay: number[]; proxy: number[] } = { relay: [], proxy: [] };
   for (let n = 0; n < rounds; n += 1) {
     delays.relay.push(...(await askOnce({ ...paced, ...relay })).chunkMs);

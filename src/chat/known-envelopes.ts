@@ -6,16 +6,12 @@ import type { Envelope } from '../wire/types.ts';
 /** Envelopes kept: a client's tools are 50 KB and more, and the same in every turn of every chat. */
 const maxKept = 32;
 
-/** Smaller ones are parsed in less time than it takes to recognise them, bytes. */
-const minKeptBytes = 2_048;
-
 /** Parses envelopes (requests without their messages), and knows those that came lately by their hash. */
 export class KnownEnvelopes {
   readonly #byHash = new Map<string, Envelope>();
 
   /** The same object for the same bytes. @throws ProxyError `invalid_request` */
   parse(json: Buffer): Envelope {
-    if (json.length < minKeptBytes) return parse(json);
     const key = hash('sha256', json, 'base64');
     const envelope = this.#byHash.get(key) ?? parse(json);
     this.#byHash.delete(key);

@@ -179,6 +179,8 @@ class FileSessions implements Sessions {
   }
 
   async #forName(name: string, create: boolean): Promise<Session | undefined> {
+    // Most chats never need a session: their requests do not stand in line for the answer.
+    if (!create && this.#map.get(name) === undefined) return undefined;
     const id = await this.#named(async () => {
       const known = this.#map.get(name);
       if (known !== undefined && (this.#open.has(known) || (await this.#hasFiles(known)))) {

@@ -36,21 +36,68 @@ export function requestBody(
   const body = Buffer.allocUnsafe(sizeOf(head) + listBytes(messages));
   let at = 0;
   for (const part of head) at += part.copy(body, at);
-  for (const message of messages) {
-    const pieces = message instanceof UnparsedMessage ? message.pieces : [jsonBytes(message)];
-    for (const piece of pieces) {
-      body.set(piece, at);
-      at += piece.length;
-    }
-    body[at] = comma;
-    at += 1;
+  const runs = new Runs(body, at);
+  for (const [index, message] of messages.entries()) {
+    if (index > 0) runs.addComma();
+    if (message instanceof UnparsedMessage) for (const piece of message.pieces) runs.add(piece);
+    else runs.add(jsonBytes(message));
   }
-  if (messages.length > 0) at -= 1;
+  at = runs.end();
   at += body.write(']}', at, 'latin1');
   return body.subarray(0, at);
 }
 
 const comma = 0x2c;
+
+/** Copies pieces behind each other. What already lies behind each other, as a client's messages and their commas do, is copied in one go. */
+class Runs {
+  readonly #body: Buffer;
+  #at: number;
+  #buffer: ArrayBufferLike | undefined;
+  #from = 0;
+  #to = 0;
+
+  constructor(body: Buffer, at: number) {
+    this.#body = body;
+    this.#at = at;
+  }
+
+  add({ buffer, byteOffset, length }: Uint8Array): void {
+    if (buffer !== this.#buffer || byteOffset !== this.#to) {
+      this.#flush();
+      this.#buffer = buffer;
+      this.#from = byteOffset;
+    }
+    this.#to = byteOffset + length;
+  }
+
+  addComma(): void {
+    if (this.#buffer !== undefined && this.#to < this.#buffer.byteLength) {
+      const next = new Uint8Array(this.#buffer, this.#to, 1);
+      if (next[0] === comma) {
+        this.#to += 1;
+        return;
+      }
+    }
+    this.#flush();
+    this.#body[this.#at] = comma;
+    this.#at += 1;
+  }
+
+  /** @returns Index behind the last byte. */
+  end(): number {
+    this.#flush();
+    return this.#at;
+  }
+
+  #flush(): void {
+    if (this.#buffer === undefined) return;
+    const run = new Uint8Array(this.#buffer, this.#from, this.#to - this.#from);
+    this.#body.set(run, this.#at);
+    this.#at += run.length;
+    this.#buffer = undefined;
+  }
+}
 
 /** All members but the messages, and the beginning of their list. */
 function headOf(request: Readonly<Record<string, unknown>>): readonly Buffer[] {
