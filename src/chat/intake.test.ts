@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { randomIds, systemClock } from '../clock.ts';
+import { silentLogger } from '../log.ts';
+import { openSessions } from '../store/sessions.ts';
+import type { Sessions } from '../store/types.ts';
+import { requestBody } from '../wire/message-json.ts';
+import { RequestIntake, type Intake } from './intake.ts';
+import { SessionFinder } from './whose.ts';
+
+let dataDir: string;
+let sessions: Sessions;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'rlm-intake-'));
+  sessions = await openSessions({
+    dataDir,
+    clock: systemClock,
+    ids: randomIds,
+    log: silentLogger(),
+  });
+});
+
+afterEach(async () => {
+  await sessions[Symbol.asyncDispose]();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+function intakeOf(usesStubs = true): RequestIntake {
+  return new RequestIntake({
+    finder: new SessionFinder(sessions),
+    limits: {
+      captureMinChars: 500,
+      stripMinChars: 10_000,
+      stripMinCharsByTool: {},
+      maxSpillBytes: 0,
+    },
+    usesStubs,
+    log: silentLogger(),
+  });
+}
+
+const turns = 40;
+const messages = Array.from({ length: turns }, (_, turn) => [
+  { role: 'user', content: `Question ${turn}?` },
+  {
+    role: 'assistant',
+    content: null,
+    tool_calls: [{ id: `c${turn}`, type: 'function', function: { name: 'bash', arguments: '{}' } }],
+  },
+  { role: 'tool', tool_call_id: `c${turn}`, content: `line of ${turn}\n`.repeat(4_000) },
+]).flat();
+const body = JSON.stringify({ model: 'm', messages, tools: [] });
+const inProject = { 'x-rlm-directory': '/project' };
+
+async function* inPieces(text: string, sizeBytes = 65_536): AsyncGenerator<Buffer, void> {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; at += sizeBytes)
+    // A buffer of its own, as from a socket.
+    yield Buffer.from(Uint8Array.from(bytes.subarray(at, at + sizeBytes)).buffer);
+}
+
+/** Bytes of buffers that the items of a request keep alive. */
+function heldBytes({ items }: Intake): number {
+  const buffers = new Set(items.flatMap((item) => item.pieces.map((piece) => piece.buffer)));
+  return [...buffers].reduce((total, { byteLength }) => total + byteLength, 0);
+}
+
+function sentBy({ envelope, items }: Intake): string {
+  return String(requestBody({ ...envelope, messages: items.map((item) => item.message()) }));
+}
+
+describe('a history that is known', () => {
+  it('holds nothing of the texts that stubs stand for, nor of the pieces they came in', async () => {
+    const intake = intakeOf();
+    const first = await intake.take(inPieces(body), inProject);
+    const second = await intake.take(inPieces(body), inProject);
+    expect(first.newlyStored).toBe(turns);
+    expect(second.newlyStored).toBe(0);
+    // What is left lies in one or two of the pools that small buffers share.
+    expect(heldBytes(second)).toBeLessThan(3 * 65_536);
+    expect(sentBy(second)).toBe(sentBy(first));
+    expect(sentBy(second).length).toBeLessThan(body.length / 10);
+  });
+
+  it('goes as it came where it goes untouched: to a client’s helper, or where stubs are not wanted', async () => {
+    const intake = intakeOf();
+    await intake.take(inPieces(body), { ...inProject, 'x-session-id': 'chat' });
+    const helper = await intake.take(inPieces(body), { 'x-session-id': 'chat' });
+    expect(helper.isHelper).toBe(true);
+    expect(helper.items.every((item) => item.pieces.length > 0)).toBe(true);
+    expect(sentBy(helper)).toBe(JSON.stringify({ model: 'm', tools: [], messages }));
+    const plain = intakeOf(false);
+    await plain.take(inPieces(body), inProject);
+    const again = await plain.take(inPieces(body), inProject);
+    expect(again.items.every((item) => item.pieces.length > 0)).toBe(true);
+  });
+
+  it('in another project is stored there, too', async () => {
+    const intake = intakeOf();
+    await intake.take(inPieces(body), inProject);
+    const other = await intake.take(inPieces(body), { 'x-rlm-directory': '/other' });
+    expect(other.newlyStored).toBe(turns);
+  });
+});
+
+describe('bytes of a message', () => {
+  it('go on as they came, odd spelling and all', async () => {
+    const odd = '{ "content":"\\u00e4 \\/", "role":"user", "x":1.0 }';
+    const taken = await intakeOf().take(inPieces(`{"messages":[${odd}],"model":"m"}`, 7), {});
+    expect(sentBy(taken)).toBe(`{"model":"m","messages":[${odd}]}`);
+  });
+
+  it('that are no UTF-8, or a null that some providers refuse, are written anew', async () => {
+    const bytes = Buffer.concat([
+      Buffer.from('{"model":"m","messages":[{"role":"user","content":"a'),
+      Buffer.from([0xff]),
+      Buffer.from('"},{"role":"assistant","content":"b","tool_calls":null}]}'),
+    ]);
+    const intake = intakeOf();
+    for (const round of [1, 2]) {
+      const taken = await intake.take([bytes] as unknown as AsyncIterable<Buffer>, {});
+      expect(sentBy(taken), `round ${round}`).toBe(
+        '{"model":"m","messages":[{"role":"user","content":"a\uFFFD"},{"role":"assistant","content":"b"}]}',
+      );
+    }
+  });
+});

@@ -1,0 +1,108 @@
+import { readMessage } from './message-reader.ts';
+import type { Origin } from '../opencode/environment.ts';
+import type { RawMessage } from './body.ts';
+import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
+import type { SessionFinder, Whose } from './whose.ts';
+
+/** Larger messages are parsed again when their texts are stored, bytes. */
+const releasedBytes = 4_096;
+
+/** What reading requests needs. */
+export interface ReadingOptions {
+  readonly finder: SessionFinder;
+  /** Shorter messages hold nothing to store, bytes. */
+  readonly minStoredBytes: number;
+  /** False where every text goes upstream as it came, whatever is stored. */
+  readonly usesStubs: boolean;
+}
+
+/** One request while it arrives: its messages, and as soon as they tell, whose it is. */
+export class Reading {
+  readonly items: HistoryItem[] = [];
+  readonly #known: KnownMessages;
+  readonly #options: ReadingOptions;
+  readonly #sender: { readonly origin: Origin; readonly keyHash: string };
+  #workingDirectory: string | undefined;
+  #beginning: string | undefined;
+  #whose: Whose | undefined;
+  /** Since bytes have been let go, those of other messages do not stay in the pieces they came in. */
+  #hasLetGo = false;
+
+  constructor(
+    known: KnownMessages,
+    options: ReadingOptions,
+    sender: { readonly origin: Origin; readonly keyHash: string },
+  ) {
+    this.#known = known;
+    this.#options = options;
+    this.#sender = sender;
+  }
+
+  /** Takes the next messages. Nothing is parsed that is known by its bytes. */
+  async addAll(messages: readonly RawMessage[]): Promise<void> {
+    for (const raw of messages) {
+      const known = this.#known.get(raw.hash);
+      const item = known === undefined ? await this.#read(raw) : new HistoryItem(raw, known);
+      this.#add(item);
+      if (known?.stored?.stripped !== undefined && this.#isNamed)
+        this.#letGo(item, await this.whose());
+      else if (this.#hasLetGo) item.detach();
+    }
+  }
+
+  /** Whether what is known by now says whose the request is, and that it is no client's helper: nothing that follows changes it. */
+  get #isNamed(): boolean {
+    const { sessionId, directory } = this.#sender.origin;
+    const named = sessionId ?? directory ?? this.#workingDirectory;
+    return named !== undefined && this.#beginning !== undefined;
+  }
+
+  /**
+   * The bytes of a text that a stub stands for go while the body still arrives, and with them the pieces they came in: so a history of 100
+   * MB takes no more memory than what of it goes upstream.
+   */
+  #letGo(item: HistoryItem, { session }: Whose): void {
+    const { stored } = item.known;
+    if (!this.#options.usesStubs || stored?.sessionId !== session?.id) return;
+    item.usesStubs = true;
+    item.drop();
+    this.#hasLetGo = true;
+  }
+
+  #add(item: HistoryItem): void {
+    this.items.push(item);
+    const { identity, workingDirectory } = item.known;
+    if (identity.role === 'system' || identity.role === 'developer')
+      this.#workingDirectory ??= workingDirectory;
+    else if (identity.role === 'user') this.#beginning ??= identity.textHash;
+  }
+
+  /** Whose the request is, as far as it is known; to be asked when all of it has come. @throws ProxyError `unknown_session`, `invalid_request` */
+  async whose(): Promise<Whose> {
+    if (this.#whose === undefined) {
+      this.#whose = await this.#options.finder.find({
+        ...this.#sender,
+        beginning: this.#beginning ?? '',
+        ...(this.#workingDirectory === undefined
+          ? {}
+          : { workingDirectory: this.#workingDirectory }),
+      });
+    }
+    return this.#whose;
+  }
+
+  async #read(raw: RawMessage): Promise<HistoryItem> {
+    const read = await readMessage(raw, this.items.length);
+    // A message with large texts is only known once they are stored.
+    const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
+    if (isDone) this.#known.set(raw.hash, read.known);
+    const item = new HistoryItem(raw, read.known, read);
+    // Of a long history that was never seen, texts are held only while their group is stored.
+    if (!isDone && raw.sizeBytes >= releasedBytes && read.large === undefined) item.release();
+    return item;
+  }
+
+  #mayHoldText(raw: RawMessage, { identity: { role } }: KnownMessage): boolean {
+    return (role === 'tool' || role === 'user') && raw.sizeBytes >= this.#options.minStoredBytes;
+  }
+}
