@@ -8,7 +8,10 @@ const written = new WeakMap<object, Buffer>();
 export function jsonBytes(value: object): Buffer {
   let bytes = written.get(value);
   if (bytes === undefined) {
-    bytes = Buffer.from(JSON.stringify(value));
+    const json = JSON.stringify(value);
+    // In memory of its own: these live long, and each would keep a pool of 64 KiB alive.
+    bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(json));
+    bytes.write(json);
     written.set(value, bytes);
   }
   return bytes;
