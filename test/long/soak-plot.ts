@@ -10,13 +10,14 @@ const panelHeightPx = 240;
 const leftPx = 80;
 const rightPx = 20;
 
-/** A picture of panels over one axis of turns, that needs nothing else to be seen. */
+/** A picture of panels over one axis of turns, that needs nothing else to be seen. A line's values lie at even distances from the first turn to the last. */
 export function soakPlot(
   title: string,
+  turns: number,
   panels: readonly { readonly unit: string; readonly lines: readonly PlotLine[] }[],
 ): string {
   const drawn = panels.map(({ unit, lines }, index) =>
-    panel(unit, lines, 50 + index * (panelHeightPx + 50)),
+    panel(`${unit}, turns 1 to ${turns}`, lines, 50 + index * (panelHeightPx + 50)),
   );
   const heightPx = 50 + panels.length * (panelHeightPx + 50);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${widthPx} ${heightPx}" font-family="sans-serif" font-size="13">
@@ -27,9 +28,8 @@ ${drawn.join('\n')}
 `;
 }
 
-function panel(unit: string, lines: readonly PlotLine[], topPx: number): string {
+function panel(label: string, lines: readonly PlotLine[], topPx: number): string {
   const max = Math.max(...lines.flatMap(({ values }) => values)) * 1.1;
-  const count = Math.max(...lines.map(({ values }) => values.length));
   const innerPx = widthPx - leftPx - rightPx;
   const x = (at: number, of: number): number => leftPx + (innerPx * at) / Math.max(1, of - 1);
   const y = (value: number): number => topPx + panelHeightPx * (1 - value / max);
@@ -43,6 +43,6 @@ function panel(unit: string, lines: readonly PlotLine[], topPx: number): string 
     );
     return `<polyline fill="none" stroke="${color}" stroke-width="1" points="${points.join(' ')}"/><text x="${leftPx + 180 * index + 8}" y="${topPx - 8}" fill="${color}">${name}</text>`;
   });
-  return `${ticks.join('')}<text x="${widthPx - rightPx}" y="${topPx - 8}" text-anchor="end">${unit}, turns 1 to ${count}</text>
+  return `${ticks.join('')}<text x="${widthPx - rightPx}" y="${topPx - 8}" text-anchor="end">${label}</text>
 ${drawn.join('\n')}`;
 }

@@ -233,6 +233,7 @@ await writeFile(
   `${prefix}.svg`,
   soakPlot(
     `One chat of ${turns} turns and ${totalChars / 1e6}M characters, window of 128K tokens`,
+    turns,
     [
       {
         unit: 'prompt tokens upstream',
