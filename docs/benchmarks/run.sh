@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=docs/benchmarks
 bench() { node bin/rlm-opencode.js bench "$@" --out "$out" >/dev/null; }
-for name in "${@:-search store turn proxy niah aggregate pairs hops codeqa recall}"; do
+for name in "${@:-search store turn proxy soak niah aggregate pairs hops codeqa recall}"; do
   for one in $name; do
     echo "bench $one"
     rm -f "$out/$one.cells.jsonl"
@@ -14,6 +14,7 @@ for name in "${@:-search store turn proxy niah aggregate pairs hops codeqa recal
       store) bench store --sizes 1M,100M,1G ;;
       turn) bench turn --sizes 10M,100M ;;
       proxy) bench proxy ;;
+      soak) node test/long/soak.ts 2000 100000000 "$out/soak" >/dev/null ;;
       niah) bench niah --sizes 1M,10M,100M,300M --seeds 3 --yes ;;
       aggregate | pairs) bench "$one" --sizes 1M,10M,100M --seeds 2 --yes ;;
       *) bench "$one" --sizes 1M,10M --seeds 2 --yes ;;

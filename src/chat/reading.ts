@@ -7,6 +7,9 @@ import type { SessionFinder, Whose } from './whose.ts';
 /** Larger messages are parsed again when their texts are stored, bytes. */
 const releasedBytes = 4_096;
 
+/** What arrives in one piece at most, bytes; a message as large as that has its pieces nearly to itself. */
+const pieceBytes = 65_536;
+
 /** What reading requests needs. */
 export interface ReadingOptions {
   readonly finder: SessionFinder;
@@ -46,7 +49,7 @@ export class Reading {
       this.#add(item);
       if (known?.stored?.stripped !== undefined && this.#isNamed)
         this.#letGo(item, await this.whose());
-      else if (this.#hasLetGo) item.detach();
+      else if (this.#hasLetGo && raw.sizeBytes < pieceBytes) item.detach();
     }
   }
 

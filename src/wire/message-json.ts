@@ -40,8 +40,10 @@ export function requestBody(
   let at = 0;
   for (const part of head) at += part.copy(body, at);
   const runs = new Runs(body, at);
-  for (const [index, message] of messages.entries()) {
-    if (index > 0) runs.addComma();
+  let isFirst = true;
+  for (const message of messages) {
+    if (!isFirst) runs.addComma();
+    isFirst = false;
     if (message instanceof UnparsedMessage) for (const piece of message.pieces) runs.add(piece);
     else runs.add(jsonBytes(message));
   }

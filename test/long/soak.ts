@@ -12,11 +12,11 @@ import { startSoakUpstream } from './soak-upstream.ts';
 /**
  * `node test/long/soak.ts [TURNS [CHARS [PREFIX]]]`: one chat of 2,000 turns and 100M characters through the real server, in a process of its
  * own, against a provider that counts honestly, with a window of 128K tokens. The client resends its whole history each time and would compact it
- * if it were told of too many tokens. Writes PREFIX.svg and PREFIX.json, by default docs/soak; exits with 1 if anything did not hold.
+ * if it were told of too many tokens. Writes PREFIX.svg, PREFIX.json and PREFIX.table.txt, by default docs/benchmarks/soak; exits with 1 if anything did not hold.
  */
 const turns = Number(process.argv[2] ?? 2_000);
 const totalChars = Number(process.argv[3] ?? 100_000_000);
-const prefix = process.argv[4] ?? 'docs/soak';
+const prefix = process.argv[4] ?? 'docs/benchmarks/soak';
 const windowTokens = 128_000;
 /** OpenCode compacts above the window less 32K for the answer. */
 const compactionTokens = windowTokens - 32_000;
@@ -252,6 +252,12 @@ await writeFile(
       },
     ],
   ),
+);
+await writeFile(
+  `${prefix}.table.txt`,
+  `${Object.entries(result)
+    .map(([name, value]) => `${name.padEnd(24)}${JSON.stringify(value)}`)
+    .join('\n')}\n`,
 );
 process.stdout.write(`\n${JSON.stringify(result, null, 2)}\n`);
 server.kill();
