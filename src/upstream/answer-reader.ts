@@ -1,10 +1,10 @@
-import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import type { ChunkReader } from '../wire/chunk.ts';
 import { parseJson } from '../wire/json.ts';
 import { SseDecoder } from '../wire/sse.ts';
 import type { Chunk } from '../wire/types.ts';
+import type { PieceSource } from './http-answer.ts';
 import { cancelled } from './retry.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -16,7 +16,7 @@ export interface ReadingLimits {
 
 /** What an {@link AnswerReader} reads, and with what. */
 export interface AnswerParts {
-  readonly body: Readable;
+  readonly body: PieceSource;
   readonly reader: ChunkReader;
   readonly limits: ReadingLimits;
   readonly clock: Clock;
@@ -35,7 +35,6 @@ const maxJsonBytes = 64 * 1024 * 1024;
 /** Reads one accepted answer, batch by batch, as fast as it is asked to and no faster. */
 export class AnswerReader {
   readonly #parts: AnswerParts;
-  readonly #pieces: AsyncIterator<unknown>;
   readonly #watchdog: Watchdog;
   readonly #decoder = new SseDecoder();
   #form: 'events' | 'json' | undefined;
@@ -50,7 +49,6 @@ export class AnswerReader {
 
   constructor(parts: AnswerParts) {
     this.#parts = parts;
-    this.#pieces = parts.body[Symbol.asyncIterator]();
     this.#watchdog = new Watchdog(parts.clock, () => this.#giveUp());
   }
 
@@ -84,8 +82,8 @@ export class AnswerReader {
   }
 
   async #drain(): Promise<void> {
-    let isAtEnd = false;
-    while (!isAtEnd) isAtEnd = (await this.#pieces.next()).done === true;
+    const { body } = this.#parts;
+    for (let piece = await body.next(); piece !== undefined;) piece = await body.next();
   }
 
   async #read(chunks: Chunk[]): Promise<void> {
@@ -103,13 +101,11 @@ export class AnswerReader {
 
   /** Undefined at the end, also at an abrupt one: what is missing then is found by what was read. */
   async #nextBytes(): Promise<Buffer | undefined> {
-    const { reader, limits, signal } = this.#parts;
+    const { reader, limits, signal, body } = this.#parts;
     const idleMs = this.#hasBytes ? limits.idleTimeoutMs : limits.firstByteTimeoutMs;
     this.#watchdog.start(reader.isFinished ? trailingTimeoutMs : idleMs);
     try {
-      const { done, value } = await this.#pieces.next();
-      // The body is a stream of bytes.
-      return done === true ? undefined : (value as Buffer);
+      return await body.next();
     } catch (cause) {
       if (signal.aborted) throw cancelled(signal);
       if (reader.isFinished) return undefined;

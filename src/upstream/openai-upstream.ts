@@ -1,6 +1,4 @@
-import { pipeline, type Readable } from 'node:stream';
-import zlib from 'node:zlib';
-import { Pool, type Dispatcher } from 'undici';
+import { Pool } from 'undici';
 import type { Clock, Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -11,6 +9,7 @@ import type { ChatRequest, Chunk } from '../wire/types.ts';
 import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
 import { chatHeaders, type Endpoint, parseEndpoint } from './endpoint.ts';
 import { faultToError } from './fault.ts';
+import { type HttpAnswer, type PieceSource, sendRequest } from './http-answer.ts';
 import { InFlightLimit } from './in-flight.ts';
 import { listModels } from './model-list.ts';
 import type { Profile } from './profile.ts';
@@ -132,7 +131,7 @@ class OpenAIUpstream implements Upstream {
       const response = await this.#send(body, call, stopping);
       if (response.statusCode >= 400) throw await this.#rejection(response);
       answer = new AnswerReader({
-        body: decoded(response),
+        body: response.body,
         reader: this.#chunkReader(request),
         limits: this.#options.patience,
         clock: this.#options.clock,
@@ -148,26 +147,18 @@ class OpenAIUpstream implements Upstream {
   }
 
   /** Resolves with the head of the answer, whatever its status. */
-  async #send(
-    body: Buffer,
-    call: UpstreamCall,
-    stopping: AbortController,
-  ): Promise<Dispatcher.ResponseData> {
+  async #send(body: Buffer, call: UpstreamCall, stopping: AbortController): Promise<HttpAnswer> {
     const { clock, patience, profile, apiKey } = this.#options;
     const cancelTimer = clock.after(patience.firstByteTimeoutMs, () => stopping.abort());
     try {
-      return await this.#pool.request({
-        method: 'POST',
-        path: this.#endpoint.chatPath,
-        headers: chatHeaders({
-          profile,
-          apiKey,
-          configured: this.#options.headers,
-          passed: call.headers,
-        }),
-        body,
-        signal: stopping.signal,
+      const headers = chatHeaders({
+        profile,
+        apiKey,
+        configured: this.#options.headers,
+        passed: call.headers,
       });
+      const request = { method: 'POST', path: this.#endpoint.chatPath, headers, body } as const;
+      return await sendRequest(this.#pool, request, stopping.signal);
     } catch (cause) {
       if (call.signal.aborted) throw cancelled(call.signal);
       if (stopping.signal.aborted) {
@@ -196,12 +187,12 @@ class OpenAIUpstream implements Upstream {
     });
   }
 
-  async #rejection(response: Dispatcher.ResponseData): Promise<ProxyError> {
+  async #rejection(response: HttpAnswer): Promise<ProxyError> {
     const { clock, patience } = this.#options;
     const slow = new AbortController();
     const cancelTimer = clock.after(patience.idleTimeoutMs, () => slow.abort());
     const limits = { maxBytes: maxErrorBytes, stop: slow.signal };
-    const text = await readText(decoded(response), limits).finally(cancelTimer);
+    const text = await readText(response.body, limits).finally(cancelTimer);
     const retryAfterMs = readRetryAfter(response.headers, clock.now());
     return this.#toError(readFault(text), {
       status: response.statusCode,
@@ -254,43 +245,26 @@ function batchesOf(parts: {
   };
 }
 
-/** Whoever reads a body sees its failure; an answer that nobody reads any more may fail in peace. */
-function ignoreFailure(): void {
-  return undefined;
-}
-
-/** The body without its transfer compression. */
-function decoded(response: Dispatcher.ResponseData): Readable {
-  const encoding = String(response.headers['content-encoding'] ?? '').toLowerCase();
-  // Pieces must come out as they come in, and a stream that is cut must give what it had.
-  const flush = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH };
-  const { body } = response;
-  body.on('error', ignoreFailure);
-  if (encoding === 'gzip' || encoding === 'x-gzip' || encoding === 'deflate') {
-    return pipeline(body, zlib.createUnzip(flush), ignoreFailure);
-  }
-  return encoding === 'br' ? pipeline(body, zlib.createBrotliDecompress(), ignoreFailure) : body;
-}
-
 /** As much of the body as comes, up to the limits: what a broken connection left out of an error is not worth another error. */
 async function readText(
-  body: Readable,
+  body: PieceSource,
   limits: { maxBytes: number; stop: AbortSignal },
 ): Promise<string> {
   const pieces: Buffer[] = [];
   let sizeBytes = 0;
-  const onStop = (): unknown => body.destroy();
+  const onStop = (): void => body.destroy();
   limits.stop.addEventListener('abort', onStop);
   try {
-    for await (const piece of body as AsyncIterable<Buffer>) {
+    for (let piece = await body.next(); piece !== undefined; piece = await body.next()) {
       pieces.push(piece);
       sizeBytes += piece.length;
       if (sizeBytes >= limits.maxBytes) break;
     }
-    return Buffer.concat(pieces).toString();
   } catch {
-    return Buffer.concat(pieces).toString();
+    // Then what came before it has to do.
   } finally {
     limits.stop.removeEventListener('abort', onStop);
+    body.destroy();
   }
+  return Buffer.concat(pieces).toString();
 }

@@ -1,0 +1,159 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { pipeline, Readable } from 'node:stream';
+import zlib from 'node:zlib';
+import type { Dispatcher } from 'undici';
+
+/** The bytes of an answer, pulled as fast as they are wanted and no faster. */
+export interface PieceSource {
+  /** The next piece; undefined after the last. @throws Error what broke the connection */
+  next(): Promise<Buffer | undefined>;
+  /** Ends the connection, unless the answer is over. Whoever waits for a piece fails with `reason`. */
+  destroy(reason?: Error): void;
+}
+
+/** An answer whose head is in. */
+export interface HttpAnswer {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Without its transfer compression. */
+  readonly body: PieceSource;
+}
+
+/**
+ * Sends a request and resolves with the head of the answer, whatever its status. undici's own `request` does the same by way of a
+ * stream and its iterator, which for a chunk of a few bytes take longer than everything else.
+ * @throws Error what undici, or `signal`, gives for a reason
+ */
+export function sendRequest(
+  dispatcher: Dispatcher,
+  request: Dispatcher.DispatchOptions,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
+  const reader = new ResponseReader(signal);
+  dispatcher.dispatch(request, reader);
+  return reader.head;
+}
+
+/** Bytes that may wait before the sender is held up. */
+const maxWaitingBytes = 65_536;
+
+/** Takes what undici hands out, and holds it up while nobody wants it. */
+class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
+  readonly #head = Promise.withResolvers<HttpAnswer>();
+  readonly #signal: AbortSignal;
+  #controller: Dispatcher.DispatchController | undefined;
+  readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #isOver = false;
+  #fault: Error | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', this.#onAbort);
+  }
+
+  get head(): Promise<HttpAnswer> {
+    return this.#head.promise;
+  }
+
+  async next(): Promise<Buffer | undefined> {
+    while (this.#waiting.length === 0 && !this.#isOver && this.#fault === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const piece = this.#waiting.shift();
+    if (piece === undefined) {
+      if (this.#fault !== undefined) throw this.#fault;
+      return undefined;
+    }
+    this.#waitingBytes -= piece.length;
+    if (this.#waitingBytes < maxWaitingBytes) this.#controller?.resume();
+    return piece;
+  }
+
+  destroy(reason: Error = new Error('The answer is not wanted any more.')): void {
+    if (this.#isOver || this.#fault !== undefined) return;
+    this.#end(reason);
+    this.#controller?.abort(reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#fault !== undefined) controller.abort(this.#fault);
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: IncomingHttpHeaders,
+  ): void {
+    // `100 Continue` and its like announce the answer and are none.
+    if (statusCode < 200) return;
+    this.#head.resolve({ statusCode, headers, body: decoded(this, headers) });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#waiting.push(piece);
+    this.#waitingBytes += piece.length;
+    if (this.#waitingBytes >= maxWaitingBytes) controller.pause();
+    this.#wake?.();
+  }
+
+  onResponseEnd(): void {
+    this.#isOver = true;
+    this.#end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#end(error);
+  }
+
+  readonly #onAbort = (): void => {
+    const { reason }: { reason?: unknown } = this.#signal;
+    this.destroy(reason instanceof Error ? reason : new Error('The request was cancelled.'));
+  };
+
+  #end(fault?: Error): void {
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#fault ??= fault;
+    if (fault !== undefined) this.#head.reject(fault);
+    this.#wake?.();
+  }
+}
+
+/** The body without its transfer compression. */
+function decoded(body: PieceSource, headers: IncomingHttpHeaders): PieceSource {
+  const encoding = (headers['content-encoding'] ?? '').toLowerCase();
+  // Pieces must come out as they come in, and a stream that is cut must give what it had.
+  const flush = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH };
+  if (encoding === 'gzip' || encoding === 'x-gzip' || encoding === 'deflate')
+    return through(body, zlib.createUnzip(flush));
+  return encoding === 'br' ? through(body, zlib.createBrotliDecompress(flush)) : body;
+}
+
+function through(body: PieceSource, decoder: zlib.Unzip | zlib.BrotliDecompress): PieceSource {
+  const compressed = new Readable({
+    read() {
+      body.next().then(
+        (piece) => this.push(piece ?? null),
+        (error: Error) => this.destroy(error),
+      );
+    },
+    destroy(error, done) {
+      body.destroy(error ?? undefined);
+      done(error);
+    },
+  });
+  // Whoever reads sees the failure; an answer that nobody reads any more may fail in peace.
+  const plain = pipeline(compressed, decoder, () => undefined);
+  const pieces = plain[Symbol.asyncIterator]() as AsyncIterator<Buffer, unknown>;
+  return {
+    next: async () => {
+      const { done, value } = await pieces.next();
+      return done === true ? undefined : value;
+    },
+    destroy: (reason) => void plain.destroy(reason),
+  };
+}
