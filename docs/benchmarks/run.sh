@@ -13,7 +13,7 @@ for name in "${@:-search store turn proxy soak niah aggregate pairs hops codeqa 
       search) bench search --sizes 1M,100M,1G --runs 15 ;;
       store) bench store --sizes 1M,100M,1G ;;
       turn) bench turn --sizes 10M,100M ;;
-      proxy) bench proxy ;;
+      proxy) bench proxy --rounds 12 ;;
       soak) node test/long/soak.ts 2000 100000000 "$out/soak" >/dev/null ;;
       niah) bench niah --sizes 1M,10M,100M,300M --seeds 3 --yes ;;
       aggregate | pairs) bench "$one" --sizes 1M,10M,100M --seeds 2 --yes ;;

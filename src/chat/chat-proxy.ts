@@ -79,23 +79,21 @@ export class ChatProxy {
 
   /** @throws ProxyError whatever is wrong before the answer begins */
   async handle(call: ChatCall): Promise<ChatReply> {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
     const intake = await this.#options.intake.take(call.body, call.headers);
     const target = await this.#options.resolve(intake.envelope.model, call.signal);
     const prompt = await this.#options.prompts.make(intake, target);
     if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
-    const sub = await this.#options.resolveSub(target, call.signal);
     const run: Run = {
       call,
       intake,
       target,
       prompt,
       wasRefused: false,
-      sub,
       startedMs,
-      log: log.child({ request: call.requestId }),
     };
+    if (prompt.own !== undefined) await this.#resolveSub(run);
     const chunks = this.#turn(run);
     const head: CompletionHead = {
       id: `chatcmpl-${call.requestId}`,
@@ -128,7 +126,7 @@ export class ChatProxy {
     const { call, target, prompt } = run;
     const budget = this.#options.openBudget();
     const toolsOf = ({ own, request }: Prompt): TurnTools | undefined =>
-      own === undefined
+      own === undefined || run.sub === undefined
         ? undefined
         : openTurnTools(this.#options.tools, {
             own,
@@ -157,13 +155,21 @@ export class ChatProxy {
         const smaller = await this.#shrink(run, request);
         if (smaller === undefined) return undefined;
         run.prompt = smaller;
+        if (smaller.own !== undefined) await this.#resolveSub(run);
         tools ??= toolsOf(smaller);
         return { request: smaller.request, tools: tools?.own };
       },
       onRetry: ({ number, waitMs, reason }) =>
-        run.log.info({ attempt: number, waitMs, reason }, 'upstream call is repeated'),
+        this.#options.log.info(
+          { request: call.requestId, attempt: number, waitMs, reason },
+          'upstream call is repeated',
+        ),
     });
     return this.#counted(turn, budget);
+  }
+
+  async #resolveSub(run: Run): Promise<void> {
+    run.sub ??= await this.#options.resolveSub(run.target, run.call.signal);
   }
 
   /** However a turn ends, its time counts for the day. */
@@ -200,7 +206,7 @@ export class ChatProxy {
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
     if (first !== undefined && !run.wasRefused)
       this.#options.gauge.learn(target.gaugeKey, requestBytes(prompt.request), first.prompt_tokens);
-    if (prompt.own !== undefined) await this.#remember(prompt.own, done, run.log);
+    if (prompt.own !== undefined) await this.#remember(prompt.own, done, run.call.requestId);
     this.#options.stats.add({
       done,
       newlyStored: intake.newlyStored,
@@ -208,8 +214,9 @@ export class ChatProxy {
       demoted: prompt.window.demoted,
       ...(intake.storeFault === undefined ? {} : { storeFault: intake.storeFault.code }),
     });
-    run.log.info(
+    this.#options.log.info(
       {
+        request: run.call.requestId,
         session: prompt.own?.session.id ?? intake.whose.session?.id,
         chat: intake.whose.chatId,
         model: target.gaugeKey,
@@ -235,7 +242,11 @@ export class ChatProxy {
   }
 
   /** Losing this memory costs a cache miss and never an answer, so a full disk ends no turn. */
-  async #remember(own: NonNullable<Prompt['own']>, done: FinishedTurn, log: Logger): Promise<void> {
+  async #remember(
+    own: NonNullable<Prompt['own']>,
+    done: FinishedTurn,
+    requestId: string,
+  ): Promise<void> {
     const calls = (done.message.tool_calls ?? []).filter(
       (call) => !Object.hasOwn(done.results, call.id),
     );
@@ -256,8 +267,8 @@ export class ChatProxy {
       await own.memory.remember(own.place, answer, record, this.#options.nextId());
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
-      log.warn(
-        { code: error.code },
+      this.#options.log.warn(
+        { request: requestId, code: error.code },
         'the hidden steps of this turn could not be written down; the next one costs a cache miss',
       );
     }
@@ -273,9 +284,9 @@ interface Run {
   prompt: Prompt;
   /** Whether the upstream has found a prompt of this turn too long. */
   wasRefused: boolean;
-  readonly sub: SubTarget;
+  /** Set where there are tools that could ask it. */
+  sub?: SubTarget;
   readonly startedMs: number;
-  readonly log: Logger;
 }
 
 async function shortenResult(

@@ -117,7 +117,10 @@ function isHelperRequest(envelope: Envelope, whose: Whose, headers: IncomingHttp
   return !hasTools && !whose.isNamed && originOf(headers).chatId !== undefined;
 }
 
+const noKeyHash = hash('sha256', '').slice(0, 16);
+
 /** Only keeps apart, never identifies: a short hash of the key the client sent. */
 function keyHashOf(headers: IncomingHttpHeaders): string {
-  return hash('sha256', headerOf(headers, 'authorization') ?? '').slice(0, 16);
+  const key = headerOf(headers, 'authorization');
+  return key === undefined ? noKeyHash : hash('sha256', key).slice(0, 16);
 }

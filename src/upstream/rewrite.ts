@@ -77,12 +77,24 @@ function rewriteMessages(
   messages: readonly UpstreamMessage[],
   profile: Profile,
 ): readonly UpstreamMessage[] {
+  if (!hasMessageRules(profile)) return messages;
   const rewritten = messages.map((message) => rewriteMessage(message, profile));
   if (profile.bridgesToolToUser !== true) return rewritten;
   return rewritten.flatMap((message, at) =>
     message.role === 'user' && rewritten[at - 1]?.role === 'tool'
       ? [{ role: 'assistant', content: 'Done.' } as const, message]
       : [message],
+  );
+}
+
+/** Whether there is anything that a message could break. */
+function hasMessageRules(profile: Profile): boolean {
+  return (
+    (profile.reasoning ?? 'keep') !== 'keep' ||
+    profile.systemOnly === true ||
+    profile.droppedMessageMembers !== undefined ||
+    profile.shortCallIds === true ||
+    profile.bridgesToolToUser === true
   );
 }
 
