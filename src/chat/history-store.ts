@@ -16,6 +16,8 @@ import type { Whose } from './whose.ts';
 
 /** Bytes of messages committed together: one data sync for a turn, and a bound on what the first sight of a long history holds. */
 const groupBytes = 8_388_608;
+/** Known messages passed over before others get their turn: 1 ms. */
+const sliceItems = 4_096;
 /** Bytes of messages looked through, or replaced by stubs, before others get their turn: 3 ms. */
 const sliceBytes = 262_144;
 
@@ -54,7 +56,9 @@ export class HistoryStore {
     let foundBytes = 0;
     let sinceBytes = 0;
     const limits = this.#limits;
-    for (const [index, item] of this.#items.entries()) {
+    for (let index = 0; index < this.#items.length; index += 1) {
+      if (index % sliceItems === sliceItems - 1) await setImmediate();
+      const item = this.#items[index] as HistoryItem;
       const { role } = item.identity;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
       if (item.known.stored !== undefined && item.known.stored.sessionId === whose.session?.id) {
@@ -122,7 +126,9 @@ export class HistoryStore {
     const { session } = whose;
     if (session === undefined) return;
     const pruned = new PrunedOutputs(session, whose.chatId, this.#items);
-    for (const [index, item] of this.#items.entries()) {
+    for (let index = 0; index < this.#items.length; index += 1) {
+      if (index % sliceItems === sliceItems - 1) await setImmediate();
+      const item = this.#items[index] as HistoryItem;
       if (item.known.isPruned !== true) continue;
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;

@@ -49,7 +49,7 @@ export async function prepareText(entry: NewEntry): Promise<PreparedText> {
       encoding: 'utf-16le',
     });
   }
-  if (isUtf8(text)) return prepare(facts, text);
+  if (await isUtf8InSlices(text)) return prepare(facts, text);
   const readable = new TextDecoder('utf-8', { ignoreBOM: true }).decode(text);
   const note = 'invalid UTF-8 replaced by U+FFFD; the original bytes are kept';
   return prepare(withNote(facts, note), readable, { bytes: text, encoding: 'bytes' });
@@ -76,6 +76,16 @@ async function prepare(
     key: contentKey(sha256, kept),
     original: { facts: kept, bytes: original.bytes },
   };
+}
+
+/** The same as `isUtf8`. Valid pieces that end at code points make a valid text, and nothing else does. */
+async function isUtf8InSlices(text: Uint8Array): Promise<boolean> {
+  if (text.length <= pieceMaxBytes) return isUtf8(text);
+  for (const piece of bytePieces(text)) {
+    if (!isUtf8(piece)) return false;
+    await setImmediate();
+  }
+  return true;
 }
 
 async function digestPieces(
