@@ -15,7 +15,7 @@ import { PrunedOutputs } from './pruned-outputs.ts';
 import type { Whose } from './whose.ts';
 
 /** Bytes of messages committed together: one data sync for a turn, and a bound on what the first sight of a long history holds. */
-const groupBytes = 8_388_608;
+const groupBytes = 4_194_304;
 /** Known messages passed over before others get their turn: 1 ms. */
 const sliceItems = 4_096;
 /** Bytes of messages looked through, or replaced by stubs, before others get their turn: 3 ms. */
