@@ -1,6 +1,7 @@
 import type { Entry, NewEntry, NewEntryFacts, SessionStore } from '../store/types.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 import { readSpillFile, spillPathOf } from '../opencode/spill-file.ts';
+import { keepLatest } from './keep-latest.ts';
 import type { LargeMessage } from './large-message.ts';
 import { endsOf, type LargeText, type TextEnds } from './large-text.ts';
 import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
@@ -145,9 +146,7 @@ export async function readStub(store: SessionStore, entry: Entry): Promise<strin
   const kept = keptStubs.get(store) ?? new Map<string, string>();
   keptStubs.set(store, kept);
   const stub = kept.get(entry.id) ?? (await makeStub(store, entry));
-  kept.delete(entry.id);
-  kept.set(entry.id, stub);
-  if (kept.size > maxKeptStubs) kept.delete(kept.keys().next().value as string);
+  keepLatest(kept, entry.id, stub, maxKeptStubs);
   return stub;
 }
 

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
+import { isObject } from '../wire/json.ts';
 import { parseEnvelope } from '../wire/request.ts';
 import type { Envelope } from '../wire/types.ts';
+import { keepLatest } from './keep-latest.ts';
 
 /** Envelopes kept: a client's tools are 50 KB and more, and the same in every turn of every chat. */
 const maxKept = 32;
@@ -14,10 +16,7 @@ export class KnownEnvelopes {
   parse(json: Buffer): Envelope {
     const key = hash('sha256', json, 'base64');
     const envelope = this.#byHash.get(key) ?? parse(json);
-    this.#byHash.delete(key);
-    this.#byHash.set(key, envelope);
-    if (this.#byHash.size > maxKept)
-      this.#byHash.delete(this.#byHash.keys().next().value as string);
+    keepLatest(this.#byHash, key, envelope, maxKept);
     return envelope;
   }
 }
@@ -29,7 +28,7 @@ function parse(json: Buffer): Envelope {
   } catch (cause) {
     throw new ProxyError('invalid_request', 'The request body is not valid JSON.', { cause });
   }
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed))
+  if (!isObject(parsed))
     throw new ProxyError('invalid_request', 'The request body must be a JSON object.');
-  return parseEnvelope(parsed as Record<string, unknown>);
+  return parseEnvelope(parsed);
 }

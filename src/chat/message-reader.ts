@@ -5,7 +5,7 @@ import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import type { RawMessage } from './body.ts';
 import { isPruned } from './capture.ts';
-import { shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
+import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
 import type { KnownMessage } from './history.ts';
 import { identityOf, visibleText } from './identity.ts';
 import { holdsProgress } from './progress.ts';
@@ -43,7 +43,7 @@ export async function readMessage(raw: RawMessage, at: number): Promise<ReadMess
 
 /** Whether a message's bytes are UTF-8. Only whole ones are looked at: a piece can end within a character. */
 function isWhole({ pieces }: RawMessage): boolean {
-  return isUtf8(pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces));
+  return isUtf8(joinPieces(pieces));
 }
 
 function parseJson(json: string, at: number): unknown {

@@ -1,4 +1,5 @@
 import type { ChatMemory, Session } from '../store/types.ts';
+import { keepLatest } from './keep-latest.ts';
 
 /** Values kept, small ones: a few for each turn of the chats that go on at the moment. */
 const maxKept = 10_000;
@@ -51,8 +52,6 @@ class RecentMemory implements ChatMemory {
 
   #keep(key: string, value: unknown): void {
     if (key.startsWith(turnKeyPrefix)) return;
-    this.#kept.delete(key);
-    this.#kept.set(key, value);
-    if (this.#kept.size > maxKept) this.#kept.delete(this.#kept.keys().next().value as string);
+    keepLatest(this.#kept, key, value, maxKept);
   }
 }

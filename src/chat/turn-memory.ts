@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import type { Identity } from './identity.ts';
+import { keepLatest } from './keep-latest.ts';
 import { turnKeyPrefix } from './recent-memory.ts';
 
 /**
@@ -151,9 +152,7 @@ export class TurnMemory {
   }
 
   #keep(key: string, record: TurnRecord): void {
-    this.#cache.set(key, record);
-    if (this.#cache.size > this.#maxCached)
-      this.#cache.delete(this.#cache.keys().next().value as string);
+    keepLatest(this.#cache, key, record, this.#maxCached);
   }
 }
 

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
 import type { Origin } from '../opencode/environment.ts';
 import type { Session, Sessions } from '../store/types.ts';
+import { keepLatest } from './keep-latest.ts';
 
 /** Whose a request is. */
 export interface Whose {
@@ -119,10 +120,7 @@ export class SessionFinder {
   }
 
   #remember(chatId: string, directory: string): void {
-    this.#directories.delete(chatId);
-    this.#directories.set(chatId, directory);
-    if (this.#directories.size > maxRememberedChats)
-      this.#directories.delete(this.#directories.keys().next().value as string);
+    keepLatest(this.#directories, chatId, directory, maxRememberedChats);
   }
 }
 

@@ -93,9 +93,14 @@ export function parsed(message: UpstreamMessage): Message {
   return message instanceof UnparsedMessage ? message.parse() : message;
 }
 
+/** Pieces as one; copied only where there are several. */
+export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+}
+
 /** The text of UTF-8 that came in pieces. */
 export function textOfPieces(pieces: readonly Uint8Array[]): string {
-  const [only] = pieces;
-  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+  const bytes = joinPieces(pieces);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
 }
