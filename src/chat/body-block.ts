@@ -16,18 +16,65 @@ export interface Position {
   complete: boolean;
 }
 
-/** A range of a block's bytes that belongs to the envelope, or to a message; with the message's hash where it ends there. */
-export interface BlockPart {
+/** A range of a block's bytes that belongs to the envelope, or to a message that goes on behind it. */
+interface OpenPart {
   readonly place: 'envelope' | 'element';
   readonly from: number;
   readonly to: number;
-  readonly hash?: string;
+  readonly hash?: undefined;
 }
+
+/** The range in which a message ends, and the message's hash. */
+interface LastPart {
+  readonly place: 'element';
+  readonly from: number;
+  readonly to: number;
+  readonly hash: string;
+}
+
+/** A range of a block's bytes. */
+export type BlockPart = OpenPart | LastPart;
 
 /** What walking a block of a body came to: the same bytes at the same place need not be walked again. */
 export interface WalkedBlock {
   readonly parts: readonly BlockPart[];
   readonly after: Readonly<Position>;
+}
+
+/** A message of a body. */
+export interface RawMessage {
+  /** The element's bytes, in pieces as they arrived. */
+  readonly pieces: readonly Uint8Array[];
+  readonly sizeBytes: number;
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly hash: string;
+}
+
+/** A message that ends in a block that was walked before. Its bytes are cut out when they are asked for: of most, never. */
+export class SkippedMessage implements RawMessage {
+  readonly sizeBytes: number;
+  readonly hash: string;
+  readonly #before: readonly Uint8Array[];
+  readonly #block: readonly Uint8Array[];
+  readonly #last: LastPart;
+
+  /** @param before What of it came in earlier blocks */
+  constructor(
+    before: readonly Uint8Array[],
+    beforeBytes: number,
+    block: readonly Uint8Array[],
+    last: LastPart,
+  ) {
+    this.#before = before;
+    this.#block = block;
+    this.#last = last;
+    this.sizeBytes = beforeBytes + last.to - last.from;
+    this.hash = last.hash;
+  }
+
+  get pieces(): readonly Uint8Array[] {
+    return [...this.#before, ...sliceOf(this.#block, this.#last.from, this.#last.to)];
+  }
 }
 
 /** The bytes from `from` to `to` of a block that came in pieces. */

@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
+import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BodyReader } from './body-reader.ts';
-import { BodySplitter, type RawMessage } from './body.ts';
+import type { RawMessage } from './body-block.ts';
+import { BodySplitter } from './body.ts';
 import { KnownBlocks } from './known-blocks.ts';
 
 const anyPart = fc.oneof(
@@ -42,6 +44,83 @@ function bodyOf(messages: readonly unknown[], tail: unknown): Uint8Array {
 }
 
 afterEach(() => vi.restoreAllMocks());
+
+/** Pieces in buffers of their own, as from a socket. */
+function piecesOf(bytes: Uint8Array, cuts: readonly number[]): readonly Uint8Array[] {
+  const ends = [...cuts.map((at) => at % bytes.length).sort((a, b) => a - b), bytes.length];
+  return ends.map((end, at) => bytes.slice(ends[at - 1] ?? 0, end));
+}
+
+describe('the pieces of a long body', () => {
+  it('are freed when nobody needs them, and never before', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(150_000), { minLength: 30, maxLength: 60 }),
+        fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }),
+        fc.array(fc.nat(10_000_000), { minLength: 40, maxLength: 80 }),
+        (sizes, isHeld, cuts) => {
+          const messages = sizes.map((size, at) => ({
+            role: 'user',
+            content: `${at}`.repeat(size),
+          }));
+          const body = bodyOf(messages, 'the end');
+          const known = new KnownBlocks(10_000);
+          for (let round = 0; round < 2; round += 1) {
+            const reader = new BodyReader(known);
+            const held = new Set<ArrayBufferLike>();
+            const kept: RawMessage[] = [];
+            let seen = 0;
+            const take = (found: readonly RawMessage[]): void => {
+              for (const { pieces, sizeBytes, hash } of found) {
+                seen += 1;
+                if (isHeld[seen % isHeld.length] === false) continue;
+                kept.push({ pieces, sizeBytes, hash });
+                for (const { buffer } of pieces) held.add(buffer);
+              }
+            };
+            const pieces = piecesOf(body, cuts);
+            for (const piece of pieces) {
+              take(reader.feed(piece));
+              reader.free(held);
+            }
+            take(reader.end());
+            expect(String(reader.envelope())).toBe('{"model":"m","messages":[],"tail":"the end"}');
+            expect(seen).toBe(messages.length);
+            for (const { pieces: own, sizeBytes, hash } of kept) {
+              const bytes = Buffer.concat(own);
+              expect(bytes.length).toBe(sizeBytes);
+              expect(createHash('sha256').update(bytes).digest('hex')).toBe(hash);
+            }
+          }
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('of a known history that nobody holds are all freed but the first and the last', () => {
+    const known = new KnownBlocks(10_000);
+    const long = Array.from({ length: 400 }, (_, at) => ({
+      role: 'user',
+      content: `${at} `.repeat(3_000),
+    }));
+    const body = bodyOf(long, 0);
+    const cuts = Array.from({ length: Math.floor(body.length / 65_536) }, (_, at) => at * 65_536);
+    let pieces: readonly Uint8Array[] = [];
+    for (let round = 0; round < 2; round += 1) {
+      pieces = piecesOf(body, cuts);
+      const reader = new BodyReader(known);
+      for (const piece of pieces) {
+        reader.feed(piece);
+        reader.free(new Set());
+      }
+      reader.end();
+      reader.envelope();
+    }
+    expect(body.length).toBeGreaterThan(4_000_000);
+    expect(pieces.filter(({ length }) => length > 0).length).toBeLessThanOrEqual(4);
+  });
+});
 
 describe('a body that was seen before', () => {
   it('is cut up as it was, whatever came before and however it arrives', () => {

@@ -1,27 +1,15 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
-import { sliceOf, type BlockPart, type Position, type WalkedBlock } from './body-block.ts';
+import {
+  sliceOf,
+  SkippedMessage,
+  type BlockPart,
+  type Position,
+  type RawMessage,
+  type WalkedBlock,
+} from './body-block.ts';
 import { joinPieces } from '../wire/unparsed-message.ts';
 import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
-
-/**
- * Cuts the body of a chat request into its messages while it arrives.
- *
- * A client resends its whole history with every turn, 100 MB and more of it. Parsing that as one JSON text stops the event
- * loop for most of a second (measured: 700 ms at 100 MB), and nearly all of it is known from the turn before. So the bytes are only
- * walked structurally (strings, nesting); each element of the top-level `messages` list is handed on as raw bytes with its
- * SHA-256, and everything else is collected as the *envelope*: the request with an empty `messages`. What is known by its hash
- * is never parsed again.
- *
- * Every valid JSON object is accepted. The inside of messages and of other members is not checked; parsing those does that.
- */
-export interface RawMessage {
-  /** The element's bytes, in pieces as they arrived. */
-  readonly pieces: readonly Uint8Array[];
-  readonly sizeBytes: number;
-  /** SHA-256 of the bytes, hexadecimal. */
-  readonly hash: string;
-}
 
 const quote = 0x22;
 const comma = 0x2c;
@@ -37,7 +25,19 @@ const maxKeyBytes = 64;
 /** A message is hashed when it has ended, a longer one while it comes: 1 ms at most in one go. Bytes. */
 const maxUnhashedBytes = 1_048_576;
 
-/** A push machine: `feed` pieces, then `end`. Holds only the envelope and the message that is not finished yet. */
+/**
+ * Cuts the body of a chat request into its messages while it arrives.
+ *
+ * A client resends its whole history with every turn, 100 MB and more of it. Parsing that as one JSON text stops the event
+ * loop for most of a second (measured: 700 ms at 100 MB), and nearly all of it is known from the turn before. So the bytes are only
+ * walked structurally (strings, nesting); each element of the top-level `messages` list is handed on as raw bytes with its
+ * SHA-256, and everything else is collected as the *envelope*: the request with an empty `messages`. What is known by its hash
+ * is never parsed again.
+ *
+ * Every valid JSON object is accepted. The inside of messages and of other members is not checked; parsing those does that.
+ *
+ * A push machine: `feed` pieces, then `end`. Holds only the envelope and the message that is not finished yet.
+ */
 export class BodySplitter {
   #at: Position = {
     place: 'envelope',
@@ -73,6 +73,11 @@ export class BodySplitter {
     for (let from = 0; from < piece.length; from += jsonPieceBytes)
       this.#feedPart(piece.subarray(from, from + jsonPieceBytes));
     return this.#takeReady();
+  }
+
+  /** The bytes that it holds: of the envelope, and of the message that is not finished yet. */
+  inUse(): readonly Uint8Array[] {
+    return [...this.#envelope, ...this.#pieces];
   }
 
   #takeReady(): readonly RawMessage[] {
@@ -119,7 +124,13 @@ export class BodySplitter {
 
   /** Takes a block that has been walked before, after the same bytes: as {@link feed}, without looking at it. */
   skip(block: readonly Uint8Array[], { parts, after }: WalkedBlock): readonly RawMessage[] {
-    for (const { place, from, to, hash: digest } of parts) {
+    for (const part of parts) {
+      if (part.hash !== undefined) {
+        this.#ready.push(new SkippedMessage(this.#pieces, this.#sizeBytes, block, part));
+        this.#forgetElement();
+        continue;
+      }
+      const { place, from, to } = part;
       const pieces = sliceOf(block, from, to);
       if (place === 'envelope') {
         this.#envelope.push(...pieces);
@@ -127,7 +138,6 @@ export class BodySplitter {
       }
       this.#pieces.push(...pieces);
       this.#sizeBytes += to - from;
-      if (digest !== undefined) this.#hand(digest);
     }
     if (this.#sizeBytes > maxUnhashedBytes) this.#hashPieces();
     this.#at = { ...after };
@@ -288,17 +298,21 @@ export class BodySplitter {
     // A number or a word (nonsense, but JSON) ends with the byte after it, and that can be the block's first.
     const last = endsHere ? this.#recorded?.pop() : undefined;
     if (last === undefined) this.#recorded = undefined;
-    else this.#recorded?.push({ ...last, hash: digest });
+    else this.#recorded?.push({ place: 'element', from: last.from, to: last.to, hash: digest });
     this.#hand(digest);
+  }
+
+  #forgetElement(): void {
+    this.#pieces = [];
+    this.#sizeBytes = 0;
+    this.#hash = undefined;
+    this.#hashedPieces = 0;
   }
 
   /** Hands on the message that has just ended. */
   #hand(digest: string): void {
     this.#ready.push({ pieces: this.#pieces, sizeBytes: this.#sizeBytes, hash: digest });
-    this.#pieces = [];
-    this.#sizeBytes = 0;
-    this.#hash = undefined;
-    this.#hashedPieces = 0;
+    this.#forgetElement();
     this.#at.elementIsScalar = false;
     this.#at.afterElement = true;
     this.#at.afterComma = false;

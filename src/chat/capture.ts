@@ -23,6 +23,8 @@ export interface Captured {
   readonly entry: Entry;
   /** Whether its place in the prompt is taken from the start. */
   readonly stripped: boolean;
+  /** Whether the entry holds the text itself, and not the file that it is the beginning of, or what UTF-8 can hold of it. */
+  readonly isVerbatim: boolean;
 }
 
 /** A text that has been found worth storing and is not stored yet. */
@@ -114,7 +116,9 @@ export async function storeCandidates(
   const entries = await store.append(wholes);
   return candidates.map((candidate, index) => {
     const entry = entries[index] as Entry;
-    return { part: candidate.part, entry, stripped: entry.lengthChars >= candidate.stripMinChars };
+    const isVerbatim = wholes[index] === candidate.entry && entry.original === undefined;
+    const stripped = entry.lengthChars >= candidate.stripMinChars;
+    return { part: candidate.part, entry, stripped, isVerbatim };
   });
 }
 

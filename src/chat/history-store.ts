@@ -112,7 +112,7 @@ export class HistoryStore {
         stored: {
           sessionId: session.id,
           captured,
-          ...(stripped === undefined ? {} : { stripped }),
+          ...(stripped === undefined ? frameMember(item, captured) : { stripped }),
         },
       };
       item.usesStubs = true;
@@ -150,6 +150,15 @@ export class HistoryStore {
     }
     return undefined;
   }
+}
+
+/** What the message is without its texts, where nothing else is needed to make it again. */
+function frameMember(
+  item: HistoryItem,
+  captured: readonly Captured[],
+): { readonly frame?: Message } {
+  if (item.identity.role !== 'tool' || !captured.every(({ isVerbatim }) => isVerbatim)) return {};
+  return { frame: withTexts(item.frame(), new Map(captured.map(({ part }) => [part, '']))) };
 }
 
 async function strippedMessage(

@@ -1,6 +1,6 @@
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
-import type { RawMessage } from './body.ts';
+import type { RawMessage } from './body-block.ts';
 import type { Captured } from './capture.ts';
 import type { Identity } from './identity.ts';
 import type { LargeMessage } from './large-message.ts';
@@ -26,7 +26,13 @@ export interface KnownMessage {
     readonly captured: readonly Captured[];
     /** The message with stubs in place of stripped texts, where there are any. */
     readonly stripped?: Message;
+    /** A tool output that was left as it is: the message without the texts that {@link captured} has word for word. */
+    readonly frame?: Message;
   };
+  /** The chat that has it in a turn that has left the prompt; of several, the one that was laid out last. */
+  movedIn?: string | undefined;
+  /** The same item for every request, for a message of a long history: one that needs no bytes any more, or few. */
+  lasting?: HistoryItem | undefined;
 }
 
 /** A bounded memory of messages by the hash of their bytes. Forgetting costs one parse. */
@@ -97,7 +103,9 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
 
   /** As it goes upstream. */
   message(): UpstreamMessage {
-    return this.stripped ?? (this.known.mustBeWritten === true ? this.parse() : this);
+    return (
+      this.stripped ?? (this.known.mustBeWritten === true || this.isDropped ? this.parse() : this)
+    );
   }
 
   /** Forgets the parsed original of a message that is known again by its hash. */

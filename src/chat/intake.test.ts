@@ -85,6 +85,25 @@ describe('a history that is known', () => {
     expect(sentBy(second).length).toBeLessThan(body.length / 10);
   });
 
+  it('gives back the pieces in which it came', async () => {
+    const longer = Array.from({ length: 4 }, () => messages).flat();
+    const long = JSON.stringify({ model: 'm', messages: longer, tools: [] });
+    const intake = intakeOf();
+    const first = await intake.take(inPieces(long), inProject);
+    const came: Buffer[] = [];
+    async function* watched(): AsyncGenerator<Buffer, void> {
+      for await (const piece of inPieces(long)) {
+        came.push(piece);
+        yield piece;
+      }
+    }
+    const second = await intake.take(watched(), inProject);
+    expect(came.length).toBeGreaterThan(80);
+    // The first message has no stub, and what it lies in stays; so does the end, which no block has closed.
+    expect(came.filter(({ length }) => length > 0).length).toBeLessThan(6);
+    expect(sentBy(second)).toBe(sentBy(first));
+  });
+
   it('goes as it came where it goes untouched: to a client’s helper, or where stubs are not wanted', async () => {
     const intake = intakeOf();
     await intake.take(inPieces(body), { ...inProject, 'x-session-id': 'chat' });

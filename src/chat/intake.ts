@@ -41,7 +41,7 @@ export interface IntakeOptions {
 }
 
 /**
- * Messages that are recognised by their bytes: those of several chats of 100 MB, less than 1 KB each. (One that was longer than this would
+ * Messages that are recognised by their bytes: those of several chats of 100 MB, less than 2 KB each. (One that was longer than this would
  * find none of its messages: what is forgotten first is what comes next.)
  */
 const maxKnownMessages = 65_536;
@@ -69,7 +69,12 @@ export class RequestIntake {
       { finder, usesStubs, minStoredBytes: limits.captureMinChars },
       { origin: originOf(headers), keyHash: keyHashOf(headers) },
     );
-    for await (const piece of body) await reading.addAll(reader.feed(piece));
+    for await (const piece of body) {
+      const messages = reader.feed(piece);
+      if (messages.length === 0) continue;
+      await reading.addAll(messages);
+      reader.free(reading.held);
+    }
     await reading.addAll(reader.end());
     const envelopeText = reader.envelope();
     const envelope = this.#envelopes.parse(envelopeText);

@@ -72,9 +72,9 @@ export class KnownBlocks {
     }
   }
 
-  /** Keeps the bytes of a block to compare with next time. */
-  keep(before: KnownBlock, block: KnownBlock, bytes: readonly Uint8Array[]): void {
-    if (block.walked === undefined || block.bytes !== undefined) return;
+  /** Keeps the bytes of a block to compare with next time; false where there are some already, or no need. They must not change. */
+  keep(before: KnownBlock, block: KnownBlock, bytes: readonly Uint8Array[]): boolean {
+    if (block.walked === undefined || block.bytes !== undefined) return false;
     block.bytes = bytes;
     if (!before.next.includes(block)) before.next.push(block);
     if (before.next.length > maxNext) before.next.shift();
@@ -85,6 +85,7 @@ export class KnownBlocks {
       if (this.#keptBytes <= maxKeptBytes) break;
       this.#dropBytes(oldest);
     }
+    return true;
   }
 
   #dropBytes(block: KnownBlock): void {

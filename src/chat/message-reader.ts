@@ -3,7 +3,7 @@ import { ProxyError } from '../errors.ts';
 import { workingDirectoryOf } from '../opencode/environment.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
-import type { RawMessage } from './body.ts';
+import type { RawMessage } from './body-block.ts';
 import { isPruned } from './capture.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
 import type { KnownMessage } from './history.ts';

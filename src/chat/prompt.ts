@@ -16,6 +16,7 @@ import {
 import { settle } from './history.ts';
 import type { Intake } from './intake.ts';
 import type { Identity } from './identity.ts';
+import { restoreTexts } from './moved-texts.ts';
 import { OwnResults } from './own-results.ts';
 import { memoryOf } from './recent-memory.ts';
 import type { TurnRoom } from './turn-room.ts';
@@ -104,11 +105,16 @@ export class PromptMaker {
       (total, item) => total + item.sizeBytes + 1,
       intake.envelopeBytes,
     );
-    const plain = (): Prompt => ({
-      request: { ...envelope, model: target.model, messages: items.map((item) => item.message()) },
-      window: { steps: 0, demoted: false },
-      clientBytes,
-    });
+    const plain = async (): Promise<Prompt> => {
+      const { session } = intake.whose;
+      if (session !== undefined) await restoreTexts(items, session.store);
+      const messages = items.map((item) => item.message());
+      return {
+        request: { ...envelope, model: target.model, messages },
+        window: { steps: 0, demoted: false },
+        clientBytes,
+      };
+    };
     if (intake.isHelper || this.#options.inject === 'never') {
       for (const item of items) item.usesStubs = false;
       return plain();

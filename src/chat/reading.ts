@@ -1,6 +1,6 @@
 import { readMessage } from './message-reader.ts';
 import type { Origin } from '../opencode/environment.ts';
-import type { RawMessage } from './body.ts';
+import type { RawMessage } from './body-block.ts';
 import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
 import type { SessionFinder, Whose } from './whose.ts';
 
@@ -30,6 +30,7 @@ export class Reading {
   #whose: Whose | undefined;
   /** Since bytes have been let go, those of other messages do not stay in the pieces they came in. */
   #hasLetGo = false;
+  readonly #held = new Set<ArrayBufferLike>();
 
   constructor(
     known: KnownMessages,
@@ -45,12 +46,32 @@ export class Reading {
   async addAll(messages: readonly RawMessage[]): Promise<void> {
     for (const raw of messages) {
       const known = this.#known.get(raw.hash);
-      const item = known === undefined ? await this.#read(raw) : new HistoryItem(raw, known);
-      this.#add(item);
-      if (known?.stored?.stripped !== undefined && this.#isNamed)
-        this.#letGo(item, await this.whose());
-      else if (this.#hasLetGo && raw.sizeBytes < pieceBytes) item.detach();
+      if (known === undefined) this.#add(this.#holding(await this.#read(raw)));
+      else if (
+        known.stored !== undefined &&
+        this.#isNamed &&
+        this.#isGone(known, this.#whose ?? (await this.whose()))
+      )
+        this.#add(this.#gone(raw, known));
+      else this.#add(this.#knownItem(raw, known));
     }
+  }
+
+  /** Small bytes do not stay in the pieces they came in once others of those have gone. */
+  #knownItem(raw: RawMessage, known: KnownMessage): HistoryItem {
+    if (!this.#hasLetGo || raw.sizeBytes >= pieceBytes)
+      return this.#holding(new HistoryItem(raw, known));
+    const isSmall = raw.sizeBytes < this.#options.minStoredBytes && known.isPruned !== true;
+    const item = (isSmall ? lastingOf(known) : undefined) ?? new HistoryItem(raw, known);
+    item.detach();
+    // Of a long history most messages are small: they are copied once and for all, and not out of every body.
+    if (isSmall) known.lasting = item;
+    return item;
+  }
+
+  /** The buffers that messages lie in. All others may be freed. */
+  get held(): ReadonlySet<ArrayBufferLike> {
+    return this.#held;
   }
 
   /** Whether what is known by now says whose the request is, and that it is no client's helper: nothing that follows changes it. */
@@ -60,16 +81,32 @@ export class Reading {
     return named !== undefined && this.#beginning !== undefined;
   }
 
+  /** Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn. */
+  #isGone({ stored, movedIn }: KnownMessage, { session, chatId }: Whose): boolean {
+    if (!this.#options.usesStubs || stored?.sessionId !== session?.id) return false;
+    return stored?.stripped !== undefined || (stored?.frame !== undefined && movedIn === chatId);
+  }
+
   /**
-   * The bytes of a text that a stub stands for go while the body still arrives, and with them the pieces they came in: so a history of 100
-   * MB takes no more memory than what of it goes upstream.
+   * Such bytes go while the body still arrives, and with them the pieces they came in: so a history of 100 MB takes no more memory than
+   * what of it goes upstream.
    */
-  #letGo(item: HistoryItem, { session }: Whose): void {
-    const { stored } = item.known;
-    if (!this.#options.usesStubs || stored?.sessionId !== session?.id) return;
-    item.usesStubs = true;
-    item.drop();
+  #gone(raw: RawMessage, known: KnownMessage): HistoryItem {
     this.#hasLetGo = true;
+    let item = lastingOf(known);
+    if (item === undefined) {
+      item = new HistoryItem(raw, known);
+      item.usesStubs = true;
+      item.drop();
+      known.lasting = item;
+    }
+    return item;
+  }
+
+  /** An item whose bytes lie in the pieces they came in. */
+  #holding(item: HistoryItem): HistoryItem {
+    for (const { buffer } of item.pieces) this.#held.add(buffer);
+    return item;
   }
 
   #add(item: HistoryItem): void {
@@ -82,15 +119,11 @@ export class Reading {
 
   /** Whose the request is, as far as it is known; to be asked when all of it has come. @throws ProxyError `unknown_session`, `invalid_request` */
   async whose(): Promise<Whose> {
-    if (this.#whose === undefined) {
-      this.#whose = await this.#options.finder.find({
-        ...this.#sender,
-        beginning: this.#beginning ?? '',
-        ...(this.#workingDirectory === undefined
-          ? {}
-          : { workingDirectory: this.#workingDirectory }),
-      });
-    }
+    this.#whose ??= await this.#options.finder.find({
+      ...this.#sender,
+      beginning: this.#beginning ?? '',
+      ...(this.#workingDirectory === undefined ? {} : { workingDirectory: this.#workingDirectory }),
+    });
     return this.#whose;
   }
 
@@ -108,4 +141,9 @@ export class Reading {
   #mayHoldText(raw: RawMessage, { identity: { role } }: KnownMessage): boolean {
     return (role === 'tool' || role === 'user') && raw.sizeBytes >= this.#options.minStoredBytes;
   }
+}
+
+/** The item that was made for all requests; one that was made for what was known before does not count. */
+function lastingOf(known: KnownMessage): HistoryItem | undefined {
+  return known.lasting?.known === known ? known.lasting : undefined;
 }

@@ -4,6 +4,7 @@ import type { ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { readStub } from './capture.ts';
 import { endOf, markAt, type BranchState } from './guard-state.ts';
 import type { HistoryItem } from './history.ts';
+import { noteMoved, restoreTexts } from './moved-texts.ts';
 import type { OwnResults } from './own-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
@@ -47,6 +48,9 @@ export class Layout {
     const { own, outputs, pasted, turns } = this.branch;
     const { chains } = this.#chat;
     this.#from = turns === undefined ? 0 : chains.lastIndexOf(turns.chain) + 1;
+    const { items, session, chatId } = this.#chat;
+    noteMoved(items, this.#from, chatId);
+    await restoreTexts(items.slice(this.#from), session.store);
     this.#woven = [...(await this.#chat.weave(this.#from))];
     await this.#change(endOf(own, chains), this.#withoutOwnResults());
     await this.#change(endOf(outputs, chains), this.#stubbing('tool'));

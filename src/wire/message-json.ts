@@ -48,6 +48,7 @@ export function requestBody(
     else runs.add(jsonBytes(message));
   }
   at = runs.end();
+  if (at < body.length - 3) throw new Error('The bytes of a message are gone.');
   at += body.write(']}', at, 'latin1');
   return body.subarray(0, at);
 }

@@ -75,16 +75,32 @@ export class UnparsedMessage {
     this.#parsed = undefined;
   }
 
-  /** Lets go of the bytes, for a message that something else stands for. */
+  /** Lets go of the bytes, for a message that something else stands for, or that can be had again. */
   drop(): void {
     this.#pieces = [];
+  }
+
+  get isDropped(): boolean {
+    return this.#pieces.length === 0;
+  }
+
+  /** Takes the message itself, after {@link drop}. */
+  restore(message: Message): void {
+    this.#parsed = message;
   }
 
   /** Copies the bytes out of the buffers in which they arrived, which hold much else. */
   detach(): void {
     if (this.#isDetached || this.#pieces.length === 0) return;
     this.#isDetached = true;
-    this.#pieces = [Buffer.concat(this.#pieces)];
+    // In memory of its own: small buffers share pools, and one that lives long would keep all of its pool alive.
+    const bytes = Buffer.allocUnsafeSlow(this.sizeBytes);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    this.#pieces = [bytes];
   }
 }
 

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import type { SessionStore } from '../../src/store/types.ts';
 import type { Message } from '../../src/wire/types.ts';
 import {
   calling,
@@ -135,6 +136,36 @@ describe('the window guard', () => {
       bodies.push(bytesOf(second ?? []));
     }
     expect(bodies[1]).toBe(bodies[0]);
+  });
+
+  it('that has moved turns out gives them back, byte for byte, when the client takes back what came after them', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Go on.'));
+    const early = [...history(4), user(question)];
+    await proxy.ask({ messages: early, tools: clientTools });
+    const said = { role: 'assistant' as const, content: 'Go on.' };
+    const later: Message[] = [...early, said, ...history(80).slice(17), user(question)];
+    // The second time it is known that the first turns have left; the third time their bytes are not even kept.
+    for (let times = 0; times < 3; times += 1) {
+      await proxy.ask({ messages: later, tools: clientTools });
+      later.push(said, user(`${question} ${times}`));
+    }
+    const session = await proxy.app.sessions.forDirectory('/work/window', { create: false });
+    const reads = vi.spyOn(session?.store as SessionStore, 'readEntry');
+    await proxy.ask({ messages: early, tools: clientTools });
+    // Only what was asked for again is read back.
+    expect(reads).toHaveBeenCalledTimes(4);
+    await proxy.ask({ messages: early, tools: clientTools });
+    expect(reads).toHaveBeenCalledTimes(4);
+    const bodies = upstream.requests.map(({ body }) => bytesOf(body.messages));
+    expect(bodies[1]).not.toContain('output-1-of 7:');
+    expect(bodies[3]).not.toContain('output-1-of 7:');
+    expect(bodies[4]).toContain('output-1-of 7:');
+    expect(bodies[5]).toBe(bodies[4]);
+    const sent = JSON.stringify(early.filter(({ role: each }) => each === 'tool'));
+    const got = upstream.requests[4]?.body.messages.filter(({ role: each }) => each === 'tool');
+    expect(JSON.stringify(got)).toBe(sent);
   });
 
   it('says where the old turns went, and the model finds them there', async () => {
