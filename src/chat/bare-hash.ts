@@ -11,8 +11,8 @@ export class BareHash {
     this.#sum.update(bare);
   }
 
-  /** 32 hexadecimal digits; empty for a text of white space only. */
+  /** Base64url; empty for a text of white space only. */
   digest(): string {
-    return this.#isBlank ? '' : this.#sum.digest('hex').slice(0, 32);
+    return this.#isBlank ? '' : this.#sum.digest('base64url');
   }
 }

@@ -45,7 +45,7 @@ describe('BodySplitter', () => {
 
   it('hashes the raw bytes of a message, in one piece or in many', () => {
     const message = '{"role":"user","content":"a \\"quoted\\" \\\\ text é 🙂"}';
-    const wanted = createHash('sha256').update(message).digest('hex');
+    const wanted = createHash('sha256').update(message).digest('base64url');
     const body = `{"messages":[${message}]}`;
     expect(split(body).messages[0]?.hash).toBe(wanted);
     const everyByte = Array.from({ length: Buffer.byteLength(body) }, (_, at) => at);

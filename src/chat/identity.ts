@@ -29,40 +29,46 @@ export interface Identity {
  * are not in the message because they are too long.
  */
 export function identityOf(message: Message, large: LargeMessage['texts'] = new Map()): Identity {
+  const { role } = message;
   const calls = message.tool_calls ?? [];
-  const callIds = calls.map((call) => call.id);
-  const callHashes = calls.map(hashCall);
-  const base = { role: message.role, callIds, callHashes };
-  switch (message.role) {
+  // Most messages have none, and identities are kept by the ten thousand.
+  const callIds = calls.length === 0 ? none : calls.map((call) => call.id);
+  const callHashes = calls.length === 0 ? none : calls.map(hashCall);
+  switch (role) {
     case 'system':
-    case 'developer':
-      return { ...base, key: '', textHash: '', textLength: visibleText(message).length };
+    case 'developer': {
+      const textLength = visibleText(message).length;
+      return { role, key: '', textHash: '', textLength, callIds, callHashes };
+    }
     case 'tool':
     case 'function': {
       const toolCallId = message.tool_call_id ?? message.name ?? '';
       const textLength = visibleLength(message, large);
-      const key = shortHash(`t\0${toolCallId}`);
-      return { ...base, key, textHash: '', textLength, toolCallId };
+      const key = hashOf(`t\0${toolCallId}`);
+      return { role, key, textHash: '', textLength, callIds, callHashes, toolCallId };
     }
     case 'assistant':
     case 'user': {
       const textHash =
         large.size === 0 ? hashText(visibleText(message)) : hashLarge(message, large);
+      const textLength = visibleLength(message, large);
       const key =
-        message.role === 'assistant'
+        role === 'assistant'
           ? `a\0${textHash}\0${callHashes.join('')}\0${callIds.join('\0')}`
           : `u\0${textHash}\0${otherParts(message)}`;
-      return { ...base, key: shortHash(key), textHash, textLength: visibleLength(message, large) };
+      return { role, key: hashOf(key), textHash, textLength, callIds, callHashes };
     }
   }
 }
+
+const none: readonly string[] = [];
 
 /** The hash of all messages up to and including one: the next link of the chain. System messages leave it as it is. */
 export function chainAfter(chain: string, identity: Identity): string {
   if (identity.key === '') return chain;
   const known = links.get(identity);
   if (known?.before === chain) return known.after;
-  const after = shortHash(`${chain}\0${identity.key}`);
+  const after = hashOf(`${chain}\0${identity.key}`);
   links.set(identity, { before: chain, after });
   return after;
 }
@@ -102,7 +108,7 @@ function hashLarge(message: Message, large: LargeMessage['texts']): string {
   const hashes = visibleParts(message)
     .map(([index, text]) => large.get(index)?.bareHash ?? hashText(text))
     .filter((each) => each !== '');
-  return hashes.length === 1 ? (hashes[0] as string) : shortHash(hashes.join('\0'));
+  return hashes.length === 1 ? (hashes[0] as string) : hashOf(hashes.join('\0'));
 }
 
 /** Hash of a text without its white space, so that trimming, joining and splitting do not matter. */
@@ -122,7 +128,7 @@ const hashedAtOnce = 65_536;
 
 /** Hash of a call by name and arguments. Providers that number their calls anew in every turn make all turns alike but for this. */
 export function hashCall(call: ToolCall): string {
-  return shortHash(`${call.function.name}\0${plainArguments(call)}`);
+  return hashOf(`${call.function.name}\0${plainArguments(call)}`);
 }
 
 /** Arguments as `JSON.stringify` spells them; broken ones without their white space. */
@@ -145,10 +151,10 @@ function withoutReminders(text: string): string {
 function otherParts(message: Message): string {
   if (!Array.isArray(message.content)) return '';
   const others = message.content.filter((part: ContentPart) => part.type !== 'text');
-  return others.length === 0 ? '' : shortHash(JSON.stringify(others));
+  return others.length === 0 ? '' : hashOf(JSON.stringify(others));
 }
 
-/** 128 bits are plenty for keys within one project, and half the memory. */
-function shortHash(text: string): string {
-  return hash('sha256', text).slice(0, 32);
+/** A part of a digest would keep the whole one in memory beside it: V8 does not copy what it slices. */
+function hashOf(text: string): string {
+  return hash('sha256', text, 'base64url');
 }

@@ -37,7 +37,7 @@ const minAnchorTextLength = 40;
 /** Keys under which a turn is found again. */
 interface Anchors {
   /** Strongest first: what came before it and what it is, in this chat; the same in any (a client's fork has a name of its own). The newest turn has them. */
-  readonly exact: readonly string[];
+  readonly exact: readonly [chat: string, any: string];
   /** For a history that was changed before it: the question and one of its calls, or its text. Each is good for as long as one turn alone has it. */
   readonly loose: readonly string[];
 }
@@ -48,7 +48,7 @@ function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
   const { callIds, callHashes, textHash, textLength } = answer;
   const hasCalls = callIds.length > 0;
   const what = hasCalls ? `c:${callIds.join(',')}:${callHashes.join(',')}` : `t:${textHash}`;
-  const exact = [anchor('chat', chatId, chain, what), anchor('any', chain, what)];
+  const exact = [anchor('chat', chatId, chain, what), anchor('any', chain, what)] as const;
   const question = [chatId, userTextHash];
   if (hasCalls) {
     const loose = callIds.map((id, index) =>
@@ -61,8 +61,11 @@ function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
 }
 
 function anchor(...parts: readonly string[]): string {
-  return `turn:${hash('sha256', parts.join('\0')).slice(0, 32)}`;
+  return `turn:${hash('sha256', parts.join('\0'), 'base64url')}`;
 }
+
+/** Of the answers in the prompts that are sent at the moment; those of turns that have left them are not asked for any more. */
+const maxKeptAnchors = 1_000;
 
 interface Alias {
   readonly record: string;
@@ -74,7 +77,7 @@ export class TurnMemory {
   readonly #memory: ChatMemory;
   readonly #cache = new Map<string, TurnRecord>();
   readonly #maxCached: number;
-  readonly #anchors = new WeakMap<Identity, { readonly place: Place; readonly anchors: Anchors }>();
+  readonly #anchors = new Map<Identity, { readonly place: Place; readonly anchors: Anchors }>();
 
   constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
     this.#memory = memory;
@@ -84,7 +87,8 @@ export class TurnMemory {
   /** Whether a turn could be found: false at once, and without a look at the disk, for what was never remembered. */
   mayKnow(place: Place, identity: Identity): boolean {
     const { exact, loose } = this.#anchorsOf(place, identity);
-    return exact.some((key) => this.#memory.has(key)) || loose.some((key) => this.#memory.has(key));
+    // What is kept for a chat is kept for any, too, in the same put: one look for both, at every answer of a long history.
+    return this.#memory.has(exact[1]) || loose.some((key) => this.#memory.has(key));
   }
 
   /** The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or the client has edited it. */
@@ -139,7 +143,7 @@ export class TurnMemory {
     )
       return known.anchors;
     const anchors = anchorsOf(place, identity);
-    this.#anchors.set(identity, { place, anchors });
+    keepLatest(this.#anchors, identity, { place, anchors }, maxKeptAnchors);
     return anchors;
   }
 
