@@ -8,6 +8,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { RequestIntake } from '../chat/intake.ts';
 import { SessionFinder } from '../chat/whose.ts';
 import { randomIds, systemClock } from '../clock.ts';
+import { boundGarbage } from '../garbage.ts';
 import { limitedBody } from '../http/body-stream.ts';
 import { silentLogger } from '../log.ts';
 import { openSessions } from '../store/sessions.ts';
@@ -33,6 +34,7 @@ async function receive(request: IncomingMessage): Promise<void> {
 
 /** Serves until its parent goes away. */
 async function main(dataDir: string): Promise<void> {
+  boundGarbage();
   await using sessions = await openSessions({
     dataDir,
     clock: systemClock,

@@ -158,12 +158,9 @@ async function startServer(workDir: string): Promise<BenchServer> {
   const dataDir = await mkdtemp(join(workDir, 'rlm-bench-turn-'));
   // The same file beside this one, as source or built.
   const here = fileURLToPath(import.meta.url);
-  const child = fork(
-    here.replace(/turn-bench(\.\w+)$/, `turn-bench-server${extname(here)}`),
-    [dataDir],
-    // As small as `serve` keeps it.
-    { execArgv: ['--max-semi-space-size=16'] },
-  );
+  const child = fork(here.replace(/turn-bench(\.\w+)$/, `turn-bench-server${extname(here)}`), [
+    dataDir,
+  ]);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return {
     send: async (path, body) => send(port, path, body),

@@ -1,3 +1,5 @@
+import type { HistoryItem } from './history.ts';
+
 /** Where a splitter stands between two bytes. */
 export interface Position {
   /** What the walked bytes belong to: the envelope, an element of `messages`, or nothing (between two elements). */
@@ -46,17 +48,21 @@ export interface RawMessage {
   /** The element's bytes, in pieces as they arrived. */
   readonly pieces: readonly Uint8Array[];
   readonly sizeBytes: number;
-  /** SHA-256 of the bytes, hexadecimal. */
+  /** SHA-256 of the bytes, base64url. */
   readonly hash: string;
+  /** What was made of it, for the case that the same block comes again and this very message with it. */
+  item?: HistoryItem;
 }
 
 /** A message that ends in a block that was walked before. Its bytes are cut out when they are asked for: of most, never. */
 export class SkippedMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;
+  item?: HistoryItem;
   readonly #before: readonly Uint8Array[];
   readonly #block: readonly Uint8Array[];
   readonly #last: LastPart;
+  #pieces: readonly Uint8Array[] | undefined;
 
   /** @param before What of it came in earlier blocks */
   constructor(
@@ -73,7 +79,11 @@ export class SkippedMessage implements RawMessage {
   }
 
   get pieces(): readonly Uint8Array[] {
-    return [...this.#before, ...sliceOf(this.#block, this.#last.from, this.#last.to)];
+    if (this.#pieces === undefined) {
+      const last = sliceOf(this.#block, this.#last.from, this.#last.to);
+      this.#pieces = this.#before.length === 0 ? last : [...this.#before, ...last];
+    }
+    return this.#pieces;
   }
 }
 

@@ -14,6 +14,9 @@ const largeBlockBytes = 65_536;
 /** Up to here blocks are small, bytes. */
 const smallUpToBytes = 1_048_576;
 
+/** Less than this is left to the garbage collector, bytes. */
+const freedFromBytes = 65_536;
+
 /** Cuts a body into its messages while it arrives, and does not look at blocks that have come before. The pieces of a body are its own. */
 export class BodyReader {
   readonly #splitter = new BodySplitter();
@@ -27,8 +30,10 @@ export class BodyReader {
   #sizeBytes = 0;
   /** What came and was not freed. */
   #arrived: Uint8Array[] = [];
-  /** What the known blocks keep to compare with. */
+  /** What the known blocks keep of it. */
   readonly #kept = new Set<ArrayBufferLike>();
+  /** Whether the bytes of all blocks so far are kept: then those of messages that go over a block's end are, too. */
+  #areKept = true;
 
   constructor(known: KnownBlocks) {
     this.#known = known;
@@ -52,12 +57,12 @@ export class BodyReader {
   }
 
   /**
-   * Gives back the memory of all pieces that nobody needs any more, of a body that is not small. A history of 100 MB arrives in pieces of 64 KB, and V8 would let as
+   * Gives back the memory of all pieces that nobody needs any more, of a body that has several. A history of 100 MB arrives in pieces of 64 KB, and V8 would let as
    * much as 100 MB of them wait (measured: 50 to 130 MB, by `test/long/soak.ts`).
    * @param held Buffers that messages handed out by {@link feed} lie in
    */
   free(held: ReadonlySet<ArrayBufferLike>): void {
-    if (this.#sizeBytes < smallUpToBytes) return;
+    if (this.#sizeBytes < freedFromBytes) return;
     const inUse = new Set([...this.#splitter.inUse(), ...this.#block].map(({ buffer }) => buffer));
     const left: Uint8Array[] = [];
     for (const piece of this.#arrived) {
@@ -70,6 +75,11 @@ export class BodyReader {
   /** After the last piece: what was still missing. */
   end(): readonly RawMessage[] {
     return this.#block.flatMap((piece) => this.#splitter.feed(piece));
+  }
+
+  /** Bytes in whole blocks so far. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   /** After {@link end}: the request without its messages, JSON. @throws ProxyError as {@link BodySplitter.end} */
@@ -86,14 +96,17 @@ export class BodyReader {
     const before = this.#last;
     const block = this.#known.find(before, bytes);
     this.#last = block;
-    const messages = this.#messagesOf(block, bytes);
-    if (isSmall && this.#known.keep(before, block, bytes))
+    // What is kept takes the place of what came, which is free then.
+    const messages = this.#messagesOf(block, block.bytes ?? bytes);
+    if (!isSmall) return messages;
+    if (this.#known.keep(before, block, { bytes, messages: this.#areKept ? messages : undefined }))
       for (const { buffer } of bytes) this.#kept.add(buffer);
+    this.#areKept &&= block.bytes !== undefined;
     return messages;
   }
 
   #messagesOf(block: KnownBlock, bytes: readonly Uint8Array[]): readonly RawMessage[] {
-    if (block.walked !== undefined) return this.#splitter.skip(bytes, block.walked);
+    if (block.walked !== undefined) return this.#splitter.skip(bytes, block.walked, block.messages);
     const { messages, walked } = this.#splitter.walk(bytes);
     if (walked !== undefined) this.#known.learn(block, walked);
     return messages;

@@ -122,11 +122,21 @@ export class BodySplitter {
       : { messages, walked: { parts, after: { ...this.#at } } };
   }
 
-  /** Takes a block that has been walked before, after the same bytes: as {@link feed}, without looking at it. */
-  skip(block: readonly Uint8Array[], { parts, after }: WalkedBlock): readonly RawMessage[] {
+  /**
+   * Takes a block that has been walked before, after the same bytes: as {@link feed}, without looking at it.
+   * @param known The messages that end in it, where they are at hand
+   */
+  skip(
+    block: readonly Uint8Array[],
+    { parts, after }: WalkedBlock,
+    known?: readonly RawMessage[],
+  ): readonly RawMessage[] {
     for (const part of parts) {
       if (part.hash !== undefined) {
-        this.#ready.push(new SkippedMessage(this.#pieces, this.#sizeBytes, block, part));
+        this.#ready.push(
+          known?.[this.#ready.length] ??
+            new SkippedMessage(this.#pieces, this.#sizeBytes, block, part),
+        );
         this.#forgetElement();
         continue;
       }
@@ -280,10 +290,10 @@ export class BodySplitter {
   #digest(): string {
     if (this.#hash !== undefined) {
       this.#hashPieces();
-      return this.#hash.digest('hex');
+      return this.#hash.digest('base64url');
     }
     // In one call, which takes a fourth of the time of a hash that is fed.
-    return hash('sha256', joinPieces(this.#pieces));
+    return hash('sha256', joinPieces(this.#pieces), 'base64url');
   }
 
   /** Brings the hash of the unfinished message up to its last piece. */

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { ProxyError } from '../errors.ts';
+import { suitBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import { headerOf, originOf } from '../opencode/environment.ts';
 import type { Envelope } from '../wire/types.ts';
@@ -76,6 +77,7 @@ export class RequestIntake {
       reader.free(reading.held);
     }
     await reading.addAll(reader.end());
+    suitBody(reader.sizeBytes);
     const envelopeText = reader.envelope();
     const envelope = this.#envelopes.parse(envelopeText);
     const envelopeBytes = envelopeText.length;

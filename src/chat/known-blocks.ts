@@ -1,5 +1,5 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
-import type { WalkedBlock } from './body-block.ts';
+import type { RawMessage, WalkedBlock } from './body-block.ts';
 
 /** A block of a body at its place: everything before it is the same, too. */
 export interface KnownBlock {
@@ -9,6 +9,8 @@ export interface KnownBlock {
   walked: WalkedBlock | undefined;
   /** The bytes themselves, for blocks seen lately. */
   bytes: readonly Uint8Array[] | undefined;
+  /** The messages that end in it, with the bytes that are kept. */
+  messages: readonly RawMessage[] | undefined;
   /** Blocks that came after it, the newest last. */
   readonly next: KnownBlock[];
 }
@@ -35,7 +37,7 @@ export class KnownBlocks {
   #parts = 0;
   #keptBytes = 0;
   /** Before the first block. */
-  readonly root: KnownBlock = { tag: '', walked: undefined, bytes: undefined, next: [] };
+  readonly root = newBlock('');
 
   /** @param maxParts Messages, and pieces of messages, in all blocks together */
   constructor(maxParts: number) {
@@ -50,7 +52,7 @@ export class KnownBlocks {
     if (same !== undefined) return same;
     const tag = this.#tag(before.tag, bytes);
     const known = this.#byTag.get(tag);
-    if (known === undefined) return { tag, walked: undefined, bytes: undefined, next: [] };
+    if (known === undefined) return newBlock(tag);
     if (this.#parts * 2 >= this.#maxParts) {
       this.#byTag.delete(tag);
       this.#byTag.set(tag, known);
@@ -72,10 +74,15 @@ export class KnownBlocks {
     }
   }
 
-  /** Keeps the bytes of a block to compare with next time; false where there are some already, or no need. They must not change. */
-  keep(before: KnownBlock, block: KnownBlock, bytes: readonly Uint8Array[]): boolean {
+  /** Keeps the bytes of a block, to compare with next time, and its messages; false where there are some already, or no need. The bytes must not change. */
+  keep(
+    before: KnownBlock,
+    block: KnownBlock,
+    { bytes, messages }: Pick<KnownBlock, 'messages'> & { readonly bytes: readonly Uint8Array[] },
+  ): boolean {
     if (block.walked === undefined || block.bytes !== undefined) return false;
     block.bytes = bytes;
+    block.messages = messages;
     if (!before.next.includes(block)) before.next.push(block);
     if (before.next.length > maxNext) before.next.shift();
     const sizeBytes = bytes.reduce((total, { length }) => total + length, 0);
@@ -92,6 +99,7 @@ export class KnownBlocks {
     this.#keptBytes -= this.#kept.get(block) ?? 0;
     this.#kept.delete(block);
     block.bytes = undefined;
+    block.messages = undefined;
   }
 
   #tag(before: string, bytes: readonly Uint8Array[]): string {
@@ -102,6 +110,10 @@ export class KnownBlocks {
     cipher.final();
     return cipher.getAuthTag().toString('latin1');
   }
+}
+
+function newBlock(tag: string): KnownBlock {
+  return { tag, walked: undefined, bytes: undefined, messages: undefined, next: [] };
 }
 
 /** Whether pieces hold the same bytes, however they are cut. */

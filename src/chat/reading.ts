@@ -53,19 +53,24 @@ export class Reading {
         this.#isGone(known, this.#whose ?? (await this.whose()))
       )
         this.#add(this.#gone(raw, known));
+      else if (raw.item?.known === known) this.#add(raw.item);
       else this.#add(this.#knownItem(raw, known));
     }
   }
 
   /** Small bytes do not stay in the pieces they came in once others of those have gone. */
   #knownItem(raw: RawMessage, known: KnownMessage): HistoryItem {
-    if (!this.#hasLetGo || raw.sizeBytes >= pieceBytes)
-      return this.#holding(new HistoryItem(raw, known));
-    const isSmall = raw.sizeBytes < this.#options.minStoredBytes && known.isPruned !== true;
-    const item = (isSmall ? lastingOf(known) : undefined) ?? new HistoryItem(raw, known);
-    item.detach();
+    if (!this.#hasLetGo || raw.sizeBytes >= pieceBytes) {
+      const item = this.#holding(new HistoryItem(raw, known));
+      if (known.stored === undefined && known.isPruned !== true) raw.item = item;
+      return item;
+    }
     // Of a long history most messages are small: they are copied once and for all, and not out of every body.
-    if (isSmall) known.lasting = item;
+    const isSmall = raw.sizeBytes < this.#options.minStoredBytes;
+    if (isSmall && known.isPruned !== true && known.mustBeWritten !== true)
+      return lastingOf(known) ?? lastingItem(raw, known);
+    const item = new HistoryItem(raw, known);
+    item.detach();
     return item;
   }
 
@@ -146,4 +151,11 @@ export class Reading {
 /** The item that was made for all requests; one that was made for what was known before does not count. */
 function lastingOf(known: KnownMessage): HistoryItem | undefined {
   return known.lasting?.known === known ? known.lasting : undefined;
+}
+
+function lastingItem(raw: RawMessage, known: KnownMessage): HistoryItem {
+  const item = new HistoryItem(raw, known);
+  item.condense();
+  known.lasting = item;
+  return item;
 }

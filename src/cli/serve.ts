@@ -1,6 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.ts';
+import { boundGarbage } from '../garbage.ts';
 import { checkBind } from '../http/guard.ts';
 import { publishOwner } from '../store/owner.ts';
 import { startBackground } from './background.ts';
@@ -23,17 +23,6 @@ export function serveCommand(): Command {
     if (options.background === true) await startBackground(loaded.config.dataDir);
     else await serve(loaded);
   });
-}
-
-/**
- * Garbage is collected before there is much of it. Left alone, V8's young generation grows to 128 MiB and the old one to about three times
- * what is alive, and network buffers wait to be freed with both: half a gigabyte where a client resends 100 MB again and again. Held
- * to 32 MiB, and to 1.7 times, the same takes 100 MiB less and no longer (`test/long/soak.ts`, 200 turns: 238 and 242 MiB, 7.1 and 6.5 s;
- * without the second bound 332 and 325 MiB, 6.5 and 6.4 s; at 1.2 times 231 and 232 MiB, 8.0 and 7.7 s).
- */
-function boundGarbage(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=40');
 }
 
 async function serve(loaded: LoadedConfig): Promise<void> {

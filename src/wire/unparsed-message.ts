@@ -40,6 +40,8 @@ export class UnparsedMessage {
   readonly shape: MessageShape;
   readonly sizeBytes: number;
   #pieces: readonly Uint8Array[];
+  /** Instead of pieces. */
+  #json: string | undefined;
   #parsed: Message | undefined;
   #isDetached = false;
 
@@ -61,12 +63,12 @@ export class UnparsedMessage {
 
   /** Its JSON, in pieces; none after {@link drop}. */
   get pieces(): readonly Uint8Array[] {
-    return this.#pieces;
+    return this.#json === undefined ? this.#pieces : [Buffer.from(this.#json)];
   }
 
   /** The message as an object. Kept until {@link release}. */
   parse(): Message {
-    this.#parsed ??= dropNullCalls(JSON.parse(textOfPieces(this.#pieces)) as Message);
+    this.#parsed ??= dropNullCalls(JSON.parse(textOfPieces(this.pieces)) as Message);
     return this.#parsed;
   }
 
@@ -81,12 +83,22 @@ export class UnparsedMessage {
   }
 
   get isDropped(): boolean {
-    return this.#pieces.length === 0;
+    return this.#pieces.length === 0 && this.#json === undefined;
   }
 
   /** Takes the message itself, after {@link drop}. */
   restore(message: Message): void {
     this.#parsed = message;
+  }
+
+  /**
+   * Keeps the JSON as a string, for a small message that lasts: a buffer of its own takes half a KB besides what is in it. Not for bytes
+   * that are no UTF-8, which a string cannot hold.
+   */
+  condense(): void {
+    if (this.isDropped) return;
+    this.#json ??= textOfPieces(this.#pieces);
+    this.#pieces = [];
   }
 
   /** Copies the bytes out of the buffers in which they arrived, which hold much else. */
