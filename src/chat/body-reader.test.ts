@@ -98,6 +98,28 @@ describe('the pieces of a long body', () => {
     );
   });
 
+  it('are not missed by a message that goes over the end of a block which cannot be told from its bytes', () => {
+    const text = (letter: string) => ({ role: 'user', content: letter.repeat(30_000) });
+    const long = ['a', 'b', 'c', 'd'].map(text);
+    const known = new KnownBlocks(1_000);
+    for (let length = 16_355; length < 16_375; length += 1) {
+      const first = `{"messages":["${'x'.repeat(length)}",1`;
+      const json = `${first},${long.map((each) => JSON.stringify(each)).join()}]}`;
+      const body = Uint8Array.from(Buffer.from(json));
+      for (let round = 0; round < 3; round += 1) {
+        const reader = new BodyReader(known);
+        const texts: string[] = [];
+        const cuts = Array.from({ length: 7 }, (_, at) => (at + 1) * 16_384);
+        for (const piece of piecesOf(body, cuts)) {
+          for (const { pieces } of reader.feed(piece)) texts.push(String(Buffer.concat(pieces)));
+          reader.free(new Set());
+        }
+        for (const { pieces } of reader.end()) texts.push(String(Buffer.concat(pieces)));
+        expect(texts.slice(2).map((each) => JSON.parse(each) as unknown)).toEqual(long);
+      }
+    }
+  });
+
   it('of a known history that nobody holds are all freed but the first and the last', () => {
     const known = new KnownBlocks(10_000);
     const long = Array.from({ length: 400 }, (_, at) => ({

@@ -57,8 +57,8 @@ export class BodyReader {
   }
 
   /**
-   * Gives back the memory of all pieces that nobody needs any more, of a body that has several. A history of 100 MB arrives in pieces of 64 KB, and V8 would let as
-   * much as 100 MB of them wait (measured: 50 to 130 MB, by `test/long/soak.ts`).
+   * Gives back the memory of all pieces that nobody needs any more, of a body that has several. A history of 100 MB arrives in pieces
+   * of 64 KB, and V8 would let as much as 100 MB of them wait (measured: 50 to 130 MB, by `test/long/soak.ts`).
    * @param held Buffers that messages handed out by {@link feed} lie in
    */
   free(held: ReadonlySet<ArrayBufferLike>): void {

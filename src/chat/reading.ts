@@ -62,7 +62,8 @@ export class Reading {
   #knownItem(raw: RawMessage, known: KnownMessage): HistoryItem {
     if (!this.#hasLetGo || raw.sizeBytes >= pieceBytes) {
       const item = this.#holding(new HistoryItem(raw, known));
-      if (known.stored === undefined && known.isPruned !== true) raw.item = item;
+      // What is stored, or could be, is for each request to say.
+      if (!this.#mayHoldText(raw, known) && known.isPruned !== true) raw.item = item;
       return item;
     }
     // Of a long history most messages are small: they are copied once and for all, and not out of every body.

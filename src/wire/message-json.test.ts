@@ -40,3 +40,22 @@ it('writes a message that was not parsed as it came, in one piece or in many', (
     '{"messages":[{"role":"user","content":"ä","x":1}]}',
   );
 });
+
+it('keeps a small message as text, to the byte, and never sends one whose bytes are gone', () => {
+  const message: Message = { role: 'user', content: 'ä 🙂 \uFEFF"x"' };
+  const bytes = Buffer.from(JSON.stringify(message));
+  const made = (): UnparsedMessage =>
+    new UnparsedMessage(shapeOf(message), { pieces: [bytes], sizeBytes: bytes.length });
+  const condensed = made();
+  condensed.condense();
+  expect(String(requestBody({ messages: [condensed] }))).toBe(`{"messages":[${String(bytes)}]}`);
+  expect(condensed.parse()).toEqual(message);
+  const dropped = made();
+  dropped.drop();
+  expect(dropped.isDropped).toBe(true);
+  expect(() => requestBody({ messages: [message, dropped] })).toThrow(
+    'The bytes of a message are gone',
+  );
+  dropped.restore(message);
+  expect(dropped.parse()).toBe(message);
+});
