@@ -6,6 +6,7 @@ import { SessionFinder, type RequestFacts } from './whose.ts';
 /** Sessions that are made when asked for, and say by what. */
 function sessionsOf(): Sessions & { readonly made: string[] } {
   const made: string[] = [];
+  const remembered = new Map<string, unknown>();
   const known = new Map<string, Session>();
   const open = (key: string, create: boolean): Session | undefined => {
     if (!known.has(key) && create) {
@@ -14,7 +15,14 @@ function sessionsOf(): Sessions & { readonly made: string[] } {
     }
     return known.get(key);
   };
-  const sessions: Pick<Sessions, 'byId' | 'forDirectory' | 'forKey'> = {
+  const sessions: Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'> = {
+    chats: {
+      has: (key) => remembered.has(key),
+      get: async (key) => remembered.get(key),
+      put: async (records) => {
+        for (const { key, value } of records) remembered.set(key, value);
+      },
+    },
     byId: async (id) => {
       if (id !== 'sess_known') throw new ProxyError('unknown_session', id);
       return { id, directory: '/by/id' } as Session;
@@ -50,6 +58,28 @@ describe('whose a request is', () => {
     const made = await whose.ensure();
     expect(await whose.ensure()).toBe(made);
     expect(sessions.made).toEqual(['/w']);
+  });
+
+  it('is known again after a restart, if something of the chat was stored', async () => {
+    const sessions = sessionsOf();
+    const named = { ...facts, workingDirectory: '/w' };
+    const stored = await new SessionFinder(sessions).find({ ...named, origin: { chatId: 'a' } });
+    await stored.ensure();
+    const asked = new SessionFinder(sessionsOf());
+    await asked.find({ ...named, origin: { chatId: 'b' } });
+    const again = new SessionFinder(sessions);
+    const found = await again.find({ ...facts, origin: { chatId: 'a' } });
+    expect([found.directory, found.isNamed, found.session]).toEqual([
+      '/w',
+      false,
+      await stored.ensure(),
+    ]);
+    const other = await again.find({ ...facts, origin: { chatId: 'b' } });
+    expect(other.directory).toBeUndefined();
+    const moved = await again.find({ ...facts, origin: { chatId: 'a', directory: '/x' } });
+    await moved.ensure();
+    const last = await new SessionFinder(sessions).find({ ...facts, origin: { chatId: 'a' } });
+    expect(last.directory).toBe('/x');
   });
 
   it('a helper request belongs to the directory of its conversation, a subagent’s to its parent’s', async () => {

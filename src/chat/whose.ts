@@ -37,6 +37,8 @@ const maxRememberedChats = 10_000;
 export class SessionFinder {
   readonly #sessions: Sessions;
   readonly #directories = new Map<string, string>();
+  /** Those of them that are written down, so that a restart does not part a chat from its session. */
+  readonly #kept = new Map<string, string>();
 
   constructor(sessions: Sessions) {
     this.#sessions = sessions;
@@ -69,15 +71,18 @@ export class SessionFinder {
       );
     }
     const directory =
-      named ?? this.#remembered(origin.chatId) ?? this.#remembered(origin.parentChatId);
+      named ??
+      (await this.#remembered(origin.chatId)) ??
+      (await this.#remembered(origin.parentChatId));
     if (directory !== undefined) {
       if (named !== undefined && origin.chatId !== undefined) this.#remember(origin.chatId, named);
-      return this.#lazily(
-        chatId,
-        named !== undefined,
-        async (create) => this.#sessions.forDirectory(directory, { create }),
-        directory,
-      );
+      const open = async (create: boolean): Promise<Session | undefined> => {
+        const session = await this.#sessions.forDirectory(directory, { create });
+        if (session !== undefined && origin.chatId !== undefined)
+          await this.#keep(origin.chatId, directory);
+        return session;
+      };
+      return this.#lazily(chatId, named !== undefined, open, directory);
     }
     const key = origin.chatId === undefined ? `fingerprint:${chatId}` : `chat:${origin.chatId}`;
     return this.#lazily(chatId, false, async (create) => this.#sessions.forKey(key, { create }));
@@ -115,13 +120,45 @@ export class SessionFinder {
     };
   }
 
-  #remembered(chatId: string | undefined): string | undefined {
-    return chatId === undefined ? undefined : this.#directories.get(chatId);
+  async #remembered(chatId: string | undefined): Promise<string | undefined> {
+    if (chatId === undefined) return undefined;
+    const directory = this.#directories.get(chatId);
+    if (directory !== undefined || !this.#sessions.chats.has(keyOf(chatId))) return directory;
+    return this.#tolerating(async () => {
+      const kept = await this.#sessions.chats.get(keyOf(chatId));
+      return typeof kept === 'string' ? kept : undefined;
+    });
+  }
+
+  /** Writes down where a chat belongs once there is something of it in a session. */
+  async #keep(chatId: string, directory: string): Promise<void> {
+    if (this.#kept.get(chatId) === directory) return;
+    await this.#tolerating(async () => {
+      const { chats } = this.#sessions;
+      const key = keyOf(chatId);
+      const isKept = chats.has(key) && (await chats.get(key)) === directory;
+      if (!isKept) await chats.put([{ key, value: directory }]);
+      keepLatest(this.#kept, chatId, directory, maxRememberedChats);
+    });
+  }
+
+  /** What cannot be read or written costs what is known of a chat after a restart, and no answer. */
+  async #tolerating<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      return undefined;
+    }
   }
 
   #remember(chatId: string, directory: string): void {
     keepLatest(this.#directories, chatId, directory, maxRememberedChats);
   }
+}
+
+function keyOf(chatId: string): string {
+  return `directory:${chatId}`;
 }
 
 function directoryMember(directory: string | undefined): { readonly directory?: string } {

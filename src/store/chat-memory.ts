@@ -113,7 +113,9 @@ export class FileChatMemory implements ChatMemory {
     });
   }
 
+  /** May be called more than once. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     await this.#running;
     await retire(this.#generation);

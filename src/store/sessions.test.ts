@@ -41,6 +41,7 @@ test('all files are for the owner alone, under the names that users know', async
   expect(modes).toEqual({
     'owner.json': '600',
     mappings: '700',
+    'mappings/chats.jsonl': '600',
     'mappings/directory_to_rlm.json': '600',
     sessions: '700',
     'sessions/sess_ID.json': '600',
@@ -136,6 +137,24 @@ test('a damaged directory map is made again from the sessions', async () => {
     expect((await sessions.forDirectory('/project', { create: false }))?.id).toBe(id);
   }
   expect(await readFile(`${mapPath}.damaged`, 'utf8')).toBe('{"/project": "se');
+});
+
+test('what is known of chats is there again after a restart; a file that cannot be read is put aside', async () => {
+  await using data = await temporaryData();
+  const path = join(data.dataDir, 'mappings/chats.jsonl');
+  {
+    await using sessions = await data.open();
+    await sessions.chats.put([{ key: 'directory:a', value: '/project' }]);
+  }
+  {
+    await using sessions = await data.open();
+    expect(await sessions.chats.get('directory:a')).toBe('/project');
+  }
+  await writeFile(path, 'not ours\n');
+  await using sessions = await data.open();
+  expect(sessions.chats.has('directory:a')).toBe(false);
+  await sessions.chats.put([{ key: 'directory:a', value: '/project' }]);
+  expect(await readFile(`${path}.damaged`, 'utf8')).toBe('not ours\n');
 });
 
 test('a session whose files were deleted by hand starts anew; one that lost its journal is damaged', async () => {

@@ -27,6 +27,9 @@ export interface SessionsOptions {
   readonly chatMemory?: ChatMemoryLimits;
 }
 
+/** A line a chat. */
+const maxChatsBytes = 4 * 1024 ** 2;
+
 const defaultMaxSessionBytes = 64 * 1024 ** 3;
 const defaultChatMemory = { maxBytes: 256 * 1024 ** 2, maxAgeMs: 90 * 24 * 3600 * 1000 };
 
@@ -57,7 +60,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     try {
       const mapPath = join(dataDir, 'mappings', 'directory_to_rlm.json');
       const map = await DirectoryMap.open(files, mapPath, () => namesInMetadata(files, dataDir));
-      return new FileSessions(options, map, lock);
+      return new FileSessions(options, map, lock, await openChats(options, files));
     } catch (error) {
       await lock.release();
       throw error;
@@ -72,12 +75,14 @@ class FileSessions implements Sessions {
   readonly #files: Files;
   readonly #map: DirectoryMap;
   readonly #lock: OwnerLock;
+  readonly chats: FileChatMemory;
   readonly #open = new Map<string, Promise<OpenSession>>();
   /** Finding and making sessions by name, one at a time. */
   #naming: Promise<unknown> = Promise.resolve();
 
-  constructor(options: SessionsOptions, map: DirectoryMap, lock: OwnerLock) {
+  constructor(options: SessionsOptions, map: DirectoryMap, lock: OwnerLock, chats: FileChatMemory) {
     this.#options = options;
+    this.chats = chats;
     this.#files = options.files ?? realFiles;
     this.#map = map;
     this.#lock = lock;
@@ -169,6 +174,7 @@ class FileSessions implements Sessions {
     for (const result of opened) {
       if (result.status === 'fulfilled') await closeSession(result.value);
     }
+    await this.chats[Symbol.asyncDispose]();
     await this.#lock.release();
   }
 
@@ -250,6 +256,24 @@ class FileSessions implements Sessions {
   #directoryOf(sessionId: string): { readonly directory?: string } {
     const directory = this.#map.namesOf(sessionId).find((name) => !name.startsWith('key:'));
     return directory === undefined ? {} : { directory };
+  }
+}
+
+/** `mappings/chats.jsonl`. One that cannot be read is put aside (`.damaged`): it says nothing that a client does not say again. */
+async function openChats(
+  { dataDir, clock, log }: SessionsOptions,
+  files: Files,
+): Promise<FileChatMemory> {
+  const path = join(dataDir, 'mappings', 'chats.jsonl');
+  const limits = { ...defaultChatMemory, maxBytes: maxChatsBytes };
+  const options = { path, sessionId: 'all', files, clock, log, limits };
+  try {
+    return await FileChatMemory.open(options);
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
+    log.warn({ path, reason: error.message }, 'what was known of chats was put aside');
+    await files.rename(path, `${path}.damaged`);
+    return FileChatMemory.open(options);
   }
 }
 

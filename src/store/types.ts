@@ -213,6 +213,8 @@ export interface Salvage {
 
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
+  /** What is remembered beside all sessions: which project a chat belongs to. */
+  readonly chats: ChatMemory;
   /** The session of a project directory, made on first use when `create` is set. The directory need not exist on this machine. */
   forDirectory(
     directory: string,
