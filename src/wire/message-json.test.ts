@@ -59,3 +59,22 @@ it('keeps a small message as text, to the byte, and never sends one whose bytes 
   dropped.restore(message);
   expect(dropped.parse()).toBe(message);
 });
+
+it('writes messages kept as text, whatever lies behind them in the memory that small buffers share', () => {
+  const messages = Array.from({ length: 40 }, (_, at): Message => {
+    return { role: 'user', content: 'x'.repeat(at) };
+  });
+  const condensed = messages.map((message) => {
+    const bytes = Buffer.from(JSON.stringify(message));
+    const made = new UnparsedMessage(shapeOf(message), {
+      pieces: [bytes],
+      sizeBytes: bytes.length,
+    });
+    made.condense();
+    return made;
+  });
+  // All that is free of the pool looks as if a comma followed.
+  const { buffer, byteOffset } = Buffer.from('y');
+  new Uint8Array(buffer).fill(0x2c, byteOffset + 1);
+  expect(String(requestBody({ messages: condensed }))).toBe(JSON.stringify({ messages }));
+});

@@ -55,13 +55,18 @@ export function requestBody(
 
 const comma = 0x2c;
 
-/** Copies pieces behind each other. What already lies behind each other, as a client's messages and their commas do, is copied in one go. */
+/**
+ * Copies pieces behind each other. What already lies behind each other, as a client's messages and their commas do, is copied in one go:
+ * when the run ends, so only what lies between two pieces that were given is sure to be the same by then.
+ */
 class Runs {
   readonly #body: Buffer;
   #at: number;
   #buffer: ArrayBufferLike | undefined;
   #from = 0;
   #to = 0;
+  /** A comma comes before the next piece. */
+  #needsComma = false;
 
   constructor(body: Buffer, at: number) {
     this.#body = body;
@@ -69,25 +74,27 @@ class Runs {
   }
 
   add({ buffer, byteOffset, length }: Uint8Array): void {
-    if (buffer !== this.#buffer || byteOffset !== this.#to) {
+    if (!this.#isNext(buffer, byteOffset)) {
       this.#flush();
+      if (this.#needsComma) {
+        this.#body[this.#at] = comma;
+        this.#at += 1;
+      }
       this.#buffer = buffer;
       this.#from = byteOffset;
     }
+    this.#needsComma = false;
     this.#to = byteOffset + length;
   }
 
   addComma(): void {
-    if (this.#buffer !== undefined && this.#to < this.#buffer.byteLength) {
-      const next = new Uint8Array(this.#buffer, this.#to, 1);
-      if (next[0] === comma) {
-        this.#to += 1;
-        return;
-      }
-    }
-    this.#flush();
-    this.#body[this.#at] = comma;
-    this.#at += 1;
+    this.#needsComma = true;
+  }
+
+  #isNext(buffer: ArrayBufferLike, byteOffset: number): boolean {
+    if (buffer !== this.#buffer) return false;
+    if (!this.#needsComma) return byteOffset === this.#to;
+    return byteOffset === this.#to + 1 && new Uint8Array(buffer, this.#to, 1)[0] === comma;
   }
 
   /** @returns Index behind the last byte. */
