@@ -46,6 +46,7 @@ export interface IntakeOptions {
  * find none of its messages: what is forgotten first is what comes next.)
  */
 const maxKnownMessages = 65_536;
+
 /** Takes in requests: cuts them up as they arrive, recognises what is known, stores what is new and large. */
 export class RequestIntake {
   readonly #options: IntakeOptions;
