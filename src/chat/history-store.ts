@@ -62,7 +62,7 @@ export class HistoryStore {
       const { role } = item.identity;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
       if (item.known.stored !== undefined && item.known.stored.sessionId === whose.session?.id) {
-        item.usesStubs = true;
+        item.useStubs();
         continue;
       }
       if (item.known.holdsNothing === true) continue;
@@ -112,10 +112,12 @@ export class HistoryStore {
         stored: {
           sessionId: session.id,
           captured,
-          ...(stripped === undefined ? frameMember(item, captured) : { stripped }),
+          hasStub: stripped !== undefined,
+          ...(stripped === undefined ? {} : { stripped }),
+          ...frameMember(item, captured),
         },
       };
-      item.usesStubs = true;
+      item.useStubs();
       this.#known.set(item.hash, item.known);
       if (stripped !== undefined) item.release();
     }
@@ -133,8 +135,9 @@ export class HistoryStore {
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
       const stripped = { ...item.parse(), content: await readStub(session.store, entry) };
-      item.known = { ...item.known, stored: { sessionId: session.id, captured: [], stripped } };
-      item.usesStubs = true;
+      const stored = { sessionId: session.id, captured: [], hasStub: true, stripped };
+      item.known = { ...item.known, stored };
+      item.useStubs();
     }
     await pruned.save();
   }
@@ -152,13 +155,14 @@ export class HistoryStore {
   }
 }
 
-/** What the message is without its texts, where nothing else is needed to make it again. */
+/** A tool output without its texts, where the store has all that is needed to put it together again. */
 function frameMember(
   item: HistoryItem,
   captured: readonly Captured[],
 ): { readonly frame?: Message } {
-  if (item.identity.role !== 'tool' || !captured.every(({ isVerbatim }) => isVerbatim)) return {};
-  return { frame: withTexts(item.frame(), new Map(captured.map(({ part }) => [part, '']))) };
+  const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
+  if (item.identity.role !== 'tool' || !isMadeOfThem) return {};
+  return { frame: replaced(item, new Map(captured.map(({ part }) => [part, '']))) };
 }
 
 async function strippedMessage(
@@ -169,7 +173,11 @@ async function strippedMessage(
   const texts = new Map<number, string>();
   for (const { part, entry, stripped } of captured)
     if (stripped) texts.set(part, await readStub(session.store, entry));
-  if (texts.size === 0) return undefined;
+  return texts.size === 0 ? undefined : replaced(item, texts);
+}
+
+/** The message with other texts in the place of some. */
+function replaced(item: HistoryItem, texts: ReadonlyMap<number, string>): Message {
   // A setting may leave even megabytes where they are.
   const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !texts.has(part));
   return withTexts(isWhole ? item.parse() : item.frame(), texts);

@@ -24,9 +24,11 @@ export interface KnownMessage {
   readonly stored?: {
     readonly sessionId: string;
     readonly captured: readonly Captured[];
-    /** The message with stubs in place of stripped texts, where there are any. */
-    readonly stripped?: Message;
-    /** A tool output that was left as it is: the message without the texts that {@link captured} has word for word. */
+    /** Whether stubs take the place of texts in it. */
+    readonly hasStub: boolean;
+    /** The message with those stubs. Of a turn that has left the prompt, it is made again from {@link frame} if it is wanted. */
+    stripped?: Message | undefined;
+    /** A tool output without the texts that {@link captured} has: with them, or their stubs, it is what stands in the prompt. */
     readonly frame?: Message;
   };
   /** The chat that has it in a turn that has left the prompt; of several, the one that was laid out last. */
@@ -66,8 +68,8 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
   known: KnownMessage;
-  /** Whether the stubs take the place of stripped texts in this request. */
-  usesStubs = false;
+  #usesStubs = false;
+  #stripped: Message | undefined;
 
   /** A message of megabytes that has been read and not parsed, until it is stored. */
   large: LargeMessage | undefined;
@@ -93,7 +95,24 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
 
   /** What takes the message's place in this request, if something does. */
   get stripped(): Message | undefined {
-    return this.usesStubs ? this.known.stored?.stripped : undefined;
+    return this.#stripped;
+  }
+
+  /** Whether stubs are to take the place of texts in this request. */
+  get wantsStub(): boolean {
+    return this.#usesStubs && this.known.stored?.hasStub === true;
+  }
+
+  /** Puts the stubs that are known in the place of texts. From now on the item has them, whatever becomes of them elsewhere. */
+  useStubs(): void {
+    this.#usesStubs = true;
+    this.#stripped ??= this.known.stored?.stripped;
+  }
+
+  /** Leaves all texts where they are. */
+  useNoStubs(): void {
+    this.#usesStubs = false;
+    this.#stripped = undefined;
   }
 
   /** The original, with empty texts in the place of large ones. */

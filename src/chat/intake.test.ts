@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { randomIds, systemClock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
 import { openSessions } from '../store/sessions.ts';
-import type { Sessions } from '../store/types.ts';
+import type { Sessions, SessionStore } from '../store/types.ts';
 import { requestBody } from '../wire/message-json.ts';
+import type { CaptureLimits } from './capture.ts';
 import { RequestIntake, type Intake } from './intake.ts';
+import { noteMoved, restoreTexts } from './moved-texts.ts';
 import { SessionFinder } from './whose.ts';
 
 let dataDir: string;
@@ -28,7 +31,7 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-function intakeOf(usesStubs = true): RequestIntake {
+function intakeOf(usesStubs = true, limits: Partial<CaptureLimits> = {}): RequestIntake {
   return new RequestIntake({
     finder: new SessionFinder(sessions),
     limits: {
@@ -36,6 +39,7 @@ function intakeOf(usesStubs = true): RequestIntake {
       stripMinChars: 10_000,
       stripMinCharsByTool: {},
       maxSpillBytes: 0,
+      ...limits,
     },
     usesStubs,
     log: silentLogger(),
@@ -122,6 +126,68 @@ describe('a history that is known', () => {
     await intake.take(inPieces(body), inProject);
     const other = await intake.take(inPieces(body), { 'x-rlm-directory': '/other' });
     expect(other.newlyStored).toBe(turns);
+  });
+});
+
+describe('a history that has left the prompt', () => {
+  const storeOf = ({ whose }: Intake): SessionStore => whose.session?.store as SessionStore;
+
+  /** Takes it in twice with a first chat, notes that all of it has left, and takes it in again. */
+  async function moved(
+    text: string,
+    limits?: Partial<CaptureLimits>,
+  ): Promise<{ intake: RequestIntake; sent: string; second: Intake }> {
+    const intake = intakeOf(true, limits);
+    await intake.take(inPieces(text), inProject);
+    const first = await intake.take(inPieces(text), inProject);
+    const sent = sentBy(first);
+    noteMoved(first.items, first.items.length, first.whose.chatId);
+    const second = await intake.take(inPieces(text), inProject);
+    return { intake, sent, second };
+  }
+
+  it('keeps neither stubs nor bytes of what is in the store, and has all again when it is wanted', async () => {
+    const { sent, second } = await moved(body);
+    const outputs = second.items.filter(({ role }) => role === 'tool');
+    expect(outputs.length).toBe(turns);
+    expect(outputs.filter((item) => item.stripped !== undefined || !item.isDropped)).toEqual([]);
+    await restoreTexts(second.items, storeOf(second));
+    expect(sentBy(second)).toBe(sent);
+  });
+
+  it('has its stubs in the prompt of another chat', async () => {
+    const { intake, sent } = await moved(body);
+    const fork = { ...inProject, 'x-session-id': 'fork' };
+    const other = await intake.take(inPieces(body), fork);
+    await restoreTexts(other.items, storeOf(other));
+    // What happens in the first chat meanwhile is nothing to this one.
+    noteMoved(other.items, other.items.length, 'first');
+    expect(sentBy(other)).toBe(sent);
+  });
+
+  it('keeps its texts where a stub cannot be made again', async () => {
+    const { intake, second } = await moved(body);
+    const fault = new ProxyError('store_corrupt', 'The store is damaged.');
+    const damaged: SessionStore = Object.assign(Object.create(storeOf(second)), {
+      read: async () => Promise.reject(fault),
+    });
+    await expect(restoreTexts(second.items, damaged)).rejects.toBe(fault);
+    // The client tries again, and now its texts are needed.
+    const third = await intake.take(inPieces(body), inProject);
+    await restoreTexts(third.items, damaged);
+    expect(sentBy(third)).toBe(JSON.stringify({ model: 'm', tools: [], messages }));
+  });
+
+  it('has large texts again that settings keep out of the store', async () => {
+    const parts = [150_000, 1_200_000].map((size) => ({ type: 'text', text: 'x'.repeat(size) }));
+    const tool = { role: 'tool', tool_call_id: 'c0', content: parts };
+    const text = JSON.stringify({ model: 'm', messages: [...messages.slice(0, 2), tool] });
+    const limits = { captureMinChars: 200_000, stripMinChars: 5_000_000 };
+    const { sent, second } = await moved(text, limits);
+    expect(sent).toBe(text);
+    expect(second.items[2]?.isDropped).toBe(true);
+    await restoreTexts(second.items, storeOf(second));
+    expect(sentBy(second)).toBe(text);
   });
 });
 

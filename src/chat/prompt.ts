@@ -116,7 +116,7 @@ export class PromptMaker {
       };
     };
     if (intake.isHelper || this.#options.inject === 'never') {
-      for (const item of items) item.usesStubs = false;
+      for (const item of items) item.useNoStubs();
       return plain();
     }
     const window =
@@ -164,9 +164,7 @@ export class PromptMaker {
       whose.session === undefined ? undefined : await readActivation(whose.session, chatId);
     if (known !== undefined && whose.session !== undefined)
       return { session: whose.session, activation: known };
-    const hasStub = items.some(
-      (item) => item.usesStubs && item.known.stored?.stripped !== undefined,
-    );
+    const hasStub = items.some((item) => item.wantsStub);
     const isOverflowing =
       highBytes !== undefined &&
       items.reduce((total, item) => total + item.sizeBytes, 0) > highBytes;

@@ -102,7 +102,7 @@ export class Reading {
     let item = lastingOf(known);
     if (item === undefined) {
       item = new HistoryItem(raw, known);
-      item.usesStubs = true;
+      item.useStubs();
       item.drop();
       known.lasting = item;
     }

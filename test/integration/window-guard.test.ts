@@ -58,14 +58,14 @@ function counted(words: string, sizeBytes: number): Reply {
 
 const question = 'What is the newest state of all this?';
 
-/** A history of turns whose outputs stay below the size at which they are stripped. */
-function history(turns: number): readonly Message[] {
+/** A history of turns whose outputs stay below the size at which they are stripped, if they are not longer than this. */
+function history(turns: number, outputChars = 5_000): readonly Message[] {
   const messages: Message[] = [systemFor('/work/window')];
   for (let turn = 1; turn <= turns; turn += 1)
     messages.push(
       user(`Request ${turn}`),
       calling(`call-${turn}`, 'bash', { command: `run ${turn}` }),
-      resultOf(`call-${turn}`, longText(5_000, `output-${turn}-of`)),
+      resultOf(`call-${turn}`, longText(outputChars, `output-${turn}-of`)),
       { role: 'assistant', content: `Conclusion ${turn}: that run was fine.` },
     );
   return messages;
@@ -166,6 +166,25 @@ describe('the window guard', () => {
     const sent = JSON.stringify(early.filter(({ role: each }) => each === 'tool'));
     const got = upstream.requests[4]?.body.messages.filter(({ role: each }) => each === 'tool');
     expect(JSON.stringify(got)).toBe(sent);
+  });
+
+  it('that has moved turns out gives them back with the stubs that they had', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Go on.'));
+    const early = [...history(4, 20_000), user(question)];
+    await proxy.ask({ messages: early, tools: clientTools });
+    const said = { role: 'assistant' as const, content: 'Go on.' };
+    const later: Message[] = [...early, said, ...history(100, 20_000).slice(17), user(question)];
+    for (let times = 0; times < 3; times += 1) {
+      await proxy.ask({ messages: later, tools: clientTools });
+      later.push(said, user(`${question} ${times}`));
+    }
+    await proxy.ask({ messages: early, tools: clientTools });
+    const bodies = upstream.requests.map(({ body }) => bytesOf(body.messages));
+    expect(bodies[0]).toContain('output-1-of 7:');
+    expect(bodies[3]).not.toContain('output-1-of 7:');
+    expect(bodies[4]).toBe(bodies[0]);
   });
 
   it('says where the old turns went, and the model finds them there', async () => {
