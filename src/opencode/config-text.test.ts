@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { parse, type ParseError } from 'jsonc-parser';
+import { getNodeValue, parseTree, type Node, type ParseError } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
 import {
   blockToPaste,
@@ -32,12 +32,10 @@ function uninstall(text: string): string {
 
 function value(text: string): Record<string, unknown> {
   const errors: ParseError[] = [];
-  const parsed = parse(text.replace(/^\uFEFF/, ''), errors, { allowTrailingComma: true }) as Record<
-    string,
-    unknown
-  >;
+  // The package's own `parse` loses members that are called `__proto__`.
+  const root = parseTree(text.replace(/^\uFEFF/, ''), errors, { allowTrailingComma: true });
   expect(errors).toEqual([]);
-  return parsed;
+  return getNodeValue(root as Node) as Record<string, unknown>;
 }
 
 test('a file that does not exist yet', () => {
@@ -198,6 +196,12 @@ test('an installation that nobody touched is recognised, others are not', () => 
 
 test('what to paste is the same block', () => {
   expect(value(blockToPaste(facts))).toEqual({ provider: value(install('{}'))['provider'] });
+});
+
+test('a member that is called like the prototype is one like any other', () => {
+  const text = '{\n  "provider": { "a": { "__proto__": { "b": 1 } } },\n  "__proto__": 2\n}\n';
+  expect(value(install(text))['provider']).toMatchObject(JSON.parse(text).provider);
+  expect(value(uninstall(install(text)))).toEqual(JSON.parse(text));
 });
 
 /** JSON with comments, odd spaces and trailing commas around any value. */
