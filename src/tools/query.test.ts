@@ -5,6 +5,7 @@ import { ProxyError } from '../errors.ts';
 import { queryTool } from './query.ts';
 import type { SubModel, SubQuestion } from './sub-model.ts';
 import type { ToolContext } from './tool.ts';
+import { toolResult } from '../../test/support/tool-results.ts';
 
 const lines = (name: string, count: number): string =>
   Array.from({ length: count }, (_, index) => `${name} line ${index} é\u{1f600}\n`).join('');
@@ -61,7 +62,7 @@ function play(given: Given = {}) {
     mostRunning: () => mostRunning,
     run: async (args: Record<string, unknown>): Promise<Record<string, unknown>> => {
       const checked = queryTool.args.parse({ question: 'what?', ...args });
-      return JSON.parse(await queryTool.run(checked, context)) as Record<string, unknown>;
+      return toolResult(await queryTool.run(checked, context));
     },
   };
 }

@@ -20,6 +20,7 @@ import {
   toolCall,
   done,
 } from '../support/scripted-upstream.ts';
+import { toolResult } from '../support/tool-results.ts';
 
 const big = longText(20_000);
 const withOutput = {
@@ -110,8 +111,8 @@ it('answers a call of an rlm_ tool that nobody has, under any name', async () =>
   expect(message.content).toBe('ok');
   const results = upstream.requests[1]?.body.messages.slice(-2) ?? [];
   expect(results.map((result) => result.tool_call_id)).toEqual(['constructor', '__proto__']);
-  expect(String(results[0]?.content)).toContain('There is no tool');
-  expect(String(results[1]?.content)).toContain('"entries":1');
+  expect(toolResult(results[0]?.content)['error']).toContain('There is no tool');
+  expect(toolResult(results[1]?.content)).toMatchObject({ entries: 1 });
 });
 
 it('leaves a client’s tool of one of our names alone and withdraws ours', async () => {

@@ -28,6 +28,7 @@ import {
   user,
 } from '../support/conversation.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { isSearchResult, toolResult } from '../support/tool-results.ts';
 
 /**
  * What the earlier implementation got wrong, one test each, numbered as in the list of its defects: every one of these
@@ -87,7 +88,7 @@ describe('the store', () => {
     expect(message.content).toBe('fine');
     const told = upstream.requests[1]?.body.messages.at(-1);
     expect(told?.role).toBe('tool');
-    expect(told?.content).toMatch(/no tool \\"rlm_forget\\".*rlm_search/);
+    expect(toolResult(told?.content)['error']).toMatch(/no tool "rlm_forget".*rlm_search/);
     expect(await storedTexts(proxy)).toEqual([`${output}\n`]);
     expect((await fetch(`${proxy.origin}/health`)).status).toBe(200);
   });
@@ -138,7 +139,7 @@ describe('the store', () => {
     const { upstream, proxy } = setup;
     upstream.otherwise((request) =>
       request.body.messages.at(-1)?.role === 'tool' &&
-      String(request.body.messages.at(-1)?.content).includes('"total"')
+      isSearchResult(request.body.messages.at(-1)?.content)
         ? answer('done')
         : callTools({
             name: 'rlm_find',

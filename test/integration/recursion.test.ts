@@ -13,6 +13,7 @@ import {
   type Reply,
   type ScriptedUpstream,
 } from '../support/scripted-upstream.ts';
+import { toolResult } from '../support/tool-results.ts';
 
 const lines = Array.from(
   { length: 400 },
@@ -125,7 +126,7 @@ test('rlm_query asks every part once and keeps what failed beside what was answe
     return status(400, { error: { message: 'this one is refused' } });
   });
   const { text } = await ask(headers);
-  const result = JSON.parse(text.slice('I saw: '.length)) as {
+  const result = toolResult(text.slice('I saw: '.length)) as {
     asked: number;
     failed: number;
     answers: { spans: { offset: number; length: number }[]; answer?: string; failed?: string }[];

@@ -1,4 +1,5 @@
 import type { Message, ToolDefinition } from '../../src/wire/types.ts';
+import { toolResult } from './tool-results.ts';
 
 /** A client's tools: enough that a request is a main one and no helper. */
 export const clientTools: readonly ToolDefinition[] = ['bash', 'read'].map((name) => ({
@@ -61,5 +62,5 @@ export function ownResults(messages: readonly Message[]): readonly Record<string
   );
   return messages
     .filter((message) => message.role === 'tool' && ids.has(message.tool_call_id ?? ''))
-    .map((message) => JSON.parse(String(message.content)) as Record<string, unknown>);
+    .map((message) => toolResult(message.content));
 }
