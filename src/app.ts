@@ -80,7 +80,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const sessions = opened.use(await openStores(options));
   const catalog = opened.use(openCatalog(options));
   const search = opened.use(openSearchEngine({ clock }));
-  const indexes = opened.use(new IndexKeeper(search, log));
+  const indexes = opened.use(new IndexKeeper({ search, clock, log }));
   const sandboxes = opened.use(openProgramSandboxes(options));
   const stats = new TurnStats();
   const day = opened.use(

@@ -55,9 +55,9 @@ import { blockAt } from './pieces.ts';
 import { shareRanges } from './ranges.ts';
 import type { Report, SearchTask } from './protocol.ts';
 import { SearchRun } from './search-run.ts';
-import { IndexRun } from './index-run.ts';
+import { IndexUpkeep } from './index-upkeep.ts';
 import { SharedBlocks } from './shared-blocks.ts';
-import type { BlockTable, Corpus, SearchEngine, SearchQuery, SearchResult } from './types.ts';
+import type { Corpus, SearchEngine, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './worker-pool.ts';
 
 /** What the engine is opened with. */
@@ -80,9 +80,7 @@ class Engine implements SearchEngine {
   readonly #pool: WorkerPool;
   readonly #blocks = new SharedBlocks();
   readonly #runs = new Map<number, SearchRun>();
-  readonly #indexRuns = new Map<number, IndexRun>();
-  /** By index folder, the last index run that was asked for. */
-  readonly #indexing = new Map<string, Promise<void>>();
+  readonly #upkeep: IndexUpkeep;
   readonly #waiting: (() => void)[] = [];
   #nextJob = 1;
   #closed = false;
@@ -93,9 +91,15 @@ class Engine implements SearchEngine {
       report: (worker, report) => this.#report(worker, report),
       lost: (worker) => {
         for (const run of this.#runs.values()) run.lost(worker);
-        for (const run of this.#indexRuns.values()) run.lost(worker);
+        this.#upkeep.lost(worker);
         this.#sweep();
       },
+    });
+    this.#upkeep = new IndexUpkeep({
+      pool: this.#pool,
+      blocks: this.#blocks,
+      clock,
+      nextJob: () => this.#nextJob++,
     });
   }
 
@@ -127,46 +131,13 @@ class Engine implements SearchEngine {
   }
 
   async index(corpus: Corpus, signal: AbortSignal): Promise<void> {
-    const { textPath, indexDir } = corpus;
-    // One at a time for each text: two would write the same files.
-    const before = this.#indexing.get(indexDir);
-    const turn = (async (): Promise<void> => {
-      await before?.catch(() => undefined);
-      if (signal.aborted) throw cancelled();
-      if (this.#closed) throw closing();
-      const blocks = this.#blocks.share(corpus.blocks, corpus.blocks.count);
-      await this.#runIndex({ textPath, indexDir, blocks }, signal);
-    })();
-    this.#indexing.set(indexDir, turn);
-    try {
-      await turn;
-    } finally {
-      if (this.#indexing.get(indexDir) === turn) this.#indexing.delete(indexDir);
-    }
-  }
-
-  async #runIndex(
-    text: { readonly textPath: string; readonly indexDir: string; readonly blocks: BlockTable },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const job = this.#nextJob++;
-    const run = new IndexRun(job, this.#pool, text);
-    this.#indexRuns.set(job, run);
-    const abort = (): void => run.fail(cancelled());
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      run.start();
-      await run.result;
-    } finally {
-      signal.removeEventListener('abort', abort);
-      this.#sweep();
-    }
+    await this.#upkeep.index(corpus, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const run of this.#runs.values()) run.fail(closing());
-    for (const run of this.#indexRuns.values()) run.fail(closing());
+    this.#upkeep.close(closing());
     for (const wake of this.#waiting.splice(0)) wake();
     await this.#pool.close();
   }
@@ -190,14 +161,13 @@ class Engine implements SearchEngine {
   #report(worker: PoolWorker, report: Report): void {
     if (report.kind === 'ready') return;
     this.#runs.get(report.job)?.take(worker, report);
-    this.#indexRuns.get(report.job)?.take(worker, report);
+    this.#upkeep.report(worker, report);
     this.#sweep();
   }
 
   /** Forgets what is over and lets the next ones in. */
   #sweep(): void {
     for (const [job, run] of this.#runs) if (run.finished) this.#runs.delete(job);
-    for (const [job, run] of this.#indexRuns) if (run.finished) this.#indexRuns.delete(job);
     if (this.#runs.size < maxRuns) this.#waiting.shift()?.();
   }
 

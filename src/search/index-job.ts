@@ -17,30 +17,31 @@ import { TextFile } from './text-file.ts';
 const blocksPerStep = 8;
 const bitmapBytes = gramRows / 8;
 
-/** Builds or widens the index of one segment. */
+/** Builds or widens the index of one segment. One that is whole costs a look at its header, and no memory for rows. */
 export class IndexJob implements Job {
   readonly #task: IndexTask;
   readonly #memory: ScanMemory;
   readonly #done: () => void;
   readonly #text: TextFile;
-  readonly #rows: Float64Array<ArrayBuffer>;
+  /** Empty until there is something to do. */
+  #rows = new Float64Array(0);
   /** The next block; what lies before it is in `#rows`. */
-  #block: number;
-  readonly #isFresh: boolean;
+  #block = 0;
+  #hasBegun = false;
 
   constructor(task: IndexTask, memory: ScanMemory, done: () => void) {
     this.#task = task;
     this.#memory = memory;
     this.#done = done;
     this.#text = new TextFile(task.textPath);
-    this.#rows = new Float64Array(gramRows * task.groups);
-    const known = this.#takeOver();
-    this.#isFresh = known < task.groups;
-    this.#block = task.segment * blocksPerSegment + blocksPerGroup * known;
   }
 
   step(): boolean {
     const { segment, groups, control } = this.#task;
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      return this.#begin() || this.#end();
+    }
     const end = segment * blocksPerSegment + groups * blocksPerGroup;
     if (this.#block < end && Atomics.load(control, stopFlag) === 0) {
       this.#read(this.#block);
@@ -48,18 +49,30 @@ export class IndexJob implements Job {
       if (this.#block % blocksPerGroup === 0) this.#closeGroup();
       return true;
     }
-    if (this.#block >= end && this.#isFresh) this.#write();
+    if (this.#block >= end) this.#write();
+    return this.#end();
+  }
+
+  #end(): false {
     this.#text[Symbol.dispose]();
     free(this.#rows);
     this.#done();
     return false;
   }
 
-  /** Takes the rows of the file that is there; returns how many groups it has. */
-  #takeOver(): number {
+  /** Makes room for the rows and takes those of the file that is there. False where they are all there. */
+  #begin(): boolean {
     const { indexDir, segment, blocks, groups } = this.#task;
     using old = SegmentFile.open(segmentPath(indexDir, segment), segment, blocks, this.#text);
-    if (old === undefined) return 0;
+    if (old?.groups === groups) return false;
+    this.#rows = new Float64Array(gramRows * groups);
+    if (old !== undefined) this.#takeOver(old);
+    this.#block = segment * blocksPerSegment + blocksPerGroup * (old?.groups ?? 0);
+    return true;
+  }
+
+  #takeOver(old: SegmentFile): void {
+    const { groups } = this.#task;
     const rows = new Float64Array(old.readAll().buffer);
     for (let row = 0; row < gramRows; row++) {
       for (let group = 0; group < old.groups; group++) {
@@ -67,7 +80,6 @@ export class IndexJob implements Job {
       }
     }
     free(rows);
-    return old.groups;
   }
 
   #read(first: number): void {

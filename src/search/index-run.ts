@@ -7,7 +7,7 @@ import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 /** A segment whose worker is lost is tried again this often. */
 const maxAttempts = 3;
 
-/** Builds the index of one text, a segment per worker at a time. */
+/** Builds the index of one text from a segment on, a segment per worker at a time. */
 export class IndexRun {
   readonly result: Promise<void>;
   finished = false;
@@ -24,10 +24,11 @@ export class IndexRun {
     job: number,
     pool: WorkerPool,
     text: { readonly textPath: string; readonly indexDir: string; readonly blocks: BlockTable },
+    firstSegment: number,
   ) {
     this.#job = job;
     this.#pool = pool;
-    for (let segment = 0; closedGroups(text.blocks, segment) > 0; segment++) {
+    for (let segment = firstSegment; closedGroups(text.blocks, segment) > 0; segment++) {
       const groups = closedGroups(text.blocks, segment);
       const { textPath, indexDir, blocks } = text;
       this.#tasks.push({ textPath, indexDir, blocks, segment, groups, control: this.#control });

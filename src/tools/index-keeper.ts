@@ -1,22 +1,33 @@
+import type { Clock } from '../clock.ts';
 import { toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
+
+/** After a failure the index is left alone for so long: on a full disk each turn would read text for nothing. */
+const retryAfterMs = 30_000;
+
+/** What {@link IndexKeeper} needs. */
+export interface IndexKeeperOptions {
+  readonly search: SearchEngine;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
 
 /**
  * Keeps the search indexes of sessions up to date in the background, one session at a time each. An index is a cache: what fails here
  * is logged, searches go on without it.
  */
 export class IndexKeeper {
-  readonly #search: SearchEngine;
-  readonly #log: Logger;
+  readonly #options: IndexKeeperOptions;
   readonly #stop = new AbortController();
   /** Sessions being indexed; true when more text has come meanwhile. */
   readonly #running = new Map<string, { again: boolean; done: Promise<void> }>();
+  /** When the last try failed, by session. */
+  readonly #failedAtMs = new Map<string, number>();
 
-  constructor(search: SearchEngine, log: Logger) {
-    this.#search = search;
-    this.#log = log;
+  constructor(options: IndexKeeperOptions) {
+    this.#options = options;
   }
 
   /** Call when a session has grown, or is about to be searched. Returns at once. */
@@ -26,7 +37,7 @@ export class IndexKeeper {
       running.again = true;
       return;
     }
-    if (this.#stop.signal.aborted) return;
+    if (this.#stop.signal.aborted || this.#hasJustFailed(session.id)) return;
     const state = { again: false, done: Promise.resolve() };
     this.#running.set(session.id, state);
     state.done = this.#run(session, state);
@@ -42,17 +53,27 @@ export class IndexKeeper {
     try {
       do {
         state.again = false;
-        await this.#search.index(await session.store.snapshot(), this.#stop.signal);
+        await this.#options.search.index(await session.store.snapshot(), this.#stop.signal);
       } while (state.again && !this.#stop.signal.aborted);
     } catch (error) {
       const { code, message } = toProxyError(error);
-      if (!this.#stop.signal.aborted)
-        this.#log.warn(
+      if (!this.#stop.signal.aborted) {
+        this.#failedAtMs.set(session.id, this.#options.clock.elapsedMs());
+        this.#options.log.warn(
           { session: session.id, code, message },
           'the search index could not be brought up to date',
         );
+      }
     } finally {
       this.#running.delete(session.id);
     }
+  }
+
+  #hasJustFailed(sessionId: string): boolean {
+    const failedAtMs = this.#failedAtMs.get(sessionId);
+    if (failedAtMs === undefined) return false;
+    if (this.#options.clock.elapsedMs() - failedAtMs < retryAfterMs) return true;
+    this.#failedAtMs.delete(sessionId);
+    return false;
   }
 }

@@ -54,9 +54,13 @@ export class TestCorpus implements Corpus {
   write(text: string | Buffer): void {
     this.#text = Buffer.from(text);
     this.#blocks = blockTable(this.#text);
-    const decoded = this.#text.toString();
-    const lines = decoded.split('\n').length - 1;
-    this.#totals = { bytes: this.#text.length, chars: Array.from(decoded).length, lines };
+    let lines = 0;
+    let chars = 0;
+    for (const byte of this.#text) {
+      if (byte === 10) lines++;
+      if ((byte & 0xc0) !== 0x80) chars++;
+    }
+    this.#totals = { bytes: this.#text.length, chars, lines };
     writeFileSync(this.textPath, this.#text);
   }
 
