@@ -14,6 +14,11 @@ export function grouped(number: number): string {
   return String(number).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
 }
 
+/** A size for people, as in `1.2 MB`. */
+export function megabytes(sizeBytes: number): string {
+  return sizeBytes < 1e5 ? `${grouped(sizeBytes)} bytes` : `${(sizeBytes / 1e6).toFixed(1)} MB`;
+}
+
 const multiples: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 
 /** A number of characters for a command's option: `5000`, `100M`, `1G`. */

@@ -1,5 +1,6 @@
-import { Command, CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { ProxyError } from '../errors.ts';
+import { everyCommand, handDownOptions } from './nested-options.ts';
 
 /** How a command ends, in ripgrep's habit: found or done, nothing found, something went wrong. */
 export const exitCodes = { done: 0, nothing: 1, failed: 2 } as const;
@@ -14,6 +15,7 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
     process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
   });
   everyCommand(program, (command) => command.exitOverride());
+  handDownOptions(program);
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
@@ -37,9 +39,4 @@ function failureText(error: unknown): string {
     return [error.message, error.parts.hint].filter(Boolean).join('\n');
   // The system's own words (no permission, no space) say enough; a bug shows where it is.
   return 'syscall' in error ? error.message : String(error.stack);
-}
-
-function everyCommand(command: Command, visit: (command: Command) => void): void {
-  visit(command);
-  for (const inner of command.commands) everyCommand(inner, visit);
 }

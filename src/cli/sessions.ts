@@ -1,7 +1,11 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { ProxyError } from '../errors.ts';
+import { isErrno } from '../store/files.ts';
+import { isSessionId, sessionPaths, sessionsDir, unknownSession } from '../store/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
-import { grouped } from './numbers.ts';
+import { grouped, megabytes } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
@@ -53,7 +57,9 @@ interface Salvaged {
 }
 
 async function salvageSession(id: string, flags: object): Promise<void> {
-  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+  const { config } = loadFromFlags({ ...flags });
+  await sessionSizeBytes(config.dataDir, id);
+  await withOperations(config, async (call) => {
     const saved = (await call('salvage-session', { session: id })) as Salvaged;
     const { kept, lostEntries, lostRecords } = saved;
     const lost = lostEntries.length === 0 ? 'none' : lostEntries.join(', ');
@@ -64,13 +70,39 @@ async function salvageSession(id: string, flags: object): Promise<void> {
 }
 
 async function removeSession(id: string, flags: { yes?: boolean }): Promise<void> {
-  if (flags.yes !== true) {
-    throw new ProxyError('invalid_request', `This deletes everything stored in ${id}, for ever.`, {
-      hint: 'Add --yes if that is what you want.',
-    });
-  }
-  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+  const { config } = loadFromFlags({ ...flags });
+  // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder is not to be made.
+  const place = `${sessionPaths(config.dataDir, id).text.replace(/_context\.txt$/, '')}*`;
+  const sizeBytes = await sessionSizeBytes(config.dataDir, id);
+  await withOperations(config, async (call) => {
+    const sessions = (await call('sessions', {})) as Listed;
+    const directory = sessions.find((session) => session.id === id)?.directory;
+    const what = `${id} of ${directory ?? 'no directory'} (${place}, ${megabytes(sizeBytes)})`;
+    if (flags.yes !== true) {
+      throw new ProxyError('invalid_request', `This deletes ${what}, for ever.`, {
+        hint: 'Add --yes if that is what you want.',
+      });
+    }
     await call('remove-session', { session: id });
-    process.stdout.write(`Deleted ${id}.\n`);
+    process.stdout.write(`Deleted ${what}.\n`);
   });
+}
+
+/** What a session takes on the disk, bytes, its index counted. @throws ProxyError `unknown_session` where there is no such session */
+async function sessionSizeBytes(dataDir: string, id: string): Promise<number> {
+  const folder = sessionsDir(dataDir);
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
+    (error: unknown) => {
+      if (isErrno(error, 'ENOENT')) return [];
+      throw error;
+    },
+  );
+  const files = entries.filter((entry) => {
+    const path = relative(folder, join(entry.parentPath, entry.name));
+    return entry.isFile() && (path.startsWith(`${id}.`) || path.startsWith(`${id}_`));
+  });
+  if (!isSessionId(id) || files.length === 0) throw unknownSession(id, dataDir);
+  let sizeBytes = 0;
+  for (const { parentPath, name } of files) sizeBytes += (await stat(join(parentPath, name))).size;
+  return sizeBytes;
 }

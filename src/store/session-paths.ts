@@ -34,10 +34,11 @@ export function isSessionId(text: string): boolean {
   return /^sess_[0-9a-f]{8,32}$/.test(text);
 }
 
-/** The error for an id that names no session here. */
-export function unknownSession(sessionId: string): ProxyError {
+/** The error for an id that names no session here. @param dataDir Where it was looked for, if the user may have meant another place */
+export function unknownSession(sessionId: string, dataDir?: string): ProxyError {
   const shown = JSON.stringify(sessionId.slice(0, 64));
-  return new ProxyError('unknown_session', `There is no session ${shown}.`, {
+  const where = dataDir === undefined ? '' : ` in ${dataDir}`;
+  return new ProxyError('unknown_session', `There is no session ${shown}${where}.`, {
     hint: '`rlm-opencode sessions` lists them.',
   });
 }
