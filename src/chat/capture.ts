@@ -1,4 +1,5 @@
 import type { Entry, NewEntry, NewEntryFacts, SessionStore } from '../store/types.ts';
+import { callName, callText } from '../wire/calls.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 import { readSpillFile, spillPathOf } from '../opencode/spill-file.ts';
 import { keepLatest } from './keep-latest.ts';
@@ -69,15 +70,15 @@ export function candidatesOf(
 ): readonly Candidate[] {
   const { limits, chatId, large } = context;
   if (message.role === 'tool') {
-    const tool = call?.function.name;
+    const tool = call === undefined ? undefined : callName(call);
     if (tool?.startsWith('rlm_') === true || isPruned(message)) return [];
     const facts = {
       kind: 'tool_result' as const,
       chatId,
       ...(tool === undefined ? {} : { tool }),
-      ...(call === undefined ? {} : { args: call.function.arguments.slice(0, 2_000) }),
+      ...(call === undefined ? {} : { args: callText(call).slice(0, 2_000) }),
       ...(message.tool_call_id === undefined ? {} : { toolCallId: message.tool_call_id }),
-      ...pathMember(call?.function.arguments),
+      ...pathMember(call === undefined ? undefined : callText(call)),
     };
     return textParts(message, large)
       .filter(([, text]) => isLong(text, limits.captureMinChars))

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { callName, callText, isFunctionCall } from '../wire/calls.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 import type { LargeMessage } from './large-message.ts';
 import { BareHash } from './bare-hash.ts';
@@ -128,12 +129,14 @@ const hashedAtOnce = 65_536;
 
 /** Hash of a call by name and arguments. Providers that number their calls anew in every turn make all turns alike but for this. */
 export function hashCall(call: ToolCall): string {
-  return hashOf(`${call.function.name}\0${plainArguments(call)}`);
+  return hashOf(
+    `${callName(call)}\0${isFunctionCall(call) ? plainArguments(call) : callText(call)}`,
+  );
 }
 
 /** Arguments as `JSON.stringify` spells them; broken ones without their white space. */
 function plainArguments(call: ToolCall): string {
-  const text = call.function.arguments.trim();
+  const text = callText(call).trim();
   try {
     return text === '' ? '{}' : JSON.stringify(JSON.parse(text));
   } catch {

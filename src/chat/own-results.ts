@@ -1,6 +1,7 @@
 import { ProxyError } from '../errors.ts';
 import type { SessionStore } from '../store/types.ts';
 import { readingTools } from '../tools/registry.ts';
+import { callName, callText } from '../wire/calls.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
 
 /** Stands in the place of a result that showed what is in the store anyway. */
@@ -45,14 +46,14 @@ export class OwnResults {
     call: ToolCall | undefined,
     chatId: string,
   ): Promise<string | undefined> {
-    if (call === undefined || readsOnly.has(call.function.name)) return droppedResult;
-    const { name, arguments: args } = call.function;
+    if (call === undefined || readsOnly.has(callName(call))) return droppedResult;
+    const name = callName(call);
     try {
       const [entry] = await this.#store.append([
         {
           kind: 'message',
           tool: name,
-          args: args.slice(0, 2_000).toWellFormed(),
+          args: callText(call).slice(0, 2_000).toWellFormed(),
           chatId,
           text,
         },

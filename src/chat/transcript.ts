@@ -1,6 +1,7 @@
 import type { HistoryItem } from './history.ts';
 import { visibleText } from './identity.ts';
 import type { WovenMessage } from './weave.ts';
+import { callName, callText } from '../wire/calls.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 
 /**
@@ -41,7 +42,7 @@ function transcriptPart(
     lines.push(entry === undefined ? text : `[entry ${entry.id}: ${entry.lengthChars} characters]`);
   }
   for (const call of message.tool_calls ?? [])
-    lines.push(`call ${call.id}: ${call.function.name} ${call.function.arguments}`);
+    lines.push(`call ${call.id}: ${callName(call)} ${callText(call)}`);
   return lines.join('\n');
 }
 

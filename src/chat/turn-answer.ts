@@ -1,4 +1,5 @@
-import type { Chunk, FoldedTurn, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
+import { wholeDelta } from '../wire/calls.ts';
+import type { Chunk, FoldedTurn, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { TurnState } from './turn-state.ts';
 import type { Turn } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
@@ -17,7 +18,8 @@ export function closingChunks(
   if (state.limit !== undefined && theirs.length === 0) {
     chunks.push(state.show({ content: `[rlm-opencode] ${state.limit}` }, true));
   }
-  if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeCall) });
+  // OpenCode runs a tool as soon as its arguments parse, so calls come last and whole.
+  if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeDelta) });
   const usage = turnUsage(state, turn);
   chunks.push({
     finishReason: finishReasonOf(folded, theirs),
@@ -39,13 +41,6 @@ function finishReasonOf(
 export function withoutCalls(message: Message): Message {
   const { tool_calls: _, ...rest } = message;
   return { ...rest, content: rest.content ?? '' };
-}
-
-/** A client's call in one piece: OpenCode runs a tool as soon as its arguments parse, so calls come last and whole. */
-function wholeCall(call: ToolCall, index: number): ToolCallDelta {
-  const { id, type: _, function: called, ...extra } = call;
-  const more = Object.keys(extra).length === 0 ? {} : { extra };
-  return { index, id, name: called.name, arguments: called.arguments, ...more };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { ProxyError } from '../errors.ts';
+import { callName, callText } from '../wire/calls.ts';
 import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { OwnTools, Turn } from './turn-types.ts';
 import { fitSteps } from './turn-room.ts';
@@ -188,5 +189,5 @@ class RepeatGuard {
 }
 
 function callKey(call: ToolCall): string {
-  return `${call.function.name}\0${call.function.arguments.replace(/\s+/g, '')}`;
+  return `${callName(call)}\0${callText(call).replace(/\s+/g, '')}`;
 }

@@ -1,5 +1,5 @@
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ChatRequest, Message, ToolCall, Usage } from '../wire/types.ts';
+import type { ChatRequest, FunctionCall, Message, Usage } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
 import type { Shorten, TurnRoom } from './turn-room.ts';
 
@@ -7,9 +7,9 @@ import type { Shorten, TurnRoom } from './turn-room.ts';
 export interface OwnTools {
   isOwn(name: string): boolean;
   /** Short text for progress. */
-  describe(call: ToolCall): string;
+  describe(call: FunctionCall): string;
   /** Text for the model; throws only when we fail ourselves. `report` takes short texts about what is under way. */
-  run(call: ToolCall, signal: AbortSignal, report: (text: string) => void): Promise<string>;
+  run(call: FunctionCall, signal: AbortSignal, report: (text: string) => void): Promise<string>;
 }
 
 /** Bounds of one turn. */

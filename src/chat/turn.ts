@@ -1,7 +1,8 @@
 import { ProxyError } from '../errors.ts';
 import type { UpstreamStream } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
-import type { Chunk, FoldedTurn, ToolCall } from '../wire/types.ts';
+import { isFunctionCall } from '../wire/calls.ts';
+import type { Chunk, FoldedTurn, FunctionCall, ToolCall } from '../wire/types.ts';
 import { progressLine } from './progress.ts';
 import { closingChunks, withoutCalls } from './turn-answer.ts';
 import { TurnState } from './turn-state.ts';
@@ -21,8 +22,10 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
     const folded = yield* runStep(turn, state);
     const { tools } = state;
     const calls = folded.message.tool_calls ?? [];
-    const own = tools === undefined ? [] : calls.filter((call) => tools.isOwn(call.function.name));
-    const theirs = calls.filter((call) => !own.includes(call));
+    const isOurs = (call: ToolCall): call is FunctionCall =>
+      isFunctionCall(call) && tools?.isOwn(call.function.name) === true;
+    const own = calls.filter(isOurs);
+    const theirs = calls.filter((call) => !isOurs(call));
     // A call that the length limit has cut may be cut anywhere, even where it still parses; and after the last step nobody would see a result.
     const isRunnable = own.length > 0 && folded.finishReason !== 'length' && !state.isLast;
     if (tools === undefined || !isRunnable) {
@@ -75,7 +78,7 @@ async function* runStep(
   state.steps += 1;
   if (folded.usage !== undefined) state.usages.push(folded.usage);
   const isHidden = (folded.message.tool_calls ?? []).some(
-    (call) => state.tools?.isOwn(call.function.name) === true,
+    (call) => isFunctionCall(call) && state.tools?.isOwn(call.function.name) === true,
   );
   if (blank !== '' && !isHidden) yield [state.show({ content: blank }, true)];
   return folded;
@@ -98,7 +101,7 @@ async function runCalls(
   turn: Turn,
   tools: OwnTools,
   state: TurnState,
-  calls: readonly ToolCall[],
+  calls: readonly FunctionCall[],
   report: (text: string) => void,
 ): Promise<Readonly<Record<string, string>>> {
   const { callsPerStep } = turn.limits;
@@ -152,7 +155,7 @@ async function* withReports<Result>(
 async function runCall(
   turn: Turn,
   tools: OwnTools,
-  call: ToolCall,
+  call: FunctionCall,
   report: (text: string) => void,
 ): Promise<string> {
   try {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ToolCall, ToolDefinition } from '../wire/types.ts';
+import type { FunctionCall, ToolDefinition } from '../wire/types.ts';
 import { execTool } from './exec.ts';
 import { findTool } from './find.ts';
 import { getContextTool } from './get-context.ts';
@@ -39,7 +39,7 @@ export class ToolRegistry {
   }
 
   /** A short text of what a call is about to do, for progress; the tool's name where its arguments are no good. */
-  describe(call: ToolCall, context: ToolContext): string {
+  describe(call: FunctionCall, context: ToolContext): string {
     const found = this.#check(call);
     return found.ok ? found.tool.describe(found.args, context) : call.function.name;
   }
@@ -49,13 +49,13 @@ export class ToolRegistry {
    * come back as one clear sentence.
    * @throws whatever the tool throws: its own failure
    */
-  async run(call: ToolCall, context: ToolContext): Promise<string> {
+  async run(call: FunctionCall, context: ToolContext): Promise<string> {
     const found = this.#check(call);
     return found.ok ? found.tool.run(found.args, context) : JSON.stringify({ error: found.fault });
   }
 
   #check(
-    call: ToolCall,
+    call: FunctionCall,
   ):
     | { readonly ok: true; readonly tool: AnyTool; readonly args: never }
     | { readonly ok: false; readonly fault: string } {

@@ -349,3 +349,17 @@ describe('failures inside a stream', () => {
     ).toThrow(/without a name/);
   });
 });
+
+it('takes a call that comes under its old and its new name once', () => {
+  const called = { name: 'f', arguments: '{}' };
+  const twice = delta({
+    function_call: called,
+    tool_calls: [{ index: 0, id: 'a', function: called }],
+  });
+  const later = delta({ function_call: { arguments: '' } });
+  const chunks = read([twice, later, delta({}, { finish_reason: 'tool_calls' })]);
+  expect(chunks).toEqual([
+    { toolCalls: [{ index: 0, id: 'a', name: 'f', arguments: '{}' }] },
+    { finishReason: 'tool_calls' },
+  ]);
+});

@@ -44,7 +44,8 @@ const knownMembers: ReadonlySet<string> = new Set([
 export class ChunkReader {
   readonly #options: ChunkReaderOptions;
   readonly #calls: ToolCallTracker;
-  #hasCalls = false;
+  /** Calls have come as `tool_calls`. */
+  #usesToolCalls = false;
   #hasText = false;
   #hasReasoning = false;
   #finish: FinishReason | undefined;
@@ -114,7 +115,9 @@ export class ChunkReader {
       throw new ProxyError('upstream_failed', 'The upstream sent a tool call without a name.');
     }
     this.#checkOverflow();
+    const calls = this.#calls.end();
     return {
+      ...(calls.length === 0 ? {} : { toolCalls: calls }),
       ...(this.#emptyReasoningField === undefined || this.#hasReasoning
         ? {}
         : { reasoning: '', reasoningField: this.#emptyReasoningField }),
@@ -130,7 +133,7 @@ export class ChunkReader {
 
   #readChoice(choice: JsonObject): Chunk | undefined {
     // A whole message counts only where no delta has come before it: some servers end a stream by repeating everything.
-    const isFirst = !this.#hasText && !this.#hasCalls;
+    const isFirst = !this.#hasText && !this.#calls.hasNamed;
     const delta = choice['delta'] ?? (isFirst ? choice['message'] : undefined);
     const chunk: { -readonly [K in keyof Chunk]: Chunk[K] } = {};
     if (isObject(delta)) this.#readDelta(delta, chunk);
@@ -180,15 +183,13 @@ export class ChunkReader {
   #readCalls(delta: JsonObject): ToolCallDelta[] {
     const entries: unknown[] = Array.isArray(delta['tool_calls']) ? [...delta['tool_calls']] : [];
     const legacy = delta['function_call'];
-    if (isObject(legacy) && this.#options.legacyFunctions !== true) {
+    // Some servers say the same call in the old and the new words: taken twice, it would be run twice.
+    this.#usesToolCalls ||= entries.length > 0;
+    if (isObject(legacy) && !this.#usesToolCalls && this.#options.legacyFunctions !== true) {
       entries.push({ index: 0, function: legacy });
     }
     const calls: ToolCallDelta[] = [];
-    for (const entry of entries) {
-      const call = this.#calls.read(entry);
-      if (call !== undefined) calls.push(call);
-    }
-    this.#hasCalls ||= calls.length > 0;
+    for (const entry of entries) this.#calls.read(entry, calls);
     return calls;
   }
 
@@ -212,7 +213,7 @@ export class ChunkReader {
       throw this.#options.toError({ message: `The model stopped with "${reason}".`, code: reason });
     }
     if (meaning === 'overflow') {
-      if (!this.#hasText && !this.#hasCalls) throw this.#overflow();
+      if (!this.#hasText && !this.#calls.hasNamed) throw this.#overflow();
       this.#finish = 'length';
       return;
     }
@@ -221,7 +222,7 @@ export class ChunkReader {
 
   #checkOverflow(): void {
     const limit = this.#options.contextWindowTokens;
-    const isEmpty = !this.#hasText && !this.#hasCalls;
+    const isEmpty = !this.#hasText && !this.#calls.hasNamed;
     if (limit === undefined || !isEmpty || this.#usage === undefined) return;
     if (this.#usage.prompt_tokens > limit) throw this.#overflow();
   }
@@ -237,7 +238,7 @@ export class ChunkReader {
   #finalReason(reason: FinishReason): FinishReason {
     if (reason === 'function_call' && this.#options.legacyFunctions === true) return reason;
     if (reason === 'length' || reason === 'content_filter') return reason;
-    return this.#hasCalls ? 'tool_calls' : 'stop';
+    return this.#calls.hasNamed ? 'tool_calls' : 'stop';
   }
 }
 

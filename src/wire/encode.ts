@@ -155,13 +155,15 @@ function reasoningMember(chunk: Chunk): string {
 
 function callDelta(delta: ToolCallDelta, index: number): unknown {
   const isFirst = delta.id !== undefined;
+  const kind = delta.type ?? 'function';
+  const name = delta.name === undefined ? {} : { name: delta.name };
   return {
     index,
-    ...(isFirst ? { id: delta.id, type: 'function' } : {}),
-    function: {
-      ...(delta.name === undefined ? {} : { name: delta.name }),
-      arguments: delta.arguments,
-    },
+    ...(isFirst ? { id: delta.id, type: kind } : {}),
+    [kind]:
+      kind === 'custom'
+        ? { ...name, input: delta.arguments }
+        : { ...name, arguments: delta.arguments },
     ...delta.extra,
   };
 }

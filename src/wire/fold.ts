@@ -5,6 +5,7 @@ import type { Chunk, FinishReason, FoldedTurn, ToolCall, ToolCallDelta, Usage } 
 interface GrowingCall {
   readonly id: string;
   readonly name: string;
+  readonly isCustom: boolean;
   arguments: string;
   extra: Record<string, unknown>;
 }
@@ -67,8 +68,11 @@ export class TurnFold {
     const calls: ToolCall[] = [];
     // Indexes are given in order of first appearance, so this is their order.
     for (const call of this.#calls.values()) {
-      const detail = { name: call.name, arguments: call.arguments };
-      calls.push({ id: call.id, type: 'function', function: detail, ...call.extra });
+      const { id, name, isCustom, extra } = call;
+      const detail = isCustom
+        ? { type: 'custom', custom: { name, input: call.arguments } }
+        : { type: 'function', function: { name, arguments: call.arguments } };
+      calls.push({ id, ...detail, ...extra });
     }
     return calls;
   }
@@ -82,6 +86,7 @@ export class TurnFold {
       this.#calls.set(delta.index, {
         id,
         name,
+        isCustom: delta.type === 'custom',
         arguments: delta.arguments,
         extra: { ...delta.extra },
       });

@@ -15,13 +15,20 @@ const contentPart = z.looseObject(
 const toolCall = z.looseObject(
   {
     id: z.string('must be a string'),
-    // OpenAI's `custom` calls have no function.
+    type: z.string('must be a string').optional(),
     function: z
       .looseObject(
         { name: z.string('must be a string'), arguments: z.string('must be a string') },
         'must be an object',
       )
-      .optional(),
+      .nullish(),
+    // OpenAI's custom calls have this instead of a function; calls of other kinds have neither.
+    custom: z
+      .looseObject(
+        { name: z.string('must be a string'), input: z.string('must be a string') },
+        'must be an object',
+      )
+      .nullish(),
   },
   'must be an object',
 );

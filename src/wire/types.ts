@@ -14,16 +14,32 @@ export interface ContentPart {
   readonly [member: string]: unknown;
 }
 
-/** A call as it stands in an assistant message. `arguments` is JSON text, kept byte for byte. */
+/**
+ * A call as it stands in an assistant message. What it is for and what it says are read by `callName` and `callText` of `calls.ts` alone:
+ * OpenAI's custom calls have no `function`, and histories hold calls of kinds that we do not know.
+ */
 export interface ToolCall {
   readonly id: string;
-  readonly type: 'function';
-  readonly function: {
+  /** `function`, `custom`, or a provider's own kind. */
+  readonly type?: string;
+  /** `arguments` is JSON text, kept byte for byte. */
+  readonly function?: {
     readonly name: string;
     readonly arguments: string;
     readonly [member: string]: unknown;
-  };
+  } | null;
+  /** A custom tool's call; `input` is free text. */
+  readonly custom?: {
+    readonly name: string;
+    readonly input: string;
+    readonly [member: string]: unknown;
+  } | null;
   readonly [member: string]: unknown;
+}
+
+/** A call of a function. */
+export interface FunctionCall extends ToolCall {
+  readonly function: NonNullable<ToolCall['function']>;
 }
 
 /** One message of a conversation, with every member the sender gave it. */
@@ -98,9 +114,11 @@ export interface ToolCallDelta {
   readonly index: number;
   readonly id?: string;
   readonly name?: string;
-  /** The next piece of the arguments text; may be empty. */
+  /** On every piece of a custom tool's call; absent for a function's. */
+  readonly type?: 'custom';
+  /** The next piece of the arguments text, or of a custom call's input; may be empty. */
   readonly arguments: string;
-  /** Members beside id, type and function (Gemini's `extra_content`). */
+  /** Members beside id, type, function and custom (Gemini's `extra_content`). */
   readonly extra?: Readonly<Record<string, unknown>>;
 }
 

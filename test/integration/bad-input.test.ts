@@ -128,7 +128,7 @@ it('leaves a client’s tool of one of our names alone and withdraws ours', asyn
     tools: [...clientTools, own],
   });
   expect(finishReason).toBe('tool_calls');
-  expect(message.tool_calls?.[0]?.function.name).toBe('rlm_stats');
+  expect(message.tool_calls?.[0]?.function?.name).toBe('rlm_stats');
   const names = upstream.requests[0]?.body.tools?.map((tool) => tool.function?.name);
   expect(names?.filter((name) => name === 'rlm_stats')).toHaveLength(1);
   expect(names).toContain('rlm_search');

@@ -102,7 +102,7 @@ function expectWholeHistory(): void {
   ]);
   // Byte for byte as the model wrote it, though clients write arguments anew and drop the reasoning.
   expect(history[3]).toMatchObject({ content: 'I look. ', reasoning_content: 'hm' });
-  expect(history[3]?.tool_calls?.[0]?.function.arguments).toBe('{ "city": "Wien" }');
+  expect(history[3]?.tool_calls?.[0]?.function?.arguments).toBe('{ "city": "Wien" }');
   expect(history[4]?.content).toBe('Wien: warm');
   expect(tools?.[0]?.function?.name).toBe('weather');
   // Each request begins with the one before it.

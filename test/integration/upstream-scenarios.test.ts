@@ -1,3 +1,4 @@
+import { callName, callText } from '../../src/wire/calls.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
 import { plainProfile, profiles } from '../../src/upstream/profiles.ts';
@@ -71,7 +72,11 @@ async function play({ profile, replies }: Scenario): Promise<Outcome> {
 function summary(chunks: readonly Chunk[]): ExpectedAnswer {
   const { message, finishReason, usage } = foldChunks(chunks);
   const reasoning = message['reasoning_content'] ?? message['reasoning'];
-  const calls = message.tool_calls?.map(({ id, function: called }) => ({ ...called, id }));
+  const calls = message.tool_calls?.map((call) => ({
+    name: callName(call),
+    arguments: callText(call),
+    id: call.id,
+  }));
   return {
     ...(message.content ? { text: message.content as string } : {}),
     ...(typeof reasoning === 'string' ? { reasoning } : {}),

@@ -1,3 +1,4 @@
+import { callName, callText } from '../../src/wire/calls.ts';
 import type { ContentPart, Message } from '../../src/wire/types.ts';
 
 /** A stream of small numbers: what a client does to its copies is drawn from it, so that a failure can be run again. */
@@ -36,13 +37,11 @@ export function mangled(message: Message, draw: Draw): Message {
         }));
     },
     () => {
-      copy['tool_calls'] = message.tool_calls?.map(
-        ({ id, type, function: { name, arguments: args } }) => ({
-          id,
-          type,
-          function: { name, arguments: respelled(args) },
-        }),
-      );
+      copy['tool_calls'] = message.tool_calls?.map((call) => ({
+        id: call.id,
+        type: call.type,
+        function: { name: callName(call), arguments: respelled(callText(call)) },
+      }));
       if (copy['tool_calls'] === undefined) delete copy['tool_calls'];
     },
   ];

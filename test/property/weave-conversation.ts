@@ -1,3 +1,4 @@
+import { callName, callText } from '../../src/wire/calls.ts';
 import * as fc from 'fast-check';
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import type { Message } from '../../src/wire/types.ts';
@@ -270,11 +271,11 @@ class Player {
       .map(({ body }) => body.messages);
     this.#check(bodies, said, sent);
     const shown = message.tool_calls ?? [];
-    ok(!shown.some((call) => isOwn(call.function.name)));
-    const theirs = (said.at(-1)?.tool_calls ?? []).filter((call) => !isOwn(call.function.name));
+    ok(!shown.some((call) => isOwn(callName(call))));
+    const theirs = (said.at(-1)?.tool_calls ?? []).filter((call) => !isOwn(callName(call)));
     deepEqual(
-      shown.map(({ id, function: { arguments: args } }) => [id, args]),
-      theirs.map(({ id, function: { arguments: args } }) => [id, args]),
+      shown.map((call) => [call.id, callText(call)]),
+      theirs.map((call) => [call.id, callText(call)]),
     );
     return { copy: message, bodies };
   }
@@ -296,7 +297,7 @@ class Player {
       for (const message of messages)
         if (
           hasOwnCalls(message) &&
-          (message.tool_calls ?? []).every((call) => isOwn(call.function.name))
+          (message.tool_calls ?? []).every((call) => isOwn(callName(call)))
         )
           ok(this.#hidden.has(canonical(message)), JSON.stringify(message));
       const question = textOf(sent.findLast(({ role }) => role === 'user') as Message);
@@ -311,7 +312,7 @@ function isOwn(name: string): boolean {
 }
 
 function hasOwnCalls(message: Message): boolean {
-  return (message.tool_calls ?? []).some((call) => isOwn(call.function.name));
+  return (message.tool_calls ?? []).some((call) => isOwn(callName(call)));
 }
 
 /** Hidden turns are compared as they were; a mixed one may come back with fewer of the client's calls. */

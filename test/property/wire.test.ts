@@ -1,3 +1,4 @@
+import { callName, callText } from '../../src/wire/calls.ts';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
@@ -60,9 +61,9 @@ function deltas(turn: Message, cuts: readonly number[]): Chunk[] {
     for (const content of pieces(turn.content, cuts)) chunks.push({ content });
   }
   const queues = (turn.tool_calls ?? []).map((call, index) =>
-    pieces(call.function.arguments, cuts).map((text, n): ToolCallDelta =>
+    pieces(callText(call), cuts).map((text, n): ToolCallDelta =>
       n === 0
-        ? { index, id: call.id, name: call.function.name, arguments: text }
+        ? { index, id: call.id, name: callName(call), arguments: text }
         : { index, arguments: text },
     ),
   );

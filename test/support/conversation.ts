@@ -1,3 +1,4 @@
+import { callName } from '../../src/wire/calls.ts';
 import type { Message, ToolDefinition } from '../../src/wire/types.ts';
 import { toolResult } from './tool-results.ts';
 
@@ -57,7 +58,7 @@ export function ownResults(messages: readonly Message[]): readonly Record<string
   const ids = new Set(
     messages
       .flatMap((message) => message.tool_calls ?? [])
-      .filter((call) => call.function.name.startsWith('rlm_'))
+      .filter((call) => callName(call).startsWith('rlm_'))
       .map((call) => call.id),
   );
   return messages

@@ -1,3 +1,4 @@
+import { callName } from '../../../src/wire/calls.ts';
 import assert from 'node:assert/strict';
 import type { PlainRequest } from '../../../src/wire/types.ts';
 import { assertExtends, assertUntouched } from '../laws.ts';
@@ -37,7 +38,7 @@ export function mixedStep(): Play {
       await check('the next request has both calls and both results, in order', () => {
         const tail = upstream.requests[2]?.body.messages.slice(-3) ?? [];
         const [turn, found, shell] = tail;
-        const names = turn?.tool_calls?.map((each) => each.function.name);
+        const names = turn?.tool_calls?.map(callName);
         assert.deepEqual(names, ['rlm_search', 'bash']);
         assert.ok(textOf(found).includes(log.line), textOf(found));
         assert.equal(textOf(shell).trim(), 'from-the-shell');
@@ -55,10 +56,7 @@ export function mixedStep(): Play {
         assert.match(second.text, /^The second answer/);
         const replayed = requestOf(relay.exchanges.at(-1)!).messages;
         const calls = replayed.flatMap((message) => message.tool_calls ?? []);
-        assert.deepEqual(
-          calls.map((each) => each.function.name),
-          ['bash', 'bash'],
-        );
+        assert.deepEqual(calls.map(callName), ['bash', 'bash']);
       });
       const played = { sent: relay.exchanges.length, got: upstream.requests.length };
       await opencode.run(`${pasted.text}\nOTHERCHAT please`);

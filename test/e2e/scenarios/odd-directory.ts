@@ -1,3 +1,4 @@
+import { callName } from '../../../src/wire/calls.ts';
 import assert from 'node:assert/strict';
 import { logFile } from '../log-file.ts';
 import { bash, call, say, search, textOf } from '../model.ts';
@@ -51,7 +52,7 @@ export function oddDirectory(): Play {
       await check('hidden steps are woven back after plan, build and fork', () => {
         for (const request of upstream.requests.slice(3)) {
           const calls = request.body.messages.flatMap((message) => message.tool_calls ?? []);
-          const names = calls.map((each) => each.function.name);
+          const names = calls.map(callName);
           assert.deepEqual(names.slice(0, 3), ['bash', 'rlm_search', 'bash']);
         }
       });
