@@ -20,7 +20,7 @@ export function isFunctionCall(call: ToolCall): call is FunctionCall {
 
 /** A call in one piece, the `index`-th of its answer. */
 export function wholeDelta(call: ToolCall, index: number): ToolCallDelta {
-  const { id, type: _, function: called, custom, ...extra } = call;
+  const { id, type: _, function: __, custom, ...extra } = call;
   return {
     index,
     id,
