@@ -26,8 +26,8 @@
  *    letters in lower case). The bitmaps of 1,024 blocks lie turned over, a row per sequence with a bit per block, so that a query reads
  *    some rows of 128 bytes, the rarest first, and knows which blocks may match (`index-file.ts` has the format). It stops when the few
  *    blocks that are left cost less to search than to ask about, after ten rows or so. It may admit too much
- *    and never too little; every admitted block is searched as if there were no index. That is 18.75 % of the text on disk, nothing in memory, and
- *    a cache: it carries a checksum of the text it was made from, is never believed otherwise, and can be deleted at any time. Blocks
+ *    and never too little; every admitted block is searched as if there were no index. That is 20 % of the text on disk, nothing in memory, and
+ *    a cache: it carries checksums of the text it was made from and of its own rows, is never believed otherwise, and can be deleted at any time. Blocks
  *    at the end that are not indexed yet (2 MiB at most once the builder has run) are searched always. Where most blocks are admitted, everything is read in order.
  *
  * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the least busy worker (`worker.ts`). That

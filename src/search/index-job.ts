@@ -1,9 +1,10 @@
-import { closeSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { gramRows } from './gram-hash.ts';
+import { realIndexDisk, writeDurably, type IndexDisk } from './index-disk.ts';
 import {
   blocksPerGroup,
   blocksPerSegment,
   encodeHeader,
+  encodeSegment,
   SegmentFile,
   segmentPath,
 } from './index-file.ts';
@@ -22,6 +23,7 @@ export class IndexJob implements Job {
   readonly #task: IndexTask;
   readonly #memory: ScanMemory;
   readonly #done: () => void;
+  readonly #disk: IndexDisk;
   readonly #text: TextFile;
   /** Empty until there is something to do. */
   #rows = new Float64Array(0);
@@ -29,8 +31,14 @@ export class IndexJob implements Job {
   #block = 0;
   #hasBegun = false;
 
-  constructor(task: IndexTask, memory: ScanMemory, done: () => void) {
+  constructor(
+    task: IndexTask,
+    memory: ScanMemory,
+    done: () => void,
+    disk: IndexDisk = realIndexDisk,
+  ) {
     this.#task = task;
+    this.#disk = disk;
     this.#memory = memory;
     this.#done = done;
     this.#text = new TextFile(task.textPath);
@@ -66,20 +74,24 @@ export class IndexJob implements Job {
     using old = SegmentFile.open(segmentPath(indexDir, segment), segment, blocks, this.#text);
     if (old?.groups === groups) return false;
     this.#rows = new Float64Array(gramRows * groups);
-    if (old !== undefined) this.#takeOver(old);
-    this.#block = segment * blocksPerSegment + blocksPerGroup * (old?.groups ?? 0);
+    const known = old === undefined ? 0 : this.#takeOver(old);
+    this.#block = segment * blocksPerSegment + blocksPerGroup * known;
     return true;
   }
 
-  #takeOver(old: SegmentFile): void {
+  /** How many groups the rows of the file have that is there; none where it is damaged. */
+  #takeOver(old: SegmentFile): number {
     const { groups } = this.#task;
-    const rows = new Float64Array(old.readAll().buffer);
+    const bytes = old.readAll();
+    if (bytes === undefined) return 0;
+    const rows = new Float64Array(bytes.buffer, 0, bytes.length / 8);
     for (let row = 0; row < gramRows; row++) {
       for (let group = 0; group < old.groups; group++) {
         this.#rows[row * groups + group] = rows[row * old.groups + group]!;
       }
     }
     free(rows);
+    return old.groups;
   }
 
   #read(first: number): void {
@@ -113,27 +125,14 @@ export class IndexJob implements Job {
     const { indexDir, segment, blocks, groups } = this.#task;
     const firstBlock = segment * blocksPerSegment;
     const header = encodeHeader({ firstBlock, groups }, blocks, this.#text);
-    mkdirSync(indexDir, { recursive: true, mode: 0o700 });
-    const path = segmentPath(indexDir, segment);
-    const fresh = `${path}.new`;
-    const fd = openSync(fresh, 'w', 0o600);
-    try {
-      writeAll(fd, header);
-      writeAll(fd, new Uint8Array(this.#rows.buffer));
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(fresh, path);
+    const rows = new Uint8Array(this.#rows.buffer);
+    writeDurably(this.#disk, segmentPath(indexDir, segment), encodeSegment(header, rows));
   }
 }
 
 /** Gives memory back at once. The garbage collector lets 64 MB of such rows lie in each worker before it looks at them. */
 function free(rows: Float64Array<ArrayBuffer>): void {
   rows.buffer.transfer(0);
-}
-
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
 }
 
 function bytesOf({ bytes, indexAt }: ScanMemory): Uint8Array {

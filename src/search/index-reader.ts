@@ -55,7 +55,16 @@ export class IndexReader {
       const first = (segment * blocksPerSegment) / 32;
       const words = bits.subarray(first, first + 2 * file.groups);
       const rowsEach = Math.floor(rowsLeft / (literals * (segments - segment)));
-      for (const list of lists) rowsLeft -= narrow(file, list, rowsEach, words);
+      for (const list of lists) {
+        const read = narrow(file, list, rowsEach, words);
+        if (read === undefined) {
+          // A row of it is not what was written: no other row of it is believed, either.
+          words.fill(-1);
+          this.#close(path);
+          break;
+        }
+        rowsLeft -= read;
+      }
     }
     if (!indexed) return undefined;
     addSpanning(scope, bits);
@@ -69,8 +78,7 @@ export class IndexReader {
     if (known !== undefined) {
       const isSame = known.file.inode === inode && known.text === text.inode;
       if (isSame && known.file.groups <= wanted) return known.file;
-      known.file[Symbol.dispose]();
-      this.#open.delete(path);
+      this.#close(path);
     }
     if (inode === undefined) return undefined;
     const file = SegmentFile.open(path, segment, scope.blocks, text);
@@ -81,11 +89,15 @@ export class IndexReader {
   }
 
   #closeOldest(): void {
-    for (const [path, { file }] of this.#open) {
-      file[Symbol.dispose]();
-      this.#open.delete(path);
+    for (const path of this.#open.keys()) {
+      this.#close(path);
       return;
     }
+  }
+
+  #close(path: string): void {
+    this.#open.get(path)?.file[Symbol.dispose]();
+    this.#open.delete(path);
   }
 }
 
@@ -95,13 +107,13 @@ function toRows(list: Literals): readonly (readonly number[])[] | undefined {
   return rows.some((own) => own.length === 0) ? undefined : rows;
 }
 
-/** Clears the bits of blocks that hold none of the alternatives. Returns how many rows it has read. */
+/** Clears the bits of blocks that hold none of the alternatives. How many rows it has read; undefined where one of them is damaged. */
 function narrow(
   file: SegmentFile,
   list: readonly (readonly number[])[],
   maxRowsHere: number,
   words: BlockBits,
-): number {
+): number | undefined {
   const any = new Uint32Array(words.length);
   let read = 0;
   for (const rows of list) {
@@ -110,7 +122,9 @@ function narrow(
     for (const row of rows.slice(0, Math.min(maxRowsEach, maxRowsHere))) {
       if (own.every((word) => word === 0)) break;
       read++;
-      quietRows = clear(own, file.row(row)) ? 0 : quietRows + 1;
+      const bits = file.row(row);
+      if (bits === undefined) return undefined;
+      quietRows = clear(own, bits) ? 0 : quietRows + 1;
       // What has withstood several rows is most likely there; where it is little, it is faster to look than to ask on.
       if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
     }

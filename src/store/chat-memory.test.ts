@@ -1,4 +1,5 @@
-import { appendFile, readFile, stat, truncate } from 'node:fs/promises';
+import { appendFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { faultyFiles } from '../../test/faults/faulty-files.ts';
 import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
@@ -74,14 +75,16 @@ test('a torn tail is cut; a damaged record is forgotten, the others are not', as
   expect([await memory.get('c'), await memory.get('e')]).toEqual(['value of c', 'new']);
 });
 
-test('a value that was damaged behind our back is refused, not served', async () => {
+test('a value that was damaged behind our back is forgotten, not served', async () => {
   await using data = await temporaryData();
   await using sessions = await data.open();
   const { memory } = await projectSession(sessions);
   await memory.put([{ key: 'a', value: 'secret' }]);
   const { chats } = data.paths(id);
   await flipByte(chats, (await readFile(chats, 'utf8')).indexOf('secret'));
-  await expect(memory.get('a')).rejects.toMatchObject({ code: 'store_corrupt' });
+  expect([await memory.get('a'), memory.has('a')]).toEqual([undefined, false]);
+  await memory.put([{ key: 'a', value: 'new' }]);
+  expect(await memory.get('a')).toBe('new');
 });
 
 test('a file beyond its limit is compacted: only the oldest and the superseded are forgotten', async () => {
@@ -146,7 +149,38 @@ test.each(['write', 'datasync'] as const)('after a failed %s the next put works'
   expect([await memory.get('a'), memory.has('b'), await memory.get('c')]).toEqual([1, false, 3]);
 });
 
-test('a file of someone else is refused', async () => {
+test('damage anywhere in the file never keeps its session from being opened', async () => {
+  await using data = await temporaryData();
+  {
+    await using sessions = await data.open();
+    const { store, memory } = await projectSession(sessions);
+    await store.append([{ text: 'kept', kind: 'user_text' }]);
+    await memory.put([
+      { key: 'a', value: 'value of a' },
+      { key: 'b', value: 'value of b' },
+    ]);
+  }
+  const { chats } = data.paths(id);
+  const sound = await readFile(chats);
+  const damaged: Buffer[] = [Buffer.from('{"my":"notes"}\n'), Buffer.alloc(sound.length)];
+  for (let at = 0; at < sound.length; at += 7) {
+    damaged.push(Buffer.from(sound).fill(sound[at]! ^ 0x0a, at, at + 1));
+    damaged.push(Buffer.from(sound).fill(0, at, Math.min(at + 64, sound.length)));
+  }
+  for (const bytes of damaged) {
+    await writeFile(chats, bytes);
+    await using sessions = await data.open();
+    const { store, memory } = await sessions.byId(id);
+    expect(await store.readEntry(store.entries[0]!)).toBe('kept');
+    for (const key of ['a', 'b']) {
+      expect([undefined, `value of ${key}`]).toContain(await memory.get(key));
+    }
+    await memory.put([{ key: 'c', value: 3 }]);
+    expect(await memory.get('c')).toBe(3);
+  }
+});
+
+test('a file of someone else is put aside, and the folder synced that gets a new one', async () => {
   await using data = await temporaryData();
   {
     await using sessions = await data.open();
@@ -155,8 +189,12 @@ test('a file of someone else is refused', async () => {
   const { chats } = data.paths(id);
   await truncate(chats, 0);
   await appendFile(chats, '{"my":"notes"}\n');
-  await using sessions = await data.open();
-  await expect(sessions.byId(id)).rejects.toMatchObject({ code: 'store_corrupt' });
+  const { files, calls } = faultyFiles(() => ({ kind: 'none' }));
+  await using sessions = await data.open({ files });
+  await sessions.byId(id);
+  expect(await readFile(`${chats}.damaged`, 'utf8')).toBe('{"my":"notes"}\n');
+  const made = calls.findLastIndex(({ name, path }) => name === 'open' && path === chats);
+  expect(calls.slice(made)).toContainEqual({ name: 'sync', path: dirname(chats) });
 });
 
 test('a record that is too large is refused by itself', async () => {

@@ -77,9 +77,12 @@ export class FileChatMemory implements ChatMemory {
     this.#compactAtBytes = options.limits.maxBytes;
   }
 
-  /** Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. */
+  /**
+   * Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. A file that is no memory of this session is put
+   * aside (`.damaged`) and another one begun: what is remembered is a cache, whose loss costs a provider's prompt cache and no text.
+   */
   static async open(options: ChatMemoryOptions): Promise<FileChatMemory> {
-    return new FileChatMemory(options, await openGeneration(options, options.path));
+    return new FileChatMemory(options, await openOrBegin(options));
   }
 
   has(key: string): boolean {
@@ -94,7 +97,14 @@ export class FileChatMemory implements ChatMemory {
     try {
       const line = await generation.log.readLine(place.positionBytes, place.lengthBytes);
       if (!isWholeRecord(line)) {
-        throw corruptStore(generation.log.path, `the record at byte ${place.positionBytes}`);
+        // Unless another one has come meanwhile.
+        if (generation.places.get(key) === place) generation.places.delete(key);
+        const { path, log } = this.#options;
+        log.warn(
+          { path, positionBytes: place.positionBytes },
+          'a damaged chat record was forgotten',
+        );
+        return undefined;
       }
       return (JSON.parse(line.toString()) as { readonly v: unknown }).v;
     } finally {
@@ -180,8 +190,12 @@ export class FileChatMemory implements ChatMemory {
   }
 }
 
+/** The lines that are still whole. */
 async function* linesAt(log: RecordLog, places: readonly RecordPlace[]): AsyncGenerator<Buffer> {
-  for (const place of places) yield await log.readLine(place.positionBytes, place.lengthBytes + 1);
+  for (const place of places) {
+    const line = await log.readLine(place.positionBytes, place.lengthBytes + 1);
+    if (isWholeRecord(line.subarray(0, place.lengthBytes)) && line.at(-1) === 0x0a) yield line;
+  }
 }
 
 async function writeGeneration(
@@ -221,6 +235,18 @@ function newestPlaces(
   return kept.reverse();
 }
 
+async function openOrBegin(options: ChatMemoryOptions): Promise<Generation> {
+  const { files, path, log } = options;
+  try {
+    return await openGeneration(options, path);
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
+    log.warn({ path, reason: error.message }, 'what was known of chats was put aside');
+    await files.rename(path, `${path}.damaged`);
+    return openGeneration(options, path);
+  }
+}
+
 /** Opens `filePath`, which is or is going to be the file of `options`. */
 async function openGeneration(options: ChatMemoryOptions, filePath: string): Promise<Generation> {
   const { files, path, sessionId, clock, log: logger } = options;
@@ -248,6 +274,7 @@ async function openGeneration(options: ChatMemoryOptions, filePath: string): Pro
     await log.rollBack();
     if (log.sizeBytes === 0) {
       await log.append(Buffer.from(encodeHeader(chatsFormat, sessionId, clock.now())));
+      await files.syncDirectory(dirname(filePath));
     }
     return { log, places, readers: 0, retired: false };
   } catch (error) {

@@ -259,22 +259,14 @@ class FileSessions implements Sessions {
   }
 }
 
-/** `mappings/chats.jsonl`. One that cannot be read is put aside (`.damaged`): it says nothing that a client does not say again. */
+/** `mappings/chats.jsonl`. */
 async function openChats(
   { dataDir, clock, log }: SessionsOptions,
   files: Files,
 ): Promise<FileChatMemory> {
   const path = join(dataDir, 'mappings', 'chats.jsonl');
   const limits = { ...defaultChatMemory, maxBytes: maxChatsBytes };
-  const options = { path, sessionId: 'all', files, clock, log, limits };
-  try {
-    return await FileChatMemory.open(options);
-  } catch (error) {
-    if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
-    log.warn({ path, reason: error.message }, 'what was known of chats was put aside');
-    await files.rename(path, `${path}.damaged`);
-    return FileChatMemory.open(options);
-  }
+  return FileChatMemory.open({ path, sessionId: 'all', files, clock, log, limits });
 }
 
 async function closeSession(session: OpenSession): Promise<void> {

@@ -115,19 +115,19 @@ test("deleted, cut short, damaged in its head or another text's, it is not belie
   // The worker that has it open notices; so does one that opens it.
   truncateSync(path, 100_000);
   expect(await answers(corpus)).toEqual(expected);
-  rmSync(path);
+  rmSync(path, { force: true });
   expect(await answers(corpus)).toEqual(expected);
   writeFileSync(path, good.subarray(0, good.length - 8));
   expect(await answers(corpus)).toEqual(expected);
   const damaged = Buffer.from(good);
   damaged[33]! ^= 1;
-  rmSync(path);
+  rmSync(path, { force: true });
   writeFileSync(path, damaged);
   expect(await answers(corpus)).toEqual(expected);
   // Of the same length in every line, so that only the text itself tells them apart.
   using other = new TestCorpus(bigText('b'));
   await engine.index(other, signal);
-  rmSync(path);
+  rmSync(path, { force: true });
   copyFileSync(join(other.indexDir, 'blocks-000000.bits'), path);
   expect(await answers(corpus)).toEqual(expected);
   expect((await engine.search(corpus, query('rarea3'), options)).work.indexed).toBe(false);
