@@ -27,14 +27,15 @@ export function answerBase(
   const notes = [
     part.note,
     task.note,
-    part.skippedLines > 0
-      ? `${part.skippedLines} lines were given up: the pattern takes too long on them.`
-      : undefined,
+    part.skippedLines > 0 ? givenUp(part.skippedLines) : undefined,
+    part.stopped ? outOfTime : undefined,
   ].filter((note) => note !== undefined);
   return {
     matches: [],
     total: part.total,
     partial: part.stopped || part.skippedLines > 0,
+    ...(part.stopped ? { outOfTime: true } : {}),
+    ...(part.skippedLines > 0 ? { linesGivenUp: part.skippedLines } : {}),
     ...(notes.length > 0 ? { note: notes.join(' ') } : {}),
     work: {
       engine: part.engine,
@@ -44,6 +45,15 @@ export function answerBase(
       indexed: part.indexed,
     },
   };
+}
+
+/** What to say where the deadline came first. */
+export const outOfTime =
+  'The search ran out of time: total is a lower bound. Narrow it by entry, path, tool or since, or make the pattern more specific.';
+
+function givenUp(lines: number): string {
+  const they = lines === 1 ? '1 line was' : `${lines} lines were`;
+  return `${they} given up, so total is a lower bound: the pattern backtracks too long on ${lines === 1 ? 'it' : 'them'}. Without lookaround, backreferences and nested repeats it would not.`;
 }
 
 /** The parts of several workers as one. */

@@ -57,6 +57,7 @@ import type { Report, SearchTask } from './protocol.ts';
 import { SearchRun } from './search-run.ts';
 import { IndexUpkeep } from './index-upkeep.ts';
 import { SharedBlocks } from './shared-blocks.ts';
+import { SharedEntries } from './shared-entries.ts';
 import type { Corpus, SearchEngine, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './worker-pool.ts';
 
@@ -79,6 +80,7 @@ class Engine implements SearchEngine {
   readonly #clock: Clock;
   readonly #pool: WorkerPool;
   readonly #blocks = new SharedBlocks();
+  readonly #entries = new SharedEntries();
   readonly #runs = new Map<number, SearchRun>();
   readonly #upkeep: IndexUpkeep;
   readonly #waiting: (() => void)[] = [];
@@ -148,10 +150,12 @@ class Engine implements SearchEngine {
     const count = endBytes === 0 ? 0 : blockAt(corpus.blocks, endBytes - 1) + 1;
     const blocks = this.#blocks.share(corpus.blocks, count);
     const { ranges, ...asked } = query;
+    const entries = this.#entries.share(corpus.entries);
+    const scope = { blocks, endBytes, ranges: shareRanges(ranges, endBytes) };
     return {
       textPath: corpus.textPath,
       indexDir: corpus.indexDir,
-      scope: { blocks, endBytes, ranges: shareRanges(ranges, endBytes) },
+      scope: entries === undefined ? scope : { ...scope, entries },
       query: asked,
       ...(cursor === undefined ? {} : { after: cursor.after }),
       ...(query.cursor !== undefined && cursor === undefined ? { note: foreignCursor } : {}),

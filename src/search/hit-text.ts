@@ -2,8 +2,9 @@ import type { LineView } from './line-view.ts';
 import type { Program } from './program.ts';
 import type { Scope } from './pieces.ts';
 import { rangeAt } from './ranges.ts';
+import { withinEntry } from './shared-entries.ts';
 import type { Hit, ShownHit } from './protocol.ts';
-import type { SearchQuery } from './types.ts';
+import type { SearchMatch, SearchQuery } from './types.ts';
 
 /** Lines up to this many bytes are looked at whole to find the match in them; of longer ones the part around the hit. */
 const maxLookBytes = 4_194_304;
@@ -24,7 +25,7 @@ export class HitText {
 
   /** Shows one hit. */
   show(hit: Hit): ShownHit {
-    const [floor, ceiling] = this.#rangeOf(hit.at);
+    const [floor, ceiling] = this.#placeOf(hit.at);
     const startBytes = this.#view.lineStart(hit.at, floor);
     const endBytes = this.#view.lineEnd(Math.max(hit.at, (hit.end ?? 0) - 1), ceiling);
     const matchAt = hit.end === undefined ? this.#matchIn(startBytes, endBytes, hit.at) : hit.at;
@@ -39,8 +40,10 @@ export class HitText {
     return { match, startBytes, endBytes: lineEndBytes };
   }
 
-  #rangeOf(at: number): readonly [number, number] {
-    return rangeAt(this.#scope.ranges, at) ?? [0, this.#scope.endBytes];
+  /** What may be shown around byte `at`: the part of its entry that may be searched. */
+  #placeOf(at: number): readonly [number, number] {
+    const { ranges, entries, endBytes } = this.#scope;
+    return withinEntry(entries, at, rangeAt(ranges, at) ?? [0, endBytes]);
   }
 
   /** Where the first match of the line starts. */
@@ -81,7 +84,7 @@ export class HitText {
     end: number,
     floor: number,
     ceiling: number,
-  ): { before: readonly string[]; after: readonly string[] } {
+  ): Pick<SearchMatch, 'before' | 'after' | 'atEntryBorder'> {
     const before: string[] = [];
     for (let at = start; before.length < this.#query.contextLines && at > floor;) {
       const lineStart = this.#view.lineStart(at - 1, floor);
@@ -94,6 +97,9 @@ export class HitText {
       after.push(this.#clip(at, lineEnd, at).text);
       at = lineEnd + 1;
     }
-    return { before, after };
+    const isCut =
+      (before.length < this.#query.contextLines && floor > 0) ||
+      (after.length < this.#query.contextLines && ceiling + 1 < this.#scope.endBytes);
+    return { before, after, ...(isCut ? { atEntryBorder: true } : {}) };
   }
 }

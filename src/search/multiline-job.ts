@@ -1,5 +1,6 @@
 import type { Job } from './scan-job.ts';
 import type { Program } from './program.ts';
+import { cutAtEntries } from './shared-entries.ts';
 import type { Ranges } from './ranges.ts';
 import { stopFlag, type SearchTask } from './protocol.ts';
 import type { TextFile } from './text-file.ts';
@@ -85,10 +86,14 @@ export class MultilineJob implements Job {
     const isLast = accept === text.length;
     const startsFrom = Math.min(Math.max(this.#free - base, 0), text.length);
     const finder = this.#program.finderFor(this.#group);
-    finder.each(text, [0, text.length], startsFrom, this.#group, (start, end, value) => {
-      // Behind the last newline there is no line.
-      const isBehind = start === text.length && text.at(-1) === 10;
-      if (isLast ? isBehind : start >= accept) return;
+    // A match stays in its entry.
+    const bounds = cutAtEntries(this.#task.scope.entries, base, base + text.length);
+    const texts = bounds.map((bound) => bound - base);
+    const ends = new Set(texts.filter((_, i) => i % 2 === 1));
+    finder.each(text, texts, startsFrom, this.#group, (start, end, value) => {
+      // Behind a text's last newline there is no line.
+      const isBehind = start > 0 && text[start - 1] === 10 && ends.has(start);
+      if (isBehind || (!isLast && start >= accept)) return;
       this.#free = base + (end > start ? end : start + 1);
       this.#take(base + start, base + end, value);
     });

@@ -1,6 +1,7 @@
 import { nextBlock, type BlockBits } from './block-bits.ts';
 import type { Ranges } from './ranges.ts';
 import type { SharedTable } from './shared-blocks.ts';
+import type { EntryBorders } from './shared-entries.ts';
 import type { BlockTable } from './types.ts';
 
 /** Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and small enough to share workers fairly. */
@@ -25,6 +26,8 @@ export interface Scope {
   /** End of the snapshot. */
   readonly endBytes: number;
   readonly ranges: Ranges;
+  /** The entries that the text is made of; absent = one text. */
+  readonly entries?: EntryBorders;
 }
 
 /**

@@ -223,9 +223,8 @@ export class Program {
 
   /** Lines given up since the last call, because they took too long or are too long for what the pattern needs. */
   takeSkippedLines(): number {
-    const skipped = (this.#v8?.skippedLines ?? 0) + this.#skippedLong;
+    const skipped = (this.#v8?.takeSkippedLines() ?? 0) + this.#skippedLong;
     this.#skippedLong = 0;
-    if (this.#v8 !== undefined) this.#v8.skippedLines = 0;
     return skipped;
   }
 

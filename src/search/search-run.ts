@@ -1,6 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
-import { listAnswer, mergeParts } from './answer.ts';
+import { listAnswer, mergeParts, outOfTime } from './answer.ts';
 import {
   createControl,
   stopFlag,
@@ -134,7 +134,7 @@ export class SearchRun {
 
   #answer(result: SearchResult): void {
     this.#settled = true;
-    this.#resolve(this.#expired ? { ...result, partial: true } : result);
+    this.#resolve(this.#expired ? withoutTime(result) : result);
   }
 
   #begin(): void {
@@ -247,12 +247,21 @@ export class SearchRun {
   }
 }
 
+/** An answer that came after the deadline: it may lack what others had found. */
+function withoutTime(result: SearchResult): SearchResult {
+  if (result.outOfTime === true) return result;
+  const note = result.note === undefined ? outOfTime : `${result.note} ${outOfTime}`;
+  return { ...result, partial: true, outOfTime: true, note };
+}
+
 /** The answer when no worker has come to an end in time. */
 function nothingFound(task: SearchTask): SearchResult {
   return {
     matches: [],
     total: 0,
     partial: true,
+    outOfTime: true,
+    note: outOfTime,
     work: {
       engine: 'dfa',
       bytesRead: 0,

@@ -10,6 +10,11 @@ export interface Corpus {
   readonly indexDir: string;
   readonly totals: { readonly bytes: number; readonly chars: number; readonly lines: number };
   readonly blocks: BlockTable;
+  /**
+   * The texts that the file is made of, oldest first: a live list that only grows and may be ahead of `totals`. Lines around a hit and
+   * matches over several lines end at their borders. Absent = one text.
+   */
+  readonly entries?: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
 }
 
 /**
@@ -65,6 +70,8 @@ export interface SearchMatch {
   readonly offsetChars: number;
   readonly offsetBytes: number;
   readonly clipped: boolean;
+  /** Set where lines before or after would have come from another entry and are left out. */
+  readonly atEntryBorder?: true;
   /** Whether the block that the match starts in was found to be as its `crc` says. Where not, that is still to be looked at. */
   readonly checked?: boolean;
   readonly before?: readonly string[];
@@ -85,8 +92,12 @@ export interface SearchResult {
   readonly matches: readonly SearchMatch[];
   /** Matching lines in all that was searched (a match over several lines counts once, at its first). */
   readonly total: number;
-  /** True where the deadline ended the search first: `total` is then a lower bound. */
+  /** True where not everything was searched: `total` is then a lower bound. `note` says why. */
   readonly partial: boolean;
+  /** Set where the deadline ended the search before the text did. */
+  readonly outOfTime?: true;
+  /** Lines that were given up, each for itself: a backtracking pattern took too long on it alone, or it is too long. Absent = none. */
+  readonly linesGivenUp?: number;
   readonly nextCursor?: string;
   readonly groups?: readonly AggregateGroup[];
   readonly groupCount?: number;

@@ -8,8 +8,24 @@ import type { TimeGuard } from './time-guard.ts';
 /** Lines are matched under one guard for so long, because setting a guard takes as long as matching many lines. */
 const batchMs = 10;
 
-/** A guard ends after this, so that a line that is given up has had 30 ms at least. */
-const maxLineMs = 40;
+/** The guard of a batch ends after this; the line that is under work then is tried again alone. */
+const maxBatchMs = 40;
+
+/** A line that is tried alone may have so much processor time. */
+const maxLineCpuMs = 300;
+
+/** Lines tried alone may have so much together in one search; more of them are given up at once. */
+const maxAloneCpuMs = 3_000;
+
+/** A line that is tried alone gets no more time of the clock than so often its processor time, however busy the machine is. */
+const maxPatience = 32;
+
+/** A match within a text. */
+interface Found {
+  readonly start: number;
+  readonly end: number;
+  readonly value: string | undefined;
+}
 
 /**
  * Matches with V8's backtracking expressions, under a guard: for lookaround, backreferences, atomic groups and the texts of capture
@@ -20,12 +36,22 @@ export class V8Matcher {
   skippedLines = 0;
   readonly #test: RegExp;
   readonly #global: RegExp;
-  readonly #guard: TimeGuard;
+  readonly #guard: Pick<TimeGuard, 'run'>;
+  /** Processor time that is left for lines tried alone. */
+  #aloneCpuMs = maxAloneCpuMs;
 
-  constructor(pattern: Pattern, guard: TimeGuard) {
+  constructor(pattern: Pattern, guard: Pick<TimeGuard, 'run'>) {
     this.#test = toRegExp(pattern, '');
     this.#global = toRegExp(pattern, 'g');
     this.#guard = guard;
+  }
+
+  /** Lines given up since the last call. The next search has its whole time again. */
+  takeSkippedLines(): number {
+    const { skippedLines } = this;
+    this.skippedLines = 0;
+    this.#aloneCpuMs = maxAloneCpuMs;
+    return skippedLines;
   }
 
   /**
@@ -35,20 +61,13 @@ export class V8Matcher {
   scan(memory: ScanMemory, lines: readonly number[], shouldStop: () => boolean): number {
     const hits = new Uint32Array(memory.kernels.memory.buffer, memory.hitsAt);
     const text = Buffer.from(memory.kernels.memory.buffer);
+    const verdicts = new Uint8Array(lines.length / 2);
+    const ended = this.#inBatches(verdicts.length, shouldStop, (i) => {
+      verdicts[i] = this.#matches(text.toString('utf8', lines[2 * i], lines[2 * i + 1])) ? 1 : 0;
+    });
+    if (!ended) return -1;
     let count = 0;
-    let next = 0;
-    const work = (): void => {
-      const until = systemClock.elapsedMs() + batchMs;
-      while (next < lines.length && systemClock.elapsedMs() < until) {
-        const line = text.toString('utf8', lines[next], lines[next + 1]);
-        next += 2;
-        if (this.#matches(line)) hits[count++] = lines[next - 2]!;
-      }
-    };
-    while (next < lines.length) {
-      if (shouldStop()) return -1;
-      if (!this.#guard.run(work, maxLineMs)) this.skippedLines++;
-    }
+    for (const [i, verdict] of verdicts.entries()) if (verdict === 1) hits[count++] = lines[2 * i]!;
     return count;
   }
 
@@ -56,9 +75,9 @@ export class V8Matcher {
   first(bytes: Uint8Array, from: number, to: number): readonly [number, number] | undefined {
     const line = decode(bytes, from, to);
     let match: RegExpExecArray | null = null;
-    this.#guard.run(() => {
+    this.#alone(() => {
       match = firstMatch(this.#global, line);
-    }, maxLineMs);
+    });
     const found = match as RegExpExecArray | null;
     if (found === null) return undefined;
     const start = from + Buffer.byteLength(line.slice(0, found.index));
@@ -76,19 +95,54 @@ export class V8Matcher {
     group: number | undefined,
     take: TakeOccurrence,
   ): void {
+    const found: (readonly Found[])[] = [];
+    this.#inBatches(
+      lines.length / 2,
+      () => false,
+      (i) => {
+        const from = lines[2 * i]!;
+        const to = lines[2 * i + 1]!;
+        found[i] =
+          startsFrom > to ? [] : this.#allOf(bytes, from, to, Math.max(from, startsFrom), group);
+      },
+    );
+    // What takes them is not under the guard, so that it is never stopped half way.
+    for (const own of found) for (const { start, end, value } of own ?? []) take(start, end, value);
+  }
+
+  /**
+   * Does `one` for 0 to `count` - 1, many under one guard. What was being done when a guard ended may just have had bad luck on a
+   * busy machine, so it is done again alone; `one` must bear that. False if told to stop.
+   */
+  #inBatches(count: number, shouldStop: () => boolean, one: (i: number) => void): boolean {
     let next = 0;
     const work = (): void => {
       const until = systemClock.elapsedMs() + batchMs;
-      while (next < lines.length && systemClock.elapsedMs() < until) {
-        const from = lines[next]!;
-        const to = lines[next + 1]!;
-        next += 2;
-        this.#eachOf(bytes, from, to, Math.max(from, startsFrom), group, take);
+      while (next < count && systemClock.elapsedMs() < until) {
+        one(next);
+        next++;
       }
     };
-    while (next < lines.length) {
-      if (!this.#guard.run(work, maxLineMs)) this.skippedLines++;
+    while (next < count) {
+      if (shouldStop()) return false;
+      if (this.#guard.run(work, maxBatchMs).ended) continue;
+      const late = next;
+      if (late < count && !this.#alone(() => one(late))) this.skippedLines++;
+      next = late + 1;
     }
+    return true;
+  }
+
+  /** Whether the work ends within the processor time that one line may have. */
+  #alone(work: () => void): boolean {
+    const allowedCpuMs = Math.min(maxLineCpuMs, this.#aloneCpuMs);
+    for (let clockMs = allowedCpuMs; clockMs >= 1; clockMs *= 2) {
+      const { ended, cpuMs } = this.#guard.run(work, clockMs);
+      this.#aloneCpuMs -= cpuMs;
+      if (ended) return true;
+      if (cpuMs >= allowedCpuMs / 2 || clockMs >= maxPatience * allowedCpuMs) return false;
+    }
+    return false;
   }
 
   #matches(line: string): boolean {
@@ -96,16 +150,16 @@ export class V8Matcher {
     return !highSurrogate.test(line) || firstMatch(this.#global, line) !== null;
   }
 
-  #eachOf(
+  #allOf(
     bytes: Uint8Array,
     from: number,
     to: number,
     startsFrom: number,
     group: number | undefined,
-    take: TakeOccurrence,
-  ): void {
+  ): readonly Found[] {
     const text = decode(bytes, from, to);
     const name = `g${group}`;
+    const all: Found[] = [];
     let index = startsFrom === from ? 0 : decode(bytes, from, startsFrom).length;
     let offset = startsFrom;
     this.#global.lastIndex = index;
@@ -113,10 +167,11 @@ export class V8Matcher {
       if (isInsidePair(text, match.index)) continue;
       const start = offset + Buffer.byteLength(text.slice(index, match.index));
       const end = start + Buffer.byteLength(match[0]);
-      take(start, end, group === 0 ? match[0] : match.groups?.[name]);
+      all.push({ start, end, value: group === 0 ? match[0] : match.groups?.[name] });
       index = match.index + match[0].length;
       offset = end;
     }
+    return all;
   }
 }
 

@@ -200,7 +200,7 @@ export class FileSessionStore implements SessionStore {
     const places = { count, byteStart, charStart, lineStart };
     // Checksums that were made of damaged text would vouch for it.
     const blocks = this.#index.damaged.size > 0 ? places : { ...places, crc };
-    return { sessionId, textPath, indexDir, totals, blocks };
+    return { sessionId, textPath, indexDir, totals, blocks, entries: this.entries };
   }
 
   /** Waits for what is being appended, then closes the files. */

@@ -172,6 +172,8 @@ export interface Snapshot {
     /** CRC-32 of each block but the last; absent in a session that is known to be damaged. */
     readonly crc?: Uint32Array;
   };
+  /** All entries, oldest first: the live list, which may be ahead of `totals`. */
+  readonly entries: readonly Entry[];
 }
 
 /** All that the proxy must remember per chat, by key: hidden steps, decisions of the window guard, snapshots. Append only; the newest value of a key wins. */

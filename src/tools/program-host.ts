@@ -70,7 +70,9 @@ async function searchFor(
   if (result['partial'] === true)
     throw new ProxyError(
       'limit_reached',
-      'the search ran out of time: narrow it or read in chunks',
+      typeof result['note'] === 'string'
+        ? result['note']
+        : 'the search ran out of time: narrow it or read in chunks',
     );
   return result;
 }

@@ -52,7 +52,7 @@ async function findHits(
   context: ToolContext,
 ): Promise<{ readonly matches: readonly SearchMatch[]; readonly note?: string }> {
   const ranges = visibleRanges(undefined, context.slice);
-  const { matches, total, partial } = await context.search.search(
+  const { matches, total, partial, note } = await context.search.search(
     await context.session.store.snapshot(),
     {
       pattern,
@@ -66,7 +66,8 @@ async function findHits(
     },
     { signal: context.signal, deadlineMs: context.searchDeadlineMs },
   );
-  if (partial) return { matches, note: 'The search ran out of time: there may be more hits.' };
+  if (partial)
+    return { matches, note: note ?? 'The search ran out of time: there may be more hits.' };
   if (total <= matches.length) return { matches };
   return {
     matches,

@@ -76,12 +76,6 @@ async function checkShown(matches: readonly SearchMatch[], store: SessionStore):
 }
 
 function write(result: SearchResult, hits: readonly Hit[]): string {
-  const notes = [
-    result.note,
-    result.partial
-      ? 'The search ran out of time: total is a lower bound. Narrow it by entry, path, tool or since, or make the pattern more specific.'
-      : undefined,
-  ].filter((note) => note !== undefined);
   return JSON.stringify({
     ...(result.groups === undefined
       ? { matches: hits }
@@ -91,7 +85,7 @@ function write(result: SearchResult, hits: readonly Hit[]): string {
     truncated: result.nextCursor !== undefined || result.partial,
     ...(result.partial ? { partial: true } : {}),
     ...(result.nextCursor === undefined ? {} : { next_cursor: result.nextCursor }),
-    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
+    ...(result.note === undefined ? {} : { note: result.note }),
   });
 }
 

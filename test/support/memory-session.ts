@@ -61,6 +61,7 @@ export function memorySession(texts: readonly MemoryText[]): Session {
       charStart: new Float64Array(1),
       lineStart: new Float64Array([1]),
     },
+    entries,
   };
   const store = {
     sessionId: 'sess_memory',
