@@ -7,6 +7,7 @@ import { RequestIntake } from './chat/intake.ts';
 import { PromptMaker } from './chat/prompt.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './chat/turn-tools.ts';
+import { AnswerMemory } from './chat/answer-memory.ts';
 import { SessionFinder } from './chat/whose.ts';
 import { TokenGauge } from './chat/window.ts';
 import type { Config, ConfiguredProvider } from './config/resolve.ts';
@@ -78,6 +79,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   // Whatever fails on the way, what was opened before it is closed again.
   await using opened = new AsyncDisposableStack();
   const sessions = opened.use(await openStores(options));
+  const answers = opened.use(new AnswerMemory(sessions.chats, clock));
   const catalog = opened.use(openCatalog(options));
   const search = opened.use(openSearchEngine({ clock }));
   const indexes = opened.use(new IndexKeeper({ search, clock, log }));
@@ -95,7 +97,16 @@ export async function openApp(options: AppOptions): Promise<App> {
     log,
     clock,
     ids,
-    chat: createChat(options, { sessions, search, indexes, sandboxes, catalog, stats, day }),
+    chat: createChat(options, {
+      sessions,
+      answers,
+      search,
+      indexes,
+      sandboxes,
+      catalog,
+      stats,
+      day,
+    }),
     models: catalog,
     health: { report: () => healthOf(options, { stats, catalog, live: server.liveCount }) },
     operations: options.operations({ sessions, search }),
@@ -156,6 +167,7 @@ function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {
 
 interface ChatParts {
   readonly sessions: Sessions;
+  readonly answers: AnswerMemory;
   readonly search: SearchEngine;
   readonly indexes: IndexKeeper;
   readonly sandboxes: Sandboxes;
@@ -166,13 +178,13 @@ interface ChatParts {
 
 function createChat(
   options: AppOptions,
-  { sessions, search, indexes, sandboxes, catalog, stats, day }: ChatParts,
+  { sessions, answers, search, indexes, sandboxes, catalog, stats, day }: ChatParts,
 ): ChatProxy {
   const { config, log, clock, ids } = options;
   const gauge = new TokenGauge();
   const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
   return new ChatProxy({
-    intake: createIntake(options, sessions),
+    intake: createIntake(options, sessions, answers),
     prompts: new PromptMaker({
       inject: config.inject,
       registry: new ToolRegistry(allTools),
@@ -210,9 +222,13 @@ function createChat(
   });
 }
 
-function createIntake({ config, log }: AppOptions, sessions: Sessions): RequestIntake {
+function createIntake(
+  { config, ids, log }: AppOptions,
+  sessions: Sessions,
+  answers: AnswerMemory,
+): RequestIntake {
   return new RequestIntake({
-    finder: new SessionFinder(sessions),
+    finder: new SessionFinder({ sessions, answers, ids, log }),
     limits: {
       captureMinChars: config.capture.minChars,
       stripMinChars: config.strip.minChars,

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { AnswerMemory } from '../chat/answer-memory.ts';
 import { RequestIntake } from '../chat/intake.ts';
 import { SessionFinder } from '../chat/whose.ts';
 import { randomIds, systemClock } from '../clock.ts';
@@ -43,8 +44,9 @@ async function main(dataDir: string): Promise<void> {
     maxSessionBytes: 10_000_000_000,
     chatMemory: { maxBytes: 100_000_000, maxAgeMs: 1e12 },
   });
+  await using answers = new AnswerMemory(sessions.chats, systemClock);
   const intake = new RequestIntake({
-    finder: new SessionFinder(sessions),
+    finder: new SessionFinder({ sessions, answers, ids: randomIds, log: silentLogger() }),
     limits: {
       captureMinChars: 500,
       stripMinChars: 10_000,

@@ -6,8 +6,10 @@ import { chatIdHeaders, headerOf, parentChatIdHeader } from '../opencode/environ
 import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
+import { callText } from '../wire/calls.ts';
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
+import type { DeliveredAnswer } from './answer-memory.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { hashCall, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
@@ -206,7 +208,11 @@ export class ChatProxy {
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
     if (first !== undefined && !run.wasRefused)
       this.#options.gauge.learn(target.gaugeKey, requestBytes(prompt.request), first.prompt_tokens);
-    if (prompt.own !== undefined) await this.#remember(prompt.own, done, run.call.requestId);
+    const answer = answerOf(done);
+    const remembered = intake.whose.delivered(answer);
+    if (prompt.own !== undefined)
+      await this.#remember(prompt.own, done, { answer, requestId: run.call.requestId });
+    await remembered;
     this.#options.stats.add({
       done,
       newlyStored: intake.newlyStored,
@@ -245,23 +251,13 @@ export class ChatProxy {
   async #remember(
     own: NonNullable<Prompt['own']>,
     done: FinishedTurn,
-    requestId: string,
+    { answer, requestId }: { readonly answer: DeliveredAnswer; readonly requestId: string },
   ): Promise<void> {
-    const calls = (done.message.tool_calls ?? []).filter(
-      (call) => !Object.hasOwn(done.results, call.id),
-    );
-    const shownTextHash = hashText(done.shownText);
-    const answer = {
-      callIds: calls.map((call) => call.id),
-      callHashes: calls.map(hashCall),
-      textHash: shownTextHash,
-      textLength: done.shownText.length,
-    };
     const record = {
       before: done.before,
       message: done.message,
       results: done.results,
-      shownTextHash,
+      shownTextHash: answer.textHash,
     };
     try {
       await own.memory.remember(own.place, answer, record, this.#options.nextId());
@@ -273,6 +269,18 @@ export class ChatProxy {
       );
     }
   }
+}
+
+/** The answer as the client has it: the text it was shown, and the calls that are its own. */
+function answerOf({ message, results, shownText }: FinishedTurn): DeliveredAnswer {
+  const calls = (message.tool_calls ?? []).filter((call) => !Object.hasOwn(results, call.id));
+  return {
+    callIds: calls.map((call) => call.id),
+    callHashes: calls.map(hashCall),
+    argsLength: calls.reduce((total, call) => total + callText(call).length, 0),
+    textHash: hashText(shownText),
+    textLength: shownText.length,
+  };
 }
 
 /** One request on its way. */

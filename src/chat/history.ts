@@ -20,6 +20,8 @@ export interface KnownMessage {
   readonly isPruned?: true;
   /** From an environment block, for a system message that has one. */
   readonly workingDirectory?: string;
+  /** The places that a client's own words in it name, as a short hash. */
+  readonly places?: string;
   /** What of it is in a store, and in which; absent when there is nothing in it worth storing. */
   readonly stored?: {
     readonly sessionId: string;

@@ -88,6 +88,23 @@ export function visibleText(message: Message): string {
     .join('\n');
 }
 
+/** What a client itself says in a message: its system prompt, and the reminders that it puts into a user's message. */
+export function clientText({ content, role }: Message): string {
+  const texts =
+    typeof content === 'string'
+      ? [content]
+      : Array.isArray(content)
+        ? (content as readonly ContentPart[]).map(({ text }) =>
+            typeof text === 'string' ? text : '',
+          )
+        : [];
+  if (role === 'system' || role === 'developer') return texts.join('\n');
+  if (role !== 'user') return '';
+  return texts.flatMap((text) => text.match(reminder) ?? []).join('\n');
+}
+
+const reminder = /<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g;
+
 function visibleParts({ content, role }: Message): readonly (readonly [number, string])[] {
   const bare = role === 'user' ? withoutReminders : (text: string): string => text;
   if (typeof content === 'string') return [[-1, bare(content)]];
@@ -148,7 +165,7 @@ function plainArguments(call: ToolCall): string {
 /** A reminder is a part of its own, or stands behind a text that a client has joined it to. */
 function withoutReminders(text: string): string {
   if (!text.includes('<system-reminder>')) return text;
-  return text.replace(/<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g, '').trimEnd();
+  return text.replace(reminder, '').trimEnd();
 }
 
 function otherParts(message: Message): string {

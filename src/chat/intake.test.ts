@@ -8,6 +8,7 @@ import { silentLogger } from '../log.ts';
 import { openSessions } from '../store/sessions.ts';
 import type { Sessions, SessionStore } from '../store/types.ts';
 import { requestBody } from '../wire/message-json.ts';
+import { AnswerMemory } from './answer-memory.ts';
 import type { CaptureLimits } from './capture.ts';
 import { RequestIntake, type Intake } from './intake.ts';
 import { noteMoved, restoreTexts } from './moved-texts.ts';
@@ -33,7 +34,12 @@ afterEach(async () => {
 
 function intakeOf(usesStubs = true, limits: Partial<CaptureLimits> = {}): RequestIntake {
   return new RequestIntake({
-    finder: new SessionFinder(sessions),
+    finder: new SessionFinder({
+      sessions,
+      answers: new AnswerMemory(sessions.chats, systemClock),
+      ids: randomIds,
+      log: silentLogger(),
+    }),
     limits: {
       captureMinChars: 500,
       stripMinChars: 10_000,

@@ -4,10 +4,11 @@ import { workingDirectoryOf } from '../opencode/environment.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import type { RawMessage } from './body-block.ts';
+import { placesIn } from './answer-memory.ts';
 import { isPruned } from './capture.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
 import type { KnownMessage } from './history.ts';
-import { identityOf, visibleText } from './identity.ts';
+import { clientText, identityOf, visibleText } from './identity.ts';
 import { holdsProgress } from './progress.ts';
 import { readLargeMessage, type LargeMessage } from './large-message.ts';
 
@@ -58,7 +59,12 @@ function parseJson(json: string, at: number): unknown {
 }
 
 function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage {
-  const base = { identity: identityOf(message, large), shape: shapeOf(message) };
+  const places = placesIn(clientText(message));
+  const base = {
+    identity: identityOf(message, large),
+    shape: shapeOf(message),
+    ...(places === '' ? {} : { places }),
+  };
   if (holdsProgress(message)) return { ...base, holdsProgress: true };
   if (message.role === 'tool' && isPruned(message)) return { ...base, isPruned: true };
   if (message.role !== 'system' && message.role !== 'developer') return base;

@@ -2,7 +2,8 @@ import { readMessage } from './message-reader.ts';
 import type { Origin } from '../opencode/environment.ts';
 import type { RawMessage } from './body-block.ts';
 import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
-import type { SessionFinder, Whose } from './whose.ts';
+import type { Trail } from './answer-memory.ts';
+import type { Place, SessionFinder, Whose } from './whose.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */
 const releasedBytes = 4_096;
@@ -26,7 +27,10 @@ export class Reading {
   readonly #options: ReadingOptions;
   readonly #sender: { readonly origin: Origin; readonly keyHash: string };
   #workingDirectory: string | undefined;
-  #beginning: string | undefined;
+  #hasUser = false;
+  /** Of a conversation that its client gives no name: what its history tells. */
+  readonly #trail: Trail;
+  #place: Place | undefined;
   #whose: Whose | undefined;
   /** Since bytes have been let go, those of other messages do not stay in the pieces they came in. */
   #hasLetGo = false;
@@ -40,6 +44,7 @@ export class Reading {
     this.#known = known;
     this.#options = options;
     this.#sender = sender;
+    this.#trail = options.finder.trail(sender.keyHash);
   }
 
   /** Takes the next messages. Nothing is parsed that is known by its bytes. */
@@ -50,7 +55,7 @@ export class Reading {
       else if (
         known.stored !== undefined &&
         this.#isNamed &&
-        this.#isGone(known, this.#whose ?? (await this.whose()))
+        this.#isGone(known, (this.#place ??= await this.#placeNamed()))
       )
         this.#add(this.#gone(raw, known));
       else if (raw.item?.known === known) this.#add(raw.item);
@@ -84,13 +89,16 @@ export class Reading {
   get #isNamed(): boolean {
     const { sessionId, directory } = this.#sender.origin;
     const named = sessionId ?? directory ?? this.#workingDirectory;
-    return named !== undefined && this.#beginning !== undefined;
+    return named !== undefined && this.#hasUser;
   }
 
   /** Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn. */
-  #isGone({ stored, movedIn }: KnownMessage, { session, chatId }: Whose): boolean {
-    if (!this.#options.usesStubs || stored?.sessionId !== session?.id) return false;
-    return stored?.stripped !== undefined || (stored?.frame !== undefined && movedIn === chatId);
+  #isGone({ stored, movedIn }: KnownMessage, place: Place | undefined): boolean {
+    if (!this.#options.usesStubs || stored?.sessionId !== place?.session?.id) return false;
+    if (stored?.stripped !== undefined) return true;
+    // Which chat it is without a name shows only at its end; what it wants after all is made again.
+    const { chatId = movedIn } = this.#sender.origin;
+    return stored?.frame !== undefined && movedIn !== undefined && movedIn === chatId;
   }
 
   /**
@@ -117,20 +125,26 @@ export class Reading {
 
   #add(item: HistoryItem): void {
     this.items.push(item);
-    const { identity, workingDirectory } = item.known;
+    const { identity, workingDirectory, places } = item.known;
+    if (this.#sender.origin.chatId === undefined) this.#trail.add(identity, places);
     if (identity.role === 'system' || identity.role === 'developer')
       this.#workingDirectory ??= workingDirectory;
-    else if (identity.role === 'user') this.#beginning ??= identity.textHash;
+    else if (identity.role === 'user') this.#hasUser = true;
   }
 
-  /** Whose the request is, as far as it is known; to be asked when all of it has come. @throws ProxyError `unknown_session`, `invalid_request` */
+  /** Whose the request is; to be asked when all of it has come. @throws ProxyError `unknown_session`, `invalid_request` */
   async whose(): Promise<Whose> {
-    this.#whose ??= await this.#options.finder.find({
-      ...this.#sender,
-      beginning: this.#beginning ?? '',
-      ...(this.#workingDirectory === undefined ? {} : { workingDirectory: this.#workingDirectory }),
-    });
+    this.#place ??= await this.#placeNamed();
+    this.#whose ??= await this.#options.finder.find(this.#sender, this.#trail, this.#place);
     return this.#whose;
+  }
+
+  async #placeNamed(): Promise<Place | undefined> {
+    const workingDirectory = this.#workingDirectory;
+    return this.#options.finder.placeNamed({
+      ...this.#sender,
+      ...(workingDirectory === undefined ? {} : { workingDirectory }),
+    });
   }
 
   async #read(raw: RawMessage): Promise<HistoryItem> {

@@ -1,12 +1,13 @@
-import { hash } from 'node:crypto';
+import type { Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import type { Origin } from '../opencode/environment.ts';
 import type { Session, Sessions } from '../store/types.ts';
+import type { AnswerMemory, DeliveredAnswer, FoundChat, Trail } from './answer-memory.ts';
 import { keepLatest } from './keep-latest.ts';
 
-/** Whose a request is. */
-export interface Whose {
-  readonly chatId: string;
+/** The store of a request. */
+export interface Place {
   /** The project directory, where one is known. */
   readonly directory?: string;
   /** Whether the request itself says whose it is: by a header, or by the environment block of a client's system prompt. */
@@ -15,8 +16,15 @@ export interface Whose {
   readonly session: Session | undefined;
   /** Why the session cannot be used, if so: the chat goes on without. */
   readonly fault?: ProxyError;
-  /** The session, made now if there is none: called when there is something to store. @throws ProxyError {@link Whose.fault} */
+  /** The session, made now if there is none: called when there is something to store. @throws ProxyError {@link Place.fault} */
   ensure(): Promise<Session>;
+}
+
+/** Whose a request is. */
+export interface Whose extends Place {
+  readonly chatId: string;
+  /** Remembers the answer by which a conversation without a name will be known again; called before the answer ends. */
+  delivered(answer: DeliveredAnswer): Promise<void>;
 }
 
 /** What is known of a request when its session is looked for. */
@@ -24,10 +32,14 @@ export interface RequestFacts {
   readonly origin: Origin;
   /** From the environment block of the first system message. */
   readonly workingDirectory?: string;
-  /** Text hash of the first user message. */
-  readonly beginning: string;
-  /** Keeps apart the chats of clients that use different keys; any hash of the key. */
-  readonly keyHash: string;
+}
+
+/** What finding sessions needs. */
+export interface SessionFinderOptions {
+  readonly sessions: Sessions;
+  readonly answers: AnswerMemory;
+  readonly ids: Ids;
+  readonly log: Logger;
 }
 
 /** Conversations whose directory is remembered for requests that do not name it (titles, compaction). */
@@ -36,32 +48,30 @@ const maxRememberedChats = 10_000;
 /** Finds the session of a request; the order is that of the design, first hit wins. */
 export class SessionFinder {
   readonly #sessions: Sessions;
+  readonly #options: SessionFinderOptions;
   readonly #directories = new Map<string, string>();
   /** Those of them that are written down, so that a restart does not part a chat from its session. */
   readonly #kept = new Map<string, string>();
 
-  constructor(sessions: Sessions) {
-    this.#sessions = sessions;
+  constructor(options: SessionFinderOptions) {
+    this.#options = options;
+    this.#sessions = options.sessions;
   }
 
-  /** @throws ProxyError `unknown_session` when the request names a session that does not exist */
-  async find(facts: RequestFacts): Promise<Whose> {
-    const { origin } = facts;
-    const chatId =
-      origin.chatId ??
-      `chat_${hash('sha256', `${facts.keyHash}\0${facts.beginning}`).slice(0, 16)}`;
-    if (origin.sessionId !== undefined) {
-      const session = await this.#sessions.byId(origin.sessionId);
-      return {
-        chatId,
-        isNamed: true,
-        session,
-        ensure: async () => session,
-        ...directoryMember(session.directory),
-      };
-    }
-    const named = origin.directory ?? facts.workingDirectory;
-    if (named !== undefined && !named.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(named)) {
+  /** Begins to follow a history whose client gives it no name. `keyHash` keeps apart clients that use different keys. */
+  trail(keyHash: string): Trail {
+    return this.#options.answers.trail(keyHash);
+  }
+
+  /**
+   * The store of a request whose headers or system prompt say so; nothing where they do not.
+   * @throws ProxyError `unknown_session` when the request names a session that does not exist; `invalid_request`
+   */
+  async placeNamed({ origin, workingDirectory }: RequestFacts): Promise<Place | undefined> {
+    if (origin.sessionId !== undefined) return this.#placeById(origin.sessionId);
+    const named = origin.directory ?? workingDirectory;
+    if (named === undefined) return undefined;
+    if (!named.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(named)) {
       throw new ProxyError(
         'invalid_request',
         `The directory ${JSON.stringify(named)} is not an absolute path.`,
@@ -70,30 +80,106 @@ export class SessionFinder {
         },
       );
     }
-    const directory =
-      named ??
-      (await this.#remembered(origin.chatId)) ??
-      (await this.#remembered(origin.parentChatId));
-    if (directory !== undefined) {
-      if (named !== undefined && origin.chatId !== undefined) this.#remember(origin.chatId, named);
-      const open = async (create: boolean): Promise<Session | undefined> => {
-        const session = await this.#sessions.forDirectory(directory, { create });
-        if (session !== undefined && origin.chatId !== undefined)
-          await this.#keep(origin.chatId, directory);
-        return session;
-      };
-      return this.#lazily(chatId, named !== undefined, open, directory);
+    if (origin.chatId !== undefined) this.#remember(origin.chatId, named);
+    return this.#inDirectory(named, true, origin.chatId);
+  }
+
+  /**
+   * Whose a request is, when all of its history has come. The order is that of the design, first hit wins; `place` is what
+   * {@link placeNamed} has found.
+   */
+  async find({ origin }: RequestFacts, trail: Trail, place: Place | undefined): Promise<Whose> {
+    const { answers, ids } = this.#options;
+    if (origin.chatId !== undefined) {
+      const { chatId } = origin;
+      const found = place ?? (await this.#placeOfChat(chatId, origin.parentChatId));
+      return { ...found, chatId, delivered: async () => undefined };
     }
-    const key = origin.chatId === undefined ? `fingerprint:${chatId}` : `chat:${origin.chatId}`;
-    return this.#lazily(chatId, false, async (create) => this.#sessions.forKey(key, { create }));
+    const known = await answers.find(trail);
+    const chatId = known?.chatId ?? ids.next('chat_');
+    const found =
+      place ??
+      (await this.#placeLastSeen(known)) ??
+      (await this.#placeOfParent(origin.parentChatId)) ??
+      (await this.#placeOfUnnamed(chatId));
+    let { session } = found;
+    return {
+      ...found,
+      chatId,
+      ensure: async () => (session = await found.ensure()),
+      delivered: async (answer) => {
+        const at = found.directory ?? origin.sessionId ?? known?.at;
+        await answers.remember(trail, answer, {
+          chatId,
+          ...(at === undefined ? {} : { at }),
+          isDurable: session !== undefined,
+        });
+      },
+    };
+  }
+
+  async #placeById(sessionId: string): Promise<Place> {
+    const session = await this.#sessions.byId(sessionId);
+    const { directory } = session;
+    return { isNamed: true, session, ensure: async () => session, ...directoryMember(directory) };
+  }
+
+  /** A directory that a client's name for its conversation leads to, else a session of that name's own. */
+  async #placeOfChat(chatId: string, parentChatId: string | undefined): Promise<Place> {
+    const directory = (await this.#remembered(chatId)) ?? (await this.#remembered(parentChatId));
+    if (directory !== undefined) return this.#inDirectory(directory, false, chatId);
+    return this.#lazily(false, async (create) =>
+      this.#sessions.forKey(`chat:${chatId}`, { create }),
+    );
+  }
+
+  async #placeOfParent(parentChatId: string | undefined): Promise<Place | undefined> {
+    const directory = await this.#remembered(parentChatId);
+    return directory === undefined ? undefined : this.#inDirectory(directory, false);
+  }
+
+  /** Where a conversation without a name was at home when its client last said so. */
+  async #placeLastSeen(chat: FoundChat | undefined): Promise<Place | undefined> {
+    const at = chat?.at;
+    if (at === undefined) return undefined;
+    if (!isSessionId(at)) return this.#inDirectory(at, false);
+    try {
+      return { ...(await this.#placeById(at)), isNamed: false };
+    } catch (error) {
+      // Deleted meanwhile, or damaged: then it begins anew.
+      if (!(error instanceof ProxyError)) throw error;
+      return undefined;
+    }
+  }
+
+  /** A session of the conversation's own. Nobody can ask for it by name, so its id is said when it is made. */
+  async #placeOfUnnamed(chatId: string): Promise<Place> {
+    const { log } = this.#options;
+    return this.#lazily(false, async (create) => {
+      const session = await this.#sessions.forKey(`unnamed:${chatId}`, { create });
+      if (create && session !== undefined)
+        log.info(
+          { session: session.id, chat: chatId },
+          'a new store was made for a conversation that names no project; reach it with --session, or with the header x-rlm-session',
+        );
+      return session;
+    });
+  }
+
+  async #inDirectory(directory: string, isNamed: boolean, chatId?: string): Promise<Place> {
+    const open = async (create: boolean): Promise<Session | undefined> => {
+      const session = await this.#sessions.forDirectory(directory, { create });
+      if (session !== undefined && chatId !== undefined) await this.#keep(chatId, directory);
+      return session;
+    };
+    return this.#lazily(isNamed, open, directory);
   }
 
   async #lazily(
-    chatId: string,
     isNamed: boolean,
     open: (create: boolean) => Promise<Session | undefined>,
     directory?: string,
-  ): Promise<Whose> {
+  ): Promise<Place> {
     let session: Session | undefined;
     let fault: ProxyError | undefined;
     try {
@@ -103,15 +189,15 @@ export class SessionFinder {
       if (!(error instanceof ProxyError)) throw error;
       fault = error;
     }
+    let made = session;
     const ensure = async (): Promise<Session> => {
       if (fault !== undefined) throw fault;
-      const made = session ?? (await open(true));
+      made ??= await open(true);
       if (made === undefined)
         throw new ProxyError('internal', 'No session could be made for this conversation.');
       return made;
     };
     return {
-      chatId,
       isNamed,
       session,
       ensure,
@@ -159,6 +245,11 @@ export class SessionFinder {
 
 function keyOf(chatId: string): string {
   return `directory:${chatId}`;
+}
+
+/** Directories are absolute, so nothing else looks like one. */
+function isSessionId(at: string): boolean {
+  return at.startsWith('sess_');
 }
 
 function directoryMember(directory: string | undefined): { readonly directory?: string } {

@@ -27,8 +27,8 @@ export interface SessionsOptions {
   readonly chatMemory?: ChatMemoryLimits;
 }
 
-/** A line a chat. */
-const maxChatsBytes = 4 * 1024 ** 2;
+/** A line a chat, and one for each answer to a conversation without a name: 40,000 of some 200 bytes; the oldest half goes first. */
+const maxChatsBytes = 8 * 1024 ** 2;
 
 const defaultMaxSessionBytes = 64 * 1024 ** 3;
 const defaultChatMemory = { maxBytes: 256 * 1024 ** 2, maxAgeMs: 90 * 24 * 3600 * 1000 };

@@ -215,7 +215,7 @@ export interface Salvage {
 
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
-  /** What is remembered beside all sessions: which project a chat belongs to. */
+  /** What is remembered beside all sessions: which project a chat belongs to, and by which answers one without a name is known again. */
   readonly chats: ChatMemory;
   /** The session of a project directory, made on first use when `create` is set. The directory need not exist on this machine. */
   forDirectory(
@@ -224,7 +224,7 @@ export interface Sessions {
   ): Promise<Session | undefined>;
   /** @throws ProxyError `unknown_session` for an id that does not exist or is no session id (`../`, …). */
   byId(sessionId: string): Promise<Session>;
-  /** The session of an unknown client, found by a key (fingerprint hash) and kept in the directory map as `key:<hash>`. */
+  /** The session of a conversation without a directory, found by a key and kept in the directory map as `key:<key>`. */
   forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined>;
   list(): Promise<
     readonly {

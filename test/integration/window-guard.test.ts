@@ -172,15 +172,17 @@ describe('the window guard', () => {
     await using setup = await setUp();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Go on.'));
+    // The first request has nothing by which its conversation would be known again.
+    const chat = { 'x-session-id': 'takes-back' };
     const early = [...history(4, 20_000), user(question)];
-    await proxy.ask({ messages: early, tools: clientTools });
+    await proxy.ask({ messages: early, tools: clientTools }, chat);
     const said = { role: 'assistant' as const, content: 'Go on.' };
     const later: Message[] = [...early, said, ...history(100, 20_000).slice(17), user(question)];
     for (let times = 0; times < 3; times += 1) {
-      await proxy.ask({ messages: later, tools: clientTools });
+      await proxy.ask({ messages: later, tools: clientTools }, chat);
       later.push(said, user(`${question} ${times}`));
     }
-    await proxy.ask({ messages: early, tools: clientTools });
+    await proxy.ask({ messages: early, tools: clientTools }, chat);
     const bodies = upstream.requests.map(({ body }) => bytesOf(body.messages));
     expect(bodies[0]).toContain('output-1-of 7:');
     expect(bodies[3]).not.toContain('output-1-of 7:');
