@@ -1,5 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import type { SessionStore } from '../store/types.ts';
+import { plainOwnName } from '../tools/call-door.ts';
 import { readingTools } from '../tools/registry.ts';
 import { callName, callText } from '../wire/calls.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
@@ -46,8 +47,9 @@ export class OwnResults {
     call: ToolCall | undefined,
     chatId: string,
   ): Promise<string | undefined> {
-    if (call === undefined || readsOnly.has(callName(call))) return droppedResult;
-    const name = callName(call);
+    if (call === undefined) return droppedResult;
+    const name = plainOwnName(callName(call)) ?? callName(call);
+    if (readsOnly.has(name)) return droppedResult;
     try {
       const [entry] = await this.#store.append([
         {

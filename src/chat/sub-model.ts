@@ -131,7 +131,7 @@ async function explore(
     subModel: createSubModel({ ...options, budget }),
   };
   const ownTools: OwnTools = {
-    isOwn: (name) => tools.has(name),
+    isOwn: (name) => tools.isOwn(name),
     describe: (call) => tools.describe(call, context),
     run: async (call) => {
       options.report(`${levelMark.repeat(budget.depth + 1)} ${tools.describe(call, context)}`);

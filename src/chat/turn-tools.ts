@@ -87,7 +87,7 @@ export function openTurnTools(
   const described = contextFor(turn.signal, () => undefined);
   return {
     own: {
-      isOwn: (name) => registry.has(name) || (name.startsWith('rlm_') && !turn.offered.has(name)),
+      isOwn: (name) => registry.isOwn(name, turn.offered),
       describe: (call) => registry.describe(call, described),
       run: async (call, signal, report) => registry.run(call, contextFor(signal, report)),
     },

@@ -1,4 +1,5 @@
 import { ProxyError } from '../errors.ts';
+import { sentBack } from '../tools/registry.ts';
 import type { UpstreamStream } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
 import { isFunctionCall } from '../wire/calls.ts';
@@ -19,17 +20,17 @@ import type { OwnTools, Turn } from './turn-types.ts';
 export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], void, void> {
   const state = new TurnState(turn);
   for (;;) {
-    const folded = yield* runStep(turn, state);
+    const said = yield* runStep(turn, state);
     const { tools } = state;
-    const calls = folded.message.tool_calls ?? [];
+    const calls = said.message.tool_calls ?? [];
     const isOurs = (call: ToolCall): call is FunctionCall =>
       isFunctionCall(call) && tools?.isOwn(call.function.name) === true;
     const own = calls.filter(isOurs);
     const theirs = calls.filter((call) => !isOurs(call));
     // A call that the length limit has cut may be cut anywhere, even where it still parses; and after the last step nobody would see a result.
-    const isRunnable = own.length > 0 && folded.finishReason !== 'length' && !state.isLast;
+    const isRunnable = own.length > 0 && said.finishReason !== 'length' && !state.isLast;
     if (tools === undefined || !isRunnable) {
-      const kept = own.length === 0 ? folded : { ...folded, message: withoutOwn(folded, theirs) };
+      const kept = own.length === 0 ? said : { ...said, message: withoutOwn(said, theirs) };
       yield* finish(turn, state, kept, theirs, {});
       return;
     }
@@ -38,6 +39,7 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
     const results = yield* withReports(turn, async (report) =>
       runCalls(turn, tools, state, own, report),
     );
+    const folded = withReadableCalls(said, own);
     if (theirs.length > 0) {
       yield* finish(turn, state, folded, theirs, results);
       return;
@@ -201,6 +203,16 @@ function visiblePart(chunk: Chunk): Chunk | undefined {
     return chunk;
   const { toolCalls: _, finishReason: __, usage: ___, ...rest } = chunk;
   return Object.keys(rest).length === 0 ? undefined : rest;
+}
+
+/** The turn as it goes back upstream: calls of ours in a form that every server can read. The very same object where they are. */
+function withReadableCalls(folded: FoldedTurn, own: readonly FunctionCall[]): FoldedTurn {
+  const calls = folded.message.tool_calls ?? [];
+  const readable = new Map<ToolCall, ToolCall>(own.map((call) => [call, sentBack(call)]));
+  const sent = calls.map((call) => readable.get(call) ?? call);
+  return sent.every((call, index) => call === calls[index])
+    ? folded
+    : { ...folded, message: { ...folded.message, tool_calls: sent } };
 }
 
 function withoutOwn(folded: FoldedTurn, theirs: readonly ToolCall[]): FoldedTurn['message'] {

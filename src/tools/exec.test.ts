@@ -98,7 +98,7 @@ test('a program sees entries and hits as the tools do', async () => {
     '=> 12',
   );
   expect(await run('context.search("x", {max_results: "many"})')).toContain(
-    '[error] Error: the options do not fit: max_results',
+    '[error] Error: The arguments of rlm_search do not fit: ',
   );
   expect(await run('context.search("x", {entry: "e77"})')).toContain('"e77"');
 });

@@ -2,6 +2,7 @@ import { ProxyError } from '../errors.ts';
 import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { NameRecord, SandboxHost, SandboxQuestion, SandboxReply } from '../sandbox/types.ts';
 import type { Entry } from '../store/types.ts';
+import { checkArguments } from './call-door.ts';
 import { findTool } from './find.ts';
 import { countChars } from './pieces.ts';
 import { searchTool } from './search.ts';
@@ -60,11 +61,10 @@ async function searchFor(
   context: ToolContext,
 ): Promise<unknown> {
   const { literal, ...given } = options as Record<string, unknown>;
-  const answer =
+  const result =
     literal === true
       ? await checkedRun(findTool, { ...given, text: pattern }, context)
       : await checkedRun(searchTool, { ...given, pattern }, context);
-  const result = JSON.parse(answer) as Record<string, unknown>;
   if (typeof result['error'] === 'string') throw new ProxyError('invalid_request', result['error']);
   // A program would take a lower bound for the number.
   if (result['partial'] === true)
@@ -81,17 +81,18 @@ async function checkedRun<Args>(
   tool: Tool<Args>,
   given: Record<string, unknown>,
   context: ToolContext,
-): Promise<string> {
-  const checked = tool.args.safeParse(given);
-  if (!checked.success) {
-    const issues = checked.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
-    throw new ProxyError('invalid_request', `the options do not fit: ${issues.join('; ')}`);
-  }
-  return tool.run(checked.data, {
+): Promise<Record<string, unknown>> {
+  const checked = checkArguments(given, tool);
+  if (!checked.ok) throw new ProxyError('invalid_request', checked.fault);
+  const text = await tool.run(checked.args as Args, {
     ...context,
     searchDeadlineMs: Math.max(searchDeadlineMs, context.searchDeadlineMs),
     maxResultChars: maxSearchChars,
   });
+  const result = JSON.parse(text) as Record<string, unknown>;
+  return checked.notes.length === 0
+    ? result
+    : { ...result, arguments_note: checked.notes.join(' ') };
 }
 
 /** An entry as programs see it. */

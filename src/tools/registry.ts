@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { FunctionCall, ToolDefinition } from '../wire/types.ts';
+import { plainOwnName, readArguments, readArgumentText } from './call-door.ts';
 import { execTool } from './exec.ts';
 import { findTool } from './find.ts';
 import { getContextTool } from './get-context.ts';
@@ -28,9 +29,21 @@ export class ToolRegistry {
     return [...this.#tools.keys()];
   }
 
-  /** Whether a call is for one of these tools. */
+  /** Whether there is a tool of exactly this name. */
   has(name: string): boolean {
     return this.#tools.has(name);
+  }
+
+  /**
+   * Whether a call of this name is for us: one of these tools, however its name is decorated, or a name that begins with our prefix, which
+   * a client could make nothing of. `offered` are the names of all tools in the request: what is among them and not here, under that very
+   * name or under the plain form of it, is the client's.
+   */
+  isOwn(name: string, offered: ReadonlySet<string> = nothingOffered): boolean {
+    if (this.has(name)) return true;
+    const plain = plainOwnName(name, this.names);
+    if (plain === undefined || offered.has(name)) return false;
+    return this.has(plain) || !offered.has(plain);
   }
 
   /** The same without some tools (a client has tools of these names itself). */
@@ -51,34 +64,59 @@ export class ToolRegistry {
    */
   async run(call: FunctionCall, context: ToolContext): Promise<string> {
     const found = this.#check(call);
-    return found.ok ? found.tool.run(found.args, context) : JSON.stringify({ error: found.fault });
+    if (!found.ok) return JSON.stringify({ error: found.fault });
+    const result = await found.tool.run(found.args, context);
+    return found.notes.length === 0 ? result : withNotes(result, found.notes);
   }
 
-  #check(
-    call: FunctionCall,
-  ):
-    | { readonly ok: true; readonly tool: AnyTool; readonly args: never }
+  #check(call: FunctionCall):
+    | {
+        readonly ok: true;
+        readonly tool: AnyTool;
+        readonly args: never;
+        readonly notes: readonly string[];
+      }
     | { readonly ok: false; readonly fault: string } {
     const { name } = call.function;
-    const tool = this.#tools.get(name);
+    const tool = this.#tools.get(plainOwnName(name, this.names) ?? name);
     if (tool === undefined)
       return {
         ok: false,
         fault: `There is no tool ${JSON.stringify(name)}; there are ${this.names.join(', ')}.`,
       };
-    const parsed = parseArguments(call.function.arguments);
-    if (!parsed.ok)
-      return {
-        ok: false,
-        fault: `The arguments of ${name} are not valid JSON (${parsed.reason}). Send one JSON object, such as ${exampleOf(tool)}.`,
-      };
-    const checked = tool.args.safeParse(parsed.value);
-    if (checked.success) return { ok: true, tool, args: checked.data };
-    return {
-      ok: false,
-      fault: `The arguments of ${name} do not fit: ${z.prettifyError(checked.error).replaceAll('\n', ' ')}. It takes ${signatureOf(tool)}.`,
-    };
+    const checked = readArguments(call.function.arguments, tool);
+    return checked.ok
+      ? { ok: true, tool, args: checked.args as never, notes: checked.notes }
+      : checked;
   }
+}
+
+const nothingOffered: ReadonlySet<string> = new Set();
+
+/** What the arguments were taken for, in front of the result, which keeps its form. */
+function withNotes(result: string, notes: readonly string[]): string {
+  const said = notes.join(' ');
+  return result.startsWith('{')
+    ? `{"arguments_note":${JSON.stringify(said)},${result.slice(1)}`
+    : `[${said}]\n${result}`;
+}
+
+/**
+ * A call of ours as it goes back upstream: as the model wrote it. Only what servers refuse to read is made readable: arguments that are
+ * empty or say nothing become `{}` (the result says what was wrong with them), and a name that the protocol does not allow (`functions.x`)
+ * loses its decoration.
+ */
+export function sentBack(call: FunctionCall): FunctionCall {
+  const { name, arguments: text } = call.function;
+  const isReadable = text.trim() !== '' && readArgumentText(text).ok;
+  const isAllowed = /^[a-zA-Z0-9_-]{1,64}$/.test(name);
+  if (isReadable && isAllowed) return call;
+  const called = {
+    ...call.function,
+    name: isAllowed ? name : (plainOwnName(name) ?? name),
+    arguments: isReadable ? text : '{}',
+  };
+  return { ...call, function: called };
 }
 
 /** The four tools that read the store. */
@@ -97,20 +135,6 @@ function erased(tools: readonly { readonly name: string }[]): readonly AnyTool[]
   return tools as readonly AnyTool[];
 }
 
-function parseArguments(
-  text: string,
-):
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly reason: string } {
-  if (text.trim() === '') return { ok: true, value: {} };
-  try {
-    const value: unknown = JSON.parse(text);
-    return { ok: true, value: value ?? {} };
-  } catch (error) {
-    return { ok: false, reason: (error as Error).message };
-  }
-}
-
 function definitionOf(tool: AnyTool): ToolDefinition {
   const { $schema: _, ...parameters } = z.toJSONSchema(tool.args, { io: 'input' }) as Record<
     string,
@@ -120,24 +144,4 @@ function definitionOf(tool: AnyTool): ToolDefinition {
     type: 'function',
     function: { name: tool.name, description: tool.description, parameters },
   };
-}
-
-function schemaProperties(tool: AnyTool): Readonly<Record<string, { readonly type?: string }>> {
-  const schema = z.toJSONSchema(tool.args, { io: 'input' }) as {
-    properties?: Record<string, { type?: string }>;
-  };
-  return schema.properties ?? {};
-}
-
-function signatureOf(tool: AnyTool): string {
-  const members = Object.entries(schemaProperties(tool)).map(
-    ([name, { type }]) => `${name}${type === undefined ? '' : ` (${type})`}`,
-  );
-  return members.length === 0 ? 'no arguments' : members.join(', ');
-}
-
-function exampleOf(tool: AnyTool): string {
-  const [first] = Object.entries(schemaProperties(tool));
-  if (first === undefined) return '{}';
-  return JSON.stringify({ [first[0]]: first[1].type === 'integer' ? 0 : '…' });
 }

@@ -82,7 +82,7 @@ it('names a model that nobody has, when several providers are configured', async
 
 it.each([
   ['{"pattern": ', /not valid JSON/],
-  ['{"pattern": 7}', /do not fit/],
+  ['{"pattern": {"a": 7}}', /do not fit/],
   ['{"nonsense": true}', /do not fit.*pattern/],
   ['[]', /do not fit/],
 ])('tells the model what is wrong with its arguments: %s', async (args, wanted) => {
