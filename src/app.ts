@@ -271,6 +271,7 @@ function catalogProvider(
     baseURL: provider.baseURL,
     ...(provider.apiKey === undefined ? {} : { apiKey: provider.apiKey }),
     profile: findProfile(provider.baseURL, provider.profile),
+    way: provider.way,
     headers: provider.headers,
     patience: config.patience,
     maxInFlight: provider.maxInFlight,

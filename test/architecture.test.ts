@@ -37,7 +37,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   chat: ['opencode', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   tools: ['sandbox', 'search', 'store'],
   ingest: ['store'],
-  config: [],
+  // Where settings are read, addresses and keys are checked by whoever uses them.
+  config: ['upstream'],
   opencode: [],
   sandbox: [],
   search: [],

@@ -2,28 +2,18 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { type LoadedConfig, userFolders } from '../config/load.ts';
-import type { Config, ConfiguredProvider } from '../config/resolve.ts';
+import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../opencode/config-file.ts';
 import { installedBlock, installProvider } from '../opencode/config-text.ts';
 import { readOwner } from '../store/owner.ts';
 import type { SessionHealth, Sessions } from '../store/types.ts';
-import { isObject, parseJson } from '../wire/json.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
+import { checkProviders, type Finding } from './provider-check.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { fetchHealth } from './status.ts';
-
-/** One thing that was looked at. `advice` says what to do. */
-interface Finding {
-  readonly level: 'ok' | 'note' | 'fail';
-  readonly text: string;
-  readonly advice?: string;
-}
-
-/** Longest wait for a provider, milliseconds. */
-const providerTimeoutMs = 10_000;
 
 /** `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to do. */
 export function doctorCommand(): Command {
@@ -43,7 +33,7 @@ async function doctor(flags: { offline?: boolean; json?: boolean }): Promise<voi
     dataDirFinding(config),
     await serverFinding(config),
     ...(await storeFindings(config)),
-    ...(flags.offline === true ? [] : await Promise.all(config.providers.map(providerFinding))),
+    ...(flags.offline === true ? [] : await checkProviders(config, new AbortController().signal)),
     await opencodeFinding(config),
   ];
   if (findings.some(({ level }) => level === 'fail')) finish(exitCodes.nothing);
@@ -157,47 +147,6 @@ async function storeFindings(config: Config): Promise<Finding[]> {
     });
   }
   return findings;
-}
-
-/** Asks for the list of models: costs nothing, and shows whether address and key are right. */
-async function providerFinding({
-  id,
-  baseURL,
-  apiKey,
-  headers,
-}: ConfiguredProvider): Promise<Finding> {
-  const name = `provider ${id}`;
-  let response: Response;
-  try {
-    response = await fetch(`${baseURL}/models`, {
-      headers: {
-        ...headers,
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
-      signal: AbortSignal.timeout(providerTimeoutMs),
-      redirect: 'manual',
-    });
-  } catch (error) {
-    const { cause, message } = error as Error;
-    const reason = cause instanceof Error ? cause.message : message;
-    return {
-      level: 'fail',
-      text: `${name}: cannot be reached: ${reason}`,
-      advice: `Is ${baseURL} right?`,
-    };
-  }
-  const { status } = response;
-  if (status === 401 || status === 403) {
-    const advice =
-      apiKey === undefined ? 'No key is configured.' : 'Is the key right, and for this address?';
-    return { level: 'fail', text: `${name}: refuses with status ${status}`, advice };
-  }
-  if (status !== 200) {
-    return { level: 'note', text: `${name}: answers, but gives no list of models (${status})` };
-  }
-  const list = parseJson(await response.text());
-  const data = isObject(list) && Array.isArray(list['data']) ? list['data'] : [];
-  return { level: 'ok', text: `${name}: answers, ${data.length} models` };
 }
 
 async function opencodeFinding(config: Config): Promise<Finding> {

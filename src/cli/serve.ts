@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/resolve.ts';
 import { boundGarbage } from '../garbage.ts';
 import { checkBind } from '../http/guard.ts';
+import { createLogger, type Logger } from '../log.ts';
 import { publishOwner } from '../store/owner.ts';
 import { startBackground } from './background.ts';
 import { openLocalApp } from './local-app.ts';
+import { checkProviders } from './provider-check.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 
 /** What a user without an upstream has to know. */
@@ -35,7 +38,18 @@ async function serve(loaded: LoadedConfig): Promise<void> {
   for (const warning of loaded.warnings) process.stderr.write(`${warning}\n`);
   if (config.providers.length === 0) process.stderr.write(demoNotice);
   process.stdout.write(`rlm-opencode listening on ${address}\n`);
+  const stopping = new AbortController();
+  const told = tellOfProviders(config, createLogger(config.logLevel), stopping.signal);
   await stopSignal();
+  stopping.abort();
+  await told;
+}
+
+/** What a provider's own list says against the settings: better at the start than at the first question. */
+async function tellOfProviders(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
+  for (const { level, text, advice } of await checkProviders(config, signal)) {
+    if (level !== 'ok' && !signal.aborted) log.warn({ advice }, text);
+  }
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */

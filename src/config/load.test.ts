@@ -233,8 +233,8 @@ test('things that are probably not meant are said', () => {
 
 test('what is shown holds no secret, wherever it was set', () => {
   writeConfig(`{ "providers": { "mine": {
-    "baseURL": "http://user:secret-1@127.0.0.1:1/v1", "apiKey": "secret-2",
-    "headers": { "x-key": "secret-3" } } } }`);
+    "baseURL": "http://user:secret-1@127.0.0.1:1/v1", "headers": { "x-key": "secret-3" } },
+    "yours": { "baseURL": "http://127.0.0.1:1/v1?key=secret-6", "apiKey": "secret-2" } } }`);
   const loaded = load({ RLM_UPSTREAM_API_KEY: 'secret-4' }, { 'api-token': 'secret-5' });
   const text = settingLines(shownSettings(loaded)) + JSON.stringify(shownSettings(loaded));
   expect(text).not.toContain('secret-');
@@ -242,4 +242,32 @@ test('what is shown holds no secret, wherever it was set', () => {
   expect(text).toContain('server.port = 8768  (default)');
   expect(text).toContain('upstream.model = (not set)  (default)');
   expect(text).toContain('http://***@127.0.0.1:1/v1');
+  expect(text).toContain('http://127.0.0.1:1/v1?key=***');
+});
+
+test('a key is taken as meant, wherever it comes from, and what no header can hold is a fault of its setting', () => {
+  const env = { RLM_UPSTREAM_BASE_URL: '"http://h/v1"\n', RLM_UPSTREAM_API_KEY: 'Bearer sk-a\r\n' };
+  expect(load(env).config.providers[0]).toMatchObject({ baseURL: 'http://h/v1', apiKey: 'sk-a' });
+  const torn = fault({ ...env, RLM_UPSTREAM_API_KEY: 'sk-a\nsk-b' });
+  expect(torn).toContain('upstream.apiKey (RLM_UPSTREAM_API_KEY): holds a line break');
+  expect(torn).not.toContain('sk-');
+  writeConfig(`{ "providers": {
+    "a": { "baseURL": "http://h/v1", "apiKeyEnv": "A_KEY", "headers": { "x-a": " v " } } } }`);
+  const [provider] = load({ A_KEY: "'sk-c'" }).config.providers;
+  expect(provider).toMatchObject({ apiKey: 'sk-c', headers: { 'x-a': 'v' } });
+  expect(fault({ A_KEY: 'sk-…' })).toContain('providers.a.apiKeyEnv (A_KEY): holds U+2026');
+  writeConfig(`{ "providers": { "a": { "baseURL": "http://h/v1", "apiKey": "sk-\\u0007",
+    "headers": { "content-length": "1" } } } }`);
+  const both = fault();
+  expect(both).toContain('providers.a.apiKey');
+  expect(both).toContain('providers.a.headers.content-length');
+  expect(both).not.toContain('sk-');
+});
+
+test('a user and a password in the address, together with a key, are a choice to make', () => {
+  const env = { RLM_UPSTREAM_BASE_URL: 'http://user:secret-1@h/v1' };
+  expect(load(env).config.providers[0]).not.toHaveProperty('apiKey');
+  const both = fault({ ...env, RLM_UPSTREAM_API_KEY: 'secret-2' });
+  expect(both).toContain('a user and a password');
+  expect(both).not.toContain('secret-');
 });

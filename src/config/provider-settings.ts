@@ -1,7 +1,30 @@
 import { z } from 'zod';
+import { checkAddress, type Checked, checkHeader, checkKey } from '../upstream/endpoint.ts';
 import { count, optionalCount, optionalText } from './setting.ts';
 
-const baseURL = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+/** A text that is checked where it is read, and what is meant by it. */
+function checked(check: (written: string) => Checked) {
+  return z.string().transform((written, context) => {
+    const found = check(written);
+    if (found.ok) return found.text;
+    context.addIssue({ code: 'custom', message: found.fault });
+    return z.NEVER;
+  });
+}
+
+const baseURL = checked(checkAddress);
+const key = checked(checkKey);
+
+/** Headers of the configuration; a fault names the header and not its value. */
+const headers = z.record(z.string(), z.string()).transform((written, context) => {
+  const meant: Record<string, string> = {};
+  for (const [name, value] of Object.entries(written)) {
+    const found = checkHeader(name, value);
+    if (found.ok) meant[name] = found.text;
+    else context.addIssue({ code: 'custom', message: found.fault, path: [name] });
+  }
+  return meant;
+});
 
 const prices = z.strictObject({
   input: z.number().min(0).describe('Per million prompt tokens.'),
@@ -17,7 +40,7 @@ export const upstreamSettings = z.strictObject({
     description:
       'OpenAI-compatible API behind the proxy, as in `https://api.z.ai/api/paas/v4`. Absent, and no `providers`: the built-in demo upstream.',
   }),
-  apiKey: optionalText({
+  apiKey: key.optional().meta({
     env: 'RLM_UPSTREAM_API_KEY',
     secret: true,
     description: 'Its key. Local servers need none.',
@@ -87,13 +110,13 @@ const model = z.strictObject({
 export const providerSettings = z.strictObject({
   preset: z.string().min(1).optional(),
   baseURL: baseURL.optional(),
-  apiKey: z.string().min(1).optional(),
+  apiKey: key.optional(),
   apiKeyEnv: z.string().min(1).optional(),
   models: z.array(z.union([z.string().min(1), model])).optional(),
   contextWindow: z.int().min(1024).optional(),
   maxOutput: z.int().min(1).optional(),
   profile: z.string().min(1).optional(),
-  headers: z.record(z.string(), z.string()).default({}),
+  headers: headers.prefault({}),
   inFlight: z.int().min(1).optional(),
   fallback: z.array(z.string().min(1)).default([]),
   prices: prices.optional(),

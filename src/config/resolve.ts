@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { ProxyError } from '../errors.ts';
+import { checkKey, parseEndpoint } from '../upstream/endpoint.ts';
+import { readProxies, type Way, wayTo } from '../upstream/way.ts';
 import type { Environment } from './parse.ts';
 import { fallbackLimits, presetOfUrl, presets } from './presets.ts';
 import type { Prices, ProviderSettings } from './provider-settings.ts';
@@ -18,10 +20,14 @@ export interface ConfiguredProvider {
   /** Holds no dot, so that `<id>.<model>` can be taken apart at the first one. */
   readonly id: string;
   readonly baseURL: string;
+  /** How the base URL is reached: straight, or through a proxy of the environment. */
+  readonly way: Way;
   readonly apiKey?: string;
   /** Known models; others are passed on by name with `modelDefaults`. */
   readonly models: readonly ConfiguredModel[];
   readonly modelDefaults: Omit<ConfiguredModel, 'id'>;
+  /** Ids of the models that the user named, not a preset. */
+  readonly namedModels: readonly string[];
   /** Name in the table of quirks; absent: found by the base URL. */
   readonly profile?: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -127,12 +133,13 @@ function resolveProvider(from: {
       hint: `Presets: ${Object.keys(presets).join(', ')}.`,
     });
   }
-  const keyName = provider.apiKeyEnv ?? preset?.apiKeyEnv;
-  const apiKey = provider.apiKey ?? (keyName === undefined ? undefined : env[keyName]);
+  const apiKey = keyOf(id, provider, { name: provider.apiKeyEnv ?? preset?.apiKeyEnv, env });
+  checkOneKey({ id, baseURL, apiKey, headers: provider.headers });
   return {
     id,
     baseURL: baseURL.replace(/\/+$/, ''),
-    ...(apiKey === undefined || apiKey === '' ? {} : { apiKey }),
+    way: wayTo(baseURL, readProxies(env)),
+    ...(apiKey === '' ? {} : { apiKey }),
     ...modelsOf(provider, preset?.models ?? []),
     ...(provider.profile === undefined ? {} : { profile: provider.profile }),
     headers: provider.headers,
@@ -141,10 +148,44 @@ function resolveProvider(from: {
   };
 }
 
+/** The provider's key, or the one in the variable that customarily holds it; empty where there is none. @throws ProxyError `config_invalid` */
+function keyOf(
+  id: string,
+  provider: ProviderSettings,
+  variable: { readonly name: string | undefined; readonly env: Environment },
+): string {
+  const { name } = variable;
+  if (provider.apiKey !== undefined || name === undefined) return provider.apiKey ?? '';
+  const found = checkKey(variable.env[name] ?? '');
+  if (found.ok) return found.text;
+  throw new ProxyError('config_invalid', `providers.${id}.apiKeyEnv (${name}): ${found.fault}.`, {
+    hint: 'Set the variable to the key alone.',
+  });
+}
+
+/** A request has room for one way to say who asks. @throws ProxyError `config_invalid` */
+function checkOneKey(provider: {
+  readonly id: string;
+  readonly baseURL: string;
+  readonly apiKey: string;
+  readonly headers: Readonly<Record<string, string>>;
+}): void {
+  const { id, baseURL, apiKey, headers } = provider;
+  if (parseEndpoint(baseURL).authorization === undefined) return;
+  const isHeader = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+  if (apiKey === '' && !isHeader) return;
+  const other = isHeader ? 'an `authorization` header' : 'a key';
+  throw new ProxyError(
+    'config_invalid',
+    `The address of the provider \`${id}\` holds a user and a password, and ${other} is set as well.`,
+    { hint: 'Choose one: take the user and password out of the base URL, or the other away.' },
+  );
+}
+
 function modelsOf(
   provider: ProviderSettings,
   stated: readonly ConfiguredModel[],
-): Pick<ConfiguredProvider, 'models' | 'modelDefaults'> {
+): Pick<ConfiguredProvider, 'models' | 'modelDefaults' | 'namedModels'> {
   const names = provider.models ?? stated.map((model) => model.id);
   return {
     models: names.map((named) => {
@@ -153,6 +194,9 @@ function modelsOf(
       return Object.assign(limitsOf([own, provider], vendors), { id: own.id });
     }),
     modelDefaults: limitsOf([provider], undefined),
+    namedModels: (provider.models ?? []).map((named) =>
+      typeof named === 'string' ? named : named.id,
+    ),
   };
 }
 

@@ -1,3 +1,4 @@
+import { shownAddress } from '../upstream/endpoint.ts';
 import type { LoadedConfig } from './load.ts';
 import { settingLeaves } from './schema.ts';
 
@@ -45,7 +46,7 @@ function plain(value: unknown): string {
 }
 
 function masked(value: unknown): unknown {
-  if (typeof value === 'string') return value.replace(/\/\/[^/@]*@/, '//***@');
+  if (typeof value === 'string') return /^\w+:\/\//.test(value) ? shownAddress(value) : value;
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(masked);
   return Object.fromEntries(

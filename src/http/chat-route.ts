@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
-import { ProxyError } from '../errors.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
@@ -36,6 +36,10 @@ async function answer(
     throw new ProxyError('invalid_request', 'The request has no body.');
   }
   const signal = parts.live.begin(reply.raw);
+  signal.addEventListener('abort', () => {
+    if (toProxyError(signal.reason).code === 'cancelled')
+      parts.log.info({ requestId: request.id }, 'turn aborted: the client left');
+  });
   try {
     const answered = await parts.chat.handle({
       body: limitedBody(request.raw, parts.bodyLimitBytes),

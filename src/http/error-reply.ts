@@ -20,11 +20,17 @@ export function sendError(
     .send(JSON.stringify(errorBody(error, request.headers['user-agent'])));
 }
 
-/** Logs what is not the client's doing. The message stays out of it: an upstream's may quote the prompt. */
+/**
+ * Logs a request that failed, a refused one at `info`: who looks for the reason of an error finds a line. The message stays out of
+ * it, since an upstream's may quote the prompt; the hint is our own. A client that left has its line from the chat route.
+ */
 export function reportFailure(log: Logger, error: ProxyError, requestId: string): void {
-  const { code, status } = error;
+  const { code, status, parts } = error;
   if (code === 'internal') log.error({ err: error.cause ?? error, requestId }, 'request failed');
-  else if (status >= 500) log.warn({ code, status, requestId }, 'request failed');
+  else if (status >= 500) log.warn({ code, status, requestId, hint: parts.hint }, 'request failed');
+  else if (code !== 'cancelled') {
+    log.info({ code, status, requestId, hint: parts.hint }, 'request refused');
+  }
 }
 
 /** Gives Fastify's own refusals our codes. */

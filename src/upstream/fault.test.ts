@@ -321,7 +321,13 @@ it.each<Row>([
 it('keeps param and waiting time, names the provider of a bad key, and never shows the key', () => {
   const error = faultToError(
     { message: 'Incorrect API key provided: sk-secret.', param: 'p' },
-    { profile: plainProfile, upstreamId: 'zai', apiKey: 'sk-secret', status: 401, retryAfterMs: 5 },
+    {
+      profile: plainProfile,
+      upstreamId: 'zai',
+      secrets: ['sk-secret'],
+      status: 401,
+      retryAfterMs: 5,
+    },
   );
   expect(error.message).toBe('Incorrect API key provided: [key].');
   expect(error.parts).toMatchObject({ param: 'p', retryAfterMs: 5 });

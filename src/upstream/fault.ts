@@ -1,6 +1,7 @@
 import { type ErrorCode, type ErrorParts, ProxyError } from '../errors.ts';
 import type { UpstreamFault } from '../wire/error-body.ts';
 import type { FaultMeaning, Profile } from './profile.ts';
+import { withoutSecrets } from './secrets.ts';
 
 /** Where a failure came from. */
 export interface FaultSource {
@@ -8,7 +9,9 @@ export interface FaultSource {
   /** The provider's name in the configuration, for the hint. */
   readonly upstreamId: string;
   /** Taken out of every text. */
-  readonly apiKey?: string;
+  readonly secrets?: readonly string[];
+  /** What to say of the provider's address where this status makes it doubtful. */
+  readonly addressAdvice?: string;
   /** The HTTP status; absent for a failure inside a stream. */
   readonly status?: number;
   readonly retryAfterMs?: number;
@@ -93,7 +96,11 @@ export function faultToError(fault: UpstreamFault, source: FaultSource): ProxyEr
     ...(source.retryAfterMs === undefined ? {} : { retryAfterMs: source.retryAfterMs }),
     ...hintPart(meaning, source),
   };
-  return new ProxyError(code, withoutKey(messageOf(fault, status), source.apiKey), parts);
+  return new ProxyError(
+    code,
+    withoutSecrets(messageOf(fault, status), source.secrets ?? []),
+    parts,
+  );
 }
 
 /** OpenRouter and vLLM write the HTTP status into the code of an error inside a stream. */
@@ -150,10 +157,9 @@ function wireParts(meaning: FaultMeaning, fault: UpstreamFault): ErrorParts {
 }
 
 function hintPart(meaning: FaultMeaning, source: FaultSource): { hint?: string } {
+  if (source.addressAdvice !== undefined && meaning !== 'unknown-model') {
+    return { hint: source.addressAdvice };
+  }
   if (meaning !== 'unauthorized') return {};
   return { hint: `Check the key of the provider \`${source.upstreamId}\`: rlm-opencode doctor` };
-}
-
-function withoutKey(text: string, apiKey: string | undefined): string {
-  return apiKey === undefined ? text : text.replaceAll(apiKey, '[key]');
 }

@@ -160,3 +160,27 @@ function through(body: PieceSource, decoder: zlib.Unzip | zlib.BrotliDecompress)
     destroy: (reason) => void plain.destroy(reason),
   };
 }
+
+/** As much of the body as comes, up to the limits: what a broken connection left out of an error is not worth another error. */
+export async function readText(
+  body: PieceSource,
+  limits: { readonly maxBytes: number; readonly stop: AbortSignal },
+): Promise<string> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  const onStop = (): void => body.destroy();
+  limits.stop.addEventListener('abort', onStop);
+  try {
+    for (let piece = await body.next(); piece !== undefined; piece = await body.next()) {
+      pieces.push(piece);
+      sizeBytes += piece.length;
+      if (sizeBytes >= limits.maxBytes) break;
+    }
+  } catch {
+    // Then what came before it has to do.
+  } finally {
+    limits.stop.removeEventListener('abort', onStop);
+    body.destroy();
+  }
+  return Buffer.concat(pieces).toString();
+}

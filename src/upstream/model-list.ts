@@ -1,54 +1,84 @@
+import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
-import { isObject } from '../wire/json.ts';
-import { faultToError } from './fault.ts';
-import type { Profile } from './profile.ts';
+import { readFault } from '../wire/error-body.ts';
+import { isObject, parseJson } from '../wire/json.ts';
+import { faultToError, type FaultSource } from './fault.ts';
+import { type HttpAnswer, readText } from './http-answer.ts';
 import { cancelled } from './retry.ts';
 import type { UpstreamModel } from './upstream.ts';
 
 /** Whose list is asked for. */
 export interface ListSource {
+  /** Sends the request, by the same way and with the same key as a chat. @throws ProxyError where nobody answers */
+  readonly get: (stopping: AbortController) => Promise<HttpAnswer>;
+  readonly toError: (
+    fault: Parameters<typeof faultToError>[0],
+    head: Pick<FaultSource, 'status'>,
+  ) => ProxyError;
+  /** The provider's name in the configuration. */
   readonly id: string;
-  readonly baseURL: string;
-  readonly apiKey?: string;
-  readonly profile: Profile;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly patience: { readonly connectTimeoutMs: number };
+  readonly clock: Clock;
+  /** Longest wait for the whole list, milliseconds. */
+  readonly timeoutMs: number;
 }
 
 /** Names under which servers state a model's window, tokens. */
 const windowMembers = ['context_length', 'context_window', 'max_model_len', 'max_context_length'];
+
+/** Longest list that is read, bytes: OpenRouter's is half a megabyte. */
+const maxListBytes = 16 * 1024 * 1024;
 
 /** Asks a provider for its models, once. @throws ProxyError `upstream_*`, `unauthorized`, ... */
 export async function listModels(
   source: ListSource,
   signal: AbortSignal,
 ): Promise<readonly UpstreamModel[]> {
-  // Loaded when first needed: it is large, and most runs never list.
-  const { OpenAI } = await import('openai');
-  const isBearer = source.apiKey !== undefined && source.profile.keyHeader !== 'api-key';
-  const client = new OpenAI({
-    baseURL: source.baseURL,
-    apiKey: source.apiKey ?? 'none',
-    // Nothing of this machine's OpenAI settings may leak to another provider.
-    organization: null,
-    project: null,
-    webhookSecret: null,
-    maxRetries: 0,
-    timeout: source.patience.connectTimeoutMs,
-    defaultHeaders: {
-      ...source.headers,
-      ...(isBearer ? {} : { authorization: null }),
-      ...(source.apiKey !== undefined && !isBearer ? { 'api-key': source.apiKey } : {}),
-    },
-  });
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  signal.addEventListener('abort', stop);
+  const cancelTimer = source.clock.after(source.timeoutMs, stop);
   try {
-    const page = await client.models.list({ signal });
-    // Servers differ: a list may be missing altogether.
-    const entries: readonly unknown[] = Array.isArray(page.data) ? page.data : [];
-    return entries.flatMap((entry) => readModel(entry) ?? []);
+    if (signal.aborted) throw cancelled(signal);
+    const answer = await source.get(stopping);
+    const text = await readText(answer.body, { maxBytes: maxListBytes, stop: stopping.signal });
+    if (signal.aborted) throw cancelled(signal);
+    if (stopping.signal.aborted) {
+      throw new ProxyError('upstream_timeout', `No list of models came in ${source.timeoutMs} ms.`);
+    }
+    return modelsOf(answer, text, source);
   } catch (cause) {
-    throw signal.aborted ? cancelled(signal) : listError(cause, source);
+    throw signal.aborted ? cancelled(signal) : cause;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    cancelTimer();
   }
+}
+
+function modelsOf(answer: HttpAnswer, text: string, source: ListSource): readonly UpstreamModel[] {
+  const { statusCode: status, headers } = answer;
+  if (status >= 400) throw source.toError(readFault(text), { status });
+  if (status >= 300) throw notAList(`a redirect to ${originOf(headers.location)}`, source);
+  const list = parseJson(text);
+  if (list === undefined) {
+    const isPage = /^\s*<(!doctype|html)/i.test(text);
+    throw notAList(isPage ? 'a web page' : 'something that is not JSON', source);
+  }
+  // Servers differ: a list may be missing altogether.
+  const data = isObject(list) ? list['data'] : list;
+  const entries: readonly unknown[] = Array.isArray(data) ? data : [];
+  return entries.flatMap((entry) => readModel(entry) ?? []);
+}
+
+function notAList(what: string, { id }: ListSource): ProxyError {
+  return new ProxyError('upstream_rejected', `Where the list of models should be is ${what}.`, {
+    hint: `Check the base URL of the provider \`${id}\`: most end in /v1.`,
+  });
+}
+
+function originOf(location: string | undefined): string {
+  return location !== undefined && URL.canParse(location)
+    ? new URL(location).origin
+    : 'another path';
 }
 
 function readModel(entry: unknown): UpstreamModel | undefined {
@@ -59,13 +89,4 @@ function readModel(entry: unknown): UpstreamModel | undefined {
   // Gemini's list says `models/gemini-...`, its chat endpoint wants the name alone.
   const id = entry['id'].replace(/^models\//, '');
   return typeof stated === 'number' ? { id, contextWindowTokens: stated } : { id };
-}
-
-function listError(cause: unknown, source: ListSource): ProxyError {
-  const { status, message } = cause as { readonly status?: unknown; readonly message?: unknown };
-  const text = typeof message === 'string' ? message : '';
-  const key = source.apiKey === undefined ? {} : { apiKey: source.apiKey };
-  const head = typeof status === 'number' ? { status } : {};
-  const parts = { profile: source.profile, upstreamId: source.id, ...key, ...head };
-  return faultToError({ message: text }, parts);
 }

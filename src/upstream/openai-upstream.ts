@@ -1,4 +1,4 @@
-import { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Clock, Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -7,15 +7,25 @@ import { readFault, type UpstreamFault } from '../wire/error-body.ts';
 import { requestBody } from '../wire/message-json.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
 import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
-import { chatHeaders, type Endpoint, parseEndpoint } from './endpoint.ts';
+import { openDispatcher } from './dispatcher.ts';
+import {
+  chatHeaders,
+  type Endpoint,
+  listHeaders,
+  parseEndpoint,
+  shownAddress,
+  versionAdvice,
+} from './endpoint.ts';
 import { faultToError } from './fault.ts';
-import { type HttpAnswer, type PieceSource, sendRequest } from './http-answer.ts';
+import { type HttpAnswer, readText, sendRequest } from './http-answer.ts';
 import { InFlightLimit } from './in-flight.ts';
 import { listModels } from './model-list.ts';
 import type { Profile } from './profile.ts';
 import { cancelled, readRetryAfter, unreachableCode, withRetries } from './retry.ts';
 import { rewriteRequest } from './rewrite.ts';
+import { secretsOf } from './secrets.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
+import type { Way } from './way.ts';
 
 /** Patience with a provider; all times in milliseconds. */
 interface Patience extends ReadingLimits {
@@ -33,6 +43,8 @@ export interface OpenAIUpstreamOptions {
   /** Absent for local servers: then no key is sent at all. */
   readonly apiKey?: string;
   readonly profile: Profile;
+  /** How the base URL is reached. Default: straight. */
+  readonly way?: Way;
   /** Sent with every request, from the configuration. */
   readonly headers: Readonly<Record<string, string>>;
   readonly patience: Patience;
@@ -59,7 +71,9 @@ class OpenAIUpstream implements Upstream {
   readonly id: string;
   readonly #options: OpenAIUpstreamOptions;
   readonly #endpoint: Endpoint;
-  readonly #pool: Pool;
+  readonly #dispatcher: Dispatcher;
+  /** Never shown. */
+  readonly #secrets: readonly string[];
   readonly #inFlight: InFlightLimit;
   /** Members that have been left out and logged, so that each is logged once. */
   readonly #toldDropped = new Set<string>();
@@ -69,16 +83,32 @@ class OpenAIUpstream implements Upstream {
     this.#options = options;
     this.#endpoint = parseEndpoint(options.baseURL);
     this.#inFlight = new InFlightLimit(options.maxInFlight);
-    this.#pool = new Pool(this.#endpoint.origin, {
-      connect: { timeout: options.patience.connectTimeoutMs },
-      // Our own limits count comments as life and a slow client not as silence.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    this.#dispatcher = openDispatcher(
+      this.#endpoint.origin,
+      options.way ?? {},
+      options.patience.connectTimeoutMs,
+    );
+    this.#secrets = secretsOf(options);
   }
 
   async models(signal: AbortSignal): Promise<readonly UpstreamModel[]> {
-    return listModels(this.#options, signal);
+    const { clock, patience, id } = this.#options;
+    const source = {
+      id,
+      clock,
+      timeoutMs: patience.connectTimeoutMs,
+      toError: this.#toError.bind(this),
+      get: async (stopping: AbortController) => {
+        const { modelsPath } = this.#endpoint;
+        const headers = listHeaders(this.#ownHeaders());
+        try {
+          return await this.#dispatch({ method: 'GET', path: modelsPath, headers }, stopping);
+        } catch (cause) {
+          throw this.#connectionError(cause);
+        }
+      },
+    };
+    return listModels(source, signal);
   }
 
   async complete(request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> {
@@ -96,7 +126,7 @@ class OpenAIUpstream implements Upstream {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.destroy();
+    await this.#dispatcher.destroy();
   }
 
   /** The one place where a request becomes bytes. */
@@ -148,17 +178,12 @@ class OpenAIUpstream implements Upstream {
 
   /** Resolves with the head of the answer, whatever its status. */
   async #send(body: Buffer, call: UpstreamCall, stopping: AbortController): Promise<HttpAnswer> {
-    const { clock, patience, profile, apiKey } = this.#options;
+    const { clock, patience } = this.#options;
     const cancelTimer = clock.after(patience.firstByteTimeoutMs, () => stopping.abort());
     try {
-      const headers = chatHeaders({
-        profile,
-        apiKey,
-        configured: this.#options.headers,
-        passed: call.headers,
-      });
+      const headers = chatHeaders({ ...this.#ownHeaders(), passed: call.headers });
       const request = { method: 'POST', path: this.#endpoint.chatPath, headers, body } as const;
-      return await sendRequest(this.#pool, request, stopping.signal);
+      return await this.#dispatch(request, stopping);
     } catch (cause) {
       if (call.signal.aborted) throw cancelled(call.signal);
       if (stopping.signal.aborted) {
@@ -171,19 +196,52 @@ class OpenAIUpstream implements Upstream {
     }
   }
 
-  #connectionError(cause: unknown): ProxyError {
-    const code = (cause as { readonly code?: unknown } | null)?.code;
+  #ownHeaders(): Omit<Parameters<typeof chatHeaders>[0], 'passed'> {
+    const { profile, apiKey, headers } = this.#options;
+    const { authorization } = this.#endpoint;
+    return { profile, apiKey, authorization, configured: headers };
+  }
+
+  async #dispatch(
+    request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>,
+    stopping: AbortController,
+  ): Promise<HttpAnswer> {
     const { origin } = this.#endpoint;
-    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND') {
-      return new ProxyError('upstream_failed', `Nobody answers at ${origin} (${code}).`, {
+    // Our own limits count comments as life and a slow client not as silence.
+    const whole = { ...request, origin, headersTimeout: 0, bodyTimeout: 0 };
+    return sendRequest(this.#dispatcher, whole, stopping.signal);
+  }
+
+  #connectionError(cause: unknown): ProxyError {
+    const { code, message } = (cause ?? {}) as { readonly code?: unknown; message?: unknown };
+    const { origin } = this.#endpoint;
+    const { proxy, exempt } = this.#options.way ?? {};
+    const nobody = code === 'ECONNREFUSED' || code === 'ENOTFOUND';
+    const what = typeof code === 'string' ? ` (${code})` : '';
+    if (proxy !== undefined) {
+      const status = /\b[45]\d\d\b/.exec(String(message))?.[0];
+      const reason = status === undefined ? what : ` (its answer: status ${status})`;
+      const where = `the proxy ${shownAddress(proxy.uri)} that ${proxy.variable} names`;
+      return new ProxyError('upstream_failed', `${origin} was not reached by ${where}${reason}.`, {
         cause,
-        wireCode: unreachableCode,
-        hint: `Is the server of the provider \`${this.id}\` running, and its base URL right?`,
+        ...(nobody || status !== undefined ? { wireCode: unreachableCode } : {}),
+        hint: `Mend ${proxy.variable}, or name the host in NO_PROXY to go there straight.`,
       });
     }
-    const what = typeof code === 'string' ? ` (${code})` : '';
+    const instead =
+      exempt === undefined
+        ? ''
+        : ` It was asked straight and not as ${exempt.variable} says: ${exempt.because}.`;
+    if (nobody) {
+      return new ProxyError('upstream_failed', `Nobody answers at ${origin}${what}.`, {
+        cause,
+        wireCode: unreachableCode,
+        hint: `Is the server of the provider \`${this.id}\` running, and its base URL right?${instead}`,
+      });
+    }
     return new ProxyError('upstream_failed', `The connection to ${origin} broke${what}.`, {
       cause,
+      ...(instead === '' ? {} : { hint: instead.trim() }),
     });
   }
 
@@ -204,9 +262,15 @@ class OpenAIUpstream implements Upstream {
     fault: UpstreamFault,
     head: { readonly status?: number; readonly retryAfterMs?: number } = {},
   ): ProxyError {
-    const { profile, apiKey } = this.#options;
-    const key = apiKey === undefined ? {} : { apiKey };
-    return faultToError(fault, { profile, upstreamId: this.id, ...key, ...head });
+    const { profile, baseURL } = this.#options;
+    const addressAdvice = versionAdvice(baseURL, head.status);
+    return faultToError(fault, {
+      profile,
+      upstreamId: this.id,
+      secrets: this.#secrets,
+      ...(addressAdvice === undefined ? {} : { addressAdvice }),
+      ...head,
+    });
   }
 
   #chunkReader(request: ChatRequest): ChunkReader {
@@ -243,28 +307,4 @@ function batchesOf(parts: {
       }
     },
   };
-}
-
-/** As much of the body as comes, up to the limits: what a broken connection left out of an error is not worth another error. */
-async function readText(
-  body: PieceSource,
-  limits: { maxBytes: number; stop: AbortSignal },
-): Promise<string> {
-  const pieces: Buffer[] = [];
-  let sizeBytes = 0;
-  const onStop = (): void => body.destroy();
-  limits.stop.addEventListener('abort', onStop);
-  try {
-    for (let piece = await body.next(); piece !== undefined; piece = await body.next()) {
-      pieces.push(piece);
-      sizeBytes += piece.length;
-      if (sizeBytes >= limits.maxBytes) break;
-    }
-  } catch {
-    // Then what came before it has to do.
-  } finally {
-    limits.stop.removeEventListener('abort', onStop);
-    body.destroy();
-  }
-  return Buffer.concat(pieces).toString();
 }

@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { openApp, type App } from '../../src/app.ts';
 import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { createLogger, silentLogger } from '../../src/log.ts';
+import { createLogger, type Logger, silentLogger } from '../../src/log.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
@@ -17,6 +18,8 @@ export interface ProxyOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly policies?: readonly Policy[];
+  /** Gets the log's lines, as JSON texts; absent: they are written nowhere. */
+  readonly onLog?: (line: string) => void;
   /** An existing data directory, to restart on; it is left in place. */
   readonly dataDir?: string;
 }
@@ -70,10 +73,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
   const app = await openApp({
     config,
     version: 'test',
-    log:
-      process.env['RLM_TEST_LOG'] === undefined
-        ? silentLogger()
-        : createLogger(process.env['RLM_TEST_LOG']),
+    log: logOf(options),
     clock: options.clock ?? systemClock,
     ids: randomIds,
     random: () => 0.5,
@@ -129,6 +129,12 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     },
     [Symbol.asyncDispose]: close,
   };
+}
+
+function logOf({ onLog }: ProxyOptions): Logger {
+  if (onLog !== undefined) return pino({ level: 'debug' }, { write: onLog });
+  const level = process.env['RLM_TEST_LOG'];
+  return level === undefined ? silentLogger() : createLogger(level);
 }
 
 // eslint-disable-next-line require-yield

@@ -1,0 +1,176 @@
+import { randomIds, systemClock } from '../clock.ts';
+import type { Config, ConfiguredProvider } from '../config/resolve.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
+import { silentLogger } from '../log.ts';
+import { shownAddress, withVersion } from '../upstream/endpoint.ts';
+import { nearestNames } from '../upstream/nearest.ts';
+import { createOpenAIUpstream } from '../upstream/openai-upstream.ts';
+import { findProfile } from '../upstream/profiles.ts';
+import type { UpstreamModel } from '../upstream/upstream.ts';
+import { wayText } from '../upstream/way.ts';
+
+/** One thing that was looked at. `advice` says what to do. */
+export interface Finding {
+  readonly level: 'ok' | 'note' | 'fail';
+  readonly text: string;
+  readonly advice?: string;
+}
+
+/** Longest wait for a provider, milliseconds. */
+const timeoutMs = 10_000;
+/** Models of a list that are named where the wanted one is not in it. */
+const namedModels = 3;
+
+/**
+ * Asks each provider for its list of models: costs nothing, goes the way of a chat, and shows whether address, key and model names
+ * are right.
+ */
+export async function checkProviders(
+  config: Config,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const wanted = wantedModels(config);
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const found = await Promise.all(
+    config.providers.map((provider) =>
+      checkProvider(provider, wanted.get(provider.id) ?? [], inTime),
+    ),
+  );
+  return found.flat();
+}
+
+async function checkProvider(
+  provider: ConfiguredProvider,
+  wanted: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const name = `provider ${provider.id}`;
+  const place = `${shownAddress(provider.baseURL)}, ${wayText(provider.way)}`;
+  try {
+    const models = await listOf(provider, provider.baseURL, signal);
+    const ok: Finding = {
+      level: 'ok',
+      text: `${name}: answers, ${models.length} models (${place})`,
+    };
+    return [ok, ...wanted.flatMap((model) => modelFinding(provider.id, model, models))];
+  } catch (caught) {
+    const error = toProxyError(caught);
+    const better = await betterAddress(provider, error, signal);
+    if (better !== undefined) {
+      return [
+        {
+          level: 'fail',
+          text: `${name}: the base URL lacks its \`/v1\` (${place})`,
+          advice: `Set it to ${shownAddress(better)}, which answers.`,
+        },
+      ];
+    }
+    return [failure(name, place, { error, provider })];
+  }
+}
+
+function failure(
+  name: string,
+  place: string,
+  { error, provider }: { readonly error: ProxyError; readonly provider: ConfiguredProvider },
+): Finding {
+  const { code, status, message } = error;
+  const advice = error.parts.hint;
+  if (code === 'unauthorized' || code === 'forbidden') {
+    return {
+      level: 'fail',
+      text: `${name}: refuses with status ${status} (${place})`,
+      advice:
+        provider.apiKey === undefined
+          ? 'No key is configured.'
+          : 'Is the key right, and for this address?',
+    };
+  }
+  const text = `${name}: ${message} (${place})`;
+  // A provider without a list may chat all the same; one that cannot be reached, or is none, cannot.
+  const hasNoList = error.parts.status !== undefined && status < 500;
+  return {
+    level: hasNoList ? 'note' : 'fail',
+    text: hasNoList ? `${name}: answers, but gives no list of models: ${message} (${place})` : text,
+    ...(advice === undefined ? {} : { advice }),
+  };
+}
+
+/** The address with `/v1` behind it, if that one answers where the configured one has nothing. */
+async function betterAddress(
+  provider: ConfiguredProvider,
+  error: ProxyError,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const isNothingThere = error.code === 'upstream_rejected' || error.status === 404;
+  const better = isNothingThere ? withVersion(provider.baseURL) : undefined;
+  if (better === undefined) return undefined;
+  try {
+    await listOf(provider, better, signal);
+    return better;
+  } catch (caught) {
+    // Who asks for a key there is an API, too.
+    return toProxyError(caught).code === 'unauthorized' ? better : undefined;
+  }
+}
+
+async function listOf(
+  provider: ConfiguredProvider,
+  baseURL: string,
+  signal: AbortSignal,
+): Promise<readonly UpstreamModel[]> {
+  await using upstream = createOpenAIUpstream({
+    id: provider.id,
+    baseURL,
+    way: provider.way,
+    ...(provider.apiKey === undefined ? {} : { apiKey: provider.apiKey }),
+    profile: findProfile(provider.baseURL, provider.profile),
+    headers: provider.headers,
+    patience: {
+      connectTimeoutMs: timeoutMs,
+      firstByteTimeoutMs: timeoutMs,
+      idleTimeoutMs: timeoutMs,
+      maxRetries: 0,
+      maxRetryWaitMs: 0,
+    },
+    maxInFlight: 1,
+    clock: systemClock,
+    ids: randomIds,
+    random: () => 0,
+    log: silentLogger(),
+  });
+  return await upstream.models(signal);
+}
+
+/** A model that is not in the list may be served all the same; most often it is misspelt. */
+function modelFinding(
+  providerId: string,
+  model: string,
+  models: readonly UpstreamModel[],
+): readonly Finding[] {
+  const ids = models.map(({ id }) => id);
+  if (ids.length === 0 || ids.includes(model)) return [];
+  const near = nearestNames(model, ids, namedModels);
+  const some = near.length > 0 ? near : ids.slice(0, namedModels);
+  return [
+    {
+      level: 'note',
+      text: `provider ${providerId}: its list has no model \`${model}\`.`,
+      advice: `${near.length > 0 ? 'Nearest' : 'It has'}: ${some.map((id) => `\`${id}\``).join(', ')}.`,
+    },
+  ];
+}
+
+/** The models that the settings name, by provider. Those of a preset are the program's own and not the user's. */
+function wantedModels(config: Config): ReadonlyMap<string, readonly string[]> {
+  const wanted = new Map<string, Set<string>>();
+  const add = (providerId: string, model: string): void => {
+    const names = wanted.get(providerId) ?? new Set();
+    wanted.set(providerId, names.add(model));
+  };
+  for (const { id, namedModels: named } of config.providers)
+    for (const model of named) add(id, model);
+  const { defaultModel } = config;
+  if (defaultModel?.modelId !== undefined) add(defaultModel.providerId, defaultModel.modelId);
+  return new Map([...wanted].map(([id, names]) => [id, [...names]]));
+}

@@ -1,0 +1,107 @@
+import { BlockList, isIP } from 'node:net';
+import { ProxyError } from '../errors.ts';
+import { shownAddress } from './endpoint.ts';
+
+/** A variable of the environment that was found. */
+interface Variable {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What the environment says of forward proxies. */
+export interface ForwardProxies {
+  readonly http?: Variable;
+  readonly https?: Variable;
+  readonly none?: Variable;
+}
+
+/** How an origin is reached. */
+export interface Way {
+  /** Absent: straight. */
+  readonly proxy?: { readonly uri: string; readonly variable: string };
+  /** The variable that names a proxy which this origin is exempt from, and why. */
+  readonly exempt?: { readonly variable: string; readonly because: string };
+}
+
+/**
+ * The proxies of the environment, with curl's precedence: small letters before capitals, the scheme's own before the one for all;
+ * an empty variable is none. (curl leaves `HTTP_PROXY` out, because a web server would set it from a header; we are none.)
+ */
+export function readProxies(env: Readonly<Record<string, string | undefined>>): ForwardProxies {
+  const first = (...names: readonly string[]): Variable | undefined => {
+    const name = names.find((each) => (env[each] ?? '').trim() !== '');
+    return name === undefined ? undefined : { name, value: (env[name] ?? '').trim() };
+  };
+  const http = first('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY');
+  const https = first('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY');
+  const none = first('no_proxy', 'NO_PROXY');
+  return {
+    ...(http === undefined ? {} : { http }),
+    ...(https === undefined ? {} : { https }),
+    ...(none === undefined ? {} : { none }),
+  };
+}
+
+/** How an address is reached. Loopback never goes through a proxy. @throws ProxyError `config_invalid` for a proxy that is no address */
+export function wayTo(address: string, proxies: ForwardProxies): Way {
+  const url = new URL(address);
+  const proxy = url.protocol === 'https:' ? proxies.https : proxies.http;
+  if (proxy === undefined) return {};
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+  const exempt = (because: string): Way => ({ exempt: { variable: proxy.name, because } });
+  if (isLoopback(host)) return exempt('it is on this machine');
+  const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
+  if (isNamed(host, port, proxies.none?.value ?? '')) {
+    return exempt(`${proxies.none?.name ?? ''} names it`);
+  }
+  return { proxy: { uri: proxyUri(proxy), variable: proxy.name } };
+}
+
+/** The way in words, credentials masked. */
+export function wayText({ proxy, exempt }: Way): string {
+  if (proxy !== undefined) return `through ${shownAddress(proxy.uri)} (${proxy.variable})`;
+  return exempt === undefined
+    ? 'straight'
+    : `straight, not as ${exempt.variable} says: ${exempt.because}`;
+}
+
+/** A proxy without a scheme is one that speaks HTTP, as for curl. */
+function proxyUri({ name, value }: Variable): string {
+  const uri = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`;
+  const known = URL.canParse(uri) && /^(https?|socks5?h?):$/.test(new URL(uri).protocol);
+  if (known) return uri.replace(/^socks5?h:/i, 'socks5:');
+  throw new ProxyError('config_invalid', `${name} names no proxy that can be used.`, {
+    hint: 'It must be like http://proxy.example:3128; http, https and socks5 are known.',
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return /^(.*\.)?localhost$/i.test(host) || /^127\.|^0\.0\.0\.0$|^::1?$/.test(host);
+}
+
+/** Whether a list names a host: `*`, a name with all below it, an address, a network (`10.0.0.0/8`), each with a port if it likes. */
+function isNamed(host: string, port: string, list: string): boolean {
+  return list.split(/[\s,]+/).some((entry) => {
+    if (entry === '') return false;
+    if (entry === '*') return true;
+    if (entry.includes('/')) return isInNetwork(host, entry);
+    const [, name = entry, wanted] = /^(\[.*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
+    if (wanted !== undefined && wanted !== port) return false;
+    const bare = name
+      .replace(/^\[(.*)\]$/, '$1')
+      .toLowerCase()
+      .replace(/\.$/, '');
+    const suffix = bare.replace(/^\*?\./, '');
+    return (host === suffix && !bare.startsWith('*')) || host.endsWith(`.${suffix}`);
+  });
+}
+
+function isInNetwork(host: string, network: string): boolean {
+  const [base = '', bits = ''] = network.replaceAll(/[[\]]/g, '').split('/');
+  const kind = isIP(base) === 6 ? 'ipv6' : 'ipv4';
+  if (isIP(host) === 0 || isIP(base) !== isIP(host) || !/^\d+$/.test(bits)) return false;
+  if (Number(bits) > (kind === 'ipv6' ? 128 : 32)) return false;
+  const networks = new BlockList();
+  networks.addSubnet(base, Number(bits), kind);
+  return networks.check(host, kind);
+}

@@ -1,0 +1,79 @@
+import { expect, it } from 'vitest';
+import { user } from '../support/conversation.ts';
+import { startProxy } from '../support/proxy.ts';
+import {
+  answer,
+  reply,
+  role,
+  stall,
+  startScriptedUpstream,
+  status,
+  text,
+} from '../support/scripted-upstream.ts';
+
+const levels: Readonly<Record<number, string>> = { 30: 'info', 40: 'warn' };
+
+/** A log whose lines can be waited for. */
+class LogLines {
+  readonly lines: { level: number; msg: string; [member: string]: unknown }[] = [];
+  #wake = Promise.withResolvers<void>();
+
+  readonly add = (line: string): void => {
+    this.lines.push(JSON.parse(line) as (typeof this.lines)[number]);
+    this.#wake.resolve();
+  };
+
+  async next(message: string): Promise<{ level: string | undefined; [member: string]: unknown }> {
+    for (;;) {
+      const found = this.lines.find(({ msg }) => msg.includes(message));
+      if (found !== undefined) return { ...found, level: levels[found.level] };
+      this.#wake = Promise.withResolvers();
+      await this.#wake.promise;
+    }
+  }
+}
+
+const request = { model: 'm', messages: [user('a private question')] };
+
+it('a refused request, a repeated one and an aborted turn have a line each at info, without any text', async () => {
+  await using upstream = await startScriptedUpstream();
+  const log = new LogLines();
+  await using proxy = await startProxy({
+    upstream,
+    onLog: log.add,
+    env: { RLM_UPSTREAM_MAX_RETRY_WAIT_MS: '1000' },
+  });
+
+  upstream.script(status(401, { error: { message: 'bad key; you said: a private question' } }));
+  const refused = await proxy.post(request);
+  expect(refused.status).toBe(401);
+  expect(await log.next('request refused')).toMatchObject({
+    level: 'info',
+    code: 'unauthorized',
+    status: 401,
+    requestId: refused.headers.get('x-request-id'),
+  });
+
+  upstream.script(status(429, { error: { message: 'slow' } }, { 'retry-after-ms': '1' }));
+  upstream.otherwise(answer('done'));
+  await (await proxy.post(request)).text();
+  expect(await log.next('is repeated')).toMatchObject({ level: 'info', attempt: 1 });
+
+  for (const stream of [true, false]) {
+    const from = upstream.requests.length;
+    log.lines.length = 0;
+    upstream.script(reply(role(), text('a'), stall()));
+    const leaving = new AbortController();
+    const asked = proxy.post({ ...request, stream }, {}, leaving.signal);
+    await upstream.nthRequest(from + 1);
+    if (stream) await asked;
+    leaving.abort();
+    await asked.catch(() => undefined);
+    expect(await log.next('turn aborted')).toMatchObject({ level: 'info' });
+    await upstream.requests.at(-1)?.ended;
+  }
+
+  await proxy.post('no json').then((response) => response.text());
+  expect(await log.next('request refused')).toMatchObject({ level: 'info', status: 400 });
+  expect(JSON.stringify(log.lines)).not.toContain('private');
+});
