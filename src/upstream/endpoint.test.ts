@@ -53,7 +53,7 @@ it.each([
 ])('an address written as %j', (written, meant) => {
   const found = checkAddress(written);
   expect(found.ok ? found.text : undefined).toBe(meant);
-  if (!found.ok) expect(found.fault).not.toContain(written);
+  expect(found.ok ? '' : found.fault).not.toContain(written);
 });
 
 it.each([
@@ -71,7 +71,7 @@ it.each([
 ])('a key written as %j', (written, meant) => {
   const found = checkKey(written);
   expect(found.ok ? found.text : undefined).toBe(meant);
-  if (!found.ok) expect(found.fault).not.toMatch(/sk-|abc|ключ/);
+  expect(found.ok ? '' : found.fault).not.toMatch(/sk-|abc|ключ/);
 });
 
 it('a header that no request can hold is a fault, and its value is not repeated', () => {
@@ -84,7 +84,7 @@ it('a header that no request can hold is a fault, and its value is not repeated'
   ] as const) {
     const found = checkHeader(name, value);
     expect(found.ok).toBe(false);
-    if (!found.ok) expect(found.fault).not.toContain('secret');
+    expect(found.ok ? '' : found.fault).not.toContain('secret');
   }
 });
 
