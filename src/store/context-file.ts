@@ -16,6 +16,8 @@ export class ContextFile {
   #isTableWhole = false;
   #committedBytes: number;
   #endBytes: number;
+  /** Room has been left, uncommitted, for a text that comes later: the table cannot see what follows. */
+  #hasReserved = false;
   /** Made when the first piece comes: most sessions are only read. */
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
@@ -57,6 +59,25 @@ export class ContextFile {
     }
   }
 
+  /**
+   * Leaves room for a text that is safe elsewhere and will be {@link fill}ed in. From the next {@link commit} on the table is not whole.
+   * Nothing else may be in the same commit.
+   */
+  reserve(lengthBytes: number): void {
+    this.#endBytes += lengthBytes;
+    this.#hasReserved = true;
+  }
+
+  /** Writes a piece of a text for which there is room. */
+  async fill(piece: Uint8Array, positionBytes: number): Promise<void> {
+    await writeFully(this.#file, piece, positionBytes);
+  }
+
+  /** Brings what was filled in to the disk. */
+  async syncFilled(): Promise<void> {
+    await this.#file.datasync();
+  }
+
   /** Brings all pieces to the disk. */
   async sync(): Promise<void> {
     await this.#flush();
@@ -66,12 +87,15 @@ export class ContextFile {
   /** What was written and synced is committed now. */
   commit(): void {
     this.#committedBytes = this.#endBytes;
-    if (this.#isTableWhole) this.table.commit();
+    if (this.#hasReserved) this.#isTableWhole = false;
+    else if (this.#isTableWhole) this.table.commit();
+    this.#hasReserved = false;
   }
 
   /** Back to the last {@link commit}: cuts what lies behind it. Safe to repeat until it succeeds. */
   async rollBack(): Promise<void> {
     this.#gatheredBytes = 0;
+    this.#hasReserved = false;
     if ((await this.#file.sizeBytes()) > this.#committedBytes) {
       await this.#file.truncate(this.#committedBytes);
     }

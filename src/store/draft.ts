@@ -82,6 +82,11 @@ export class Draft {
     return entry;
   }
 
+  /** Runs `step` when everything in the draft is on the disk, in the moment in which it becomes visible. */
+  whenApplied(step: () => void): void {
+    this.#apply.push(step);
+  }
+
   /** Everything in the draft is on the disk: makes it visible. */
   apply(): void {
     for (const step of this.#apply) step();

@@ -5,6 +5,8 @@ import type { Entry, SourceFile, Totals } from './types.ts';
 /** The committed entries of a session in memory, a few hundred bytes each, never their text. */
 export class EntryIndex {
   readonly entries: Entry[] = [];
+  /** Entries whose text is committed and not in its place in the text file yet (`staged-texts.ts`). */
+  readonly unplaced = new Set<Entry>();
   /** Entries whose bytes were found not to be what was stored. */
   readonly damaged = new Set<Entry>();
   /** The first of them, as an index of {@link entries}. */

@@ -34,6 +34,8 @@ export interface Files {
   remove(path: string): Promise<void>;
   /** Names in a folder; empty where there is none. */
   list(path: string): Promise<readonly string[]>;
+  /** Free bytes of the file system that `path` (which exists) is on, as far as they are ours. */
+  freeBytes(path: string): Promise<number>;
   /** Returns when the folder's names are on the disk. */
   syncDirectory(path: string): Promise<void>;
 }
@@ -82,6 +84,10 @@ export const realFiles: Files = {
       if (isErrno(error, 'ENOENT')) return [];
       throw error;
     }
+  },
+  freeBytes: async (path) => {
+    const { bavail, bsize } = await fsp.statfs(path);
+    return bavail * bsize;
   },
   syncDirectory: async (path) => {
     // Windows cannot open a folder for syncing; its file systems journal names themselves.

@@ -23,6 +23,11 @@
  *
  * `sess_<id>_originals/<sha256>`: the bytes as they came, of texts that are no valid UTF-8 (see `Entry.original`).
  *
+ * `sess_<id>_incoming/`: large texts on their way in. `part-<n>` is being written and belongs to nobody after a crash. A file named by
+ * its text's key (SHA-256, or `<encoding>_<SHA-256>` of the original) is whole and synced; where an entry has that key, its place in
+ * the text file may not be filled yet, nor be there at all: it is filled from this file, which is then removed. Where none has, the
+ * text was never committed.
+ *
  * `sess_<id>_index/blocks.bin`: a cache of the block table (see `block-cache.ts`).
  */
 import { crc32 } from 'node:zlib';

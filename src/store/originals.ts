@@ -9,6 +9,8 @@ import type { OriginalBytes } from './types.ts';
 export class Originals {
   readonly #files: Files;
   readonly #folder: string;
+  /** Numbers of the files that are being written. */
+  readonly #incoming = new Set<number>();
 
   constructor(files: Files, folder: string) {
     this.#files = files;
@@ -21,7 +23,21 @@ export class Originals {
     encoding: OriginalBytes['encoding'],
   ): Promise<OriginalBytes> {
     await this.#files.makeDirectory(this.#folder);
-    const temporary = join(this.#folder, 'incoming');
+    let number = 0;
+    while (this.#incoming.has(number)) number += 1;
+    this.#incoming.add(number);
+    try {
+      return await this.#keepAs(join(this.#folder, `incoming-${number}`), pieces, encoding);
+    } finally {
+      this.#incoming.delete(number);
+    }
+  }
+
+  async #keepAs(
+    temporary: string,
+    pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    encoding: OriginalBytes['encoding'],
+  ): Promise<OriginalBytes> {
     const file = await this.#files.open(temporary, { create: true });
     const digest = createHash('sha256');
     let sizeBytes = 0;

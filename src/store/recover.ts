@@ -15,6 +15,7 @@ import {
 } from './format.ts';
 import { RecordLog, type LogLine } from './record-log.ts';
 import type { SessionPaths } from './session-paths.ts';
+import { StagedTexts } from './staged-texts.ts';
 import { corruptStore } from './store-failure.ts';
 
 /** `format` in the journal's header. */
@@ -26,6 +27,7 @@ export interface RecoveredSession {
   readonly journal: RecordLog;
   readonly text: ContextFile;
   readonly index: EntryIndex;
+  readonly staged: StagedTexts;
   /** How many entries the cached block table covers; 0 where there was none to be used. */
   readonly coveredEntries: number;
 }
@@ -58,12 +60,14 @@ export async function recoverSession(
     const index = new EntryIndex();
     const createdMs = await replayJournal(journal, sessionId, index);
     textFile = await files.open(paths.text, { create: index.entries.length === 0 });
-    await checkTextSize(paths.text, textFile, index);
+    const staged = await StagedTexts.open(files, paths.incomingDir, index);
+    await checkTextSize(paths.text, textFile, index, staged);
     const text = new ContextFile(paths.text, textFile, index.totals.bytes);
     await journal.rollBack();
     await text.rollBack();
     const coveredEntries = await restoreTable(files, paths, text, index);
-    return { createdMs, journal, text, index, coveredEntries };
+    await staged.dropFirst(coveredEntries);
+    return { createdMs, journal, text, index, staged, coveredEntries };
   } catch (error) {
     await journal.close();
     await textFile?.close();
@@ -124,10 +128,17 @@ function replayAlias(path: string, place: string, record: AliasRecord, index: En
   index.addAlias(entry, record);
 }
 
-async function checkTextSize(path: string, file: OpenFile, index: EntryIndex): Promise<void> {
+async function checkTextSize(
+  path: string,
+  file: OpenFile,
+  index: EntryIndex,
+  staged: StagedTexts,
+): Promise<void> {
   const sizeBytes = await file.sizeBytes();
   if (sizeBytes >= index.totals.bytes) return;
-  const lost = index.overlapping(sizeBytes, index.totals.bytes)[0]!;
+  // A text that is still on its way need not be there.
+  const lost = index.overlapping(sizeBytes, index.totals.bytes).find((entry) => !staged.has(entry));
+  if (lost === undefined) return;
   throw corruptStore(
     path,
     `it has ${sizeBytes} bytes instead of ${index.totals.bytes}, the text from entry ${lost.id} on is cut off`,

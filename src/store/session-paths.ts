@@ -9,6 +9,8 @@ export interface SessionPaths {
   readonly chats: string;
   readonly indexDir: string;
   readonly originalsDir: string;
+  /** Large texts on their way into the session. */
+  readonly incomingDir: string;
 }
 
 /** The folder of all sessions. */
@@ -26,6 +28,7 @@ export function sessionPaths(dataDir: string, sessionId: string): SessionPaths {
     chats: `${base}_chats.jsonl`,
     indexDir: `${base}_index`,
     originalsDir: `${base}_originals`,
+    incomingDir: `${base}_incoming`,
   };
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { encodeBlocks } from './block-cache.ts';
 import { Committer } from './committer.ts';
@@ -11,11 +12,13 @@ import { Originals } from './originals.ts';
 import type { RecordLog } from './record-log.ts';
 import { recoverSession } from './recover.ts';
 import type { SessionPaths } from './session-paths.ts';
+import type { StagedPart, StagedText, StagedTexts } from './staged-texts.ts';
+import { toStoreFailure } from './store-failure.ts';
 import { TableRebuild } from './table-rebuild.ts';
 import { pieceMaxBytes, prepareSmallText, prepareText, type PreparedText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
 import { runFrom, RunReader } from './text-runs.ts';
-import { TextWriter } from './text-writer.ts';
+import { TextWriter, type ReceivedText } from './text-writer.ts';
 import type {
   Entry,
   NewEntry,
@@ -30,6 +33,9 @@ import type {
 /** The cached block table is written again after so much new text: making it anew for that much takes about 50 ms. */
 const cacheEveryBytes = 64 * 1024 * 1024;
 
+/** Also what an append can have to wait for at most: that much is written in one go. */
+const defaultHeldTextBytes = 8 * 1024 * 1024;
+
 /** What {@link FileSessionStore.open} needs. */
 export interface SessionStoreOptions {
   readonly sessionId: string;
@@ -39,6 +45,8 @@ export interface SessionStoreOptions {
   readonly log: Logger;
   /** Largest text of the session, bytes. */
   readonly maxSessionBytes: number;
+  /** A text that comes in pieces is held in memory up to this size, bytes (8 MiB); a larger one gets a file of its own. */
+  readonly heldTextBytes?: number | undefined;
 }
 
 /** A session's texts in files (`format.ts`). Owns them until it is disposed of. */
@@ -56,6 +64,9 @@ export class FileSessionStore implements SessionStore {
   readonly #committer: Committer;
   readonly #rebuild: TableRebuild;
   readonly #originals: Originals;
+  readonly #staged: StagedTexts;
+  /** Large texts are given their place one after the other. */
+  #placing: Promise<unknown> = Promise.resolve();
   #cachedBytes: number;
 
   private constructor(
@@ -72,7 +83,13 @@ export class FileSessionStore implements SessionStore {
     this.#index = parts.index;
     this.#cachedBytes = parts.index.startOf(parts.coveredEntries).bytes;
     this.#originals = new Originals(options.files, options.paths.originalsDir);
-    this.#writer = new TextWriter(parts.text, this.#originals, options.maxSessionBytes);
+    this.#staged = parts.staged;
+    this.#writer = new TextWriter({
+      ...parts,
+      originals: this.#originals,
+      maxBytes: options.maxSessionBytes,
+      heldBytes: options.heldTextBytes ?? defaultHeldTextBytes,
+    });
     this.#committer = new Committer({
       ...parts,
       clock: options.clock,
@@ -152,36 +169,95 @@ export class FileSessionStore implements SessionStore {
 
   async appendStream(stream: NewStream): Promise<Entry> {
     let failure: { readonly error: unknown } | undefined;
-    const job = this.#writer.streamJob(stream, (error) => {
-      failure = { error };
-    });
+    let received: ReceivedText;
     try {
-      const [entry] = await this.#committer.commit(job);
-      return entry!;
+      received = await this.#writer.receive(stream, (error) => {
+        failure = { error };
+      });
     } catch (error) {
-      throw failure === undefined ? error : failure.error;
+      throw failure === undefined ? toStoreFailure(error, this.#paths.incomingDir) : failure.error;
+    }
+    const { part } = received;
+    if (part !== undefined) return this.#place(received, part);
+    const [entry] = await this.#committer.commit(this.#writer.receivedJob(received));
+    return entry!;
+  }
+
+  /** Commits a large text by its journal line, and waits until it has moved to its place. */
+  async #place(received: ReceivedText, part: StagedPart): Promise<Entry> {
+    const before = this.#placing;
+    const place = async (): Promise<Entry> => {
+      await before;
+      const staged = await this.#keepStaged(received, part);
+      let entry: Entry | undefined;
+      try {
+        const job = this.#writer.stagedJob(received, staged, (added, wasTableWhole) => {
+          if (wasTableWhole) this.#rebuild.leaveOff(added);
+        });
+        [entry] = await this.#committer.commit(job);
+      } finally {
+        await this.#staged.discard(staged);
+      }
+      await this.#untilPlaced(entry!);
+      return entry!;
+    };
+    const placing = place();
+    this.#placing = placing.catch(() => undefined);
+    return placing;
+  }
+
+  async #keepStaged(received: ReceivedText, part: StagedPart): Promise<StagedText> {
+    try {
+      return await this.#staged.keep(part, received.key);
+    } catch (error) {
+      await part.abandon();
+      throw toStoreFailure(error, this.#paths.incomingDir);
+    }
+  }
+
+  /**
+   * The text is committed. If it cannot move now, that is in the log, the next question for it tries again, and so does opening the store.
+   */
+  async #untilPlaced(entry: Entry): Promise<void> {
+    try {
+      if (this.#staged.has(entry)) await this.#rebuild.whole();
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
     }
   }
 
   async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    const endChars = offsetChars + lengthChars;
+    await this.#placed(
+      (entry) =>
+        offsetChars < entry.offsetChars + entry.lengthChars && endChars > entry.offsetChars,
+    );
     return this.#reader.read(offsetChars, lengthChars);
   }
 
   async readLines(first: number, last: number): Promise<TextSlice> {
+    await this.#placed(
+      ({ lineNumber, lineCount }) => first < lineNumber + lineCount && last >= lineNumber,
+    );
     return this.#reader.readLines(first, last);
   }
 
   async readEntry(entry: Entry): Promise<string> {
+    await this.#placed((other) => other === entry);
     return this.#reader.readEntry(entry);
   }
 
-  readOriginal(entry: Entry): AsyncIterable<Uint8Array> {
-    return entry.original === undefined
-      ? this.#reader.readEntryPieces(entry)
-      : this.#originals.read(entry.original);
+  async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
+    if (entry.original !== undefined) {
+      yield* this.#originals.read(entry.original);
+      return;
+    }
+    await this.#placed((other) => other === entry);
+    yield* this.#reader.readEntryPieces(entry);
   }
 
   async verify(): Promise<readonly Entry[]> {
+    await this.#placed(() => true);
     const reader = new RunReader(this.#text, this.#index);
     const { entries } = this.totals;
     const damaged: Entry[] = [];
@@ -194,13 +270,29 @@ export class FileSessionStore implements SessionStore {
   }
 
   async snapshot(): Promise<Snapshot> {
-    await this.#rebuild.whole();
-    const { sessionId, textPath, indexDir, totals } = this;
+    if (!this.#isOnlyLastOnItsWay()) await this.#rebuild.whole();
+    const { sessionId, textPath, indexDir } = this;
+    const { coveredEntries } = this.#rebuild;
+    const totals = { ...this.#index.startOf(coveredEntries), entries: coveredEntries };
     const { count, byteStart, charStart, lineStart, crc } = this.#text.table.committed;
     const places = { count, byteStart, charStart, lineStart };
     // Checksums that were made of damaged text would vouch for it.
     const blocks = this.#index.damaged.size > 0 ? places : { ...places, crc };
     return { sessionId, textPath, indexDir, totals, blocks, entries: this.entries };
+  }
+
+  /**
+   * Whether the table covers everything but a large text that is still moving to its place, with nothing behind it. Who stores that text
+   * is still waiting: a search need not, it sees what was there before.
+   */
+  #isOnlyLastOnItsWay(): boolean {
+    const { entries } = this.#index;
+    return this.#staged.has(entries.at(-1)) && this.#rebuild.coveredEntries === entries.length - 1;
+  }
+
+  /** Waits for a text that is still moving to its place, if it is one of those that are wanted. */
+  async #placed(isWanted: (entry: Entry) => boolean): Promise<void> {
+    if (!this.#staged.isEmpty && this.#staged.entries.some(isWanted)) await this.#rebuild.whole();
   }
 
   /** Waits for what is being appended, then closes the files. */

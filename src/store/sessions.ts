@@ -23,6 +23,8 @@ export interface SessionsOptions {
   readonly files?: Files;
   /** Largest text of one session, bytes (64 GiB). */
   readonly maxSessionBytes?: number;
+  /** How much of a text that comes in pieces is held in memory, bytes (8 MiB). */
+  readonly heldTextBytes?: number;
   /** Bounds of each session's chat memory (256 MiB, 90 days). */
   readonly chatMemory?: ChatMemoryLimits;
 }
@@ -229,7 +231,8 @@ class FileSessions implements Sessions {
     const common = { sessionId, files: this.#files, clock, log };
     let store: FileSessionStore | undefined;
     try {
-      store = await FileSessionStore.open({ ...common, paths, maxSessionBytes });
+      const { heldTextBytes } = this.#options;
+      store = await FileSessionStore.open({ ...common, paths, maxSessionBytes, heldTextBytes });
       const path = paths.chats;
       const memory = await FileChatMemory.open({ ...common, path, limits: chatMemory });
       const { createdMs } = store;

@@ -4,16 +4,24 @@ import type { Committer } from './committer.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
 import { toStoreFailure } from './store-failure.ts';
+import { EntryVerifier } from './entry-verifier.ts';
+import type { StagedTexts } from './staged-texts.ts';
 import { runFrom, RunReader } from './text-runs.ts';
+import type { Entry } from './types.ts';
+
+/** After so many bytes of a large text that moves to its place they are synced: an append that comes meanwhile waits for no more. */
+const settleSyncBytes = 8 * 1024 * 1024;
 
 /**
  * Makes what is missing of a session's block table from its text, in the background, and verifies the text on the way: run by run of
- * entries, each about a millisecond. Appends go on meanwhile; the table takes over from where it has caught up with them.
+ * entries, each about a millisecond. Appends go on meanwhile; the table takes over from where it has caught up with them. A large text
+ * that is not in its place yet (`staged-texts.ts`) is moved there when its turn comes.
  */
 export class TableRebuild {
   readonly #text: ContextFile;
   readonly #index: EntryIndex;
   readonly #committer: Committer;
+  readonly #staged: StagedTexts;
   readonly #log: Logger;
   readonly #onRun: () => Promise<void>;
   readonly #stop = new AbortController();
@@ -26,6 +34,7 @@ export class TableRebuild {
     readonly text: ContextFile;
     readonly index: EntryIndex;
     readonly committer: Committer;
+    readonly staged: StagedTexts;
     readonly coveredEntries: number;
     readonly log: Logger;
     /** Runs when another run is covered; must not throw. */
@@ -34,6 +43,7 @@ export class TableRebuild {
     this.#text = parts.text;
     this.#index = parts.index;
     this.#committer = parts.committer;
+    this.#staged = parts.staged;
     this.#covered = parts.coveredEntries;
     this.#log = parts.log;
     this.#onRun = parts.onRun;
@@ -42,6 +52,11 @@ export class TableRebuild {
   /** How many entries the table covers; it ends where they do. */
   get coveredEntries(): number {
     return this.#text.isTableWhole ? this.#index.entries.length : this.#covered;
+  }
+
+  /** The table was whole; now there is an entry whose text is still to be moved to its place, and the table ends before it. */
+  leaveOff(entry: Entry): void {
+    this.#covered = entry.seq - 1;
   }
 
   /** Goes on in the background, if there is anything to do. */
@@ -91,6 +106,11 @@ export class TableRebuild {
     const { signal } = this.#stop;
     const reader = new RunReader(this.#text, this.#index);
     while (this.#covered < this.#index.entries.length) {
+      const next = this.#index.entries[this.#covered]!;
+      if (this.#staged.has(next)) {
+        await this.#settle(next);
+        continue;
+      }
       const run = runFrom(this.#index, this.#covered);
       const damaged = await reader.read(run, { table, signal });
       for (const entry of damaged) this.#index.addDamaged(entry);
@@ -98,6 +118,35 @@ export class TableRebuild {
       this.#covered = run[1];
       await this.#onRun();
     }
+  }
+
+  /** Moves a text to its place and covers it. */
+  async #settle(entry: Entry): Promise<void> {
+    const { table } = this.#text;
+    // What this process has taken in it has hashed on the way.
+    const verifier = this.#staged.isLeft(entry)
+      ? new EntryVerifier(this.#index, entry.seq - 1)
+      : undefined;
+    let at = entry.offsetBytes;
+    let unsyncedBytes = 0;
+    for await (const piece of this.#staged.pieces(entry)) {
+      this.#stop.signal.throwIfAborted();
+      await this.#text.fill(piece, at);
+      table.feed(piece);
+      verifier?.see(piece);
+      at += piece.length;
+      unsyncedBytes += piece.length;
+      if (unsyncedBytes >= settleSyncBytes) {
+        await this.#text.syncFilled();
+        unsyncedBytes = 0;
+      }
+    }
+    await this.#text.syncFilled();
+    for (const damaged of verifier?.damaged ?? []) this.#index.addDamaged(damaged);
+    table.commit();
+    this.#covered += 1;
+    await this.#staged.settled(entry);
+    await this.#onRun();
   }
 }
 

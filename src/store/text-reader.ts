@@ -140,6 +140,9 @@ export class TextReader {
   /** The code point offset at which a line starts. */
   async #lineToChar(lineNumber: number): Promise<number> {
     const before = lineNumber - 1;
+    // An entry's start is known without its text, which may still be on its way.
+    const entry = this.#index.startOf(this.#index.indexAt('lines', before));
+    if (entry.lines === before) return entry.chars;
     const { blocks } = this.#tablePart('lines', before) ?? (await this.#section('lines', before));
     // The first byte of a line lies in, or right behind, the last block that starts in an earlier line.
     const block = lastAtMost(blocks.lineStart, blocks.count, before);

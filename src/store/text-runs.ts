@@ -11,12 +11,15 @@ const runMaxBytes = 512 * 1024;
 /** Entries [first, end) of a session, which lie one behind the other. */
 export type Run = readonly [first: number, end: number];
 
-/** The run that begins with entry number `first`: as much as is read in one go, at least that entry. */
+/** The run that begins with entry number `first`: as much as is read in one go, at least that entry; none that is not in its place. */
 export function runFrom(index: EntryIndex, first: number): Run {
   const { totals } = index;
   const limitBytes = index.startOf(first).bytes + runMaxBytes;
   const end = totals.bytes <= limitBytes ? totals.entries : index.indexAt('bytes', limitBytes);
-  return [first, Math.max(first + 1, Math.min(end, first + runMaxEntries))];
+  const last = Math.max(first + 1, Math.min(end, first + runMaxEntries));
+  if (index.unplaced.size === 0) return [first, last];
+  const unplaced = index.entries.slice(first + 1, last).findIndex((own) => index.unplaced.has(own));
+  return [first, unplaced < 0 ? last : first + 1 + unplaced];
 }
 
 /** Reads runs, one at a time, and compares them with the journal's hashes. */

@@ -9,22 +9,50 @@ import { needsSeparator } from './format.ts';
 import type { Originals } from './originals.ts';
 import { contentKey, type PreparedText } from './text-pieces.ts';
 import { incompleteTailBytes } from './text-scan.ts';
-import type { Entry, NewStream } from './types.ts';
+import type { StagedPart, StagedText, StagedTexts } from './staged-texts.ts';
+import type { Entry, NewEntryFacts, NewStream, OriginalBytes } from './types.ts';
 
 const newline = Buffer.from('\n');
 const newlineCounts = { newlines: 1, chars: 1 };
+
+/** What a disk must have room for beside a large text that is about to be written a second time. */
+const spareBytes = 16 * 1024 * 1024;
+
+/** A text that came in pieces and is all there, but not stored yet. */
+export interface ReceivedText {
+  readonly facts: NewEntryFacts;
+  readonly sha256: string;
+  readonly key: string;
+  readonly original: OriginalBytes | undefined;
+  readonly tally: Tally;
+  /** Its pieces, where it is small. */
+  readonly pieces: readonly Uint8Array[];
+  /** Its file, where it is large. */
+  readonly part?: StagedPart | undefined;
+}
 
 /** Writes texts behind what a session holds and drafts their entries. */
 export class TextWriter {
   readonly #text: ContextFile;
   readonly #originals: Originals;
+  readonly #staged: StagedTexts;
   readonly #maxBytes: number;
+  readonly #heldBytes: number;
 
-  /** `maxBytes`: how large the session's text may become. */
-  constructor(text: ContextFile, originals: Originals, maxBytes: number) {
-    this.#text = text;
-    this.#originals = originals;
-    this.#maxBytes = maxBytes;
+  constructor(parts: {
+    readonly text: ContextFile;
+    readonly originals: Originals;
+    readonly staged: StagedTexts;
+    /** How large the session's text may become. */
+    readonly maxBytes: number;
+    /** How much of a text that comes in pieces is held in memory. */
+    readonly heldBytes: number;
+  }) {
+    this.#text = parts.text;
+    this.#originals = parts.originals;
+    this.#staged = parts.staged;
+    this.#maxBytes = parts.maxBytes;
+    this.#heldBytes = parts.heldBytes;
   }
 
   /** The job of storing texts whose hashes are known. */
@@ -42,12 +70,85 @@ export class TextWriter {
     };
   }
 
-  /** The job of storing a text that arrives in pieces. `sourceFailed` is told what the pieces' own iteration threw. */
-  streamJob(stream: NewStream, sourceFailed: (error: unknown) => void): CommitJob {
+  /**
+   * Takes in a text that comes in pieces, beside whatever is being committed; nothing of it is visible yet. `sourceFailed` is told what
+   * the pieces' own iteration threw. @throws ProxyError `invalid_request` where they are no UTF-8, `store_full`; the file system's errors
+   */
+  async receive(stream: NewStream, sourceFailed: (error: unknown) => void): Promise<ReceivedText> {
+    const { chunks, original: bytes, originalEncoding: encoding = 'bytes', ...facts } = stream;
+    const original =
+      bytes === undefined
+        ? undefined
+        : await this.#originals.keep(told(bytes, sourceFailed), encoding);
+    const tally = new Tally();
+    const digest = createHash('sha256');
+    let pieces: Uint8Array[] = [];
+    let part: StagedPart | undefined;
+    try {
+      for await (const piece of wholeCodePoints(told(chunks, sourceFailed))) {
+        digest.update(piece);
+        tally.add(piece);
+        this.#checkRoom(tally.lengthBytes);
+        if (part === undefined && tally.lengthBytes > this.#heldBytes) {
+          part = await this.#staged.create();
+          for (const held of pieces) await part.write(held);
+          pieces = [];
+        }
+        if (part !== undefined) await part.write(piece);
+        // A copy: whose memory a piece is in is the business of who made it.
+        else pieces.push(Buffer.from(piece));
+      }
+      await part?.finish();
+    } catch (error) {
+      await part?.abandon();
+      throw error;
+    }
+    const sha256 = digest.digest('hex');
+    return { facts, sha256, key: contentKey(sha256, original), original, tally, pieces, part };
+  }
+
+  /** The job of storing a text that was received and is small. */
+  receivedJob({ key, tally, pieces, ...text }: ReceivedText): CommitJob {
+    return {
+      sizeBytes: tally.lengthBytes,
+      alone: false,
+      write: async (draft) => {
+        const known = draft.known(key, text.facts);
+        if (known !== undefined) return [known];
+        this.#checkRoom(tally.lengthBytes);
+        const written = new Tally();
+        for (const piece of pieces) await this.#writePiece(piece, written);
+        return [await this.#finish(draft, written, text)];
+      },
+    };
+  }
+
+  /**
+   * The job of storing a text that has a file of its own: short, whatever its length. Only room is left for it; `moveLater` is told
+   * when the entry is committed, and whether the block table was whole until then.
+   */
+  stagedJob(
+    { key, tally, facts, sha256, original }: ReceivedText,
+    staged: StagedText,
+    moveLater: (entry: Entry, wasTableWhole: boolean) => void,
+  ): CommitJob {
     return {
       sizeBytes: 0,
       alone: true,
-      write: async (draft) => [await this.#writeStream(draft, stream, sourceFailed)],
+      write: async (draft) => {
+        const known = draft.known(key, facts);
+        if (known !== undefined) return [known];
+        this.#checkRoom(tally.lengthBytes);
+        if (!(await this.#staged.hasRoom(staged, spareBytes))) throw noRoomTwice(staged);
+        const wasTableWhole = this.#text.isTableWhole;
+        const entry = draft.addText({ ...tally.counts, facts, sha256, original });
+        this.#text.reserve(draft.totals.bytes - entry.offsetBytes);
+        draft.whenApplied(() => {
+          this.#staged.add(entry, staged);
+          moveLater(entry, wasTableWhole);
+        });
+        return [entry];
+      },
     };
   }
 
@@ -65,57 +166,27 @@ export class TextWriter {
     });
   }
 
-  async #writeStream(
-    draft: Draft,
-    stream: NewStream,
-    sourceFailed: (error: unknown) => void,
-  ): Promise<Entry> {
-    const { chunks, original: bytes, originalEncoding: encoding = 'bytes', ...facts } = stream;
-    const original =
-      bytes === undefined
-        ? undefined
-        : await this.#originals.keep(told(bytes, sourceFailed), encoding);
-    const tally = new Tally();
-    const digest = createHash('sha256');
-    for await (const piece of wholeCodePoints(told(chunks, sourceFailed))) {
-      digest.update(piece);
-      await this.#writePiece(piece, tally);
-    }
-    const sha256 = digest.digest('hex');
-    const known = draft.known(contentKey(sha256, original), facts);
-    if (known !== undefined) {
-      await this.#text.rollBack();
-      return known;
-    }
-    return this.#finish(draft, tally, { facts, sha256, original });
-  }
-
   async #finish(
     draft: Draft,
     tally: Tally,
     text: Pick<WrittenText, 'facts' | 'sha256' | 'original'>,
   ): Promise<Entry> {
     if (needsSeparator(tally.lastByte)) await this.#text.write(newline, newlineCounts);
-    return draft.addText({
-      ...text,
-      lengthBytes: tally.lengthBytes,
-      lengthChars: tally.lengthChars,
-      newlines: tally.newlines,
-      lastByte: tally.lastByte,
-    });
+    return draft.addText({ ...text, ...tally.counts });
   }
 
   async #writePiece(piece: Uint8Array, tally: Tally): Promise<void> {
-    if (this.#text.endBytes + piece.length >= this.#maxBytes) {
-      throw new ProxyError(
-        'store_full',
-        `The session would hold more than ${this.#maxBytes} bytes.`,
-        {
-          hint: 'Raise the limit, or delete what is not needed with `rlm-opencode sessions rm`.',
-        },
-      );
-    }
+    this.#checkRoom(piece.length);
     await this.#text.write(piece, tally.add(piece));
+  }
+
+  #checkRoom(lengthBytes: number): void {
+    if (this.#text.endBytes + lengthBytes < this.#maxBytes) return;
+    throw new ProxyError(
+      'store_full',
+      `The session would hold more than ${this.#maxBytes} bytes.`,
+      { hint: 'Raise the limit, or delete what is not needed with `rlm-opencode sessions rm`.' },
+    );
   }
 }
 
@@ -125,6 +196,11 @@ class Tally {
   lengthChars = 0;
   newlines = 0;
   lastByte: number | undefined;
+
+  get counts(): Pick<WrittenText, 'lengthBytes' | 'lengthChars' | 'newlines' | 'lastByte'> {
+    const { lengthBytes, lengthChars, newlines, lastByte } = this;
+    return { lengthBytes, lengthChars, newlines, lastByte };
+  }
 
   add(piece: Uint8Array): TextCounts {
     const counts = countText(piece);
@@ -159,6 +235,12 @@ async function* wholeCodePoints(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
     if (whole.length > 0) yield whole;
   }
   if (carried.length > 0) throw notUtf8();
+}
+
+function noRoomTwice({ path, lengthBytes }: StagedText): ProxyError {
+  return new ProxyError('store_full', `There is no room to move ${path} into the session.`, {
+    hint: `A large text needs its ${lengthBytes} bytes a second time while it moves to its place: free some disk space.`,
+  });
 }
 
 function notUtf8(): ProxyError {

@@ -124,8 +124,8 @@ export interface SessionStore {
    */
   append(entries: readonly NewEntry[]): Promise<readonly Entry[]>;
   /**
-   * Stores one text that arrives in pieces, in bounded memory. Other appends to this session wait until it has ended, so
-   * the pieces must come from something fast: a local file, not a network.
+   * Stores one text that arrives in pieces, in bounded memory. Other appends to this session go on meanwhile, and wait for a few
+   * milliseconds of it at most, however long it is. A text of more than 8 MiB needs its size on the disk twice until it is stored.
    * @throws ProxyError as {@link append}, and `invalid_request` where the pieces are no UTF-8
    */
   appendStream(stream: NewStream): Promise<Entry>;
@@ -149,7 +149,8 @@ export interface SessionStore {
   verify(): Promise<readonly Entry[]>;
   /**
    * What a search needs: what is committed now. Cheap; the arrays are shared and only grow. Only where the cached block table was
-   * missing or old it waits until the table has been made anew (1.5 s for 1 GB). @throws ProxyError `internal`, `shutting_down`
+   * missing or old, or where a text was stored while a large one is on its way into the session, it waits until the table is whole
+   * (1.5 s for 1 GB). @throws ProxyError `internal`, `shutting_down`
    */
   snapshot(): Promise<Snapshot>;
 }

@@ -14,6 +14,8 @@ const sessions = await openSessions({
   clock: systemClock,
   ids: randomIds,
   log: silentLogger(),
+  // So that texts in pieces take the way of those that are too large to hold.
+  heldTextBytes: 50_000,
 });
 const { store, memory } = await projectSession(sessions);
 

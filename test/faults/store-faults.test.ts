@@ -21,6 +21,7 @@ const sent = ['first\n', 'zwei 日本', 'x'.repeat(300_000), '', 'lone \ud800', 
 /** What a caller does who goes on after a failure; the texts that were accepted, and the errors. */
 async function useStore(
   data: TemporaryData,
+  heldTextBytes: number,
   fault: (index: number) => Fault,
 ): Promise<{ readonly accepted: string[]; readonly errors: unknown[]; readonly calls: number }> {
   let repaired = false;
@@ -31,7 +32,7 @@ async function useStore(
   let session: Session | undefined;
   for (let turn = 0; turn < sent.length || session === undefined; turn += 1) {
     try {
-      sessions ??= await data.open({ files });
+      sessions ??= await data.open({ files, heldTextBytes });
       session ??= await projectSession(sessions);
       const text = sent[turn];
       if (text !== undefined) {
@@ -81,27 +82,33 @@ async function expectOnDisk(data: TemporaryData, texts: readonly string[]): Prom
   equal((await stat(session.store.textPath)).size, session.store.totals.bytes);
 }
 
-const faults: readonly (readonly [name: string, fault: Fault, failing: number, code: string])[] = [
-  ['fails for want of room', { kind: 'error', code: 'ENOSPC' }, 1, 'store_full'],
-  [
-    'and the eight after it fail for want of room',
-    { kind: 'error', code: 'ENOSPC' },
-    9,
-    'store_full',
-  ],
-  ['fails with an I/O error', { kind: 'error', code: 'EIO' }, 1, 'internal'],
-  ['writes a half, then finds no room', { kind: 'short-write', code: 'ENOSPC' }, 1, 'store_full'],
+const noRoom = { kind: 'error', code: 'ENOSPC' } as const;
+const half = { kind: 'short-write', code: 'ENOSPC' } as const;
+/** The text in pieces is held in memory, or comes in through a file of its own. */
+const [held, staged] = [1_000_000, 100_000];
+
+const faults: readonly (readonly [
+  name: string,
+  fault: Fault,
+  failing: number,
+  code: string,
+  heldTextBytes: number,
+])[] = [
+  ['fails for want of room', noRoom, 1, 'store_full', held],
+  ['and the eight after it fail for want of room', noRoom, 9, 'store_full', held],
+  ['fails with an I/O error', { kind: 'error', code: 'EIO' }, 1, 'internal', staged],
+  ['writes a half, then finds no room', half, 1, 'store_full', staged],
 ];
 
-describe.each(faults)('each call in turn %s', (_, fault, failing, code) => {
+describe.each(faults)('each call in turn %s', (_, fault, failing, code, heldTextBytes) => {
   test('nothing accepted is lost, nothing refused is visible, later appends work', async () => {
     await using clean = await temporaryData();
-    const { calls } = await useStore(clean, () => ({ kind: 'none' }));
+    const { calls } = await useStore(clean, heldTextBytes, () => ({ kind: 'none' }));
     expect(calls).toBeGreaterThan(35);
     let failures = 0;
     for (let at = 0; at < calls; at += 1) {
       await using data = await temporaryData();
-      const used = await useStore(data, (index) =>
+      const used = await useStore(data, heldTextBytes, (index) =>
         index >= at && index < at + failing ? fault : { kind: 'none' },
       );
       for (const error of used.errors) {
@@ -117,7 +124,7 @@ describe.each(faults)('each call in turn %s', (_, fault, failing, code) => {
 
 test('short writes are continued', async () => {
   await using data = await temporaryData();
-  const used = await useStore(data, () => ({ kind: 'short-write' }));
+  const used = await useStore(data, staged, () => ({ kind: 'short-write' }));
   expect([used.errors, used.accepted.length]).toEqual([[], sent.length + 1]);
   await expectOnDisk(data, used.accepted);
 });

@@ -97,6 +97,8 @@ class Pair {
       clock: new ManualClock(),
       ids: randomIds,
       log: silentLogger(),
+      // A text in a file of its own moves to its place behind the table: where that is held, who stores it would wait.
+      ...(held === Infinity ? { heldTextBytes: 1_000 } : {}),
     });
     this.#session = await projectSession(this.#sessions);
     await Promise.race([holding.reached, this.#session.store.snapshot()]);
