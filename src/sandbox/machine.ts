@@ -1,19 +1,15 @@
-import {
-  newQuickJSWASMModule,
-  type QuickJSContext,
-  type QuickJSHandle,
-  type QuickJSRuntime,
-} from 'quickjs-emscripten';
+import type { QuickJSContext, QuickJSHandle, QuickJSRuntime } from 'quickjs-emscripten-core';
 import { describeFailure, type Failure } from './failure.ts';
 import { preludeSource } from './prelude.ts';
 import { persistDeclarations } from './program.ts';
+import { type BoundedQuickJs, instantiateQuickJs } from './quickjs.ts';
 import type { SandboxLimits } from './types.ts';
 
 /** QuickJS's `JS_EVAL_FLAG_ASYNC`: a global program that may `await`; gives a promise of `{ value }`. */
 const evalAsync = 128;
 
-/** A program ended so must not find its memory full in the next call: above this share all variables go. */
-const memoryShareToReset = 0.5;
+/** Variables that fill more than this share of the memory leave the next program too little to work with. */
+const memoryShareIsFull = 0.5;
 
 /** How a program ended inside the machine. */
 export interface MachineEnd {
@@ -21,6 +17,17 @@ export interface MachineEnd {
   readonly resetReason?: string;
   readonly value?: string;
   readonly error?: string;
+  /** The memory is too full for another program, or in a state that no other should run in. */
+  readonly isFull?: boolean;
+}
+
+/** One program to run. */
+interface Program {
+  readonly code: string;
+  /** Counts the programs of the chat, from 1: error places name it. */
+  readonly callNumber: number;
+  /** Length of the context, code points. */
+  readonly lengthChars: number;
 }
 
 /** What the machine's owner does for it. Both are called while a program runs. */
@@ -33,6 +40,7 @@ export interface MachineOwner {
 
 /** One QuickJS in WebAssembly: the realm in which one chat's programs run. Not shared, not thread-safe. */
 export class Machine {
+  readonly #engine: BoundedQuickJs;
   readonly #runtime: QuickJSRuntime;
   readonly #limits: SandboxLimits;
   readonly #owner: MachineOwner;
@@ -40,16 +48,20 @@ export class Machine {
   #bridge: QuickJSHandle;
   #stopReason: string | undefined;
 
-  static async create(limits: SandboxLimits, owner: MachineOwner): Promise<Machine> {
-    const wasm = await newQuickJSWASMModule();
-    return new Machine(wasm.newRuntime(), limits, owner);
+  static async create(
+    module: WebAssembly.Module,
+    limits: SandboxLimits,
+    owner: MachineOwner,
+  ): Promise<Machine> {
+    return new Machine(await instantiateQuickJs(module, limits.memoryBytes), limits, owner);
   }
 
-  constructor(runtime: QuickJSRuntime, limits: SandboxLimits, owner: MachineOwner) {
+  constructor(engine: BoundedQuickJs, limits: SandboxLimits, owner: MachineOwner) {
+    const runtime = engine.quickJs.newRuntime();
+    this.#engine = engine;
     this.#runtime = runtime;
     this.#limits = limits;
     this.#owner = owner;
-    runtime.setMemoryLimit(limits.memoryBytes);
     runtime.setMaxStackSize(limits.stackBytes);
     runtime.setInterruptHandler(() => {
       this.#stopReason ??= owner.interrupted();
@@ -59,12 +71,27 @@ export class Machine {
     this.#bridge = this.#createBridge();
   }
 
-  /** Runs one program. */
-  run(program: {
-    readonly code: string;
-    readonly callNumber: number;
-    readonly lengthChars: number;
-  }): MachineEnd {
+  /** Runs one program. @throws Error if the engine itself breaks down */
+  run(program: Program): MachineEnd {
+    const refusals = this.#engine.refusals();
+    const hasRunOut = (): boolean => this.#engine.refusals() > refusals;
+    const outOfMemory = `out of memory: a program and its variables have ${Math.round(this.#limits.memoryBytes / 1_048_576)} MiB`;
+    try {
+      const end = this.#run(program);
+      if (end.error === undefined || !hasRunOut()) return end;
+      // Without memory for an error object, the engine throws whatever it has.
+      const isSound = /^\w*Error: /.test(end.error) || this.#stopReason !== undefined;
+      if (!isSound) return { error: outOfMemory, isFull: true };
+      const isSaid = end.error.includes('out of memory');
+      const error = isSaid ? end.error : `${end.error}\n(${outOfMemory})`;
+      return { ...end, error, isFull: this.#isFull() };
+    } catch (error) {
+      if (!hasRunOut()) throw error;
+      return { error: outOfMemory, isFull: true };
+    }
+  }
+
+  #run(program: Program): MachineEnd {
     this.#stopReason = undefined;
     if (this.#install(program.lengthChars)) return this.#evaluate(program);
     if (this.#stopReason !== undefined) return { error: this.#stopReason };
@@ -106,16 +133,14 @@ export class Machine {
     return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
   }
 
-  /** Throws everything away if a program left the memory too full to go on. True when it did. */
-  resetIfFull(): boolean {
+  /** Whether variables fill the memory. */
+  #isFull(): boolean {
     const usage = this.#runtime.computeMemoryUsage();
     const used = this.#vm
       .getProp(usage, 'memory_used_size')
       .consume((it) => this.#vm.getNumber(it));
     usage.dispose();
-    if (used < this.#limits.memoryBytes * memoryShareToReset) return false;
-    this.#reset();
-    return true;
+    return used >= this.#limits.memoryBytes * memoryShareIsFull;
   }
 
   #reset(): void {

@@ -26,8 +26,10 @@ export interface ProgramEnd {
   readonly answer?: string;
   /** Global variables that exist now. */
   readonly names: readonly string[];
-  /** Why all variables had to be thrown away. */
+  /** Why all variables had to be thrown away before it ran. */
   readonly resetReason?: string;
+  /** Variables fill the memory: the thread is to be ended, for only that gives it back. */
+  readonly isFull: boolean;
   readonly work: SandboxWork;
 }
 
@@ -53,6 +55,8 @@ export interface HostReply {
 export interface ThreadData {
   readonly control: Int32Array;
   readonly limits: SandboxLimits;
+  /** QuickJS, compiled. */
+  readonly quickJs: WebAssembly.Module;
 }
 
 /** The memory that both threads see. */

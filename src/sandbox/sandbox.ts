@@ -14,11 +14,11 @@ import {
 import { serveCall } from './service.ts';
 import type { SandboxHost, SandboxLimits } from './types.ts';
 
-/** A thread is ended when a program has run so long past its limit by the wall clock: some built-ins never look at their time. */
+/** A thread is ended when a program has computed so long past its limit: some built-ins never look at their time. */
 const graceMs = 1000;
 
-/** The limit is CPU time; on a busy machine it may take this many times as long. */
-const wallFactor = 2;
+/** The limit is processor time; on a busy machine it may take this many times as long by the clock, and no longer. */
+const wallFactor = 20;
 
 /** Longest start of a thread, milliseconds. */
 const startMs = 60_000;
@@ -26,8 +26,11 @@ const startMs = 60_000;
 /** Native stack of the thread, MB: deep enough for `stackBytes` of 256 KB in QuickJS's own recursion (measured). */
 const threadStackMb = 32;
 
-/** Heap of the thread beside WebAssembly's memory, MB: it holds the texts that cross. */
-const threadHeapMb = 192;
+/** Heap of the thread beside WebAssembly's memory, MB: the thread's own code, and the texts that cross, which grow with a program's memory. */
+const threadHeapMb = { least: 32, most: 192, share: 0.5 };
+
+/** What is newly made in the thread before garbage is collected, MB. */
+const threadYoungHeapMb = 8;
 
 /** How a program ended; `dead` when the thread had to go and all variables with it. */
 export type SandboxEnd =
@@ -43,17 +46,22 @@ export class Sandbox {
   #calls = 0;
   #exited = false;
 
-  constructor(clock: Clock, limits: SandboxLimits) {
+  constructor(clock: Clock, limits: SandboxLimits, quickJs: WebAssembly.Module) {
     this.#clock = clock;
     this.#limits = limits;
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const workerData: ThreadData = { control: this.#control, limits };
+    const workerData: ThreadData = { control: this.#control, limits, quickJs };
+    const { least, most, share } = threadHeapMb;
     this.#worker = new Worker(new URL(`./thread.${extension}`, import.meta.url), {
       workerData,
       env: {},
       execArgv: [],
       stdin: false,
-      resourceLimits: { stackSizeMb: threadStackMb, maxOldGenerationSizeMb: threadHeapMb },
+      resourceLimits: {
+        stackSizeMb: threadStackMb,
+        maxYoungGenerationSizeMb: threadYoungHeapMb,
+        maxOldGenerationSizeMb: Math.min(most, least + (share * limits.memoryBytes) / 1_048_576),
+      },
     });
     this.#worker.unref();
     // Without a listener an error between two programs would end the process; the next program finds the thread gone.
@@ -70,7 +78,12 @@ export class Sandbox {
   async run(code: string, host: SandboxHost, signal: AbortSignal): Promise<SandboxEnd> {
     this.#calls += 1;
     setCancelled(this.#control, false);
-    const program = new RunningProgram(this.#clock, this.#limits, () => void this.close());
+    const program = new RunningProgram({
+      clock: this.#clock,
+      limits: this.#limits,
+      worker: this.#worker,
+      kill: () => void this.close(),
+    });
     const stopListening = this.#listen(program, host, signal);
     const onAbort = (): void => {
       setCancelled(this.#control, true);
@@ -86,7 +99,7 @@ export class Sandbox {
       lengthChars: host.lengthChars,
     };
     this.#send(start);
-    if (!signal.aborted) program.expect(startMs);
+    if (!signal.aborted) program.expectStart();
     try {
       return await program.ended;
     } finally {
@@ -106,7 +119,7 @@ export class Sandbox {
     const onMessage = (message: FromThread): void => {
       if (message.kind === 'done') return program.finish({ dead: false, end: message });
       if (message.kind === 'begin')
-        return program.expect(signal.aborted ? 0 : wallFactor * this.#limits.computeMs);
+        return program.expect(signal.aborted ? 0 : this.#limits.computeMs);
       program.expectNothing();
       void this.#serve(message, { program, host, signal });
       return undefined;
@@ -140,7 +153,7 @@ export class Sandbox {
     const served = serveCall(call, host, { signal, limits: this.#limits });
     const tagged = await raceAbort(served, signal);
     answerCall(this.#control, (reply) => this.#send(reply), tagged);
-    program.expect(signal.aborted ? 0 : wallFactor * this.#limits.computeMs);
+    program.expect(signal.aborted ? 0 : this.#limits.computeMs);
   }
 
   #send(message: ProgramStart | HostReply): void {
@@ -161,19 +174,25 @@ async function raceAbort(work: Promise<string>, signal: AbortSignal): Promise<st
   }
 }
 
+/** What {@link RunningProgram} watches, and how it ends it. */
+interface Watched {
+  readonly clock: Clock;
+  readonly limits: SandboxLimits;
+  readonly worker: Worker;
+  readonly kill: () => void;
+}
+
 /** The owner's watch over one program: it ends the thread when the program stops looking at its own clock. */
 class RunningProgram {
-  readonly #clock: Clock;
-  readonly #limits: SandboxLimits;
-  readonly #kill: () => void;
+  readonly #watched: Watched;
   readonly #settle = Promise.withResolvers<SandboxEnd>();
   #stopTimer: () => void = () => undefined;
+  /** Counts what was expected: an answer about an earlier one comes too late. */
+  #expectation = 0;
   #killed = false;
 
-  constructor(clock: Clock, limits: SandboxLimits, kill: () => void) {
-    this.#clock = clock;
-    this.#limits = limits;
-    this.#kill = kill;
+  constructor(watched: Watched) {
+    this.#watched = watched;
   }
 
   get ended(): Promise<SandboxEnd> {
@@ -184,22 +203,62 @@ class RunningProgram {
     this.#settle.resolve(end);
   }
 
-  /** The program must call or end within this time. */
-  expect(timeMs: number): void {
-    this.#stopTimer();
-    this.#stopTimer = this.#clock.after(timeMs + graceMs, () => {
-      this.#killed = true;
-      this.#kill();
-    });
+  /** The thread must have started in time. */
+  expectStart(): void {
+    this.#arm(startMs, async () => true);
+  }
+
+  /**
+   * The program must call or end before it has computed for so long. The clock only says when to look: a thread that a busy machine
+   * leaves waiting has used none of it.
+   */
+  expect(computeMs: number): void {
+    const { clock, worker } = this.#watched;
+    const startedMs = clock.elapsedMs();
+    const started = cpuMs(worker);
+    const limitMs = computeMs + graceMs;
+    const look = async (expectation: number): Promise<boolean> => {
+      const [before, now] = await Promise.all([started, cpuMs(worker)]);
+      if (expectation !== this.#expectation) return false;
+      const leftMs = limitMs - (now - before);
+      // Of a thread that has gone there are no numbers.
+      if (!(leftMs > 0) || clock.elapsedMs() - startedMs >= wallFactor * limitMs) return true;
+      this.#arm(leftMs, look);
+      return false;
+    };
+    this.#arm(limitMs, look);
   }
 
   /** The program waits for us. */
   expectNothing(): void {
+    this.#expectation += 1;
     this.#stopTimer();
   }
 
   overrunText(): string {
     if (!this.#killed) return 'the sandbox ended by itself';
-    return `stopped after ${this.#limits.computeMs / 1000} s inside one built-in function: the sandbox was ended`;
+    return `stopped after ${this.#watched.limits.computeMs / 1000} s inside one built-in function: the sandbox was ended`;
+  }
+
+  #arm(timeMs: number, isOver: (expectation: number) => Promise<boolean>): void {
+    this.expectNothing();
+    const expectation = this.#expectation;
+    this.#stopTimer = this.#watched.clock.after(timeMs, () => {
+      void isOver(expectation).then((over) => {
+        if (!over || expectation !== this.#expectation) return;
+        this.#killed = true;
+        this.#watched.kill();
+      });
+    });
+  }
+}
+
+/** Processor time of a thread so far, milliseconds; of one that has gone, without end. */
+async function cpuMs(worker: Worker): Promise<number> {
+  try {
+    const { user, system } = await worker.cpuUsage();
+    return (user + system) / 1000;
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { compileQuickJs } from './quickjs.ts';
 import { Sandbox, type SandboxEnd } from './sandbox.ts';
 import type {
   NameRecord,
@@ -35,6 +36,11 @@ export interface Sandboxes {
    * does comes back as text; rejects only when `names` cannot be read or written.
    */
   run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult>;
+  /**
+   * Says that a program may come soon. A thread takes some 70 ms to start: so it starts while the model thinks. Costs nothing where one
+   * stands ready, or where there is no room for another.
+   */
+  prepare(): void;
   /** Ends a chat's sandbox, with its variables, whatever runs in it. */
   end(chatId: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -58,9 +64,45 @@ class SandboxPool implements Sandboxes {
   readonly #options: SandboxesOptions;
   readonly #slots = new Map<string, Slot>();
   readonly #waiting: (() => void)[] = [];
+  #quickJs: Promise<WebAssembly.Module> | undefined;
+  /** Stands ready for the first program of some chat. */
+  #spare: { readonly sandbox: Sandbox; readonly stopIdle: () => void } | undefined;
+  #isClosed = false;
 
   constructor(options: SandboxesOptions) {
     this.#options = options;
+  }
+
+  prepare(): void {
+    // A module that does not compile is told to the program that comes.
+    void this.#prepare().catch(() => undefined);
+  }
+
+  async #prepare(): Promise<void> {
+    const { clock, limits, maxSandboxes, idleMs } = this.#options;
+    const quickJs = await this.#compiled();
+    const isWanted = this.#spare === undefined && this.#alive() < maxSandboxes && !this.#isClosed;
+    if (!isWanted) return;
+    const sandbox = new Sandbox(clock, limits, quickJs);
+    const stopIdle = clock.after(idleMs, () => void this.#takeSpare()?.close());
+    this.#spare = { sandbox, stopIdle };
+  }
+
+  #takeSpare(): Sandbox | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    spare?.stopIdle();
+    return spare?.sandbox.alive === true ? spare.sandbox : undefined;
+  }
+
+  async #compiled(): Promise<WebAssembly.Module> {
+    this.#quickJs ??= compileQuickJs();
+    try {
+      return await this.#quickJs;
+    } catch (error) {
+      this.#quickJs = undefined;
+      throw error;
+    }
   }
 
   async run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult> {
@@ -87,6 +129,8 @@ class SandboxPool implements Sandboxes {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    await this.#takeSpare()?.close();
     await Promise.all([...this.#slots.keys()].map((chatId) => this.end(chatId)));
   }
 
@@ -111,23 +155,25 @@ class SandboxPool implements Sandboxes {
     if (options.signal.aborted) return ended({ dead: true, error: 'cancelled' }, lostNames);
     await this.#makeRoom(slot, options.signal);
     if (options.signal.aborted) return ended({ dead: true, error: 'cancelled' }, lostNames);
-    slot.sandbox ??= new Sandbox(this.#options.clock, this.#options.limits);
+    const quickJs = await this.#compiled();
+    slot.sandbox ??=
+      this.#takeSpare() ?? new Sandbox(this.#options.clock, this.#options.limits, quickJs);
     const end = await slot.sandbox.run(code, options.host, options.signal);
     if (end.dead) {
-      await slot.sandbox.close();
-      slot.sandbox = undefined;
+      await this.#endThread(slot);
       // What is remembered stays, so that the next call names it too.
       return ended(end, lostNames);
     }
     const names = end.end.names.slice(0, maxRemembered);
     if (names.join() !== remembered.join()) await options.names.save(names);
+    if (end.end.isFull) await this.#endThread(slot);
     return ended(end, lostNames);
   }
 
   /** Waits until this slot may have a thread: ends the idle one that rested longest, or waits for a program to end. */
   async #makeRoom(slot: Slot, signal: AbortSignal): Promise<void> {
     while (slot.sandbox === undefined && this.#alive() >= this.#options.maxSandboxes) {
-      if (signal.aborted) return;
+      if (signal.aborted || this.#spare !== undefined) return;
       const idle = [...this.#slots]
         .filter(([, other]) => other.sandbox !== undefined && other.queued === 0)
         .sort(([, a], [, b]) => a.usedMs - b.usedMs)[0];
@@ -144,8 +190,13 @@ class SandboxPool implements Sandboxes {
     }
   }
 
+  async #endThread(slot: Slot): Promise<void> {
+    await slot.sandbox?.close();
+    slot.sandbox = undefined;
+  }
+
   #alive(): number {
-    let count = 0;
+    let count = this.#spare === undefined ? 0 : 1;
     for (const slot of this.#slots.values()) if (slot.sandbox !== undefined) count += 1;
     return count;
   }
@@ -159,6 +210,8 @@ class SandboxPool implements Sandboxes {
   }
 }
 
+const memoryFull = 'the memory was full, so all variables were thrown away: keep less in variables';
+
 const noWork: SandboxWork = { computeMs: 0, hostCalls: 0, subCalls: 0, charsRead: 0 };
 
 function ended(end: SandboxEnd, lostNames: readonly string[]): SandboxResult {
@@ -169,14 +222,18 @@ function ended(end: SandboxEnd, lostNames: readonly string[]): SandboxResult {
         : ['all variables of this chat are lost: the next call starts anew'];
     return { output: '', error: end.error, lostNames, notes, work: noWork };
   }
-  const { output, value, error, answer, resetReason, work } = end.end;
+  const { output, value, error, answer, resetReason, isFull, work } = end.end;
+  const notes = [
+    ...(resetReason === undefined ? [] : [resetReason]),
+    ...(isFull ? [memoryFull] : []),
+  ];
   return {
     output,
     ...(value === undefined ? {} : { value }),
     ...(error === undefined ? {} : { error }),
     ...(answer === undefined ? {} : { answer }),
     lostNames,
-    notes: resetReason === undefined ? [] : [resetReason],
+    notes,
     work,
   };
 }

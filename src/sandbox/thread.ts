@@ -14,12 +14,13 @@ import { OutputBuffer } from './output.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('thread.ts runs only as a worker');
-const { control, limits } = workerData as ThreadData;
+const { control, limits, quickJs } = workerData as ThreadData;
 
-/** Most that a program may hand over in one call, UTF-16 units: the owner parses it on its event loop. */
-const maxArgumentChars = 16_000_000;
-
-const memoryFull = 'the memory was full, so all variables were thrown away: keep less in variables';
+/**
+ * Most that a program may hand over in one call, UTF-16 units: the owner parses it on its event loop. On its way the text exists some
+ * eight times, in both threads, so it gets a small part of the program's memory.
+ */
+const maxArgumentChars = Math.min(16_000_000, limits.memoryBytes / 16);
 
 /** One program's state in this thread. */
 interface Run {
@@ -83,7 +84,7 @@ function serve(method: string, args: string): string {
   return tagged.includes('\0') ? `J${JSON.stringify(tagged.slice(1))}` : tagged;
 }
 
-const machine = await Machine.create(limits, { call: serve, interrupted });
+const machine = await Machine.create(quickJs, limits, { call: serve, interrupted });
 
 port.on('message', (message: ProgramStart) => {
   if (message.kind !== 'run') return;
@@ -96,15 +97,15 @@ port.on('message', (message: ProgramStart) => {
   const computeMs = computedMs();
   // What follows gets a time of its own: a program at its limit or cancelled has its names listed all the same.
   run = { ...run, startedCpuMs: cpuMs() };
-  const isFull = end.error?.includes('out of memory') === true && machine.resetIfFull();
-  const names = machine.names();
+  const isFull = ended.isFull === true;
+  const names = isFull ? [] : machine.names();
   const { output, answer, hostCalls, subCalls, charsRead } = run;
   port.postMessage({
     kind: 'done',
     output: output.text(),
     ...end,
     ...(answer === undefined ? {} : { answer }),
-    ...(isFull ? { resetReason: memoryFull } : {}),
+    isFull,
     names,
     work: { computeMs, hostCalls, subCalls, charsRead },
   } satisfies ProgramEnd);
