@@ -132,6 +132,7 @@ async function explore(
   };
   const ownTools: OwnTools = {
     isOwn: (name) => tools.isOwn(name),
+    expect: (name) => tools.expect(name, context),
     describe: (call) => tools.describe(call, context),
     run: async (call) => {
       options.report(`${levelMark.repeat(budget.depth + 1)} ${tools.describe(call, context)}`);

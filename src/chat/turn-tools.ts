@@ -88,6 +88,7 @@ export function openTurnTools(
   return {
     own: {
       isOwn: (name) => registry.isOwn(name, turn.offered),
+      expect: (name) => registry.expect(name, described),
       describe: (call) => registry.describe(call, described),
       run: async (call, signal, report) => registry.run(call, contextFor(signal, report)),
     },

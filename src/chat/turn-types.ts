@@ -6,6 +6,8 @@ import type { Shorten, TurnRoom } from './turn-room.ts';
 /** Our side of the tool loop: which calls are ours, and how one is run. */
 export interface OwnTools {
   isOwn(name: string): boolean;
+  /** A call of this name has begun to arrive. */
+  expect(name: string): void;
   /** Short text for progress. */
   describe(call: FunctionCall): string;
   /** Text for the model; throws only when we fail ourselves. `report` takes short texts about what is under way. */

@@ -62,6 +62,8 @@ async function* runStep(
     const visible: Chunk[] = [];
     for (const chunk of batch) {
       fold.add(chunk);
+      for (const { name } of chunk.toolCalls ?? [])
+        if (name !== undefined) state.tools?.expect(name);
       const part = visiblePart(chunk);
       if (part === undefined) continue;
       if (part.content === undefined) visible.push(part);

@@ -8,8 +8,8 @@ import type { SandboxLimits } from './types.ts';
 /** QuickJS's `JS_EVAL_FLAG_ASYNC`: a global program that may `await`; gives a promise of `{ value }`. */
 const evalAsync = 128;
 
-/** Variables that fill more than this share of the memory leave the next program too little to work with. */
-const memoryShareIsFull = 0.5;
+/** Share of the memory that must be free in one piece for the next program; with less of it all variables go. */
+const memoryShareToWork = 0.25;
 
 /** How a program ended inside the machine. */
 export interface MachineEnd {
@@ -133,14 +133,16 @@ export class Machine {
     return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
   }
 
-  /** Whether variables fill the memory. */
+  /**
+   * Whether variables leave the next program too little to work with. The engine's own figures know no sizes (see `quickjs.ts`), so it is
+   * tried: asked only when the memory has grown as far as it may.
+   */
   #isFull(): boolean {
-    const usage = this.#runtime.computeMemoryUsage();
-    const used = this.#vm
-      .getProp(usage, 'memory_used_size')
-      .consume((it) => this.#vm.getNumber(it));
-    usage.dispose();
-    return used >= this.#limits.memoryBytes * memoryShareIsFull;
+    const bytes = Math.floor(this.#limits.memoryBytes * memoryShareToWork);
+    const tried = this.#vm.evalCode(`new ArrayBuffer(${bytes}).byteLength`, 'memory.js');
+    if (tried.error) tried.error.dispose();
+    else tried.value.dispose();
+    return tried.error !== undefined;
   }
 
   #reset(): void {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { openSandboxes, type Sandboxes } from './sandboxes.ts';
 import type { NameRecord, SandboxHost, SandboxLimits, SandboxResult } from './types.ts';
 
@@ -369,4 +369,57 @@ test('programs of many chats share few threads, and each gets its turn', async (
     ),
   );
   expect(values).toEqual(['0E', '1E', '2E', '3E', '4E', '5E']);
+});
+
+describe('a thread that stands ready', () => {
+  test('takes the program it was started for, and is one of the few', async () => {
+    const sandboxes = openSandboxes({
+      clock: systemClock,
+      limits,
+      maxSandboxes: 1,
+      idleMs: 60_000,
+    });
+    await using _ = sandboxes;
+    sandboxes.prepare('a');
+    sandboxes.prepare('b');
+    expect(await value('let kept = 1; kept', { sandboxes, chat: 'a' })).toBe('1');
+    // There is no room for a second one, so this leaves the first alone.
+    sandboxes.prepare('b');
+    sandboxes.prepare('a');
+    expect(await value('kept', { sandboxes, chat: 'a' })).toBe('1');
+    expect(await value('typeof kept', { sandboxes, chat: 'b' })).toBe('undefined');
+  });
+
+  test('goes with the others when they are closed', async () => {
+    const sandboxes = openSandboxes({
+      clock: systemClock,
+      limits,
+      maxSandboxes: 2,
+      idleMs: 60_000,
+    });
+    sandboxes.prepare('a');
+    await sandboxes[Symbol.asyncDispose]();
+    sandboxes.prepare('a');
+  });
+});
+
+test('a program that the machine leaves waiting is not ended for it', async () => {
+  // A clock that runs a hundred times as fast as the processor: every wait is over at once.
+  const started = performance.now();
+  const hurried: Clock = {
+    ...systemClock,
+    elapsedMs: () => (performance.now() - started) * 100,
+    after: (ms, work) => systemClock.after(ms / 100, work),
+  };
+  const sandboxes = openSandboxes({
+    clock: hurried,
+    limits: { ...limits, computeMs: 3_000 },
+    maxSandboxes: 1,
+    idleMs: 600_000_000,
+  });
+  await using _ = sandboxes;
+  await value('1', { sandboxes });
+  const code =
+    'let n = 0; const until = Date.now() + 150; while (Date.now() < until) n += 1; "done"';
+  expect(await value(code, { sandboxes })).toBe('done');
 });

@@ -37,10 +37,10 @@ export interface Sandboxes {
    */
   run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult>;
   /**
-   * Says that a program may come soon. A thread takes some 70 ms to start: so it starts while the model thinks. Costs nothing where one
-   * stands ready, or where there is no room for another.
+   * Says that a chat's program is on its way. A thread takes some 70 ms to start: so it starts while the model writes. Does nothing where
+   * one stands ready, or where there is no room for another.
    */
-  prepare(): void;
+  prepare(chatId: string): void;
   /** Ends a chat's sandbox, with its variables, whatever runs in it. */
   end(chatId: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -73,7 +73,8 @@ class SandboxPool implements Sandboxes {
     this.#options = options;
   }
 
-  prepare(): void {
+  prepare(chatId: string): void {
+    if (this.#slots.get(chatId)?.sandbox !== undefined) return;
     // A module that does not compile is told to the program that comes.
     void this.#prepare().catch(() => undefined);
   }

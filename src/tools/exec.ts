@@ -44,6 +44,7 @@ llm_query('Merge these lists: remove duplicates, order by date.', found.join('\\
   args,
   describe: ({ code }, { session }) =>
     `running a program of ${code.split('\n').length} lines over ${session.store.totals.chars} characters`,
+  expect: ({ programs }) => programs?.sandboxes.prepare(programs.chatId),
   run: async ({ code }, context) => {
     const { programs, signal } = context;
     if (programs === undefined) return 'There is no place to run programs here.';

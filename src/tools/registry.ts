@@ -51,6 +51,11 @@ export class ToolRegistry {
     return new ToolRegistry([...this.#tools.values()].filter((tool) => !names.has(tool.name)));
   }
 
+  /** A model has begun to write a call of this name. */
+  expect(name: string, context: ToolContext): void {
+    this.#tools.get(name)?.expect?.(context);
+  }
+
   /** A short text of what a call is about to do, for progress; the tool's name where its arguments are no good. */
   describe(call: FunctionCall, context: ToolContext): string {
     const found = this.#check(call);

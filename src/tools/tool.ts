@@ -32,6 +32,8 @@ export interface Tool<Args> {
   readonly args: z.ZodType<Args>;
   /** Short text of what is being done, for progress and logs: `searching 60M characters for "x"`. Holds no stored text. */
   describe(args: Args, context: ToolContext): string;
+  /** Called as soon as a model has begun to write a call: what takes its time to start can start meanwhile. */
+  expect?(context: ToolContext): void;
   /** Text for the model, never empty. Throws only on our own failure; bad arguments never reach it. */
   run(args: Args, context: ToolContext): Promise<string>;
 }
