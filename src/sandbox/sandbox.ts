@@ -243,13 +243,12 @@ class RunningProgram {
   #arm(timeMs: number, isOver: (expectation: number) => Promise<boolean>): void {
     this.expectNothing();
     const expectation = this.#expectation;
-    this.#stopTimer = this.#watched.clock.after(timeMs, () => {
-      void isOver(expectation).then((over) => {
-        if (!over || expectation !== this.#expectation) return;
-        this.#killed = true;
-        this.#watched.kill();
-      });
-    });
+    const look = async (): Promise<void> => {
+      if (!(await isOver(expectation)) || expectation !== this.#expectation) return;
+      this.#killed = true;
+      this.#watched.kill();
+    };
+    this.#stopTimer = this.#watched.clock.after(timeMs, () => void look());
   }
 }
 
