@@ -234,6 +234,7 @@ function createIntake(
       stripMinChars: config.strip.minChars,
       stripMinCharsByTool: config.strip.perTool,
       maxSpillBytes: config.capture.maxSpillBytes,
+      spillFolder: config.outputFolder,
     },
     usesStubs: config.inject !== 'never',
     log,

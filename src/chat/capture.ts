@@ -1,9 +1,23 @@
-import type { Entry, NewEntry, NewEntryFacts, SessionStore } from '../store/types.ts';
+import type {
+  Entry,
+  NewEntry,
+  NewEntryFacts,
+  Session,
+  SessionStore,
+  StoredOutput,
+} from '../store/types.ts';
 import { callName, callText } from '../wire/calls.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
-import { readSpillFile, spillPathOf } from '../opencode/spill-file.ts';
+import {
+  isPartOf,
+  readSpillFile,
+  spillNoteOf,
+  type SpillLimits,
+  type SpillNote,
+} from '../opencode/spill-file.ts';
 import { keepLatest } from './keep-latest.ts';
 import type { LargeMessage } from './large-message.ts';
+import { hashCall } from './identity.ts';
 import { endsOf, type LargeText, type TextEnds } from './large-text.ts';
 import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
 
@@ -15,6 +29,8 @@ export interface CaptureLimits {
   readonly stripMinCharsByTool: Readonly<Record<string, number>>;
   /** Largest spill file that is read, bytes. */
   readonly maxSpillBytes: number;
+  /** The one folder of whole outputs that may lie in a repository or a project. */
+  readonly spillFolder?: string;
 }
 
 /** One text of a message that is kept in the store. */
@@ -36,6 +52,9 @@ export interface Candidate {
   readonly ends: TextEnds;
   readonly stripMinChars: number;
 }
+
+/** Longest text of a call that is kept with its output, code units. */
+const maxArgsLength = 2_000;
 
 /** What our own tools and markers put where a client has pruned an output itself. Never stored, never taken for the original. */
 const prunedMarkers: ReadonlySet<string> = new Set([
@@ -76,7 +95,9 @@ export function candidatesOf(
       kind: 'tool_result' as const,
       chatId,
       ...(tool === undefined ? {} : { tool }),
-      ...(call === undefined ? {} : { args: callText(call).slice(0, 2_000) }),
+      ...(call === undefined
+        ? {}
+        : { args: callText(call).slice(0, maxArgsLength), call: hashCall(call) }),
       ...(message.tool_call_id === undefined ? {} : { toolCallId: message.tool_call_id }),
       ...pathMember(call === undefined ? undefined : callText(call)),
     };
@@ -102,17 +123,28 @@ export function candidatesOf(
 }
 
 /**
- * Stores candidates. Where a result says that the client cut it and names the file with all of it, the file's text is stored in
- * its place, if it may be read; where it has been before, the same entry stands for it again, file or no file.
+ * Stores candidates. Where a result says that the client cut it, and names the file with all of it, the file's text is stored in
+ * its place, if it may be read and really begins or ends with what was printed; where it has been before, the same entry stands for it
+ * again, file or no file.
  * @throws ProxyError `store_full`, `store_corrupt`
  */
 export async function storeCandidates(
-  store: SessionStore,
+  { store, directory }: Pick<Session, 'store' | 'directory'>,
   candidates: readonly Candidate[],
   limits: CaptureLimits,
 ): Promise<readonly Captured[]> {
   const wholes = await Promise.all(
-    candidates.map(async (candidate) => wholeOf(store, candidate, limits)),
+    candidates.map(async (candidate) => {
+      const { entry, ends } = candidate;
+      const note = entry.kind === 'tool_result' ? spillNoteOf(entry.text, ends) : undefined;
+      if (note === undefined) return entry;
+      const whole = await wholeOf(store, entry, note, {
+        maxBytes: limits.maxSpillBytes,
+        projectDirectory: directory,
+        ownFolder: limits.spillFolder,
+      });
+      return whole ?? entry;
+    }),
   );
   const entries = await store.append(wholes);
   return candidates.map((candidate, index) => {
@@ -125,20 +157,47 @@ export async function storeCandidates(
 
 const fullTextNote = 'the whole text, from the file that the client saved';
 
+/** The whole text of which an output is a part; nothing where there is none, or the output is no part of it. */
 async function wholeOf(
   store: SessionStore,
-  candidate: Candidate,
-  limits: CaptureLimits,
-): Promise<NewEntry> {
-  const { entry, ends } = candidate;
-  const path = entry.kind === 'tool_result' ? spillPathOf(`${ends.head}\n${ends.tail}`) : undefined;
-  if (path === undefined) return entry;
-  const before =
-    entry.toolCallId === undefined ? undefined : store.entryByToolCall(entry.toolCallId);
-  if (before?.note === fullTextNote && before.path === path)
-    return { ...entry, text: await store.readEntry(before), path, note: fullTextNote };
-  const bytes = await readSpillFile(path, limits.maxSpillBytes);
-  return bytes === undefined ? entry : { ...entry, text: bytes, path, note: fullTextNote };
+  entry: NewEntry,
+  note: SpillNote,
+  limits: SpillLimits,
+): Promise<NewEntry | undefined> {
+  const { chatId = '', toolCallId, call } = entry;
+  const { path } = note;
+  const outputs = toolCallId === undefined ? [] : store.outputsOf(chatId, toolCallId);
+  const before = outputs.findLast((output) => output.call === call)?.entry;
+  if (before?.note === fullTextNote && before.path === path) {
+    const text = await store.readEntry(before);
+    if (isPartOf(note, Buffer.from(text))) return { ...entry, text, path, note: fullTextNote };
+  }
+  const bytes = await readSpillFile(path, limits);
+  if (bytes === undefined || !isPartOf(note, bytes)) return undefined;
+  const text = note.added.length === 0 ? bytes : Buffer.concat([bytes, note.added]);
+  return { ...entry, text, path, note: fullTextNote };
+}
+
+/**
+ * The entry that stands for the output of a call in a chat: the only text that came under this id for this very tool with these arguments.
+ * None where there were several, or where it cannot be told.
+ */
+export function outputOf(store: SessionStore, chatId: string, call: ToolCall): Entry | undefined {
+  const found = new Set<Entry>();
+  for (const output of store.outputsOf(chatId, call.id))
+    if (answers(output, call)) found.add(output.entry);
+  return found.size === 1 ? [...found][0] : undefined;
+}
+
+/** What an earlier version wrote does not say for which call it came again: then it must be the call for which the text came first. */
+function answers({ entry, call: known }: StoredOutput, call: ToolCall): boolean {
+  if (known !== undefined) return known === hashCall(call);
+  const { tool, args = '' } = entry;
+  if (tool !== callName(call)) return false;
+  if (args.length >= maxArgsLength)
+    return args === callText(call).slice(0, maxArgsLength).toWellFormed();
+  const first = { ...call, function: { name: tool, arguments: args } };
+  return hashCall(first) === hashCall(call);
 }
 
 /** Stubs kept per store: those that a long chat shows, a few KB each. */

@@ -95,7 +95,7 @@ export class HistoryStore {
 
   async #storeGroup(session: Session, group: readonly Waiting[]): Promise<void> {
     const candidates = group.flatMap((waiting) => waiting.candidates);
-    const stored = await storeCandidates(session.store, candidates, this.#limits);
+    const stored = await storeCandidates(session, candidates, this.#limits);
     let from = 0;
     let sinceBytes = 0;
     for (const { item, candidates: own } of group) {

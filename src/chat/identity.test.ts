@@ -27,6 +27,11 @@ describe('who a message is', () => {
       turn,
       { ...turn, tool_calls: [call('a', '{"command":"ls","n":1}')] },
     ],
+    [
+      'arguments in another order',
+      { ...turn, tool_calls: [call('a', '{"a":{"b":1,"c":[2,3]},"d":null}')] },
+      { ...turn, tool_calls: [call('a', '{"d":null,"a":{"c":[2,3],"b":1}}')] },
+    ],
     ['trimmed text', turn, { ...turn, content: ' I look.\n' }],
     [
       'text in parts',

@@ -151,15 +151,32 @@ export function hashCall(call: ToolCall): string {
   );
 }
 
-/** Arguments as `JSON.stringify` spells them; broken ones without their white space. */
+/** Arguments as the JSON value they are, members in order; broken ones without their white space. */
 function plainArguments(call: ToolCall): string {
   const text = callText(call).trim();
   try {
-    return text === '' ? '{}' : JSON.stringify(JSON.parse(text));
+    return text === '' ? '{}' : sortedJson(text);
   } catch {
     // The model wrote broken arguments, and clients hand them back as they are.
     return text.replace(/\s+/g, '');
   }
+}
+
+/** Digits in a row from which on a number may be another one once it has been read. */
+const longNumber = /\d{16}/;
+
+/** JSON text as it is spelled by us: the same for the same value. @throws SyntaxError, RangeError for one nested too deep */
+function sortedJson(text: string): string {
+  const value: unknown = longNumber.test(text)
+    ? JSON.parse(text, (_, each: unknown, { source }: { source?: string } = {}) =>
+        typeof each === 'number' && longNumber.test(source ?? '') ? `${source}n` : each,
+      )
+    : JSON.parse(text);
+  return JSON.stringify(value, (_, each: unknown) =>
+    each === null || typeof each !== 'object' || Array.isArray(each)
+      ? each
+      : Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))),
+  );
 }
 
 /** A reminder is a part of its own, or stands behind a text that a client has joined it to. */

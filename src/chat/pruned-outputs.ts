@@ -1,7 +1,8 @@
 import type { Entry, Session } from '../store/types.ts';
 import type { ToolCall } from '../wire/types.ts';
 import type { HistoryItem } from './history.ts';
-import { hashCall } from './identity.ts';
+import { outputOf } from './capture.ts';
+import { hashCall, type Identity } from './identity.ts';
 import { memoryOf } from './recent-memory.ts';
 
 /** Which entry stands for a pruned output; null for none. */
@@ -10,9 +11,9 @@ interface Decision {
 }
 
 /**
- * Finds the originals of outputs that a client has pruned. Some providers number their calls anew in every turn, and then an id does not
- * say which output was meant: a mark is left where its id occurs more than once. What was decided once stays so, whatever
- * comes later under the same id, so that the prompt's prefix does.
+ * Finds the originals of outputs that a client has pruned. Some providers number their calls anew in every turn, so an output stands only
+ * for the call that it answered: same id, same tool, same arguments. A mark is left where even that is not one call alone. What was
+ * decided once stays so, whatever comes later, so that the prompt's prefix does.
  */
 export class PrunedOutputs {
   readonly #session: Session;
@@ -29,14 +30,14 @@ export class PrunedOutputs {
 
   /** The entry of the output at `index`, which answers `call`. @throws ProxyError `store_corrupt` */
   async entryFor(index: number, call: ToolCall | undefined): Promise<Entry | undefined> {
-    const id = this.#items[index]?.identity.toolCallId;
-    if (id === undefined || call === undefined) return undefined;
+    if (call === undefined) return undefined;
     const { store } = this.#session;
     const memory = memoryOf(this.#session);
-    const key = `pruned:${this.#chatId}:${index}:${id}:${hashCall(call)}`;
+    const what = nameOf(call.id, hashCall(call));
+    const key = `original:${this.#chatId}:${index}:${what}`;
     let decision = (await memory.get(key)) as Decision | undefined;
     if (decision === undefined) {
-      decision = { entry: this.#find(id)?.id ?? null };
+      decision = { entry: this.#find(what, call)?.id ?? null };
       this.#decided.push({ key, value: decision });
     }
     return decision.entry === null ? undefined : store.entry(decision.entry);
@@ -47,19 +48,28 @@ export class PrunedOutputs {
     if (this.#decided.length > 0) await memoryOf(this.#session).put(this.#decided);
   }
 
-  #find(id: string): Entry | undefined {
+  #find(what: string, call: ToolCall): Entry | undefined {
     this.#answers ??= countAnswers(this.#items);
-    if (this.#answers.get(id) !== 1) return undefined;
-    const entry = this.#session.store.entryByToolCall(id);
-    return entry?.chatId === this.#chatId ? entry : undefined;
+    if (this.#answers.get(what) !== 1) return undefined;
+    return outputOf(this.#session.store, this.#chatId, call);
   }
 }
 
-/** How many tool messages answer each call id. */
+/** How many tool messages answer each call. */
 function countAnswers(items: readonly HistoryItem[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { identity } of items)
-    if (identity.toolCallId !== undefined)
-      counts.set(identity.toolCallId, (counts.get(identity.toolCallId) ?? 0) + 1);
+  let turn: Identity | undefined;
+  for (const { identity } of items) {
+    const { role, toolCallId } = identity;
+    if (role === 'assistant') turn = identity;
+    if (toolCallId === undefined) continue;
+    const callHash = turn?.callHashes[turn.callIds.indexOf(toolCallId)] ?? '';
+    const what = nameOf(toolCallId, callHash);
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
   return counts;
+}
+
+function nameOf(id: string, callHash: string): string {
+  return `${id}:${callHash}`;
 }

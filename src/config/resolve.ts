@@ -43,6 +43,8 @@ export interface Config extends Omit<
 > {
   /** Absolute. */
   readonly dataDir: string;
+  /** Where OpenCode keeps whole outputs, if its environment is ours. */
+  readonly outputFolder: string;
   /** Empty: the demo upstream. */
   readonly providers: readonly ConfiguredProvider[];
   /** What the alias stands for. Without `modelId` it is the first model that the provider lists. Absent with the demo upstream. */
@@ -87,6 +89,7 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
   return {
     ...rest,
     dataDir: dataDir ?? join(folders.dataHome, 'rlm-opencode'),
+    outputFolder: join(folders.dataHome, 'opencode', 'tool-output'),
     strip: {
       ...rest.strip,
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },

@@ -1,5 +1,6 @@
 import { encodeEntry, encodeRecord, entryId, needsSeparator, type AliasRecord } from './format.ts';
 import type { EntryIndex } from './entry-index.ts';
+import { isSameOutput, Outputs } from './outputs.ts';
 import { contentKey } from './text-pieces.ts';
 import type { Entry, NewEntryFacts, OriginalBytes, Totals } from './types.ts';
 
@@ -23,7 +24,7 @@ export class Draft {
   readonly #index: EntryIndex;
   readonly #timeMs: number;
   readonly #byKey = new Map<string, Entry>();
-  readonly #byToolCall = new Map<string, Entry>();
+  readonly #outputs = new Outputs();
   readonly #apply: (() => void)[] = [];
   #totals: Totals;
 
@@ -77,7 +78,7 @@ export class Draft {
     this.lines.push(encodeEntry(entry, source, end));
     this.#totals = end;
     this.#byKey.set(contentKey(sha256, original), entry);
-    if (entry.toolCallId !== undefined) this.#byToolCall.set(entry.toolCallId, entry);
+    this.#noteOutput(entry, facts);
     this.#apply.push(() => this.#index.add(entry, source, end));
     return entry;
   }
@@ -93,33 +94,43 @@ export class Draft {
   }
 
   #addAlias(entry: Entry, facts: NewEntryFacts): void {
-    const { toolCallId, path, source } = facts;
+    const { toolCallId, chatId, call, path, source } = facts;
     const known = path === undefined ? undefined : this.#index.source(path);
     const sameSource =
       source === undefined ||
       (known?.entry === entry &&
         known.file.sizeBytes === source.sizeBytes &&
         known.file.mtimeMs === source.mtimeMs);
-    const sameCall =
-      toolCallId === undefined ||
-      (this.#byToolCall.get(toolCallId) ?? this.#index.byToolCall(toolCallId)) === entry;
+    const sameCall = toolCallId === undefined || this.#hasOutput(entry, facts);
     if (sameSource && sameCall) return;
     const record: AliasRecord = {
       type: 'alias',
       seq: entry.seq,
       ...(toolCallId !== undefined && { toolCallId }),
+      ...(toolCallId !== undefined && chatId !== undefined && { chatId }),
+      ...(toolCallId !== undefined && call !== undefined && { call }),
       ...(path !== undefined && { path }),
       ...(source && { source }),
       timeMs: this.#timeMs,
       end: this.#totals,
     };
     this.lines.push(encodeRecord(record));
-    if (toolCallId !== undefined) this.#byToolCall.set(toolCallId, entry);
-    this.#apply.push(() => this.#index.addAlias(entry, { toolCallId, path, source }));
+    this.#noteOutput(entry, facts);
+    this.#apply.push(() => this.#index.addAlias(entry, { toolCallId, chatId, call, path, source }));
+  }
+
+  #noteOutput(entry: Entry, { toolCallId, chatId = '', call }: NewEntryFacts): void {
+    if (toolCallId !== undefined) this.#outputs.add(chatId, toolCallId, { entry, call });
+  }
+
+  #hasOutput(entry: Entry, { toolCallId = '', chatId = '', call }: NewEntryFacts): boolean {
+    const output = { entry, call };
+    const known = [this.#index.outputsOf(chatId, toolCallId), this.#outputs.of(chatId, toolCallId)];
+    return known.flat().some((each) => isSameOutput(each, output));
   }
 }
 
-const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'note'] as const;
+const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'call', 'note'] as const;
 
 /** Copies what is known, one by one: in a folder of small files a spread would cost more than the text. */
 function copyFacts(facts: NewEntryFacts, entry: Entry): void {

@@ -1,6 +1,7 @@
 import type { TextPlace } from './block-table.ts';
+import { Outputs } from './outputs.ts';
 import { contentKey } from './text-pieces.ts';
-import type { Entry, SourceFile, Totals } from './types.ts';
+import type { Entry, SourceFile, StoredOutput, Totals } from './types.ts';
 
 /** The committed entries of a session in memory, a few hundred bytes each, never their text. */
 export class EntryIndex {
@@ -14,7 +15,7 @@ export class EntryIndex {
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
   readonly #byKey = new Map<string, Entry>();
   readonly #byHash = new Map<string, Entry>();
-  readonly #byToolCall = new Map<string, Entry>();
+  readonly #outputs = new Outputs();
   readonly #sources = new Map<string, { readonly file: SourceFile; readonly entry: Entry }>();
 
   /** Adds the next entry. `end` are the totals with it. */
@@ -22,7 +23,8 @@ export class EntryIndex {
     this.entries.push(entry);
     this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
     if (!this.#byHash.has(entry.sha256)) this.#byHash.set(entry.sha256, entry);
-    this.addAlias(entry, { toolCallId: entry.toolCallId, path: entry.path, source });
+    const { toolCallId, chatId, call, path } = entry;
+    this.addAlias(entry, { toolCallId, chatId, call, path, source });
     this.totals = end;
   }
 
@@ -31,11 +33,17 @@ export class EntryIndex {
     entry: Entry,
     alias: {
       readonly toolCallId?: string | undefined;
+      /** Of the output; the entry's own where the record does not say. */
+      readonly chatId?: string | undefined;
+      readonly call?: string | undefined;
       readonly path?: string | undefined;
       readonly source?: SourceFile | undefined;
     },
   ): void {
-    if (alias.toolCallId !== undefined) this.#byToolCall.set(alias.toolCallId, entry);
+    if (alias.toolCallId !== undefined) {
+      const chatId = alias.chatId ?? entry.chatId ?? '';
+      this.#outputs.add(chatId, alias.toolCallId, { entry, call: alias.call });
+    }
     if (alias.path !== undefined && alias.source !== undefined) {
       this.#sources.set(alias.path, { file: alias.source, entry });
     }
@@ -61,8 +69,8 @@ export class EntryIndex {
     return this.#byHash.get(sha256);
   }
 
-  byToolCall(toolCallId: string): Entry | undefined {
-    return this.#byToolCall.get(toolCallId);
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    return this.#outputs.of(chatId, toolCallId);
   }
 
   source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {

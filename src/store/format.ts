@@ -8,7 +8,7 @@
  * `"crc":"xxxxxxxx"`: CRC-32 (the one of zlib) in lower-case hexadecimal of the line's bytes before `,"crc"`. A line is
  *   header  {"type":"header","format":"rlm-opencode-entries","version":1,"sessionId":...,"createdMs":...}     first line
  *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals}                 N = 1, 2, 3, ...
- *   alias   {"type":"alias","seq":N,"toolCallId"?,"path"?,"source"?,"timeMs":...,"end":Totals}
+ *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"path"?,"source"?,"timeMs":...,"end":Totals}
  * `end` is the session's totals once the line is committed. An alias says that text N came again, under another tool call or
  * from another file. `source` ({sizeBytes, mtimeMs}) is the file as it was read, so that an unchanged one is not read again.
  *
@@ -54,6 +54,9 @@ export interface AliasRecord {
   readonly type: 'alias';
   readonly seq: number;
   readonly toolCallId?: string;
+  /** The chat in which it came again; absent in records of earlier versions. */
+  readonly chatId?: string;
+  readonly call?: string;
   readonly path?: string;
   readonly source?: SourceFile;
   readonly timeMs: number;

@@ -37,7 +37,7 @@ test('of a damaged text everything else is saved, with all that was known of it'
   expect(session.store.entries.map((entry) => entry.timeMs - 1_700_000_000_000)).toEqual([
     0, 2000, 3000, 4000,
   ]);
-  expect(session.store.entryByToolCall('call-4')?.id).toBe('e4');
+  expect(session.store.outputsOf('', 'call-4')[0]?.entry.id).toBe('e4');
   const pieces = [];
   for await (const piece of session.store.readOriginal(session.store.entries[2]!)) {
     pieces.push(piece);

@@ -81,7 +81,7 @@ function copyOf(
   entry: Entry,
   source: SourceFile | undefined,
 ): NewStream {
-  const { kind, tool, args, path, chatId, toolCallId, timeMs, note, original } = entry;
+  const { kind, tool, args, path, chatId, toolCallId, call, timeMs, note, original } = entry;
   return {
     kind,
     timeMs,
@@ -90,6 +90,7 @@ function copyOf(
     ...(path !== undefined && { path }),
     ...(chatId !== undefined && { chatId }),
     ...(toolCallId !== undefined && { toolCallId }),
+    ...(call !== undefined && { call }),
     ...(note !== undefined && { note }),
     ...(source && { source }),
     ...(original && {

@@ -52,9 +52,9 @@ test('an entry says where its text lies; entries never share a line', async () =
 async function checkAliases(session: Session): Promise<void> {
   const { store } = session;
   expect(store.entries.length).toBe(2);
-  expect(store.entryByToolCall('call-1')?.id).toBe('e1');
-  expect(store.entryByToolCall('call-3')?.id).toBe('e1');
-  expect(store.entryByToolCall('call-4')?.id).toBe('e1');
+  expect(store.outputsOf('', 'call-1').at(-1)?.entry.id).toBe('e1');
+  expect(store.outputsOf('', 'call-3').at(-1)?.entry.id).toBe('e1');
+  expect(store.outputsOf('', 'call-4').at(-1)?.entry.id).toBe('e1');
   expect(store.entryByHash(store.entries[1]!.sha256)?.id).toBe('e2');
   expect([store.entry('e2')?.seq, store.entry('e3'), store.entry('e01')]).toEqual([
     2,

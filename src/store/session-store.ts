@@ -26,6 +26,7 @@ import type {
   SessionStore,
   Snapshot,
   SourceFile,
+  StoredOutput,
   TextSlice,
   Totals,
 } from './types.ts';
@@ -144,8 +145,8 @@ export class FileSessionStore implements SessionStore {
     return this.#index.byHash(sha256);
   }
 
-  entryByToolCall(toolCallId: string): Entry | undefined {
-    return this.#index.byToolCall(toolCallId);
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    return this.#index.outputsOf(chatId, toolCallId);
   }
 
   source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {

@@ -20,6 +20,8 @@ export interface Entry {
   /** The client's conversation. */
   readonly chatId?: string;
   readonly toolCallId?: string;
+  /** What the call was: see {@link NewEntryFacts.call}. Absent in stores of earlier versions. */
+  readonly call?: string;
   /** Milliseconds since 1970. */
   readonly timeMs: number;
   readonly offsetBytes: number;
@@ -62,6 +64,8 @@ export interface NewEntryFacts {
   readonly path?: string;
   readonly chatId?: string;
   readonly toolCallId?: string;
+  /** What the call was, tool and arguments, as a hash or any other short name: ids of calls may come again for other calls. */
+  readonly call?: string;
   readonly note?: string;
   /** When the text came, where that is not now. */
   readonly timeMs?: number;
@@ -115,8 +119,8 @@ export interface SessionStore {
   entry(id: string): Entry | undefined;
   /** The entry with exactly these bytes, if any. */
   entryByHash(sha256: string): Entry | undefined;
-  /** The newest entry that was stored for this tool call. */
-  entryByToolCall(toolCallId: string): Entry | undefined;
+  /** The outputs that came under this call id in a chat, oldest first, each once. Several where ids are numbered anew. */
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[];
   /**
    * Stores texts in order and commits them together with one data sync. A text that the session already holds
    * gives back its entry and writes nothing (a new tool_call_id is remembered for it).
@@ -184,6 +188,13 @@ export interface ChatMemory {
   has(key: string): boolean;
   /** Writes JSON values and syncs once. */
   put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void>;
+}
+
+/** A text that once came as the output of a tool call. */
+export interface StoredOutput {
+  readonly entry: Entry;
+  /** As in {@link NewEntryFacts.call}; absent where an earlier version wrote it. */
+  readonly call?: string | undefined;
 }
 
 /** A session: its texts, its memory, its place. */

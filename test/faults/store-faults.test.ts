@@ -213,10 +213,7 @@ test('a record without its newline is a torn tail; one with another byte in its 
     await writeFile(paths.journal, Buffer.concat([record, Buffer.from(tail)]));
     await using sessions = await data.open();
     const { store } = await sessions.byId(id);
-    expect([store.entries.length, store.entryByToolCall('again')]).toEqual([
-      sent.length,
-      undefined,
-    ]);
+    expect([store.entries.length, store.outputsOf('', 'again')]).toEqual([sent.length, []]);
   }
   // The record of the last entry, not that of the alias behind it; and the header's.
   const entries = journal.subarray(0, journal.lastIndexOf(10, -2));

@@ -23,7 +23,9 @@ import {
 /** The file in which OpenCode keeps all of an output that it has cut: which is read, and which is not. */
 
 const needle = 'only-in-the-file-π🙂';
-const whole = `${longText(80_000)}\n${needle}\n${longText(2_000, 'end')}`;
+const whole = `${longText(80_000)}\n${needle}\n${longText(20_000, 'end')}`;
+const end = whole.slice(-12_000);
+const beginning = whole.slice(0, 12_000);
 const shown = longText(12_000, 'shown');
 let folder = '';
 let spill = '';
@@ -44,25 +46,26 @@ beforeAll(async () => {
 afterAll(async () => rm(folder, { recursive: true }));
 
 /** As bash's results are cut: the note, then the tail. */
-function cutByBash(path: string): string {
-  return `...output truncated...\n\nFull output saved to: ${path}\n\n${shown}`;
+function cutByBash(path: string, visible = end): string {
+  return `...output truncated...\n\nFull output saved to: ${path}\n\n${visible}`;
 }
 
 /** As all others are: the head, then the note. */
-function cutAtEnd(path: string): string {
-  return `${shown}\n\n...71845 bytes truncated...\n\nThe tool call succeeded but the output was truncated. Full output saved to: ${path}\nUse Grep to search it.`;
+function cutAtEnd(path: string, visible = beginning): string {
+  return `${visible}\n\n...71845 bytes truncated...\n\nThe tool call succeeded but the output was truncated. Full output saved to: ${path}\nUse Grep to search it.`;
 }
 
 /** How often the text that is only in the file is found after this result was sent. */
 async function found(
   result: string,
   env: Readonly<Record<string, string>> = {},
+  project = '/projects/spill',
 ): Promise<{ readonly total: unknown; readonly upstream: ScriptedUpstream }> {
   await using upstream = await startScriptedUpstream();
   upstream.script(callTools({ name: 'rlm_find', args: { text: needle } }), answer('ok'));
   await using proxy = await startProxy({ upstream, env });
   const messages = [
-    systemFor('/projects/spill'),
+    systemFor(project),
     user('go'),
     calling('call_1', 'bash', { command: 'make' }),
     resultOf('call_1', result),
@@ -84,6 +87,38 @@ describe('a cut result that names the file with all of it', () => {
   it('is stored as it came where the file is too large', async () => {
     const env = { RLM_MAX_SPILL_BYTES: '1000' };
     expect((await found(cutByBash(join(spill, 'tool_whole1')), env)).total).toBe(0);
+  });
+
+  it('is stored as it came where what is printed is no end of that file, and nothing printed is lost', async () => {
+    const path = join(spill, 'tool_whole1');
+    const quoted = [cutByBash(path, shown), `${shown}\n${cutAtEnd(path)}`];
+    for (const result of quoted) {
+      const { total, upstream } = await found(result);
+      expect([total, result.slice(0, 60)]).toEqual([0, result.slice(0, 60)]);
+      const [stub] = upstream.requests.map(({ body }) => body.messages.at(-1)?.content);
+      expect(String(stub)).not.toContain('from the file that the client saved');
+    }
+  });
+
+  it('is stored whole with what a shell adds when it stops a command', async () => {
+    const added = '\n\n<shell_metadata>\nstopped after 120000 ms\n</shell_metadata>';
+    const { total, upstream } = await found(`${cutByBash(join(spill, 'tool_whole1'))}${added}`);
+    expect(total).toBe(1);
+    const stub = String(upstream.requests[0]?.body.messages.at(-1)?.content);
+    expect(stub).toContain('stopped after 120000 ms');
+  });
+
+  it('is stored as it came where the folder came with a repository, or lies in the project', async () => {
+    const repository = join(folder, 'repository');
+    const brought = join(repository, 'opencode/tool-output');
+    await mkdir(brought, { recursive: true });
+    await mkdir(join(repository, '.git'));
+    await writeFile(join(brought, 'tool_brought1'), whole);
+    expect((await found(cutByBash(join(brought, 'tool_brought1')))).total).toBe(0);
+    expect((await found(cutByBash(join(spill, 'tool_whole1')), {}, folder)).total).toBe(0);
+    // Who works on all of the home directory has OpenCode's own folder in the project.
+    const env = { XDG_DATA_HOME: folder };
+    expect((await found(cutByBash(join(spill, 'tool_whole1')), env, folder)).total).toBe(1);
   });
 
   it('is stored as it came where only its middle names one', async () => {
