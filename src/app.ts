@@ -215,6 +215,7 @@ function createChat(
     indexes,
     limits,
     showProgress: config.progress === 'reasoning',
+    maxClosingChars: config.strip.minChars,
     clock,
     stats,
     nextId: () => ids.next('t_'),

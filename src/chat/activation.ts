@@ -1,4 +1,4 @@
-import type { Session } from '../store/types.ts';
+import type { Entry, Session, SessionStore, Totals } from '../store/types.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
 import type { ContentPart, Message, ToolDefinition, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
@@ -42,15 +42,31 @@ export async function readActivation(
   return (await memoryOf(session).get(activationKey(chatId))) as Activation | undefined;
 }
 
-/** Activates a chat: takes the snapshot of the store that its instructions will always show. @throws ProxyError `store_full` */
+/**
+ * Activates a chat: takes the snapshot of the store that its instructions will always show. `from` is the number of entries before which
+ * none is the chat's own. @throws ProxyError `store_full`
+ */
 export async function activate(
   session: Session,
   chatId: string,
   registry: ToolRegistry,
+  from = 0,
 ): Promise<Activation> {
-  const activation = { instructions: instructionsFor(session.store.totals, registry.names) };
+  const totals = totalsBefore(session.store, chatId, from);
+  const activation = { instructions: instructionsFor(totals, registry.names) };
   await memoryOf(session).put([{ key: activationKey(chatId), value: activation }]);
   return activation;
+}
+
+/** What a store held before a chat's first text came into it. */
+function totalsBefore(store: SessionStore, chatId: string, from: number): Totals {
+  const { entries, totals } = store;
+  for (let index = from; index < entries.length; index += 1) {
+    const { chatId: owner, offsetBytes, offsetChars, lineNumber } = entries[index] as Entry;
+    if (owner === chatId)
+      return { bytes: offsetBytes, chars: offsetChars, lines: lineNumber - 1, entries: index };
+  }
+  return totals;
 }
 
 function activationKey(chatId: string): string {

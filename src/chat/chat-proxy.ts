@@ -13,6 +13,7 @@ import type { DeliveredAnswer } from './answer-memory.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { hashCall, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
+import { withClosingText } from './closing-text.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
 import { runTurn } from './turn.ts';
@@ -65,6 +66,8 @@ export interface ChatProxyOptions {
   readonly indexes: IndexKeeper;
   readonly limits: TurnLimits;
   readonly showProgress: boolean;
+  /** Longest text from a program that stands in later prompts as it was shown; of a longer one they have a stub. Code units. */
+  readonly maxClosingChars: number;
   readonly clock: Clock;
   readonly stats: TurnStats;
   readonly nextId: () => string;
@@ -253,13 +256,13 @@ export class ChatProxy {
     done: FinishedTurn,
     { answer, requestId }: { readonly answer: DeliveredAnswer; readonly requestId: string },
   ): Promise<void> {
-    const record = {
-      before: done.before,
-      message: done.message,
-      results: done.results,
-      shownTextHash: answer.textHash,
-    };
     try {
+      const record = {
+        before: done.before,
+        message: await withClosingText(own, done, this.#options.maxClosingChars),
+        results: done.results,
+        shownTextHash: answer.textHash,
+      };
       await own.memory.remember(own.place, answer, record, this.#options.nextId());
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;

@@ -1,14 +1,14 @@
 import type { Totals } from '../store/types.ts';
 
 /**
- * What a chat is told about the store, once. The sizes are a snapshot from the moment of activation and are remembered, never
+ * What a chat is told about the store, once. The sizes are those from before the chat's own first text and are remembered, never
  * updated: a number that changed from turn to turn would cost the provider's prompt cache from here on. Names no identity.
  */
 export function instructionsFor(totals: Totals, toolNames: readonly string[]): string {
   const holds =
     totals.entries === 0
-      ? 'It is empty at the start of this conversation and fills as outputs arrive.'
-      : `At the start of this conversation it held ${totals.chars} characters in ${totals.lines} lines and ${totals.entries} entries, from earlier work in this project.`;
+      ? 'It was empty at the start of this conversation and fills as outputs arrive.'
+      : `At the start of this conversation it held ${totals.chars} characters in ${counted(totals.lines, 'line', 'lines')} and ${counted(totals.entries, 'entry', 'entries')}, from earlier work in this project.`;
   const has = (name: string): boolean => toolNames.includes(name);
   const lines = [
     '# Context store',
@@ -32,4 +32,8 @@ export function instructionsFor(totals: Totals, toolNames: readonly string[]): s
     'When something you need was seen earlier but is no longer in the conversation, search for it before you ask the user or run a tool again. Quote what you read, not what you remember. Several of these calls can be made at once.',
   );
   return lines.join('\n');
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }

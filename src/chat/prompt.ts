@@ -178,7 +178,8 @@ export class PromptMaker {
     try {
       const session = await whose.ensure();
       const { registry } = this.#toolsFor(intake.envelope.tools ?? noTools);
-      return { session, activation: await activate(session, chatId, registry) };
+      const from = signs.isFirstRequest ? signs.entriesBefore : 0;
+      return { session, activation: await activate(session, chatId, registry, from) };
     } catch (error) {
       // Without a store there is nothing to offer tools for.
       this.#tolerate(error);

@@ -68,6 +68,8 @@ export interface FinishedTurn {
   readonly results: Readonly<Record<string, string>>;
   /** All text the client was shown. */
   readonly shownText: string;
+  /** The end of it that the model has not written: what programs handed to the user, and the sentence of a limit. */
+  readonly closingText: string;
   readonly steps: number;
   readonly ownCalls: number;
   /** JSON of all requests of the turn, bytes. */

@@ -180,12 +180,14 @@ async function* finish(
   results: Readonly<Record<string, string>>,
 ): AsyncGenerator<readonly Chunk[], void, void> {
   // The limit's sentence is part of what is shown and so of what the client replays: before the turn is remembered.
+  const saidLength = state.shownText.length;
   const closing = closingChunks(turn, state, folded, theirs);
   await turn.remember({
     before: state.before,
     message: folded.message,
     results,
     shownText: state.shownText,
+    closingText: state.shownText.slice(saidLength),
     steps: state.steps,
     ownCalls: state.ownCalls,
     sentBytes: state.sentBytes,

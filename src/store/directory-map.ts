@@ -38,6 +38,11 @@ export class DirectoryMap {
     return this.#ids.get(name);
   }
 
+  /** Every name there is. */
+  names(): Iterable<string> {
+    return this.#ids.keys();
+  }
+
   /** Every name of a session. */
   namesOf(sessionId: string): readonly string[] {
     return [...this.#ids].filter(([, id]) => id === sessionId).map(([name]) => name);
@@ -63,8 +68,8 @@ export class DirectoryMap {
 }
 
 /**
- * One spelling per directory: absolute, without `.`, `..`, doubled or trailing separators. Links are not followed: the
- * directory may be on another machine. @throws ProxyError `invalid_request`
+ * One spelling per directory: absolute, without `.`, `..`, doubled or trailing separators. Where links lead is {@link RealNames}' to say:
+ * the directory may be on another machine. @throws ProxyError `invalid_request`
  */
 export function directoryName(directory: string): string {
   const windows = /^(?:[A-Za-z]:[\\/]|\\\\)/.test(directory);

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { RealNames } from './real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './chat-memory.ts';
 import { DirectoryMap, directoryName } from './directory-map.ts';
 import { isErrno, realFiles, replaceFile, type Files } from './files.ts';
@@ -76,6 +77,7 @@ class FileSessions implements Sessions {
   readonly #options: SessionsOptions;
   readonly #files: Files;
   readonly #map: DirectoryMap;
+  readonly #realNames: RealNames;
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
   readonly #open = new Map<string, Promise<OpenSession>>();
@@ -87,6 +89,7 @@ class FileSessions implements Sessions {
     this.chats = chats;
     this.#files = options.files ?? realFiles;
     this.#map = map;
+    this.#realNames = new RealNames(map);
     this.#lock = lock;
   }
 
@@ -94,7 +97,7 @@ class FileSessions implements Sessions {
     directory: string,
     options: { readonly create: boolean },
   ): Promise<Session | undefined> {
-    return this.#forName(directoryName(directory), options.create);
+    return this.#forName(await this.#realNames.of(directoryName(directory)), options.create);
   }
 
   async forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined> {

@@ -71,7 +71,7 @@ function describeResult(result: SandboxResult, { slice }: ToolContext): string {
   if (result.error !== undefined) lines.push(`[error] ${result.error}`);
   if (result.answer !== undefined)
     lines.push(
-      `[answer taken: ${result.answer.length} characters; ${slice === undefined ? 'they are shown to the user' : 'they are handed on'} behind your reply, do not repeat them]`,
+      `[answer taken: ${result.answer.length} characters; ${slice === undefined ? 'they are shown to the user' : 'they are handed on'} after your reply, do not repeat them]`,
     );
   lines.push(...result.notes.map((note) => `[${note}]`));
   if (lines.length === 0)
