@@ -1,7 +1,7 @@
 import type { Pieces } from './pieces.ts';
-import type { Program } from './program.ts';
+import { linesOf, type Program } from './program.ts';
 import { stopFlag, type SearchTask } from './protocol.ts';
-import type { Job } from './scan-job.ts';
+import { maxWholeBytes, type Job } from './scan-job.ts';
 import type { TakeOccurrence } from './span-finder.ts';
 import type { TextFile } from './text-file.ts';
 
@@ -67,7 +67,7 @@ export class AggregateJob implements Job {
   #look(start: number, end: number): void {
     const { bytes, textAt, textBytes, kernels } = this.#program.memory;
     if (end - start > textBytes) {
-      this.#skipped++;
+      this.#whole(start, end);
       return;
     }
     this.#file.read(bytes, textAt, start, end);
@@ -81,8 +81,27 @@ export class AggregateJob implements Job {
     }
     this.#total += lines.length / 2;
     const shift = start - textAt;
-    this.#program.finderFor(this.#group).each(bytes, lines, 0, this.#group, (from, to, value) => {
+    this.#program.spans.each(bytes, lines, 0, this.#group, (from, to, value) => {
       this.#take(from + shift, to + shift, value);
+    });
+  }
+
+  /** A line that does not fit the memory, and what follows it in its last block. */
+  #whole(start: number, end: number): void {
+    if (end - start > maxWholeBytes) {
+      this.#skipped++;
+      return;
+    }
+    const text = Buffer.allocUnsafeSlow(end - start);
+    this.#file.read(text, 0, start, end);
+    let lineEnd = -1;
+    this.#program.spans.each(text, linesOf(text), 0, this.#group, (from, to, value) => {
+      if (from > lineEnd) {
+        this.#total++;
+        const newline = text.indexOf(10, from);
+        lineEnd = newline < 0 ? text.length : newline;
+      }
+      this.#take(from + start, to + start, value);
     });
   }
 }

@@ -1,11 +1,17 @@
 import type { Nfa } from './nfa.ts';
-import { opAssert, opByte, opMatch, opSplit, placeNumbers } from './nfa.ts';
+import { notBeforeNewline, opAssert, opByte, opMatch, opSplit, placeNumbers } from './nfa.ts';
 import type { ProgramSlot, ScanMemory } from './scan-memory.ts';
 
-/** Bits of a set that stand for a match: whatever comes next, and before a newline. */
+/** Bits of a set that stand for a match: whatever comes next, before a newline, before anything else. */
 const matchBit = 0;
 const matchAtEndBit = 1;
-const firstPositionBit = 2;
+const matchInsideBit = 2;
+const firstPositionBit = 3;
+
+/** What has to come next for an instruction to be reached. */
+const anything = 0;
+const newline = 1;
+const noNewline = 2;
 
 /** Words of the specification, before its tables. */
 const specBytes = 32;
@@ -93,7 +99,7 @@ class Positions {
 
   /** Positions that a byte may be at, and the matches that it lets be. */
   at(byte: number): readonly number[] {
-    const bits = byte === 10 ? [matchBit, matchAtEndBit] : [matchBit];
+    const bits = [matchBit, byte === 10 ? matchAtEndBit : matchInsideBit];
     for (const [index, i] of this.#instructions.entries()) {
       if (byte >= this.#nfa.a[i]! && byte <= this.#nfa.b[i]!) bits.push(index + firstPositionBit);
     }
@@ -106,25 +112,39 @@ class Positions {
     const { start } = nfa;
     const from = bit === undefined ? start : nfa.next[this.#instructions[bit - firstPositionBit]!]!;
     const bits = new Set<number>();
-    // Each instruction is met before and behind a `$` at most.
+    // Each instruction is met once for each thing that may have to come next.
     const seen = new Set<number>();
-    const stack: { readonly at: number; readonly needsEnd: boolean }[] = [
-      { at: from, needsEnd: false },
+    const stack: { readonly at: number; readonly needs: number }[] = [
+      { at: from, needs: anything },
     ];
+    const goOn = (at: number, needs: number): void => {
+      if (!seen.has(3 * at + needs)) stack.push({ at, needs });
+      seen.add(3 * at + needs);
+    };
     while (stack.length > 0) {
-      const { at, needsEnd } = stack.pop()!;
-      if (seen.has(2 * at + (needsEnd ? 1 : 0))) continue;
-      seen.add(2 * at + (needsEnd ? 1 : 0));
+      const { at, needs } = stack.pop()!;
       const op = nfa.op[at]!;
-      if (op === opSplit) stack.push({ at: nfa.b[at]!, needsEnd }, { at: nfa.a[at]!, needsEnd });
-      else if (op === opMatch) bits.add(needsEnd ? matchAtEndBit : matchBit);
+      if (op === opSplit) {
+        goOn(nfa.b[at]!, needs);
+        goOn(nfa.a[at]!, needs);
+      } else if (op === opMatch) bits.add([matchBit, matchAtEndBit, matchInsideBit][needs]!);
       else if (op === opByte) {
-        // Behind `$` comes a newline, which no position is for.
-        if (!needsEnd) bits.add(this.#bits.get(at)!);
-      } else if (nfa.a[at] === placeNumbers['line-end']) {
-        stack.push({ at: nfa.next[at]!, needsEnd: true });
-      } else if (atLineStart) stack.push({ at: nfa.next[at]!, needsEnd });
+        // No position is for a newline.
+        if (needs !== newline) bits.add(this.#bits.get(at)!);
+      } else {
+        const wanted = needed(nfa.a[at]!, atLineStart);
+        const both = needs === anything ? wanted : wanted === anything ? needs : wanted;
+        const isPossible = needs === anything || wanted === anything || needs === wanted;
+        if (wanted !== undefined && both !== undefined && isPossible) goOn(nfa.next[at]!, both);
+      }
     }
     return [...bits];
   }
+}
+
+/** What an assertion needs to come next; undefined where it does not hold whatever comes. */
+function needed(place: number, atLineStart: boolean): number | undefined {
+  if (place === placeNumbers['line-end']) return newline;
+  if (place === notBeforeNewline) return noNewline;
+  return atLineStart ? anything : undefined;
 }

@@ -1,24 +1,26 @@
-import { opByte, opMatch, opSplit, type Nfa } from './nfa.ts';
+import {
+  beforeLineBreak,
+  notBeforeNewline,
+  notInLineBreak,
+  opAssert,
+  opByte,
+  opMatch,
+  opSplit,
+  placeNumbers,
+  type Nfa,
+} from './nfa.ts';
 
 /** What a byte is to an assertion beside it. */
 const other = 0;
 const newline = 1;
 const word = 2;
-/** A continuation byte: in front of it is no place in a text, however little a word it is. */
-const inside = 3;
+/** A byte of a character beyond ASCII, which may or may not be of a word. */
+const wide = 3;
+const carriageReturn = 4;
+const kinds = [other, newline, word, wide, carriageReturn];
 
 /** The dead state: nothing can match from it. */
 export const deadState = 0;
-
-/** How the subsets are built. */
-export interface DeterminizerOptions {
-  /** Matches start only where the walk starts; else anywhere. */
-  readonly anchored: boolean;
-  /** Keeps the order of preference and forgets what is less preferred than a match: finds the end that a backtracking engine finds. */
-  readonly ordered: boolean;
-  /** The bytes are given from the last to the first. */
-  readonly backwards: boolean;
-}
 
 /** One subset: instructions to go on from, before their splits and assertions are followed. */
 interface Subset {
@@ -35,16 +37,15 @@ interface Closure {
 }
 
 /**
- * Turns an {@link Nfa} into a deterministic machine, one transition at a time. A match is noticed one byte late, when the byte after
- * it is known, so that `$` and `\b` can look at it. States are numbered from 0, the dead one; their number is the caller's to limit, by
- * {@link Determinizer.forget}.
+ * Turns an {@link Nfa} over bytes into a deterministic machine that finds matches anywhere, one transition at a time. A match is noticed
+ * one byte late, when the byte after it is known, so that `$` and `\b` can look at it. States are numbered from 0, the dead one; their
+ * number is the caller's to limit, by {@link Determinizer.forget}.
  */
 export class Determinizer {
   /** Bytes that no instruction tells apart share a class. */
   readonly classOf = new Uint8Array(256);
   readonly classCount: number;
   readonly #nfa: Nfa;
-  readonly #options: DeterminizerOptions;
   readonly #kindOf = new Uint8Array(256);
   readonly #mark: Uint32Array;
   readonly #restarts: boolean;
@@ -52,21 +53,25 @@ export class Determinizer {
   #subsets: Subset[] = [];
   #numbers = new Map<string, number>();
 
-  constructor(nfa: Nfa, options: DeterminizerOptions) {
+  constructor(nfa: Nfa) {
     this.#nfa = nfa;
-    this.#options = options;
     this.#mark = new Uint32Array(nfa.op.length);
-    const asks = new Set(nfa.a.filter((_, i) => nfa.op[i] === 2));
-    if (asks.has(0) || asks.has(1)) this.#kindOf[10] = newline;
-    if (asks.has(2) || asks.has(3)) {
+    const asks = new Set(nfa.a.filter((_, i) => nfa.op[i] === opAssert));
+    const asksForWords = asks.has(placeNumbers.word) || asks.has(placeNumbers['not-word']);
+    if (asksForWords) {
       for (let byte = 0; byte < 128; byte++) {
         if (/\w/.test(String.fromCharCode(byte))) this.#kindOf[byte] = word;
       }
+      this.#kindOf.fill(wide, 0x80);
     }
-    if (asks.has(3) && !options.backwards) this.#kindOf.fill(inside, 0x80, 0xc0);
+    const asksForNewlines = [...asks].some(
+      (place) => place !== placeNumbers.word && place !== placeNumbers['not-word'],
+    );
+    if (asksForNewlines) this.#kindOf[10] = newline;
+    if (asks.has(beforeLineBreak) || asks.has(notInLineBreak)) this.#kindOf[13] = carriageReturn;
     this.classCount = this.#findClasses();
     this.#clear();
-    this.#restarts = [other, word].some((before) => this.#canStart(before));
+    this.#restarts = kinds.some((before) => before !== newline && this.#canStart(before));
   }
 
   /** Number of states so far. */
@@ -90,8 +95,7 @@ export class Determinizer {
       this.#mark[nfa.next[i]!] = generation;
       targets.push(nfa.next[i]!);
     }
-    const cut = this.#options.ordered && closure.matches;
-    const restart = !this.#options.anchored && !cut && (this.#restarts || byte === 10);
+    const restart = this.#restarts || byte === 10;
     if (restart && this.#mark[nfa.start] !== generation) targets.push(nfa.start);
     const next = targets.length === 0 ? deadState : this.#intern(targets, this.#kindOf[byte]!);
     return 2 * next + (closure.matches ? 1 : 0);
@@ -113,14 +117,14 @@ export class Determinizer {
 
   #canStart(before: number): boolean {
     const subset: Subset = { targets: [this.#nfa.start], before, closures: [] };
-    return [other, newline, word].some((after) => {
+    return kinds.some((after) => {
       const closure = this.#closure(subset, after);
       return closure.matches || closure.bytes.length > 0;
     });
   }
 
   #intern(targets: number[], before: number): number {
-    if (!this.#options.ordered) targets.sort((a, b) => a - b);
+    targets.sort((a, b) => a - b);
     const key = `${before}:${targets.join(',')}`;
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
@@ -144,10 +148,8 @@ export class Determinizer {
       const op = nfa.op[i]!;
       if (op === opByte) bytes.push(i);
       else if (op === opSplit) stack.push(nfa.b[i]!, nfa.a[i]!);
-      else if (op === opMatch) {
-        matches = true;
-        if (this.#options.ordered) break;
-      } else if (holds(nfa.a[i]!, subset.before, after)) stack.push(nfa.next[i]!);
+      else if (op === opMatch) matches = true;
+      else if (holds(nfa.a[i]!, subset.before, after)) stack.push(nfa.next[i]!);
     }
     const closure = { bytes, matches };
     subset.closures[after] = closure;
@@ -169,9 +171,21 @@ export class Determinizer {
   }
 }
 
-/** Whether an assertion holds between two kinds of bytes. */
+/** Whether an assertion holds between two kinds of bytes. Beside a character beyond ASCII a word may begin, end or go on. */
 function holds(place: number, before: number, after: number): boolean {
-  if (place === 0) return before === newline;
-  if (place === 1) return after === newline;
-  return after !== inside && ((before === word) !== (after === word)) === (place === 2);
+  switch (place) {
+    case placeNumbers['line-start']:
+      return before === newline;
+    case placeNumbers['line-end']:
+      return after === newline;
+    case notBeforeNewline:
+      return after !== newline;
+    case beforeLineBreak:
+      return after === newline || after === carriageReturn;
+    case notInLineBreak:
+      return before !== carriageReturn || after !== newline;
+    default:
+      if (before === wide || after === wide) return true;
+      return ((before === word) !== (after === word)) === (place === placeNumbers.word);
+  }
 }

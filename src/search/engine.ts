@@ -12,9 +12,11 @@
  * 2. Linear time. The machine is made deterministic state by state as the text asks for it (`determinizer.ts`, `line-dfa.ts`), in a table of
  *    fixed size. A newline leads back to the start, so a piece of text is one loop and no line is ever cut out; four parts of the piece
  *    are walked in one loop, because a walk waits for memory and four wait together. Where the text keeps asking for new states, a set of
- *    positions moved in parallel takes over (`bit-lines.ts`). Lookaround, backreferences and capture groups need V8 (`v8-matcher.ts`); it sees
- *    candidate lines only, under a guard that stops it in the middle of a line. Where a match starts and ends is asked for shown lines
- *    only: one walk backwards, one forwards (`span-finder.ts`), as in RE2.
+ *    positions moved in parallel takes over (`bit-lines.ts`). Bytes know no words but those of ASCII: where a pattern asks for
+ *    others, lines with other characters are looked at once more (`line-check.ts`). Where a match starts and ends is asked for shown and
+ *    grouped lines only: one walk backwards over characters, one forwards (`span-finder.ts`), as in RE2; the second one carries where
+ *    a capture group begins and ends (`tag-table.ts`). Lookaround and backreferences need V8 (`v8-matcher.ts`); it sees
+ *    candidate lines only, under a guard that stops it in the middle of a line.
  *
  * 3. Literals first. From the tree follows what every match must hold (`literals.ts`): texts of which all, or at least one, must be there.
  *    The rarest are looked for at memory speed (one literal by its two rarest bytes, several by nibble masks over four of their bytes,

@@ -51,7 +51,9 @@ export class HitText {
     const from = end - start <= maxLookBytes ? start : Math.max(start, near - maxLookBytes / 2);
     const to = Math.min(end, from + maxLookBytes);
     const bytes = this.#view.bytes(from, to);
-    const match = this.#program.spans.first(bytes, 0, bytes.length);
+    let border = 0;
+    while (border < 3 && (bytes[border]! & 0xc0) === 0x80) border++;
+    const match = this.#program.spans.first(bytes, border, bytes.length);
     return match === undefined ? near : from + match[0];
   }
 

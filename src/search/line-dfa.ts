@@ -42,7 +42,7 @@ export class LineDfa {
     this.#memory = memory;
     this.#slot = slot;
     this.#kernels = memory.kernels;
-    this.#states = new Determinizer(nfa, { anchored: false, ordered: false, backwards: false });
+    this.#states = new Determinizer(nfa);
     this.#shouldStop = shouldStop;
     this.#rowBytes = this.#states.classCount * 4;
     this.#maxStates = Math.floor(slot.tableBytes / this.#rowBytes);

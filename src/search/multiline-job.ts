@@ -85,7 +85,7 @@ export class MultilineJob implements Job {
   #search(text: Uint8Array, base: number, accept: number): void {
     const isLast = accept === text.length;
     const startsFrom = Math.min(Math.max(this.#free - base, 0), text.length);
-    const finder = this.#program.finderFor(this.#group);
+    const finder = this.#program.spans;
     // A match stays in its entry.
     const bounds = cutAtEntries(this.#task.scope.entries, base, base + text.length);
     const texts = bounds.map((bound) => bound - base);

@@ -1,6 +1,12 @@
-import { closeUnderCase } from './case-folding.ts';
 import { codePointSet, complement, contains, type CodePointSet } from './code-points.ts';
-import { digits, readCharEscape, readClassEscape, spaces, wordChars } from './pattern-escapes.ts';
+import {
+  digits,
+  inAllCases,
+  readCharEscape,
+  readClassEscape,
+  spaces,
+  wordChars,
+} from './pattern-escapes.ts';
 import type { PatternReader } from './pattern-reader.ts';
 
 const posixClasses: ReadonlyMap<string, CodePointSet> = new Map([
@@ -34,8 +40,7 @@ export function readClass(reader: PatternReader): CodePointSet {
     if (!reader.eat(']')) throw reader.error('a missing ]');
     ranges = [];
   }
-  const plain = codePointSet(ranges);
-  const set = reader.flags.ignoreCase ? closeUnderCase(plain) : plain;
+  const set = codePointSet(ranges);
   if (!negated) {
     // Only complements reach over all of Unicode: [\s\S], [\d\D].
     reader.namesNewline ||= contains(set, 10) && contains(set, 0) && contains(set, 0x10_ffff);
@@ -45,8 +50,11 @@ export function readClass(reader: PatternReader): CodePointSet {
   return complement(set);
 }
 
-/** Members up to and with the closing bracket, added to `ranges`; undefined if there is none. */
+/** Members up to and with the closing bracket, in all their cases where case is ignored, added to `ranges`; undefined if there is none. */
 function readMembers(reader: PatternReader, ranges: number[]): number[] | undefined {
+  const add = (set: CodePointSet): void => {
+    ranges.push(...inAllCases(set, reader.flags.ignoreCase));
+  };
   for (;;) {
     if (reader.atEnd) return undefined;
     if (reader.eat(']')) return ranges;
@@ -54,26 +62,26 @@ function readMembers(reader: PatternReader, ranges: number[]): number[] | undefi
     if (posix !== undefined) {
       const named = posixClasses.get(posix[2]!);
       if (named === undefined) throw reader.error(`an unknown class [:${posix[2]}:]`);
-      ranges.push(...(posix[1] === '' ? named : complement(named)));
+      add(posix[1] === '' ? named : complement(named));
       continue;
     }
     const low = readMember(reader);
-    if (typeof low !== 'number') ranges.push(...low);
-    else readRange(reader, low, ranges);
+    if (typeof low !== 'number') add(low);
+    else readRange(reader, low, add);
   }
 }
 
 /** A character, or after it the rest of `a-z`. A hyphen beside a set or a bracket is itself. */
-function readRange(reader: PatternReader, low: number, ranges: number[]): void {
+function readRange(reader: PatternReader, low: number, add: (set: CodePointSet) => void): void {
   if (!reader.sees('-') || reader.sees('-]') || reader.position + 1 >= reader.source.length) {
-    ranges.push(low, low);
+    add([low, low]);
     return;
   }
   reader.eat('-');
   const high = readMember(reader);
-  if (typeof high !== 'number') ranges.push(low, low, 45, 45, ...high);
+  if (typeof high !== 'number') for (const set of [[low, low], [45, 45], high]) add(set);
   else if (high < low) throw reader.error('a range out of order');
-  else ranges.push(low, high);
+  else add([low, high]);
 }
 
 function readMember(reader: PatternReader): number | CodePointSet {

@@ -1,10 +1,12 @@
+import { closeUnderCase } from './case-folding.ts';
 import { codePointSet, complement, maxCodePoint, type CodePointSet } from './code-points.ts';
 import type { PatternReader } from './pattern-reader.ts';
 import { unicodeProperty } from './unicode-property.ts';
+import { unicodeDigits, unicodeWordChars } from './unicode-words.ts';
 
-/** ASCII digits, as in JavaScript and RE2. */
+/** ASCII digits, for `[:digit:]`. */
 export const digits: CodePointSet = [48, 57];
-/** ASCII letters, digits and the underscore. */
+/** ASCII letters, digits and the underscore, for `[:word:]`. */
 export const wordChars: CodePointSet = [48, 57, 65, 90, 95, 95, 97, 122];
 /** White space as JavaScript has it. */
 export const spaces: CodePointSet = codePointSet([
@@ -14,16 +16,24 @@ export const spaces: CodePointSet = codePointSet([
 const blanks: CodePointSet = [9, 9, 32, 32, 0xa0, 0xa0];
 
 const classEscapes: ReadonlyMap<string, CodePointSet> = new Map([
-  ['d', digits],
-  ['D', complement(digits)],
-  ['w', wordChars],
-  ['W', complement(wordChars)],
+  ['d', unicodeDigits],
+  ['D', complement(unicodeDigits)],
+  ['w', unicodeWordChars],
+  ['W', complement(unicodeWordChars)],
   ['s', spaces],
   ['S', complement(spaces)],
   ['h', blanks],
   ['H', complement(blanks)],
   ['N', [0, 9, 11, maxCodePoint]],
 ]);
+
+/** Sets that have each letter in all its cases. */
+const caseless: ReadonlySet<CodePointSet> = new Set(classEscapes.values());
+
+/** The set with all cases of its letters, where `ignoreCase`. */
+export function inAllCases(set: CodePointSet, ignoreCase: boolean): CodePointSet {
+  return ignoreCase && !caseless.has(set) ? closeUnderCase(set) : set;
+}
 
 const controlEscapes: ReadonlyMap<string, number> = new Map([
   ['n', 10],

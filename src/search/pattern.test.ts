@@ -73,12 +73,19 @@ const table: readonly (readonly [pattern: string, yes: string, no: string])[] = 
   ['\\-\\_\\:\\/', '-_:/', '-_'],
   ['[a-c\\d]x', '5x', 'dx'],
   ['\\bfoo\\b', 'a foo.', 'food'],
-  // Between the bytes of a character is no place, however little of a word stands there.
-  ['\\B', 'ab', 'aΩa'],
-  ['(?:a*|b)\\B', 'aa', 'aΩa'],
+  // Between the bytes of a character is no place.
+  ['\\B', 'aΩa', 'a'],
+  ['^(?:a*|b)\\B.$', 'aΩ', 'a–'],
+  ['\\bécole\\b', "l'école est", 'écoles'],
+  ['\\bошибка\\b', 'сети: ошибка', 'ошибками'],
+  ['na\\w+ve', 'naïve', 'na-ve'],
+  ['caf\\w\\b', 'café', 'cafés'],
+  ['(?<=\\b)é\\B', 'état', 'l-é'],
   ['\\Boo', 'foo', 'oo'],
-  ['\\w', 'a', 'é'],
-  ['^\\d$', '7', '٧'],
+  ['\\w', 'é', '–'],
+  ['\\W', '–', 'é'],
+  ['^\\d$', '٧', 'x'],
+  ['(?i)[\\w-]É$', '-é', ' é'],
   ['\\s', 'a\u00a0b', 'ab'],
   ['\\h', 'a\tb', 'ab'],
   ['\\t', 'a\tb', 'atb'],
@@ -117,7 +124,8 @@ describe('patterns as models write them', () => {
     ['(?i)needle', 'literal'],
     ['(?i)n(?-i)eedle', 'dfa'],
     ['\\w{1000}', 'dfa'],
-    ['\\p{L}{900}', 'v8'],
+    ['(\\w+) (\\d+)', 'dfa'],
+    ['\\p{L}{900}', 'dfa'],
   ])('%s is done by %s', (pattern, engine) => {
     expect(matches(pattern, 'x').engine).toBe(engine);
   });

@@ -2,7 +2,7 @@ import { closeUnderCase } from './case-folding.ts';
 import { maxCodePoint } from './code-points.ts';
 import { dropHarmlessAtomics, isIrregular } from './irregular.ts';
 import { readClass } from './pattern-classes.ts';
-import { readCharEscape, readClassEscape } from './pattern-escapes.ts';
+import { inAllCases, readCharEscape, readClassEscape } from './pattern-escapes.ts';
 import { PatternError, PatternReader, type Flags } from './pattern-reader.ts';
 import { choice, emptyNode, sequence, type Node, type Pattern } from './syntax.ts';
 
@@ -13,8 +13,8 @@ const maxDepth = 250;
 
 /**
  * Reads a regular expression in the spellings of JavaScript, Python, RE2 and much of Perl. Where they disagree the reading is the
- * one a person searching lines of text means: `^` and `$` are the borders of a line, `.` is a code point, `\w \d \b` are ASCII,
- * `{` that starts no count is itself, an escape without meaning is the character. What none of them accepts gives `problem`.
+ * one a person searching lines of text means: `^` and `$` are the borders of a line, a carriage return at its end and a byte order mark at
+ * its beginning are not of the line, `\n` is either line end, `.` is a code point, `\w \d \b` are Unicode's, `{` that starts no count is itself, an escape without meaning is the character. What none of them accepts gives `problem`.
  */
 export function parsePattern(
   source: string,
@@ -32,6 +32,7 @@ export function parsePattern(
 /** The pattern that a plain text is. */
 export function literalPattern(text: string, ignoreCase: boolean): Pattern {
   const parts = Array.from(text, (char): Node => {
+    if (char === '\n') return lineBreak;
     const set = [char.codePointAt(0)!, char.codePointAt(0)!];
     return { kind: 'set', set: ignoreCase ? closeUnderCase(set) : set };
   });
@@ -43,6 +44,12 @@ export function literalPattern(text: string, ignoreCase: boolean): Pattern {
     irregular: false,
   };
 }
+
+/** A newline, and the carriage return before it where there is one. */
+const lineBreak: Node = sequence([
+  { kind: 'repeat', body: { kind: 'set', set: [13, 13] }, min: 0, max: 1, greedy: true },
+  { kind: 'set', set: [10, 10] },
+]);
 
 /** A reference that is resolved when all groups are known. */
 type OpenReference = {
@@ -131,7 +138,10 @@ class Parser {
   }
 
   #char(codePoint: number): Node {
-    if (codePoint === 10) this.#reader.namesNewline = true;
+    if (codePoint === 10) {
+      this.#reader.namesNewline = true;
+      return lineBreak;
+    }
     const set = [codePoint, codePoint];
     return { kind: 'set', set: this.#reader.flags.ignoreCase ? closeUnderCase(set) : set };
   }
@@ -139,7 +149,11 @@ class Parser {
   #atom(): Node | undefined {
     const reader = this.#reader;
     if (reader.eat('(')) return this.#group();
-    if (reader.eat('[')) return { kind: 'set', set: readClass(reader) };
+    if (reader.eat('[')) {
+      const set = readClass(reader);
+      const isNewline = set.length === 2 && set[0] === 10 && set[1] === 10;
+      return isNewline ? lineBreak : { kind: 'set', set };
+    }
     if (reader.eat('\\')) return this.#escape();
     if (reader.eat('^')) return { kind: 'assert', place: 'line-start' };
     if (reader.eat('$')) return { kind: 'assert', place: 'line-end' };
@@ -172,7 +186,7 @@ class Parser {
     }
     const set = readClassEscape(reader);
     if (set === undefined) return this.#char(readCharEscape(reader));
-    return { kind: 'set', set: reader.flags.ignoreCase ? closeUnderCase(set) : set };
+    return { kind: 'set', set: inAllCases(set, reader.flags.ignoreCase) };
   }
 
   #anyNewline(): Node {

@@ -1,7 +1,8 @@
 import { BitLines } from './bit-lines.ts';
 import { bestOf, rarityOf, requiredLiterals, wholeLiteral, type Literals } from './literals.ts';
 import { LineDfa } from './line-dfa.ts';
-import { compileNfa } from './nfa.ts';
+import { LineCheck } from './line-check.ts';
+import { compileBytes, type ByteNfa } from './nfa.ts';
 import { literalPattern, parsePattern } from './pattern.ts';
 import { layOutLiterals } from './prefilter.ts';
 import type { ProgramSlot, ScanMemory } from './scan-memory.ts';
@@ -45,6 +46,9 @@ export class Program {
   /** Asked every few steps; set by who runs the program. */
   shouldStop: () => boolean = () => false;
   readonly #guard: TimeGuard;
+  readonly #check: LineCheck;
+  /** Whether the automaton, or what has taken over, lets lines pass that do not match. */
+  #isApproximate: boolean;
   /** Addresses of the last scan's hits. */
   readonly hits: Uint32Array;
   readonly #literals: LiteralScan | undefined;
@@ -65,9 +69,10 @@ export class Program {
     this.memory = memory;
     this.slot = slot;
     this.hits = new Uint32Array(this.memory.kernels.memory.buffer, this.memory.hitsAt);
-    const nfa = this.#compile(false);
-    this.lines =
-      nfa === undefined ? undefined : new LineDfa(nfa, memory, slot, () => this.#shouldPause());
+    const compiled = this.#compile(false);
+    this.#isApproximate = compiled?.approximate ?? false;
+    this.#check = new LineCheck(this.pattern, memory);
+    this.lines = compiled && new LineDfa(compiled.nfa, memory, slot, () => this.#shouldPause());
     this.required = requiredLiterals(this.pattern.root);
     this.#literals = this.#chooseLiterals();
   }
@@ -91,20 +96,8 @@ export class Program {
 
   /** Tells where in a text the matches lie. */
   get spans(): SpanFinder | V8Matcher {
-    if (this.#spans === undefined) {
-      const forward = this.#compile(false);
-      const reversed = this.#compile(true);
-      this.#spans =
-        forward === undefined || reversed === undefined
-          ? this.v8
-          : new SpanFinder(forward, reversed);
-    }
+    this.#spans ??= SpanFinder.create(this.pattern) ?? this.v8;
     return this.#spans;
-  }
-
-  /** What can tell the text of a group; see `each` of either. */
-  finderFor(group: number | undefined): SpanFinder | V8Matcher {
-    return group === undefined || group === 0 ? this.spans : this.v8;
   }
 
   /** How it searches. */
@@ -124,7 +117,7 @@ export class Program {
       bytes[end] = 10;
       lineEnd = end + 1;
     }
-    if (this.#bits !== undefined) return this.#bits.scan(at, lineEnd);
+    if (this.#bits !== undefined) return this.#checked(this.#bits.scan(at, lineEnd), at, lineEnd);
     if (this.lines !== undefined) return this.#scanLines(this.lines, at, lineEnd);
     return this.v8.scan(this.memory, this.#candidateLines(at, lineEnd), this.shouldStop);
   }
@@ -150,16 +143,27 @@ export class Program {
   #scanLines(lines: LineDfa, at: number, end: number): number {
     this.#walkedBytes += end - at;
     const count = this.#scanWithLiterals(lines, at, end);
-    if (count >= 0 || this.shouldStop()) return count;
+    if (count >= 0) return this.#checked(count, at, end);
+    if (this.shouldStop()) return count;
     // It has paused because it is thrashing.
     this.#bits = this.#createBits();
     this.#mayThrash = true;
     return this.scan(at, end);
   }
 
+  /** Leaves of the hits those that are. */
+  #checked(count: number, at: number, end: number): number {
+    if (count === 0 || !this.#check.isNeeded(at, end, this.#isApproximate)) return count;
+    const { spans } = this;
+    if (!(spans instanceof SpanFinder)) return count;
+    return this.#check.keep(this.hits.subarray(0, count), [at, end], spans, this.#isApproximate);
+  }
+
   #createBits(): BitLines | undefined {
-    const nfa = this.pattern.multiline ? undefined : this.#compile(false);
-    return nfa === undefined ? undefined : BitLines.create(nfa, this.memory, this.slot);
+    const compiled = this.pattern.multiline ? undefined : this.#compile(true);
+    const bits = compiled && BitLines.create(compiled.nfa, this.memory, this.slot);
+    if (bits !== undefined) this.#isApproximate = compiled!.approximate;
+    return bits;
   }
 
   /** Whether the automaton is to come back: told to, or because it makes new states all the time. */
@@ -182,6 +186,29 @@ export class Program {
     return count;
   }
 
+  /** Whether a line that is longer than the memory can be scanned part by part. Else it has to be there whole. */
+  get scansParts(): boolean {
+    return this.lines !== undefined && this.#bits === undefined && !this.#isApproximate;
+  }
+
+  /** The first place of a match in each line of a text, ascending. */
+  scanWhole(text: Buffer): readonly number[] {
+    const found: number[] = [];
+    let lineEnd = -1;
+    this.spans.each(text, linesOf(text), 0, undefined, (start) => {
+      if (start <= lineEnd) return;
+      found.push(start);
+      const newline = text.indexOf(10, start);
+      lineEnd = newline < 0 ? text.length : newline;
+    });
+    return found;
+  }
+
+  /** Notes that a line is too long to be looked into. */
+  skipLong(): void {
+    this.#skippedLong++;
+  }
+
   /** Before the first part of a line that is longer than the memory. */
   startLong(): LongWalk {
     return { hits: 0, state: this.lines?.start ?? 0, skipping: false };
@@ -189,10 +216,7 @@ export class Program {
 
   /** Scans the next part of such a line, or of what follows it. */
   scanLong(at: number, end: number, isLast: boolean, before: LongWalk): LongWalk {
-    if (this.lines === undefined || this.#bits !== undefined) {
-      if (isLast) this.#skippedLong++;
-      return before;
-    }
+    if (this.lines === undefined) return before;
     let from = at;
     let { state } = before;
     if (before.skipping) {
@@ -228,9 +252,9 @@ export class Program {
     return skipped;
   }
 
-  #compile(reversed: boolean): ReturnType<typeof compileNfa> {
+  #compile(coarse: boolean): ByteNfa | undefined {
     const { root, irregular, multiline } = this.pattern;
-    return irregular ? undefined : compileNfa(root, { reversed, newlines: multiline });
+    return irregular ? undefined : compileBytes(root, { newlines: multiline, coarse });
   }
 }
 
@@ -240,6 +264,18 @@ export interface LongWalk {
   readonly state: number;
   /** The line has matched; the rest of it does not matter. */
   readonly skipping: boolean;
+}
+
+/** Where the lines of a text start and end, in turn. */
+export function linesOf(text: Buffer): readonly number[] {
+  const lines: number[] = [];
+  for (let at = 0; at < text.length;) {
+    const newline = text.indexOf(10, at);
+    const end = newline < 0 ? text.length : newline;
+    lines.push(at, end);
+    at = end + 1;
+  }
+  return lines;
 }
 
 function readPattern(query: SearchQuery): {

@@ -1,26 +1,62 @@
-import type { CodePointSet } from './code-points.ts';
+import { namesMark, namesReturn } from './char-alphabet.ts';
+import { contains, without, type CodePointSet } from './code-points.ts';
 import type { Node, Pattern, Place } from './syntax.ts';
+import { unicodeWordChars } from './unicode-words.ts';
+
+/** What a pattern is written for. */
+export interface RegExpOptions {
+  /** Flags beside `u`. */
+  readonly flags: string;
+  /** For texts of ASCII only, where it is shorter and faster. */
+  readonly ascii: boolean;
+}
 
 /**
- * Writes a pattern for V8 (flags `u` and `d`), for what automata cannot do: lookaround, backreferences, atomic groups, captures. Letter
- * case is already in the sets. Capture group n is the named group `gn`.
+ * Writes a pattern for V8 (flag `u`), for what automata cannot do: lookaround, backreferences, atomic groups. Letter
+ * case is already in the sets. Capture group n is the named group `gn`. Where the pattern is matched within lines, it is meant for lines
+ * without their returns and marks, unless it names them ({@link namesLineBorders}).
  */
-export function toRegExp(pattern: Pattern, flags: string): RegExp {
-  return new RegExp(new Printer(pattern.multiline).print(pattern.root), `u${flags}`);
+export function toRegExp(pattern: Pattern, options: RegExpOptions): RegExp {
+  return new RegExp(new Printer(pattern, options.ascii).print(pattern.root), `u${options.flags}`);
+}
+
+/** Whether a pattern names the carriage return or the byte order mark, so that it wants to see them. */
+export function namesLineBorders(node: Node): boolean {
+  switch (node.kind) {
+    case 'set':
+      return namesReturn(node.set) || namesMark(node.set);
+    case 'sequence':
+      return node.parts.some(namesLineBorders);
+    case 'choice':
+      return node.options.some(namesLineBorders);
+    case 'repeat':
+    case 'capture':
+    case 'look':
+    case 'atomic':
+      return namesLineBorders(node.body);
+    case 'assert':
+    case 'backreference':
+      return false;
+  }
 }
 
 class Printer {
   readonly #multiline: boolean;
+  /** Whether returns and marks are in the text. */
+  readonly #seesBorders: boolean;
+  readonly #ascii: boolean;
   #atomics = 0;
 
-  constructor(multiline: boolean) {
-    this.#multiline = multiline;
+  constructor(pattern: Pattern, ascii: boolean) {
+    this.#multiline = pattern.multiline;
+    this.#seesBorders = pattern.multiline || namesLineBorders(pattern.root);
+    this.#ascii = ascii;
   }
 
   print(node: Node): string {
     switch (node.kind) {
       case 'set':
-        return printSet(node.set);
+        return this.#set(node.set);
       case 'sequence':
         return node.parts.map((part) => this.#part(part)).join('');
       case 'choice':
@@ -47,29 +83,49 @@ class Printer {
     return node.kind === 'choice' ? `(?:${this.print(node)})` : this.print(node);
   }
 
+  #set(set: CodePointSet): string {
+    const sparesReturn =
+      this.#seesBorders &&
+      contains(set, 13) &&
+      !namesReturn(set) &&
+      !(this.#multiline && contains(set, 10));
+    if (!sparesReturn) return this.#members(set);
+    const notAtEnd = this.#multiline ? '(?!\\n)' : '(?!$)';
+    return `(?:${this.#members(without(set, 13))}|\\r${notAtEnd})`;
+  }
+
+  #members(set: CodePointSet): string {
+    let members = '';
+    for (let i = 0; i < set.length; i += 2) {
+      if (this.#ascii && set[i]! > 127) break;
+      const low = `\\u{${set[i]!.toString(16)}}`;
+      members += set[i] === set[i + 1] ? low : `${low}-\\u{${set[i + 1]!.toString(16)}}`;
+    }
+    return `[${members}]`;
+  }
+
   #assertion(place: Place): string {
+    const isWide = !this.#ascii;
     switch (place) {
       case 'line-start':
-        return this.#multiline ? '(?<![^\\n])' : '^';
+        if (!this.#seesBorders) return '^';
+        return this.#multiline ? '(?<![^\\n\\ufeff]|[^\\n]\\ufeff)' : '(?<=^\\ufeff?)';
       case 'line-end':
-        return this.#multiline ? '(?![^\\n])' : '$';
+        if (!this.#seesBorders) return '$';
+        return this.#multiline ? '(?=\\r?(?![^\\n]))' : '(?=\\r?$)';
       case 'word':
-        return '\\b';
+        return isWide ? this.#wordBorder() : '\\b';
       case 'not-word':
-        return '\\B';
+        return isWide ? `(?!${this.#wordBorder()})` : '\\B';
     }
+  }
+
+  #wordBorder(): string {
+    const word = this.#members(unicodeWordChars);
+    return `(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`;
   }
 }
 
 function printCount(min: number, max: number): string {
   return max === Infinity ? `{${min},}` : `{${min},${max}}`;
-}
-
-function printSet(set: CodePointSet): string {
-  let members = '';
-  for (let i = 0; i < set.length; i += 2) {
-    const low = `\\u{${set[i]!.toString(16)}}`;
-    members += set[i] === set[i + 1] ? low : `${low}-\\u{${set[i + 1]!.toString(16)}}`;
-  }
-  return `[${members}]`;
 }

@@ -12,6 +12,9 @@ export interface Job {
 /** Chunks may be as small as a block; so many bytes are searched before other jobs get their turn. */
 const stepBytes = 262_144;
 
+/** A line that has to be in memory as a whole may be this long. */
+export const maxWholeBytes = 67_108_864;
+
 /** Searches the chunks it claims, line by line. */
 export class ScanJob implements Job {
   readonly #task: SearchTask;
@@ -102,6 +105,10 @@ export class ScanJob implements Job {
 
   /** A line that does not fit the memory, and what follows it in its last block. */
   #long(base: number, end: number, found: number[]): void {
+    if (!this.#program.scansParts) {
+      this.#whole(base, end, found);
+      return;
+    }
     const { bytes, textAt, textBytes } = this.#program.memory;
     let walk = this.#program.startLong();
     for (let at = base; at < end; at += textBytes) {
@@ -111,6 +118,19 @@ export class ScanJob implements Job {
       this.#take(walk.hits, at - textAt, at + size, found);
       if (this.#shouldStop()) return;
     }
+  }
+
+  /** The same where the line has to be looked at as a whole. */
+  #whole(base: number, end: number, found: number[]): void {
+    if (end - base > maxWholeBytes) {
+      this.#program.skipLong();
+      return;
+    }
+    const text = Buffer.allocUnsafeSlow(end - base);
+    this.#file.read(text, 0, base, end);
+    const hits = this.#program.scanWhole(text);
+    this.#total += hits.length;
+    for (const hit of hits) found.push(hit + base);
   }
 
   /** Takes over the hits in the program's memory. A hit that is known only at the end of the text belongs to the byte before it. */

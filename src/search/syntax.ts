@@ -1,6 +1,6 @@
 import type { CodePointSet } from './code-points.ts';
 
-/** Where an assertion holds. `^`, `\A` and `$`, `\z`, `\Z` are the borders of a line; words are ASCII. */
+/** Where an assertion holds. `^`, `\A` and `$`, `\z`, `\Z` are the borders of a line; words are those of all scripts. */
 export type Place = 'line-start' | 'line-end' | 'word' | 'not-word';
 
 /** A pattern's syntax tree. Letter case is already folded into the sets. */

@@ -1,7 +1,7 @@
 import { codePointSet, type CodePointSet } from './code-points.ts';
 
 /** Assigned code points that are not plain blocks lie below; above it only whole blocks and two short tables follow. */
-const denseEnd = 0x3_23b0;
+const denseEnd = 0x3_4000;
 
 /** Where sets may begin or end above {@link denseEnd}: noncharacters, tags and variation selectors, private planes. */
 const sparse = [

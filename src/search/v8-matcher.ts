@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.ts';
 import type { TakeOccurrence } from './span-finder.ts';
-import { toRegExp } from './regex-source.ts';
+import { namesLineBorders, toRegExp } from './regex-source.ts';
 import type { ScanMemory } from './scan-memory.ts';
 import type { Pattern } from './syntax.ts';
 import type { TimeGuard } from './time-guard.ts';
@@ -20,6 +20,12 @@ const maxAloneCpuMs = 3_000;
 /** A line that is tried alone gets no more time of the clock than so often its processor time, however busy the machine is. */
 const maxPatience = 32;
 
+/** A pattern for texts of one kind. */
+interface Expressions {
+  readonly test: RegExp;
+  readonly global: RegExp;
+}
+
 /** A match within a text. */
 interface Found {
   readonly start: number;
@@ -34,15 +40,18 @@ interface Found {
 export class V8Matcher {
   /** Lines given up. */
   skippedLines = 0;
-  readonly #test: RegExp;
-  readonly #global: RegExp;
+  readonly #pattern: Pattern;
+  /** Whether returns at a line's end and marks at its beginning are kept from the expressions. */
+  readonly #strips: boolean;
+  #ascii: Expressions | undefined;
+  #wide: Expressions | undefined;
   readonly #guard: Pick<TimeGuard, 'run'>;
   /** Processor time that is left for lines tried alone. */
   #aloneCpuMs = maxAloneCpuMs;
 
   constructor(pattern: Pattern, guard: Pick<TimeGuard, 'run'>) {
-    this.#test = toRegExp(pattern, '');
-    this.#global = toRegExp(pattern, 'g');
+    this.#pattern = pattern;
+    this.#strips = !pattern.multiline && !namesLineBorders(pattern.root);
     this.#guard = guard;
   }
 
@@ -63,7 +72,8 @@ export class V8Matcher {
     const text = Buffer.from(memory.kernels.memory.buffer);
     const verdicts = new Uint8Array(lines.length / 2);
     const ended = this.#inBatches(verdicts.length, shouldStop, (i) => {
-      verdicts[i] = this.#matches(text.toString('utf8', lines[2 * i], lines[2 * i + 1])) ? 1 : 0;
+      const [from, to] = this.#content(text, lines[2 * i]!, lines[2 * i + 1]!);
+      verdicts[i] = this.#matches(text.toString('utf8', from, to), to - from) ? 1 : 0;
     });
     if (!ended) return -1;
     let count = 0;
@@ -72,16 +82,18 @@ export class V8Matcher {
   }
 
   /** The first match in bytes[from, to); undefined if there is none or it took too long. */
-  first(bytes: Uint8Array, from: number, to: number): readonly [number, number] | undefined {
+  first(bytes: Uint8Array, start: number, end: number): readonly [number, number] | undefined {
+    const [from, to] = this.#content(bytes, start, end);
     const line = decode(bytes, from, to);
+    const { global } = this.#expressions(line, to - from);
     let match: RegExpExecArray | null = null;
     this.#alone(() => {
-      match = firstMatch(this.#global, line);
+      match = firstMatch(global, line);
     });
     const found = match as RegExpExecArray | null;
     if (found === null) return undefined;
-    const start = from + Buffer.byteLength(line.slice(0, found.index));
-    return [start, start + Buffer.byteLength(found[0])];
+    const at = from + Buffer.byteLength(line.slice(0, found.index));
+    return [at, at + Buffer.byteLength(found[0])];
   }
 
   /**
@@ -100,8 +112,7 @@ export class V8Matcher {
       lines.length / 2,
       () => false,
       (i) => {
-        const from = lines[2 * i]!;
-        const to = lines[2 * i + 1]!;
+        const [from, to] = this.#content(bytes, lines[2 * i]!, lines[2 * i + 1]!);
         found[i] =
           startsFrom > to ? [] : this.#allOf(bytes, from, to, Math.max(from, startsFrom), group);
       },
@@ -145,9 +156,31 @@ export class V8Matcher {
     return false;
   }
 
-  #matches(line: string): boolean {
-    if (!this.#test.test(line)) return false;
-    return !highSurrogate.test(line) || firstMatch(this.#global, line) !== null;
+  #matches(line: string, sizeBytes: number): boolean {
+    const { test, global } = this.#expressions(line, sizeBytes);
+    if (!test.test(line)) return false;
+    return !highSurrogate.test(line) || firstMatch(global, line) !== null;
+  }
+
+  /** The expressions for a text: only ASCII has as many characters as bytes. */
+  #expressions(text: string, sizeBytes: number): Expressions {
+    if (text.length === sizeBytes) return (this.#ascii ??= this.#write(true));
+    return (this.#wide ??= this.#write(false));
+  }
+
+  #write(ascii: boolean): Expressions {
+    return {
+      test: toRegExp(this.#pattern, { flags: '', ascii }),
+      global: toRegExp(this.#pattern, { flags: 'g', ascii }),
+    };
+  }
+
+  /** The part of bytes[from, to) that is shown to the expressions. */
+  #content(bytes: Uint8Array, from: number, to: number): readonly [number, number] {
+    if (!this.#strips) return [from, to];
+    const end = to > from && bytes[to - 1] === 13 ? to - 1 : to;
+    const isMarked = bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf;
+    return [isMarked && from + 3 <= end ? from + 3 : from, end];
   }
 
   #allOf(
@@ -158,12 +191,13 @@ export class V8Matcher {
     group: number | undefined,
   ): readonly Found[] {
     const text = decode(bytes, from, to);
+    const { global } = this.#expressions(text, to - from);
     const name = `g${group}`;
     const all: Found[] = [];
     let index = startsFrom === from ? 0 : decode(bytes, from, startsFrom).length;
     let offset = startsFrom;
-    this.#global.lastIndex = index;
-    for (const match of text.matchAll(this.#global)) {
+    global.lastIndex = index;
+    for (const match of text.matchAll(global)) {
       if (isInsidePair(text, match.index)) continue;
       const start = offset + Buffer.byteLength(text.slice(index, match.index));
       const end = start + Buffer.byteLength(match[0]);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { BitLines } from '../../src/search/bit-lines.ts';
 import { bestOf, requiredLiterals, type Literal } from '../../src/search/literals.ts';
-import { compileNfa } from '../../src/search/nfa.ts';
+import { compileBytes } from '../../src/search/nfa.ts';
 import { parsePattern } from '../../src/search/pattern.ts';
 import { layOutLiterals } from '../../src/search/prefilter.ts';
 import { gramRowsOf } from '../../src/search/gram-hash.ts';
@@ -75,7 +75,7 @@ test('counting and jumping', () => {
 test('walking lines, one range and four at a time', () => {
   const found = parsePattern('ne+d|[^\\x00-\\x7f]\\d?b|^x.*o$', true);
   if (!('pattern' in found)) throw new Error(found.problem);
-  const nfa = compileNfa(found.pattern.root, { reversed: false, newlines: false })!;
+  const { nfa } = compileBytes(found.pattern.root, { newlines: false, coarse: false })!;
   const slot = memory.slots[0]!;
   const dfa = new LineDfa(nfa, memory, slot, () => false);
   fc.assert(
@@ -101,7 +101,7 @@ test('a set of positions finds the lines that the table of states finds', () => 
       for (const source of patterns) {
         const found = parsePattern(source, !caseSensitive);
         if (!('pattern' in found) || found.pattern.irregular) continue;
-        const nfa = compileNfa(found.pattern.root, { reversed: false, newlines: false });
+        const nfa = compileBytes(found.pattern.root, { newlines: false, coarse: true })?.nfa;
         const bits = nfa && BitLines.create(nfa, memory, memory.slots[2]!);
         if (nfa === undefined || bits === undefined) continue;
         const starts = (count: number): readonly number[] =>

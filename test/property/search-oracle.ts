@@ -28,21 +28,39 @@ function naiveSearch(
   text: string,
   query: SearchQuery,
 ): { readonly total: number; readonly hits: readonly { line: number; offsetChars: number }[] } {
-  const regExp = new RegExp(query.pattern, query.caseSensitive ? 'usg' : 'usgi');
+  const regExp = new RegExp(inUnicode(query.pattern), query.caseSensitive ? 'usg' : 'usgi');
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   const hits: { line: number; offsetChars: number }[] = [];
   let chars = 0;
   for (const [index, line] of lines.entries()) {
-    const match = firstMatch(regExp, line);
+    // The return of a line's end and the mark at its beginning are not of the line.
+    const marked = line.startsWith('\ufeff') ? 1 : 0;
+    const match = firstMatch(regExp, line.slice(marked).replace(/\r$/, ''));
     if (match !== null) {
-      const before = Array.from(line.slice(0, match.index)).length;
+      const before = Array.from(line.slice(0, marked + match.index)).length;
       hits.push({ line: index + 1, offsetChars: chars + before });
     }
     chars += Array.from(line).length + 1;
   }
   const ordered = query.order === 'newest' ? hits.toReversed() : hits;
   return { total: hits.length, hits: ordered.slice(0, query.maxResults) };
+}
+
+const word = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
+const wordBorder = `(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`;
+const meanings: Readonly<Record<string, string>> = {
+  w: word,
+  W: word.replace('[', '[^'),
+  d: '\\p{Nd}',
+  D: '\\P{Nd}',
+  b: wordBorder,
+  B: `(?!${wordBorder})`,
+};
+
+/** A pattern for V8, to which `\w`, `\d` and `\b` are ASCII. */
+export function inUnicode(pattern: string): string {
+  return pattern.replaceAll(/\\(.)/g, (escape, letter: string) => meanings[letter] ?? escape);
 }
 
 /** V8 finds `\B` between the halves of a surrogate pair, which is no place in a text. */

@@ -1,21 +1,38 @@
 import { spawnSync } from 'node:child_process';
 import { rgPath } from '@vscode/ripgrep';
 import { parsePattern } from '../../src/search/pattern.ts';
-import { toRegExp } from '../../src/search/regex-source.ts';
 
 /**
- * How many lines of a file ripgrep finds with a pattern; undefined for one that it does not know. What the pattern means is written out
- * for it, because its `\w`, `\d` and `\s` are Unicode's.
+ * How many lines of a text ripgrep finds with a pattern as it stands; undefined for one that it does not know. It is given the lines
+ * without the returns of their ends, which are no part of them.
  */
 export function ripgrepCount(
   pattern: string,
   caseSensitive: boolean,
-  path: string,
+  text: string,
 ): number | undefined {
   const read = parsePattern(pattern, !caseSensitive);
   if (!('pattern' in read) || read.pattern.irregular || read.pattern.multiline) return undefined;
-  const source = toRegExp(read.pattern, '').source.replaceAll(/\\[bB]/g, '(?-u:$&)');
-  const result = spawnSync(rgPath, ['--no-config', '-a', '-c', '-e', source, path]);
+  const flags = caseSensitive ? [] : ['-i'];
+  const result = spawnSync(rgPath, ['--no-config', '-a', '-c', ...flags, '-e', pattern, '-'], {
+    input: text.replaceAll(/\r(?=\n|$)/g, ''),
+  });
   if (result.status === 2) return undefined;
   return Number(result.stdout.toString().trim() || 0);
+}
+
+/** How often each value of a group occurs in all matches, as `rg -o -r '$1' | sort | uniq -c` has it; undefined as above. */
+export function ripgrepGroups(
+  pattern: string,
+  group: number,
+  text: string,
+): Map<string, number> | undefined {
+  const args = ['--no-config', '-a', '-N', '-o', '-r', `<$${group}>`, '-e', pattern, '-'];
+  const result = spawnSync(rgPath, args, { input: text.replaceAll(/\r(?=\n|$)/g, '') });
+  if (result.status === 2) return undefined;
+  const counts = new Map<string, number>();
+  for (const value of result.stdout.toString().split('\n')) {
+    if (value !== '') counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
+  return counts;
 }

@@ -3,7 +3,7 @@
 //   +0 words, the number of u64 of a set        +4 masks: for each byte, the positions that it may be at
 //   +8 follow: for each 8 positions and each subset of them, the positions behind it
 //   +12 the set at the start of a line          +16 the set that is added at each byte          +20 room for two sets
-// Positions 0 and 1 are matches: the first whatever comes next, the second before a newline.
+// Positions 0 to 2 are matches: whatever comes next, before a newline, before anything else.
 import { nextNewline } from './text';
 
 /** Behind the last hit of `scanBits`. */
@@ -24,7 +24,7 @@ function scanOneWord(at: usize, end: usize, spec: usize, hits: usize): usize {
   while (at < end) {
     const byte: usize = load<u8>(at);
     let hit = set & load<u64>(masks + (byte << 3));
-    if (hit & 3) {
+    if (hit & 7) {
       store<u32>(hits, at as u32);
       hits += 4;
       at = nextNewline(at, end) + 1;
@@ -59,7 +59,7 @@ function scanWords(at: usize, end: usize, spec: usize, hits: usize): usize {
   while (at < end) {
     const byte: usize = load<u8>(at);
     const mask = masks + byte * bytes;
-    if (load<u64>(set) & load<u64>(mask) & 3) {
+    if (load<u64>(set) & load<u64>(mask) & 7) {
       store<u32>(hits, at as u32);
       hits += 4;
       at = nextNewline(at, end) + 1;
