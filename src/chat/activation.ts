@@ -42,31 +42,55 @@ export async function readActivation(
   return (await memoryOf(session).get(activationKey(chatId))) as Activation | undefined;
 }
 
+/** What tells earlier work from the chat's own. */
+interface Earlier {
+  /** Entries before which none was stored for the chat. */
+  readonly from: number;
+  /** Entries that stand for texts of the chat's history, each once: a history may come to us under another name. */
+  readonly own: ReadonlySet<Entry>;
+}
+
 /**
- * Activates a chat: takes the snapshot of the store that its instructions will always show. `from` is the number of entries before which
- * none is the chat's own. @throws ProxyError `store_full`
+ * Activates a chat: takes the snapshot of the store that its instructions will always show. @throws ProxyError `store_full`
  */
 export async function activate(
   session: Session,
   chatId: string,
   registry: ToolRegistry,
-  from = 0,
+  earlier: Earlier,
 ): Promise<Activation> {
-  const totals = totalsBefore(session.store, chatId, from);
+  const totals = totalsBefore(session.store, chatId, earlier);
   const activation = { instructions: instructionsFor(totals, registry.names) };
   await memoryOf(session).put([{ key: activationKey(chatId), value: activation }]);
   return activation;
 }
 
-/** What a store held before a chat's first text came into it. */
-function totalsBefore(store: SessionStore, chatId: string, from: number): Totals {
-  const { entries, totals } = store;
-  for (let index = from; index < entries.length; index += 1) {
-    const { chatId: owner, offsetBytes, offsetChars, lineNumber } = entries[index] as Entry;
-    if (owner === chatId)
-      return { bytes: offsetBytes, chars: offsetChars, lines: lineNumber - 1, entries: index };
+/** What a store held before a chat's first text came into it, but for what the chat has in its history. */
+function totalsBefore(
+  { entries, totals }: SessionStore,
+  chatId: string,
+  { from, own }: Earlier,
+): Totals {
+  let end = from;
+  while (end < entries.length && entries[end]?.chatId !== chatId) end += 1;
+  const startOf = (index: number): Totals => {
+    const entry = entries[index];
+    if (entry === undefined) return totals;
+    const { offsetBytes, offsetChars, lineNumber } = entry;
+    return { bytes: offsetBytes, chars: offsetChars, lines: lineNumber - 1, entries: index };
+  };
+  let before = startOf(end);
+  for (const { seq } of own) {
+    if (seq > end) continue;
+    const [start, next] = [startOf(seq - 1), startOf(seq)];
+    before = {
+      bytes: before.bytes - (next.bytes - start.bytes),
+      chars: before.chars - (next.chars - start.chars),
+      lines: before.lines - (next.lines - start.lines),
+      entries: before.entries - 1,
+    };
   }
-  return totals;
+  return before;
 }
 
 function activationKey(chatId: string): string {

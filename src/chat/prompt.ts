@@ -178,8 +178,11 @@ export class PromptMaker {
     try {
       const session = await whose.ensure();
       const { registry } = this.#toolsFor(intake.envelope.tools ?? noTools);
+      const own = new Set(
+        items.flatMap(({ known: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
+      );
       const from = signs.isFirstRequest ? signs.entriesBefore : 0;
-      return { session, activation: await activate(session, chatId, registry, from) };
+      return { session, activation: await activate(session, chatId, registry, { from, own }) };
     } catch (error) {
       // Without a store there is nothing to offer tools for.
       this.#tolerate(error);

@@ -125,6 +125,9 @@ export class Draft {
 
   #hasOutput(entry: Entry, { toolCallId = '', chatId = '', call }: NewEntryFacts): boolean {
     const output = { entry, call };
+    // The very call for which it first came: another chat has the same history.
+    if (entry.toolCallId === toolCallId && isSameOutput({ entry, call: entry.call }, output))
+      return true;
     const known = [this.#index.outputsOf(chatId, toolCallId), this.#outputs.of(chatId, toolCallId)];
     return known.flat().some((each) => isSameOutput(each, output));
   }
