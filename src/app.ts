@@ -160,6 +160,7 @@ function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {
       computeMs: config.sandbox.computeMs,
       maxOutputChars: config.sandbox.outputChars,
       maxAnswerChars: 4_000_000,
+      maxQuestions: config.sandbox.maxQuestions,
       maxReadChars: 10_000_000,
     },
   });

@@ -35,24 +35,60 @@ export function stubOf(entry: Entry, ends: TextEnds): string {
     `[rlm] ${titleOf(entry)} is kept in the context store instead of here, complete and unchanged.`,
     `entry ${entry.id}: ${entry.lengthChars} characters, ${entry.lineCount} lines, ${outline.type}, offset ${entry.offsetChars}, from line ${entry.lineNumber}.`,
   ];
-  if (entry.note !== undefined) lines.push(`note: ${entry.note}`);
-  if (outline.items.length > 0) lines.push('outline:', ...outline.items.map((item) => `- ${item}`));
+  if (entry.note !== undefined) lines.push(`note: ${shownName(entry.note)}`);
+  if (outline.items.length > 0)
+    lines.push('outline:', ...outline.items.map((item) => `- ${shownName(item)}`));
   lines.push(
     '--- beginning ---',
-    firstChars(ends.head, headChars),
+    shownText(firstChars(ends.head, headChars)),
     `--- … ${Math.max(0, entry.lengthChars - headChars - tailChars)} characters left out … ---`,
-    lastChars(ends.tail, tailChars),
+    shownText(lastChars(ends.tail, tailChars)),
     '--- end ---',
     `Read it with rlm_get_context {"entry":"${entry.id}"} (further in: add "offset"), search it with rlm_search or rlm_find and "entry":"${entry.id}".`,
   );
   return lines.join('\n');
 }
 
+/**
+ * Stored text as a stub shows it: line feeds and tabs stay, of other control characters, colour codes and marks that turn the direction of
+ * writing only a picture or nothing. What is stored stays as it is.
+ */
+function shownText(text: string): string {
+  return (
+    text
+      .replaceAll(colourCodes, '')
+      .replaceAll('\r\n', '\n')
+      .replaceAll(controls, pictureOf)
+      .replaceAll(/[\x80-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd')
+      // A line of a stub's own frame, or a note in our name, in the stored text would be taken for one.
+      .replaceAll(/^(?=(?:\[rlm\]|--- (?:beginning|end|… \d+ characters left out …) ---))/gm, '| ')
+  );
+}
+
+/** The same on one line, for names and arguments. */
+function shownName(name: string): string {
+  return shownText(name).replaceAll(/[\n\t\u2028\u2029]/g, ' ');
+}
+
+// oxlint-disable-next-line no-control-regex
+const controls = /[\0-\x08\x0b-\x1f\x7f]/g;
+
+/** Terminal sequences: colours, cursor, titles. */
+const colourCodes =
+  // oxlint-disable-next-line no-control-regex
+  /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)|[PX^_][^\x1b]{0,1000}\x1b\\|[@-Z\\-_])/g;
+
+/** The sign that stands for a control character. */
+function pictureOf(char: string): string {
+  const code = char.charCodeAt(0);
+  return String.fromCharCode(code === 0x7f ? 0x2421 : 0x2400 + code);
+}
+
 function titleOf(entry: Entry): string {
-  const subject = entry.path === undefined ? '' : ` of ${entry.path}`;
+  const subject = entry.path === undefined ? '' : ` of ${shownName(entry.path)}`;
   switch (entry.kind) {
     case 'tool_result':
-      return `The output of ${entry.tool ?? 'a tool'}${entry.args === undefined ? subject : ` ${clipArgs(entry.args)}`}`;
+      return `The output of ${shownName(entry.tool ?? 'a tool')}${entry.args === undefined ? subject : ` ${shownName(clipArgs(entry.args))}`}`;
     case 'user_text':
       return `A long text from the user`;
     case 'attachment':

@@ -43,13 +43,21 @@ async function get(flags: GetFlags): Promise<void> {
         finish(exitCodes.nothing);
         return;
       }
-      const { text, length, has_more: hasMore, note } = found.answer;
-      if (typeof note === 'string') process.stderr.write(`${note}\n`);
+      const { text, length, has_more: hasMore, next_offset: next } = found.answer;
+      // Where an entry ends the next call goes on: that needs no word here.
+      if (hasMore !== true && typeof found.answer['note'] === 'string')
+        process.stderr.write(`${found.answer['note']}\n`);
       process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : String(text));
       if (length === 0 && offset === flags.offset) finish(exitCodes.nothing);
       if (hasMore !== true) return;
-      offset += Number(length);
       left -= Number(length);
+      const gap = Number(next) - Number(found.answer['offset']) - Number(length);
+      // The newline between two texts is part of neither, and of what is printed.
+      if (gap === 1 && left > 0 && flags.json !== true) {
+        process.stdout.write('\n');
+        left -= 1;
+      }
+      offset = Number(next);
     }
   });
 }

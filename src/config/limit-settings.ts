@@ -101,6 +101,11 @@ export const sandboxSettings = z.strictObject({
     unit: 'characters',
     description: 'Longest output of one run; the rest is counted and left out.',
   }),
+  maxQuestions: count(1_000, 1, {
+    env: 'RLM_SANDBOX_MAX_QUESTIONS',
+    description:
+      'Questions that a program may ask sub-models in one batch; a longer list is refused.',
+  }),
 });
 
 /** Bounds of the store. */

@@ -2,6 +2,21 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import createIgnore, { type Ignore } from 'ignore';
 
+/*
+ * The `ignore` package makes expressions of the rules, on the event loop, and a repository brings its own rules: what could keep one busy
+ * is not given to it. Measured: three `**` over 200 folders take 0.7 s, a fourth 42 s; single `*` are harmless.
+ */
+
+/** Longer rules, of rule files longer than {@link maxRuleFileUnits}, are left out, UTF-16 units. */
+const maxRuleUnits = 1_000;
+const maxRuleFileUnits = 1_048_576;
+
+/** Rules with more `**` are left out. */
+const maxDoubleStars = 3;
+
+/** What lies more folders below its rules is not ignored by them. */
+const maxDepth = 64;
+
 interface Layer {
   /** Characters of the folder's path with the separator behind it; the rules speak of paths below it. */
   readonly prefixLength: number;
@@ -45,6 +60,7 @@ export class IgnoreRules {
   ignores(path: string, isFolder: boolean): boolean {
     for (const layer of this.#layers) {
       const below = path.slice(layer.prefixLength).replaceAll(sep, '/');
+      if (below.split('/', maxDepth + 1).length > maxDepth) continue;
       const verdict = layer.rules.test(isFolder ? `${below}/` : below);
       if (verdict.ignored) return true;
       if (verdict.unignored) return false;
@@ -55,10 +71,18 @@ export class IgnoreRules {
   async #with(folder: string, name: string): Promise<IgnoreRules> {
     const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
     if (text === undefined) return this;
-    const rules = createIgnore({ allowRelativePaths: true }).add(text);
+    const rules = createIgnore({ allowRelativePaths: true }).add(harmlessRules(text));
     const prefixLength = folder.endsWith(sep) ? folder.length : folder.length + 1;
     return new IgnoreRules([{ prefixLength, rules }, ...this.#layers]);
   }
+}
+
+/** The rules that take no time to speak of. */
+function harmlessRules(text: string): readonly string[] {
+  return text
+    .slice(0, maxRuleFileUnits)
+    .split(/\r?\n/)
+    .filter((rule) => rule.length <= maxRuleUnits && rule.split('**').length - 1 <= maxDoubleStars);
 }
 
 async function repositoryRoot(folder: string): Promise<string | undefined> {

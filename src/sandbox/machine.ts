@@ -158,11 +158,12 @@ export class Machine {
       vm.newString(this.#owner.call(vm.getString(method), vm.getString(args))),
     );
     const limits = vm.newObject();
-    const { maxOutputChars, maxAnswerChars, maxReadChars } = this.#limits;
+    const { maxOutputChars, maxAnswerChars, maxReadChars, maxQuestions } = this.#limits;
     const numbers = {
       outputChars: maxOutputChars,
       answerChars: maxAnswerChars,
       readChars: maxReadChars,
+      questions: maxQuestions,
     };
     for (const [name, value] of Object.entries(numbers))
       vm.newNumber(value).consume((handle) => vm.setProp(limits, name, handle));

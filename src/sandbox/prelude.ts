@@ -115,6 +115,8 @@ export const preludeSource = String.raw`(function (host, limits) {
       llm_query: (prompt, text) => call('query', [[question([prompt, text])]])[0],
       llm_query_batched: (questions) => {
         if (!isArray(questions)) throw new TypeError('llm_query_batched takes a list of questions');
+        if (questions.length > limits.questions)
+          throw new RangeError('llm_query_batched takes at most ' + limits.questions + ' questions at once (setting sandbox.maxQuestions), this list has ' + questions.length + ': put many lines into one question, or let code choose what is worth asking');
         return questions.length === 0 ? [] : call('query_batched', [questions.map(question)]);
       },
       print,

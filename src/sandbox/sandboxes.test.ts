@@ -9,6 +9,7 @@ const limits: SandboxLimits = {
   computeMs: 200,
   maxOutputChars: 2000,
   maxAnswerChars: 100_000,
+  maxQuestions: 1_000,
   maxReadChars: 4_000_000,
 };
 

@@ -40,6 +40,9 @@ export async function serveCall(
         return reply.ok ? json([reply.text]) : `Ethe sub-call failed: ${reply.error}`;
       }
       case 'query_batched': {
+        // The prelude has refused it already; a program may have found a way around.
+        if (Array.isArray(first) && first.length > limits.maxQuestions)
+          return `Eat most ${limits.maxQuestions} questions are asked at once`;
         const replies = await host.query(questionsOf(first), signal);
         return json(replies.map((reply) => (reply.ok ? reply.text : failedReply(reply.error))));
       }

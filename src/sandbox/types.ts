@@ -10,6 +10,8 @@ export interface SandboxLimits {
   readonly maxOutputChars: number;
   /** Longest text given to `answer`, UTF-16 units. */
   readonly maxAnswerChars: number;
+  /** Questions that one `llm_query_batched` may hold. */
+  readonly maxQuestions: number;
   /** Most that one read may return, code points. */
   readonly maxReadChars: number;
 }

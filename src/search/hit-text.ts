@@ -73,6 +73,12 @@ export class HitText {
     return { text: shown.join(''), clipped: true };
   }
 
+  /** A line beside a hit; marked where it is longer than what is shown of it. */
+  #lineAround(start: number, end: number): string {
+    const { text, clipped } = this.#clip(start, end, start);
+    return clipped ? `${text}…` : text;
+  }
+
   /** Code points of [start, end); pieces of one that is cut at the start are left out. */
   #decode(start: number, end: number): readonly string[] {
     const bytes = this.#view.bytes(start, end);
@@ -90,13 +96,13 @@ export class HitText {
     const before: string[] = [];
     for (let at = start; before.length < this.#query.contextLines && at > floor;) {
       const lineStart = this.#view.lineStart(at - 1, floor);
-      before.unshift(this.#clip(lineStart, at - 1, lineStart).text);
+      before.unshift(this.#lineAround(lineStart, at - 1));
       at = lineStart;
     }
     const after: string[] = [];
     for (let at = end + 1; after.length < this.#query.contextLines && at < ceiling;) {
       const lineEnd = this.#view.lineEnd(at, ceiling);
-      after.push(this.#clip(at, lineEnd, at).text);
+      after.push(this.#lineAround(at, lineEnd));
       at = lineEnd + 1;
     }
     const isCut =

@@ -25,6 +25,8 @@ export class Draft {
   readonly #timeMs: number;
   readonly #byKey = new Map<string, Entry>();
   readonly #outputs = new Outputs();
+  /** Entry number and path of what came again. */
+  readonly #paths = new Set<string>();
   readonly #apply: (() => void)[] = [];
   #totals: Totals;
 
@@ -93,6 +95,10 @@ export class Draft {
     for (const step of this.#apply) step();
   }
 
+  #isKnownPath(entry: Entry, path: string): boolean {
+    return this.#index.listing.hasPath(entry, path) || this.#paths.has(`${entry.seq}\0${path}`);
+  }
+
   #addAlias(entry: Entry, facts: NewEntryFacts): void {
     const { toolCallId, chatId, call, path, source } = facts;
     const known = path === undefined ? undefined : this.#index.source(path);
@@ -102,7 +108,9 @@ export class Draft {
         known.file.sizeBytes === source.sizeBytes &&
         known.file.mtimeMs === source.mtimeMs);
     const sameCall = toolCallId === undefined || this.#hasOutput(entry, facts);
-    if (sameSource && sameCall) return;
+    // A path without a file's time and size comes with a client's tool: noted once.
+    const samePath = path === undefined || source !== undefined || this.#isKnownPath(entry, path);
+    if (sameSource && sameCall && samePath) return;
     const record: AliasRecord = {
       type: 'alias',
       seq: entry.seq,
@@ -116,6 +124,7 @@ export class Draft {
     };
     this.lines.push(encodeRecord(record));
     this.#noteOutput(entry, facts);
+    if (path !== undefined) this.#paths.add(`${entry.seq}\0${path}`);
     this.#apply.push(() => this.#index.addAlias(entry, { toolCallId, chatId, call, path, source }));
   }
 

@@ -1,4 +1,5 @@
 import type { TextPlace } from './block-table.ts';
+import { EntryListing } from './entry-listing.ts';
 import { Outputs } from './outputs.ts';
 import { contentKey } from './text-pieces.ts';
 import type { Entry, SourceFile, StoredOutput, Totals } from './types.ts';
@@ -8,6 +9,7 @@ export class EntryIndex {
   readonly entries: Entry[] = [];
   /** Entries whose text is committed and not in its place in the text file yet (`staged-texts.ts`). */
   readonly unplaced = new Set<Entry>();
+  readonly listing = new EntryListing();
   /** Entries whose bytes were found not to be what was stored. */
   readonly damaged = new Set<Entry>();
   /** The first of them, as an index of {@link entries}. */
@@ -21,6 +23,7 @@ export class EntryIndex {
   /** Adds the next entry. `end` are the totals with it. */
   add(entry: Entry, source: SourceFile | undefined, end: Totals): void {
     this.entries.push(entry);
+    this.listing.add(entry);
     this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
     if (!this.#byHash.has(entry.sha256)) this.#byHash.set(entry.sha256, entry);
     const { toolCallId, chatId, call, path } = entry;
@@ -44,6 +47,7 @@ export class EntryIndex {
       const chatId = alias.chatId ?? entry.chatId ?? '';
       this.#outputs.add(chatId, alias.toolCallId, { entry, call: alias.call });
     }
+    if (alias.path !== undefined) this.listing.addPath(entry, alias.path);
     if (alias.path !== undefined && alias.source !== undefined) {
       this.#sources.set(alias.path, { file: alias.source, entry });
     }

@@ -21,6 +21,7 @@ import { runFrom, RunReader } from './text-runs.ts';
 import { TextWriter, type ReceivedText } from './text-writer.ts';
 import type {
   Entry,
+  EntryList,
   NewEntry,
   NewStream,
   SessionStore,
@@ -135,6 +136,10 @@ export class FileSessionStore implements SessionStore {
 
   get entries(): readonly Entry[] {
     return this.#index.entries;
+  }
+
+  get list(): EntryList {
+    return this.#index.listing;
   }
 
   entry(id: string): Entry | undefined {

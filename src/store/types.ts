@@ -106,6 +106,38 @@ export interface TextSlice {
   readonly lengthChars: number;
 }
 
+/** How much of something is stored. */
+export interface EntryShare {
+  count: number;
+  /** Code points. */
+  chars: number;
+}
+
+/** A text came under a path. */
+export interface Naming {
+  readonly path: string;
+  readonly entry: Entry;
+}
+
+/** What is kept of the entries as they come, so that nobody has to walk them all. Live and growing, as {@link SessionStore.entries}. */
+export interface EntryList {
+  readonly kinds: ReadonlyMap<string, EntryShare>;
+  /** Outputs by tool, with their entries, oldest first. */
+  readonly tools: ReadonlyMap<string, EntryShare & { readonly entries: readonly Entry[] }>;
+  /** Every path that a text has come under, in the order of coming. The same entry may stand there several times, under other paths. */
+  readonly namings: readonly Naming[];
+  /** Entries in whose place a later one of the same kind and tool stands under each of their paths. */
+  readonly replaced: ReadonlySet<Entry>;
+  /** Whether no entry is older than the one before it. */
+  readonly isInTimeOrder: boolean;
+  /** All paths of an entry, its own first: a text that came from several files is one entry. */
+  pathsOf(entry: Entry): readonly string[];
+  /** Entries that have come under exactly this path, the newest last. */
+  underPath(path: string): readonly Entry[];
+  /** What stands in a replaced entry's place now. */
+  successorOf(entry: Entry): Entry | undefined;
+}
+
 /** One session's texts. Everything returned is committed; nothing uncommitted is ever visible. */
 export interface SessionStore {
   readonly sessionId: string;
@@ -116,6 +148,8 @@ export interface SessionStore {
   readonly totals: Totals;
   /** All entries, oldest first. A live, growing list: take `.length` once for a snapshot. */
   readonly entries: readonly Entry[];
+  /** What is kept of them for whoever counts or chooses. */
+  readonly list: EntryList;
   entry(id: string): Entry | undefined;
   /** The entry with exactly these bytes, if any. */
   entryByHash(sha256: string): Entry | undefined;

@@ -39,6 +39,7 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
   text: ['query', 'pattern', 'q', 'string', 'needle', 'search', 'searchterm', 'substring'],
   max_results: ['limit', 'max', 'maxcount', 'numresults', 'topk', 'k', 'n', 'results', 'maxhits'],
   entry: ['entryid', 'id', 'entryname', 'entries', 'ref'],
+  id: ['entry', 'entryid'],
   entries: ['entry', 'entryid', 'entryids', 'ids'],
   offset: ['start', 'from', 'position', 'startoffset'],
   length: ['limit', 'size', 'chars', 'characters', 'count', 'maxchars', 'maxlength', 'len'],

@@ -14,6 +14,7 @@ const sandboxes = openSandboxes({
     computeMs: 2000,
     maxOutputChars: 4000,
     maxAnswerChars: 100_000,
+    maxQuestions: 1_000,
     maxReadChars: 4_000_000,
   },
   maxSandboxes: 2,

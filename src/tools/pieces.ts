@@ -1,5 +1,6 @@
+import { entryAt } from './filters.ts';
 import type { SearchMatch } from '../search/types.ts';
-import type { SessionStore, TextSlice } from '../store/types.ts';
+import type { Entry, SessionStore, TextSlice } from '../store/types.ts';
 
 /** Where a run of text lies in the whole context. */
 export interface Piece {
@@ -67,17 +68,21 @@ export async function* cutAroundHits(
   matches: readonly SearchMatch[],
   options: { readonly contextLines: number; readonly maxChars: number },
 ): AsyncGenerator<Piece, void, void> {
-  const numbers = matches.map((match) => match.line).sort((a, b) => a - b);
-  const windows: [number, number][] = [];
-  for (const number of numbers) {
-    const first = Math.max(1, number - options.contextLines);
-    const last = Math.min(store.totals.lines, number + options.contextLines);
+  const windows: { readonly first: number; last: number; readonly entry: Entry | undefined }[] = [];
+  for (const match of matches.toSorted((a, b) => a.line - b.line)) {
+    // A window ends where the hit's text does: what follows is another text.
+    const entry = entryAt(store.entries, match.offsetBytes);
+    const least = entry?.lineNumber ?? 1;
+    const most = entry === undefined ? store.totals.lines : least + entry.lineCount - 1;
+    const first = Math.max(least, match.line - options.contextLines);
+    const last = Math.min(most, match.line + options.contextLines);
     const open = windows.at(-1);
-    if (open !== undefined && first <= open[1] + 1) open[1] = last;
-    else windows.push([first, last]);
+    if (open !== undefined && open.entry === entry && first <= open.last + 1) open.last = last;
+    else windows.push({ first, last, entry });
   }
-  for (const lines of windows) {
-    const { offsetChars, lengthChars } = await store.readLines(...lines);
+  for (const { first, last } of windows) {
+    const lines = [first, last] as const;
+    const { offsetChars, lengthChars } = await store.readLines(first, last);
     if (lengthChars <= options.maxChars) yield { offsetChars, lengthChars, lines };
     else
       yield* cutRange(

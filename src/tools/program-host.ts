@@ -1,8 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
+import { z } from 'zod';
 import { ProxyError } from '../errors.ts';
 import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { NameRecord, SandboxHost, SandboxQuestion, SandboxReply } from '../sandbox/types.ts';
-import type { Entry } from '../store/types.ts';
+import type { Entry, EntryList } from '../store/types.ts';
 import { checkArguments } from './call-door.ts';
+import { chooseEntries } from './entry-choice.ts';
 import { findTool } from './find.ts';
 import { countChars } from './pieces.ts';
 import { searchTool } from './search.ts';
@@ -47,10 +50,7 @@ export function createProgramHost(context: ToolContext): SandboxHost {
       return end <= start ? '' : (await store.read(start, end - start)).text;
     },
     search: async (pattern, options, signal) => searchFor(pattern, options, { ...context, signal }),
-    entries: async (filter) =>
-      store.entries
-        .filter((entry) => isVisible(entry, context.slice) && matches(entry, filter))
-        .map(entryForProgram),
+    entries: async (filter) => entriesFor(filter, context),
     query: async (questions, signal) => askFor(questions, context, signal),
   };
 }
@@ -88,6 +88,7 @@ async function checkedRun<Args>(
     ...context,
     searchDeadlineMs: Math.max(searchDeadlineMs, context.searchDeadlineMs),
     maxResultChars: maxSearchChars,
+    isExplained: false,
   });
   const result = JSON.parse(text) as Record<string, unknown>;
   return checked.notes.length === 0
@@ -95,30 +96,58 @@ async function checkedRun<Args>(
     : { ...result, arguments_note: checked.notes.join(' ') };
 }
 
+/** So many entries are made ready for a program between two turns of the event loop: under 5 ms. */
+const entriesPerTurn = 4_000;
+
+const entryFilter = z.strictObject({
+  id: z.string().optional(),
+  kind: z.string().optional(),
+  tool: z.string().optional(),
+  path: z.string().optional(),
+  since: z.string().optional(),
+});
+
+const entriesTool = { name: 'context.entries', args: entryFilter };
+
+/** The entries that a filter chooses, by the rules of the tools' filters. */
+async function entriesFor(filter: unknown, context: ToolContext): Promise<readonly unknown[]> {
+  const { store } = context.session;
+  const checked = checkArguments(filter, entriesTool);
+  if (!checked.ok) throw new ProxyError('invalid_request', checked.fault);
+  const { id, kind, ...others } = checked.args as z.infer<typeof entryFilter>;
+  const chosen = chooseEntries(store, { ...others, entry: id }, context.clock.now());
+  // An empty list would be taken for "there is none".
+  if (!chosen.ok) throw new ProxyError('invalid_request', chosen.fault);
+  if (kind !== undefined && !store.list.kinds.has(kind))
+    throw new ProxyError(
+      'invalid_request',
+      `No entry is of kind ${JSON.stringify(kind)}; there are ${[...store.list.kinds.keys()].join(', ')}.`,
+    );
+  const entries = chosen.entries ?? store.entries.slice(0, store.totals.entries);
+  const found: unknown[] = [];
+  for (const [index, entry] of entries.entries()) {
+    if (index % entriesPerTurn === entriesPerTurn - 1) await setImmediate();
+    if ((kind === undefined || entry.kind === kind) && isVisible(entry, context.slice))
+      found.push(entryForProgram(store.list, entry));
+  }
+  return found;
+}
+
 /** An entry as programs see it. */
-function entryForProgram(entry: Entry): Record<string, unknown> {
+function entryForProgram(list: EntryList, entry: Entry): Record<string, unknown> {
+  const paths = list.pathsOf(entry);
   return {
     id: entry.id,
     kind: entry.kind,
     ...(entry.tool === undefined ? {} : { tool: entry.tool }),
-    ...(entry.path === undefined ? {} : { path: entry.path }),
+    ...(paths.length === 0 ? {} : { path: paths[0] }),
+    ...(paths.length < 2 ? {} : { paths }),
     offset: entry.offsetChars,
     length: entry.lengthChars,
     line: entry.lineNumber,
     lines: entry.lineCount,
     time: new Date(entry.timeMs).toISOString(),
   };
-}
-
-/** A filter's members must be equal; `path` must be contained. */
-function matches(entry: Entry, filter: unknown): boolean {
-  const { id, kind, tool, path } = filter as Record<string, unknown>;
-  return (
-    (id === undefined || entry.id === id) &&
-    (kind === undefined || entry.kind === kind) &&
-    (tool === undefined || entry.tool === tool) &&
-    (path === undefined || (typeof path === 'string' && entry.path?.includes(path) === true))
-  );
 }
 
 async function askFor(

@@ -1,4 +1,5 @@
 import type { SearchMatch } from '../search/types.ts';
+import { findEntry } from './entry-choice.ts';
 import { cutAroundHits, cutRange, packPieces, readChunk, spansOf, type Piece } from './pieces.ts';
 import { isVisible, sliceAt, visibleChars, visibleRanges } from './slice.ts';
 import type { SubQuestion } from './sub-model.ts';
@@ -94,8 +95,8 @@ function rangesOf(asked: PartRequest, context: ToolContext): readonly NamedRange
     return [clamp({ startChars: start, endChars: start + (asked.length ?? endChars) })];
   }
   return asked.entries
-    .map((id) => store.entry(id))
-    .filter((entry) => entry !== undefined)
+    .map((name) => findEntry(store, name))
+    .flatMap((found) => (found.ok ? [found.entry] : []))
     .filter((entry) => isVisible(entry, context.slice))
     .map((entry) =>
       clamp({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { unknownEntry } from './filters.ts';
+import { findEntry } from './entry-choice.ts';
 import { mergeAnswers } from './merge.ts';
 import { partsToExplore, partsToRead, streamParts, type QueryPart } from './query-parts.ts';
 import { askAll, type SubAnswer, type SubModel } from './sub-model.ts';
@@ -128,8 +128,10 @@ function faultOf(asked: QueryArgs, context: ToolContext, subModel: SubModel): st
   const ways = [asked.offset ?? asked.length, asked.entries, asked.pattern];
   if (ways.filter((way) => way !== undefined).length > 1)
     return 'Name the slice in one way: offset and length, or entries, or pattern.';
-  const missing = asked.entries?.find((id) => store.entry(id) === undefined);
-  if (missing !== undefined) return unknownEntry(store, missing);
+  for (const name of asked.entries ?? []) {
+    const found = findEntry(store, name);
+    if (!found.ok) return found.fault;
+  }
   if (asked.explore && !subModel.mayExplore)
     return 'A sub-call this deep gets no tools: ask without explore.';
   return undefined;

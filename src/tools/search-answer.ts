@@ -1,8 +1,10 @@
 import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
 import type { Entry, SessionStore } from '../store/types.ts';
-import { entryAt, rangesOf, successorsOf, type EntryFilter } from './filters.ts';
+import { namesOf, type EntryFilter } from './entry-choice.ts';
+import { commonRanges, entryAt, rangesOf, replacedRanges } from './filters.ts';
 import { visibleRanges } from './slice.ts';
 import type { ToolContext } from './tool.ts';
+import { explainMs, explainTotal } from './zero-note.ts';
 
 /** One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is where the match begins. */
 interface Hit {
@@ -13,8 +15,14 @@ interface Hit {
   readonly path?: string;
   readonly tool?: string;
   readonly superseded_by?: string;
+  /** The line is longer than what is shown of it. */
+  readonly clipped?: true;
+  /** Other paths of the same text: a text that came from several files is one entry. */
+  readonly also_at?: readonly string[];
   readonly before?: readonly string[];
   readonly after?: readonly string[];
+  /** The lines around end sooner than asked because the entry does. */
+  readonly border?: string;
 }
 
 /** Hits longer than this are clipped around the match, in characters. */
@@ -50,18 +58,105 @@ export async function answerSearch(
     ...(ranges === undefined ? {} : { ranges }),
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
-  const result = await context.search.search(await store.snapshot(), query, options);
+  let result = await context.search.search(await store.snapshot(), query, options);
   await checkShown(result.matches, store);
-  const hits = hitsOf(result.matches, store.entries);
+  let hits = hitsOf(result.matches, store, asked);
   const fitting = countFitting(hits, context.maxResultChars);
-  if (fitting === hits.length || fitting === 0) return write(result, hits);
-  // Too long for one result: ask for as many as fit, so that the cursor goes on right behind them.
-  const shorter = await context.search.search(
-    await store.snapshot(),
-    { ...query, maxResults: fitting },
-    options,
+  if (fitting < hits.length && fitting > 0) {
+    // Too long for one result: ask for as many as fit, so that the cursor goes on right behind them.
+    const fewer = { ...query, maxResults: fitting };
+    result = await context.search.search(await store.snapshot(), fewer, options);
+    hits = hitsOf(result.matches, store, asked);
+  }
+  if (context.isExplained === false) return write(result, hits, []);
+  const looks = { query, context, entries: filtered.entries };
+  return write(result, hits, [
+    await replacedNote(result, hits, looks),
+    // A first page only: a later one may hold nothing because the earlier ones held all.
+    asked.cursor === undefined ? await totalNote(result, looks) : undefined,
+  ]);
+}
+
+/** What is known of a search when notes on its answer are made. */
+interface Looked {
+  readonly query: SearchQuery;
+  readonly context: ToolContext;
+  /** What a filter left. */
+  readonly entries: readonly Entry[] | undefined;
+}
+
+/** Why the total is 0, or everything. */
+async function totalNote(
+  { total, partial }: SearchResult,
+  { query, context, entries }: Looked,
+): Promise<string | undefined> {
+  if (partial) return undefined;
+  const { totals } = context.session.store;
+  const count = await countIn(context);
+  return explainTotal(
+    {
+      what: query,
+      caseSensitive: query.caseSensitive,
+      isFiltered: entries !== undefined,
+      lines:
+        entries === undefined
+          ? totals.lines
+          : entries.reduce((sum, entry) => sum + entry.lineCount, 0),
+      count: async (other, { filtered, deadlineMs }) =>
+        count(other, filtered ? query.ranges : visibleRanges(undefined, context.slice), deadlineMs),
+      elapsedMs: () => context.clock.elapsedMs(),
+    },
+    total,
   );
-  return write(shorter, hitsOf(shorter.matches, store.entries));
+}
+
+/** Says how many of the lines lie in texts that newer ones of the same files have replaced: the total counts both. */
+async function replacedNote(
+  result: SearchResult,
+  hits: readonly Hit[],
+  { query, context }: Looked,
+): Promise<string | undefined> {
+  const { list } = context.session.store;
+  if (list.replaced.size === 0 || result.total === 0) return undefined;
+  const isAllShown = query.cursor === undefined && hits.length === result.total;
+  let count = hits.filter((hit) => hit.superseded_by !== undefined).length;
+  if (!isAllShown) {
+    const ranges = commonRanges(replacedRanges(list), query.ranges);
+    if (ranges.length === 0) return undefined;
+    const found = await (await countIn(context))(query, ranges, explainMs);
+    count = Math.max(count, found.total);
+  }
+  if (count === 0) return undefined;
+  const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
+  return `${lines} in older texts of files that were stored again (superseded_by names the newer one): total counts both.`;
+}
+
+/** Counts lines in ranges, without showing one. */
+async function countIn(
+  context: ToolContext,
+): Promise<
+  (
+    query: Pick<SearchQuery, 'pattern' | 'literal' | 'caseSensitive'>,
+    ranges: SearchQuery['ranges'],
+    deadlineMs: number,
+  ) => Promise<SearchResult>
+> {
+  const snapshot = await context.session.store.snapshot();
+  return async ({ pattern, literal, caseSensitive }, ranges, deadlineMs) =>
+    context.search.search(
+      snapshot,
+      {
+        pattern,
+        literal,
+        caseSensitive,
+        maxResults: 1,
+        contextLines: 0,
+        order: 'newest',
+        maxLineChars: 1,
+        ...(ranges === undefined ? {} : { ranges }),
+      },
+      { signal: context.signal, deadlineMs },
+    );
 }
 
 /**
@@ -75,7 +170,12 @@ async function checkShown(matches: readonly SearchMatch[], store: SessionStore):
   }
 }
 
-function write(result: SearchResult, hits: readonly Hit[]): string {
+function write(
+  result: SearchResult,
+  hits: readonly Hit[],
+  explained: readonly (string | undefined)[],
+): string {
+  const notes = [result.note, ...explained].filter((note) => note !== undefined);
   return JSON.stringify({
     ...(result.groups === undefined
       ? { matches: hits }
@@ -85,28 +185,50 @@ function write(result: SearchResult, hits: readonly Hit[]): string {
     truncated: result.nextCursor !== undefined || result.partial,
     ...(result.partial ? { partial: true } : {}),
     ...(result.nextCursor === undefined ? {} : { next_cursor: result.nextCursor }),
-    ...(result.note === undefined ? {} : { note: result.note }),
+    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
   });
 }
 
-function hitsOf(matches: readonly SearchMatch[], entries: readonly Entry[]): readonly Hit[] {
-  const owners = matches.map((match) => entryAt(entries, match.offsetBytes));
-  const successors = successorsOf(entries, new Set(owners.filter((entry) => entry !== undefined)));
-  return matches.map((match, index) => {
-    const entry = owners[index];
-    const successor = entry === undefined ? undefined : successors.get(entry);
+function hitsOf(
+  matches: readonly SearchMatch[],
+  { entries, list }: SessionStore,
+  filter: EntryFilter,
+): readonly Hit[] {
+  return matches.map((match) => {
+    const entry = entryAt(entries, match.offsetBytes);
+    const successor = entry === undefined ? undefined : list.successorOf(entry);
     return {
       line: match.line,
       text: match.text,
+      ...(match.clipped ? { clipped: true } : {}),
       offset: match.offsetChars,
       ...(entry === undefined ? {} : { entry: entry.id }),
-      ...(entry?.path === undefined ? {} : { path: entry.path }),
+      ...(entry === undefined ? {} : namesOf(list, entry, filter.path)),
       ...(entry?.tool === undefined ? {} : { tool: entry.tool }),
       ...(successor === undefined ? {} : { superseded_by: successor.id }),
-      ...(match.before === undefined ? {} : { before: match.before }),
-      ...(match.after === undefined ? {} : { after: match.after }),
+      ...linesAround(match, entry),
     };
   });
+}
+
+/** Lines around a hit, as far as they are its entry's; where that begins or ends among them, it says so. */
+function linesAround(
+  { line, before, after, text }: SearchMatch,
+  entry: Entry | undefined,
+): Pick<Hit, 'before' | 'after' | 'border'> {
+  if (before === undefined && after === undefined) return {};
+  if (entry === undefined) return { before: before ?? [], after: after ?? [] };
+  const lastLine = line + text.split('\n').length - 1;
+  const roomBefore = Math.max(0, line - entry.lineNumber);
+  const roomAfter = Math.max(0, entry.lineNumber + entry.lineCount - 1 - lastLine);
+  const isStart = roomBefore < (before?.length ?? 0) || roomBefore === before?.length;
+  const isEnd = roomAfter <= (after?.length ?? 0);
+  const borders = [isStart ? 'begins' : '', isEnd ? 'ends' : ''].filter((word) => word !== '');
+  return {
+    before: roomBefore === 0 ? [] : (before ?? []).slice(-roomBefore),
+    after: (after ?? []).slice(0, roomAfter),
+    ...(borders.length === 0 ? {} : { border: `${entry.id} ${borders.join(' and ')} here` }),
+  };
 }
 
 function countFitting(hits: readonly Hit[], maxChars: number): number {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Entry } from '../store/types.ts';
+import type { Entry, EntryList, EntryShare } from '../store/types.ts';
+import { namesOf } from './entry-choice.ts';
 import type { Tool } from './tool.ts';
 
 const args = z.strictObject({
@@ -14,43 +15,36 @@ export const statsTool: Tool<z.infer<typeof args>> = {
   args,
   describe: () => 'looking at what is stored',
   run: async ({ newest }, { session }) => {
-    const { totals, entries } = session.store;
-    const now = entries.slice(0, totals.entries);
+    const { totals, entries, list } = session.store;
+    const now = entries.slice(Math.max(0, totals.entries - newest), totals.entries);
     return JSON.stringify({
       characters: totals.chars,
       lines: totals.lines,
       bytes: totals.bytes,
       entries: totals.entries,
-      by_kind: countBy(now, (entry) => entry.kind),
-      by_tool: countBy(now, (entry) => entry.tool),
-      newest_entries: newest === 0 ? [] : now.slice(-newest).reverse().map(summaryOf),
+      by_kind: sharesOf(list.kinds),
+      by_tool: sharesOf(list.tools),
+      ...(list.replaced.size === 0 ? {} : { superseded_entries: list.replaced.size }),
+      newest_entries: now.reverse().map((entry) => summaryOf(list, entry)),
       linked_sessions: [],
     });
   },
 };
 
-function countBy(
-  entries: readonly Entry[],
-  keyOf: (entry: Entry) => string | undefined,
+function sharesOf(
+  shares: ReadonlyMap<string, EntryShare>,
 ): Record<string, { entries: number; characters: number }> {
-  const counts = new Map<string, { entries: number; characters: number }>();
-  for (const entry of entries) {
-    const key = keyOf(entry);
-    if (key === undefined) continue;
-    const count = counts.get(key) ?? { entries: 0, characters: 0 };
-    count.entries += 1;
-    count.characters += entry.lengthChars;
-    counts.set(key, count);
-  }
-  return Object.fromEntries(counts);
+  return Object.fromEntries(
+    [...shares].map(([name, { count, chars }]) => [name, { entries: count, characters: chars }]),
+  );
 }
 
-function summaryOf(entry: Entry): Record<string, unknown> {
+function summaryOf(list: EntryList, entry: Entry): Record<string, unknown> {
   return {
     entry: entry.id,
     kind: entry.kind,
     ...(entry.tool === undefined ? {} : { tool: entry.tool }),
-    ...(entry.path === undefined ? {} : { path: entry.path }),
+    ...namesOf(list, entry),
     offset: entry.offsetChars,
     characters: entry.lengthChars,
     lines: entry.lineCount,

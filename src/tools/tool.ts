@@ -15,6 +15,8 @@ export interface ToolContext {
   readonly searchDeadlineMs: number;
   /** Code points of a result's text at most. */
   readonly maxResultChars: number;
+  /** false: nobody reads notes here, so none are made that cost further searches. */
+  readonly isExplained?: boolean;
   /** Only this part of the context is to be seen: that of a sub-call with tools. */
   readonly slice?: Slice;
   /** Models to ask; absent where there is none. */

@@ -53,7 +53,7 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
       'e1-3000-line 2999 💚 value=3\ne1:3001:ERROR needle-42 here\ne1-3002-Error: needle-43\n',
     ]);
     expect(await run('search', 'absent')).toEqual([1, '']);
-    expect(await run('search', 'value=', '--tool', 'grep')).toEqual([1, '']);
+    expect(await run('search', 'value=', '--tool', 'grep')).toEqual([2, '']);
     expect(await run('search', 'value=', '-c', '--tool', 'bash')).toEqual([0, '3000\n']);
     expect(await run('search', 'value=', '--since', 'sometime')).toEqual([2, '']);
   });

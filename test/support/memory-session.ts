@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Corpus, SearchEngine, SearchMatch, SearchQuery } from '../../src/search/types.ts';
+import { EntryListing } from '../../src/store/entry-listing.ts';
 import type { Entry, Session, SessionStore, Snapshot } from '../../src/store/types.ts';
 
 /** One text of a {@link memorySession}. */
@@ -46,6 +47,8 @@ export function memorySession(texts: readonly MemoryText[]): Session {
     totals.chars += size.chars;
     totals.lines += size.lines;
   }
+  const list = new EntryListing();
+  for (const entry of entries) list.add(entry);
   const slice = (start: number, length: number) => {
     const part = points.slice(start, start + length);
     return { text: part.join(''), offsetChars: start, lengthChars: part.length };
@@ -67,6 +70,7 @@ export function memorySession(texts: readonly MemoryText[]): Session {
     sessionId: 'sess_memory',
     totals,
     entries,
+    list,
     entry: (id: string) => entries.find((entry) => entry.id === id),
     read: async (start: number, length: number) => slice(start, length),
     readLines: async (first: number, last: number) => {
