@@ -16,7 +16,8 @@ export class EntryIndex {
   firstDamaged = Number.POSITIVE_INFINITY;
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
   readonly #byKey = new Map<string, Entry>();
-  readonly #byHash = new Map<string, Entry>();
+  /** By hash, entries whose stored text is not the original: all others are found by key. */
+  readonly #altered = new Map<string, Entry>();
   readonly #outputs = new Outputs();
   readonly #sources = new Map<string, { readonly file: SourceFile; readonly entry: Entry }>();
 
@@ -25,7 +26,8 @@ export class EntryIndex {
     this.entries.push(entry);
     this.listing.add(entry);
     this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
-    if (!this.#byHash.has(entry.sha256)) this.#byHash.set(entry.sha256, entry);
+    if (entry.original !== undefined && !this.#altered.has(entry.sha256))
+      this.#altered.set(entry.sha256, entry);
     const { toolCallId, chatId, call, path } = entry;
     this.addAlias(entry, { toolCallId, chatId, call, path, source });
     this.totals = end;
@@ -70,7 +72,10 @@ export class EntryIndex {
   }
 
   byHash(sha256: string): Entry | undefined {
-    return this.#byHash.get(sha256);
+    const altered = this.#altered.get(sha256);
+    const same = this.#byKey.get(sha256);
+    if (altered === undefined || same === undefined) return same ?? altered;
+    return altered.seq < same.seq ? altered : same;
   }
 
   outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {

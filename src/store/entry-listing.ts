@@ -12,7 +12,7 @@ export class EntryListing implements EntryList {
   isInTimeOrder = true;
   #newestMs = 0;
   /** By path, the entries in the order in which they came under it, the newest last. */
-  readonly #byPath = new Map<string, Entry[]>();
+  readonly #byPath = new Map<string, Entry | Entry[]>();
   /** Paths of entries that have more than their own. */
   readonly #otherPaths = new Map<Entry, Set<string>>();
 
@@ -39,7 +39,7 @@ export class EntryListing implements EntryList {
       if (others === undefined) this.#otherPaths.set(entry, new Set([path]));
       else others.add(path);
     }
-    if (this.#byPath.get(path)?.at(-1) !== entry) this.#name(path, entry);
+    if (this.underPath(path).at(-1) !== entry) this.#name(path, entry);
   }
 
   pathsOf(entry: Entry): readonly string[] {
@@ -53,7 +53,8 @@ export class EntryListing implements EntryList {
   }
 
   underPath(path: string): readonly Entry[] {
-    return this.#byPath.get(path) ?? [];
+    const under = this.#byPath.get(path);
+    return under === undefined ? [] : Array.isArray(under) ? under : [under];
   }
 
   successorOf(entry: Entry): Entry | undefined {
@@ -66,11 +67,13 @@ export class EntryListing implements EntryList {
     this.namings.push({ path, entry });
     const before = this.#byPath.get(path);
     if (before === undefined) {
-      this.#byPath.set(path, [entry]);
+      // Most paths come once: a list for each would be most of what is kept.
+      this.#byPath.set(path, entry);
       return;
     }
     const last = this.#currentAt(path, entry);
-    before.push(entry);
+    if (Array.isArray(before)) before.push(entry);
+    else this.#byPath.set(path, [before, entry]);
     // A text that comes back to its path is the file's present one again.
     this.replaced.delete(entry);
     if (last !== undefined && last !== entry && this.#isReplaced(last)) this.replaced.add(last);
@@ -84,9 +87,9 @@ export class EntryListing implements EntryList {
 
   /** The newest entry under a path that is what `like` is: a file's text, or an output of the same tool. */
   #currentAt(path: string, like: Entry): Entry | undefined {
-    return this.#byPath
-      .get(path)
-      ?.findLast((entry) => entry.kind === like.kind && entry.tool === like.tool);
+    return this.underPath(path).findLast(
+      (entry) => entry.kind === like.kind && entry.tool === like.tool,
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { decodeBlocks } from './block-cache.ts';
 import { ContextFile } from './context-file.ts';
@@ -82,18 +83,22 @@ async function replayJournal(
   index: EntryIndex,
 ): Promise<number> {
   let createdMs: number | undefined;
-  for await (const line of journal.scan()) {
-    if (!line.ended) {
-      const fault = `line ${line.lineNumber}, its last, has no newline but another byte behind it`;
-      throw corruptStore(journal.path, fault);
+  for await (const lines of journal.scanGroups()) {
+    for (const line of lines) {
+      if (!line.ended) {
+        const fault = `line ${line.lineNumber}, its last, has no newline but another byte behind it`;
+        throw corruptStore(journal.path, fault);
+      }
+      if (createdMs === undefined) {
+        const fault = headerFault(line.bytes, journalFormat, sessionId);
+        if (fault !== undefined) throw corruptStore(journal.path, fault);
+        createdMs = (JSON.parse(line.bytes.toString()) as HeaderRecord).createdMs;
+      } else {
+        replayLine(journal.path, line, index);
+      }
     }
-    if (createdMs === undefined) {
-      const fault = headerFault(line.bytes, journalFormat, sessionId);
-      if (fault !== undefined) throw corruptStore(journal.path, fault);
-      createdMs = (JSON.parse(line.bytes.toString()) as HeaderRecord).createdMs;
-    } else {
-      replayLine(journal.path, line, index);
-    }
+    // A read from memory may come back within the same turn.
+    await setImmediate();
   }
   if (createdMs === undefined) throw corruptStore(journal.path, 'its header is missing');
   return createdMs;
