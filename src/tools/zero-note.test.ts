@@ -108,12 +108,7 @@ describe('a zero is explained by', () => {
       'brake\ntimeout\nbrake',
       /On their own occur: "brake" 2 lines, "timeout" 1 line, "nope" 0 lines/,
     ],
-    [
-      'a filter',
-      { pattern: 'brake', isFiltered: true },
-      'brake',
-      /Without the filter there are 1 line/,
-    ],
+    ['a filter', { pattern: 'brake', isFiltered: true }, 'brake', /Without the filter: 1 line\./],
     [
       'a filter that is not to blame',
       { pattern: 'nope', isFiltered: true },

@@ -39,11 +39,13 @@ export async function explainTotal(asked: Explained, total: number): Promise<str
   }
   const looks = new Looks(asked);
   const said: string[] = [];
+  let isFound = false;
   for (const reading of readingsOf(asked.what)) {
     const count = await looks.count(reading);
-    if (count !== undefined && count > 0)
+    if (count !== undefined && count > 0) {
       said.push(`${reading.what}: ${lineCount(count)} with ${reading.spelling}.`);
-    else if (reading.isMark)
+      isFound = true;
+    } else if (reading.isMark)
       said.push(`${reading.what}; the other is written ${reading.spelling}.`);
   }
   if (asked.isFiltered) {
@@ -51,17 +53,21 @@ export async function explainTotal(asked: Explained, total: number): Promise<str
     if (count !== undefined)
       said.push(
         count > 0
-          ? `Without the filter there are ${lineCount(count)}.`
+          ? `Without the filter: ${lineCount(count)}.`
           : 'There are none without the filter either.',
       );
   }
   if (asked.caseSensitive && /\p{L}/u.test(pattern)) {
     const count = await looks.count(asked.what, { caseSensitive: false });
-    if (count !== undefined && count > 0)
+    if (count !== undefined && count > 0) {
       said.push(`${lineCount(count)} with "case_sensitive": false.`);
+      isFound = true;
+    }
   }
-  if (said.length === 0) said.push(...(await otherSpellings(asked, looks)));
-  if (said.length === 0) said.push(...(await singleWords(asked, looks)));
+  if (!isFound) {
+    const others = await otherSpellings(asked, looks);
+    said.push(...(others.length > 0 ? others : await singleWords(asked, looks)));
+  }
   return said.length === 0 ? undefined : said.join(' ');
 }
 

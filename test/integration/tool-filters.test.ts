@@ -38,7 +38,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rlm-filters-'));
   search = openSearchEngine({ clock, workers: 1 });
   sessions = await openSessions({
-    dataDir: join(folder, 'data'),
+    dataDir: join(folder, 'store'),
     clock: systemClock,
     ids: randomIds,
     log: silentLogger(),
@@ -149,7 +149,7 @@ test.each<[object, RegExp]>([
   [{ pattern: 'ERROR: connection refused' }, /colour codes.*1 line/],
   [{ pattern: '\u00e9cole' }, /another Unicode form: 1 line with .*e\\u0301cole/],
   [{ pattern: 'brake licence' }, /"brake" 1 line, "licence" 1 line/],
-  [{ pattern: 'row', path: 'a/LICENSE' }, /Without the filter there are 3 lines/],
+  [{ pattern: 'row', path: 'a/LICENSE' }, /Without the filter: 3 lines/],
 ])('a search for %j finds nothing and says why', async (args, note) => {
   const found = await call('rlm_search', args);
   expect(found).toMatchObject({ total: 0 });
