@@ -125,7 +125,7 @@ export function namesOf(
 }
 
 /** What to say about an entry that is not there. */
-export function unknownEntry(store: SessionStore, id: string): string {
+function unknownEntry(store: SessionStore, id: string): string {
   const count = store.totals.entries;
   return count === 0
     ? `There is no entry ${JSON.stringify(id)}: the store is empty.`
