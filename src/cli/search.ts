@@ -55,7 +55,10 @@ function addSearchFlags(command: Command): Command {
     .option('-c, --count', 'only the number of matching lines')
     .option('--oldest', 'oldest first (default: newest first)')
     .option('--tool <name>', 'only outputs of this tool')
-    .option('--path <pattern>', 'only texts of files whose path has this; * and ** are wildcards')
+    .option(
+      '--path <pattern>',
+      'only texts of files whose path has this, or fits it as in .gitignore: "src/**/*.{ts,tsx}"',
+    )
     .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
     .option('--entry <id>', 'only this entry, as in e12');
   return addSessionFlags(command);

@@ -86,6 +86,11 @@ describe('programs', () => {
       '{"matches": [{"text": "a+"}], "total": 1, "options": {"max_results": 2, "case_sensitive": false, "literal": false}}',
     );
     expect(await value('context.find("x").options.literal')).toBe('true');
+    expect(
+      await value('try { llm_query_batched(Array(100000).fill("q")) } catch (e) { e.message }'),
+    ).toMatch(
+      /^llm_query_batched takes at most 1000 questions at once \(setting sandbox\.maxQuestions\), this list has 100000/,
+    );
     expect(await value('context.entries({kind: "file"})')).toBe(
       '[{"id": "e1", "filter": {"kind": "file"}}]',
     );

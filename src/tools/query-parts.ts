@@ -1,6 +1,7 @@
-import type { SearchMatch } from '../search/types.ts';
+import type { SearchMatch, SearchQuery } from '../search/types.ts';
 import { findEntry } from './entry-choice.ts';
 import { cutAroundHits, cutRange, packPieces, readChunk, spansOf, type Piece } from './pieces.ts';
+import { totalNote } from './search-notes.ts';
 import { isVisible, sliceAt, visibleChars, visibleRanges } from './slice.ts';
 import type { SubQuestion } from './sub-model.ts';
 import type { ToolContext } from './tool.ts';
@@ -53,22 +54,27 @@ async function findHits(
   context: ToolContext,
 ): Promise<{ readonly matches: readonly SearchMatch[]; readonly note?: string }> {
   const ranges = visibleRanges(undefined, context.slice);
-  const { matches, total, partial, note } = await context.search.search(
-    await context.session.store.snapshot(),
-    {
-      pattern,
-      literal: false,
-      caseSensitive: true,
-      maxResults: asked.max_hits,
-      contextLines: 0,
-      order: 'newest',
-      maxLineChars: 200,
-      ...(ranges === undefined ? {} : { ranges }),
-    },
-    { signal: context.signal, deadlineMs: context.searchDeadlineMs },
-  );
+  const query: SearchQuery = {
+    pattern,
+    literal: false,
+    caseSensitive: true,
+    maxResults: asked.max_hits,
+    contextLines: 0,
+    order: 'newest',
+    maxLineChars: 200,
+    ...(ranges === undefined ? {} : { ranges }),
+  };
+  const result = await context.search.search(await context.session.store.snapshot(), query, {
+    signal: context.signal,
+    deadlineMs: context.searchDeadlineMs,
+  });
+  const { matches, total, partial, note } = result;
   if (partial)
     return { matches, note: note ?? 'The search ran out of time: there may be more hits.' };
+  if (total === 0) {
+    const why = await totalNote(result, { query, context, entries: undefined });
+    return { matches, note: `The pattern has no hit, so nothing was asked. ${why ?? ''}`.trim() };
+  }
   if (total <= matches.length) return { matches };
   return {
     matches,

@@ -117,7 +117,7 @@ test('a pattern gives the lines around its hits, overlapping windows as one', as
     'gamma line 18 é\u{1f600}\ngamma line 19 é\u{1f600}\nthe NEEDLE is here\ndelta line 0 é\u{1f600}\n',
   );
   expect(result['answers']).toMatchObject([{ spans: [{ lines: '64-67' }] }]);
-  expect((await run({ pattern: 'no such thing' }))['error']).toContain('nothing');
+  expect((await run({ pattern: 'no such thing' }))['error']).toContain('no hit');
 });
 
 test('hits that were left out are named', async () => {
@@ -194,7 +194,7 @@ test('a sub-call sees only its slice', async () => {
   const { run, asked } = play({ slice: { startChars, endChars, startBytes, endBytes } });
   await run({});
   expect(asked.map((one) => one.text).join('')).toBe(texts[1]!.text);
-  expect((await run({ pattern: 'NEEDLE' }))['error']).toContain('nothing');
+  expect((await run({ pattern: 'NEEDLE' }))['error']).toContain('no hit');
   expect((await run({ entries: ['e1'] }))['error']).toContain('nothing');
 });
 

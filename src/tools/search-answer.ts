@@ -1,10 +1,10 @@
 import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
 import type { Entry, SessionStore } from '../store/types.ts';
 import { namesOf, type EntryFilter } from './entry-choice.ts';
-import { commonRanges, entryAt, rangesOf, replacedRanges } from './filters.ts';
+import { entryAt, rangesOf } from './filters.ts';
+import { replacedNote, totalNote } from './search-notes.ts';
 import { visibleRanges } from './slice.ts';
 import type { ToolContext } from './tool.ts';
-import { explainMs, explainTotal } from './zero-note.ts';
 
 /** One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is where the match begins. */
 interface Hit {
@@ -70,93 +70,13 @@ export async function answerSearch(
   }
   if (context.isExplained === false) return write(result, hits, []);
   const looks = { query, context, entries: filtered.entries };
+  const shownReplaced = hits.filter((hit) => hit.superseded_by !== undefined).length;
+  const isAllShown = asked.cursor === undefined && hits.length === result.total;
   return write(result, hits, [
-    await replacedNote(result, hits, looks),
+    await replacedNote(result, { ...looks, isAllShown, shownReplaced }),
     // A first page only: a later one may hold nothing because the earlier ones held all.
     asked.cursor === undefined ? await totalNote(result, looks) : undefined,
   ]);
-}
-
-/** What is known of a search when notes on its answer are made. */
-interface Looked {
-  readonly query: SearchQuery;
-  readonly context: ToolContext;
-  /** What a filter left. */
-  readonly entries: readonly Entry[] | undefined;
-}
-
-/** Why the total is 0, or everything. */
-async function totalNote(
-  { total, partial }: SearchResult,
-  { query, context, entries }: Looked,
-): Promise<string | undefined> {
-  if (partial) return undefined;
-  const { totals } = context.session.store;
-  const count = await countIn(context);
-  return explainTotal(
-    {
-      what: query,
-      caseSensitive: query.caseSensitive,
-      isFiltered: entries !== undefined,
-      lines:
-        entries === undefined
-          ? totals.lines
-          : entries.reduce((sum, entry) => sum + entry.lineCount, 0),
-      count: async (other, { filtered, deadlineMs }) =>
-        count(other, filtered ? query.ranges : visibleRanges(undefined, context.slice), deadlineMs),
-      elapsedMs: () => context.clock.elapsedMs(),
-    },
-    total,
-  );
-}
-
-/** Says how many of the lines lie in texts that newer ones of the same files have replaced: the total counts both. */
-async function replacedNote(
-  result: SearchResult,
-  hits: readonly Hit[],
-  { query, context }: Looked,
-): Promise<string | undefined> {
-  const { list } = context.session.store;
-  if (list.replaced.size === 0 || result.total === 0) return undefined;
-  const isAllShown = query.cursor === undefined && hits.length === result.total;
-  let count = hits.filter((hit) => hit.superseded_by !== undefined).length;
-  if (!isAllShown) {
-    const ranges = commonRanges(replacedRanges(list), query.ranges);
-    if (ranges.length === 0) return undefined;
-    const found = await (await countIn(context))(query, ranges, explainMs);
-    count = Math.max(count, found.total);
-  }
-  if (count === 0) return undefined;
-  const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
-  return `${lines} in older texts of files that were stored again (superseded_by names the newer one): total counts both.`;
-}
-
-/** Counts lines in ranges, without showing one. */
-async function countIn(
-  context: ToolContext,
-): Promise<
-  (
-    query: Pick<SearchQuery, 'pattern' | 'literal' | 'caseSensitive'>,
-    ranges: SearchQuery['ranges'],
-    deadlineMs: number,
-  ) => Promise<SearchResult>
-> {
-  const snapshot = await context.session.store.snapshot();
-  return async ({ pattern, literal, caseSensitive }, ranges, deadlineMs) =>
-    context.search.search(
-      snapshot,
-      {
-        pattern,
-        literal,
-        caseSensitive,
-        maxResults: 1,
-        contextLines: 0,
-        order: 'newest',
-        maxLineChars: 1,
-        ...(ranges === undefined ? {} : { ranges }),
-      },
-      { signal: context.signal, deadlineMs },
-    );
 }
 
 /**

@@ -19,7 +19,7 @@ async function explained(text: string, asked: Asked) {
       what: { pattern: asked.pattern, literal: asked.literal ?? false },
       caseSensitive: asked.caseSensitive ?? true,
       isFiltered: asked.isFiltered ?? false,
-      lines: text.split('\n').length,
+      lines: () => text.split('\n').length,
       elapsedMs: () => now,
       count: async ({ pattern, literal, caseSensitive }, { filtered, deadlineMs }) => {
         looks += 1;

@@ -16,8 +16,8 @@ export interface Explained {
   readonly caseSensitive: boolean;
   /** Whether a filter narrowed the search; the same without it is asked, too. */
   readonly isFiltered: boolean;
-  /** Lines of all that was searched. */
-  readonly lines: number;
+  /** Lines of all that was searched; asked only where it may matter. */
+  lines(): number;
   /** Counts lines, within what was searched or without the filter. */
   count(
     query: Pick<SearchQuery, 'pattern' | 'literal' | 'caseSensitive'>,
@@ -34,8 +34,8 @@ export interface Explained {
 export async function explainTotal(asked: Explained, total: number): Promise<string | undefined> {
   const { pattern, literal } = asked.what;
   if (total > 0) {
-    if (literal || total < asked.lines || !hasEmptyAlternative(pattern)) return undefined;
-    return `The pattern has an empty alternative, which every line matches: all ${asked.lines} lines are counted.`;
+    if (literal || !hasEmptyAlternative(pattern) || total < asked.lines()) return undefined;
+    return `The pattern has an empty alternative, which every line matches: all ${total} lines are counted.`;
   }
   const looks = new Looks(asked);
   const said: string[] = [];

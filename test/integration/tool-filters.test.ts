@@ -31,6 +31,7 @@ const files: Readonly<Record<string, string>> = {
   'data/long.json': `${'x'.repeat(2_000)}row${'y'.repeat(2_000)}\n`,
   'log/colour.log': `${esc}[31mERROR${esc}[0m: connection ${esc}[1mrefused${esc}[0m by db\n`,
   'log/plain.log': 'ERROR timeout in brake shoe\n',
+  [`x/${'a'.repeat(120)}/c.txt`]: 'row of a\n',
   'doc/form.txt': `une e\u0301cole\n`,
 };
 
@@ -53,7 +54,7 @@ beforeAll(async () => {
     workingDirectory: folder,
     signal: AbortSignal.timeout(60_000),
   };
-  await ingestPaths(session, ['a', 'b', 'src', 'data', 'log', 'doc'], options);
+  await ingestPaths(session, ['a', 'b', 'src', 'data', 'log', 'doc', 'x'], options);
 });
 
 afterAll(async () => {
@@ -100,6 +101,14 @@ test('usual spellings of a filter are understood, and one that fits nothing is a
   expect((await call('rlm_search', { pattern: 'row', tool: 'Read' }))['error']).toContain(
     'leave "tool" out',
   );
+});
+
+test('wildcards that could fit in very many ways are answered at once', async () => {
+  const found = await call('rlm_search', { pattern: 'row', path: '**a**a**a**a**a**a**a**a**b' });
+  expect(found['error']).toContain('No entry has a path that fits');
+  expect(await call('rlm_search', { pattern: 'row of', path: '*a*a*a*a*a*a' })).toMatchObject({
+    total: 1,
+  });
 });
 
 test('lines around a hit end with its entry, and say so; clipped lines are marked', async () => {
@@ -149,7 +158,7 @@ test.each<[object, RegExp]>([
   [{ pattern: 'ERROR: connection refused' }, /colour codes.*1 line/],
   [{ pattern: '\u00e9cole' }, /another Unicode form: 1 line with .*e\\u0301cole/],
   [{ pattern: 'brake licence' }, /"brake" 1 line, "licence" 1 line/],
-  [{ pattern: 'row', path: 'a/LICENSE' }, /Without the filter: 3 lines/],
+  [{ pattern: 'row', path: 'a/LICENSE' }, /Without the filter: 4 lines/],
 ])('a search for %j finds nothing and says why', async (args, note) => {
   const found = await call('rlm_search', args);
   expect(found).toMatchObject({ total: 0 });

@@ -1,0 +1,95 @@
+import type { SearchQuery, SearchResult } from '../search/types.ts';
+import type { Entry } from '../store/types.ts';
+import { commonRanges, replacedRanges } from './filters.ts';
+import { visibleRanges } from './slice.ts';
+import type { ToolContext } from './tool.ts';
+import { explainMs, explainTotal } from './zero-note.ts';
+
+/** What is known of a search when notes on its answer are made. */
+export interface Looked {
+  readonly query: SearchQuery;
+  readonly context: ToolContext;
+  /** What a filter left. */
+  readonly entries: readonly Entry[] | undefined;
+}
+
+/** Why the total is 0, or everything. */
+export async function totalNote(
+  { total, partial }: SearchResult,
+  { query, context, entries }: Looked,
+): Promise<string | undefined> {
+  if (partial) return undefined;
+  const { totals } = context.session.store;
+  return explainTotal(
+    {
+      what: query,
+      caseSensitive: query.caseSensitive,
+      isFiltered: entries !== undefined,
+      lines: () =>
+        entries === undefined
+          ? totals.lines
+          : entries.reduce((sum, entry) => sum + entry.lineCount, 0),
+      count: async (other, { filtered, deadlineMs }) =>
+        countIn(
+          context,
+          other,
+          filtered ? query.ranges : visibleRanges(undefined, context.slice),
+          deadlineMs,
+        ),
+      elapsedMs: () => context.clock.elapsedMs(),
+    },
+    total,
+  );
+}
+
+/** Says how many of the lines lie in texts that newer ones of the same files have replaced: the total counts both. */
+export async function replacedNote(
+  result: SearchResult,
+  {
+    query,
+    context,
+    isAllShown,
+    shownReplaced,
+  }: Looked & {
+    /** Whether every line that was counted is shown. */
+    readonly isAllShown: boolean;
+    /** Lines among the shown ones that lie in replaced texts. */
+    readonly shownReplaced: number;
+  },
+): Promise<string | undefined> {
+  const { list } = context.session.store;
+  if (list.replaced.size === 0 || result.total === 0) return undefined;
+  let count = shownReplaced;
+  if (!isAllShown) {
+    const ranges = commonRanges(replacedRanges(list), query.ranges);
+    if (ranges.length === 0) return undefined;
+    const found = await countIn(context, query, ranges, explainMs);
+    count = Math.max(count, found.total);
+  }
+  if (count === 0) return undefined;
+  const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
+  return `${lines} in older texts of files that were stored again (superseded_by names the newer one): total counts both.`;
+}
+
+/** Counts lines in ranges, without showing one. */
+async function countIn(
+  context: ToolContext,
+  { pattern, literal, caseSensitive }: Pick<SearchQuery, 'pattern' | 'literal' | 'caseSensitive'>,
+  ranges: SearchQuery['ranges'],
+  deadlineMs: number,
+): Promise<SearchResult> {
+  return context.search.search(
+    await context.session.store.snapshot(),
+    {
+      pattern,
+      literal,
+      caseSensitive,
+      maxResults: 1,
+      contextLines: 0,
+      order: 'newest',
+      maxLineChars: 1,
+      ...(ranges === undefined ? {} : { ranges }),
+    },
+    { signal: context.signal, deadlineMs },
+  );
+}
