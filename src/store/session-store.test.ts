@@ -283,3 +283,21 @@ test('a cached table is used: the text is not read again but for its last block'
   expect((await store.read(499_990, 5)).text).toBe('xxxxx');
   await expect(store.read(1000, 1)).rejects.toMatchObject({ code: 'store_corrupt' });
 });
+
+test('a text that comes again under another path has both, written down once, also after reopening', async () => {
+  await using data = await temporaryData();
+  const read = (path: string): NewEntry => ({ text: 'same', kind: 'attachment', path });
+  {
+    await using sessions = await data.open();
+    const { store } = await projectSession(sessions);
+    await store.append([read('/a'), read('/b'), read('/b')]);
+    await store.append([read('/b'), read('/a')]);
+    expect(store.list.namings.map(({ path }) => path)).toEqual(['/a', '/b']);
+  }
+  await using sessions = await data.open();
+  const { store } = await projectSession(sessions);
+  expect(store.totals.entries).toBe(1);
+  expect(store.list.pathsOf(store.entries[0]!)).toEqual(['/a', '/b']);
+  expect(store.list.namings.map(({ path }) => path)).toEqual(['/a', '/b']);
+  expect(store.entries[0]?.path).toBe('/a');
+});

@@ -18,6 +18,7 @@ const sandboxes = openSandboxes({
     computeMs: 3_000,
     maxOutputChars: 10_000,
     maxAnswerChars: 1_000_000,
+    maxQuestions: 1_000,
     maxReadChars: 1_000_000,
   },
 });
