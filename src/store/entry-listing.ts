@@ -39,7 +39,9 @@ export class EntryListing implements EntryList {
       if (others === undefined) this.#otherPaths.set(entry, new Set([path]));
       else others.add(path);
     }
-    if (this.underPath(path).at(-1) !== entry) this.#name(path, entry);
+    const under = this.#byPath.get(path);
+    const last = Array.isArray(under) ? under.at(-1) : under;
+    if (last !== entry) this.#name(path, entry);
   }
 
   pathsOf(entry: Entry): readonly string[] {

@@ -3,6 +3,7 @@ import { memorySearch, memorySession } from '../../test/support/memory-session.t
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { queryTool } from './query.ts';
+import { searchTool } from './search.ts';
 import type { SubModel, SubQuestion } from './sub-model.ts';
 import type { ToolContext } from './tool.ts';
 import { toolResult } from '../../test/support/tool-results.ts';
@@ -228,4 +229,23 @@ test('an abort in the middle ends all of it and leaves nothing running', async (
   await expect(run({})).rejects.toThrow('gone');
   expect(begun).toBe(3);
   expect(running()).toBe(0);
+});
+
+test('a filter whose entries lie outside the part that a sub-call sees is no zero', async () => {
+  const { context } = play({});
+  const session = memorySession([
+    { text: 'NEEDLE\n', path: '/a' },
+    { text: 'NEEDLE\n', path: '/b' },
+  ]);
+  const slice = { startChars: 0, endChars: 7, startBytes: 0, endBytes: 7 };
+  const search = async (path: string) =>
+    toolResult(
+      await searchTool.run(searchTool.args.parse({ pattern: 'NEEDLE', path }), {
+        ...context,
+        session,
+        slice,
+      }),
+    );
+  expect(await search('/a')).toMatchObject({ total: 1 });
+  expect((await search('/b'))['error']).toContain('outside the part');
 });

@@ -47,6 +47,11 @@ export async function answerSearch(
   const filtered = rangesOf(store, asked, context.clock.now());
   if (!filtered.ok) return JSON.stringify({ error: filtered.fault });
   const ranges = visibleRanges(filtered.ranges, context.slice);
+  if (ranges?.length === 0 && filtered.ranges?.length !== 0)
+    return JSON.stringify({
+      error:
+        'The entries that the filter chooses lie outside the part of the context that you see.',
+    });
   const query: SearchQuery = {
     ...what,
     caseSensitive: asked.case_sensitive,
