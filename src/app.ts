@@ -215,6 +215,7 @@ function createChat(
     },
     indexes,
     limits,
+    answerLimits: { maxChars: config.turn.answerChars, maxCalls: config.turn.answerCalls },
     showProgress: config.progress === 'reasoning',
     maxClosingChars: config.strip.minChars,
     clock,

@@ -49,3 +49,73 @@ export const randomIds: Ids = {
     return name;
   },
 };
+
+/** A look that comes so much later than it was ordered for has been held up: the process was stopped, or busy. Milliseconds. */
+const lateMs = 200;
+
+/** What lies in the socket after such a time, and in what unpacks it, has so long to come in. Milliseconds. */
+const wakeGraceMs = 1_000;
+
+/**
+ * Barks when a wait lasts too long. Only waiting counts, so a slow client that makes us read slowly does not look like a
+ * silent upstream. A wait that has lasted too long is looked at twice, the second time after the event loop has looked at the sockets: whoever
+ * wakes up from Ctrl-Z, or in a virtual machine that was paused, finds the time over and the words waiting. One timer serves all waits: setting one for each chunk would cost more than the chunk.
+ */
+export class Watchdog {
+  readonly #clock: Clock;
+  readonly #bark: () => void;
+  #sinceMs: number | undefined;
+  #limitMs = 0;
+  #cancelTimer: (() => void) | undefined;
+  #timerAtMs = 0;
+  /** Counts the waits. */
+  #wait = 0;
+  /** The wait that was found to have lasted too long. */
+  #overdueWait: number | undefined;
+
+  constructor(clock: Clock, bark: () => void) {
+    this.#clock = clock;
+    this.#bark = bark;
+  }
+
+  /** A wait of at most `limitMs` begins. */
+  start(limitMs: number): void {
+    this.#sinceMs = this.#clock.elapsedMs();
+    this.#limitMs = limitMs;
+    this.#wait += 1;
+    const endMs = this.#sinceMs + limitMs;
+    if (this.#cancelTimer !== undefined && this.#timerAtMs <= endMs) return;
+    this.#cancelTimer?.();
+    this.#arm(limitMs);
+  }
+
+  /** The wait is over. */
+  stop(): void {
+    this.#sinceMs = undefined;
+  }
+
+  /** No wait will follow. */
+  close(): void {
+    this.stop();
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+  }
+
+  #arm(inMs: number): void {
+    this.#timerAtMs = this.#clock.elapsedMs() + inMs;
+    this.#cancelTimer = this.#clock.after(inMs, () => this.#look());
+  }
+
+  #look(): void {
+    this.#cancelTimer = undefined;
+    if (this.#sinceMs === undefined) return;
+    const nowMs = this.#clock.elapsedMs();
+    const leftMs = this.#sinceMs + this.#limitMs - nowMs;
+    const isLate = nowMs - this.#timerAtMs > lateMs;
+    if (leftMs > 0) this.#arm(leftMs);
+    else if (isLate || this.#overdueWait !== this.#wait) {
+      this.#overdueWait = this.#wait;
+      this.#arm(isLate ? wakeGraceMs : 0);
+    } else this.#bark();
+  }
+}

@@ -29,6 +29,7 @@ export const errorTable = {
     retryable: false,
     exposable: true,
   },
+  body_timeout: { status: 408, type: 'invalid_request_error', retryable: true, exposable: true },
   body_too_large: { status: 413, type: 'invalid_request_error', retryable: false, exposable: true },
   unsupported_media_type: {
     status: 415,
@@ -70,6 +71,10 @@ export interface ErrorParts {
   readonly param?: string;
   /** How long the upstream asked us to wait, milliseconds. */
   readonly retryAfterMs?: number;
+  /** Headers of the upstream's refusal that pass to the client. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The window of the model, where the upstream stated it in refusing a prompt, tokens. */
+  readonly windowTokens?: number;
   /** Whether trying the same again can help, where the table's answer does not fit. */
   readonly retryable?: boolean;
 }

@@ -29,7 +29,7 @@ const limitBytes = 1_000_000_000;
 
 async function receive(request: IncomingMessage): Promise<void> {
   let sizeBytes = 0;
-  for await (const piece of limitedBody(request, limitBytes)) sizeBytes += piece.byteLength;
+  for await (const piece of limitedBody(request, { limitBytes })) sizeBytes += piece.byteLength;
   if (sizeBytes === 0) throw new Error('an empty body');
 }
 
@@ -62,7 +62,7 @@ async function main(dataDir: string): Promise<void> {
     delay.reset();
     const startedMs = performance.now();
     if (request.url === '/receive') await receive(request);
-    else await intake.take(limitedBody(request, limitBytes), request.headers);
+    else await intake.take(limitedBody(request, { limitBytes }), request.headers);
     const ms = performance.now() - startedMs;
     // The probe's own interval is in what it records.
     const maxSliceMs = Math.max(0, delay.max / 1e6 - 1);

@@ -22,6 +22,9 @@ const space = 0x20;
 /** Longest member name that is looked at, bytes; `messages` spelled in escapes takes 48. */
 const maxKeyBytes = 64;
 
+/** Deepest nesting. `JSON.stringify` and everything else that walks values by calling itself ends at some 5,000 levels. */
+const maxDepth = 1_000;
+
 /** A message is hashed when it has ended, a longer one while it comes: 1 ms at most in one go. Bytes. */
 const maxUnhashedBytes = 1_048_576;
 
@@ -210,6 +213,13 @@ export class BodySplitter {
 
   #open(byte: number): void {
     this.#at.depth += 1;
+    if (this.#at.depth > maxDepth) {
+      throw new ProxyError(
+        'invalid_request',
+        `The request is nested more than ${maxDepth} levels deep.`,
+        { hint: 'Send deep structures as text.' },
+      );
+    }
     if (this.#at.depth === 1) this.#at.keyExpected = true;
     if (
       this.#at.place !== 'envelope' ||

@@ -1,19 +1,19 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { chatIdHeaders, headerOf, parentChatIdHeader } from '../opencode/environment.ts';
 import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { encodeCompletion, StreamEncoder, type CompletionHead } from '../wire/encode.ts';
+import type { CompletionHead } from '../wire/encode.ts';
 import { callText } from '../wire/calls.ts';
-import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
+import { AnswerLimit, type AnswerLimits } from './answer-limit.ts';
 import type { DeliveredAnswer } from './answer-memory.ts';
 import type { Budget, TokenPrices } from './budget.ts';
+import { affinityHeaders, type ChatCall, type ChatReply, framesOf, wholeOf } from './chat-reply.ts';
 import { hashCall, hashText } from './identity.ts';
 import type { Intake, RequestIntake } from './intake.ts';
 import { withClosingText } from './closing-text.ts';
+import { answersTo, manyAnswers } from './many-answers.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
 import { runTurn } from './turn.ts';
@@ -24,23 +24,10 @@ import {
   type TurnTools,
   type TurnToolsOptions,
 } from './turn-tools.ts';
-import type { FinishedTurn, TurnLimits } from './turn-types.ts';
+import type { FinishedTurn, RetryNotice, TurnLimits } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
 import { requestBytes } from '../wire/message-json.ts';
 import type { TokenGauge } from './window.ts';
-
-/** A client's request as it comes from the HTTP side. */
-export interface ChatCall {
-  readonly body: AsyncIterable<Uint8Array>;
-  readonly headers: IncomingHttpHeaders;
-  readonly signal: AbortSignal;
-  readonly requestId: string;
-}
-
-/** A whole answer, or one in frames. */
-export type ChatReply =
-  | { readonly kind: 'json'; readonly status: number; readonly body: string }
-  | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> };
 
 /** A model to answer with, and who serves it. */
 export interface ChatTarget extends PromptTarget {
@@ -65,6 +52,7 @@ export interface ChatProxyOptions {
   /** Told of sessions that have grown. */
   readonly indexes: IndexKeeper;
   readonly limits: TurnLimits;
+  readonly answerLimits: AnswerLimits;
   readonly showProgress: boolean;
   /** Longest text from a program that stands in later prompts as it was shown; of a longer one they have a stub. Code units. */
   readonly maxClosingChars: number;
@@ -96,39 +84,69 @@ export class ChatProxy {
       target,
       prompt,
       wasRefused: false,
+      headers: {},
+      quietUntilMs: 0,
       startedMs,
     };
     if (prompt.own !== undefined) await this.#resolveSub(run);
-    const chunks = this.#turn(run);
+    const count = intake.envelope['n'] ?? 1;
+    if (count !== 1 && prompt.own !== undefined) throw manyAnswers();
+    const chunks = count === 1 ? this.#turn(run) : this.#answers(run);
     const head: CompletionHead = {
       id: `chatcmpl-${call.requestId}`,
       created: Math.floor(clock.now() / 1000),
       model: intake.envelope.model,
     };
     if (intake.envelope.stream === true)
-      return { kind: 'stream', frames: this.#frames(chunks, run, head) };
-    const fold = new TurnFold();
-    for await (const batch of chunks) for (const chunk of batch) fold.add(chunk);
-    return { kind: 'json', status: 200, body: encodeCompletion(head, fold.turn()) };
+      return {
+        kind: 'stream',
+        frames: framesOf(chunks, head, intake.envelope),
+        headers: run.headers,
+        quietUntilMs: () => run.quietUntilMs,
+      };
+    const body = await wholeOf(chunks, head, Number(count));
+    return { kind: 'json', status: 200, body, headers: run.headers };
   }
 
-  async *#frames(
-    chunks: AsyncIterable<readonly Chunk[]>,
-    { intake }: Run,
-    head: CompletionHead,
-  ): AsyncGenerator<string, void, void> {
-    const encoder = new StreamEncoder(head, {
-      includeUsage: intake.envelope.stream_options?.include_usage === true,
+  /** Several answers to one question, in a conversation where nothing is hidden. */
+  async *#answers(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
+    const { request } = run.prompt;
+    const budget = this.#options.openBudget();
+    const answers = answersTo(request, this.#metered(run, budget), {
+      signal: run.call.signal,
+      headers: affinityHeaders(run.call.headers),
+      onRetry: (attempt) => this.#noteRetry(run, attempt),
     });
-    for await (const batch of chunks) {
-      const frames = encoder.encode(batch);
-      if (frames !== '') yield frames;
-    }
-    yield encoder.done();
+    await this.#finish(run, yield* this.#counted(answers, budget));
+  }
+
+  /** The target's upstream as a run uses it: paid from the budget, and what its answers say of themselves noted. */
+  #metered(run: Run, budget: Budget): Upstream {
+    return meterUpstream(run.target.upstream, budget, {
+      prices: run.target.prices,
+      isLoop: true,
+      limit: new AnswerLimit(this.#options.answerLimits),
+      onAnswer: ({ headers }) => {
+        run.quietUntilMs = 0;
+        Object.assign(run.headers, headers);
+      },
+      onFault: (error) => {
+        if (error instanceof ProxyError) run.statedWindowTokens ??= error.parts.windowTokens;
+      },
+    });
+  }
+
+  #noteRetry(run: Run, attempt: RetryNotice): void {
+    const { number, waitMs, reason } = attempt;
+    run.quietUntilMs = this.#options.clock.elapsedMs() + waitMs;
+    this.#options.log.info(
+      { request: run.call.requestId, attempt: number, waitMs, reason },
+      'upstream call is repeated',
+    );
   }
 
   #turn(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
-    const { call, target, prompt } = run;
+    const { call, prompt } = run;
     const budget = this.#options.openBudget();
     const toolsOf = ({ own, request }: Prompt): TurnTools | undefined =>
       own === undefined || run.sub === undefined
@@ -142,7 +160,7 @@ export class ChatProxy {
           });
     let tools = toolsOf(prompt);
     const turn = runTurn({
-      upstream: meterUpstream(target.upstream, budget, { prices: target.prices, isLoop: true }),
+      upstream: this.#metered(run, budget),
       request: prompt.request,
       ...(prompt.room === undefined ? {} : { room: prompt.room }),
       ...(tools === undefined
@@ -164,11 +182,7 @@ export class ChatProxy {
         tools ??= toolsOf(smaller);
         return { request: smaller.request, tools: tools?.own };
       },
-      onRetry: ({ number, waitMs, reason }) =>
-        this.#options.log.info(
-          { request: call.requestId, attempt: number, waitMs, reason },
-          'upstream call is repeated',
-        ),
+      onRetry: (attempt) => this.#noteRetry(run, attempt),
     });
     return this.#counted(turn, budget);
   }
@@ -178,12 +192,12 @@ export class ChatProxy {
   }
 
   /** However a turn ends, its time counts for the day. */
-  async *#counted(
-    turn: AsyncGenerator<readonly Chunk[], void, void>,
+  async *#counted<Result>(
+    turn: AsyncGenerator<readonly Chunk[], Result, void>,
     budget: Budget,
-  ): AsyncGenerator<readonly Chunk[], void, void> {
+  ): AsyncGenerator<readonly Chunk[], Result, void> {
     try {
-      yield* turn;
+      return yield* turn;
     } finally {
       budget.close();
       this.#options.keepDay();
@@ -196,7 +210,12 @@ export class ChatProxy {
     const { intake, target } = run;
     const sizeBytes = requestBytes(request);
     const estimate = sizeBytes / gauge.bytesPerToken(target.gaugeKey);
-    const windowTokens = Math.min(target.windowTokens ?? Infinity, estimate);
+    // Where the refusal states the window, it is that of the model which really answers.
+    const windowTokens = Math.min(
+      target.windowTokens ?? Infinity,
+      run.statedWindowTokens ?? Infinity,
+      estimate,
+    );
     run.wasRefused = true;
     const smaller = await prompts.make(intake, target, windowTokens);
     if (target.windowTokens !== undefined && request === run.prompt.request)
@@ -295,6 +314,12 @@ interface Run {
   prompt: Prompt;
   /** Whether the upstream has found a prompt of this turn too long. */
   wasRefused: boolean;
+  /** Of the upstream's answer, for the client. */
+  readonly headers: Record<string, string>;
+  /** Until when nothing happens but waiting between two attempts, by the clock's elapsed milliseconds. */
+  quietUntilMs: number;
+  /** The window that a refusal of this turn has stated, tokens. */
+  statedWindowTokens?: number | undefined;
   /** Set where there are tools that could ask it. */
   sub?: SubTarget;
   readonly startedMs: number;
@@ -307,14 +332,4 @@ async function shortenResult(
 ): Promise<Message> {
   if (own === undefined) return message;
   return own.ownResults.shorten(message, { call, chatId: own.place.chatId });
-}
-
-/** Names of the conversation that providers use to find their cache; everything else about the client stays here. */
-function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-  const passed: Record<string, string> = {};
-  for (const name of [...chatIdHeaders, parentChatIdHeader]) {
-    const value = headerOf(headers, name);
-    if (value !== undefined) passed[name] = value;
-  }
-  return passed;
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
+import { parseEnvelopeJson } from '../wire/envelope-json.ts';
 import { isObject } from '../wire/json.ts';
 import { parseEnvelope } from '../wire/request.ts';
 import type { Envelope } from '../wire/types.ts';
@@ -24,7 +25,7 @@ export class KnownEnvelopes {
 function parse(json: Buffer): Envelope {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(json.toString());
+    parsed = parseEnvelopeJson(json.toString());
   } catch (cause) {
     throw new ProxyError('invalid_request', 'The request body is not valid JSON.', { cause });
   }

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ContentPart, Message } from '../wire/types.ts';
+import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
 import { LargeTextWriter, type LargeText } from './large-text.ts';
 import { withTexts } from './message-texts.ts';
 
@@ -83,12 +84,14 @@ class FrameReader {
   end(): LargeMessage | undefined {
     if (this.#string !== undefined) return undefined;
     let parsed: Message;
+    const json = Buffer.concat(this.#frame).toString('utf8');
     try {
-      parsed = JSON.parse(Buffer.concat(this.#frame).toString('utf8')) as Message;
+      parsed = JSON.parse(json) as Message;
     } catch {
       // No JSON: whoever parses it whole says what is wrong.
       return undefined;
     }
+    if (mayHoldHalves(json) && wellFormed(parsed) !== parsed) return undefined;
     return withLargeTexts(parsed, this.#texts);
   }
 

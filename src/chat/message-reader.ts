@@ -3,6 +3,7 @@ import { ProxyError } from '../errors.ts';
 import { workingDirectoryOf } from '../opencode/environment.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
+import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
 import type { RawMessage } from './body-block.ts';
 import { placesIn } from './answer-memory.ts';
 import { isPruned } from './capture.ts';
@@ -36,7 +37,7 @@ export async function readMessage(raw: RawMessage, at: number): Promise<ReadMess
   }
   const json = textOfPieces(raw.pieces);
   const parsed = parseJson(json, at);
-  const original = parseMessage(parsed, at);
+  const original = parseMessage(mayHoldHalves(json) ? wellFormed(parsed) : parsed, at);
   const known = knownOf(original);
   if (original === parsed && isWhole(raw)) return { known, original };
   return { known: { ...known, mustBeWritten: true }, original };

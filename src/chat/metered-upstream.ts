@@ -1,5 +1,6 @@
 import type { Upstream, UpstreamCall, UpstreamStream } from '../upstream/upstream.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
+import type { AnswerLimit } from './answer-limit.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 
 /**
@@ -9,15 +10,29 @@ import type { Budget, TokenPrices } from './budget.ts';
 export function meterUpstream(
   upstream: Upstream,
   budget: Budget,
-  { prices, isLoop }: { readonly prices: TokenPrices | undefined; readonly isLoop: boolean },
+  options: {
+    readonly prices: TokenPrices | undefined;
+    readonly isLoop: boolean;
+    /** Ends answers that would never end; absent: nothing does. */
+    readonly limit?: AnswerLimit;
+    /** Told of each answer that has begun. */
+    readonly onAnswer?: (stream: UpstreamStream) => void;
+    /** Told of a call that failed before its answer began. */
+    readonly onFault?: (error: unknown) => void;
+  },
 ): Upstream {
   return {
     id: upstream.id,
     models: async (signal) => upstream.models(signal),
     complete: async (request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> => {
-      const stream = await upstream.complete(request, call);
+      const { prices, isLoop, limit, onAnswer, onFault } = options;
+      const stream = await upstream.complete(request, call).catch((error: unknown) => {
+        onFault?.(error);
+        throw error;
+      });
+      onAnswer?.(stream);
       if (isLoop) budget.spendStep();
-      return { model: stream.model, batches: metered(stream.batches, budget, prices) };
+      return { ...stream, batches: metered(stream.batches, budget, { prices, limit }) };
     },
     // Whoever opened it closes it.
     [Symbol.asyncDispose]: async () => undefined,
@@ -27,10 +42,18 @@ export function meterUpstream(
 async function* metered(
   batches: AsyncIterable<readonly Chunk[]>,
   budget: Budget,
-  prices: TokenPrices | undefined,
+  {
+    prices,
+    limit,
+  }: { readonly prices: TokenPrices | undefined; readonly limit: AnswerLimit | undefined },
 ): AsyncGenerator<readonly Chunk[], void, void> {
   for await (const batch of batches) {
     for (const { usage } of batch) if (usage !== undefined) budget.spendUsage(usage, prices);
-    yield batch;
+    const { kept, sentence } = limit?.take(batch) ?? { kept: batch };
+    if (kept.length > 0) yield kept;
+    if (sentence === undefined) continue;
+    // Leaving the loop ends the upstream's answer.
+    yield [{ content: `\n\n[rlm-opencode] ${sentence}` }, { finishReason: 'length' }];
+    return;
   }
 }

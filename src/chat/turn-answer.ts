@@ -24,6 +24,9 @@ export function closingChunks(
   chunks.push({
     finishReason: finishReasonOf(folded, theirs),
     ...(usage === undefined ? {} : { usage }),
+    // The last step's; what has gone out with its texts is not said again.
+    ...(folded.choice === undefined ? {} : { choice: folded.choice }),
+    ...(folded.frame === undefined ? {} : { frame: folded.frame }),
   });
   return chunks;
 }

@@ -23,7 +23,7 @@ export interface TurnLimits {
 }
 
 /** A failed attempt that is about to be repeated. */
-interface RetryNotice {
+export interface RetryNotice {
   readonly number: number;
   readonly waitMs: number;
   readonly reason: string;

@@ -205,7 +205,7 @@ function visiblePart(chunk: Chunk): Chunk | undefined {
     chunk.usage === undefined
   )
     return chunk;
-  const { toolCalls: _, finishReason: __, usage: ___, ...rest } = chunk;
+  const { toolCalls: _, finishReason: __, usage: ___, choice: ____, ...rest } = chunk;
   return Object.keys(rest).length === 0 ? undefined : rest;
 }
 

@@ -130,6 +130,7 @@ async function listOf(
       connectTimeoutMs: timeoutMs,
       firstByteTimeoutMs: timeoutMs,
       idleTimeoutMs: timeoutMs,
+      maxFrameBytes: 1_048_576,
       maxRetries: 0,
       maxRetryWaitMs: 0,
     },

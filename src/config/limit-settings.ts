@@ -11,6 +11,16 @@ export const turnLimitSettings = z.strictObject({
     env: 'RLM_MAX_CALLS_PER_STEP',
     description: 'Calls of our tools run in one step.',
   }),
+  answerChars: count(67_108_864, 1000, {
+    env: 'RLM_MAX_ANSWER_CHARS',
+    unit: 'characters',
+    description:
+      'What the model may say in one turn: text, reasoning and the arguments of its calls. More is cut off.',
+  }),
+  answerCalls: count(20_000, 1, {
+    env: 'RLM_MAX_ANSWER_CALLS',
+    description: 'Tool calls that the model may make in one turn, its client’s and ours.',
+  }),
   subCalls: count(200, 0, {
     env: 'RLM_MAX_SUB_CALLS',
     description: 'Sub-model calls in one turn (`rlm_query`, `llm_query`).',

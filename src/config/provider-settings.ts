@@ -92,6 +92,11 @@ export const patienceSettings = z.strictObject({
     unit: 'ms',
     description: 'Waiting between the attempts of one call, summed.',
   }),
+  maxFrameBytes: count(67_108_864, 65_536, {
+    env: 'RLM_UPSTREAM_MAX_FRAME_BYTES',
+    unit: 'bytes',
+    description: 'Largest frame of an answer, and largest answer that comes as one JSON value.',
+  }),
   maxInFlight: count(64, 1, {
     env: 'RLM_UPSTREAM_MAX_IN_FLIGHT',
     description: 'Calls to one provider at the same time; more wait their turn.',

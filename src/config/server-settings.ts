@@ -34,6 +34,11 @@ export const serverSettings = z.strictObject({
     unit: 'bytes',
     description: 'Largest request body. Agents resend their whole history each turn.',
   }),
+  bodyIdleMs: count(30_000, 100, {
+    env: 'RLM_BODY_IDLE_TIMEOUT_MS',
+    unit: 'ms',
+    description: 'Longest silence of a client in the middle of its request.',
+  }),
   maxLiveTurns: count(512, 1, {
     env: 'RLM_MAX_LIVE_TURNS',
     description: 'Chat requests worked on at once; one more gets status 429.',

@@ -17,6 +17,7 @@ export interface ChatRouteParts {
   readonly clock: Clock;
   readonly heartbeatMs: number;
   readonly bodyLimitBytes: number;
+  readonly bodyIdleMs: number;
 }
 
 /** `POST /v1/chat/completions`. */
@@ -35,14 +36,19 @@ async function answer(
   if (request.body === undefined) {
     throw new ProxyError('invalid_request', 'The request has no body.');
   }
-  const signal = parts.live.begin(reply.raw);
+  const { signal, onPiece, onArrived } = parts.live.receive(reply.raw);
   signal.addEventListener('abort', () => {
     if (toProxyError(signal.reason).code === 'cancelled')
       parts.log.info({ requestId: request.id }, 'turn aborted: the client left');
   });
   try {
     const answered = await parts.chat.handle({
-      body: limitedBody(request.raw, parts.bodyLimitBytes),
+      body: limitedBody(request.raw, {
+        limitBytes: parts.bodyLimitBytes,
+        idle: { clock: parts.clock, ms: parts.bodyIdleMs, signal },
+        onPiece,
+        onArrived,
+      }),
       headers: request.headers,
       signal,
       requestId: request.id,
@@ -73,5 +79,6 @@ function eventStream(reply: StreamReply, request: FastifyRequest, log: Logger): 
       return `data: ${JSON.stringify(streamErrorBody(error, request.headers['user-agent']))}\n\n`;
     },
     heartbeat: ': waiting\n\n',
+    quietUntilMs: reply.quietUntilMs,
   };
 }

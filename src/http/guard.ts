@@ -85,7 +85,8 @@ function isAllowedHost(header: string | undefined, rules: GuardRules): boolean {
 /** The name in `name`, `name:port`, `[v6]:port`, in lower case. */
 function hostName(header: string | undefined): string | undefined {
   const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[^\s:@/[\]]+))(?::\d+)?$/i.exec(header ?? '');
-  return (match?.groups?.['v6'] ?? match?.groups?.['name'])?.toLowerCase();
+  // A name may end in a dot, which says that it is whole.
+  return (match?.groups?.['v6'] ?? match?.groups?.['name']?.replace(/\.$/, ''))?.toLowerCase();
 }
 
 function isLoopback(name: string): boolean {

@@ -33,7 +33,10 @@ export interface StreamReply {
   readonly kind: 'stream';
   /** Ready server-sent events with their blank line, several joined into one string where several are ready; ends with `[DONE]`. */
   readonly frames: AsyncIterable<string | Uint8Array>;
+  /** Read when the head goes out, with the first frame: what the upstream's answer brings may be added until then. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed milliseconds. */
+  readonly quietUntilMs?: () => number;
 }
 
 /** What answers `POST /v1/chat/completions`. @throws ProxyError anything that is wrong before the answer has begun */

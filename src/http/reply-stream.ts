@@ -6,12 +6,15 @@ import { type ProxyError, toProxyError } from '../errors.ts';
 /** A stream to send, in either of its encodings (server-sent events, JSON lines). */
 export interface OutgoingStream {
   readonly contentType: string;
+  /** Read when the head goes out. */
   readonly headers: Readonly<Record<string, string>>;
   readonly frames: AsyncIterable<string | Uint8Array>;
   /** The last frame of a stream that failed. */
   readonly errorFrame: (error: ProxyError) => string;
   /** Sent while `frames` is silent; means nothing to the reader. */
   readonly heartbeat: string;
+  /** Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed milliseconds; the head waits for that, too. */
+  readonly quietUntilMs?: (() => number) | undefined;
 }
 
 /** How a stream is sent. */
@@ -25,7 +28,8 @@ export interface StreamOptions {
 
 /**
  * Pulls frames and writes them, as fast as the client reads and no faster. Headers go out with the first frame, or after
- * `heartbeatMs` of waiting; from then on no silence is longer than that. The first frame leaves at once, later ones that are ready together
+ * `heartbeatMs` of waiting for one attempt of the upstream (what fails again and again for longer keeps its status); from then on no
+ * silence is longer than that. The first frame leaves at once, later ones that are ready together
  * in one write.
  *
  * Never ends in silence: what `frames` throws before the headers are out is thrown on (and becomes a status), later it is
@@ -138,7 +142,10 @@ class FrameWriter {
   #beat(): void {
     const { clock, heartbeatMs } = this.#options;
     const { raw } = this.#reply;
-    const silentMs = clock.elapsedMs() - this.#lastWriteMs;
+    const sinceMs = this.isOpen
+      ? this.#lastWriteMs
+      : Math.max(this.#lastWriteMs, this.#stream.quietUntilMs?.() ?? 0);
+    const silentMs = clock.elapsedMs() - sinceMs;
     // A client that does not read needs no sign of life.
     if (silentMs >= heartbeatMs && !raw.writableNeedDrain) this.write(this.#stream.heartbeat);
     const waitMs = silentMs >= heartbeatMs ? heartbeatMs : heartbeatMs - silentMs;

@@ -12,6 +12,7 @@ import { addHealthRoute } from './health-route.ts';
 import { LiveRequests } from './live-requests.ts';
 import { addModelsRoutes } from './models-route.ts';
 import { addOperationsRoute } from './operations-route.ts';
+import { hintFor, plainUrl } from './paths.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -26,6 +27,8 @@ export interface ServerOptions extends GuardRules {
   readonly bodyLimitBytes: number;
   /** Requests worked on at once. */
   readonly maxLiveTurns: number;
+  /** Longest silence of a body that is being sent to us, milliseconds. */
+  readonly bodyIdleMs: number;
   /** Longest silence of a stream, milliseconds. */
   readonly heartbeatMs: number;
   /** How long `close` lets live answers finish, milliseconds. */
@@ -60,12 +63,13 @@ const lastFrameMs = 1000;
 /** Builds the HTTP side. Knows nothing of stores and providers. */
 export function createServer(options: ServerOptions): ProxyServer {
   checkBind(options);
-  const live = new LiveRequests(options.maxLiveTurns);
+  const live = new LiveRequests(options.maxLiveTurns, options.clock);
   const app = fastify({
     logger: false,
     requestTimeout: requestTimeoutMs,
     genReqId: () => options.ids.next('req_'),
     return503OnClosing: false,
+    rewriteUrl: (request) => plainUrl(request.url ?? '/'),
     frameworkErrors: (caught, request, reply) => {
       void reply.header('x-request-id', request.id);
       void sendError({ caught, log: options.log }, request, reply);
@@ -118,6 +122,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
         ? new ProxyError(
             'not_found',
             `There is nothing at ${request.method} ${pathOf(request.url)}.`,
+            { hint: hintFor(pathOf(request.url)) },
           )
         : new ProxyError('method_not_allowed', `Only ${allowed} is allowed here.`);
     if (allowed !== undefined) void reply.header('allow', allowed);
@@ -175,21 +180,34 @@ async function idleWithin(live: LiveRequests, ms: number, clock: Clock): Promise
   cancel();
 }
 
-/** Answers what is no HTTP, on the bare socket. */
+/** What Node refuses before there is a request, by its error code. */
+const refusals: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'The headers of the request are larger than 16 KB. Does the client send cookies?',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not come to its end in time.'],
+};
+
+/** Answers what is no HTTP, or too much of it, on the bare socket. */
 function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
+  const [status, message] = refusals[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'The request is not valid HTTP.',
+  ];
   const body = JSON.stringify({
     error: {
-      message: 'The request is not valid HTTP.',
+      message,
       type: 'invalid_request_error',
       param: null,
       code: 'invalid_request',
     },
   });
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

@@ -1,17 +1,19 @@
-import type { Clock } from '../clock.ts';
+import { type Clock, Watchdog } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import type { ChunkReader } from '../wire/chunk.ts';
-import { parseJson } from '../wire/json.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 import { SseDecoder } from '../wire/sse.ts';
 import type { Chunk } from '../wire/types.ts';
 import type { PieceSource } from './http-answer.ts';
+import { notAnApi, titleOf } from './not-an-api.ts';
 import { cancelled } from './retry.ts';
-import { Watchdog } from './watchdog.ts';
 
 /** Limits of reading one answer, milliseconds. */
 export interface ReadingLimits {
   readonly firstByteTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Largest frame, and largest answer that comes as one JSON value, bytes. */
+  readonly maxFrameBytes: number;
 }
 
 /** What an {@link AnswerReader} reads, and with what. */
@@ -21,6 +23,9 @@ export interface AnswerParts {
   readonly limits: ReadingLimits;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** For errors. */
+  readonly origin: string;
+  readonly contentType: string;
 }
 
 /** After the finish reason only the usage can come; a server that then neither speaks nor hangs up is not waited for. */
@@ -29,17 +34,19 @@ const trailingTimeoutMs = 5000;
 /** How long a finished answer's connection may take to end before it is closed instead of kept. */
 const drainMs = 1000;
 
-/** Longest whole answer that comes as JSON instead of a stream, bytes. */
-const maxJsonBytes = 64 * 1024 * 1024;
+/** So much of a web page is read for its title, bytes. */
+const maxPageBytes = 65_536;
 
 /** Reads one accepted answer, batch by batch, as fast as it is asked to and no faster. */
 export class AnswerReader {
   readonly #parts: AnswerParts;
   readonly #watchdog: Watchdog;
-  readonly #decoder = new SseDecoder();
-  #form: 'events' | 'json' | undefined;
-  readonly #json: Buffer[] = [];
-  #jsonBytes = 0;
+  readonly #decoder: SseDecoder;
+  #form: 'events' | 'json' | 'page' | undefined;
+  /** All of an answer that is no stream. */
+  readonly #whole: Buffer[] = [];
+  #wholeBytes = 0;
+  #hasEvents = false;
   #hasBytes = false;
   #isOver = false;
   #isClosed = false;
@@ -49,6 +56,7 @@ export class AnswerReader {
 
   constructor(parts: AnswerParts) {
     this.#parts = parts;
+    this.#decoder = new SseDecoder(parts.limits.maxFrameBytes);
     this.#watchdog = new Watchdog(parts.clock, () => this.#giveUp());
   }
 
@@ -138,33 +146,74 @@ export class AnswerReader {
     this.#form ??= formOf(bytes);
     // White space before the first sign of either is of no use to either.
     if (this.#form === 'events') this.#readEvents(this.#decoder.push(bytes), chunks);
-    if (this.#form !== 'json') return;
-    this.#json.push(bytes);
-    this.#jsonBytes += bytes.length;
-    if (this.#jsonBytes > maxJsonBytes) {
-      throw new ProxyError('upstream_failed', 'The upstream sent a JSON answer without end.');
+    if (this.#form !== 'json' && this.#form !== 'page') return;
+    this.#whole.push(bytes);
+    this.#wholeBytes += bytes.length;
+    if (this.#form === 'page' && this.#wholeBytes > maxPageBytes) throw this.#page();
+    const { maxFrameBytes } = this.#parts.limits;
+    if (this.#wholeBytes > maxFrameBytes) {
+      throw new ProxyError(
+        'upstream_failed',
+        `The upstream sent a JSON answer of more than ${maxFrameBytes} bytes.`,
+        { retryable: false, hint: 'RLM_UPSTREAM_MAX_FRAME_BYTES sets the limit.' },
+      );
     }
   }
 
   #readRest(chunks: Chunk[]): void {
+    if (this.#form === 'page') throw this.#page();
     this.#readEvents(this.#decoder.end(), chunks);
-    const value = parseJson(Buffer.concat(this.#json).toString());
-    if (value !== undefined) this.#parts.reader.readValue(value, chunks);
+    const { origin, contentType, reader } = this.#parts;
+    if (this.#form === 'json') this.#readWhole(Buffer.concat(this.#whole).toString(), chunks);
+    else if (this.#form === 'events' && !this.#hasEvents && !reader.isFinished) {
+      // An event stream without an event was cut; anything else never was one.
+      const isStream = contentType === '' || contentType.includes('event-stream');
+      if (!isStream) throw notAnApi(origin, { kind: 'other', contentType });
+    }
+  }
+
+  #readWhole(json: string, chunks: Chunk[]): void {
+    const { origin, reader } = this.#parts;
+    const value = parseJson(json);
+    if (value === undefined) {
+      if (isJsonLines(json)) throw notAnApi(origin, { kind: 'lines' });
+      return;
+    }
+    const found: Chunk[] = [];
+    // What it reports as a failure is thrown here.
+    reader.readValue(value, found);
+    if (!isObject(value) || !Array.isArray(value['choices'])) {
+      throw notAnApi(origin, { kind: 'json' });
+    }
+    for (const chunk of found) chunks.push(chunk);
+  }
+
+  #page(): ProxyError {
+    const title = titleOf(Buffer.concat(this.#whole).toString());
+    return notAnApi(this.#parts.origin, { kind: 'page', title });
   }
 
   #readEvents(events: readonly { name: string; data: string }[], chunks: Chunk[]): void {
+    this.#hasEvents ||= events.length > 0;
     for (const event of events) this.#parts.reader.read(event, chunks);
   }
 
   #finish(chunks: Chunk[]): void {
     this.#isOver = true;
-    chunks.push(this.#parts.reader.end());
+    this.#parts.reader.finish(chunks);
   }
 }
 
 /** Some servers send a whole JSON answer, or an error, where a stream was asked for, under any content type. Undefined for mere white space. */
-function formOf(bytes: Buffer): 'events' | 'json' | undefined {
+function formOf(bytes: Buffer): 'events' | 'json' | 'page' | undefined {
   const first = bytes.find((byte) => byte > 0x20);
   if (first === undefined) return undefined;
+  if (first === 0x3c) return 'page';
   return first === 0x7b || first === 0x5b ? 'json' : 'events';
+}
+
+/** Whether a text that is no JSON is several JSON values, one a line. The last line may have been cut. */
+function isJsonLines(text: string): boolean {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.length > 1 && lines.slice(0, -1).every((line) => parseJson(line) !== undefined);
 }

@@ -278,6 +278,84 @@ it.each<Row>([
     400,
     false,
   ],
+  [
+    'ollama',
+    '{"error":{"message":"registry.ollama.ai/library/gemma3:12b does not support tools","type":"api_error"}}',
+    400,
+    'upstream_rejected',
+    '',
+    400,
+    false,
+  ],
+  [
+    'ollama',
+    '{"error":{"message":"model not found","type":"api_error"}}',
+    404,
+    'upstream_rejected',
+    '',
+    404,
+    false,
+  ],
+  [
+    'plain',
+    '{"error":{"message":"m","type":"server_error","code":"internal_error"}}',
+    422,
+    'upstream_rejected',
+    'internal_error',
+    422,
+    false,
+  ],
+  ['plain', '{"error":{"message":"m","type":"api_error"}}', 409, 'upstream_failed', '', 409, true],
+  [
+    'plain',
+    '{"error":{"code":"1113","message":"Insufficient balance"}}',
+    429,
+    'quota_exhausted',
+    '1113',
+    402,
+    false,
+  ],
+  ['plain', '{"error":{"code":1308,"message":"m"}}', 500, 'quota_exhausted', '1308', 402, false],
+  [
+    'openrouter',
+    '{"error":{"code":"1211","message":"m"}}',
+    500,
+    'unknown_model',
+    '1211',
+    404,
+    false,
+  ],
+  [
+    'plain',
+    '{"error":{"code":"Arrearage","message":"m"}}',
+    429,
+    'quota_exhausted',
+    'Arrearage',
+    402,
+    false,
+  ],
+  // GLM and MiniMax mean different things by this one.
+  ['plain', '{"error":{"code":"1002","message":"m"}}', 429, 'too_busy', '1002', 429, true],
+  // GLM's passing codes are none that last.
+  ['plain', '{"error":{"code":"1302","message":"m"}}', 429, 'too_busy', '1302', 429, true],
+  [
+    'minimax',
+    '{"base_resp":{"status_code":2013,"status_msg":"invalid params, context window exceeds limit"}}',
+    undefined,
+    'context_length_exceeded',
+    '',
+    400,
+    false,
+  ],
+  [
+    'minimax',
+    '{"base_resp":{"status_code":2013,"status_msg":"invalid params"}}',
+    undefined,
+    'upstream_rejected',
+    '2013',
+    400,
+    false,
+  ],
   ['plain', '{"error":{"message":"unknown trouble"}}', undefined, 'upstream_failed', '', 502, true],
   [
     'plain',
@@ -332,4 +410,27 @@ it('keeps param and waiting time, names the provider of a bad key, and never sho
   expect(error.message).toBe('Incorrect API key provided: [key].');
   expect(error.parts).toMatchObject({ param: 'p', retryAfterMs: 5 });
   expect(error.parts.hint).toContain('`zai`');
+});
+
+it('reads FastAPI’s list of what is wrong as sentences, and as the request’s own fault', () => {
+  const body = {
+    detail: [
+      { loc: ['body', 'messages', 0, 'content'], msg: 'Field required', type: 'missing' },
+      { loc: ['body', 'model'], msg: 'Input should be a string', type: 'string_type' },
+    ],
+  };
+  const source = { profile: plainProfile, upstreamId: 'x', status: 422 };
+  const error = faultToError(readFault(JSON.stringify(body)), source);
+  expect(error.message).toBe('messages.0.content: Field required; model: Input should be a string');
+  expect(error.status).toBe(422);
+  expect(error.parts).toMatchObject({
+    param: 'messages.0.content',
+    wireType: 'invalid_request_error',
+  });
+});
+
+it('keeps the window that a refusal states', () => {
+  const message = 'Range of input length should be [1, 129024]';
+  const source = { profile: plainProfile, upstreamId: 'x', status: 400 };
+  expect(faultToError({ message }, source).parts.windowTokens).toBe(129_024);
 });

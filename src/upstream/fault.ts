@@ -1,7 +1,9 @@
 import { type ErrorCode, type ErrorParts, ProxyError } from '../errors.ts';
 import type { UpstreamFault } from '../wire/error-body.ts';
+import { readOverflow } from './overflow.ts';
 import type { FaultMeaning, Profile } from './profile.ts';
 import { withoutSecrets } from './secrets.ts';
+import { relayedCodes } from './profiles.ts';
 
 /** Where a failure came from. */
 export interface FaultSource {
@@ -15,6 +17,8 @@ export interface FaultSource {
   /** The HTTP status; absent for a failure inside a stream. */
   readonly status?: number;
   readonly retryAfterMs?: number;
+  /** Those of the refusal that pass to the client. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const meaningByStatus: Readonly<Record<number, FaultMeaning>> = {
@@ -56,19 +60,6 @@ const meaningByWord: Readonly<Record<string, FaultMeaning>> = {
   badrequesterror: 'rejected',
 };
 
-/** Sentences in which servers say that the prompt does not fit; most have no code for it. */
-const overflowTexts = [
-  /(?:maximum|max) context length/i,
-  /context (?:length|window|size).{0,60}(?:exceed|too (?:long|large)|limit)/i,
-  /exceed.{0,60}(?:context (?:length|window|size)|max(?:imum)? (?:prompt )?length|maximum allowed input)/i,
-  /(?:prompt|input|request)(?: is| are)? too (?:long|large)/i,
-  /(?:prompt|input)(?: token count| length| tokens)?.{0,40}exceed/i,
-  /larger than.{0,40}context/i,
-  /reduce the length of/i,
-  /too many (?:input |prompt )?tokens/i,
-  /input length and .?max_tokens.? exceed/i,
-];
-
 /** Statuses with which an overflow has been seen. A 429 that speaks of too many tokens is about a minute's allowance. */
 const overflowStatuses: ReadonlySet<number | undefined> = new Set([undefined, 400, 413, 422, 500]);
 
@@ -94,7 +85,9 @@ export function faultToError(fault: UpstreamFault, source: FaultSource): ProxyEr
     ...wireParts(meaning, fault),
     ...(fault.param === undefined ? {} : { param: fault.param }),
     ...(source.retryAfterMs === undefined ? {} : { retryAfterMs: source.retryAfterMs }),
+    ...(source.headers === undefined ? {} : { headers: source.headers }),
     ...hintPart(meaning, source),
+    ...(meaning === 'overflow' ? readOverflow(fault.message) : {}),
   };
   return new ProxyError(
     code,
@@ -113,21 +106,39 @@ function meaningOf(
   status: number | undefined,
   profile: Profile,
 ): FaultMeaning {
-  const own = profile.codes?.[fault.code ?? ''] ?? profile.codes?.[fault.type ?? ''];
-  if (own !== undefined) return own;
-  if (overflowStatuses.has(status) && overflowTexts.some((text) => text.test(fault.message))) {
-    return 'overflow';
-  }
+  const own = codeMeaning(profile.codes, fault);
+  if (own !== undefined && own !== 'rejected') return own;
+  if (overflowStatuses.has(status) && readOverflow(fault.message) !== undefined) return 'overflow';
   if (status === 413) return 'overflow';
+  if (own !== undefined) return own;
+  const relayed = profile.codes === undefined ? codeMeaning(relayedCodes, fault) : undefined;
+  if (relayed !== undefined) return relayed;
   const named =
     meaningByWord[(fault.code ?? '').toLowerCase()] ??
     meaningByWord[(fault.type ?? '').toLowerCase()];
   const byStatus = status === undefined ? undefined : meaningByStatus[status];
-  // A word says more than a status, except that `invalid_request_error` is said of everything.
-  if (named !== undefined && named !== 'rejected') return named;
+  // A word says more than a status, except that `invalid_request_error` is said of everything, and that no word makes a
+  // refusal one that will pass: Ollama says `api_error` of a model that cannot do what it was asked.
+  const mayBeWord = isRefusal(status) ? named !== 'busy' && named !== 'failed' : true;
+  if (named !== undefined && named !== 'rejected' && mayBeWord) return named;
   if (byStatus !== undefined) return byStatus;
   if (status === undefined) return named ?? 'failed';
   return status >= 500 ? 'failed' : 'rejected';
+}
+
+/** Whether a status says that the same request will be refused again. */
+function isRefusal(status: number | undefined): boolean {
+  return status !== undefined && status >= 400 && status < 500 && !passingRefusals.has(status);
+}
+
+/** Refusals of the moment: too slow, in conflict, too early, too often. */
+const passingRefusals: ReadonlySet<number> = new Set([408, 409, 425, 429]);
+
+function codeMeaning(
+  codes: Readonly<Record<string, FaultMeaning>> | undefined,
+  { code, type }: UpstreamFault,
+): FaultMeaning | undefined {
+  return codes?.[code ?? ''] ?? codes?.[type ?? ''];
 }
 
 function messageOf(fault: UpstreamFault, status: number | undefined): string {
@@ -152,8 +163,14 @@ function wireParts(meaning: FaultMeaning, fault: UpstreamFault): ErrorParts {
   if (meaning === 'content-filter') return { wireCode: 'content_filter' };
   return {
     ...(fault.code === undefined ? {} : { wireCode: fault.code }),
-    ...(fault.type === undefined ? {} : { wireType: fault.type }),
+    ...typePart(meaning, fault),
   };
+}
+
+/** What is refused without a type (FastAPI's 422) is the request's fault, not the upstream's. */
+function typePart(meaning: FaultMeaning, { type }: UpstreamFault): ErrorParts {
+  if (type !== undefined) return { wireType: type };
+  return meaning === 'rejected' ? { wireType: 'invalid_request_error' } : {};
 }
 
 function hintPart(meaning: FaultMeaning, source: FaultSource): { hint?: string } {

@@ -1,11 +1,14 @@
 import type { Dispatcher } from 'undici';
-import type { Clock, Ids } from '../clock.ts';
+import { type Clock, type Ids, Watchdog } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { ChunkReader } from '../wire/chunk.ts';
+import { ChoicesReader } from '../wire/choices.ts';
+import { ChunkReader, type ChunkReaderOptions } from '../wire/chunk.ts';
 import { readFault, type UpstreamFault } from '../wire/error-body.ts';
 import { requestBody } from '../wire/message-json.ts';
-import type { ChatRequest, Chunk } from '../wire/types.ts';
+import type { ChatRequest } from '../wire/types.ts';
+import { passedHeaders, withAnswerId } from './answer-headers.ts';
+import { batchesOf } from './answer-batches.ts';
 import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
 import { openDispatcher } from './dispatcher.ts';
 import {
@@ -16,14 +19,16 @@ import {
   shownAddress,
   versionAdvice,
 } from './endpoint.ts';
-import { faultToError } from './fault.ts';
+import { faultToError, type FaultSource } from './fault.ts';
 import { type HttpAnswer, readText, sendRequest } from './http-answer.ts';
 import { InFlightLimit } from './in-flight.ts';
 import { listModels } from './model-list.ts';
+import { checkHead } from './not-an-api.ts';
 import type { Profile } from './profile.ts';
 import { cancelled, readRetryAfter, unreachableCode, withRetries } from './retry.ts';
 import { rewriteRequest } from './rewrite.ts';
 import { secretsOf } from './secrets.ts';
+import { StreamRefusals } from './stream-refusals.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
 import type { Way } from './way.ts';
 
@@ -77,10 +82,12 @@ class OpenAIUpstream implements Upstream {
   readonly #inFlight: InFlightLimit;
   /** Members that have been left out and logged, so that each is logged once. */
   readonly #toldDropped = new Set<string>();
+  readonly #refusals: StreamRefusals;
 
   constructor(options: OpenAIUpstreamOptions) {
     this.id = options.id;
     this.#options = options;
+    this.#refusals = new StreamRefusals(options);
     this.#endpoint = parseEndpoint(options.baseURL);
     this.#inFlight = new InFlightLimit(options.maxInFlight);
     this.#dispatcher = openDispatcher(
@@ -113,7 +120,6 @@ class OpenAIUpstream implements Upstream {
 
   async complete(request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> {
     const { patience, profile, clock, random } = this.#options;
-    const body = this.#serialise(request);
     const policy = {
       maxRetries: patience.maxRetries,
       maxWaitMs: patience.maxRetryWaitMs,
@@ -121,17 +127,33 @@ class OpenAIUpstream implements Upstream {
       clock,
       random,
     };
-    const batches = await withRetries(() => this.#attempt(request, body, call), policy, call);
-    return { batches, model: request.model };
+    const answer = await withRetries(this.#attempts(request, call), policy, call);
+    return { ...answer, model: request.model };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dispatcher.destroy();
   }
 
+  /** One attempt after the other, all with the same bytes; once more at once without a member that the model turns out to refuse. */
+  #attempts(request: ChatRequest, call: UpstreamCall): () => Promise<AnswerStart> {
+    let body = this.#serialise(request);
+    return async () => {
+      for (;;) {
+        try {
+          return await this.#attempt(request, body, call);
+        } catch (error) {
+          if (!this.#refusals.learn(request.model, error)) throw error;
+          body = this.#serialise(request);
+        }
+      }
+    };
+  }
+
   /** The one place where a request becomes bytes. */
   #serialise(request: ChatRequest): Buffer {
-    const { body, dropped } = rewriteRequest(request, this.#options.profile);
+    const refused = this.#refusals.of(request.model);
+    const { body, dropped } = rewriteRequest(request, this.#options.profile, refused);
     const news = dropped.filter((member) => !this.#toldDropped.has(member));
     for (const member of news) this.#toldDropped.add(member);
     if (news.length > 0) {
@@ -142,11 +164,7 @@ class OpenAIUpstream implements Upstream {
   }
 
   /** One HTTP request, up to its first chunk. */
-  async #attempt(
-    request: ChatRequest,
-    body: Buffer,
-    call: UpstreamCall,
-  ): Promise<AsyncIterable<readonly Chunk[]>> {
+  async #attempt(request: ChatRequest, body: Buffer, call: UpstreamCall): Promise<AnswerStart> {
     const leave = await this.#inFlight.acquire(call.signal);
     // `AbortSignal.any` would do the same for six times the price.
     const stopping = new AbortController();
@@ -160,15 +178,23 @@ class OpenAIUpstream implements Upstream {
     try {
       const response = await this.#send(body, call, stopping);
       if (response.statusCode >= 400) throw await this.#rejection(response);
+      const contentType = response.headers['content-type'] ?? '';
+      checkHead(response, contentType, this.#endpoint.origin);
+      const reader = this.#chunkReader(request);
       answer = new AnswerReader({
         body: response.body,
-        reader: this.#chunkReader(request),
+        reader,
         limits: this.#options.patience,
         clock: this.#options.clock,
         signal: call.signal,
+        origin: this.#endpoint.origin,
+        contentType,
       });
       const first = await answer.next();
-      return batchesOf({ answer, first, release, signal: call.signal });
+      return {
+        batches: batchesOf({ answer, first, release, signal: call.signal }),
+        headers: withAnswerId(passedHeaders(response.headers), reader.id),
+      };
     } catch (error) {
       answer?.close();
       release();
@@ -179,7 +205,8 @@ class OpenAIUpstream implements Upstream {
   /** Resolves with the head of the answer, whatever its status. */
   async #send(body: Buffer, call: UpstreamCall, stopping: AbortController): Promise<HttpAnswer> {
     const { clock, patience } = this.#options;
-    const cancelTimer = clock.after(patience.firstByteTimeoutMs, () => stopping.abort());
+    const watchdog = new Watchdog(clock, () => stopping.abort());
+    watchdog.start(patience.firstByteTimeoutMs);
     try {
       const headers = chatHeaders({ ...this.#ownHeaders(), passed: call.headers });
       const request = { method: 'POST', path: this.#endpoint.chatPath, headers, body } as const;
@@ -192,7 +219,7 @@ class OpenAIUpstream implements Upstream {
       }
       throw this.#connectionError(cause);
     } finally {
-      cancelTimer();
+      watchdog.close();
     }
   }
 
@@ -248,19 +275,21 @@ class OpenAIUpstream implements Upstream {
   async #rejection(response: HttpAnswer): Promise<ProxyError> {
     const { clock, patience } = this.#options;
     const slow = new AbortController();
-    const cancelTimer = clock.after(patience.idleTimeoutMs, () => slow.abort());
+    const watchdog = new Watchdog(clock, () => slow.abort());
+    watchdog.start(patience.idleTimeoutMs);
     const limits = { maxBytes: maxErrorBytes, stop: slow.signal };
-    const text = await readText(response.body, limits).finally(cancelTimer);
+    const text = await readText(response.body, limits).finally(() => watchdog.close());
     const retryAfterMs = readRetryAfter(response.headers, clock.now());
     return this.#toError(readFault(text), {
       status: response.statusCode,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      headers: passedHeaders(response.headers),
     });
   }
 
   #toError(
     fault: UpstreamFault,
-    head: { readonly status?: number; readonly retryAfterMs?: number } = {},
+    head: Pick<FaultSource, 'status' | 'retryAfterMs' | 'headers'> = {},
   ): ProxyError {
     const { profile, baseURL } = this.#options;
     const addressAdvice = versionAdvice(baseURL, head.status);
@@ -275,36 +304,16 @@ class OpenAIUpstream implements Upstream {
 
   #chunkReader(request: ChatRequest): ChunkReader {
     const contextWindowTokens = this.#options.contextWindowOf?.(request.model);
-    return new ChunkReader({
+    const count = Number(request['n'] ?? 1);
+    const options: ChunkReaderOptions = {
       makeId: () => this.#options.ids.next('call_'),
       toError: (fault) => this.#toError(fault),
       legacyFunctions: request['functions'] !== undefined,
       ...(contextWindowTokens === undefined ? {} : { contextWindowTokens }),
-    });
+    };
+    return count > 1 ? new ChoicesReader(count, options) : new ChunkReader(options);
   }
 }
 
-/** The answer's batches. Ending the iteration in any way, or aborting without ever beginning it, frees the connection and the place. */
-function batchesOf(parts: {
-  readonly answer: AnswerReader;
-  readonly first: readonly Chunk[] | undefined;
-  readonly release: () => void;
-  readonly signal: AbortSignal;
-}): AsyncIterable<readonly Chunk[]> {
-  const { answer, first, release, signal } = parts;
-  const close = (): void => {
-    signal.removeEventListener('abort', close);
-    answer.close();
-    release();
-  };
-  signal.addEventListener('abort', close);
-  return {
-    async *[Symbol.asyncIterator]() {
-      try {
-        for (let batch = first; batch !== undefined; batch = await answer.next()) yield batch;
-      } finally {
-        close();
-      }
-    },
-  };
-}
+/** An answer whose first chunk is in. */
+type AnswerStart = Pick<UpstreamStream, 'batches' | 'headers'>;

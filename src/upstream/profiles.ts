@@ -148,6 +148,30 @@ export const profiles: readonly Profile[] = [
   { name: 'vllm', hosts: ['localhost:8000', '127.0.0.1:8000'], ...local },
 ];
 
+/** Meanings that no repetition changes. */
+const lasting: ReadonlySet<FaultMeaning> = new Set([
+  'quota',
+  'unknown-model',
+  'content-filter',
+  'overflow',
+]);
+
+/**
+ * Codes of all providers that say of a failure that it lasts, for relays: they answer in the words of whoever is behind them, mostly with
+ * a status that asks for a repetition. Codes that mean something else to another provider are none.
+ */
+export const relayedCodes: Readonly<Record<string, FaultMeaning>> = lastingCodes();
+
+function lastingCodes(): Readonly<Record<string, FaultMeaning>> {
+  const all = profiles.flatMap(({ codes }) => Object.entries(codes ?? {}));
+  return Object.fromEntries(
+    all.filter(
+      ([code, meaning]) =>
+        lasting.has(meaning) && all.every(([other, its]) => other !== code || its === meaning),
+    ),
+  );
+}
+
 /** For all others: the request goes as it came. */
 export const plainProfile: Profile = { name: 'plain', affinityHeaders: sessionHeaders };
 

@@ -1,10 +1,10 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
+import { Watchdog } from '../clock.ts';
 import { ProxyError, type ErrorParts } from '../errors.ts';
 import { InFlightLimit } from './in-flight.ts';
 import { readRetryAfter, type RetryPolicy, unreachableCode, withRetries } from './retry.ts';
-import { Watchdog } from './watchdog.ts';
 
 const signal = new AbortController().signal;
 
@@ -166,6 +166,23 @@ describe('the watchdog', () => {
     const { clock, dog, barks } = kennel();
     dog.start(100);
     clock.advance(99);
+    expect(barks()).toBe(0);
+    clock.advance(1);
+    expect(barks()).toBe(1);
+  });
+
+  it('looks once more after a pause of the process, before it barks', () => {
+    const { clock, dog, barks } = kennel();
+    dog.start(2_000);
+    clock.standStill(6_000);
+    expect(barks()).toBe(0);
+    // The words that lay in the socket.
+    dog.stop();
+    dog.start(2_000);
+    clock.advance(1_999);
+    expect(barks()).toBe(0);
+    clock.standStill(6_000);
+    clock.advance(999);
     expect(barks()).toBe(0);
     clock.advance(1);
     expect(barks()).toBe(1);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { exactNumbers, type WithExactNumbers } from '../wire/envelope-json.ts';
 import type { ChatRequest, Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { Profile } from './profile.ts';
@@ -14,21 +15,32 @@ type Body = Record<string, unknown> & { messages: readonly UpstreamMessage[] };
 
 const reasoningMembers = ['reasoning_content', 'reasoning', 'reasoning_text', 'reasoning_details'];
 
+/** Members about streaming that a model may refuse, whatever its provider's profile says. */
+export type StreamMember = 'stream' | 'stream_options';
+
+const noneRefused: ReadonlySet<StreamMember> = new Set();
+
 /**
- * The request as the provider wants it, always streamed. Members keep their order, and whatever the profile does not speak
+ * The request as the provider wants it, streamed unless `refused` says that it may not be. Members keep their order, and whatever the profile does not speak
  * of goes as it came. Pure and stable: the same messages give the same bytes in every turn, or the provider's cache is lost.
  */
-export function rewriteRequest(request: ChatRequest, profile: Profile): Rewritten {
+export function rewriteRequest(
+  request: ChatRequest,
+  profile: Profile,
+  refused: ReadonlySet<StreamMember> = noneRefused,
+): Rewritten {
   const dropped: string[] = [];
   // Filled with the request's members in their order, the messages among them.
-  const body = {} as Body;
+  const body = {} as Body & { [exactNumbers]?: WithExactNumbers[typeof exactNumbers] };
+  const numbers = (request as WithExactNumbers)[exactNumbers];
+  if (numbers !== undefined) body[exactNumbers] = numbers;
   for (const [member, value] of Object.entries(request)) {
     if (profile.droppedMembers?.includes(member)) dropped.push(member);
     else body[member] = value;
   }
   body.messages = rewriteMessages(request.messages, profile);
-  body['stream'] = true;
-  if (profile.refusesStreamOptions === true) delete body['stream_options'];
+  body['stream'] = !refused.has('stream');
+  if (profile.refusesStreamOptions === true || refused.size > 0) delete body['stream_options'];
   else body['stream_options'] = { ...request.stream_options, include_usage: true };
   chooseTool(request, profile, body, dropped);
   if (profile.maxTokensMember !== undefined) nameLimit(body, profile.maxTokensMember);

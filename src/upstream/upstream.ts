@@ -33,6 +33,8 @@ export interface UpstreamStream {
   readonly batches: AsyncIterable<readonly Chunk[]>;
   /** The upstream model that really answers (it differs from the asked one after a fallback). */
   readonly model: string;
+  /** Headers of the answer that a client gets: request id, rate limits. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**

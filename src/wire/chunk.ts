@@ -37,6 +37,29 @@ const knownMembers: ReadonlySet<string> = new Set([
   'reasoning_details',
 ]);
 
+/** Members of a frame that are read, or ours to give; and the padding with which OpenAI hides the length of what it says. */
+const knownFrameMembers: ReadonlySet<string> = new Set([
+  'id',
+  'object',
+  'created',
+  'model',
+  'choices',
+  'usage',
+  'error',
+  'base_resp',
+  'obfuscation',
+]);
+
+const knownChoiceMembers: ReadonlySet<string> = new Set([
+  'index',
+  'delta',
+  'message',
+  'finish_reason',
+  'logprobs',
+  'usage',
+  'error',
+]);
+
 /**
  * Turns one completion's events into clean {@link Chunk}s, or throws what the upstream reports as a failure. The finish
  * reason and the usage are held back until {@link end}: providers send text, calls and second finish reasons after the first.
@@ -53,6 +76,10 @@ export class ChunkReader {
   /** The member of an empty reasoning, which some providers want back even so. */
   #emptyReasoningField: string | undefined;
   #isDone = false;
+  #id: string | undefined;
+  #endMembers: Record<string, unknown> | undefined;
+  readonly #frameMembers = new OtherMembers(knownFrameMembers);
+  readonly #choiceMembers = new OtherMembers(knownChoiceMembers);
 
   constructor(options: ChunkReaderOptions) {
     this.#options = options;
@@ -62,6 +89,11 @@ export class ChunkReader {
   /** Whether the upstream has said that nothing more comes. */
   get isDone(): boolean {
     return this.#isDone;
+  }
+
+  /** The upstream's own name for the answer, once it is known. */
+  get id(): string | undefined {
+    return this.#id;
   }
 
   /** Whether a finish reason is in: what may still come is the usage. */
@@ -97,10 +129,17 @@ export class ChunkReader {
       if (fault !== undefined) throw this.#options.toError(fault);
     }
     this.#usage = readUsage(value['usage'] ?? choice?.['usage'] ?? groqUsage(value)) ?? this.#usage;
-    if (choice === undefined) return;
-    const chunk = this.#readChoice(choice);
-    if (chunk !== undefined) chunks.push(chunk);
-    this.#readFinish(choice['finish_reason']);
+    this.#id ??= nonEmptyText(value['id']);
+    const frame = this.#frameMembers.take(value);
+    const chunk = choice === undefined ? undefined : this.#readChoice(choice);
+    if (frame !== undefined) chunks.push({ ...chunk, frame });
+    else if (chunk !== undefined) chunks.push(chunk);
+    if (choice !== undefined) this.#readFinish(choice['finish_reason']);
+  }
+
+  /** Appends what {@link end} gives. @throws ProxyError as it does */
+  finish(chunks: Chunk[]): void {
+    chunks.push(this.end());
   }
 
   /** The last chunk, with the finish reason. @throws ProxyError `upstream_cut` when the upstream never gave one */
@@ -118,6 +157,7 @@ export class ChunkReader {
     const calls = this.#calls.end();
     return {
       ...(calls.length === 0 ? {} : { toolCalls: calls }),
+      ...(this.#endMembers === undefined ? {} : { choice: this.#endMembers }),
       ...(this.#emptyReasoningField === undefined || this.#hasReasoning
         ? {}
         : { reasoning: '', reasoningField: this.#emptyReasoningField }),
@@ -139,6 +179,10 @@ export class ChunkReader {
     if (isObject(delta)) this.#readDelta(delta, chunk);
     const logprobs = choice['logprobs'];
     if (isObject(logprobs) && Array.isArray(logprobs['content'])) chunk.logprobs = logprobs;
+    const others = this.#choiceMembers.take(choice);
+    // What comes with the finish reason belongs to it.
+    if (nonEmptyText(choice['finish_reason']) !== undefined) this.#endMembers = others;
+    else if (others !== undefined) chunk.choice = others;
     for (const _member in chunk) return chunk;
     return undefined;
   }
@@ -240,6 +284,40 @@ export class ChunkReader {
     if (reason === 'length' || reason === 'content_filter') return reason;
     return this.#calls.hasNamed ? 'tool_calls' : 'stop';
   }
+}
+
+/** Hands out the members of frames that nobody here knows: each when it first comes, and again when it has changed. */
+class OtherMembers {
+  readonly #known: ReadonlySet<string>;
+  /** The last value of each that is no object or list. */
+  readonly #last = new Map<string, unknown>();
+
+  constructor(known: ReadonlySet<string>) {
+    this.#known = known;
+  }
+
+  take(from: JsonObject): Record<string, unknown> | undefined {
+    let found: Record<string, unknown> | undefined;
+    for (const member in from) {
+      if (this.#known.has(member)) continue;
+      const value = from[member];
+      if (isNothing(value) || (typeof value !== 'object' && this.#last.get(member) === value)) {
+        continue;
+      }
+      if (typeof value !== 'object') this.#last.set(member, value);
+      found ??= {};
+      found[member] = value;
+    }
+    return found;
+  }
+}
+
+/** What servers write where they have nothing to say. */
+function isNothing(value: unknown): boolean {
+  if (value === null || value === '') return true;
+  if (typeof value !== 'object') return false;
+  for (const _member in value) return false;
+  return true;
 }
 
 function mayBeFault(value: JsonObject, choice: JsonObject | undefined): boolean {

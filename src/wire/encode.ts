@@ -13,6 +13,8 @@ export interface CompletionHead {
 export interface StreamEncoding {
   /** `stream_options.include_usage`. */
   readonly includeUsage: boolean;
+  /** Index of the answer, where several were asked for. Default: 0. */
+  readonly choiceIndex?: number;
 }
 
 /**
@@ -22,9 +24,14 @@ export interface StreamEncoding {
 export class StreamEncoder {
   readonly #encoding: StreamEncoding;
   /** Everything up to the delta, and everything after it while nothing is finished. */
-  readonly #before: string;
+  #before: string;
   readonly #after = ',"logprobs":null,"finish_reason":null}]}\n\n';
-  readonly #headJson: string;
+  readonly #head: Readonly<Record<string, unknown>>;
+  /** Simple members of the upstream's frames. */
+  readonly #sticky = new Map<string, unknown>();
+  #headJson: string;
+  /** JSON of the upstream's other members that have gone out, by name. */
+  readonly #sent = new Map<string, string>();
   #isOpen = false;
   #isFinished = false;
   #usage: Usage | undefined;
@@ -35,9 +42,13 @@ export class StreamEncoder {
   constructor(head: CompletionHead, encoding: StreamEncoding) {
     this.#encoding = encoding;
     const { id, created, model } = head;
-    const json = JSON.stringify({ id, object: 'chat.completion.chunk', created, model });
-    this.#headJson = json.slice(0, -1);
-    this.#before = `data: ${this.#headJson},"choices":[{"index":0,"delta":`;
+    this.#head = { id, object: 'chat.completion.chunk', created, model };
+    this.#headJson = JSON.stringify(this.#head).slice(0, -1);
+    this.#before = this.#beforeDelta();
+  }
+
+  #beforeDelta(): string {
+    return `data: ${this.#headJson},"choices":[{"index":${this.#encoding.choiceIndex ?? 0},"delta":`;
   }
 
   /** Whether the finish reason has gone out. */
@@ -61,13 +72,56 @@ export class StreamEncoder {
   #encodeOne(chunk: Chunk): string {
     if (chunk.usage !== undefined) this.#usage = chunk.usage;
     if (this.#isFinished) return '';
+    const frameMembers = chunk.frame === undefined ? '' : this.#frameMembers(chunk.frame);
+    const choiceMembers =
+      chunk.choice === undefined ? '' : this.#newMembers('choice', chunk.choice);
     const opening = this.#open();
     const delta = this.#deltaJson(chunk);
-    const frame = delta === '{}' ? '' : `${this.#before}${delta}${this.#afterDelta(chunk)}`;
-    if (chunk.finishReason === undefined) return opening + frame;
+    const hasOthers = frameMembers !== '' || choiceMembers !== '';
+    const rest = `${choiceMembers}}]${frameMembers}}\n\n`;
+    if (chunk.finishReason === undefined) {
+      if (delta === '{}' && !hasOthers) return opening;
+      const logprobs = hasOthers ? JSON.stringify(chunk.logprobs ?? null) : '';
+      const after = hasOthers
+        ? `,"logprobs":${logprobs},"finish_reason":null${rest}`
+        : this.#afterDelta(chunk);
+      return `${opening}${this.#before}${delta}${after}`;
+    }
     this.#isFinished = true;
+    const frame = delta === '{}' ? '' : `${this.#before}${delta}${this.#afterDelta(chunk)}`;
     const reason = JSON.stringify(chunk.finishReason);
-    return `${opening}${frame}${this.#before}{},"logprobs":null,"finish_reason":${reason}}]}\n\n`;
+    return `${opening}${frame}${this.#before}{},"logprobs":null,"finish_reason":${reason}${rest}`;
+  }
+
+  /** The JSON of members of the frame that are not simple; simple ones stand in every frame from now on. */
+  #frameMembers(members: Readonly<Record<string, unknown>>): string {
+    const others: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(members)) {
+      if (typeof value === 'object') others[name] = value;
+      else if (this.#isNew(`frame ${name}`, value)) this.#sticky.set(name, value);
+      else continue;
+    }
+    const sticky = Object.fromEntries(this.#sticky);
+    this.#headJson = JSON.stringify({ ...this.#head, ...sticky }).slice(0, -1);
+    this.#before = this.#beforeDelta();
+    return this.#newMembers('frame', others);
+  }
+
+  #newMembers(of: 'choice' | 'frame', members: Readonly<Record<string, unknown>>): string {
+    let json = '';
+    for (const [name, value] of Object.entries(members)) {
+      if (this.#isNew(`${of} ${name}`, value)) {
+        json += `,${JSON.stringify(name)}:${this.#sent.get(`${of} ${name}`) ?? ''}`;
+      }
+    }
+    return json;
+  }
+
+  #isNew(key: string, value: unknown): boolean {
+    const json = JSON.stringify(value);
+    if (this.#sent.get(key) === json) return false;
+    this.#sent.set(key, json);
+    return true;
   }
 
   #open(): string {
@@ -119,23 +173,32 @@ export class StreamEncoder {
   }
 }
 
-/** The same answer for a client that asked for no stream. @param usage What to report; absent where the upstream said nothing */
-export function encodeCompletion(head: CompletionHead, turn: FoldedTurn): string {
-  const { message } = turn;
-  const choice = {
-    index: 0,
-    message: { ...message, content: message.content ?? null, refusal: message['refusal'] ?? null },
-    logprobs: turn.logprobs ?? null,
-    finish_reason: turn.finishReason,
-  };
+/** The same answer for a client that asked for no stream; with the others behind it, where several were asked for. */
+export function encodeCompletion(
+  head: CompletionHead,
+  turn: FoldedTurn,
+  others: readonly FoldedTurn[] = [],
+): string {
+  const choices = [turn, ...others].map((each, index) => choiceOf(each, index));
   return JSON.stringify({
     id: head.id,
     object: 'chat.completion',
     created: head.created,
     model: head.model,
-    choices: [choice],
+    choices,
     ...(turn.usage === undefined ? {} : { usage: turn.usage }),
+    ...turn.frame,
   });
+}
+
+function choiceOf({ message, logprobs, finishReason, choice }: FoldedTurn, index: number): object {
+  return {
+    index,
+    message: { ...message, content: message.content ?? null, refusal: message['refusal'] ?? null },
+    logprobs: logprobs ?? null,
+    finish_reason: finishReason,
+    ...choice,
+  };
 }
 
 function isPlain(chunk: Chunk): boolean {

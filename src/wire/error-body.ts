@@ -53,11 +53,11 @@ export function errorBody(error: ProxyError, userAgent?: string): ErrorBody {
 }
 
 /**
- * The headers that go with {@link errorBody}: `retry-after` where the upstream gave one, and for a failure that no
+ * The headers that go with {@link errorBody}: the upstream's that may pass, `retry-after` where the upstream gave one, and for a failure that no
  * repetition cures `x-should-retry: false`, which OpenAI's libraries obey.
  */
 export function errorHeaders(error: ProxyError): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...error.parts.headers };
   if (!error.retryable) headers['x-should-retry'] = 'false';
   if (error.parts.retryAfterMs !== undefined) {
     headers['retry-after-ms'] = String(Math.ceil(error.parts.retryAfterMs));
@@ -129,16 +129,40 @@ function describeFault(error: unknown, around: JsonObject): UpstreamFault {
   if (!isObject(error)) return { message: shorten(String(error)), ...codeOf(around['code']) };
   // OpenRouter says "Provider returned error" and keeps the provider's own words in the metadata.
   const own = isObject(error['metadata']) ? text(error['metadata']['raw']) : undefined;
-  const said = text(error['message']) ?? text(error['msg']) ?? text(error['detail']);
+  const details = describeDetails(error['detail']);
+  const said =
+    text(error['message']) ?? text(error['msg']) ?? details?.message ?? text(error['detail']);
   const message = own === undefined ? said : `${said ?? ''} ${own}`.trim();
   const type = nonEmptyText(error['type']);
-  const param = nonEmptyText(error['param']);
+  const param = nonEmptyText(error['param']) ?? details?.param;
   return {
     message: shorten(message ?? JSON.stringify(error)),
     ...codeOf(error['code'] ?? error['status_code'] ?? around['code']),
     ...(type === undefined || type === 'error' ? {} : { type }),
     ...(param === undefined ? {} : { param }),
   };
+}
+
+/** FastAPI's list of what is wrong, `{loc: ["body", "messages", 0], msg}` each: as sentences that name the members. */
+function describeDetails(
+  detail: unknown,
+): { readonly message: string; readonly param?: string } | undefined {
+  if (!Array.isArray(detail) || !detail.every(isObject)) return undefined;
+  const [param] = detail.map((one) => placeOf(one['loc']));
+  const sentences = detail.map((one) => {
+    const place = placeOf(one['loc']);
+    const said = text(one['msg']) ?? JSON.stringify(one);
+    return place === undefined ? said : `${place}: ${said}`;
+  });
+  if (sentences.length === 0) return undefined;
+  return { message: sentences.join('; '), ...(param === undefined ? {} : { param }) };
+}
+
+/** The member at fault; `body` in front of it is FastAPI's word for where it looked. */
+function placeOf(loc: unknown): string | undefined {
+  if (!Array.isArray(loc)) return undefined;
+  const path = (loc[0] === 'body' ? loc.slice(1) : loc).map(String);
+  return path.length === 0 ? undefined : path.join('.');
 }
 
 function codeOf(code: unknown): { code?: string } {

@@ -20,6 +20,8 @@ export class TurnFold {
   readonly #calls = new Map<number, GrowingCall>();
   #extra: Record<string, unknown> = {};
   #logprobs: Record<string, unknown> | undefined;
+  #choice: Readonly<Record<string, unknown>> | undefined;
+  #frame: Readonly<Record<string, unknown>> | undefined;
   #finishReason: FinishReason | undefined;
   #usage: Usage | undefined;
 
@@ -39,6 +41,8 @@ export class TurnFold {
     if (chunk.toolCalls !== undefined) for (const delta of chunk.toolCalls) this.#addCall(delta);
     if (chunk.extra !== undefined) this.#extra = mergeExtra(this.#extra, chunk.extra);
     if (chunk.logprobs !== undefined) this.#addLogprobs(chunk.logprobs);
+    if (chunk.choice !== undefined) this.#choice = { ...this.#choice, ...chunk.choice };
+    if (chunk.frame !== undefined) this.#frame = { ...this.#frame, ...chunk.frame };
     if (chunk.finishReason !== undefined) this.#finishReason = chunk.finishReason;
     if (chunk.usage !== undefined) this.#usage = chunk.usage;
   }
@@ -61,6 +65,8 @@ export class TurnFold {
       finishReason: this.#finishReason ?? 'length',
       ...(this.#usage === undefined ? {} : { usage: this.#usage }),
       ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs }),
+      ...(this.#choice === undefined ? {} : { choice: this.#choice }),
+      ...(this.#frame === undefined ? {} : { frame: this.#frame }),
     };
   }
 

@@ -1,3 +1,4 @@
+import { memberJson } from './envelope-json.ts';
 import type { ChatRequest, UpstreamMessage } from './types.ts';
 import { UnparsedMessage } from './unparsed-message.ts';
 
@@ -122,7 +123,7 @@ function headOf(request: Readonly<Record<string, unknown>>): readonly Buffer[] {
     if (name === 'tools' && value !== null) {
       parts.push(Buffer.from(text), jsonBytes(value));
       text = '';
-    } else text += JSON.stringify(value);
+    } else text += memberJson(request, name, value);
     text += ',';
   }
   parts.push(Buffer.from(`${text}"messages":[`));

@@ -163,7 +163,7 @@ it.each<[unknown, string | undefined, RegExp]>([
     /must be a string/,
   ],
   [{ model: 'm', messages: [ask], stream: 'yes' }, 'stream', /true or false/],
-  [{ model: 'm', messages: [ask], n: 2 }, 'n', /must be 1/],
+  [{ model: 'm', messages: [ask], n: 0 }, 'n', /at least 1/],
 ])('refuses %j', (body, param, message) => {
   let caught: unknown;
   try {

@@ -78,7 +78,11 @@ const envelopeSchema = z.looseObject(
     stream: flag,
     stream_options: z.looseObject({ include_usage: flag }, 'must be an object').nullish(),
     tools: z.array(tool, 'must be a list').nullish(),
-    n: z.literal(1, 'must be 1: one answer is made at a time').nullish(),
+    n: z
+      .int('must be a whole number')
+      .min(1, 'must be at least 1')
+      .max(128, 'must be at most 128')
+      .nullish(),
   },
   'must be a JSON object',
 );

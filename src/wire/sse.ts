@@ -80,6 +80,7 @@ export class SseDecoder {
     throw new ProxyError(
       'upstream_failed',
       `The upstream sent an event of more than ${this.#maxEventBytes} bytes.`,
+      { retryable: false, hint: 'RLM_UPSTREAM_MAX_FRAME_BYTES sets the limit.' },
     );
   }
 

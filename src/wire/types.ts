@@ -140,6 +140,12 @@ export interface Chunk {
   readonly logprobs?: unknown;
   /** Other members of the delta (`annotations`, `audio`, …), passed on to the client as they are. */
   readonly extra?: Readonly<Record<string, unknown>>;
+  /** Other members of the choice (`content_filter_results`, `native_finish_reason`, …): those that are new or have changed. */
+  readonly choice?: Readonly<Record<string, unknown>>;
+  /** Other members of the frame (`system_fingerprint`, `citations`, …): those that are new or have changed. */
+  readonly frame?: Readonly<Record<string, unknown>>;
+  /** Which answer it belongs to, where several were asked for; absent: the only one, or the first. */
+  readonly choiceIndex?: number;
 }
 
 /** A whole assistant turn, folded from its chunks, as it is remembered and sent back upstream: verbatim. */
@@ -149,4 +155,7 @@ export interface FoldedTurn {
   readonly finishReason: FinishReason;
   readonly usage?: Usage;
   readonly logprobs?: unknown;
+  /** The last of each member of {@link Chunk.choice} and {@link Chunk.frame}. */
+  readonly choice?: Readonly<Record<string, unknown>>;
+  readonly frame?: Readonly<Record<string, unknown>>;
 }

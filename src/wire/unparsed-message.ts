@@ -1,5 +1,6 @@
 import { dropNullCalls } from './request.ts';
 import type { Message, UpstreamMessage } from './types.ts';
+import { mayHoldHalves, wellFormed } from './well-formed.ts';
 
 /** What a message is made of, without its texts: enough to know whether a provider's rules touch it. */
 export interface MessageShape {
@@ -68,7 +69,7 @@ export class UnparsedMessage {
 
   /** The message as an object. Kept until {@link release}. */
   parse(): Message {
-    this.#parsed ??= dropNullCalls(JSON.parse(textOfPieces(this.pieces)) as Message);
+    this.#parsed ??= parseMessageJson(textOfPieces(this.pieces));
     return this.#parsed;
   }
 
@@ -114,6 +115,12 @@ export class UnparsedMessage {
     }
     this.#pieces = [bytes];
   }
+}
+
+/** A message's JSON as an object: whole characters only, and no null where calls would be. @throws SyntaxError */
+function parseMessageJson(json: string): Message {
+  const message = JSON.parse(json) as Message;
+  return dropNullCalls(mayHoldHalves(json) ? wellFormed(message) : message);
 }
 
 /** A message as an object, whatever it was. */

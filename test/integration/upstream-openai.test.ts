@@ -293,6 +293,7 @@ describe('patience', () => {
     connectTimeoutMs: 1000,
     firstByteTimeoutMs: 5000,
     idleTimeoutMs: 2000,
+    maxFrameBytes: 67_108_864,
     maxRetries: 2,
     maxRetryWaitMs: 60_000,
   };

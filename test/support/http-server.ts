@@ -22,6 +22,7 @@ export async function startServer(options: Partial<ServerOptions> = {}): Promise
     ownerSecret,
     bodyLimitBytes: 1_000_000,
     maxLiveTurns: 100,
+    bodyIdleMs: 30_000,
     heartbeatMs: 10_000,
     drainMs: 0,
     log: silentLogger(),

@@ -41,6 +41,12 @@ export class ManualClock implements Clock {
     });
   }
 
+  /** Time goes on and nothing runs, as while a process is stopped; what fell due runs late. */
+  standStill(ms: number): void {
+    this.#elapsedMs += ms;
+    this.advance(0);
+  }
+
   /** Moves on, running what falls due on the way in its order. */
   advance(ms: number): void {
     const endMs = this.#elapsedMs + ms;
@@ -49,7 +55,7 @@ export class ManualClock implements Clock {
         .filter((timer) => timer.dueMs <= endMs)
         .sort((one, other) => one.dueMs - other.dueMs)[0];
       if (due === undefined) break;
-      this.#elapsedMs = due.dueMs;
+      this.#elapsedMs = Math.max(this.#elapsedMs, due.dueMs);
       this.#timers = this.#timers.filter((timer) => timer !== due);
       due.run();
     }

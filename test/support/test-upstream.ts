@@ -24,6 +24,7 @@ export function openTestUpstream(
       connectTimeoutMs: 5000,
       firstByteTimeoutMs: 10_000,
       idleTimeoutMs: 10_000,
+      maxFrameBytes: 67_108_864,
       maxRetries: 2,
       maxRetryWaitMs: 60_000,
     },

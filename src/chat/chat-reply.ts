@@ -1,0 +1,77 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { chatIdHeaders, headerOf, parentChatIdHeader } from '../opencode/environment.ts';
+import { type CompletionHead, encodeCompletion, StreamEncoder } from '../wire/encode.ts';
+import { TurnFold } from '../wire/fold.ts';
+import type { Chunk, Envelope } from '../wire/types.ts';
+
+/** A client's request as it comes from the HTTP side. */
+export interface ChatCall {
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly headers: IncomingHttpHeaders;
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+}
+
+/** A whole answer, or one in frames. */
+export type ChatReply =
+  | {
+      readonly kind: 'json';
+      readonly status: number;
+      readonly body: string;
+      readonly headers: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: 'stream';
+      readonly frames: AsyncIterable<string>;
+      /** Filled as soon as the upstream's answer begins. */
+      readonly headers: Readonly<Record<string, string>>;
+      /** Until when a failed attempt waits for the next, by the clock's elapsed milliseconds. */
+      readonly quietUntilMs: () => number;
+    };
+
+/** A streamed answer in the client's frames; several answers, where chunks say to which they belong. */
+export async function* framesOf(
+  chunks: AsyncIterable<readonly Chunk[]>,
+  head: CompletionHead,
+  envelope: Envelope,
+): AsyncGenerator<string, void, void> {
+  const includeUsage = envelope.stream_options?.include_usage === true;
+  const first = new StreamEncoder(head, { includeUsage });
+  const encoders = [first];
+  const encode = (chunk: Chunk): string => {
+    const { choiceIndex = 0 } = chunk;
+    encoders[choiceIndex] ??= new StreamEncoder(head, { includeUsage, choiceIndex });
+    return encoders[choiceIndex].encode([chunk]);
+  };
+  for await (const batch of chunks) {
+    // Nearly always there is one answer.
+    const isOne = batch.every((chunk) => chunk.choiceIndex === undefined);
+    const frames = isOne ? first.encode(batch) : batch.map(encode).join('');
+    if (frames !== '') yield frames;
+  }
+  yield first.done();
+}
+
+/** The JSON of a whole answer. @param count Answers in it */
+export async function wholeOf(
+  chunks: AsyncIterable<readonly Chunk[]>,
+  head: CompletionHead,
+  count: number,
+): Promise<string> {
+  const first = new TurnFold();
+  const folds = [first, ...Array.from({ length: count - 1 }, () => new TurnFold())];
+  for await (const batch of chunks)
+    for (const chunk of batch) folds[chunk.choiceIndex ?? 0]?.add(chunk);
+  const others = folds.slice(1).map((fold) => fold.turn());
+  return encodeCompletion(head, first.turn(), others);
+}
+
+/** Names of the conversation that providers use to find their cache; everything else about the client stays here. */
+export function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
+  const passed: Record<string, string> = {};
+  for (const name of [...chatIdHeaders, parentChatIdHeader]) {
+    const value = headerOf(headers, name);
+    if (value !== undefined) passed[name] = value;
+  }
+  return passed;
+}

@@ -1,0 +1,44 @@
+import { ProxyError } from '../errors.ts';
+import type { Upstream, UpstreamCall } from '../upstream/upstream.ts';
+import { TurnFold } from '../wire/fold.ts';
+import { requestBytes } from '../wire/message-json.ts';
+import type { Chunk, ChatRequest } from '../wire/types.ts';
+import type { FinishedTurn } from './turn-types.ts';
+
+/** Several answers to one request, passed on as they come: one completion and no loop. Returns the first one, as a turn. @throws ProxyError `upstream_*` */
+export async function* answersTo(
+  request: ChatRequest,
+  upstream: Upstream,
+  call: UpstreamCall,
+): AsyncGenerator<readonly Chunk[], FinishedTurn, void> {
+  const fold = new TurnFold();
+  const { batches } = await upstream.complete(request, call);
+  for await (const batch of batches) {
+    for (const chunk of batch) if (chunk.choiceIndex === undefined) fold.add(chunk);
+    yield batch;
+  }
+  const { message, usage } = fold.turn();
+  return {
+    before: [],
+    message,
+    results: {},
+    shownText: typeof message.content === 'string' ? message.content : '',
+    closingText: '',
+    steps: 1,
+    ownCalls: 0,
+    sentBytes: requestBytes(request),
+    usages: usage === undefined ? [] : [usage],
+  };
+}
+
+/** For a request that wants several answers where there can be one. */
+export function manyAnswers(): ProxyError {
+  return new ProxyError(
+    'invalid_request',
+    '`n` must be 1 in this conversation: the model may look things up on the way to its answer.',
+    {
+      param: 'n',
+      hint: 'Several answers are possible where nothing is stored (RLM_INJECT=never).',
+    },
+  );
+}
