@@ -15,7 +15,8 @@ import type { Intake, RequestIntake } from './intake.ts';
 import { withClosingText } from './closing-text.ts';
 import { answersTo, manyAnswers } from './many-answers.ts';
 import { meterUpstream } from './metered-upstream.ts';
-import type { Prompt, PromptMaker, PromptTarget } from './prompt.ts';
+import type { PromptMaker } from './prompt.ts';
+import type { Prompt, PromptTarget } from './prompt-types.ts';
 import { runTurn } from './turn.ts';
 import type { TurnStats } from './turn-stats.ts';
 import {
@@ -162,6 +163,7 @@ export class ChatProxy {
     const turn = runTurn({
       upstream: this.#metered(run, budget),
       request: prompt.request,
+      ...(prompt.handOver === undefined ? {} : { handOver: prompt.handOver }),
       ...(prompt.room === undefined ? {} : { room: prompt.room }),
       ...(tools === undefined
         ? {}
@@ -180,7 +182,7 @@ export class ChatProxy {
         run.prompt = smaller;
         if (smaller.own !== undefined) await this.#resolveSub(run);
         tools ??= toolsOf(smaller);
-        return { request: smaller.request, tools: tools?.own };
+        return { request: smaller.request, tools: tools?.own, handOver: smaller.handOver };
       },
       onRetry: (attempt) => this.#noteRetry(run, attempt),
     });

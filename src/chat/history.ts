@@ -33,6 +33,8 @@ export interface KnownMessage {
     /** A tool output without the texts that {@link captured} has: with them, or their stubs, it is what stands in the prompt. */
     readonly frame?: Message;
   };
+  /** Stands whole in some chat's prompt, though it has a stub: its bytes are wanted. */
+  isWanted?: true;
   /** The chat that has it in a turn that has left the prompt; of several, the one that was laid out last. */
   movedIn?: string | undefined;
   /** The same item for every request, for a message of a long history: one that needs no bytes any more, or few. */
@@ -72,6 +74,10 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
   known: KnownMessage;
   #usesStubs = false;
   #stripped: Message | undefined;
+  /** What takes the message's place is none of its known stubs. */
+  #isCut = false;
+  /** The same object stands for the message in other requests, too: what one of them decides must not change it. */
+  isShared = false;
 
   /** A message of megabytes that has been read and not parsed, until it is stored. */
   large: LargeMessage | undefined;
@@ -102,19 +108,34 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
 
   /** Whether stubs are to take the place of texts in this request. */
   get wantsStub(): boolean {
-    return this.#usesStubs && this.known.stored?.hasStub === true;
+    return this.#isCut || (this.#usesStubs && this.known.stored?.hasStub === true);
   }
 
   /** Puts the stubs that are known in the place of texts. From now on the item has them, whatever becomes of them elsewhere. */
   useStubs(): void {
     this.#usesStubs = true;
+    if (this.#isCut) this.#stripped = undefined;
+    this.#isCut = false;
     this.#stripped ??= this.known.stored?.stripped;
   }
 
   /** Leaves all texts where they are. */
   useNoStubs(): void {
     this.#usesStubs = false;
+    this.#isCut = false;
     this.#stripped = undefined;
+  }
+
+  /** Puts a message in its place that has only parts of its texts. */
+  useCut(message: Message): void {
+    this.#isCut = true;
+    this.#stripped = message;
+  }
+
+  /** The same message for this request alone. */
+  copy(): HistoryItem {
+    const { hash, pieces, sizeBytes } = this;
+    return new HistoryItem({ hash, pieces, sizeBytes }, this.known);
   }
 
   /** The original, with empty texts in the place of large ones. */

@@ -2,7 +2,7 @@ import { ProxyError } from '../errors.ts';
 import type { SessionStore } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import { readStub, type Captured } from './capture.ts';
-import type { HistoryItem } from './history.ts';
+import type { HistoryItem, KnownMessage } from './history.ts';
 import { withTexts } from './message-texts.ts';
 
 /**
@@ -50,6 +50,34 @@ export async function restoreTexts(
       if (item.isDropped || !(error instanceof ProxyError)) throw error;
     }
   }
+}
+
+/** Whether a message whose texts are in the store can be had from there as it was. */
+export function canBeWhole({ captured }: NonNullable<KnownMessage['stored']>): boolean {
+  return captured.every(({ isVerbatim }) => isVerbatim);
+}
+
+/**
+ * The item with all its texts in their place, for this request alone. The very same item, with its stubs, where neither its bytes are
+ * at hand nor the store has them.
+ * @throws ProxyError `store_corrupt`
+ */
+export async function wholeItem(item: HistoryItem, store: SessionStore): Promise<HistoryItem> {
+  const { known } = item;
+  known.isWanted = true;
+  if (!item.isShared && !item.isDropped) {
+    item.useNoStubs();
+    return item;
+  }
+  const own = item.copy();
+  if (!own.isDropped) return own;
+  const { stored } = known;
+  const frame = stored?.stripped ?? stored?.frame;
+  if (stored === undefined || frame === undefined || !canBeWhole(stored)) return item;
+  const texts = new Map<number, string>();
+  for (const { part, entry } of stored.captured) texts.set(part, await store.readEntry(entry));
+  own.restore(withTexts(frame, texts));
+  return own;
 }
 
 /** Whether something is missing that the store has. */

@@ -1,282 +1,256 @@
 import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
 import type { Session } from '../store/types.ts';
-import type { ToolRegistry } from '../tools/registry.ts';
-import { jsonBytes } from '../wire/message-json.ts';
-import type { ChatRequest } from '../wire/types.ts';
-import {
-  activate,
-  becomesActive,
-  clashes,
-  readActivation,
-  withInstructions,
-  type Activation,
-  type InjectMode,
-} from './activation.ts';
-import { settle } from './history.ts';
+import { activate, becomesActive, readActivation, type Activation } from './activation.ts';
+import { ChatTexts, tellingIndex, type LaidTexts, type Way } from './chat-texts.ts';
+import { cutsFor } from './cut-text.ts';
+import { hiddenCallsIn } from './hidden-calls.ts';
+import type { HistoryItem } from './history.ts';
 import type { Intake } from './intake.ts';
-import type { Identity } from './identity.ts';
-import { restoreTexts } from './moved-texts.ts';
-import { OwnResults } from './own-results.ts';
+import { nobody, noTools, PromptLayout } from './prompt-layout.ts';
+import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from './recent-memory.ts';
-import type { TurnRoom } from './turn-room.ts';
-import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
-import { placesOf, weave, type Places } from './weave.ts';
-import { type TokenGauge, windowMarks } from './window.ts';
-import { fitWindow, type Fitted, type Room } from './window-guard.ts';
+import { placesOf } from './weave.ts';
 
-/** The model that answers, as far as a prompt has to know it. */
-export interface PromptTarget {
-  /** The upstream's own id of the model. */
-  readonly model: string;
-  /** For token estimates: provider and model. */
-  readonly gaugeKey: string;
-  readonly windowTokens?: number;
-  readonly maxOutputTokens?: number;
-}
+/** An estimate of what is cut away may be wrong; so often it is corrected. */
+const maxCutRounds = 4;
 
-/** What goes upstream for one client request. */
-export interface Prompt {
-  readonly request: ChatRequest;
-  /** Our tools in it; absent where nothing was injected. */
-  readonly own?: {
-    readonly session: Session;
-    readonly registry: ToolRegistry;
-    readonly memory: TurnMemory;
-    readonly place: Place;
-    readonly ownResults: OwnResults;
-  };
-  /** How large the request may become by the turn's own steps; absent where the window is not known. */
-  readonly room?: TurnRoom;
-  /** Demotion steps of this chat so far, and whether this request made one. */
-  readonly window: { readonly steps: number; readonly demoted: boolean };
-  /** Bytes that the client's messages and tools would have had upstream without us. */
-  readonly clientBytes: number;
-}
-
-/** How prompts are made. */
-export interface PromptOptions {
-  readonly inject: InjectMode;
-  readonly registry: ToolRegistry;
-  readonly gauge: TokenGauge;
-  readonly shares: { readonly highWater: number; readonly lowWater: number };
-  /** Tokens kept free for the answer where the client does not say how long it may get. */
-  readonly answerTokens: number;
-  readonly log: Logger;
-}
-
-/** What is made once for each session. */
-interface SessionParts {
-  readonly memory: TurnMemory;
-  readonly ownResults: OwnResults;
-}
-
-type ToolList = NonNullable<ChatRequest['tools']>;
-
-interface OfferedTools {
-  readonly registry: ToolRegistry;
-  readonly tools: ToolList;
-}
-
-/** Of a client that has none. */
-const noTools: ToolList = [];
-
-/** Hidden turns kept in memory per session besides the disk: those of a long chat. */
-const maxCachedRecords = 500;
+const cutHint =
+  'Let the model call tools (`tool_choice: "auto"`), send less text at once, or choose a model with a larger window.';
 
 /** Turns a taken-in request into what goes upstream: stubs, hidden turns, instructions and tools, within the window. */
 export class PromptMaker {
   readonly #options: PromptOptions;
-  readonly #parts = new WeakMap<Session, SessionParts>();
-  readonly #offered = new WeakMap<ToolList, OfferedTools>();
+  readonly #layout: PromptLayout;
+  readonly #chats = new WeakMap<Intake, Chat>();
 
   constructor(options: PromptOptions) {
     this.#options = options;
+    this.#layout = new PromptLayout(options);
   }
 
-  /** `windowTokens` overrides the target's window after the upstream has refused a prompt. */
+  /**
+   * `windowTokens` overrides the target's window after the upstream has refused a prompt.
+   * @throws ProxyError `context_length_exceeded` where the model may call no tool and the texts do not fit whatever is left out
+   */
   async make(
     intake: Intake,
     target: PromptTarget,
     windowTokens = target.windowTokens,
   ): Promise<Prompt> {
     const { envelope, items } = intake;
-    const clientBytes = items.reduce(
-      (total, item) => total + item.sizeBytes + 1,
-      intake.envelopeBytes,
-    );
-    const plain = async (): Promise<Prompt> => {
-      const { session } = intake.whose;
-      if (session !== undefined) await restoreTexts(items, session.store);
-      const messages = items.map((item) => item.message());
-      return {
-        request: { ...envelope, model: target.model, messages },
-        window: { steps: 0, demoted: false },
-        clientBytes,
-      };
-    };
     if (intake.isHelper || this.#options.inject === 'never') {
       for (const item of items) item.useNoStubs();
-      return plain();
+      return this.#layout.plain({ intake, target }, { items, told: nobody });
     }
+    const chat = await this.#chatOf(intake);
     const window =
-      windowTokens === undefined ? undefined : this.#windowOf(target, windowTokens, envelope);
-    const active = await this.#activation(intake, window?.highBytes);
-    if (active === undefined) return plain();
-    const { session, activation } = active;
-    const { registry, tools } = this.#toolsFor(envelope.tools ?? noTools);
-    const overhead =
-      intake.envelopeBytes +
-      jsonBytes(registry.definitions).length +
-      activation.instructions.length;
-    settle(items);
-    const places = placesOf(items);
-    const fitted = await this.#layOut(session, intake, places, {
-      highBytes: (window?.highBytes ?? Infinity) - overhead,
-      lowBytes: (window?.lowBytes ?? Infinity) - overhead,
+      windowTokens === undefined
+        ? undefined
+        : this.#layout.windowOf(target, windowTokens, envelope);
+    const work = { intake, target, chat, ...(window === undefined ? {} : { window }) };
+    const { registry } = this.#layout.toolsFor(envelope.tools ?? noTools);
+    const calls = hiddenCallsIn(envelope, registry.names);
+    if (calls.kind === 'possible') {
+      const open = await this.#withCalls(work, calls.changed);
+      if (open !== undefined) return open;
+    }
+    const whole = await this.#withoutCalls(work, { kind: 'whole' });
+    if (whole.excessBytes <= 0) return whole.prompt;
+    if (calls.kind === 'before') {
+      const prompt = await this.#withCalls(work, {});
+      if (prompt?.own !== undefined) return { ...prompt, handOver: calls.handOver };
+    }
+    return this.#cut(work, whole);
+  }
+
+  /** What is known of the chat that a request belongs to; of each request once. */
+  async #chatOf(intake: Intake): Promise<Chat> {
+    const known = this.#chats.get(intake);
+    if (known !== undefined) return known;
+    const { whose, items } = intake;
+    const isStored = items.some((item) => item.known.stored !== undefined);
+    const session = whose.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
+    const memory = session === undefined ? undefined : memoryOf(session);
+    const activation =
+      session === undefined
+        ? undefined
+        : await this.#layout.guarded(async () => readActivation(session, whose.chatId));
+    const isActive = activation !== undefined;
+    const places = lazily(() => placesOf(items));
+    const texts = ChatTexts.mayMatter(items, memory, whose.chatId)
+      ? await this.#layout.guarded(async () =>
+          ChatTexts.read(items, {
+            chains: places().chains,
+            chatId: whose.chatId,
+            memory,
+            isActive,
+          }),
+        )
+      : undefined;
+    const chat = { session, isActive, texts, places };
+    this.#chats.set(intake, chat);
+    return chat;
+  }
+
+  /** With our tools, if there is something to open; as the client sent it where there is not. Nothing where stubs would stand that cannot be opened. */
+  async #withCalls(
+    work: Work,
+    changed: Readonly<Record<string, unknown>>,
+  ): Promise<Prompt | undefined> {
+    const { intake, chat, window } = work;
+    const way = { kind: 'stubs' } as const;
+    const laid = await this.#lay(work, way);
+    const active = await this.#activation(intake, laid.items, window?.highBytes ?? Infinity);
+    if (active === undefined)
+      return laid.items.some((item) => item.wantsStub) ? undefined : this.#layout.plain(work, laid);
+    const { prompt } = await this.#layout.layOut(work, laid, { ...active, changed });
+    await this.#remember(active.session, chat, { way });
+    return prompt;
+  }
+
+  /** Without a look outside: what is new stands whole, or by its ends. Our tools and what is said of them are only there in a chat that has them already. */
+  async #withoutCalls(
+    work: Work,
+    way: Way,
+  ): Promise<{ readonly prompt: Prompt; readonly excessBytes: number }> {
+    const { intake, chat, window } = work;
+    const laid = await this.#lay(work, way);
+    const { session } = chat;
+    const activation =
+      session === undefined
+        ? undefined
+        : await this.#layout.guarded(async () => readActivation(session, intake.whose.chatId));
+    const overflows = window !== undefined && sizeOf(laid.items) > window.highBytes;
+    const holder =
+      activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
+    if (session !== undefined && activation === undefined && isFirst(laid.items))
+      await this.#noteDue(session, intake);
+    if (holder === undefined || (activation === undefined && !overflows)) {
+      if (holder !== undefined) await this.#remember(holder, chat, { way });
+      const excessBytes = sizeOf(laid.items) + intake.envelopeBytes - maxBytes(window);
+      return { prompt: await this.#layout.plain(work, laid), excessBytes };
+    }
+    const tellAt = tellingIndex(laid.items);
+    const { prompt, sizeBytes, isReduced } = await this.#layout.layOut(work, laid, {
+      session: holder,
+      activation,
+      kept: new Set(chat.texts?.fresh),
+      ...(tellAt === undefined ? {} : { tellAt }),
+      changed: {},
     });
-    const place = {
-      chatId: intake.whose.chatId,
-      chain: places.chains.at(-1) ?? '',
-      userTextHash: places.questions.at(-1) ?? '',
-    };
-    return {
-      request: {
-        ...envelope,
-        model: target.model,
-        tools,
-        messages: withInstructions(fitted.messages, activation.instructions),
-      },
-      own: { session, registry, place, ...this.#partsOf(session) },
-      window: { steps: fitted.steps, demoted: fitted.demoted },
-      ...(window === undefined ? {} : { room: window.room }),
-      clientBytes,
-    };
+    const toldAt = isReduced && tellAt !== undefined ? { toldAt: tellAt } : {};
+    await this.#remember(holder, chat, { way, ...toldAt });
+    return { prompt, excessBytes: sizeBytes - maxBytes(window) };
+  }
+
+  /** Where nothing can be opened and all of it does not fit: the two ends of the longest texts. @throws ProxyError `context_length_exceeded` */
+  async #cut(
+    work: Work,
+    whole: { readonly prompt: Prompt; readonly excessBytes: number },
+  ): Promise<Prompt> {
+    const { intake, chat, window } = work;
+    let { prompt, excessBytes } = whole;
+    let wantedBytes = 0;
+    for (let round = 0; round < maxCutRounds && excessBytes > 0; round += 1) {
+      wantedBytes += excessBytes;
+      const cuts = cutsFor(intake.items, chat.texts?.fresh ?? [], wantedBytes);
+      if (cuts.size === 0) break;
+      ({ prompt, excessBytes } = await this.#withoutCalls(work, { kind: 'cut', cuts }));
+    }
+    if (chat.session === undefined) return prompt;
+    // Between this and what was tried for, there is the answer's room and an estimate's error: the upstream knows.
+    if (window !== undefined && excessBytes + maxBytes(window) > window.windowBytes)
+      throw new ProxyError(
+        'context_length_exceeded',
+        `The request does not fit into the window of ${Math.round(window.windowTokens)} tokens, and as no tool may be called in it, nothing of it can be left in the context store to be opened later.`,
+        { param: 'messages', hint: cutHint },
+      );
+    this.#options.log.info(
+      { chat: intake.whose.chatId },
+      'texts that no tool could open in this request were cut to fit the window',
+    );
+    return prompt;
+  }
+
+  /** The list with each text as it is to stand. */
+  async #lay({ intake, chat }: Work, way: Way): Promise<LaidTexts> {
+    const { texts, session } = chat;
+    const laid =
+      texts === undefined
+        ? undefined
+        : await this.#layout.guarded(async () => texts.lay(way, session?.store));
+    return laid ?? { items: intake.items, told: nobody };
+  }
+
+  async #remember(
+    session: Session,
+    { texts }: Chat,
+    done: { readonly way: Way; readonly toldAt?: number },
+  ): Promise<void> {
+    await this.#layout.guarded(async () => {
+      await texts?.save(memoryOf(session), done);
+    });
   }
 
   async #activation(
     intake: Intake,
-    highBytes: number | undefined,
+    items: readonly HistoryItem[],
+    highBytes: number,
   ): Promise<{ session: Session; activation: Activation } | undefined> {
-    const { whose, items } = intake;
+    const { whose } = intake;
     const { chatId } = whose;
     const known =
       whose.session === undefined ? undefined : await readActivation(whose.session, chatId);
     if (known !== undefined && whose.session !== undefined)
       return { session: whose.session, activation: known };
-    const hasStub = items.some((item) => item.wantsStub);
-    const isOverflowing =
-      highBytes !== undefined &&
-      items.reduce((total, item) => total + item.sizeBytes, 0) > highBytes;
     const signs = {
       mode: this.#options.inject,
-      hasStub: hasStub || isOverflowing,
-      isFirstRequest: !items.some((item) => item.identity.role === 'assistant'),
+      hasStub: items.some((item) => item.wantsStub) || sizeOf(items) > highBytes,
+      isFirstRequest:
+        isFirst(items) ||
+        (whose.session !== undefined && memoryOf(whose.session).has(dueKey(chatId))),
       entriesBefore: intake.entriesBefore,
     };
     if (!becomesActive(signs)) return undefined;
-    try {
+    return this.#layout.guarded(async () => {
       const session = await whose.ensure();
-      const { registry } = this.#toolsFor(intake.envelope.tools ?? noTools);
+      const { registry } = this.#layout.toolsFor(intake.envelope.tools ?? noTools);
       const own = new Set(
         items.flatMap(({ known: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
       );
       const from = signs.isFirstRequest ? signs.entriesBefore : 0;
       return { session, activation: await activate(session, chatId, registry, { from, own }) };
-    } catch (error) {
-      // Without a store there is nothing to offer tools for.
-      this.#tolerate(error);
-      return undefined;
-    }
+    });
   }
 
-  /** Weaves, and where a window is known or something was demoted before, fits. */
-  async #layOut(session: Session, intake: Intake, places: Places, room: Room): Promise<Fitted> {
-    const { items, whose } = intake;
-    const { memory, ownResults } = this.#partsOf(session);
-    const find = async (place: Place, identity: Identity): Promise<TurnRecord | undefined> => {
-      try {
-        return await memory.find(place, identity);
-      } catch (error) {
-        this.#tolerate(error);
-        return undefined;
-      }
-    };
-    const chat = {
-      session,
-      chatId: whose.chatId,
-      items,
-      chains: places.chains,
-      ownResults,
-      weave: async (from: number) =>
-        weave(items, places, {
-          chatId: whose.chatId,
-          from,
-          find: (place, identity) =>
-            memory.mayKnow(place, identity) ? find(place, identity) : undefined,
-        }),
-      onStoreFault: (error: ProxyError) => this.#tolerate(error),
-    };
-    return fitWindow(chat, room);
+  /** A chat whose first request lets the model call nothing is told of what the store holds in the first one that does. */
+  async #noteDue(session: Session, { whose, entriesBefore }: Intake): Promise<void> {
+    const memory = memoryOf(session);
+    const key = dueKey(whose.chatId);
+    if (entriesBefore === 0 || memory.has(key)) return;
+    await this.#layout.guarded(async () => memory.put([{ key, value: true }]));
   }
+}
 
-  /** What a failing store would have remembered costs a cache miss and never an answer. */
-  #tolerate(error: unknown): void {
-    if (!(error instanceof ProxyError)) throw error;
-    this.#options.log.warn(
-      { code: error.code, reason: error.message },
-      'the memory of this chat does not work; the chat goes on without',
-    );
-  }
+function dueKey(chatId: string): string {
+  return `due:${chatId}`;
+}
 
-  /** Our tools beside the client's, and both lists in one. Made once for a list: a known envelope has the same one in every turn. */
-  #toolsFor(theirs: ToolList): OfferedTools {
-    let offered = this.#offered.get(theirs);
-    if (offered === undefined) {
-      const registry = this.#registryFor(theirs);
-      offered = { registry, tools: [...theirs, ...registry.definitions] };
-      this.#offered.set(theirs, offered);
-    }
-    return offered;
-  }
+/** What a turn with hidden steps may fill, and a text that cannot be opened otherwise; bytes. */
+function maxBytes(window: Window | undefined): number {
+  return window === undefined ? Infinity : window.room.maxTokens * window.room.bytesPerToken;
+}
 
-  #registryFor(tools: ToolList): ToolRegistry {
-    const names = clashes(tools, this.#options.registry);
-    if (names.size === 0) return this.#options.registry;
-    this.#options.log.warn(
-      { tools: [...names] },
-      'the client has tools of these names itself; ours are withdrawn',
-    );
-    return this.#options.registry.without(names);
-  }
+function sizeOf(items: readonly HistoryItem[]): number {
+  return items.reduce((total, item) => total + item.sizeBytes, 0);
+}
 
-  #partsOf(session: Session): SessionParts {
-    let parts = this.#parts.get(session);
-    if (parts === undefined) {
-      parts = {
-        memory: new TurnMemory(memoryOf(session), { maxCachedRecords }),
-        ownResults: new OwnResults(session.store),
-      };
-      this.#parts.set(session, parts);
-    }
-    return parts;
-  }
+/** Whether nothing was answered yet. */
+function isFirst(items: readonly HistoryItem[]): boolean {
+  return !items.some((item) => item.identity.role === 'assistant');
+}
 
-  #windowOf(
-    target: PromptTarget,
-    windowTokens: number,
-    envelope: Intake['envelope'],
-  ): Room & { readonly room: TurnRoom } {
-    const asked = [envelope['max_tokens'], envelope['max_completion_tokens']].find(
-      (value) => typeof value === 'number',
-    );
-    const answerTokens = asked ?? target.maxOutputTokens ?? this.#options.answerTokens;
-    const marks = windowMarks(windowTokens, answerTokens, this.#options.shares);
-    const bytesPerToken = this.#options.gauge.bytesPerToken(target.gaugeKey);
-    return {
-      highBytes: marks.highTokens * bytesPerToken,
-      lowBytes: marks.lowTokens * bytesPerToken,
-      room: { maxTokens: marks.turnTokens, bytesPerToken },
-    };
-  }
+function lazily<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => (made ??= { value: make() }).value;
 }

@@ -3,6 +3,7 @@ import type { Origin } from '../opencode/environment.ts';
 import type { RawMessage } from './body-block.ts';
 import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
 import type { Trail } from './answer-memory.ts';
+import { canBeWhole } from './moved-texts.ts';
 import type { Place, SessionFinder, Whose } from './whose.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */
@@ -68,7 +69,10 @@ export class Reading {
     if (!this.#hasLetGo || raw.sizeBytes >= pieceBytes) {
       const item = this.#holding(new HistoryItem(raw, known));
       // What is stored, or could be, is for each request to say.
-      if (!this.#mayHoldText(raw, known) && known.isPruned !== true) raw.item = item;
+      if (!this.#mayHoldText(raw, known) && known.isPruned !== true) {
+        item.isShared = true;
+        raw.item = item;
+      }
       return item;
     }
     // Of a long history most messages are small: they are copied once and for all, and not out of every body.
@@ -93,12 +97,13 @@ export class Reading {
   }
 
   /** Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn. */
-  #isGone({ stored, movedIn }: KnownMessage, place: Place | undefined): boolean {
-    if (!this.#options.usesStubs || stored?.sessionId !== place?.session?.id) return false;
-    if (stored?.stripped !== undefined) return true;
+  #isGone({ stored, movedIn, isWanted }: KnownMessage, place: Place | undefined): boolean {
+    if (!this.#options.usesStubs || stored === undefined) return false;
+    if (stored.sessionId !== place?.session?.id) return false;
+    if (stored.stripped !== undefined && isWanted !== true && canBeWhole(stored)) return true;
     // Which chat it is without a name shows only at its end; what it wants after all is made again.
     const { chatId = movedIn } = this.#sender.origin;
-    return stored?.frame !== undefined && movedIn !== undefined && movedIn === chatId;
+    return stored.frame !== undefined && movedIn !== undefined && movedIn === chatId;
   }
 
   /**
@@ -112,6 +117,7 @@ export class Reading {
       item = new HistoryItem(raw, known);
       item.useStubs();
       item.drop();
+      item.isShared = true;
       known.lasting = item;
     }
     return item;
@@ -171,6 +177,7 @@ function lastingOf(known: KnownMessage): HistoryItem | undefined {
 function lastingItem(raw: RawMessage, known: KnownMessage): HistoryItem {
   const item = new HistoryItem(raw, known);
   item.condense();
+  item.isShared = true;
   known.lasting = item;
   return item;
 }

@@ -1,5 +1,6 @@
 import { wholeDelta } from '../wire/calls.ts';
 import type { Chunk, FoldedTurn, Message, ToolCall, Usage } from '../wire/types.ts';
+import { progressLine } from './progress.ts';
 import type { TurnState } from './turn-state.ts';
 import type { Turn } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
@@ -14,10 +15,18 @@ export function closingChunks(
   folded: FoldedTurn,
   theirs: readonly ToolCall[],
 ): readonly Chunk[] {
-  const chunks: Chunk[] = turn.takeAnswers().map((content) => state.show({ content }, true));
-  if (state.limit !== undefined && theirs.length === 0) {
-    chunks.push(state.show({ content: `[rlm-opencode] ${state.limit}` }, true));
-  }
+  // What a program is to read gets nothing of ours beside it.
+  const say = (content: string): Chunk =>
+    state.isOneDocument && state.shownText !== ''
+      ? { reasoning: progressLine(content) }
+      : state.show({ content }, true);
+  const chunks: Chunk[] = turn.takeAnswers().map(say);
+  if (state.limit !== undefined && theirs.length === 0)
+    chunks.push(
+      state.isOneDocument
+        ? { reasoning: progressLine(`[rlm-opencode] ${state.limit}`) }
+        : say(`[rlm-opencode] ${state.limit}`),
+    );
   // OpenCode runs a tool as soon as its arguments parse, so calls come last and whole.
   if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeDelta) });
   const usage = turnUsage(state, turn);

@@ -2,6 +2,7 @@ import { ProxyError } from '../errors.ts';
 import { callName, callText } from '../wire/calls.ts';
 import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { OwnTools, Turn } from './turn-types.ts';
+import type { HandOver } from './hidden-calls.ts';
 import { fitSteps } from './turn-room.ts';
 import { toolMessage } from './weave.ts';
 import { messageBytes, requestBytes } from '../wire/message-json.ts';
@@ -29,10 +30,14 @@ export class TurnState {
   shownText = '';
   /** The limit that has been reached, in words. */
   limit: string | undefined;
+  /** Whether steps of ours came first, and the step that runs has the client's own choice of tools. */
+  isHandingOver = false;
   /** Whether the request has been made smaller after an overflow. */
   isShrunk = false;
   request: ChatRequest;
   tools: OwnTools | undefined;
+  /** What has to come to pass before the step in which the client's own choice of tools holds; absent in that step, and where it always holds. */
+  handOver: HandOver | undefined;
   readonly #repeats = new RepeatGuard();
   /** Size of the last step's request. */
   #lastBytes = 0;
@@ -42,11 +47,31 @@ export class TurnState {
     this.#turn = turn;
     this.request = turn.request;
     this.tools = turn.tools;
+    this.handOver = turn.handOver;
   }
 
   /** Whether the step that runs is the one that has to answer. */
   get isLast(): boolean {
-    return this.limit !== undefined;
+    return this.limit !== undefined || this.isHandingOver;
+  }
+
+  /** Whether the text of the step that runs is held back until it has ended: of several texts the client is to get one, as its answer. */
+  get holdsText(): boolean {
+    if (this.handOver !== undefined) return true;
+    return this.isOneDocument && this.tools !== undefined && !this.isLast;
+  }
+
+  /** Whether a program is going to read the answer: then it is the text of one step and nothing else. */
+  get isOneDocument(): boolean {
+    const format = this.request['response_format'];
+    if (typeof format !== 'object' || format === null) return false;
+    return ((format as { readonly type?: unknown }).type ?? 'text') !== 'text';
+  }
+
+  /** From the next step on the client's own choice of tools holds. */
+  handOverNow(): void {
+    this.isHandingOver = true;
+    this.handOver = undefined;
   }
 
   /** Before the next step: makes room for the results of the last one. */
@@ -72,6 +97,7 @@ export class TurnState {
     if (smaller !== undefined) {
       this.request = smaller.request;
       this.tools = smaller.tools;
+      if (this.before.length === 0) this.handOver = smaller.handOver;
     }
     const { shorten } = this.#turn;
     await fitSteps(this.before, {
@@ -92,14 +118,16 @@ export class TurnState {
     if (ended !== undefined && before.length === 0) throw new ProxyError('limit_reached', ended);
     if (ended !== undefined && this.limit === undefined) {
       this.limit = ended;
+      if (this.handOver !== undefined) this.handOverNow();
       this.#closeWith(ended);
     }
     const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
     this.#lastBytes = this.#totalBytes();
     this.sentBytes += this.#lastBytes;
-    return this.limit === undefined
-      ? { ...request, messages }
-      : { ...request, messages, tool_choice: 'none' };
+    if (this.handOver !== undefined) return { ...request, ...this.handOver.opening, messages };
+    // What the client demands, it gets in the last step, too.
+    if (this.limit === undefined || this.isHandingOver) return { ...request, messages };
+    return { ...request, messages, tool_choice: 'none' };
   }
 
   /** A hidden turn and its results become part of what the upstream sees next. */
@@ -160,7 +188,8 @@ export class TurnState {
   #closeWith(limit: string): void {
     const last = this.before.at(-1);
     if (last === undefined) return;
-    const note = `\n[rlm] ${limit} Call no more tools; answer now with what you have, and say what is missing.`;
+    const order = this.isHandingOver ? 'Search no further' : 'Call no more tools';
+    const note = `\n[rlm] ${limit} ${order}; answer now with what you have, and say what is missing.`;
     this.before[this.before.length - 1] = {
       ...last,
       content: `${typeof last.content === 'string' ? last.content : ''}${note}`,

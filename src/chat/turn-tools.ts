@@ -6,7 +6,7 @@ import type { Session } from '../store/types.ts';
 import type { ToolContext } from '../tools/tool.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
-import type { Prompt } from './prompt.ts';
+import type { Prompt } from './prompt-types.ts';
 import { memoryOf } from './recent-memory.ts';
 import { Slots } from './slots.ts';
 import { createSubModel } from './sub-model.ts';

@@ -1,6 +1,7 @@
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ChatRequest, FunctionCall, Message, Usage } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
+import type { HandOver } from './hidden-calls.ts';
 import type { Shorten, TurnRoom } from './turn-room.ts';
 
 /** Our side of the tool loop: which calls are ours, and how one is run. */
@@ -35,6 +36,8 @@ export interface Turn {
   readonly request: ChatRequest;
   /** Absent: nothing is ours, the answer is passed on. */
   readonly tools?: OwnTools;
+  /** Present: steps of ours come first, and the last step has the client's own choice of tools. */
+  readonly handOver?: HandOver;
   readonly limits: TurnLimits;
   /** Tokens, money and time that may still be used; the upstream is metered by its owner. */
   readonly budget: Budget;
@@ -53,9 +56,14 @@ export interface Turn {
   readonly room?: TurnRoom;
   readonly shorten: Shorten;
   /** A smaller request, and the tools that are ours in it, after the upstream found this one too long; nothing when no more can be done. Asked once a turn. */
-  readonly shrink: (
-    request: ChatRequest,
-  ) => Promise<{ readonly request: ChatRequest; readonly tools: OwnTools | undefined } | undefined>;
+  readonly shrink: (request: ChatRequest) => Promise<
+    | {
+        readonly request: ChatRequest;
+        readonly tools: OwnTools | undefined;
+        readonly handOver?: HandOver | undefined;
+      }
+    | undefined
+  >;
   readonly onRetry: (attempt: RetryNotice) => void;
 }
 

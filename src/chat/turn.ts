@@ -27,8 +27,14 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
       isFunctionCall(call) && tools?.isOwn(call.function.name) === true;
     const own = calls.filter(isOurs);
     const theirs = calls.filter((call) => !isOurs(call));
+    const isMet = state.handOver?.isMet(theirs) ?? true;
     // A call that the length limit has cut may be cut anywhere, even where it still parses; and after the last step nobody would see a result.
     const isRunnable = own.length > 0 && said.finishReason !== 'length' && !state.isLast;
+    if (!isMet && !isRunnable) {
+      // Nothing more is wanted of ours: now the client's own choice. What was written instead of it is no part of the conversation.
+      state.handOverNow();
+      continue;
+    }
     if (tools === undefined || !isRunnable) {
       const kept = own.length === 0 ? said : { ...said, message: withoutOwn(said, theirs) };
       yield* finish(turn, state, kept, theirs, {});
@@ -40,11 +46,11 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
       runCalls(turn, tools, state, own, report),
     );
     const folded = withReadableCalls(said, own);
-    if (theirs.length > 0) {
+    if (theirs.length > 0 && isMet) {
       yield* finish(turn, state, folded, theirs, results);
       return;
     }
-    state.append(folded.message, own, results);
+    state.append({ ...folded.message, tool_calls: own }, own, results);
   }
 }
 
@@ -55,6 +61,8 @@ async function* runStep(
 ): AsyncGenerator<readonly Chunk[], FoldedTurn, void> {
   const stream = await openStep(turn, state);
   const fold = new TurnFold();
+  const holdsText = state.holdsText;
+  let held = '';
   // Some models write "\n" before a call. Shown at once it would stand alone in the client's view.
   let blank = '';
   let isFirst = true;
@@ -67,7 +75,11 @@ async function* runStep(
       const part = visiblePart(chunk);
       if (part === undefined) continue;
       if (part.content === undefined) visible.push(part);
-      else if (isFirst && isBlank(part.content)) blank += part.content;
+      else if (holdsText) {
+        const { content, ...rest } = part;
+        held += content;
+        if (Object.keys(rest).length > 0) visible.push(rest);
+      } else if (isFirst && isBlank(part.content)) blank += part.content;
       else {
         visible.push(
           state.show(blank === '' ? part : { ...part, content: blank + part.content }, isFirst),
@@ -84,7 +96,11 @@ async function* runStep(
   const isHidden = (folded.message.tool_calls ?? []).some(
     (call) => isFunctionCall(call) && state.tools?.isOwn(call.function.name) === true,
   );
-  if (blank !== '' && !isHidden) yield [state.show({ content: blank }, true)];
+  const shown = holdsText ? held : blank;
+  if (shown === '') return folded;
+  const isAnswer = !isHidden && (state.handOver?.isMet(folded.message.tool_calls ?? []) ?? true);
+  if (isAnswer) yield [state.show({ content: shown }, true)];
+  else if (holdsText) yield [{ reasoning: progressLine(shown) }];
   return folded;
 }
 

@@ -16,6 +16,10 @@ export interface Fitted {
   /** Demotion steps in this chat so far, and whether this request made one. */
   readonly steps: number;
   readonly demoted: boolean;
+  /** Of all messages, bytes. */
+  readonly sizeBytes: number;
+  /** Whether something stands outside that the model would have to open. */
+  readonly isReduced: boolean;
 }
 
 /**
@@ -28,14 +32,15 @@ export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> 
   )) ?? { branch: {}, steps: 0 };
   const layout = new Layout(chat, branch);
   await layout.build();
-  if (layout.sizeBytes <= room.highBytes)
-    return { messages: layout.messages(), steps, demoted: false };
-  const demoted = await layout.demote(room.lowBytes, room.highBytes);
+  const demoted =
+    layout.sizeBytes > room.highBytes && (await layout.demote(room.lowBytes, room.highBytes));
   if (demoted)
     await guarded(chat, async () =>
       saveState(memoryOf(chat.session), chat.chatId, { from: branch, to: layout.branch }),
     );
-  return { messages: layout.messages(), steps: demoted ? steps + 1 : steps, demoted };
+  const { sizeBytes, isReduced } = layout;
+  const messages = layout.messages();
+  return { messages, steps: demoted ? steps + 1 : steps, demoted, sizeBytes, isReduced };
 }
 
 /** What a failing memory would have said is done without. */

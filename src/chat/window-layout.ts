@@ -2,13 +2,14 @@ import { ProxyError } from '../errors.ts';
 import type { Entry, Session } from '../store/types.ts';
 import type { ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { readStub } from './capture.ts';
+import { withCannotOpen } from './chat-texts.ts';
 import { endOf, markAt, type BranchState } from './guard-state.ts';
 import type { HistoryItem } from './history.ts';
 import { noteMoved, restoreTexts } from './moved-texts.ts';
 import type { OwnResults } from './own-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
-import { groupEnd, newestUserIndex, protectedFrom } from './window.ts';
+import { groupEnd, groupStart, newestUserIndex, protectedFrom } from './window.ts';
 import { messageBytes } from '../wire/message-json.ts';
 import { parsed, UnparsedMessage } from '../wire/unparsed-message.ts';
 import { withTexts } from './message-texts.ts';
@@ -21,6 +22,11 @@ export interface GuardedChat {
   /** Chain hash after each item. */
   readonly chains: readonly string[];
   readonly ownResults: OwnResults;
+  /** Indexes of messages whose texts stay, because nothing that took their place could be opened. */
+  readonly kept: ReadonlySet<number>;
+  /** Indexes of messages that say that nothing can be opened; the last one only where there is something. */
+  readonly told: ReadonlySet<number>;
+  readonly tellAt?: number;
   /** Weaves from this message on. */
   readonly weave: (from: number) => Promise<readonly WovenMessage[]>;
   /** A store that fails costs a demotion, or makes one forgotten, and never an answer. */
@@ -36,6 +42,7 @@ export class Layout {
   #woven: WovenMessage[] = [];
   /** First message that has not left with its turn. */
   #from = 0;
+  readonly #told = new Map<UpstreamMessage, UpstreamMessage>();
   sizeBytes = 0;
 
   constructor(chat: GuardedChat, branch: BranchState) {
@@ -64,8 +71,9 @@ export class Layout {
    */
   async demote(lowBytes: number, highBytes: number): Promise<boolean> {
     const before = this.sizeBytes;
-    const { items } = this.#chat;
-    const end = protectedFrom(items);
+    const { items, kept } = this.#chat;
+    let end = protectedFrom(items);
+    for (const index of kept) end = Math.min(end, groupStart(items, index));
     await this.#demoteGroups('own', end, lowBytes);
     await this.#demoteGroups('outputs', end, lowBytes);
     await this.#demoteGroups(
@@ -79,10 +87,19 @@ export class Layout {
     return this.sizeBytes < before;
   }
 
+  /** Whether something stands outside that was in the prompt, or would be in it. */
+  get isReduced(): boolean {
+    const { own, outputs, pasted, turns } = this.branch;
+    return (
+      [own, outputs, pasted, turns].some((each) => each !== undefined) ||
+      this.#chat.items.some((item) => item.wantsStub)
+    );
+  }
+
   /** System messages, the note about what was moved, the question that stayed, and the rest. */
   messages(): readonly UpstreamMessage[] {
     const { turns } = this.branch;
-    const woven = this.#woven.map(({ message }) => message);
+    const woven = this.#woven.map((each) => this.#said(each));
     if (this.#from === 0 || turns === undefined) return woven;
     const { items, chains } = this.#chat;
     const moved = items.slice(0, this.#from);
@@ -92,6 +109,18 @@ export class Layout {
     );
     const question = kept === undefined ? [] : [kept.message()];
     return [...system, { role: 'user', content: turns.note }, ...question, ...woven];
+  }
+
+  #said({ message, index, hidden }: WovenMessage): UpstreamMessage {
+    const { told, tellAt } = this.#chat;
+    const isTold = told.has(index) || (tellAt === index && this.isReduced);
+    const speaks = message.role === 'user' || message.role === 'tool';
+    if (hidden || !isTold || !speaks) return message;
+    const known = this.#told.get(message);
+    if (known !== undefined) return known;
+    const said = withCannotOpen(parsed(message));
+    this.#told.set(message, said);
+    return said;
   }
 
   /** Demotes group by group (a turn with its results), oldest first, to the low mark; remembers how far it got. */
@@ -198,9 +227,9 @@ export class Layout {
 
   /** Puts stubs in the place of the client's stored texts, where that makes a message smaller. */
   #stubbing(role: 'tool' | 'user'): Change {
-    const { items, session } = this.#chat;
+    const { items, session, kept } = this.#chat;
     return async (woven) => {
-      if (woven.hidden || woven.message.role !== role) return woven;
+      if (woven.hidden || woven.message.role !== role || kept.has(woven.index)) return woven;
       const captured = items[woven.index]?.known.stored?.captured ?? [];
       if (captured.length === 0) return woven;
       const texts = new Map<number, string>();

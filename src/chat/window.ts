@@ -83,3 +83,10 @@ export function groupEnd(items: readonly HistoryItem[], index: number): number {
     while (items[end]?.identity.role === 'tool') end += 1;
   return end;
 }
+
+/** Where the group begins that a message belongs to. */
+export function groupStart(items: readonly HistoryItem[], index: number): number {
+  let start = index;
+  while (start > 0 && items[start]?.identity.role === 'tool') start -= 1;
+  return start;
+}

@@ -1,0 +1,87 @@
+import type { Entry, SessionStore } from '../store/types.ts';
+import type { HistoryItem } from './history.ts';
+
+/** How much of a text stays at its two ends, characters; by its place in the message. */
+export type Cut = readonly (readonly [part: number, headChars: number, tailChars: number])[];
+
+/** A text keeps at least so much of both ends together, characters; with less of it a model cannot do what it was asked. */
+const minKeptChars = 2_000;
+
+/** What the sentence about the gap takes, bytes, and a little more. */
+const gapBytes = 400;
+
+/** The two ends of a stored text with the gap named. The same bytes whenever it is made. @throws ProxyError `store_corrupt` */
+export async function cutTextOf(
+  entry: Entry,
+  { headChars, tailChars }: { readonly headChars: number; readonly tailChars: number },
+  store: SessionStore,
+): Promise<string> {
+  const { offsetChars, lengthChars } = entry;
+  const [head, tail] = await Promise.all([
+    store.read(offsetChars, headChars),
+    store.read(offsetChars + lengthChars - tailChars, tailChars),
+  ]);
+  const left = lengthChars - headChars - tailChars;
+  const gap = `[rlm] … ${left} characters of this text are left out here, from character ${headChars} to ${lengthChars - tailChars} of its ${lengthChars}: there was no room for them in the model's window. The context store has all of it as entry ${entry.id} (offset ${offsetChars + headChars} is where the gap begins). …`;
+  return `${head.text}\n${gap}\n${tail.text}`;
+}
+
+/** A text that can be cut, and about how many bytes of the prompt it takes. */
+interface Cuttable {
+  readonly index: number;
+  readonly part: number;
+  readonly lengthChars: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Which texts are cut and where, so that the prompt gets `excessBytes` smaller: the longest ones, all to the same size. Both ends keep the same.
+ * Of what cannot get smaller any more nothing is cut.
+ */
+export function cutsFor(
+  items: readonly HistoryItem[],
+  indexes: readonly number[],
+  excessBytes: number,
+): ReadonlyMap<number, Cut> {
+  const texts = indexes.flatMap((index) => cuttablesOf(items[index] as HistoryItem, index));
+  const allowedBytes = texts.reduce((total, { sizeBytes }) => total + sizeBytes, 0) - excessBytes;
+  const capBytes = levelOf(
+    texts.map(({ sizeBytes }) => sizeBytes),
+    allowedBytes,
+  );
+  const cuts = new Map<number, Cut>();
+  for (const { index, part, lengthChars, sizeBytes } of texts) {
+    if (sizeBytes <= capBytes) continue;
+    const keptChars = Math.max(
+      minKeptChars,
+      Math.floor((Math.max(0, capBytes - gapBytes) / sizeBytes) * lengthChars),
+    );
+    if (keptChars >= lengthChars) continue;
+    const headChars = Math.ceil(keptChars / 2);
+    cuts.set(index, [...(cuts.get(index) ?? []), [part, headChars, keptChars - headChars]]);
+  }
+  return cuts;
+}
+
+function cuttablesOf(item: HistoryItem, index: number): readonly Cuttable[] {
+  const captured = item.known.stored?.captured ?? [];
+  const allChars = captured.reduce((total, { entry }) => total + entry.lengthChars, 0);
+  return captured.map(({ part, entry: { lengthChars } }) => ({
+    index,
+    part,
+    lengthChars,
+    sizeBytes: (item.sizeBytes * lengthChars) / allChars,
+  }));
+}
+
+/** The size to which all larger ones must come down, so that together they are no more than allowed. */
+function levelOf(sizes: readonly number[], allowed: number): number {
+  const sorted = sizes.toSorted((one, other) => one - other);
+  let left = Math.max(0, allowed);
+  for (const [at, size] of sorted.entries()) {
+    const share = left / (sorted.length - at);
+    if (size > share) return share;
+    left -= size;
+  }
+  return Infinity;
+}
