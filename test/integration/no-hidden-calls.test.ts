@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { callName } from '../../src/wire/calls.ts';
 import type { Message, PlainRequest } from '../../src/wire/types.ts';
 import { bytesOf, expectPrefix, expectWellFormed } from '../property/weave-checks.ts';
 import {
@@ -206,7 +207,7 @@ describe('such a request with a text that does not fit', () => {
     const messages = [systemFor('/work/forced'), user(document(120_000))];
     const { message } = await proxy.ask({ messages, tools: [extract], tool_choice: forced });
     expect(upstream.requests.map(({ body }) => body.tool_choice)).toEqual(['auto', 'auto', forced]);
-    expect(message.tool_calls?.map((call) => call.function.name)).toEqual(['extract']);
+    expect(message.tool_calls?.map((call) => callName(call))).toEqual(['extract']);
     expect(message.content ?? '').toBe('');
     const last = upstream.requests[2]?.body.messages ?? [];
     expect(bytesOf(last)).toContain(needle);
