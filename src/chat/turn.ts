@@ -50,7 +50,11 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
       yield* finish(turn, state, folded, theirs, results);
       return;
     }
-    state.append({ ...folded.message, tool_calls: own }, own, results);
+    const hidden =
+      theirs.length === 0
+        ? folded.message
+        : { ...folded.message, tool_calls: folded.message.tool_calls?.filter(isOurs) ?? [] };
+    state.append(hidden, own, results);
   }
 }
 
