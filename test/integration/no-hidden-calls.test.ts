@@ -244,9 +244,9 @@ describe('such a request with a text that does not fit', () => {
     const messages = [systemFor('/work/list'), user(document(120_000))];
     const { message } = await proxy.ask({ messages, tools: [extract], tool_choice: listed });
     expect(message.content).toBe('There it is.');
-    const names = (upstream.requests[0]?.body.tool_choice as typeof listed).allowed_tools.tools.map(
-      (tool) => tool.function.name,
-    );
+    const [first] = upstream.requests as readonly [RecordedRequest];
+    const allowed = (first.body.tool_choice as typeof listed).allowed_tools.tools;
+    const names = allowed.map((tool) => tool.function.name);
     expect(names).toEqual(expect.arrayContaining(['extract', 'rlm_search']));
   });
 
@@ -386,19 +386,26 @@ describe('an answer that a program reads', () => {
   });
 });
 
+interface Frame {
+  readonly choices?: readonly {
+    readonly delta?: Partial<Record<string, string>>;
+    readonly message?: Partial<Record<string, string>>;
+  }[];
+}
+
 function deltasOf(body: string, stream: boolean): { content: string; reasoning: string } {
   const frames = stream
     ? body
         .split('\n')
         .filter((each) => each.startsWith('data: {'))
-        .map((each) => JSON.parse(each.slice(6)) as Record<string, any>)
-    : [JSON.parse(body) as Record<string, any>];
+        .map((each) => JSON.parse(each.slice(6)) as Frame)
+    : [JSON.parse(body) as Frame];
   let content = '';
   let reasoning = '';
   for (const { choices } of frames) {
     const part = choices?.[0]?.delta ?? choices?.[0]?.message ?? {};
-    content += part.content ?? '';
-    reasoning += part.reasoning_content ?? '';
+    content += part['content'] ?? '';
+    reasoning += part['reasoning_content'] ?? '';
   }
   return { content, reasoning };
 }
