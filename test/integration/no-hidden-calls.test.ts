@@ -244,7 +244,7 @@ describe('such a request with a text that does not fit', () => {
     const messages = [systemFor('/work/list'), user(document(120_000))];
     const { message } = await proxy.ask({ messages, tools: [extract], tool_choice: listed });
     expect(message.content).toBe('There it is.');
-    const [first] = upstream.requests as readonly [RecordedRequest];
+    const first = upstream.requests[0] as RecordedRequest;
     const allowed = (first.body.tool_choice as typeof listed).allowed_tools.tools;
     const names = allowed.map((tool) => tool.function.name);
     expect(names).toEqual(expect.arrayContaining(['extract', 'rlm_search']));
