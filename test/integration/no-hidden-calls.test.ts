@@ -153,8 +153,9 @@ describe('a request in which the model may call none of our tools', () => {
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const messages = [systemFor('/work/again'), user(document(15_000))];
-    await proxy.ask({ messages, tools: clientTools });
-    await proxy.ask({ messages, tools: [...clientTools, extract], tool_choice: forced });
+    const name = { 'x-session-id': 'again' };
+    await proxy.ask({ messages, tools: clientTools }, name);
+    await proxy.ask({ messages, tools: [...clientTools, extract], tool_choice: forced }, name);
     const [first, second] = upstream.requests.map(({ body }) => bytesOf(body.messages));
     expect(second).not.toContain(needle);
     expect(second).toContain(line);
