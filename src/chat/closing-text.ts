@@ -1,6 +1,6 @@
 import type { Message } from '../wire/types.ts';
 import { readStub } from './capture.ts';
-import type { Prompt } from './prompt.ts';
+import type { Prompt } from './prompt-types.ts';
 import type { FinishedTurn } from './turn-types.ts';
 
 /**
