@@ -15,6 +15,7 @@ import { ProgressLine } from './progress-line.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
 import { endTree, showStep } from './step-tree.ts';
+import { jsonText, print } from './screen.ts';
 
 interface AskFlags extends SessionFlags {
   readonly file?: readonly string[];
@@ -136,15 +137,15 @@ async function answer(
     {
       onStep: showStep,
       onText: (text) => {
-        if (flags.json !== true) process.stdout.write(text);
+        if (flags.json !== true) print(text);
       },
     },
   );
   const seconds = (systemClock.elapsedMs() - startMs) / 1000;
-  process.stdout.write(flags.json === true ? `${jsonOf(asked, seconds)}\n` : '\n');
+  print(flags.json === true ? `${jsonOf(asked, seconds)}\n` : '\n');
   endTree(`${asked.steps.length} steps, ${seconds.toFixed(1)} s`);
 }
 
 function jsonOf({ text, steps, usage }: StreamedAnswer, seconds: number): string {
-  return JSON.stringify({ answer: text, steps, usage, seconds }, undefined, 2);
+  return jsonText({ answer: text, steps, usage, seconds }, 2);
 }

@@ -6,6 +6,7 @@ import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
+import { print } from './screen.ts';
 
 /** A log of this size is put aside when the next server starts, bytes. */
 const logRotateBytes = 10_000_000;
@@ -28,7 +29,7 @@ export async function startBackground(dataDir: string): Promise<void> {
   const running = serverOf(await readOwner(dataDir));
   if (running !== undefined && (await isAnswering(running))) {
     const { address, pid } = running;
-    process.stdout.write(`rlm-opencode is listening on ${address} already (process ${pid}).\n`);
+    print(`rlm-opencode is listening on ${address} already (process ${pid}).\n`);
     return;
   }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -48,7 +49,7 @@ export async function startBackground(dataDir: string): Promise<void> {
   while (child.exitCode === null && child.signalCode === null) {
     const owner = await readOwner(dataDir);
     if (owner?.pid === child.pid && owner?.address !== undefined) {
-      process.stdout.write(`rlm-opencode listening on ${owner.address}\n`);
+      print(`rlm-opencode listening on ${owner.address}\n`);
       return;
     }
     await systemClock.sleep(pollMs);

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { Command } from 'commander';
+import { print } from './screen.ts';
 
 /** The parts of the document, in its order: a benchmark's results under its name, and what they mean. */
 const chapters: readonly {
@@ -70,7 +71,7 @@ export function benchDocumentCommand(): Command {
     .action(async ({ out, file }: { out: string; file: string }) => {
       await mkdir(dirname(file), { recursive: true });
       await writeFile(file, await document(out, file));
-      process.stdout.write(`${file}\n`);
+      print(`${file}\n`);
     });
 }
 

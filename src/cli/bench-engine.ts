@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { writeResults } from './bench-document.ts';
 import { sizeList, wholeNumber } from './numbers.ts';
 import { ProgressLine } from './progress-line.ts';
+import { jsonText, print } from './screen.ts';
 
 interface EngineFlags {
   readonly sizes: readonly number[];
@@ -77,7 +78,5 @@ async function runEngineBench(bench: EngineBench, flags: EngineFlags): Promise<v
   const { results, table } = await bench.run(flags, (step) => line.text(step), stop.signal);
   line.clear();
   await writeResults(flags.out, bench.name, results, table);
-  process.stdout.write(
-    flags.json === true ? `${JSON.stringify(results, undefined, 2)}\n` : `${table}\n`,
-  );
+  print(flags.json === true ? `${jsonText(results, 2)}\n` : `${table}\n`);
 }

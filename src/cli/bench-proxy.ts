@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { writeResults } from './bench-document.ts';
 import { wholeNumber } from './numbers.ts';
+import { jsonText, print, printError } from './screen.ts';
 
 interface ProxyBenchFlags {
   readonly rounds: number;
@@ -32,9 +33,9 @@ async function run({ rounds, out, json }: ProxyBenchFlags): Promise<void> {
   const bench = await runProxyBench({
     program: process.argv[1] ?? '',
     rounds,
-    onStep: (step) => process.stderr.write(`${step}\n`),
+    onStep: (step) => printError(`${step}\n`),
   });
   const table = proxyBenchTable(bench);
   await writeResults(out, 'proxy', bench, table);
-  process.stdout.write(json === true ? `${JSON.stringify(bench)}\n` : table);
+  print(json === true ? `${jsonText(bench)}\n` : table);
 }

@@ -13,6 +13,7 @@ import type { BenchFlags } from './bench.ts';
 import { writeResults } from './bench-document.ts';
 import { bareUpstream, openBenchServer } from './bench-world.ts';
 import { loadFromFlags } from './setting-flags.ts';
+import { jsonText, print, printError } from './screen.ts';
 
 /** A case just for the names of its questions, characters. */
 const smallCaseChars = 10_000;
@@ -37,9 +38,9 @@ export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void>
     ...(bare === undefined ? {} : { bare }),
     prices: pricesOf(config),
   });
-  process.stderr.write(`${estimate.sentence}\n`);
+  printError(`${estimate.sentence}\n`);
   if (!scripted && estimate.questions > 0 && flags.yes !== true) {
-    process.stderr.write('Nothing is spent yet: run it again with --yes.\n');
+    printError('Nothing is spent yet: run it again with --yes.\n');
     return;
   }
   const stop = new AbortController();
@@ -79,7 +80,7 @@ function cellLine(cell: BenchCell): string {
 
 /** For whoever watches; a pipe gets only the results. */
 function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
+  if (process.stderr.isTTY) printError(`${line}\n`);
 }
 
 async function report(
@@ -99,9 +100,7 @@ async function report(
   ].join('\n\n');
   await writeResults(flags.out, kind, result, text);
   await writeFile(join(flags.out, `${kind}.svg`), plotOf(title, rows));
-  process.stdout.write(
-    flags.json === true ? `${JSON.stringify(result, undefined, 2)}\n` : `${text}\n`,
-  );
+  print(flags.json === true ? `${jsonText(result, 2)}\n` : `${text}\n`);
 }
 
 /** Ids of all questions of a benchmark, those that only a model can answer too. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { settingLines, shownSettings } from '../config/show.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { jsonText, print, printError } from './screen.ts';
 
 /** `rlm-opencode config`: every setting, its value and where it came from; secrets are not shown. */
 export function configCommand(): Command {
@@ -11,15 +12,11 @@ export function configCommand(): Command {
     const loaded = loadFromFlags({ ...options });
     const shown = shownSettings(loaded);
     if (options.json === true) {
-      process.stdout.write(
-        `${JSON.stringify({ file: loaded.filePath, settings: shown }, null, 2)}\n`,
-      );
+      print(`${jsonText({ file: loaded.filePath, settings: shown }, 2)}\n`);
       return;
     }
-    process.stdout.write(
-      `# ${loaded.filePath}${loaded.fileFound ? '' : ' (there is no such file)'}\n`,
-    );
-    process.stdout.write(settingLines(shown));
-    for (const warning of loaded.warnings) process.stderr.write(`${warning}\n`);
+    print(`# ${loaded.filePath}${loaded.fileFound ? '' : ' (there is no such file)'}\n`);
+    print(settingLines(shown));
+    for (const warning of loaded.warnings) printError(`${warning}\n`);
   });
 }

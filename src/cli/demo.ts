@@ -17,6 +17,7 @@ import { charCount, grouped } from './numbers.ts';
 import { callOver, fetchLines } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { showStep } from './step-tree.ts';
+import { printJson, printStyled, visible } from './screen.ts';
 
 /** What a demo found out; times in seconds. */
 interface DemoReport {
@@ -52,9 +53,8 @@ export function demoCommand(): Command {
     .option('--json', 'JSON for machines')
     .action(async (options: { chars: number; seed: number; json?: boolean }) => {
       const report = await runDemo(options.chars, options.seed);
-      process.stdout.write(
-        options.json === true ? `${JSON.stringify(report, null, 2)}\n` : transcript(report),
-      );
+      if (options.json === true) printJson(report, 2);
+      else printStyled(transcript(report));
       if (!report.found) throw new ProxyError('internal', 'The demo did not find its needle.');
     });
 }
@@ -176,9 +176,9 @@ function transcript(report: DemoReport): string {
   const lines = [
     `${bold('asked')}     ${report.question}`,
     ...report.steps.map(
-      (step, index) => `${index === 0 ? bold('hidden') : '      '}    ${dim(`→ ${step}`)}`,
+      (step, index) => `${index === 0 ? bold('hidden') : '      '}    ${dim(`→ ${visible(step)}`)}`,
     ),
-    `${bold('answer')}    ${report.answer.trim().replaceAll('\n', '\n          ')}`,
+    `${bold('answer')}    ${visible(report.answer.trim()).replaceAll('\n', '\n          ')}`,
     '',
     `${bold('stored')}    ${grouped(storedChars)} characters`,
     `${bold('sent')}      ${grouped(sentChars)} characters upstream, in all ${report.steps.length + 1} steps: ${Math.round(storedChars / sentChars).toLocaleString('en-US')} times less`,

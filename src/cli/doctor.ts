@@ -14,6 +14,7 @@ import { checkProviders, type Finding } from './provider-check.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { fetchHealth } from './status.ts';
+import { print, printJson } from './screen.ts';
 
 /** `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to do. */
 export function doctorCommand(): Command {
@@ -38,12 +39,12 @@ async function doctor(flags: { offline?: boolean; json?: boolean }): Promise<voi
   ];
   if (findings.some(({ level }) => level === 'fail')) finish(exitCodes.nothing);
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
+    printJson(findings, 2);
     return;
   }
   for (const { level, text, advice } of findings) {
-    process.stdout.write(`${level.padEnd(5)} ${text}\n`);
-    if (advice !== undefined) process.stdout.write(`      ${advice}\n`);
+    print(`${level.padEnd(5)} ${text}\n`);
+    if (advice !== undefined) print(`      ${advice}\n`);
   }
 }
 

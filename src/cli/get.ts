@@ -4,6 +4,7 @@ import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
+import { jsonText, print, printError } from './screen.ts';
 
 interface GetFlags extends SessionFlags {
   readonly entry?: string;
@@ -46,15 +47,15 @@ async function get(flags: GetFlags): Promise<void> {
       const { text, length, has_more: hasMore, next_offset: next } = found.answer;
       // Where an entry ends the next call goes on: that needs no word here.
       if (hasMore !== true && typeof found.answer['note'] === 'string')
-        process.stderr.write(`${found.answer['note']}\n`);
-      process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : String(text));
+        printError(`${found.answer['note']}\n`);
+      print(flags.json === true ? `${jsonText(found)}\n` : String(text));
       if (length === 0 && offset === flags.offset) finish(exitCodes.nothing);
       if (hasMore !== true) return;
       left -= Number(length);
       const gap = Number(next) - Number(found.answer['offset']) - Number(length);
       // The newline between two texts is part of neither, and of what is printed.
       if (gap === 1 && left > 0 && flags.json !== true) {
-        process.stdout.write('\n');
+        print('\n');
         left -= 1;
       }
       offset = Number(next);

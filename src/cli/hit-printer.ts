@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { jsonText, type Output, print, printStyled, visible } from './screen.ts';
 
 /** A hit as the tools give it. */
 export interface Hit {
@@ -25,8 +26,6 @@ export interface HitStyle {
   readonly text?: string;
 }
 
-type Output = Pick<NodeJS.WriteStream, 'write' | 'isTTY'> & NodeJS.WritableStream;
-
 /** Prints hits as ripgrep does: in a terminal under headings and with colours, in a pipe one line each, or as JSON lines. */
 export class HitPrinter {
   readonly #out: Output;
@@ -44,7 +43,7 @@ export class HitPrinter {
   print(hits: readonly Hit[]): void {
     for (const hit of hits) {
       if (this.#style.json === true) {
-        this.#out.write(`${JSON.stringify({ type: 'match', ...hit })}\n`);
+        print(`${jsonText({ type: 'match', ...hit })}\n`, this.#out);
       } else this.#printHit(hit);
     }
   }
@@ -52,40 +51,54 @@ export class HitPrinter {
   /** Says what was found in all. */
   end(summary: { readonly session: string; readonly total: number; readonly shown: number }): void {
     if (this.#style.json === true) {
-      this.#out.write(`${JSON.stringify({ type: 'summary', ...summary })}\n`);
-    } else if (this.#style.count === true) this.#out.write(`${summary.total}\n`);
+      print(`${jsonText({ type: 'summary', ...summary })}\n`, this.#out);
+    } else if (this.#style.count === true) print(`${summary.total}\n`, this.#out);
   }
 
   #printHit(hit: Hit): void {
     const { before = [], after = [] } = hit;
     const first = hit.line - before.length;
-    const place = [hit.entry ?? '', hit.tool, hit.path].filter(Boolean).join('  ');
+    const place = this.#shown([hit.entry ?? '', hit.tool, hit.path].filter(Boolean).join('  '));
     if (this.#out.isTTY && place !== this.#heading) {
-      const note = hit.superseded_by === undefined ? '' : `  (newer: ${hit.superseded_by})`;
-      this.#out.write(
+      const note =
+        hit.superseded_by === undefined ? '' : `  (newer: ${this.#shown(hit.superseded_by)})`;
+      printStyled(
         `${this.#heading === undefined ? '' : '\n'}${this.#color('magenta', place)}${note}\n`,
+        this.#out,
       );
     } else if (before.length + after.length > 0 && first !== this.#lastLine + 1) {
-      if (!Number.isNaN(this.#lastLine)) this.#out.write('--\n');
+      if (!Number.isNaN(this.#lastLine)) print('--\n', this.#out);
     }
     this.#heading = place;
-    for (const [index, text] of before.entries()) this.#printLine(hit, first + index, '-', text);
+    for (const [index, text] of before.entries())
+      this.#printLine(hit, first + index, '-', this.#shown(text));
     this.#printLine(hit, hit.line, ':', this.#marked(hit.text));
     for (const [index, text] of after.entries()) {
-      this.#printLine(hit, hit.line + 1 + index, '-', text);
+      this.#printLine(hit, hit.line + 1 + index, '-', this.#shown(text));
     }
     this.#lastLine = hit.line + after.length;
   }
 
   #printLine(hit: Hit, line: number, separator: ':' | '-', text: string): void {
     const place = this.#out.isTTY || hit.entry === undefined ? '' : `${hit.entry}${separator}`;
-    this.#out.write(`${place}${this.#color('green', String(line))}${separator}${text}\n`);
+    printStyled(`${place}${this.#color('green', String(line))}${separator}${text}\n`, this.#out);
   }
 
   #marked(text: string): string {
-    return this.#mark === undefined
-      ? text
-      : text.replaceAll(this.#mark, (found) => (found === '' ? '' : this.#color('red', found)));
+    if (this.#mark === undefined) return this.#shown(text);
+    let marked = '';
+    let end = 0;
+    for (const { 0: found, index } of text.matchAll(this.#mark)) {
+      if (found === '') continue;
+      marked += this.#shown(text.slice(end, index)) + this.#color('red', this.#shown(found));
+      end = index + found.length;
+    }
+    return marked + this.#shown(text.slice(end));
+  }
+
+  /** Stored text, as it may be written. */
+  #shown(text: string): string {
+    return this.#out.isTTY ? visible(text) : text;
   }
 
   #color(name: 'magenta' | 'green' | 'red', text: string): string {

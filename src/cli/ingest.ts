@@ -12,6 +12,7 @@ import { ProgressLine } from './progress-line.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
+import { jsonText, print, printError } from './screen.ts';
 
 interface IngestFlags extends SessionFlags {
   /** False with `--no-ignore`. */
@@ -46,10 +47,8 @@ async function ingest(paths: readonly string[], flags: IngestFlags): Promise<voi
     )) as IngestReport & { readonly session: string };
     line.clear();
     if (report.failed > 0) finish(exitCodes.failed);
-    process.stdout.write(
-      flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : reportText(report),
-    );
-    for (const { path, reason } of report.failures) process.stderr.write(`${path}: ${reason}\n`);
+    print(flags.json === true ? `${jsonText(report, 2)}\n` : reportText(report));
+    for (const { path, reason } of report.failures) printError(`${path}: ${reason}\n`);
   });
 }
 

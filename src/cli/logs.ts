@@ -5,6 +5,7 @@ import { logPath } from './background.ts';
 import { wholeNumber } from './numbers.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { print, printError } from './screen.ts';
 
 /** Only the end of a log is read, bytes. */
 const maxTailBytes = 1_000_000;
@@ -21,19 +22,19 @@ export function logsCommand(): Command {
     async (options: { lines: number; follow?: boolean }) => {
       const path = logPath(loadFromFlags({ ...options }).config.dataDir);
       if (!existsSync(path)) {
-        process.stderr.write(`There is no ${path}; \`serve --background\` makes it.\n`);
+        printError(`There is no ${path}; \`serve --background\` makes it.\n`);
         finish(exitCodes.nothing);
         return;
       }
       let seenBytes = statSync(path).size;
       const start = Math.max(0, seenBytes - maxTailBytes);
       const lines = readRange(path, start, seenBytes).trimEnd().split('\n');
-      process.stdout.write(`${lines.slice(-options.lines).join('\n')}\n`);
+      print(`${lines.slice(-options.lines).join('\n')}\n`);
       while (options.follow === true) {
         await systemClock.sleep(pollMs);
         const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
         if (size < seenBytes) seenBytes = 0;
-        process.stdout.write(readRange(path, seenBytes, size));
+        print(readRange(path, seenBytes, size));
         seenBytes = size;
       }
     },

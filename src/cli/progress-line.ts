@@ -1,3 +1,5 @@
+import { printStyled, visible } from './screen.ts';
+
 /** One line on a terminal that is written over as work goes on. Writes nothing where nobody looks. */
 export class ProgressLine {
   readonly #out: NodeJS.WriteStream;
@@ -17,13 +19,15 @@ export class ProgressLine {
   /** Shows these words instead of the last ones, cut to the terminal's width. */
   text(words: string): void {
     if (!this.#out.isTTY) return;
-    this.#out.write(`\r\u001b[K${words.slice(0, (this.#out.columns || 80) - 1)}`);
+    // A file's name may hold anything.
+    const shown = visible(words).replaceAll(/[\t\n]/g, ' ');
+    printStyled(`\r\u001b[K${shown.slice(0, (this.#out.columns || 80) - 1)}`, this.#out);
     this.#isShown = true;
   }
 
   /** Takes the line away. */
   clear(): void {
-    if (this.#isShown) this.#out.write('\r\u001b[K');
+    if (this.#isShown) printStyled('\r\u001b[K', this.#out);
     this.#isShown = false;
   }
 }

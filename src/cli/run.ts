@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { ProxyError } from '../errors.ts';
 import { everyCommand, handDownOptions } from './nested-options.ts';
+import { print, printError } from './screen.ts';
 
 /** How a command ends, in ripgrep's habit: found or done, nothing found, something went wrong. */
 export const exitCodes = { done: 0, nothing: 1, failed: 2 } as const;
@@ -14,7 +15,11 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
   });
-  everyCommand(program, (command) => command.exitOverride());
+  everyCommand(program, (command) =>
+    command
+      .exitOverride()
+      .configureOutput({ writeOut: (text) => print(text), writeErr: printError }),
+  );
   handDownOptions(program);
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -24,7 +29,7 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
       if (error.exitCode === 0) process.exitCode = exitCodes.done;
       return;
     }
-    process.stderr.write(`${failureText(error)}\n`);
+    printError(`${failureText(error)}\n`);
   }
 }
 

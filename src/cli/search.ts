@@ -5,6 +5,7 @@ import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
+import { print, printError } from './screen.ts';
 
 interface SearchFlags extends SessionFlags {
   readonly ignoreCase?: boolean;
@@ -92,7 +93,7 @@ async function printHits(
     });
     if (found === undefined) return 0;
     const { matches, total, note, next_cursor: next } = found.answer;
-    if (typeof note === 'string') process.stderr.write(`${note}\n`);
+    if (typeof note === 'string') printError(`${note}\n`);
     const hits = matches as readonly Hit[];
     seen += hits.length;
     if (flags.count !== true) printer.print(hits);

@@ -9,6 +9,7 @@ import { startBackground } from './background.ts';
 import { openLocalApp } from './local-app.ts';
 import { checkProviders } from './provider-check.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { print, printError } from './screen.ts';
 
 /** What a user without an upstream has to know. */
 const demoNotice = `No upstream is configured, so answers come from the built-in demo: a script that uses the tools, no language model.
@@ -35,9 +36,9 @@ async function serve(loaded: LoadedConfig): Promise<void> {
   await using app = await openLocalApp(config, config.logLevel);
   const address = await app.server.listen();
   await publishOwner(config.dataDir, { address, secret: app.ownerSecret });
-  for (const warning of loaded.warnings) process.stderr.write(`${warning}\n`);
-  if (config.providers.length === 0) process.stderr.write(demoNotice);
-  process.stdout.write(`rlm-opencode listening on ${address}\n`);
+  for (const warning of loaded.warnings) printError(`${warning}\n`);
+  if (config.providers.length === 0) printError(demoNotice);
+  print(`rlm-opencode listening on ${address}\n`);
   const stopping = new AbortController();
   const told = tellOfProviders(config, createLogger(config.logLevel), stopping.signal);
   await stopSignal();

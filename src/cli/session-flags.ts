@@ -5,6 +5,7 @@ import { ProxyError } from '../errors.ts';
 import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
 import type { CallOperation } from './operations-client.ts';
 import { addSettingFlags } from './setting-flags.ts';
+import { printError } from './screen.ts';
 
 /** What {@link addSessionFlags} adds. */
 export interface SessionFlags {
@@ -60,7 +61,7 @@ export async function callTool(
 ): Promise<ToolAnswer | undefined> {
   const result = await call('tool', { ...choiceOf(flags), ...tool });
   if (!isObject(result)) {
-    process.stderr.write('Nothing is stored for this directory yet.\n');
+    printError('Nothing is stored for this directory yet.\n');
     return undefined;
   }
   const answer = parseJson(String(result['text']));

@@ -9,6 +9,7 @@ import { grouped, megabytes } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { print, printError, printJson } from './screen.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
 
@@ -32,16 +33,16 @@ async function list(flags: { json?: boolean }): Promise<void> {
   await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;
     if (flags.json === true) {
-      process.stdout.write(`${JSON.stringify(sessions, null, 2)}\n`);
+      printJson(sessions, 2);
       return;
     }
     if (sessions.length === 0) {
-      process.stderr.write('Nothing is stored yet.\n');
+      printError('Nothing is stored yet.\n');
       finish(exitCodes.nothing);
     }
     for (const { id, directory, totals, updatedMs, damage } of sessions) {
       const when = new Date(updatedMs).toISOString().slice(0, 19).replace('T', ' ');
-      process.stdout.write(
+      print(
         `${id}  ${when}  ${grouped(totals.chars).padStart(14)} characters  ${grouped(totals.entries).padStart(7)} entries  ${directory ?? '(no directory)'}${damage === undefined ? '' : `  DAMAGED: ${damage}`}\n`,
       );
     }
@@ -63,7 +64,7 @@ async function salvageSession(id: string, flags: object): Promise<void> {
     const saved = (await call('salvage-session', { session: id })) as Salvaged;
     const { kept, lostEntries, lostRecords } = saved;
     const lost = lostEntries.length === 0 ? 'none' : lostEntries.join(', ');
-    process.stdout.write(
+    print(
       `${saved.session} has ${grouped(kept)} texts of it and takes over its directory. Damaged texts: ${lost}; unreadable records: ${grouped(lostRecords)}.\n${id} is as it was; delete it with \`rlm-opencode sessions rm ${id}\`.\n`,
     );
   });
@@ -84,7 +85,7 @@ async function removeSession(id: string, flags: { yes?: boolean }): Promise<void
       });
     }
     await call('remove-session', { session: id });
-    process.stdout.write(`Deleted ${what}.\n`);
+    print(`Deleted ${what}.\n`);
   });
 }
 

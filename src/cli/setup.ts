@@ -24,6 +24,7 @@ import { opencodeFacts } from './opencode-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { coreModelId } from '../wire/core-model.ts';
+import { print, printError } from './screen.ts';
 
 /** What a model has that nobody describes. */
 const assumedWindowTokens = fallbackLimits.contextWindowTokens;
@@ -67,7 +68,7 @@ async function install(options: SetupOptions): Promise<void> {
   const { config } = loadFromFlags({ ...options });
   const facts = opencodeFacts(config);
   if (config.providers.length > 0 && facts.contextWindowTokens === assumedWindowTokens) {
-    process.stderr.write(
+    printError(
       `The model's window is taken to be ${assumedWindowTokens} tokens. If it is another, set RLM_UPSTREAM_CONTEXT_WINDOW and run this again.\n`,
     );
   }
@@ -76,7 +77,7 @@ async function install(options: SetupOptions): Promise<void> {
   const outcome = installProvider(file.text, { facts, liftToolOutput });
   const changed = await apply(file, outcome, { ...options, facts });
   if (!changed || options.dryRun === true) return;
-  process.stdout.write(
+  print(
     `Next: rlm-opencode serve --background\n` +
       `      opencode models | grep ${providerId}\n` +
       `      opencode -m ${providerId}/${coreModelId}\n` +
@@ -88,7 +89,7 @@ async function uninstall(options: SetupOptions): Promise<void> {
   const facts = opencodeFacts(loadFromFlags({ ...options }).config);
   const file = await chosenFile(options);
   if (file.text === undefined || installedBlock(file.text) === undefined) {
-    process.stdout.write(`${file.path}: nothing to take out.\n`);
+    print(`${file.path}: nothing to take out.\n`);
     return;
   }
   const backup = await readConfigFile(backupPath(file.path));
@@ -107,9 +108,7 @@ async function uninstall(options: SetupOptions): Promise<void> {
 
 /** A file that the installation made and nobody has touched since. */
 async function removeFile(file: ConfigFile, options: SetupOptions): Promise<void> {
-  process.stdout.write(
-    `${file.path}: ${options.dryRun === true ? 'would be removed' : 'removed'}.\n`,
-  );
+  print(`${file.path}: ${options.dryRun === true ? 'would be removed' : 'removed'}.\n`);
   if (options.dryRun !== true) await rm(file.path);
 }
 
@@ -118,13 +117,13 @@ async function status(options: SetupOptions): Promise<void> {
   const file = await chosenFile(options);
   const installed = file.text !== undefined && installedBlock(file.text) !== undefined;
   if (!installed) {
-    process.stdout.write(`${file.path}: not installed.\n`);
+    print(`${file.path}: not installed.\n`);
     finish(exitCodes.nothing);
     return;
   }
   const outcome = installProvider(file.text, { facts, liftToolOutput: false });
   const current = outcome.ok && outcome.text === file.text;
-  process.stdout.write(
+  print(
     current
       ? `${file.path}: installed, ${facts.baseURL}, window ${facts.contextWindowTokens} tokens.\n`
       : `${file.path}: installed, but not with these settings. Run: rlm-opencode-setup install\n`,
@@ -139,7 +138,7 @@ async function apply(
   options: { readonly dryRun?: boolean; readonly facts: ProviderFacts },
 ): Promise<boolean> {
   if (!outcome.ok) {
-    process.stderr.write(
+    printError(
       `${file.path} was left alone: ${outcome.fault}.\n` +
         `Once it is mended, run this again, or paste this into it yourself:\n\n${blockToPaste(options.facts)}\n`,
     );
@@ -147,17 +146,24 @@ async function apply(
     return false;
   }
   if (outcome.text === file.text) {
-    process.stdout.write(`${file.path}: nothing to change.\n`);
+    print(`${file.path}: nothing to change.\n`);
     return false;
   }
-  process.stdout.write(`${file.path}\n${textDiff(file.text ?? '', outcome.text)}`);
+  print(`${file.path}\n${withoutKeys(textDiff(file.text ?? '', outcome.text))}`);
   if (options.dryRun === true) {
-    process.stdout.write('Nothing was written (--dry-run).\n');
+    print('Nothing was written (--dry-run).\n');
     return true;
   }
   await writeConfigFile(file, outcome.text);
-  process.stdout.write('Written.\n');
+  print('Written.\n');
   return true;
+}
+
+/** The user's own configuration may hold keys beside our block; a variable's name (`{env:NAME}`) and our own word are none. */
+function withoutKeys(diff: string): string {
+  const members =
+    /("[\w-]*(?:key|token|authorization|password|secret)"\s*:\s*)"(?!\{|rlm-local)[^"]+"/gi;
+  return diff.replaceAll(members, '$1"***"');
 }
 
 async function chosenFile(options: SetupOptions): Promise<ConfigFile> {

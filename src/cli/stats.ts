@@ -4,6 +4,7 @@ import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
+import { jsonText, print } from './screen.ts';
 
 interface Share {
   readonly entries: number;
@@ -30,9 +31,9 @@ export function statsCommand(): Command {
         return;
       }
       const { session, directory, answer } = found;
-      process.stdout.write(
+      print(
         flags.json === true
-          ? `${JSON.stringify({ session, directory, ...answer }, null, 2)}\n`
+          ? `${jsonText({ session, directory, ...answer }, 2)}\n`
           : statsText(session, directory, answer),
       );
     });

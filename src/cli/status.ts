@@ -3,6 +3,7 @@ import { readOwner } from '../store/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { print, printJson } from './screen.ts';
 
 /** `rlm-opencode status`: whether a server holds the data directory, and what it says of itself. */
 export function statusCommand(): Command {
@@ -18,21 +19,19 @@ export function statusCommand(): Command {
     if (!running) finish(exitCodes.nothing);
     if (options.json === true) {
       const { address, pid } = server ?? {};
-      process.stdout.write(`${JSON.stringify({ running, address, pid, health }, null, 2)}\n`);
+      printJson({ running, address, pid, health }, 2);
       return;
     }
     if (server === undefined) {
       const holder =
         owner === undefined ? '' : ` Process ${owner.pid} (a command) holds the stores.`;
-      process.stdout.write(`No server is running for ${config.dataDir}.${holder}\n`);
+      print(`No server is running for ${config.dataDir}.${holder}\n`);
       return;
     }
     const answer = running ? 'is running' : 'does not answer';
-    process.stdout.write(`The server at ${server.address} (process ${server.pid}) ${answer}.\n`);
+    print(`The server at ${server.address} (process ${server.pid}) ${answer}.\n`);
     for (const [name, value] of Object.entries(health ?? {})) {
-      process.stdout.write(
-        `  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}\n`,
-      );
+      print(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}\n`);
     }
   });
 }

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { printStyled, visible } from './screen.ts';
 
 /** Shows a hidden step as a branch of a tree, a sub-call's one level deeper; for whoever watches a terminal, nothing else. */
 export function showStep(step: string): void {
@@ -12,5 +13,6 @@ export function endTree(words: string): void {
 }
 
 function showBranch(sign: string, words: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${styleText('dim', `${sign} ${words}`)}\n`);
+  if (!process.stderr.isTTY) return;
+  printStyled(`${styleText('dim', `${sign} ${visible(words)}`)}\n`, process.stderr);
 }

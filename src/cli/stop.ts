@@ -6,6 +6,7 @@ import { readOwner } from '../store/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { print } from './screen.ts';
 
 /** Between two looks whether the server is gone, milliseconds. */
 const pollMs = 50;
@@ -23,7 +24,7 @@ export function stopCommand(): Command {
 async function stop(config: Config): Promise<void> {
   const server = serverOf(await readOwner(config.dataDir));
   if (server === undefined) {
-    process.stdout.write('No server is running.\n');
+    print('No server is running.\n');
     finish(exitCodes.nothing);
     return;
   }
@@ -43,5 +44,5 @@ async function stop(config: Config): Promise<void> {
     }
     await systemClock.sleep(pollMs);
   }
-  process.stdout.write(`Stopped the server at ${server.address}.\n`);
+  print(`Stopped the server at ${server.address}.\n`);
 }
