@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { type LoadedConfig, userFolders } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
+import { shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../opencode/config-file.ts';
 import { installedBlock, installProvider } from '../opencode/config-text.ts';
@@ -12,6 +13,7 @@ import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import { checkProviders, type Finding } from './provider-check.ts';
 import { exitCodes, finish } from './run.ts';
+import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { fetchHealth } from './status.ts';
 import { print, printJson } from './screen.ts';
@@ -28,14 +30,15 @@ export function doctorCommand(): Command {
 async function doctor(flags: { offline?: boolean; json?: boolean }): Promise<void> {
   const loaded = loadFromFlags({ ...flags });
   const { config } = loaded;
+  const running = await knownServer(config);
   const findings = [
     nodeFinding(),
-    ...configFindings(loaded),
+    ...configFindings(loaded, running),
     dataDirFinding(config),
     await serverFinding(config),
     ...(await storeFindings(config)),
-    ...(flags.offline === true ? [] : await checkProviders(config, new AbortController().signal)),
-    await opencodeFinding(config),
+    ...(flags.offline === true ? [] : await providerFindings(config, running)),
+    await opencodeFinding(loaded, running),
   ];
   if (findings.some(({ level }) => level === 'fail')) finish(exitCodes.nothing);
   if (flags.json === true) {
@@ -52,7 +55,18 @@ function nodeFinding(): Finding {
   return { level: 'ok', text: `Node ${process.version} on ${process.platform} ${process.arch}` };
 }
 
-function configFindings({ filePath, fileFound, warnings, config }: LoadedConfig): Finding[] {
+/** The server's own providers, asked by the server; without one those of the settings here. */
+async function providerFindings(
+  config: Config,
+  running: KnownServer | undefined,
+): Promise<readonly Finding[]> {
+  return running === undefined
+    ? checkProviders(config, new AbortController().signal)
+    : running.checkProviders();
+}
+
+function configFindings(loaded: LoadedConfig, running: KnownServer | undefined): Finding[] {
+  const { filePath, fileFound, warnings, config } = loaded;
   const findings: Finding[] = warnings.map((text) => ({ level: 'note', text }));
   const mode = statSync(filePath, { throwIfNoEntry: false })?.mode ?? 0;
   findings.unshift({
@@ -66,10 +80,21 @@ function configFindings({ filePath, fileFound, warnings, config }: LoadedConfig)
       advice: `If it holds a key: chmod 600 ${filePath}`,
     });
   }
-  if (config.providers.length === 0) {
+  if (running !== undefined) {
+    const keys = [...differencesOf(shownSettings(loaded), running.facts).keys()];
+    if (keys.length > 0) {
+      findings.push({
+        level: 'note',
+        text: `the server at ${running.address} was started with other settings than these: ${keys.join(', ')}`,
+        advice: '`rlm-opencode config` shows both. What follows is about the server.',
+      });
+    }
+  }
+  const upstreams = running?.facts.upstreams ?? config.providers;
+  if (upstreams.length === 0) {
     findings.push({
       level: 'note',
-      text: 'no upstream: answers come from the demo script',
+      text: `no upstream${running === undefined ? '' : ' in the running server'}: answers come from the demo script`,
       advice: 'Set RLM_UPSTREAM_BASE_URL (and RLM_UPSTREAM_API_KEY, RLM_UPSTREAM_MODEL).',
     });
   }
@@ -150,16 +175,21 @@ async function storeFindings(config: Config): Promise<Finding[]> {
   return findings;
 }
 
-async function opencodeFinding(config: Config): Promise<Finding> {
+async function opencodeFinding(
+  loaded: LoadedConfig,
+  running: KnownServer | undefined,
+): Promise<Finding> {
   const { path, text } = await findConfigFile(join(userFolders().configHome, 'opencode'));
   const advice = 'rlm-opencode-setup install';
-  if (text === undefined || installedBlock(text) === undefined) {
+  const installed = text === undefined ? undefined : installedBlock(text);
+  if (text === undefined || installed === undefined) {
     return { level: 'note', text: 'OpenCode: the provider is not installed', advice };
   }
-  if (config.server.port === 0) {
+  if ((running?.facts.configuredPort ?? loaded.config.server.port) === 0) {
     return { level: 'note', text: 'OpenCode: installed, but RLM_PORT is 0, so no port is fixed' };
   }
-  const fresh = installProvider(text, { facts: opencodeFacts(config), liftToolOutput: false });
+  const facts = opencodeFacts(loaded, running, installed);
+  const fresh = installProvider(text, { facts, liftToolOutput: false });
   return fresh.ok && fresh.text === text
     ? { level: 'ok', text: `OpenCode: installed in ${path}` }
     : { level: 'note', text: 'OpenCode: installed with other settings than these', advice };

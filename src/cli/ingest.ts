@@ -14,6 +14,12 @@ import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts
 import { loadFromFlags } from './setting-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
+/** Whose store it went into. */
+interface StoredIn {
+  readonly session: string;
+  readonly directory?: string;
+}
+
 interface IngestFlags extends SessionFlags {
   /** False with `--no-ignore`. */
   readonly ignore: boolean;
@@ -36,7 +42,7 @@ async function ingest(paths: readonly string[], flags: IngestFlags): Promise<voi
   const line = new ProgressLine();
   await withOperations(config, async (call) => {
     const args = {
-      ...choiceOf({ ...flags, directory: flags.directory ?? '.' }),
+      ...choiceOf(flags),
       paths,
       workingDirectory: process.cwd(),
       respectIgnore: flags.ignore,
@@ -44,7 +50,7 @@ async function ingest(paths: readonly string[], flags: IngestFlags): Promise<voi
     };
     const report = (await call('ingest', args, (progress) =>
       showProgress(line, progress as IngestProgress),
-    )) as IngestReport & { readonly session: string };
+    )) as IngestReport & StoredIn;
     line.clear();
     if (report.failed > 0) finish(exitCodes.failed);
     print(flags.json === true ? `${jsonText(report, 2)}\n` : reportText(report));
@@ -70,7 +76,7 @@ export function showProgress(line: ProgressLine, progress: IngestProgress): void
   else line.bar(totalBytes === 0 ? 1 : bytes / totalBytes, words);
 }
 
-function reportText(report: IngestReport & { readonly session: string }): string {
+function reportText(report: IngestReport & StoredIn): string {
   const left = [
     [report.duplicates, 'held already'],
     [report.unchanged, 'unchanged'],
@@ -81,5 +87,5 @@ function reportText(report: IngestReport & { readonly session: string }): string
   const rest = left
     .filter(([number]) => number > 0)
     .map(([number, what]) => `${grouped(number)} ${what}`);
-  return `${grouped(report.stored)} stored in ${report.session}${rest.length === 0 ? '' : `; left out: ${rest.join(', ')}`}.\n`;
+  return `${grouped(report.stored)} stored in ${report.session}${report.directory === undefined ? '' : ` of ${report.directory}`}${rest.length === 0 ? '' : `; left out: ${rest.join(', ')}`}.\n`;
 }

@@ -2,16 +2,27 @@ import { randomInt } from 'node:crypto';
 import type { App } from '../app.ts';
 import { benchPolicy } from '../bench/policies.ts';
 import { randomIds, systemClock } from '../clock.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
 import { createLogger } from '../log.ts';
-import { createOperations } from '../operations/operations.ts';
+import { createOperations, type ServerSide } from '../operations/operations.ts';
+import { checkProviders } from './provider-check.ts';
+import { factsOf } from './server-facts.ts';
 import { readVersion } from './version.ts';
 
 /** Steps of the jitter between 0 and 1. */
 const randomSteps = 2 ** 32;
 
-/** The whole proxy in this process, with the machine's clock and chance. @throws ProxyError as `openApp` */
-export async function openLocalApp(config: Config, logLevel: string): Promise<App> {
+/**
+ * The whole proxy in this process, with the machine's clock and chance.
+ * @param loaded The settings as they were read, for a server that commands may ask for them
+ * @throws ProxyError as `openApp`
+ */
+export async function openLocalApp(
+  config: Config,
+  logLevel: string,
+  loaded?: LoadedConfig,
+): Promise<App> {
   // Loaded only here: the other commands start in half the time without it.
   const { openApp } = await import('../app.ts');
   return openApp({
@@ -22,6 +33,19 @@ export async function openLocalApp(config: Config, logLevel: string): Promise<Ap
     ids: randomIds,
     random: () => randomInt(randomSteps) / randomSteps,
     policies: [benchPolicy],
-    operations: (parts) => ({ run: createOperations({ ...parts, clock: systemClock }) }),
+    operations: (parts) => ({
+      run: createOperations({
+        ...parts,
+        clock: systemClock,
+        ...(loaded === undefined ? {} : { server: serverSide(loaded) }),
+      }),
+    }),
   });
+}
+
+function serverSide(loaded: LoadedConfig): ServerSide {
+  return {
+    describe: () => factsOf(loaded),
+    checkProviders: async (signal) => checkProviders(loaded.config, signal),
+  };
 }

@@ -33,7 +33,7 @@ async function serve(loaded: LoadedConfig): Promise<void> {
   const { config } = loaded;
   checkBind(config.server);
   boundGarbage();
-  await using app = await openLocalApp(config, config.logLevel);
+  await using app = await openLocalApp(config, config.logLevel, loaded);
   const address = await app.server.listen();
   await publishOwner(config.dataDir, { address, secret: app.ownerSecret });
   for (const warning of loaded.warnings) printError(`${warning}\n`);

@@ -2,7 +2,6 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { userFolders } from '../config/load.ts';
-import { fallbackLimits } from '../config/presets.ts';
 import {
   backupPath,
   type ConfigFile,
@@ -20,14 +19,12 @@ import {
 } from '../opencode/config-text.ts';
 import { type ProviderFacts, providerId } from '../opencode/provider-entry.ts';
 import { textDiff } from '../opencode/text-diff.ts';
-import { opencodeFacts } from './opencode-facts.ts';
+import { type OpenCodeFacts, opencodeFacts } from './opencode-facts.ts';
+import { type KnownServer, knownServer } from './server-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { coreModelId } from '../wire/core-model.ts';
 import { print, printError } from './screen.ts';
-
-/** What a model has that nobody describes. */
-const assumedWindowTokens = fallbackLimits.contextWindowTokens;
 
 interface SetupOptions {
   readonly file?: string;
@@ -61,18 +58,18 @@ export function setupProgram(version: string): Command {
 
 function common(command: Command): Command {
   command.option('--file <path>', "OpenCode's configuration file, if it is not the usual one");
-  return addSettingFlags(command, ['host', 'port', 'upstream-url', 'upstream-model']);
+  return addSettingFlags(command, ['host', 'port', 'data-dir', 'upstream-url', 'upstream-model']);
 }
 
 async function install(options: SetupOptions): Promise<void> {
-  const { config } = loadFromFlags({ ...options });
-  const facts = opencodeFacts(config);
-  if (config.providers.length > 0 && facts.contextWindowTokens === assumedWindowTokens) {
+  const file = await chosenFile(options);
+  const { facts, running } = await factsFor(options, file);
+  tellOfLimits(facts);
+  if (running?.facts.configuredPort === 0) {
     printError(
-      `The model's window is taken to be ${assumedWindowTokens} tokens. If it is another, set RLM_UPSTREAM_CONTEXT_WINDOW and run this again.\n`,
+      `The server took the free port of ${running.address} and will take another one when it is started again: give it one with RLM_PORT.\n`,
     );
   }
-  const file = await chosenFile(options);
   const liftToolOutput = options.liftToolOutput === true;
   const outcome = installProvider(file.text, { facts, liftToolOutput });
   const changed = await apply(file, outcome, { ...options, facts });
@@ -85,8 +82,30 @@ async function install(options: SetupOptions): Promise<void> {
   );
 }
 
+/** What OpenCode has to know, from the server that runs before the settings here. */
+async function factsFor(
+  options: SetupOptions,
+  { text }: ConfigFile,
+): Promise<{ readonly facts: OpenCodeFacts; readonly running: KnownServer | undefined }> {
+  const loaded = loadFromFlags({ ...options });
+  const running = await knownServer(loaded.config);
+  const installed = text === undefined ? undefined : installedBlock(text);
+  return { facts: opencodeFacts(loaded, running, installed), running };
+}
+
+/** Limits that nobody states are said to be assumed: OpenCode compacts and cuts answers by them. */
+function tellOfLimits({ limitsFrom, contextWindowTokens, maxOutputTokens }: OpenCodeFacts): void {
+  const numbers = `window ${contextWindowTokens} tokens, answer ${maxOutputTokens}`;
+  if (limitsFrom === 'assumed') {
+    printError(
+      `Nobody states the model's limits here, so they are assumed (${numbers}). Run this again while the server runs with its upstream, or set RLM_UPSTREAM_CONTEXT_WINDOW.\n`,
+    );
+  } else if (limitsFrom === 'installed') {
+    printError(`Nobody states the model's limits here, so those in the file stay (${numbers}).\n`);
+  }
+}
+
 async function uninstall(options: SetupOptions): Promise<void> {
-  const facts = opencodeFacts(loadFromFlags({ ...options }).config);
   const file = await chosenFile(options);
   if (file.text === undefined || installedBlock(file.text) === undefined) {
     print(`${file.path}: nothing to take out.\n`);
@@ -102,6 +121,7 @@ async function uninstall(options: SetupOptions): Promise<void> {
     untouched && backup.text !== undefined
       ? { ok: true as const, text: backup.text }
       : uninstallProvider(file.text);
+  const { facts } = await factsFor(options, file);
   const changed = await apply(file, outcome, { ...options, facts });
   if (changed && options.dryRun !== true) await rm(backup.path, { force: true });
 }
@@ -113,8 +133,8 @@ async function removeFile(file: ConfigFile, options: SetupOptions): Promise<void
 }
 
 async function status(options: SetupOptions): Promise<void> {
-  const facts = opencodeFacts(loadFromFlags({ ...options }).config);
   const file = await chosenFile(options);
+  const { facts } = await factsFor(options, file);
   const installed = file.text !== undefined && installedBlock(file.text) !== undefined;
   if (!installed) {
     print(`${file.path}: not installed.\n`);

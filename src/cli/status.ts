@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { readOwner } from '../store/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
+import { knownServer, type ServerFacts } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printJson } from './screen.ts';
 
@@ -16,10 +17,14 @@ export function statusCommand(): Command {
     const server = serverOf(owner);
     const running = server !== undefined && (await isAnswering(server));
     const health = running ? await fetchHealth(server.address) : undefined;
+    const facts = running ? (await knownServer(config))?.facts : undefined;
     if (!running) finish(exitCodes.nothing);
     if (options.json === true) {
       const { address, pid } = server ?? {};
-      printJson({ running, address, pid, health }, 2);
+      printJson(
+        { running, address, pid, health, model: facts?.model, upstreams: facts?.upstreams },
+        2,
+      );
       return;
     }
     if (server === undefined) {
@@ -30,10 +35,24 @@ export function statusCommand(): Command {
     }
     const answer = running ? 'is running' : 'does not answer';
     print(`The server at ${server.address} (process ${server.pid}) ${answer}.\n`);
+    if (facts !== undefined) print(factsText(facts));
     for (const [name, value] of Object.entries(health ?? {})) {
       print(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}\n`);
     }
   });
+}
+
+function factsText({ model, upstreams }: ServerFacts): string {
+  const lines = upstreams.map((upstream) => `  upstream: ${upstream}`);
+  if (upstreams.length === 0) lines.push('  upstream: none, the built-in demo answers');
+  if (model !== undefined) {
+    const { name, contextWindowTokens, maxOutputTokens, isAssumed } = model;
+    const assumed = isAssumed ? ' (assumed)' : '';
+    lines.push(
+      `  model: ${name}, window ${contextWindowTokens} tokens${assumed}, answer ${maxOutputTokens}`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
 }
 
 /** What a running server says of itself; needs no token. */

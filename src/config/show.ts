@@ -9,6 +9,8 @@ export interface ShownSetting {
   readonly value?: unknown;
   /** `flag --port`, `environment RLM_PORT`, `file <path>`, `default`. */
   readonly source: string;
+  /** The same in the server that runs, where it has another value. */
+  readonly server?: { readonly value?: unknown; readonly source?: string };
 }
 
 /** Stands where a secret is set. */
@@ -34,14 +36,18 @@ export function shownSettings({ settings, sources }: LoadedConfig): readonly Sho
 /** The same as lines `key = value  (source)`. */
 export function settingLines(shown: readonly ShownSetting[]): string {
   return shown
-    .map(({ key, value, source }) => {
-      const text = value === undefined ? '(not set)' : plain(value);
-      return `${key} = ${text}  (${source})\n`;
+    .map(({ key, value, source, server }) => {
+      const running =
+        server === undefined
+          ? ''
+          : `  [the running server: ${valueText(server.value)}  (${server.source})]`;
+      return `${key} = ${valueText(value)}  (${source})${running}\n`;
     })
     .join('');
 }
 
-function plain(value: unknown): string {
+function valueText(value: unknown): string {
+  if (value === undefined) return '(not set)';
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 

@@ -6,7 +6,7 @@ import { ingestPaths } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session, Sessions } from '../store/types.ts';
-import { choiceArgs } from './session-choice.ts';
+import { choiceArgs, chosenSession, type SessionChoice } from './session-choice.ts';
 
 /** What to take in, and into whose store. */
 export const ingestArgs = z.strictObject({
@@ -63,16 +63,14 @@ export async function* ingest(
   }
 }
 
-async function openFor(
-  sessions: Sessions,
-  {
-    session,
-    directory,
-  }: { readonly session?: string | undefined; readonly directory?: string | undefined },
-): Promise<Session> {
-  if (session !== undefined) return sessions.byId(session);
+/** The session that a reading command would find; where there is none, a new one of the directory itself. */
+async function openFor(sessions: Sessions, choice: SessionChoice): Promise<Session> {
+  const found = await chosenSession(sessions, choice);
+  if (found !== undefined) return found;
   const made =
-    directory === undefined ? undefined : await sessions.forDirectory(directory, { create: true });
+    choice.directory === undefined
+      ? undefined
+      : await sessions.forDirectory(choice.directory, { create: true });
   if (made !== undefined) return made;
   throw new ProxyError('invalid_request', 'Say which directory or session is meant.');
 }

@@ -12,6 +12,16 @@ export interface OperationParts {
   readonly sessions: Sessions;
   readonly search: SearchEngine;
   readonly clock: Clock;
+  /** What a server says of itself; absent where a command opens the stores. */
+  readonly server?: ServerSide;
+}
+
+/** Questions that only a running server can answer: it was perhaps started with other settings than the command's. */
+export interface ServerSide {
+  /** Its settings, without secrets. */
+  describe(): object;
+  /** What its providers say, asked with its own keys. */
+  checkProviders(signal: AbortSignal): Promise<readonly object[]>;
 }
 
 /** One line of an operation's answer. */
@@ -128,8 +138,18 @@ const salvageSession = withArgs(
   },
 );
 
+const describeServer = withArgs(z.strictObject({}), async function* (_, { server }) {
+  yield { result: server?.describe() ?? null };
+});
+
+const checkProviders = withArgs(z.strictObject({}), async function* (_, { server }, signal) {
+  yield { result: (await server?.checkProviders(signal)) ?? [] };
+});
+
 const operations: ReadonlyMap<string, Operation> = new Map([
   ['ping', ping],
+  ['server', describeServer],
+  ['check-providers', checkProviders],
   ['tool', tool],
   ['ingest', withArgs(ingestArgs, ingest)],
   ['sessions', listSessions],
