@@ -15,9 +15,8 @@ export function configCommand(): Command {
     const here = shownSettings(loaded);
     const different = running === undefined ? undefined : differencesOf(here, running.facts);
     const shown = here.map((setting) => {
-      const other = different?.get(setting.key);
-      const { key: _, ...server } = other ?? { key: '' };
-      return other === undefined ? setting : { ...setting, server };
+      const server = different?.get(setting.key);
+      return server === undefined ? setting : Object.assign({ server }, setting);
     });
     if (options.json === true) {
       print(`${jsonText({ file: loaded.filePath, settings: shown }, 2)}\n`);

@@ -5,7 +5,7 @@ import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
-import { print, printError } from './screen.ts';
+import { printError } from './screen.ts';
 
 interface SearchFlags extends SessionFlags {
   readonly ignoreCase?: boolean;
