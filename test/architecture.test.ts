@@ -122,3 +122,46 @@ test('no expression is made of words from outside, except where that is harmless
   );
   expect(users).toEqual(['ingest/ignore-rules.ts']);
 });
+
+/** All files that a file loads before it does anything, and the packages that they load. */
+function loadedBy(entry: string): { readonly files: Set<string>; readonly packages: Set<string> } {
+  const files = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (file: string): void => {
+    if (files.has(file)) return;
+    files.add(file);
+    const text = readFileSync(file, 'utf8');
+    for (const [, names, from] of text.matchAll(/^(?:import|export) ([^;]*?)from '([^']+)';/gms)) {
+      if (names?.startsWith('type ') === true || from === undefined) continue;
+      if (from.startsWith('.')) visit(resolve(dirname(file), from));
+      else if (!from.startsWith('node:')) packages.add(from);
+    }
+  };
+  visit(join(root, entry));
+  return { files, packages };
+}
+
+test('a command starts without engine, store, server, HTTP client and log: they are loaded when needed', () => {
+  for (const entry of ['cli/main.ts', 'cli/setup-main.ts']) {
+    const { files, packages } = loadedBy(entry);
+    const parts = new Set([...files].map((file) => partOf(relative(root, file))));
+    for (const heavy of [
+      'app',
+      'chat',
+      'http',
+      'ingest',
+      'operations',
+      'sandbox',
+      'search',
+      'tools',
+    ]) {
+      expect([...parts]).not.toContain(heavy);
+    }
+    for (const heavy of ['fastify', 'undici', 'pino', 'ignore', 'quickjs-emscripten']) {
+      expect([...packages]).not.toContain(heavy);
+    }
+    // The reader of imports sees something.
+    expect([...packages]).toContain('commander');
+    expect(files.size).toBeGreaterThan(10);
+  }
+});

@@ -1,6 +1,5 @@
 import type { Config } from '../config/resolve.ts';
 import { readOwner } from '../store/owner.ts';
-import { openLocalApp } from './local-app.ts';
 import { isAnswering, serverOf, type RunningServer } from './operations-client.ts';
 
 /** A server to ask, closed by its disposal if it is our own. */
@@ -20,6 +19,7 @@ export async function openAskServer(config: Config): Promise<AskServer> {
   if (running !== undefined && (await isAnswering(running)))
     return { server: running, headers, [Symbol.asyncDispose]: async () => undefined };
   const server = { ...config.server, host: '127.0.0.1', port: 0 };
+  const { openLocalApp } = await import('./local-app.ts');
   const app = await openLocalApp({ ...config, server }, 'error');
   const address = await app.server.listen();
   return {

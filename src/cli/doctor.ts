@@ -11,7 +11,7 @@ import { readOwner } from '../store/owner.ts';
 import type { SessionHealth, Sessions } from '../store/types.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
-import { checkProviders, type Finding } from './provider-check.ts';
+import type { Finding } from './provider-check.ts';
 import { exitCodes, finish } from './run.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
@@ -60,9 +60,10 @@ async function providerFindings(
   config: Config,
   running: KnownServer | undefined,
 ): Promise<readonly Finding[]> {
-  return running === undefined
-    ? checkProviders(config, new AbortController().signal)
-    : running.checkProviders();
+  if (running !== undefined) return running.checkProviders();
+  // Loaded only here: the other commands start sooner without an HTTP client.
+  const { checkProviders } = await import('./provider-check.ts');
+  return checkProviders(config, new AbortController().signal);
 }
 
 function configFindings(loaded: LoadedConfig, running: KnownServer | undefined): Finding[] {

@@ -1,11 +1,8 @@
 import { randomIds, systemClock } from '../clock.ts';
 import type { Config } from '../config/resolve.ts';
 import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
-import { createLogger } from '../log.ts';
-import { createOperations, type RunOperation } from '../operations/operations.ts';
-import { openSearchEngine } from '../search/engine.ts';
+import type { RunOperation } from '../operations/operations.ts';
 import { type Owner, readOwner } from '../store/owner.ts';
-import { openSessions } from '../store/sessions.ts';
 import { parseJson } from '../wire/json.ts';
 
 /** Runs an operation on the stores. @throws ProxyError what the operation throws */
@@ -28,6 +25,14 @@ export async function withOperations(
     await use(callOver((call) => fetchLines(server, call)));
     return;
   }
+  // Loaded only here: through a server a command needs neither store nor engine.
+  const [{ createLogger }, { createOperations }, { openSearchEngine }, { openSessions }] =
+    await Promise.all([
+      import('../log.ts'),
+      import('../operations/operations.ts'),
+      import('../search/engine.ts'),
+      import('../store/sessions.ts'),
+    ]);
   await using stack = new AsyncDisposableStack();
   const sessions = stack.use(
     await openSessions({

@@ -2,12 +2,9 @@ import { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
 import { boundGarbage } from '../garbage.ts';
-import { checkBind } from '../http/guard.ts';
-import { createLogger, type Logger } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { publishOwner } from '../store/owner.ts';
 import { startBackground } from './background.ts';
-import { openLocalApp } from './local-app.ts';
-import { checkProviders } from './provider-check.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printError } from './screen.ts';
 
@@ -31,6 +28,12 @@ export function serveCommand(): Command {
 
 async function serve(loaded: LoadedConfig): Promise<void> {
   const { config } = loaded;
+  // Loaded only here: the other commands start sooner without it.
+  const [{ checkBind }, { createLogger }, { openLocalApp }] = await Promise.all([
+    import('../http/guard.ts'),
+    import('../log.ts'),
+    import('./local-app.ts'),
+  ]);
   checkBind(config.server);
   boundGarbage();
   await using app = await openLocalApp(config, config.logLevel, loaded);
@@ -48,6 +51,7 @@ async function serve(loaded: LoadedConfig): Promise<void> {
 
 /** What a provider's own list says against the settings: better at the start than at the first question. */
 async function tellOfProviders(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
+  const { checkProviders } = await import('./provider-check.ts');
   for (const { level, text, advice } of await checkProviders(config, signal)) {
     if (level !== 'ok' && !signal.aborted) log.warn({ advice }, text);
   }
