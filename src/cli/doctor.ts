@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { type LoadedConfig, userFolders } from '../config/load.ts';
@@ -8,7 +8,9 @@ import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../opencode/config-file.ts';
 import { installedBlock, installProvider } from '../opencode/config-text.ts';
 import { readOwner } from '../store/owner.ts';
+import { toStoreFailure } from '../store/store-failure.ts';
 import type { SessionHealth, Sessions } from '../store/types.ts';
+import { megabytes } from './numbers.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import type { Finding } from './provider-check.ts';
@@ -102,6 +104,10 @@ function configFindings(loaded: LoadedConfig, running: KnownServer | undefined):
   return findings;
 }
 
+/** Less than this is soon full, bytes. */
+const lowFreeBytes = 1_000_000_000;
+
+/** Whether something can be stored: writes a test file and looks at the free space. */
 function dataDirFinding({ dataDir }: Config): Finding {
   const stat = statSync(dataDir, { throwIfNoEntry: false });
   if (stat === undefined) return { level: 'ok', text: `data: ${dataDir} (not there yet)` };
@@ -112,12 +118,43 @@ function dataDirFinding({ dataDir }: Config): Finding {
       advice: 'Set RLM_DATA_DIR.',
     };
   }
-  if ((stat.mode & 0o077) === 0) return { level: 'ok', text: `data: ${dataDir}` };
-  return {
-    level: 'fail',
-    text: `data: ${dataDir} can be read by others.`,
-    advice: `chmod 700 ${dataDir}`,
-  };
+  const fault = writeFault(dataDir);
+  if (fault !== undefined) {
+    return {
+      level: 'fail',
+      text: `data: ${fault.message}`,
+      advice: fault.parts.hint ?? 'Set RLM_DATA_DIR.',
+    };
+  }
+  if ((stat.mode & 0o077) !== 0) {
+    return {
+      level: 'fail',
+      text: `data: ${dataDir} can be read by others.`,
+      advice: `chmod 700 ${dataDir}`,
+    };
+  }
+  const { bavail, bsize } = statfsSync(dataDir);
+  const text = `data: ${dataDir}, ${megabytes(bavail * bsize)} free`;
+  return bavail * bsize >= lowFreeBytes
+    ? { level: 'ok', text }
+    : { level: 'note', text, advice: 'When it is full, chats go on and nothing is stored.' };
+}
+
+/** Why a file cannot be written there; undefined where it can. */
+function writeFault(dataDir: string): ProxyError | undefined {
+  const path = join(dataDir, `doctor-${process.pid}.tmp`);
+  try {
+    writeFileSync(path, 'A test file of `rlm-opencode doctor`.\n'.repeat(200), {
+      flag: 'wx',
+      mode: 0o600,
+      flush: true,
+    });
+    return undefined;
+  } catch (error) {
+    return toStoreFailure(error, dataDir);
+  } finally {
+    rmSync(path, { force: true });
+  }
 }
 
 async function serverFinding({ dataDir }: Config): Promise<Finding> {

@@ -64,7 +64,16 @@ export const realFiles: Files = {
     }
   },
   makeDirectory: async (path) => {
-    await fsp.mkdir(path, { recursive: true, mode: 0o700 });
+    // One by one: Node's own way up a path says ENOENT on a read-only disk, and in a place like /proc it never ends.
+    const missing: string[] = [];
+    for (let at = path; !(await exists(at)); at = dirname(at)) missing.push(at);
+    for (const folder of missing.toReversed()) {
+      try {
+        await fsp.mkdir(folder, { mode: 0o700 });
+      } catch (error) {
+        if (!isErrno(error, 'EEXIST')) throw error;
+      }
+    }
   },
   rename: (from, to) => fsp.rename(from, to),
   link: async (from, to) => {
@@ -100,6 +109,17 @@ export const realFiles: Files = {
     }
   },
 };
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await fsp.stat(path);
+    return true;
+  } catch (error) {
+    // Below a file: making the folder says so.
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return false;
+    throw error;
+  }
+}
 
 /** Whether `error` is the system error `code` (`ENOENT`, `ENOSPC`, ...). */
 export function isErrno(error: unknown, code: string): boolean {

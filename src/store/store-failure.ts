@@ -4,6 +4,18 @@ import { ProxyError } from '../errors.ts';
 const doctorHint =
   'Run `rlm-opencode doctor` to see what is damaged and what can be saved. Other sessions are not affected.';
 
+/** What the system means, for people. */
+const reasons: Readonly<Record<string, string>> = {
+  EROFS: 'its file system is read-only',
+  EACCES: 'this user may not use it',
+  EPERM: 'this user may not use it',
+  ENOENT: 'it is not there',
+  ENOTDIR: 'a file stands where a folder should be',
+  EIO: 'the disk does not answer as it should',
+  EMFILE: 'this process has too many files open',
+  ENFILE: 'this machine has too many files open',
+};
+
 const fullErrors = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** Names a failure of the file system: `store_full` where there is no room, else `internal`; a {@link ProxyError} passes as it is. */
@@ -16,10 +28,15 @@ export function toStoreFailure(caught: unknown, path: string): ProxyError {
       hint: 'Free some disk space, or delete old sessions with `rlm-opencode sessions rm`.',
     });
   }
-  return new ProxyError('internal', `The store could not use ${path} (${code}).`, {
-    cause: caught,
-    hint: 'Check the disk and the permissions of the data directory; `rlm-opencode doctor` does both.',
-  });
+  const why = reasons[code];
+  return new ProxyError(
+    'internal',
+    `The store could not use ${path}${why === undefined ? '' : `: ${why}`} (${code}).`,
+    {
+      cause: caught,
+      hint: 'Mend that, or choose another place with RLM_DATA_DIR; `rlm-opencode doctor` writes a test file and looks at the free space.',
+    },
+  );
 }
 
 /** Names damage: which file, and what in it. The text in question is not served. */
