@@ -58,7 +58,7 @@ test('in a second terminal setup, doctor, status and config speak of the server 
   using home = new CliHome();
   await using upstream = await startScriptedUpstream();
   upstream.models = ['scripted'];
-  const { url } = await home.serve({
+  await using server = await home.serveHere({
     RLM_UPSTREAM_BASE_URL: upstream.baseURL,
     RLM_UPSTREAM_API_KEY: 'sk-only-the-server',
     RLM_UPSTREAM_MODEL: 'scripted',
@@ -71,7 +71,7 @@ test('in a second terminal setup, doctor, status and config speak of the server 
   const installed = await home.setup(['install', '--file', path]);
   expect(installed).toMatchObject({ code: 0 });
   expect(blockIn(path)).toMatchObject({
-    options: { baseURL: `${url}/v1` },
+    options: { baseURL: `${server.url}/v1` },
     models: { 'rlm-internal.rlm-core-v1': { limit: limits } },
   });
   expect(await home.setup(['status', '--file', path])).toMatchObject({ code: 0 });
@@ -103,7 +103,7 @@ test('in a second terminal setup, doctor, status and config speak of the server 
 
 test('ingest in a sub-directory goes into the store above, unless a directory is named', async () => {
   using home = new CliHome();
-  await home.serve();
+  await using _server = await home.serveHere();
   const project = join(home.folder, 'project');
   const inside = join(project, 'src');
   mkdirSync(inside, { recursive: true });

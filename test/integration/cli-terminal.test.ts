@@ -13,12 +13,15 @@ let session = '';
 beforeAll(async () => {
   mkdirSync(project);
   // Through a server each command takes a tenth of the time.
-  await home.serve();
+  const server = await home.serveHere();
   const path = join(project, 'a\u001b[32m.txt');
   writeFileSync(path, text.repeat(50));
   const { stdout } = await home.runHere(['ingest', path, '--json', ...here]);
   ({ session } = JSON.parse(stdout) as { session: string });
-  return () => home[Symbol.dispose]();
+  return async () => {
+    await server[Symbol.asyncDispose]();
+    home[Symbol.dispose]();
+  };
 });
 
 const wasTerminal = [process.stdout.isTTY, process.stderr.isTTY] as const;

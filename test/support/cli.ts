@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { vi } from 'vitest';
+import { openLocalApp } from '../../src/cli/local-app.ts';
 import { rlmProgram } from '../../src/cli/program.ts';
 import { runProgram } from '../../src/cli/run.ts';
 import { setupProgram } from '../../src/cli/setup.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { publishOwner } from '../../src/store/owner.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -94,6 +97,17 @@ export class CliHome implements Disposable {
       void result.then(({ stderr }) => reject(new Error(`serve ended: ${stderr}`)));
     });
     return { url: line.trim().split(' ').at(-1) ?? '', child, result };
+  }
+
+  /** Runs `serve` inside this process, many times faster: for what commands say to a server. Closed by its disposal. */
+  async serveHere(
+    env: Record<string, string> = {},
+  ): Promise<{ readonly url: string; [Symbol.asyncDispose](): Promise<void> }> {
+    const loaded = loadConfig({ env: this.#env(env), homeDir: this.folder });
+    const app = await openLocalApp(loaded.config, 'silent', loaded);
+    const url = await app.server.listen();
+    await publishOwner(this.dataDir, { address: url, secret: app.ownerSecret });
+    return { url, [Symbol.asyncDispose]: async () => app[Symbol.asyncDispose]() };
   }
 
   #env(env: Record<string, string>): Record<string, string> {
