@@ -11,7 +11,7 @@ export function listAnswer(
   const last = shown.at(-1);
   const hasMore = last !== undefined && part.hits.length > shown.length;
   const { query, scope } = task;
-  const after = query.order === 'oldest' ? (last?.endBytes ?? 0) + 1 : (last?.startBytes ?? 0);
+  const after = query.order === 'oldest' ? (last?.endBytes ?? -1) + 1 : (last?.startBytes ?? 0);
   return {
     ...answerBase(task, part),
     matches: shown.map(({ match }) => match),
@@ -29,11 +29,12 @@ export function answerBase(
     task.note,
     part.skippedLines > 0 ? givenUp(part.skippedLines) : undefined,
     part.stopped ? outOfTime : undefined,
+    part.overflowed === true ? tooManyValues : undefined,
   ].filter((note) => note !== undefined);
   return {
     matches: [],
     total: part.total,
-    partial: part.stopped || part.skippedLines > 0,
+    partial: part.stopped || part.skippedLines > 0 || part.overflowed === true,
     ...(part.stopped ? { outOfTime: true } : {}),
     ...(part.skippedLines > 0 ? { linesGivenUp: part.skippedLines } : {}),
     ...(notes.length > 0 ? { note: notes.join(' ') } : {}),
@@ -46,6 +47,9 @@ export function answerBase(
     },
   };
 }
+
+const tooManyValues =
+  'There are too many different values to count them all: group_count is a lower bound, and values that were met late are missing.';
 
 /** What to say where the deadline came first. */
 export const outOfTime =
@@ -72,5 +76,6 @@ export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): Sear
     indexed: parts.some((part) => part.indexed),
     skippedLines: sum((part) => part.skippedLines),
     note: parts[0]?.note,
+    tallies: parts.flatMap((part) => part.tallies ?? []),
   };
 }

@@ -22,7 +22,7 @@ export function decodeCursor(query: SearchQuery, text: string): Cursor | undefin
 }
 
 function identify(query: SearchQuery): string {
-  const { pattern, literal, caseSensitive, order } = query;
-  const identity = JSON.stringify([pattern, literal, caseSensitive, order]);
+  const { pattern, literal, caseSensitive, order, unit = 'line' } = query;
+  const identity = JSON.stringify([pattern, literal, caseSensitive, order, unit]);
   return createHash('sha256').update(identity).digest('hex').slice(0, 8);
 }

@@ -233,6 +233,43 @@ describe('limits', () => {
     expect(totals.filter((_, i) => i % 2 === 0)).toEqual(Array.from({ length: 12 }, () => 14_286));
   });
 
+  test('small searches do not wait for those that read everything', async () => {
+    using large = new TestCorpus(numbered(600_000));
+    using small = new TestCorpus(numbered(1_000));
+    const ended: string[] = [];
+    const run = async (name: string, corpus: TestCorpus, pattern: string): Promise<void> => {
+      const { total } = await engine.search(corpus, query(pattern, { maxResults: 1 }), options);
+      ended.push(`${name} ${total}`);
+    };
+    const all = Array.from({ length: 12 }, (_, i) => run('large', large, `\\w+ \\d+.{${i}}`));
+    for (let i = 0; i < 8; i++) all.push(run('small', small, 'seven'));
+    await Promise.all(all);
+    expect(ended).toHaveLength(20);
+    expect(ended.slice(0, 10).filter((name) => name === 'small 143')).toHaveLength(8);
+  });
+
+  test('values are counted by all workers as by one', async () => {
+    const text = Array.from(
+      { length: 200_000 },
+      (_, i) => `user=${(i * 7_919) % 1_009} n=${i % 3}\n`,
+    ).join('');
+    using corpus = new TestCorpus(text);
+    await using single = openSearchEngine({ clock: systemClock, workers: 1 });
+    const aggregate = { kind: 'count_by', group: 1, maxGroups: 2_000 } as const;
+    const asked = query('user=(\\d+) n=[12]', { aggregate });
+    const both = await Promise.all(
+      [engine, single].map((one) => one.search(corpus, asked, options)),
+    );
+    expect(both[0]).toMatchObject({ groupCount: 1_009, occurrences: 133_333, partial: false });
+    expect(both[0]?.groups).toEqual(both[1]?.groups);
+    const counts = new Map<string, number>();
+    for (const [, value = ''] of text.matchAll(/user=(\d+) n=[12]/g)) {
+      counts.set(value, (counts.get(value) ?? 0) + 1);
+    }
+    const found = both[0]?.groups?.map(({ value, count }) => [value, count] as const);
+    expect(new Map(found)).toEqual(counts);
+  });
+
   test('a text shorter than its snapshot is corrupt', async () => {
     using corpus = new TestCorpus(numbered(1_000));
     const { totals, blocks, textPath, indexDir, sessionId } = corpus;

@@ -34,11 +34,12 @@
  *
  * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the least busy worker (`worker.ts`). That
  * one makes the program (`program.ts`), asks the index (`index-reader.ts`) and cuts what is left into chunks of 256 KiB (`pieces.ts`). If that
- * is little it searches them and answers; else all workers claim chunks from one shared counter, newest first or oldest first, each
- * keeping the count and the best hits of its own chunks (`scan-job.ts`); the counts are added and the hits merged (`search-run.ts`). Then the
+ * is little it searches them and answers; else it says so, and when there is a place for a large search (`turn-queue.ts`) all workers claim chunks from one shared counter, newest first or oldest first, each
+ * keeping the count and the best hits of its own chunks (`scan-job.ts`), or its matches and their values (`match-job.ts`); the counts are
+ * added and the hits merged (`search-run.ts`). Then the
  * workers share the hits that are shown: each reads the blocks of its own again, compares them with their checksums if it was given any,
- * and makes text, line numbers and offsets of them (`hit-text.ts`, `line-view.ts`). A worker gives each of its
- * searches a chunk in turn and takes orders between chunks, so several searches share the workers fairly, and building the index waits
+ * and makes text, line numbers and offsets of them (`hit-text.ts`, `line-view.ts`). A worker takes orders between chunks, and gives all its
+ * small searches a step for each step of a large one, the large ones in turn, so that none waits for long; building the index waits
  * for all of them. A search sees the text as it was when it was asked: committed totals are part of the question, and of the cursor.
  *
  * Stopping: at the deadline, or when the asker is gone, a flag in shared memory ends every job at its next chunk; what was found is the
@@ -60,7 +61,8 @@ import { SearchRun } from './search-run.ts';
 import { IndexUpkeep } from './index-upkeep.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import { SharedEntries } from './shared-entries.ts';
-import type { Corpus, SearchEngine, SearchQuery, SearchResult } from './types.ts';
+import { Place, TurnQueue } from './turn-queue.ts';
+import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './worker-pool.ts';
 
 /** What the engine is opened with. */
@@ -70,8 +72,12 @@ export interface EngineOptions {
   readonly workers?: number;
 }
 
-/** Searches at once at most; more wait their turn. Each costs a worker's memory. */
-const maxRuns = 8;
+/**
+ * Searches at once at most; more wait their turn. All of them together have to find room in a worker's memory. A search is planned, and
+ * done if the index has cut it small, in a lane of its own, so that it does not wait behind those that read everything.
+ */
+const maxSmallRuns = 6;
+const maxLargeRuns = 5;
 
 /** Starts the workers. Dispose of the engine to stop them; they do not keep the process alive. */
 export function openSearchEngine(options: EngineOptions): SearchEngine {
@@ -85,7 +91,8 @@ class Engine implements SearchEngine {
   readonly #entries = new SharedEntries();
   readonly #runs = new Map<number, SearchRun>();
   readonly #upkeep: IndexUpkeep;
-  readonly #waiting: (() => void)[] = [];
+  readonly #small = new TurnQueue(maxSmallRuns);
+  readonly #large = new TurnQueue(maxLargeRuns);
   #nextJob = 1;
   #closed = false;
 
@@ -107,29 +114,33 @@ class Engine implements SearchEngine {
     });
   }
 
-  async search(
-    corpus: Corpus,
-    query: SearchQuery,
-    options: { readonly signal: AbortSignal; readonly deadlineMs: number },
-  ): Promise<SearchResult> {
+  async search(corpus: Corpus, query: SearchQuery, options: SearchOptions): Promise<SearchResult> {
     const { signal, deadlineMs } = options;
-    while (this.#runs.size >= maxRuns && !signal.aborted && !this.#closed) await this.#turn(signal);
     if (signal.aborted) throw cancelled();
     if (this.#closed) throw closing();
     const job = this.#nextJob++;
     const task = this.#task(corpus, query);
-    const run = new SearchRun({ job, pool: this.#pool, clock: this.#clock, deadlineMs, task });
+    const place = new Place(this.#small, options.owner ?? signal);
+    const run = new SearchRun({
+      job,
+      pool: this.#pool,
+      clock: this.#clock,
+      deadlineMs,
+      task,
+      large: (spread) => place.change(this.#large, spread),
+    });
     const abort = (): void => {
       run.fail(cancelled());
       this.#sweep();
     };
     signal.addEventListener('abort', abort, { once: true });
     this.#runs.set(job, run);
-    run.start();
+    place.wait(() => run.start());
     try {
       return await run.result;
     } finally {
       signal.removeEventListener('abort', abort);
+      place.leave();
       this.#sweep();
     }
   }
@@ -142,7 +153,6 @@ class Engine implements SearchEngine {
     this.#closed = true;
     for (const run of this.#runs.values()) run.fail(closing());
     this.#upkeep.close(closing());
-    for (const wake of this.#waiting.splice(0)) wake();
     await this.#pool.close();
   }
 
@@ -174,14 +184,6 @@ class Engine implements SearchEngine {
   /** Forgets what is over and lets the next ones in. */
   #sweep(): void {
     for (const [job, run] of this.#runs) if (run.finished) this.#runs.delete(job);
-    if (this.#runs.size < maxRuns) this.#waiting.shift()?.();
-  }
-
-  async #turn(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    await promise;
   }
 }
 

@@ -9,6 +9,9 @@ import type { SearchMatch, SearchQuery } from './types.ts';
 /** Lines up to this many bytes are looked at whole to find the match in them; of longer ones the part around the hit. */
 const maxLookBytes = 4_194_304;
 
+/** So far behind a match it is looked for another one in the same line. */
+const maxMoreBytes = 65_536;
+
 /** Makes what the asker sees of hits: text, line number, offsets, lines around. */
 export class HitText {
   readonly #view: LineView;
@@ -31,11 +34,16 @@ export class HitText {
     const matchAt = hit.end === undefined ? this.#matchIn(startBytes, endBytes, hit.at) : hit.at;
     const { line, chars } = this.#view.position(matchAt);
     const { text, clipped } = this.#clip(startBytes, endBytes, matchAt);
+    const isMatch = this.#query.unit === 'match';
+    const more =
+      !isMatch && clipped && this.#hasMore(matchAt, endBytes) ? { hasMore: true as const } : {};
     const around =
       this.#query.contextLines > 0 ? this.#around(startBytes, endBytes, floor, ceiling) : {};
     const checked = this.#view.isIntact(matchAt);
     const place = { line, offsetChars: chars, offsetBytes: matchAt, checked };
-    const match = { ...place, text, clipped, ...around };
+    const match = { ...place, text, clipped, ...more, ...around };
+    // A list of matches goes on behind this one, in the same line or not.
+    if (isMatch) return { match, startBytes: matchAt, endBytes: matchAt };
     const lineEndBytes = hit.end === undefined ? endBytes : this.#view.lineEnd(hit.at, ceiling);
     return { match, startBytes, endBytes: lineEndBytes };
   }
@@ -55,6 +63,15 @@ export class HitText {
     while (border < 3 && (bytes[border]! & 0xc0) === 0x80) border++;
     const match = this.#program.spans.first(bytes, border, bytes.length);
     return match === undefined ? near : from + match[0];
+  }
+
+  /** Whether another match follows in the line behind the first one, as far as is looked. */
+  #hasMore(matchAt: number, end: number): boolean {
+    const to = Math.min(end, matchAt + maxMoreBytes);
+    const bytes = this.#view.bytes(matchAt, to);
+    let matches = 0;
+    this.#program.spans.each(bytes, [0, bytes.length], 0, undefined, () => matches++);
+    return matches > 1;
   }
 
   /** The text of [start, end), or of the part around the match where it is longer than allowed: a quarter before it. */

@@ -152,4 +152,32 @@ describe('a single line of megabytes', () => {
     expect(result.matches[0]?.offsetBytes).toBe(text.indexOf('49999,'));
     expect((await search(text, '\\bid\\W+49999\\b')).total).toBe(1);
   });
+
+  test('says that it holds more than the match that is shown', async () => {
+    const { matches } = await search(text, '"id":1', { maxLineChars: 100 });
+    expect(matches).toMatchObject([{ clipped: true, hasMore: true, offsetBytes: 110 }]);
+    const last = await search(text, '"id":49999', { maxLineChars: 100 });
+    expect(last.matches[0]).not.toHaveProperty('hasMore');
+  });
+
+  test.each(['oldest', 'newest'] as const)('lists all its matches, %s first', async (order) => {
+    const line = Array.from({ length: 1_000 }, (_, i) => part(i)).join('');
+    const whole = `first "id":1\n${line}\n`;
+    using corpus = new TestCorpus(whole);
+    const asked = query('"id":1', { unit: 'match', order, maxLineChars: 80, maxResults: 25 });
+    const wanted = [...whole.matchAll(/"id":1/g)].map(({ index }) => index);
+    const seen: number[] = [];
+    let cursor: string | undefined;
+    do {
+      const more = cursor === undefined ? {} : { cursor };
+      const page = await engine.search(corpus, { ...asked, ...more }, options);
+      expect(page.total).toBe(wanted.length);
+      for (const { offsetBytes, text: shown } of page.matches) {
+        seen.push(offsetBytes);
+        expect(shown).toContain('"id":1');
+      }
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    expect(seen).toEqual(order === 'oldest' ? wanted : wanted.toReversed());
+  });
 });

@@ -1,10 +1,12 @@
+import type { TallyTable } from './aggregation.ts';
 import type { Pieces, Scope } from './pieces.ts';
 import type { BlockTable, SearchMatch, SearchQuery, SearchResult } from './types.ts';
 
 /**
  * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It either answers alone (`answer`), or
- * says `spread` and starts; the engine then sends `join` to the others, all claim chunks from one shared counter and end with a `part`
- * each; the engine merges the parts and sends each of them a share of the hits to `show`; with what is `shown` it makes the answer.
+ * says `spread`. When it is such a search's turn the engine sends `join` to all, who claim chunks from one shared counter and end with a
+ * `part` each; the engine merges the parts and sends each of them a share of the hits to `show`; with what is `shown` it makes the
+ * answer. Where values are counted, the parts go to one worker that has to `conclude` with an `answer`.
  */
 export type Order =
   | { readonly kind: 'plan'; readonly job: number; readonly task: SearchTask }
@@ -21,6 +23,12 @@ export type Order =
       /** Tells the answer to this order from that to an earlier one. */
       readonly share: number;
       readonly hits: readonly Hit[];
+    }
+  | {
+      readonly kind: 'conclude';
+      readonly job: number;
+      readonly task: SearchTask;
+      readonly part: SearchPart;
     }
   | { readonly kind: 'index'; readonly job: number; readonly index: IndexTask };
 
@@ -49,6 +57,8 @@ export interface Plan {
   readonly pieces: Pieces;
   /** Whether an index has ruled out the rest. */
   readonly indexed: boolean;
+  /** Whether one worker has to do it alone, because where a match ends decides where the next may start. */
+  readonly solo: boolean;
 }
 
 /** A search as a worker sees it. */
@@ -101,7 +111,7 @@ export interface ShownHit {
 
 /** What one worker found in the chunks it claimed. */
 export interface SearchPart {
-  /** Matching lines. */
+  /** Matching lines, or matches where those are listed. */
   readonly total: number;
   /** The best hits in the query's order, at most one more than asked for. */
   readonly hits: readonly Hit[];
@@ -115,4 +125,8 @@ export interface SearchPart {
   readonly skippedLines: number;
   /** What the asker should know of the pattern. */
   readonly note: string | undefined;
+  /** What each worker has counted, for an aggregate. */
+  readonly tallies?: readonly TallyTable[];
+  /** Whether there were too many different values to count. */
+  readonly overflowed?: boolean;
 }

@@ -32,6 +32,10 @@ export interface RunParts {
   readonly clock: Clock;
   readonly deadlineMs: number;
   readonly task: Omit<SearchTask, 'control'>;
+  /**
+   * Told when the search has proved to be a large one: calls `spread` when it is its turn. Absent = at once.
+   */
+  readonly large?: (spread: () => void) => void;
 }
 
 /** Hits being shown. */
@@ -50,7 +54,7 @@ export class SearchRun {
   readonly #parts: RunParts;
   readonly #resolve: (result: SearchResult) => void;
   readonly #reject: (error: ProxyError) => void;
-  readonly #busy = new Map<PoolWorker, 'plan' | 'part' | 'show'>();
+  readonly #busy = new Map<PoolWorker, 'plan' | 'part' | 'show' | 'conclude'>();
   /** Workers that were told to stop and that nobody waits for any more. */
   readonly #late = new Set<PoolWorker>();
   readonly #cancelTimers: (() => void)[] = [];
@@ -58,6 +62,7 @@ export class SearchRun {
   #collected: SearchPart[] = [];
   #showing: Showing | undefined;
   #nextShare = 0;
+  #stopClock: () => void = () => undefined;
   #attempts = 0;
   #settled = false;
   #expired = false;
@@ -73,8 +78,8 @@ export class SearchRun {
   }
 
   start(): void {
-    const { clock, deadlineMs } = this.#parts;
-    this.#cancelTimers.push(clock.after(deadlineMs, () => this.#expire()));
+    if (this.#settled) return;
+    this.#startClock();
     this.#begin();
   }
 
@@ -90,24 +95,25 @@ export class SearchRun {
   /** A worker says something about this search. */
   take(worker: PoolWorker, report: Report): void {
     if (report.kind === 'ready' || report.kind === 'indexed') return;
-    if (report.kind === 'spread') {
-      const isLate = this.#late.has(worker) || this.#expired || this.#restarting;
-      if (isLate) {
-        if (this.#busy.has(worker)) this.#busy.set(worker, 'part');
-      } else this.#spread(worker, report.plan);
-      return;
-    }
     worker.jobs.delete(this.#parts.job);
     this.#late.delete(worker);
+    if (report.kind === 'spread') {
+      this.#takePlan(worker, report.plan);
+      return;
+    }
     // The answer to an order that was given up, by one who has another now.
-    const isOld =
-      this.#busy.get(worker) === 'show' &&
-      report.kind !== 'failed' &&
-      (report.kind !== 'shown' || this.#showing?.shareOf.get(worker) !== report.share);
+    const isOld = report.kind !== 'failed' && this.#isOld(worker, report);
     const isAwaited = !isOld && this.#busy.delete(worker);
     if (this.#restarting) this.#beginWhenFree();
     else if (isAwaited && !this.#settled) this.#accept(worker, report);
     this.#checkFinished();
+  }
+
+  #isOld(worker: PoolWorker, report: Report): boolean {
+    const busy = this.#busy.get(worker);
+    if (busy === 'conclude') return report.kind !== 'answer';
+    if (busy !== 'show') return false;
+    return report.kind !== 'shown' || this.#showing?.shareOf.get(worker) !== report.share;
   }
 
   /** A worker that may have worked on it is gone. */
@@ -159,10 +165,34 @@ export class SearchRun {
     this.#begin();
   }
 
-  #spread(first: PoolWorker, plan: Plan): void {
-    this.#busy.set(first, 'part');
-    for (const worker of this.#parts.pool.workers) {
-      if (worker === first) continue;
+  #startClock(): void {
+    const { clock, deadlineMs } = this.#parts;
+    this.#stopClock = clock.after(deadlineMs, () => this.#expire());
+  }
+
+  /** The planner is free again; what it has planned is done when it is its turn. */
+  #takePlan(planner: PoolWorker, plan: Plan): void {
+    const isAwaited = this.#busy.delete(planner);
+    if (this.#restarting) this.#beginWhenFree();
+    else if (isAwaited && !this.#settled && this.#expired) this.#answerNow();
+    else if (isAwaited && !this.#settled) {
+      // Waiting is not working.
+      this.#stopClock();
+      const task = this.#task;
+      const spread = (): void => {
+        if (this.#settled || task !== this.#task) return;
+        this.#startClock();
+        this.#spread(plan);
+      };
+      if (this.#parts.large === undefined) spread();
+      else this.#parts.large(spread);
+    }
+    this.#checkFinished();
+  }
+
+  #spread(plan: Plan): void {
+    const { workers } = this.#parts.pool;
+    for (const worker of plan.solo ? workers.slice(0, 1) : workers) {
       this.#busy.set(worker, 'part');
       worker.send({ kind: 'join', job: this.#parts.job, task: this.#task, plan });
     }
@@ -170,7 +200,18 @@ export class SearchRun {
 
   #collect(part: SearchPart): void {
     this.#collected.push(part);
-    if (this.#busy.size === 0) this.#render(mergeParts(this.#task, this.#collected));
+    if (this.#busy.size === 0) this.#end(mergeParts(this.#task, this.#collected));
+  }
+
+  #end(part: SearchPart): void {
+    if (this.#task.query.aggregate === undefined) {
+      this.#render(part);
+      return;
+    }
+    const { workers } = this.#parts.pool;
+    const worker = workers.find((candidate) => !this.#late.has(candidate)) ?? workers[0]!;
+    this.#busy.set(worker, 'conclude');
+    worker.send({ kind: 'conclude', job: this.#parts.job, task: this.#task, part });
   }
 
   /** Lets workers show the hits, each a share of them. */
@@ -219,10 +260,13 @@ export class SearchRun {
 
   /** The time is over: shows what has been collected, without those who have not stopped yet. */
   #answerNow(): void {
-    if (this.#settled || [...this.#busy.values()].includes('show')) return;
+    const isEnding = [...this.#busy.values()].some(
+      (busy) => busy === 'show' || busy === 'conclude',
+    );
+    if (this.#settled || isEnding) return;
     this.#abandon();
     if (this.#collected.length === 0) this.#answer(nothingFound(this.#task));
-    else this.#render({ ...mergeParts(this.#task, this.#collected), stopped: true });
+    else this.#end({ ...mergeParts(this.#task, this.#collected), stopped: true });
     this.#checkFinished();
   }
 
@@ -243,6 +287,7 @@ export class SearchRun {
   #checkFinished(): void {
     if (!this.#settled || this.#busy.size + this.#late.size > 0) return;
     this.finished = true;
+    this.#stopClock();
     for (const cancel of this.#cancelTimers) cancel();
   }
 }

@@ -1,10 +1,11 @@
-import { AggregateJob } from './aggregate-job.ts';
 import { Aggregation } from './aggregation.ts';
 import { answerBase, listAnswer } from './answer.ts';
 import { HitText } from './hit-text.ts';
 import { IndexJob } from './index-job.ts';
 import { IndexReader } from './index-reader.ts';
 import { LineView } from './line-view.ts';
+import { MatchJob } from './match-job.ts';
+import { MatchList } from './match-list.ts';
 import { MultilineJob } from './multiline-job.ts';
 import { MultilineList } from './multiline-list.ts';
 import { BlockSlots } from './block-slots.ts';
@@ -22,11 +23,15 @@ import type {
   ShownHit,
 } from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
+import type { TakeOccurrence } from './span-finder.ts';
 import { TextFile } from './text-file.ts';
 import type { Aggregate } from './types.ts';
 
 /** Below this much text one worker is done before a second one has started. */
 const aloneBytes = 2_097_152;
+
+/** What a job over matches has come to, beside what every part has. */
+type Found = Pick<SearchPart, 'total' | 'hits' | 'tallies'>;
 
 /** Turns orders into jobs and their results into reports. One per worker. */
 export class TaskRunner {
@@ -39,25 +44,20 @@ export class TaskRunner {
     this.#report = report;
   }
 
-  /** The first worker to see a search decides how it is done. */
-  plan(job: number, task: SearchTask): Job {
+  /** The first worker to see a search decides how it is done. Undefined where it is large: that is said, and others are to join. */
+  plan(job: number, task: SearchTask): Job | undefined {
     const program = this.#program(task);
-    const { aggregate } = task.query;
-    if (aggregate !== undefined) return this.#aggregate(job, task, program, aggregate);
-    if (program.pattern.multiline) return this.#listMultiline(job, task, program);
     const plan = this.#plan(task, program);
     if (plan.pieces.bytes <= aloneBytes) {
-      return this.#scan(task, program, plan, (part) => this.#answer(job, task, part));
+      return this.#job(task, plan, (part) => this.conclude(job, task, part));
     }
     this.#report({ kind: 'spread', job, plan });
-    return this.join(job, task, plan);
+    return undefined;
   }
 
-  /** Helps with a search that another worker has planned. */
+  /** Does its share of a search that has been planned. */
   join(job: number, task: SearchTask, plan: Plan): Job {
-    return this.#scan(task, this.#program(task), plan, (part) => {
-      this.#report({ kind: 'part', job, part });
-    });
+    return this.#job(task, plan, (part) => this.#report({ kind: 'part', job, part }));
   }
 
   /** Builds a part of the index. */
@@ -72,9 +72,22 @@ export class TaskRunner {
     this.#report({ kind: 'shown', job, share, shown: this.#shown(task, hits) });
   }
 
-  #answer(job: number, task: SearchTask, part: SearchPart): void {
-    const shown = this.#shown(task, part.hits.slice(0, task.query.maxResults));
-    this.#report({ kind: 'answer', job, result: listAnswer(task, part, shown) });
+  /** Makes the answer of all that was found. */
+  conclude(job: number, task: SearchTask, part: SearchPart): void {
+    const { aggregate, maxResults } = task.query;
+    if (aggregate === undefined) {
+      const shown = this.#shown(task, part.hits.slice(0, maxResults));
+      this.#report({ kind: 'answer', job, result: listAnswer(task, part, shown) });
+      return;
+    }
+    const sums = new Aggregation(aggregate);
+    for (const table of part.tallies ?? []) sums.merge(table);
+    const { note } = findGroup(this.#program(task), aggregate);
+    const noted = note === undefined ? task : { ...task, note };
+    const base = answerBase(noted, { ...part, overflowed: sums.overflowed });
+    using file = new TextFile(task.textPath);
+    const view = new LineView(file, task.scope, this.#slots);
+    this.#report({ kind: 'answer', job, result: { ...base, ...sums.result(view) } });
   }
 
   #shown(task: SearchTask, hits: readonly Hit[]): readonly ShownHit[] {
@@ -85,77 +98,87 @@ export class TaskRunner {
     return hits.map((hit) => shower.show(hit));
   }
 
-  #scan(task: SearchTask, program: Program, plan: Plan, done: (part: SearchPart) => void): Job {
-    const file = new TextFile(task.textPath);
-    program.users++;
-    return new ScanJob({ task, plan, program, file }, (part) => {
-      program.users--;
-      done(part);
-    });
-  }
-
-  /** What has to be read: what the index does not rule out. */
+  /** What has to be read: what the index does not rule out. Matches over several lines may lie anywhere. */
   #plan(task: SearchTask, program: Program): Plan {
+    if (program.pattern.multiline) {
+      return { pieces: cutPieces(task.scope), indexed: false, solo: true };
+    }
     using file = new TextFile(task.textPath);
     const wanted = this.#index.candidates(task.indexDir, task.scope, file, program.required);
-    return { pieces: cutPieces(task.scope, wanted), indexed: wanted !== undefined };
+    return { pieces: cutPieces(task.scope, wanted), indexed: wanted !== undefined, solo: false };
   }
 
-  #listMultiline(job: number, task: SearchTask, program: Program): Job {
+  #job(task: SearchTask, plan: Plan, done: (part: SearchPart) => void): Job {
+    const program = this.#program(task);
     const file = new TextFile(task.textPath);
-    const view = new LineView(file, task.scope, this.#slots);
-    const list = new MultilineList(task, view);
     program.users++;
-    return new MultilineJob(
-      { task, program, file, group: undefined },
-      (start, end) => list.add(start, end),
-      (stopped) => {
+    const { aggregate, unit = 'line' } = task.query;
+    if (aggregate === undefined && unit === 'line' && !program.pattern.multiline) {
+      return new ScanJob({ task, plan, program, file }, (part) => {
         program.users--;
-        file[Symbol.dispose]();
-        const read = partOf(program, file.bytesRead, stopped);
-        this.#answer(job, task, { ...read, total: list.total, hits: list.hits });
-      },
-    );
+        done(part);
+      });
+    }
+    const group =
+      aggregate === undefined || aggregate.kind === 'count'
+        ? undefined
+        : findGroup(program, aggregate).group;
+    const sums = aggregate === undefined ? undefined : new Aggregation(aggregate);
+    const finish = (found: Found, stopped: boolean): void => {
+      program.users--;
+      const read = partOf(program, file.bytesRead, stopped);
+      file[Symbol.dispose]();
+      const tallies = sums === undefined ? {} : { tallies: [sums.table()] };
+      done({ ...read, ...found, ...tallies, indexed: plan.indexed });
+    };
+    const parts = { task, plan, program, file, group };
+    return program.pattern.multiline
+      ? this.#multilineJob(parts, sums, finish)
+      : matchJob(parts, sums, finish);
   }
 
-  /** Aggregates go through the text in order, so one worker does it alone. */
-  #aggregate(job: number, given: SearchTask, program: Program, aggregate: Aggregate): Job {
-    const { group, note } = findGroup(program, aggregate);
-    const task = note === undefined ? given : { ...given, note };
-    const file = new TextFile(task.textPath);
-    const view = new LineView(file, task.scope, this.#slots);
-    const sums = new Aggregation(aggregate);
-    program.users++;
-    const asked = aggregate.kind === 'count' ? undefined : group;
-    const finish = (total: number, stopped: boolean, skippedLines: number): void => {
-      const read = partOf(program, file.bytesRead, stopped || sums.overflowed);
-      const skipped = read.skippedLines + skippedLines;
-      const base = answerBase(task, { ...read, total, skippedLines: skipped });
-      this.#report({ kind: 'answer', job, result: { ...base, ...sums.result(view) } });
-      program.users--;
-      file[Symbol.dispose]();
+  #multilineJob(
+    parts: ConstructorParameters<typeof MultilineJob>[0],
+    sums: Aggregation | undefined,
+    finish: (found: Found, stopped: boolean) => void,
+  ): Job {
+    const { task, file } = parts;
+    const list =
+      task.query.unit === 'match' && sums === undefined
+        ? new MatchList(task)
+        : new MultilineList(task, new LineView(file, task.scope, this.#slots));
+    const take: TakeOccurrence = (start, end, value) => {
+      list.add(start, end);
+      sums?.add(value, start);
     };
-    if (program.pattern.multiline) {
-      const list = new MultilineList(task, view);
-      return new MultilineJob(
-        { task, program, file, group: asked },
-        (start, end, value) => {
-          list.add(start, end);
-          sums.add(value, start);
-        },
-        (stopped) => finish(list.total, stopped, 0),
-      );
-    }
-    return new AggregateJob(
-      { task, ...this.#plan(task, program), program, file, group: asked },
-      (start, _end, value) => sums.add(value, start),
-      (end) => finish(end.total, end.stopped, end.skippedLines),
-    );
+    return new MultilineJob(parts, take, (stopped) => {
+      finish({ total: list.total, hits: sums === undefined ? list.hits : [] }, stopped);
+    });
   }
 
   #program({ query }: SearchTask): Program {
     return this.#programs.get(query);
   }
+}
+
+function matchJob(
+  parts: ConstructorParameters<typeof MatchJob>[0],
+  sums: Aggregation | undefined,
+  finish: (found: Found, stopped: boolean) => void,
+): Job {
+  if (sums !== undefined) {
+    return new MatchJob(
+      parts,
+      (start, _end, value) => sums.add(value, start),
+      ({ lines, stopped }) => finish({ total: lines, hits: [] }, stopped),
+    );
+  }
+  const list = new MatchList(parts.task);
+  return new MatchJob(
+    parts,
+    (start, end) => list.add(start, end),
+    ({ stopped }) => finish({ total: list.total, hits: list.hits }, stopped),
+  );
 }
 
 function partOf(program: Program, bytesRead: number, stopped: boolean): SearchPart {

@@ -48,6 +48,11 @@ export interface SearchQuery {
   /** Byte ranges [start, end) that may be searched, ascending and disjoint; absent = everything. */
   readonly ranges?: readonly (readonly [number, number])[];
   readonly aggregate?: Aggregate;
+  /**
+   * What is listed and counted: each matching line once (the default), at its first match; or each match, so that a line of megabytes
+   * gives all of its own.
+   */
+  readonly unit?: 'line' | 'match';
   /** Longest text of one hit, in characters; longer lines are clipped around the match. */
   readonly maxLineChars: number;
 }
@@ -70,6 +75,8 @@ export interface SearchMatch {
   readonly offsetChars: number;
   readonly offsetBytes: number;
   readonly clipped: boolean;
+  /** Set where a line that is clipped holds more matches than the one shown; with `unit: 'match'` they are listed. */
+  readonly hasMore?: true;
   /** Set where lines before or after would have come from another entry and are left out. */
   readonly atEntryBorder?: true;
   /** Whether the block that the match starts in was found to be as its `crc` says. Where not, that is still to be looked at. */
@@ -90,7 +97,7 @@ export interface AggregateGroup {
 /** The answer. */
 export interface SearchResult {
   readonly matches: readonly SearchMatch[];
-  /** Matching lines in all that was searched (a match over several lines counts once, at its first). */
+  /** Matching lines in all that was searched (a match over several lines counts once, at its first); matches where the query's `unit` says so. */
   readonly total: number;
   /** True where not everything was searched: `total` is then a lower bound. `note` says why. */
   readonly partial: boolean;
@@ -115,17 +122,22 @@ export interface SearchResult {
   };
 }
 
+/** How a search is run. */
+export interface SearchOptions {
+  readonly signal: AbortSignal;
+  /** Longest time for the work, milliseconds. */
+  readonly deadlineMs: number;
+  /** For whom: searches of one owner wait for those of others that have fewer at work. Absent = the signal. */
+  readonly owner?: object;
+}
+
 /** Searches off the event loop. One per process. */
 export interface SearchEngine {
   /**
    * @throws ProxyError `cancelled` when the signal aborts. Never because of the pattern.
    * `deadlineMs` counts from the start of the work, not from the queueing.
    */
-  search(
-    corpus: Corpus,
-    query: SearchQuery,
-    options: { readonly signal: AbortSignal; readonly deadlineMs: number },
-  ): Promise<SearchResult>;
+  search(corpus: Corpus, query: SearchQuery, options: SearchOptions): Promise<SearchResult>;
   /** Builds what is missing of the index in the background. Resolves when it is complete for this snapshot. */
   index(corpus: Corpus, signal: AbortSignal): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -11,8 +11,9 @@ const batchMs = 10;
 /** The guard of a batch ends after this; the line that is under work then is tried again alone. */
 const maxBatchMs = 40;
 
-/** A line that is tried alone may have so much processor time. */
+/** A line that is tried alone may have so much processor time, and a millisecond more for so many of its bytes. */
 const maxLineCpuMs = 300;
+const bytesPerCpuMs = 4_096;
 
 /** Lines tried alone may have so much together in one search; more of them are given up at once. */
 const maxAloneCpuMs = 3_000;
@@ -71,7 +72,7 @@ export class V8Matcher {
     const hits = new Uint32Array(memory.kernels.memory.buffer, memory.hitsAt);
     const text = Buffer.from(memory.kernels.memory.buffer);
     const verdicts = new Uint8Array(lines.length / 2);
-    const ended = this.#inBatches(verdicts.length, shouldStop, (i) => {
+    const ended = this.#inBatches(lines, shouldStop, (i) => {
       const [from, to] = this.#content(text, lines[2 * i]!, lines[2 * i + 1]!);
       verdicts[i] = this.#matches(text.toString('utf8', from, to), to - from) ? 1 : 0;
     });
@@ -87,7 +88,7 @@ export class V8Matcher {
     const line = decode(bytes, from, to);
     const { global } = this.#expressions(line, to - from);
     let match: RegExpExecArray | null = null;
-    this.#alone(() => {
+    this.#alone(to - from, () => {
       match = firstMatch(global, line);
     });
     const found = match as RegExpExecArray | null;
@@ -109,7 +110,7 @@ export class V8Matcher {
   ): void {
     const found: (readonly Found[])[] = [];
     this.#inBatches(
-      lines.length / 2,
+      lines,
       () => false,
       (i) => {
         const [from, to] = this.#content(bytes, lines[2 * i]!, lines[2 * i + 1]!);
@@ -122,10 +123,15 @@ export class V8Matcher {
   }
 
   /**
-   * Does `one` for 0 to `count` - 1, many under one guard. What was being done when a guard ended may just have had bad luck on a
+   * Does `one` for each of some lines, by its number, many under one guard. What was being done when a guard ended may just have had bad luck on a
    * busy machine, so it is done again alone; `one` must bear that. False if told to stop.
    */
-  #inBatches(count: number, shouldStop: () => boolean, one: (i: number) => void): boolean {
+  #inBatches(
+    lines: readonly number[],
+    shouldStop: () => boolean,
+    one: (i: number) => void,
+  ): boolean {
+    const count = lines.length / 2;
     let next = 0;
     const work = (): void => {
       const until = systemClock.elapsedMs() + batchMs;
@@ -138,15 +144,17 @@ export class V8Matcher {
       if (shouldStop()) return false;
       if (this.#guard.run(work, maxBatchMs).ended) continue;
       const late = next;
-      if (late < count && !this.#alone(() => one(late))) this.skippedLines++;
+      const sizeBytes = late < count ? lines[2 * late + 1]! - lines[2 * late]! : 0;
+      if (late < count && !this.#alone(sizeBytes, () => one(late))) this.skippedLines++;
       next = late + 1;
     }
     return true;
   }
 
   /** Whether the work ends within the processor time that one line may have. */
-  #alone(work: () => void): boolean {
-    const allowedCpuMs = Math.min(maxLineCpuMs, this.#aloneCpuMs);
+  #alone(sizeBytes: number, work: () => void): boolean {
+    const allowedCpuMs =
+      Math.min(maxLineCpuMs, this.#aloneCpuMs) + Math.floor(sizeBytes / bytesPerCpuMs);
     for (let clockMs = allowedCpuMs; clockMs >= 1; clockMs *= 2) {
       const { ended, cpuMs } = this.#guard.run(work, clockMs);
       this.#aloneCpuMs -= cpuMs;

@@ -8,7 +8,10 @@ import { TextTooShort } from './text-file.ts';
 class SearchWorker {
   readonly #port: MessagePort;
   readonly #runner: TaskRunner;
-  readonly #jobs = new Map<number, Job>();
+  /** Searches that this worker does alone, because they are small. */
+  readonly #short = new Map<number, Job>();
+  /** Its shares of large ones. */
+  readonly #large = new Map<number, Job>();
   /** Index building, one after the other, when there is nothing to search. */
   readonly #background = new Map<number, Job>();
   #working = false;
@@ -28,9 +31,14 @@ class SearchWorker {
 
   #work(): void {
     this.#working = true;
-    while (this.#jobs.size + this.#background.size > 0) {
-      if (this.#jobs.size > 0) for (const [id, job] of this.#jobs) this.#step(id, job);
-      else for (const [id, job] of [...this.#background].slice(0, 1)) this.#step(id, job);
+    while (this.#short.size + this.#large.size + this.#background.size > 0) {
+      // All small ones get a step for one step of a large one: they do not wait behind those, and keep none of them waiting for long.
+      for (const [id, job] of this.#short) this.#step(id, job);
+      const isSearching = this.#short.size + this.#large.size > 0;
+      for (const [id, job] of first(isSearching ? this.#large : this.#background)) {
+        this.#step(id, job);
+        if (this.#large.delete(id)) this.#large.set(id, job);
+      }
       let next = receiveMessageOnPort(this.#port);
       while (next !== undefined) {
         this.#take(next.message as Order);
@@ -43,17 +51,25 @@ class SearchWorker {
   #step(id: number, job: Job): void {
     this.#guarded(id, () => {
       if (job.step()) return;
-      this.#jobs.delete(id);
-      this.#background.delete(id);
+      this.#forget(id);
     });
+  }
+
+  #forget(id: number): void {
+    this.#short.delete(id);
+    this.#large.delete(id);
+    this.#background.delete(id);
   }
 
   #take(order: Order): void {
     this.#guarded(order.job, () => {
       if (order.kind === 'plan') {
-        this.#jobs.set(order.job, this.#runner.plan(order.job, order.task));
+        const job = this.#runner.plan(order.job, order.task);
+        if (job !== undefined) this.#short.set(order.job, job);
       } else if (order.kind === 'join') {
-        this.#jobs.set(order.job, this.#runner.join(order.job, order.task, order.plan));
+        this.#large.set(order.job, this.#runner.join(order.job, order.task, order.plan));
+      } else if (order.kind === 'conclude') {
+        this.#runner.conclude(order.job, order.task, order.part);
       } else if (order.kind === 'index') {
         this.#background.set(order.job, this.#runner.index(order.job, order.index));
       } else this.#runner.show(order);
@@ -65,8 +81,7 @@ class SearchWorker {
     try {
       run();
     } catch (error) {
-      this.#jobs.delete(job);
-      this.#background.delete(job);
+      this.#forget(job);
       const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#send({ kind: 'failed', job, message, textTooShort: error instanceof TextTooShort });
     }
@@ -76,6 +91,12 @@ class SearchWorker {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.#port.postMessage(report);
   }
+}
+
+/** The first of some jobs, if there is one. */
+function first(jobs: ReadonlyMap<number, Job>): readonly (readonly [number, Job])[] {
+  for (const entry of jobs) return [entry];
+  return [];
 }
 
 if (parentPort !== null) new SearchWorker(parentPort).start();

@@ -1,46 +1,42 @@
-import type { Pieces } from './pieces.ts';
 import { linesOf, type Program } from './program.ts';
-import { stopFlag, type SearchTask } from './protocol.ts';
+import { nextChunk, stopFlag, type Plan, type SearchTask } from './protocol.ts';
 import { maxWholeBytes, type Job } from './scan-job.ts';
 import type { TakeOccurrence } from './span-finder.ts';
 import type { TextFile } from './text-file.ts';
 
-/** What an {@link AggregateJob} has gone through. */
-export interface AggregateEnd {
+/** What a {@link MatchJob} has gone through. */
+export interface MatchJobEnd {
   /** Matching lines. */
-  readonly total: number;
+  readonly lines: number;
   readonly stopped: boolean;
-  /** Lines that were too long to be looked into. */
-  readonly skippedLines: number;
 }
 
-/** Goes through all occurrences, line by line, in the order of the text. Lines without a match are skipped by the automaton. */
-export class AggregateJob implements Job {
+/** Goes through all matches of the chunks that it claims, line by line. Lines without a match are skipped by the automaton. */
+export class MatchJob implements Job {
   readonly #task: SearchTask;
-  readonly #pieces: Pieces;
+  readonly #plan: Plan;
   readonly #program: Program;
   readonly #file: TextFile;
   readonly #group: number | undefined;
   readonly #take: TakeOccurrence;
-  readonly #done: (end: AggregateEnd) => void;
-  #piece = 0;
-  #total = 0;
-  #skipped = 0;
+  readonly #done: (end: MatchJobEnd) => void;
+  #lines = 0;
   #stopped = false;
 
   constructor(
     parts: {
       readonly task: SearchTask;
-      readonly pieces: Pieces;
+      readonly plan: Plan;
       readonly program: Program;
       readonly file: TextFile;
+      /** Whose text is told; undefined = none. */
       readonly group: number | undefined;
     },
     take: TakeOccurrence,
-    done: (end: AggregateEnd) => void,
+    done: (end: MatchJobEnd) => void,
   ) {
     this.#task = parts.task;
-    this.#pieces = parts.pieces;
+    this.#plan = parts.plan;
     this.#program = parts.program;
     this.#file = parts.file;
     this.#group = parts.group;
@@ -50,13 +46,15 @@ export class AggregateJob implements Job {
 
   step(): boolean {
     this.#program.shouldStop = () => this.#shouldStop();
-    if (this.#piece < this.#pieces.bounds.length / 2 && !this.#shouldStop()) {
-      this.#look(this.#pieces.bounds[2 * this.#piece]!, this.#pieces.bounds[2 * this.#piece + 1]!);
-      this.#piece++;
-      return true;
+    const { bounds, first } = this.#plan.pieces;
+    const chunks = first.length - 1;
+    const claimed = this.#shouldStop() ? chunks : Atomics.add(this.#task.control, nextChunk, 1);
+    for (let piece = first[claimed]!; piece < first[claimed + 1]!; piece++) {
+      if (this.#shouldStop()) break;
+      this.#look(bounds[2 * piece]!, bounds[2 * piece + 1]!);
     }
-    const stopped = this.#stopped || this.#shouldStop();
-    this.#done({ total: this.#total, stopped, skippedLines: this.#skipped });
+    if (claimed < chunks) return true;
+    this.#done({ lines: this.#lines, stopped: this.#stopped || this.#shouldStop() });
     return false;
   }
 
@@ -79,7 +77,7 @@ export class AggregateJob implements Job {
       const hit = this.#program.hits[i]!;
       lines.push(kernels.lineStartBefore(textAt, hit), kernels.nextNewline(hit, textEnd));
     }
-    this.#total += lines.length / 2;
+    this.#lines += lines.length / 2;
     const shift = start - textAt;
     this.#program.spans.each(bytes, lines, 0, this.#group, (from, to, value) => {
       this.#take(from + shift, to + shift, value);
@@ -89,7 +87,7 @@ export class AggregateJob implements Job {
   /** A line that does not fit the memory, and what follows it in its last block. */
   #whole(start: number, end: number): void {
     if (end - start > maxWholeBytes) {
-      this.#skipped++;
+      this.#program.skipLong();
       return;
     }
     const text = Buffer.allocUnsafeSlow(end - start);
@@ -97,7 +95,7 @@ export class AggregateJob implements Job {
     let lineEnd = -1;
     this.#program.spans.each(text, linesOf(text), 0, this.#group, (from, to, value) => {
       if (from > lineEnd) {
-        this.#total++;
+        this.#lines++;
         const newline = text.indexOf(10, from);
         lineEnd = newline < 0 ? text.length : newline;
       }

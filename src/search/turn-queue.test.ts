@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { Place, TurnQueue } from './turn-queue.ts';
+
+test('an owner with many waiting gets no more turns than one with few', () => {
+  const queue = new TurnQueue(2);
+  const turns: string[] = [];
+  const busy: (() => void)[] = [];
+  const ask = (name: string, owner: object): void => {
+    const place = new Place(queue, owner);
+    place.wait(() => {
+      turns.push(name);
+      busy.push(() => place.leave());
+    });
+  };
+  const [greedy, modest, late] = [{}, {}, {}];
+  for (let i = 0; i < 10; i++) ask('greedy', greedy);
+  for (let i = 0; i < 3; i++) ask('modest', modest);
+  ask('late', late);
+  while (busy.length > 0) busy.shift()!();
+  expect(turns.indexOf('late')).toBeLessThan(5);
+  expect(turns.slice(0, 9).filter((name) => name === 'modest')).toHaveLength(3);
+  expect(turns).toHaveLength(14);
+});
+
+test('one that leaves while it waits gets no turn, and one that changes gives its place back', () => {
+  const [small, large] = [new TurnQueue(1), new TurnQueue(1)];
+  const turns: string[] = [];
+  const places = ['a', 'b', 'c'].map((name) => {
+    const place = new Place(small, {});
+    place.wait(() => turns.push(name));
+    return place;
+  });
+  places[1]!.leave();
+  places[0]!.change(large, () => turns.push('a large'));
+  expect(turns).toEqual(['a', 'c', 'a large']);
+  places[2]!.change(large, () => turns.push('c large'));
+  expect(turns).toEqual(['a', 'c', 'a large']);
+  places[0]!.leave();
+  places[0]!.leave();
+  expect(turns).toEqual(['a', 'c', 'a large', 'c large']);
+});
