@@ -17,7 +17,8 @@ import type { Logger } from './log.ts';
 import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
 import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
-import { openSessions } from './store/sessions.ts';
+import type { Files } from './store/files.ts';
+import { openSessionsSoon } from './store/late-sessions.ts';
 import type { Sessions } from './store/types.ts';
 import { IndexKeeper } from './tools/index-keeper.ts';
 import { allTools, ToolRegistry } from './tools/registry.ts';
@@ -36,6 +37,8 @@ export interface AppOptions {
   readonly ids: Ids;
   /** From 0 to 1, for jitter. */
   readonly random: () => number;
+  /** The disk that stores are on. Default: this machine's. */
+  readonly files?: Files;
   /** Further scripts of the demo upstream. */
   readonly policies?: readonly Policy[];
   /** What commands may ask of this server; made from the parts that it needs. */
@@ -108,7 +111,9 @@ export async function openApp(options: AppOptions): Promise<App> {
       day,
     }),
     models: catalog,
-    health: { report: () => healthOf(options, { stats, catalog, live: server.liveCount }) },
+    health: {
+      report: () => healthOf(options, { stats, catalog, sessions, live: server.liveCount }),
+    },
     operations: options.operations({ sessions, search }),
   });
   opened.defer(async () => server.close());
@@ -122,10 +127,11 @@ export async function openApp(options: AppOptions): Promise<App> {
   };
 }
 
-async function openStores({ config, clock, ids, log }: AppOptions): Promise<Sessions> {
+async function openStores({ config, clock, ids, log, files }: AppOptions): Promise<Sessions> {
   const { maxBytes, maxAgeDays } = config.memory;
-  return openSessions({
+  return openSessionsSoon({
     dataDir: config.dataDir,
+    ...(files === undefined ? {} : { files }),
     clock,
     ids,
     log,
@@ -136,16 +142,23 @@ async function openStores({ config, clock, ids, log }: AppOptions): Promise<Sess
 
 function healthOf(
   { version }: AppOptions,
-  parts: { readonly stats: TurnStats; readonly catalog: Catalog; readonly live: number },
+  parts: {
+    readonly stats: TurnStats;
+    readonly catalog: Catalog;
+    readonly sessions: Sessions;
+    readonly live: number;
+  },
 ): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
   const { totals } = parts.stats;
+  const lastStoreFault = parts.sessions.fault?.code ?? totals.lastStoreFault;
   return {
-    status: totals.lastStoreFault === undefined ? 'ok' : 'degraded',
+    status: lastStoreFault === undefined ? 'ok' : 'degraded',
     version,
     upstreams: parts.catalog.providerIds,
     live: parts.live,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     ...totals,
+    lastStoreFault,
   };
 }
 

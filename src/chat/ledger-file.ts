@@ -76,10 +76,8 @@ export async function openLedgerFile(
 }
 
 async function readState(path: string): Promise<z.infer<typeof dayState> | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
-  });
+  // A disk that cannot be read costs the memory of today's use, and not the start.
+  const text = await readFile(path, 'utf8').catch(() => '');
   try {
     return dayState.safeParse(JSON.parse(text)).data;
   } catch {

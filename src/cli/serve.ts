@@ -1,9 +1,11 @@
 import { Command } from 'commander';
+import { systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
 import { boundGarbage } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import { publishOwner } from '../store/owner.ts';
+import type { Sessions } from '../store/types.ts';
 import { startBackground } from './background.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printError } from './screen.ts';
@@ -38,7 +40,7 @@ async function serve(loaded: LoadedConfig): Promise<void> {
   boundGarbage();
   await using app = await openLocalApp(config, config.logLevel, loaded);
   const address = await app.server.listen();
-  await publishOwner(config.dataDir, { address, secret: app.ownerSecret });
+  await publish(config.dataDir, { address, secret: app.ownerSecret }, app.sessions);
   for (const warning of loaded.warnings) printError(`${warning}\n`);
   if (config.providers.length === 0) printError(demoNotice);
   print(`rlm-opencode listening on ${address}\n`);
@@ -48,6 +50,25 @@ async function serve(loaded: LoadedConfig): Promise<void> {
   stopping.abort();
   await told;
 }
+
+/** Tells commands where the server is; on a full or read-only disk as soon as the store could be opened. */
+async function publish(
+  dataDir: string,
+  server: { readonly address: string; readonly secret: string },
+  sessions: Sessions,
+): Promise<void> {
+  if (sessions.fault === undefined) {
+    await publishOwner(dataDir, server);
+    return;
+  }
+  systemClock.after(
+    publishMs,
+    () => void publish(dataDir, server, sessions).catch(() => undefined),
+  );
+}
+
+/** Between two looks whether the store is open, milliseconds. */
+const publishMs = 1000;
 
 /** What a provider's own list says against the settings: better at the start than at the first question. */
 async function tellOfProviders(config: Config, log: Logger, signal: AbortSignal): Promise<void> {

@@ -1,3 +1,4 @@
+import type { ProxyError } from '../errors.ts';
 /** What a stored text is. */
 type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
 
@@ -261,6 +262,8 @@ export interface Salvage {
 
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
+  /** Why nothing can be stored at present, where that is known: the disk was full or read-only when the server started. */
+  readonly fault?: ProxyError | undefined;
   /** What is remembered beside all sessions: which project a chat belongs to, and by which answers one without a name is known again. */
   readonly chats: ChatMemory;
   /** The session of a project directory, made on first use when `create` is set. The directory need not exist on this machine. */

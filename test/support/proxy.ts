@@ -6,6 +6,7 @@ import { openApp, type App } from '../../src/app.ts';
 import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLogger, type Logger, silentLogger } from '../../src/log.ts';
+import type { Files } from '../../src/store/files.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
@@ -17,6 +18,8 @@ export interface ProxyOptions {
   /** Further settings, by the names of their environment variables. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** The disk of the stores. */
+  readonly files?: Files;
   readonly policies?: readonly Policy[];
   /** Gets the log's lines, as JSON texts; absent: they are written nowhere. */
   readonly onLog?: (line: string) => void;
@@ -77,6 +80,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     clock: options.clock ?? systemClock,
     ids: randomIds,
     random: () => 0.5,
+    ...(options.files === undefined ? {} : { files: options.files }),
     ...(options.policies === undefined ? {} : { policies: options.policies }),
     operations: () => ({ run: () => noLines() }),
   });

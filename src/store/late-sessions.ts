@@ -1,0 +1,146 @@
+import { ProxyError, toProxyError } from '../errors.ts';
+import { isErrno } from './files.ts';
+import { openSessions, type SessionsOptions } from './sessions.ts';
+import { unknownSession } from './session-paths.ts';
+import type { ChatMemory, Session, SessionHealth, Salvage, Sessions } from './types.ts';
+
+/** Between two attempts to open a data directory that could not be opened, milliseconds. */
+const retryMs = 10_000;
+
+/**
+ * Opens a data directory. Where its disk is full or read-only the server starts all the same: chats go on, nothing is stored, and
+ * the directory is tried again, at most every ten seconds, when something is to be stored.
+ * @throws ProxyError `store_locked`, and every other failure than those of the disk
+ */
+export async function openSessionsSoon(options: SessionsOptions): Promise<Sessions> {
+  try {
+    return await openSessions(options);
+  } catch (caught) {
+    const fault = toProxyError(caught);
+    if (!isOfDisk(fault)) throw fault;
+    options.log.warn(
+      { code: fault.code, reason: fault.message },
+      'the server starts without a store: chats go on and nothing is stored until this is mended',
+    );
+    return new LateSessions(options, fault);
+  }
+}
+
+function isOfDisk({ code, parts }: ProxyError): boolean {
+  return code === 'store_full' || isErrno(parts.cause, 'EROFS');
+}
+
+class LateSessions implements Sessions {
+  readonly chats: ChatMemory;
+  readonly #options: SessionsOptions;
+  #fault: ProxyError;
+  #nextTryMs: number;
+  #opening: Promise<Sessions | undefined> | undefined;
+  #opened: Sessions | undefined;
+
+  constructor(options: SessionsOptions, fault: ProxyError) {
+    this.#options = options;
+    this.#fault = fault;
+    this.#nextTryMs = options.clock.elapsedMs() + retryMs;
+    this.chats = memoryUntil(() => this.#opened?.chats);
+  }
+
+  get fault(): ProxyError | undefined {
+    return this.#opened === undefined ? this.#fault : this.#opened.fault;
+  }
+
+  async forDirectory(
+    directory: string,
+    options: { readonly create: boolean },
+  ): Promise<Session | undefined> {
+    return (await this.#when(options.create))?.forDirectory(directory, options);
+  }
+
+  async forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined> {
+    return (await this.#when(options.create))?.forKey(key, options);
+  }
+
+  async byId(sessionId: string): Promise<Session> {
+    const sessions = await this.#try();
+    if (sessions === undefined) throw unknownSession(sessionId);
+    return sessions.byId(sessionId);
+  }
+
+  async list(): ReturnType<Sessions['list']> {
+    return (await this.#orFail()).list();
+  }
+
+  async check(sessionId: string): Promise<SessionHealth> {
+    return (await this.#orFail()).check(sessionId);
+  }
+
+  async salvage(sessionId: string): Promise<Salvage> {
+    return (await this.#orFail()).salvage(sessionId);
+  }
+
+  async remove(sessionId: string): Promise<void> {
+    await (await this.#orFail()).remove(sessionId);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opening;
+    await this.#opened?.[Symbol.asyncDispose]();
+  }
+
+  /** Looking up waits for nothing; what is to be stored says why it cannot be. */
+  async #when(create: boolean): Promise<Sessions | undefined> {
+    return create ? this.#orFail() : this.#try();
+  }
+
+  async #orFail(): Promise<Sessions> {
+    const sessions = await this.#try();
+    if (sessions === undefined) throw this.#fault;
+    return sessions;
+  }
+
+  async #try(): Promise<Sessions | undefined> {
+    if (this.#opened !== undefined) return this.#opened;
+    if (this.#options.clock.elapsedMs() < this.#nextTryMs) return undefined;
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<Sessions | undefined> {
+    try {
+      this.#opened = await openSessions(this.#options);
+      this.#options.log.info('the data directory can be used again: texts are stored from now on');
+    } catch (caught) {
+      this.#fault = toProxyError(caught);
+      this.#nextTryMs = this.#options.clock.elapsedMs() + retryMs;
+    }
+    return this.#opened;
+  }
+}
+
+/** Remembers in this process until there is a memory on disk; what was remembered till then stays here. */
+function memoryUntil(opened: () => ChatMemory | undefined): ChatMemory {
+  const kept = new Map<string, unknown>();
+  return {
+    get: async (key) => (kept.has(key) ? kept.get(key) : opened()?.get(key)),
+    has: (key) => kept.has(key) || (opened()?.has(key) ?? false),
+    put: async (records) => {
+      const memory = opened();
+      if (memory !== undefined) {
+        for (const { key } of records) kept.delete(key);
+        await memory.put(records);
+        return;
+      }
+      for (const { key, value } of records) {
+        // The oldest go: nothing here may grow for ever.
+        const [oldest] = kept.keys();
+        if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest);
+        kept.set(key, value);
+      }
+    },
+  };
+}
+
+/** Records kept without a disk. */
+const maxKept = 10_000;
