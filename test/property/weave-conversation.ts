@@ -258,9 +258,10 @@ class Player {
   ): Promise<{ readonly copy: Message; readonly bodies: readonly (readonly Message[])[] }> {
     const { upstream, proxy, lines } = this.#world;
     const line = `${this.#name}-${(this.#world.count += 1)}`;
-    const said = [...turn.hidden, turn.last].map((step) => messageOf(step, this.#ids));
+    const planned = [...turn.hidden, turn.last].map((step) => messageOf(step, this.#ids));
+    const said = planned.map(asSentBack);
     for (const message of said) if (hasOwnCalls(message)) this.#hidden.add(canonical(message));
-    lines.set(line, [...said]);
+    lines.set(line, [...planned]);
     const { message } = await proxy.ask(
       { messages: sent, tools: clientTools, user: line },
       { 'x-session-id': this.#name },
@@ -305,6 +306,18 @@ class Player {
       ok(textOf(newest).includes(question.split('\n').at(-1) as string));
     }
   }
+}
+
+/** As it goes back upstream: servers refuse arguments that are empty or no JSON, so a call of ours has `{}` instead. */
+function asSentBack(message: Message): Message {
+  const calls = message.tool_calls;
+  if (calls === undefined) return message;
+  const sent = calls.map((call) =>
+    isOwn(callName(call)) && call.function && ['', '{"bro'].includes(callText(call))
+      ? { ...call, function: { ...call.function, arguments: '{}' } }
+      : call,
+  );
+  return { ...message, tool_calls: sent };
 }
 
 function isOwn(name: string): boolean {
