@@ -118,7 +118,7 @@ export function encodeEntry(entry: Entry, source: SourceFile | undefined, end: T
 }
 
 type OptionalMember = {
-  [Name in keyof Entry]-?: Record<never, never> extends Pick<Entry, Name> ? Name : never;
+  [Name in keyof Entry]-?: object extends Pick<Entry, Name> ? Name : never;
 }[keyof Entry];
 
 /** All of them: the type sees to it that a new one is not forgotten. */
