@@ -107,8 +107,9 @@ const direct = callsOf(${literal(name)});
 /** The value of a setting after the files that override each other. */
 export function settingProgram(files: readonly string[], setting: string): string {
   return `let value;
+const entries = context.entries();
 for (const path of ${literal(files)}) {
-  const entry = context.entries({ path }).find((one) => one.path.endsWith(path));
+  const entry = entries.find((one) => one.path?.endsWith(path));
   if (!entry) continue;
   let found = JSON.parse(context.read(entry.offset, entry.length));
   for (const name of ${literal(setting.split('.'))}) found = found?.[name];

@@ -15,9 +15,7 @@ export const filterArgs = {
   path: z
     .string()
     .optional()
-    .describe(
-      'Only in entries whose file path contains this text; or, with wildcards, fits it as in .gitignore: "src/**/*.{ts,tsx}".',
-    ),
+    .describe('Only in entries whose file path contains this text; wildcards as in .gitignore.'),
   since: z
     .string()
     .optional()

@@ -27,7 +27,7 @@ const args = z.strictObject({
 export const getContextTool: Tool<z.infer<typeof args>> = {
   name: 'rlm_get_context',
   description:
-    'Read stored text, byte for byte: by entry ({"entry": "e12"}), or by offset in the whole context as search hits name it ({"offset": 120000, "length": 4000}); a read ends where its entry ends. ' +
+    'Read stored text, byte for byte: by entry ({"entry": "e12"}), or by offset in the whole context as search hits name it ({"offset": 120000, "length": 4000}). ' +
     'Returns {text, offset, length, total, has_more, next_offset}; go on with next_offset.',
   args,
   describe: ({ offset, length, entry }) =>
