@@ -10,6 +10,8 @@ export interface BenchRequest {
   readonly gapMs: number;
   /** Size of the body, up to a turn more, bytes: a history of turns. */
   readonly bodyBytes: number;
+  /** Length of its messages, characters: users' and assistants' alike. */
+  readonly messageChars: number;
   /** Size of one more message, a text that somebody has pasted. */
   readonly pastedChars?: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -28,26 +30,37 @@ const agent = new Agent({ keepAlive: true });
 
 const sentence = 'All work and no play makes a dull benchmark, says the log of yesterday. ';
 
-function bodyOf({ chunks, gapMs, bodyBytes, pastedChars = 0 }: BenchRequest): string {
+/** Conversations that ask in turn: what comes is never what came just before, as with people. */
+const conversations = 14;
+
+let asks = 0;
+
+/** The next request: of each conversation one turn more than it had, until it is as long as wanted, then another one. */
+function nextBody(asked: BenchRequest): string {
+  const { chunks, gapMs, bodyBytes, messageChars, pastedChars = 0 } = asked;
+  asks += 1;
+  // Which conversation this is, and how often it has gone round: its texts are its own.
+  const name = `${asks % conversations}.${Math.floor(asks / conversations / turnsOfAChat)}`;
+  const turn = Math.floor(asks / conversations) % turnsOfAChat;
   const messages = [{ role: 'user', content: sentence.repeat(pastedChars / sentence.length) }];
-  // Of the length of an assistant's turn. What the model itself has said is never taken out of the prompt.
-  const content = sentence.repeat(28);
-  // No two turns of a chat are alike.
-  for (let sizeBytes = 0; sizeBytes < bodyBytes;) {
-    const turn = String(sizeBytes);
-    const next = [
-      { role: 'assistant', content: turn + content.slice(turn.length) },
-      { role: 'user', content: `Go on after ${turn}.` },
-    ];
-    messages.push(...next);
-    sizeBytes += JSON.stringify(next).length;
-  }
+  const text = sentence.repeat(Math.ceil(messageChars / sentence.length)).slice(0, messageChars);
+  const add = (at: string): void => {
+    const start = `${name}/${at} `;
+    const content = start + text.slice(start.length);
+    messages.push({ role: 'assistant', content }, { role: 'user', content });
+  };
+  const count = Math.max(1, Math.round(bodyBytes / (2 * messageChars + 60)));
+  for (let at = 0; at < count; at += 1) add(String(at));
+  for (let at = 0; at < turn; at += 1) add(`turn ${at}`);
   return JSON.stringify({ model: benchModel(chunks, gapMs), messages, stream: true });
 }
 
+/** Turns after which a conversation begins anew: most of a body has then been seen before, as in a real chat. */
+const turnsOfAChat = 20;
+
 /** Asks once. @throws Error when the answer is not a whole stream with all its chunks */
 export function askOnce(asked: BenchRequest): Promise<BenchAnswer> {
-  const body = bodyOf(asked);
+  const body = nextBody(asked);
   const startMs = performance.now();
   return new Promise((resolve, reject) => {
     const outgoing = request(`${asked.baseURL}/chat/completions`, {

@@ -1,9 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { sibling, type Started, startProxy, stop, useOf } from './bench-processes.ts';
 import type { LoopLag } from './event-loop-probe.ts';
 import { askOnce, type BenchRequest, closeConnections, keepAsking } from './proxy-bench-load.ts';
 import { percentile } from './scoring.ts';
@@ -23,8 +23,10 @@ export interface Compared<Value> {
 /** Everything `bench proxy` measures. All processes run on one machine, in one run. */
 export interface ProxyBench {
   readonly machine: string;
-  /** Of a request with a prompt of 200 KB. */
-  readonly firstByte: Compared<Spread>;
+  /** Of a request with a prompt of 200 KB, by the length of its messages. */
+  readonly firstByte: readonly ({ readonly messageChars: number } & Compared<Spread>)[];
+  /** Processor time of one request of each size, milliseconds; absent where the system does not tell. */
+  readonly cpuMs: readonly ({ readonly what: string } & Compared<number>)[];
   /** From the upstream's write to the client's read, one paced stream. */
   readonly chunkDelay: Compared<Spread>;
   /** Of one stream as fast as it goes. `loop`: with our tools offered to the model. */
@@ -65,8 +67,16 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
     await keepAsking({ ...large, ...target }, { streams: 1, ms: 1000 });
     await chunkRate(target);
   }
-  onStep('first byte of a 200 KB request');
-  const firstByte = await compareFirstBytes({ relay, proxy }, rounds * 40);
+  const firstByte = [];
+  for (const messageChars of [4000, 400]) {
+    onStep(`first byte of a 200 KB request, messages of ${messageChars} characters`);
+    const asked = { ...large, messageChars };
+    const spreads = await compareFirstBytes({ relay, proxy }, asked, rounds * 40);
+    firstByte.push({ messageChars, ...spreads });
+  }
+  onStep('processor time of a request');
+  const cpuMs = [];
+  for (const asked of [small, large]) cpuMs.push(...(await compareCpu(world, asked, rounds * 40)));
   onStep('delay of each chunk');
   const chunkDelay = await compareDelays({ relay, proxy }, rounds);
   onStep('chunks per second');
@@ -77,7 +87,7 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
   );
   const chunksPerSecond = { relay: relayChunks, proxy: proxyChunks, loop: loopChunks };
   const requestsPerSecond = [];
-  for (const streams of [1, 50, manyStreams]) {
+  for (const streams of [1, 16, 64]) {
     onStep(`requests per second, ${streams} at once`);
     const rate = async (target: Target): Promise<number> =>
       keepAsking({ ...small, ...target }, { streams, ms: 1000 });
@@ -90,32 +100,50 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
   await Promise.all(Array.from({ length: manyStreams }, () => askOnce(paced)));
   const loopLag = await world.loopLag();
   const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}`;
-  return { machine, firstByte, chunkDelay, chunksPerSecond, requestsPerSecond, loopLag };
+  return { machine, firstByte, cpuMs, chunkDelay, chunksPerSecond, requestsPerSecond, loopLag };
 }
 
 type Target = Pick<BenchRequest, 'baseURL' | 'headers'>;
 
-const small = { chunks: 20, gapMs: 0, bodyBytes: 2000 } as const;
+/** What is asked, beside who is asked. */
+type Asked = Omit<BenchRequest, 'baseURL' | 'headers'>;
 
-const large = { chunks: 1, gapMs: 0, bodyBytes: 200_000 } as const;
+const small: Asked = { chunks: 20, gapMs: 0, bodyBytes: 2000, messageChars: 400 };
+
+const large: Asked = { chunks: 1, gapMs: 0, bodyBytes: 200_000, messageChars: 400 };
 
 async function compareFirstBytes(
   { relay, proxy }: Compared<Target>,
+  asked: Asked,
   count: number,
 ): Promise<Compared<Spread>> {
   const times: { relay: number[]; proxy: number[] } = { relay: [], proxy: [] };
   for (let n = 0; n < count; n += 1) {
-    times.relay.push((await askOnce({ ...large, ...relay })).firstByteMs);
-    times.proxy.push((await askOnce({ ...large, ...proxy })).firstByteMs);
+    times.relay.push((await askOnce({ ...asked, ...relay })).firstByteMs);
+    times.proxy.push((await askOnce({ ...asked, ...proxy })).firstByteMs);
   }
   return { relay: spreadOf(times.relay), proxy: spreadOf(times.proxy) };
+}
+
+/** What one request costs each of the two processes, one request at a time. */
+async function compareCpu(world: World, asked: Asked, count: number): Promise<ProxyBench['cpuMs']> {
+  const spent = async (target: Target, { child }: Started): Promise<number | undefined> => {
+    const before = useOf(child);
+    for (let n = 0; n < count; n += 1) await askOnce({ ...asked, ...target });
+    const after = useOf(child);
+    return before && after && (after.cpuMs - before.cpuMs) / count;
+  };
+  const relay = await spent(world.relay, world.processes.relay);
+  const proxy = await spent(world.proxy, world.processes.proxy);
+  const what = `${asked.bodyBytes / 1000} KB`;
+  return relay === undefined || proxy === undefined ? [] : [{ what, relay, proxy }];
 }
 
 async function compareDelays(
   { relay, proxy }: Compared<Target>,
   rounds: number,
 ): Promise<Compared<Spread>> {
-  const paced = { chunks: 200, gapMs: 5, bodyBytes: 2000 };
+  const paced = { ...small, chunks: 200, gapMs: 5 };
   const delays: { relay: number[]; proxy: number[] } = { relay: [], proxy: [] };
   for (let n = 0; n < rounds; n += 1) {
     delays.relay.push(...(await askOnce({ ...paced, ...relay })).chunkMs);
@@ -149,6 +177,7 @@ function spreadOf(times: readonly number[]): Spread {
 interface World extends AsyncDisposable {
   readonly relay: Target;
   readonly proxy: Target;
+  readonly processes: Compared<Started>;
   /** With these headers the proxy's loop is active. */
   readonly activeHeaders: Readonly<Record<string, string>>;
   storeSomething(): Promise<void>;
@@ -160,13 +189,18 @@ async function startWorld(program: string): Promise<World> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rlm-bench-proxy-'));
   const upstream = await startServer(['upstream']);
   const relay = await startServer(['relay', upstream.origin]);
-  const proxy = await startProxy(program, { dataDir, upstream: `${upstream.origin}/v1` });
+  const proxy = await startProxy(program, {
+    dataDir,
+    upstream: `${upstream.origin}/v1`,
+    env: { RLM_UPSTREAM_MAX_IN_FLIGHT: String(manyStreams) },
+  });
   const activeHeaders = { 'x-rlm-directory': encodeURIComponent(dataDir) };
   const children = [proxy, relay, upstream].map((one) => one.child);
   const baseURL = `${proxy.origin}/v1`;
   return {
     relay: { baseURL: `${relay.origin}/v1` },
     proxy: { baseURL },
+    processes: { relay, proxy },
     activeHeaders,
     // A pasted text of this size is stored, and from then on the tools are offered in its directory.
     storeSomething: async () => {
@@ -186,50 +220,8 @@ async function startWorld(program: string): Promise<World> {
   };
 }
 
-interface Started {
-  readonly child: ChildProcess;
-  readonly origin: string;
-}
-
-/** A module of this folder, in whichever form this one runs: source or built. */
-function sibling(name: string): string {
-  return fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
-}
-
 async function startServer(args: readonly string[]): Promise<Started> {
   const child = fork(sibling('./proxy-bench-server'), args);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return { child, origin: `http://127.0.0.1:${port}` };
-}
-
-async function startProxy(
-  program: string,
-  { dataDir, upstream }: { readonly dataDir: string; readonly upstream: string },
-): Promise<Started> {
-  const child = fork(program, ['serve', '--port', '0', '--upstream-url', upstream], {
-    execArgv: ['--import', sibling('./event-loop-probe')],
-    // Nothing of the user's own configuration may take part.
-    env: {
-      PATH: process.env['PATH'],
-      HOME: dataDir,
-      RLM_DATA_DIR: dataDir,
-      RLM_LOG_LEVEL: 'error',
-      RLM_UPSTREAM_MAX_IN_FLIGHT: String(manyStreams),
-    },
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  let said = '';
-  for await (const bytes of child.stdout ?? []) {
-    said += String(bytes);
-    const origin = /listening on (http:\S+)/.exec(said)?.[1];
-    if (origin !== undefined) return { child, origin };
-  }
-  throw new Error(`The proxy did not start: ${said}`);
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  await gone;
 }

@@ -265,12 +265,17 @@ function ask(pattern: string): SearchQuery {
 }
 
 /** A development dependency: the published package has no use for it. @throws Error where it is not installed */
-async function findRipgrep(): Promise<string> {
+export async function findRipgrep(): Promise<string> {
   const { rgPath } = await import('@vscode/ripgrep');
   return rgPath;
 }
 
-async function countByRipgrep(ripgrep: string, pattern: string, path: string): Promise<number> {
+/** Lines that match in a file, as `rg -c` counts them. `pattern` is in our spelling. */
+export async function countByRipgrep(
+  ripgrep: string,
+  pattern: string,
+  path: string,
+): Promise<number> {
   const args = ['--no-config', '-c', '-e', toRipgrep(pattern), path];
   const child = spawn(ripgrep, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';

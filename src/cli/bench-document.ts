@@ -18,6 +18,12 @@ const chapters: readonly {
     words:
       'Queries end to end from the call of the tool, against `rg -c` as a process in the same run, turn about. The text is generated from a seed: source-like code, logs, JSON and Chinese prose in mixed order. The terms called selective stand in few of its blocks; in a first version of the text two of them stood in most blocks, and there the index was worth a factor of six, not of fifteen and more: what is everywhere has to be read.',
   },
+  {
+    name: 'steps',
+    title: 'What a model waits for',
+    words:
+      'Through the real server: from the end of a tool call in the upstream’s stream to the next request that the upstream gets, turn about with `rg -c` over the same text. Bytes read are all that the server’s process reads in a turn, its sockets included.',
+  },
   { name: 'store', title: 'Store', words: 'Median and 99th percentile.' },
   {
     name: 'turn',
@@ -28,7 +34,7 @@ const chapters: readonly {
     name: 'proxy',
     title: 'The wire',
     words:
-      'Against a plain byte relay before the same scripted upstream, turn about, when both have run for some seconds. In a first version nothing but short requests came before the measurement, the body of 200 KB was one of 212 KB, which is over the mark of the window guard, and its turns were all alike.',
+      'Against a plain byte relay on undici before the same scripted upstream, turn about, when both have run for some seconds. Fourteen conversations ask in turn, each with texts of its own in messages of 400 characters, so that no body is the one before. In an earlier version one conversation was sent again and again in messages of 2,000 characters, and the relay was on Node’s own client, which is slower: it said 1.27x and 0.65x where this one says what stands below.',
   },
   {
     name: 'soak',
@@ -36,6 +42,13 @@ const chapters: readonly {
     words:
       'A client that never compacts resends 100M characters in the end; the window is 128K tokens, and the provider counts honestly.',
     command: 'node test/long/soak.ts',
+  },
+  {
+    name: 'directories',
+    title: 'A thousand projects',
+    words:
+      'Mixed traffic of eight chats at once over 1,000 project directories; descriptors and memory are to level off.',
+    command: 'node test/long/directories.ts',
   },
   {
     name: 'niah',

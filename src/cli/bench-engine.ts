@@ -46,6 +46,17 @@ const benches: readonly EngineBench[] = [
     },
   },
   {
+    name: 'steps',
+    description: 'what a model waits for: each call through the real server, beside rg -c',
+    run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
+      const { benchSteps, stepBenchTable } = await import('../bench/step-bench.ts');
+      const program = process.argv[1] ?? '';
+      const plan = { program, sizesChars: sizes, workDir, seed, runs, onStep, signal };
+      const results = await benchSteps(plan);
+      return { results, table: stepBenchTable(results) };
+    },
+  },
+  {
     name: 'turn',
     description: 'a turn by the length of the history that the client sends again',
     run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
@@ -56,7 +67,7 @@ const benches: readonly EngineBench[] = [
   },
 ];
 
-/** `rlm-opencode bench search | store | turn`. */
+/** `rlm-opencode bench search | store | steps | turn`. */
 export function engineBenchCommands(): readonly Command[] {
   return benches.map((bench) =>
     new Command(bench.name)
