@@ -42,7 +42,9 @@ function callOf(kind: Kind, directory: number): { name: string; arguments: strin
       return { name: 'rlm_exec', arguments: JSON.stringify({ code: 'context.length' }) };
     case 'stats':
       return { name: 'rlm_stats', arguments: '{}' };
-    default:
+    case 'store':
+    case 'talk':
+    case 'leave':
       return undefined;
   }
 }
