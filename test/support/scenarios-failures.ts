@@ -298,8 +298,8 @@ export const failureScenarios: readonly Scenario[] = [
   {
     name: 'a page of HTML at 200',
     replies: [status(200, '<html>Welcome</html>')],
-    attempts: 3,
-    failure: { code: 'upstream_cut', status: 502 },
+    attempts: 1,
+    failure: { code: 'upstream_failed', status: 502, words: 'a web page' },
   },
 
   {
