@@ -52,7 +52,10 @@ async function list(flags: { json?: boolean }): Promise<void> {
 /** What the operation `salvage-session` answers. */
 interface Salvaged {
   readonly session: string;
+  /** Whose store it is now, if a directory named the old one. */
+  readonly directory?: string;
   readonly kept: number;
+  readonly keptAliases: number;
   readonly lostEntries: readonly string[];
   readonly lostRecords: number;
 }
@@ -62,10 +65,11 @@ async function salvageSession(id: string, flags: object): Promise<void> {
   await sessionSizeBytes(config.dataDir, id);
   await withOperations(config, async (call) => {
     const saved = (await call('salvage-session', { session: id })) as Salvaged;
-    const { kept, lostEntries, lostRecords } = saved;
+    const { kept, keptAliases, lostEntries, lostRecords, directory } = saved;
     const lost = lostEntries.length === 0 ? 'none' : lostEntries.join(', ');
+    const place = directory === undefined ? 'no directory named it' : `takes over ${directory}`;
     print(
-      `${saved.session} has ${grouped(kept)} texts of it and takes over its directory. Damaged texts: ${lost}; unreadable records: ${grouped(lostRecords)}.\n${id} is as it was; delete it with \`rlm-opencode sessions rm ${id}\`.\n`,
+      `${saved.session} has ${grouped(kept)} texts of it, ${grouped(keptAliases)} further calls and files that brought them, and ${place}. Damaged texts: ${lost}; unreadable records: ${grouped(lostRecords)}. What chats remembered is not taken over: they go on with what their clients send.\n${id} is as it was; delete it with \`rlm-opencode sessions rm ${id}\`.\n`,
     );
   });
 }

@@ -134,7 +134,7 @@ const salvageSession = withArgs(
   z.strictObject({ session: z.string() }),
   async function* ({ session }, { sessions }) {
     const { session: saved, ...outcome } = await sessions.salvage(session);
-    yield { result: { session: saved.id, ...outcome } };
+    yield { result: { session: saved.id, directory: saved.directory, ...outcome } };
   },
 );
 

@@ -44,6 +44,7 @@ export function answerBase(
       blocksRead: part.blocksRead,
       blocksTotal: task.scope.blocks.count,
       indexed: part.indexed,
+      ...(part.wrongBlocks.length > 0 ? { wrongBlocks: part.wrongBlocks } : {}),
     },
   };
 }
@@ -70,6 +71,7 @@ export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): Sear
     total: sum((part) => part.total),
     hits: hits.slice(0, task.query.maxResults + 1),
     bytesRead: sum((part) => part.bytesRead),
+    wrongBlocks: parts.flatMap((part) => part.wrongBlocks),
     blocksRead: sum((part) => part.blocksRead),
     stopped: parts.some((part) => part.stopped),
     engine: parts[0]?.engine ?? 'dfa',

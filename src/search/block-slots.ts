@@ -41,13 +41,14 @@ export class BlockSlots {
     return held;
   }
 
-  /** Newlines and code points of a block's first bytes. */
+  /** Newlines and code points of the bytes [start, end) of a block. */
   count(
     { at }: HeldBlock,
-    lengthBytes: number,
+    start: number,
+    end: number,
   ): { readonly newlines: number; readonly chars: number } {
     const { kernels } = this.#memory;
-    const newlines = kernels.countText(at, at + lengthBytes);
+    const newlines = kernels.countText(at + start, at + end);
     return { newlines, chars: kernels.countedChars.value };
   }
 }

@@ -61,6 +61,7 @@ import { SearchRun } from './search-run.ts';
 import { IndexUpkeep } from './index-upkeep.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import { SharedEntries } from './shared-entries.ts';
+import { checksOf, damageNote, soundRanges } from './text-checks.ts';
 import { Place, TurnQueue } from './turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './worker-pool.ts';
@@ -78,6 +79,9 @@ export interface EngineOptions {
  */
 const maxSmallRuns = 6;
 const maxLargeRuns = 5;
+
+/** So often a search begins anew because text was found damaged. The second time almost all of it is known. */
+const maxLooks = 5;
 
 /** Starts the workers. Dispose of the engine to stop them; they do not keep the process alive. */
 export function openSearchEngine(options: EngineOptions): SearchEngine {
@@ -115,6 +119,26 @@ class Engine implements SearchEngine {
   }
 
   async search(corpus: Corpus, query: SearchQuery, options: SearchOptions): Promise<SearchResult> {
+    let known = corpus;
+    for (let attempt = 1; ; attempt++) {
+      const result = await this.#searchOnce(known, query, options);
+      const { wrongBlocks = [] } = result.work;
+      if (wrongBlocks.length === 0 || known.checks === undefined) {
+        const damage = damageNote(known, query.ranges);
+        if (damage === undefined) return result;
+        return { ...result, note: result.note === undefined ? damage : `${damage} ${result.note}` };
+      }
+      // What was found there may be what was never stored: once more, when it is known what is damaged.
+      if (attempt === maxLooks) throw changesAllTheTime();
+      known = await known.checks.recheck([...new Set(wrongBlocks)]);
+    }
+  }
+
+  async #searchOnce(
+    corpus: Corpus,
+    query: SearchQuery,
+    options: SearchOptions,
+  ): Promise<SearchResult> {
     const { signal, deadlineMs } = options;
     if (signal.aborted) throw cancelled();
     if (this.#closed) throw closing();
@@ -160,14 +184,24 @@ class Engine implements SearchEngine {
     const cursor = query.cursor === undefined ? undefined : decodeCursor(query, query.cursor);
     const endBytes = Math.min(cursor?.endBytes ?? Infinity, corpus.totals.bytes);
     const count = endBytes === 0 ? 0 : blockAt(corpus.blocks, endBytes - 1) + 1;
-    const blocks = this.#blocks.share(corpus.blocks, count);
-    const { ranges, ...asked } = query;
+    const table = this.#blocks.share(corpus.blocks, corpus.blocks.count);
+    const blocks = { ...table, count };
+    const checks = checksOf(corpus, table);
+    const { ranges: _ranges, ...asked } = query;
+    const ranges = soundRanges(corpus, query.ranges);
     const entries = this.#entries.share(corpus.entries);
-    const scope = { blocks, endBytes, ranges: shareRanges(ranges, endBytes) };
+    const anchors = corpus.checks?.anchors;
     return {
       textPath: corpus.textPath,
       indexDir: corpus.indexDir,
-      scope: entries === undefined ? scope : { ...scope, entries },
+      scope: {
+        blocks,
+        endBytes,
+        ranges: shareRanges(ranges, endBytes),
+        ...(entries && { entries }),
+        ...(anchors && { anchors }),
+      },
+      ...(checks && { checks }),
       query: asked,
       ...(cursor === undefined ? {} : { after: cursor.after }),
       ...(query.cursor !== undefined && cursor === undefined ? { note: foreignCursor } : {}),
@@ -185,6 +219,12 @@ class Engine implements SearchEngine {
   #sweep(): void {
     for (const [job, run] of this.#runs) if (run.finished) this.#runs.delete(job);
   }
+}
+
+function changesAllTheTime(): ProxyError {
+  return new ProxyError('store_corrupt', 'The stored text changes while it is searched.', {
+    hint: 'Run `rlm-opencode doctor`, and see whether another program writes to the data directory.',
+  });
 }
 
 const foreignCursor = 'The cursor belongs to another query; this is the first page.';

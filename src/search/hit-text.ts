@@ -39,8 +39,7 @@ export class HitText {
       !isMatch && clipped && this.#hasMore(matchAt, endBytes) ? { hasMore: true as const } : {};
     const around =
       this.#query.contextLines > 0 ? this.#around(startBytes, endBytes, floor, ceiling) : {};
-    const checked = this.#view.isIntact(matchAt);
-    const place = { line, offsetChars: chars, offsetBytes: matchAt, checked };
+    const place = { line, offsetChars: chars, offsetBytes: matchAt };
     const match = { ...place, text, clipped, ...more, ...around };
     // A list of matches goes on behind this one, in the same line or not.
     if (isMatch) return { match, startBytes: matchAt, endBytes: matchAt };

@@ -41,7 +41,7 @@ export class IndexJob implements Job {
     this.#disk = disk;
     this.#memory = memory;
     this.#done = done;
-    this.#text = new TextFile(task.textPath);
+    this.#text = new TextFile(task.textPath, task.checks);
   }
 
   step(): boolean {
@@ -106,6 +106,11 @@ export class IndexJob implements Job {
         indexAt.scratch,
         indexAt.bitmaps + (block % blocksPerGroup) * bitmapBytes,
       );
+      // Nothing is ruled out by what is damaged.
+      if (this.#text.isUnsound(block)) {
+        const at = indexAt.bitmaps + (block % blocksPerGroup) * bitmapBytes;
+        bytes.fill(255, at, at + bitmapBytes);
+      }
     }
   }
 

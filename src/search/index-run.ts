@@ -1,7 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import { closedGroups } from './index-file.ts';
 import { createControl, stopFlag, type IndexTask, type Report } from './protocol.ts';
-import type { BlockTable } from './types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
 /** A segment whose worker is lost is tried again this often. */
@@ -23,15 +22,14 @@ export class IndexRun {
   constructor(
     job: number,
     pool: WorkerPool,
-    text: { readonly textPath: string; readonly indexDir: string; readonly blocks: BlockTable },
+    text: Pick<IndexTask, 'textPath' | 'indexDir' | 'blocks' | 'checks'>,
     firstSegment: number,
   ) {
     this.#job = job;
     this.#pool = pool;
     for (let segment = firstSegment; closedGroups(text.blocks, segment) > 0; segment++) {
       const groups = closedGroups(text.blocks, segment);
-      const { textPath, indexDir, blocks } = text;
-      this.#tasks.push({ textPath, indexDir, blocks, segment, groups, control: this.#control });
+      this.#tasks.push({ ...text, segment, groups, control: this.#control });
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.result = promise;

@@ -3,8 +3,9 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { blocksPerGroup, blocksPerSegment, closedGroups } from './index-file.ts';
 import { IndexRun } from './index-run.ts';
-import type { Report } from './protocol.ts';
+import type { IndexTask, Report } from './protocol.ts';
 import type { SharedBlocks } from './shared-blocks.ts';
+import { checksOf } from './text-checks.ts';
 import type { BlockTable, Corpus } from './types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
@@ -103,14 +104,16 @@ export class IndexUpkeep {
     const coveredBlocks = isSame ? known.coveredBlocks : 0;
     if (coveredBlocks < closedBlocks) {
       const blocks = this.#options.blocks.share(corpus.blocks, corpus.blocks.count);
-      await this.#run({ textPath, indexDir, blocks }, coveredBlocks, signal);
+      const checks = checksOf(corpus, blocks);
+      const text = { textPath, indexDir, blocks, ...(checks && { checks }) };
+      await this.#run(text, coveredBlocks, signal);
     }
     const now = coveredBlocks < closedBlocks ? await this.#look(corpus) : seen;
     this.#remember(indexDir, { ...now, coveredBlocks: Math.max(coveredBlocks, closedBlocks) });
   }
 
   async #run(
-    text: { readonly textPath: string; readonly indexDir: string; readonly blocks: BlockTable },
+    text: Pick<IndexTask, 'textPath' | 'indexDir' | 'blocks' | 'checks'>,
     coveredBlocks: number,
     signal: AbortSignal,
   ): Promise<void> {

@@ -1,15 +1,14 @@
-import { crc32 } from 'node:zlib';
 import type { BlockSlots, HeldBlock } from './block-slots.ts';
 import { blockAt, type Scope } from './pieces.ts';
 import type { TextFile } from './text-file.ts';
+
+const noAnchors = new Float64Array(0);
 
 /** Looks at a text line by line, through its block table. Offsets are bytes of the file. */
 export class LineView {
   readonly #file: TextFile;
   readonly #scope: Scope;
   readonly #slots: BlockSlots;
-  /** The last block whose checksum was asked for, and whether it was right. */
-  #checked: readonly [number, boolean] = [-1, false];
 
   constructor(file: TextFile, scope: Scope, slots: BlockSlots) {
     this.#file = file;
@@ -49,22 +48,25 @@ export class LineView {
   position(at: number): { readonly line: number; readonly chars: number } {
     const { blocks } = this.#scope;
     const block = blockAt(blocks, at);
-    const { newlines, chars } = this.#slots.count(
-      this.#block(block),
-      at - blocks.byteStart[block]!,
-    );
-    return { line: blocks.lineStart[block]! + newlines, chars: blocks.charStart[block]! + chars };
+    const from = this.#anchorBefore(at, block);
+    const base = blocks.byteStart[block]!;
+    const { newlines, chars } = this.#slots.count(this.#block(block), from.bytes - base, at - base);
+    return { line: from.line + newlines, chars: from.chars + chars };
   }
 
-  /** Whether the block of byte `at` is as its checksum says; false, too, where there is none, as for the last one. */
-  isIntact(at: number): boolean {
-    const { crc, count } = this.#scope.blocks;
-    const block = blockAt(this.#scope.blocks, at);
-    if (crc === undefined || block + 1 >= count) return false;
-    if (this.#checked[0] !== block) {
-      this.#checked = [block, crc32(this.#block(block).bytes) === crc[block]];
+  /** The last place up to `at` in a block of which line and code points are known for certain: its start, or in damage an anchor. */
+  #anchorBefore(
+    at: number,
+    block: number,
+  ): { readonly bytes: number; readonly chars: number; readonly line: number } {
+    const { blocks, anchors = noAnchors } = this.#scope;
+    const bytes = blocks.byteStart[block]!;
+    for (let i = anchors.length - 3; i >= 0; i -= 3) {
+      if (anchors[i]! > at) continue;
+      if (anchors[i]! < bytes) break;
+      return { bytes: anchors[i]!, chars: anchors[i + 1]!, line: anchors[i + 2]! };
     }
-    return this.#checked[1];
+    return { bytes, chars: blocks.charStart[block]!, line: blocks.lineStart[block]! };
   }
 
   /** Bytes [start, end). Valid until the next call. */

@@ -28,6 +28,8 @@ export interface Scope {
   readonly ranges: Ranges;
   /** The entries that the text is made of; absent = one text. */
   readonly entries?: EntryBorders;
+  /** Places in damaged blocks that are known for certain, see `CorpusChecks`. */
+  readonly anchors?: Float64Array;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { TallyTable } from './aggregation.ts';
 import type { Pieces, Scope } from './pieces.ts';
+import type { TextChecks } from './text-checks.ts';
 import type { BlockTable, SearchMatch, SearchQuery, SearchResult } from './types.ts';
 
 /**
@@ -41,6 +42,7 @@ export type Report =
       readonly job: number;
       readonly share: number;
       readonly shown: readonly ShownHit[];
+      readonly wrongBlocks: readonly number[];
     }
   | { readonly kind: 'answer'; readonly job: number; readonly result: SearchResult }
   | { readonly kind: 'indexed'; readonly job: number }
@@ -66,6 +68,7 @@ export interface SearchTask {
   readonly textPath: string;
   readonly indexDir: string;
   readonly scope: Scope;
+  readonly checks?: TextChecks;
   readonly query: SearchQuery;
   /** Where an earlier answer of the same query ended. */
   readonly after?: number;
@@ -79,6 +82,7 @@ export interface IndexTask {
   readonly textPath: string;
   readonly indexDir: string;
   readonly blocks: BlockTable;
+  readonly checks?: TextChecks;
   readonly segment: number;
   /** Groups of 64 blocks that it shall cover. */
   readonly groups: number;
@@ -121,6 +125,8 @@ export interface SearchPart {
   readonly stopped: boolean;
   readonly engine: SearchResult['work']['engine'];
   readonly indexed: boolean;
+  /** Blocks that are not as their checksums say. */
+  readonly wrongBlocks: readonly number[];
   /** Lines that were given up because one alone took too long. */
   readonly skippedLines: number;
   /** What the asker should know of the pattern. */

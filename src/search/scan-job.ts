@@ -63,6 +63,7 @@ export class ScanJob implements Job {
       hits: this.#hits.map((at) => ({ at })),
       bytesRead: this.#file.bytesRead,
       blocksRead: this.#blocks,
+      wrongBlocks: [...this.#file.wrong],
       stopped: this.#stopped,
       engine: this.#program.engine,
       indexed: this.#indexed,

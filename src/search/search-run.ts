@@ -44,6 +44,7 @@ interface Showing {
   readonly shareOf: Map<PoolWorker, number>;
   /** What has been shown, in the order of `shareOf`. */
   readonly shown: (readonly ShownHit[])[];
+  readonly wrongBlocks: number[];
 }
 
 /** One search on its way through the workers, from the first order to the answer. */
@@ -134,7 +135,7 @@ export class SearchRun {
   ): void {
     if (report.kind === 'failed') this.#failed(report);
     else if (report.kind === 'part') this.#collect(report.part);
-    else if (report.kind === 'shown') this.#takeShown(worker, report.shown);
+    else if (report.kind === 'shown') this.#takeShown(worker, report);
     else this.#answer(report.result);
   }
 
@@ -224,7 +225,7 @@ export class SearchRun {
       Math.max(1, Math.floor(hits.length / minShownEach)),
     );
     const each = Math.ceil(hits.length / showers.length);
-    this.#showing = { part, shareOf: new Map(), shown: [] };
+    this.#showing = { part, shareOf: new Map(), shown: [], wrongBlocks: [...part.wrongBlocks] };
     for (const [i, worker] of showers.entries()) {
       const share = this.#nextShare++;
       this.#showing.shareOf.set(worker, share);
@@ -234,13 +235,17 @@ export class SearchRun {
     }
   }
 
-  #takeShown(worker: PoolWorker, shown: readonly ShownHit[]): void {
-    const { part, shareOf, shown: all } = this.#showing!;
+  #takeShown(
+    worker: PoolWorker,
+    { shown, wrongBlocks: wrong }: Extract<Report, { kind: 'shown' }>,
+  ): void {
+    const { part, shareOf, shown: all, wrongBlocks } = this.#showing!;
+    wrongBlocks.push(...wrong);
     all[[...shareOf.keys()].indexOf(worker)] = shown;
     if (this.#busy.size > 0) return;
     // One that was lost on the way has shown nothing.
     if (Object.keys(all).length < shareOf.size) this.#render(part);
-    else this.#answer(listAnswer(this.#task, part, all.flat()));
+    else this.#answer(listAnswer(this.#task, { ...part, wrongBlocks }, all.flat()));
   }
 
   #failed(report: Extract<Report, { kind: 'failed' }>): void {

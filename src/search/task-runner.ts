@@ -69,33 +69,39 @@ export class TaskRunner {
 
   /** Shows hits of a search whose parts are merged. */
   show({ job, task, share, hits }: Extract<Order, { kind: 'show' }>): void {
-    this.#report({ kind: 'shown', job, share, shown: this.#shown(task, hits) });
+    this.#report({ kind: 'shown', job, share, ...this.#shown(task, hits) });
   }
 
   /** Makes the answer of all that was found. */
   conclude(job: number, task: SearchTask, part: SearchPart): void {
     const { aggregate, maxResults } = task.query;
     if (aggregate === undefined) {
-      const shown = this.#shown(task, part.hits.slice(0, maxResults));
-      this.#report({ kind: 'answer', job, result: listAnswer(task, part, shown) });
+      const { shown, wrongBlocks } = this.#shown(task, part.hits.slice(0, maxResults));
+      const read = { ...part, wrongBlocks: [...part.wrongBlocks, ...wrongBlocks] };
+      this.#report({ kind: 'answer', job, result: listAnswer(task, read, shown) });
       return;
     }
     const sums = new Aggregation(aggregate);
     for (const table of part.tallies ?? []) sums.merge(table);
     const { note } = findGroup(this.#program(task), aggregate);
     const noted = note === undefined ? task : { ...task, note };
-    const base = answerBase(noted, { ...part, overflowed: sums.overflowed });
-    using file = new TextFile(task.textPath);
+    using file = new TextFile(task.textPath, task.checks);
     const view = new LineView(file, task.scope, this.#slots);
-    this.#report({ kind: 'answer', job, result: { ...base, ...sums.result(view) } });
+    const sum = sums.result(view);
+    const wrongBlocks = [...part.wrongBlocks, ...file.wrong];
+    const base = answerBase(noted, { ...part, overflowed: sums.overflowed, wrongBlocks });
+    this.#report({ kind: 'answer', job, result: { ...base, ...sum } });
   }
 
-  #shown(task: SearchTask, hits: readonly Hit[]): readonly ShownHit[] {
-    if (hits.length === 0) return [];
-    using file = new TextFile(task.textPath);
+  #shown(
+    task: SearchTask,
+    hits: readonly Hit[],
+  ): { readonly shown: readonly ShownHit[]; readonly wrongBlocks: readonly number[] } {
+    if (hits.length === 0) return { shown: [], wrongBlocks: [] };
+    using file = new TextFile(task.textPath, task.checks);
     const view = new LineView(file, task.scope, this.#slots);
     const shower = new HitText(view, this.#program(task), task.scope, task.query);
-    return hits.map((hit) => shower.show(hit));
+    return { shown: hits.map((hit) => shower.show(hit)), wrongBlocks: [...file.wrong] };
   }
 
   /** What has to be read: what the index does not rule out. Matches over several lines may lie anywhere. */
@@ -110,7 +116,7 @@ export class TaskRunner {
 
   #job(task: SearchTask, plan: Plan, done: (part: SearchPart) => void): Job {
     const program = this.#program(task);
-    const file = new TextFile(task.textPath);
+    const file = new TextFile(task.textPath, task.checks);
     program.users++;
     const { aggregate, unit = 'line' } = task.query;
     if (aggregate === undefined && unit === 'line' && !program.pattern.multiline) {
@@ -126,7 +132,7 @@ export class TaskRunner {
     const sums = aggregate === undefined ? undefined : new Aggregation(aggregate);
     const finish = (found: Found, stopped: boolean): void => {
       program.users--;
-      const read = partOf(program, file.bytesRead, stopped);
+      const read = partOf(program, file, stopped);
       file[Symbol.dispose]();
       const tallies = sums === undefined ? {} : { tallies: [sums.table()] };
       done({ ...read, ...found, ...tallies, indexed: plan.indexed });
@@ -181,8 +187,9 @@ function matchJob(
   );
 }
 
-function partOf(program: Program, bytesRead: number, stopped: boolean): SearchPart {
+function partOf(program: Program, { bytesRead, wrong }: TextFile, stopped: boolean): SearchPart {
   return {
+    wrongBlocks: [...wrong],
     total: 0,
     hits: [],
     bytesRead,

@@ -1,4 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { blockAt } from './pieces.ts';
+import { blockStates, type TextChecks } from './text-checks.ts';
 
 /** A session's text, read by position. The owner closes it. */
 export class TextFile {
@@ -6,11 +9,15 @@ export class TextFile {
   bytesRead = 0;
   /** Tells this file from another one under the same name. */
   readonly inode: number;
+  /** Blocks that were read and are not as their checksums say. */
+  readonly wrong = new Set<number>();
   readonly #fd: number;
+  readonly #checks: TextChecks | undefined;
 
-  /** @throws TextTooShort where there is no such file */
-  constructor(path: string) {
+  /** With `checks`, every block is compared that nobody has compared yet. @throws TextTooShort where there is no such file */
+  constructor(path: string, checks?: TextChecks) {
     this.#fd = openText(path);
+    this.#checks = checks;
     this.inode = fstatSync(this.#fd).ino;
   }
 
@@ -19,6 +26,44 @@ export class TextFile {
    * @throws TextTooShort where the file is shorter: a snapshot promises its bytes
    */
   read(into: Uint8Array, at: number, start: number, end: number): void {
+    this.#fill(into, at, start, end);
+    if (this.#checks !== undefined && end > start) {
+      this.#compare(this.#checks, into.subarray(at, at + end - start), start);
+    }
+  }
+
+  /** Whether a block, which was read, is damaged or wrong. */
+  isUnsound(block: number): boolean {
+    return this.wrong.has(block) || this.#checks?.states[block] === blockStates.damaged;
+  }
+
+  /** Compares the blocks that have a byte in `bytes`, which begin at `start`. Of one that is not all there the rest is read. */
+  #compare(
+    { blocks, endBytes, lastCrc, states }: TextChecks,
+    bytes: Uint8Array,
+    start: number,
+  ): void {
+    const { byteStart, count, crc } = blocks;
+    const end = start + bytes.length;
+    for (let block = blockAt(blocks, start); block < count && byteStart[block]! < end; block++) {
+      if (states[block] !== blockStates.unknown) continue;
+      const isLast = block === count - 1;
+      const from = byteStart[block]!;
+      const to = isLast ? endBytes : byteStart[block + 1]!;
+      const isWhole = from >= start && to <= end;
+      const own = isWhole ? bytes.subarray(from - start, to - start) : this.#whole(from, to);
+      if (crc32(own) !== (isLast ? lastCrc : crc![block])) this.wrong.add(block);
+      else if (!isLast) states[block] = blockStates.sound;
+    }
+  }
+
+  #whole(start: number, end: number): Uint8Array {
+    const bytes = new Uint8Array(end - start);
+    this.#fill(bytes, 0, start, end);
+    return bytes;
+  }
+
+  #fill(into: Uint8Array, at: number, start: number, end: number): void {
     let done = 0;
     while (start + done < end) {
       const count = readSync(this.#fd, into, at + done, end - start - done, start + done);

@@ -15,14 +15,35 @@ export interface Corpus {
    * matches over several lines end at their borders. Absent = one text.
    */
   readonly entries?: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
+  /** Absent: the text is taken as it is. */
+  readonly checks?: CorpusChecks;
+}
+
+/** What is known of the soundness of a text. */
+interface CorpusChecks {
+  /**
+   * By block of the table, in shared memory: 0 nothing is known, 1 it is as its `crc` says, 2 there is damage in it. Who reads a block of
+   * state 0 compares it, once for all; the last block is compared with `lastCrc` each time.
+   */
+  readonly states: Uint8Array;
+  readonly lastCrc: number;
+  /** Never searched: ascending, disjoint; `name` is for people. Their blocks are in state 2. */
+  readonly damaged: readonly {
+    readonly startBytes: number;
+    readonly endBytes: number;
+    readonly name: string;
+  }[];
+  /** Places in blocks of state 2 that are known for certain: bytes, code points, line number, three by three, in shared memory. */
+  readonly anchors: Float64Array;
+  /** Looks into blocks that are not as they should be: the corpus with what is damaged there known. */
+  recheck(blocks: readonly number[]): Promise<Corpus>;
 }
 
 /**
  * Where blocks start. Block i covers bytes [byteStart[i], byteStart[i+1]); the last one ends at `totals.bytes`. A block is the
  * longest run of at most 32,768 bytes that ends after a newline or, where a line is longer than that, 32,768 bytes cut back to
  * a code point border. A pure function of the text, so it can always be recomputed. `lineStart` is the 1-based number of the
- * line that the block's first byte lies in. `crc` is the CRC-32 of each block's bytes but the last one's; where it is given, the text
- * of hits is compared with it. Arrays may be longer than `count`.
+ * line that the block's first byte lies in. `crc` is the CRC-32 of each block's bytes but the last one's. Arrays may be longer than `count`.
  */
 export interface BlockTable {
   readonly count: number;
@@ -79,8 +100,6 @@ export interface SearchMatch {
   readonly hasMore?: true;
   /** Set where lines before or after would have come from another entry and are left out. */
   readonly atEntryBorder?: true;
-  /** Whether the block that the match starts in was found to be as its `crc` says. Where not, that is still to be looked at. */
-  readonly checked?: boolean;
   readonly before?: readonly string[];
   readonly after?: readonly string[];
 }
@@ -119,6 +138,8 @@ export interface SearchResult {
     readonly blocksRead: number;
     readonly blocksTotal: number;
     readonly indexed: boolean;
+    /** Blocks that were read and are not as their checksums say. The engine looks into them before it answers. */
+    readonly wrongBlocks?: readonly number[];
   };
 }
 

@@ -44,6 +44,8 @@ export class BlockTable {
   /** Of the open block. */
   #openChars = 0;
   #openNewlines = 0;
+  /** Of the open block, as of the last commit. */
+  #committedOpen = { chars: 0, newlines: 0 };
   #committed: CommittedBlocks = { ...this.#columns, count: 0, endBytes: 0, lastCrc: 0 };
 
   /** `start`: where in the session's text that is which will be fed, if not at its beginning. */
@@ -78,9 +80,24 @@ export class BlockTable {
     }
   }
 
+  /**
+   * What was fed ends at `place`, as somebody knows better: it was damaged, so that what was counted in it since `from` is not what
+   * stood there. What is fed next has its right place by this; places within what was damaged are only near.
+   */
+  correct(from: TextPlace, place: TextPlace): void {
+    const { byteStart, charStart, lineStart } = this.#columns;
+    for (let block = this.#closed; block >= 0 && byteStart[block]! > from.bytes; block -= 1) {
+      charStart[block] = Math.min(charStart[block]!, place.chars);
+      lineStart[block] = Math.min(lineStart[block]!, place.lines + 1);
+    }
+    this.#openChars = place.chars - charStart[this.#closed]!;
+    this.#openNewlines = place.lines + 1 - lineStart[this.#closed]!;
+  }
+
   /** All that was fed is committed now. */
   commit(): void {
     const open = this.#open.subarray(0, this.#openBytes);
+    this.#committedOpen = { chars: this.#openChars, newlines: this.#openNewlines };
     this.#committed = {
       ...this.#columns,
       count: this.#closed + (this.#openBytes > 0 ? 1 : 0),
@@ -98,7 +115,7 @@ export class BlockTable {
   /** Forgets what was fed since the last commit. `lastBlock` holds the bytes of {@link lastCommittedBlock}. */
   rollBack(lastBlock: Uint8Array): void {
     this.#closed = Math.max(0, this.#committed.count - 1);
-    this.#setOpen(lastBlock);
+    this.#setOpen(lastBlock, this.#committedOpen);
   }
 
   /** Starts from a table that was kept, all but its last block: the text from `byteStart[count - 1]` on is to be fed again. */
@@ -107,15 +124,15 @@ export class BlockTable {
     copyColumns(columns, grown, count);
     this.#columns = grown;
     this.#closed = count - 1;
-    this.#setOpen(Buffer.alloc(0));
+    this.#setOpen(Buffer.alloc(0), { chars: 0, newlines: 0 });
   }
 
-  #setOpen(bytes: Uint8Array): void {
+  #setOpen(bytes: Uint8Array, counts: TextCounts): void {
     this.#open.set(bytes);
     this.#openBytes = bytes.length;
     this.#openChars = 0;
     this.#openNewlines = 0;
-    this.#addCounts(countText(bytes));
+    this.#addCounts(counts);
   }
 
   #addCounts({ chars, newlines }: TextCounts): void {
@@ -139,8 +156,9 @@ export class BlockTable {
     // What is left over is short, as lines are: counting it is less than counting the block.
     const rest = this.#open.subarray(length);
     const { chars, newlines } = countText(rest);
-    charStart[next] = charStart[this.#closed]! + this.#openChars - chars;
-    lineStart[next] = lineStart[this.#closed]! + this.#openNewlines - newlines;
+    // Ascending, even where what is left over was damaged and counts for more than stood there.
+    charStart[next] = charStart[this.#closed]! + Math.max(0, this.#openChars - chars);
+    lineStart[next] = lineStart[this.#closed]! + Math.max(0, this.#openNewlines - newlines);
     this.#open.copyWithin(0, length, blockMaxBytes);
     this.#openBytes = rest.length;
     this.#openChars = chars;

@@ -21,10 +21,27 @@ export class ContextFile {
   /** Made when the first piece comes: most sessions are only read. */
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
+  readonly #identify: () => string | undefined;
+  /** Of the file as it was left by us. */
+  #identity: string | undefined;
+  /** How many are writing to it, of our own. */
+  #writing = 0;
+  #isCommitting = false;
+  #wasChanged = false;
 
-  /** `committedBytes`: where the committed text ends; what lies behind it in the file is cut by {@link rollBack}. */
-  constructor(path: string, file: OpenFile, committedBytes: number) {
+  /**
+   * `committedBytes`: where the committed text ends; what lies behind it in the file is cut by {@link rollBack}. `identify` tells whether
+   * somebody has written to the file.
+   */
+  constructor(
+    path: string,
+    file: OpenFile,
+    committedBytes: number,
+    identify: () => string | undefined,
+  ) {
     this.path = path;
+    this.#identify = identify;
+    this.#identity = identify();
     this.#file = file;
     this.table = new BlockTable();
     this.#committedBytes = committedBytes;
@@ -44,6 +61,57 @@ export class ContextFile {
   /** The table covers all committed text now, and nothing else has been written: from here on it sees what is. */
   adoptTable(): void {
     this.#isTableWhole = true;
+  }
+
+  /** The file as it was left by us, in one word; undefined where it is being written. */
+  get identity(): string | undefined {
+    return this.#writing > 0 ? undefined : this.#identity;
+  }
+
+  /** Whether somebody else has written to the file, or put another in its place, since that was last taken. Costs one look at it. */
+  hasForeignChange(): boolean {
+    this.#look();
+    return this.#wasChanged;
+  }
+
+  /** The same, and taken. */
+  takeForeignChange(): boolean {
+    const wasChanged = this.hasForeignChange();
+    this.#wasChanged = false;
+    return wasChanged;
+  }
+
+  #look(): void {
+    // While we write ourselves it changes anyhow; then the change is seen before or after.
+    if (this.#writing > 0) return;
+    const now = this.#identify();
+    if (now !== this.#identity) this.#wasChanged = true;
+    this.#identity = now;
+  }
+
+  /** We begin to write. */
+  #enter(): void {
+    this.#look();
+    this.#writing += 1;
+  }
+
+  /** We have written. */
+  #leave(): void {
+    this.#writing -= 1;
+    if (this.#writing === 0) this.#identity = this.#identify();
+  }
+
+  /** A commit writes, or cuts, until it is done or rolled back. */
+  #enterCommit(): void {
+    if (this.#isCommitting) return;
+    this.#isCommitting = true;
+    this.#enter();
+  }
+
+  #leaveCommit(): void {
+    if (!this.#isCommitting) return;
+    this.#isCommitting = false;
+    this.#leave();
   }
 
   /** Appends a piece, uncommitted; `counts` are its own. */
@@ -70,7 +138,12 @@ export class ContextFile {
 
   /** Writes a piece of a text for which there is room. */
   async fill(piece: Uint8Array, positionBytes: number): Promise<void> {
-    await writeFully(this.#file, piece, positionBytes);
+    this.#enter();
+    try {
+      await writeFully(this.#file, piece, positionBytes);
+    } finally {
+      this.#leave();
+    }
   }
 
   /** Brings what was filled in to the disk. */
@@ -87,6 +160,7 @@ export class ContextFile {
   /** What was written and synced is committed now. */
   commit(): void {
     this.#committedBytes = this.#endBytes;
+    this.#leaveCommit();
     if (this.#hasReserved) this.#isTableWhole = false;
     else if (this.#isTableWhole) this.table.commit();
     this.#hasReserved = false;
@@ -97,8 +171,10 @@ export class ContextFile {
     this.#gatheredBytes = 0;
     this.#hasReserved = false;
     if ((await this.#file.sizeBytes()) > this.#committedBytes) {
+      this.#enterCommit();
       await this.#file.truncate(this.#committedBytes);
     }
+    this.#leaveCommit();
     if (this.#isTableWhole) await this.rollBackTable();
     this.#endBytes = this.#committedBytes;
   }
@@ -150,6 +226,7 @@ export class ContextFile {
   }
 
   async #writeOut(bytes: Uint8Array): Promise<void> {
+    this.#enterCommit();
     await writeFully(this.#file, bytes, this.#endBytes);
     this.#endBytes += bytes.length;
   }

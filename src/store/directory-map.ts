@@ -53,6 +53,15 @@ export class DirectoryMap {
     await this.#save(new Map(this.#ids).set(name, sessionId));
   }
 
+  /** Gives all names of a session to another, which loses those that it had; `name` is what it is called if there are none. */
+  async handOver(fromId: string, toId: string, name: string): Promise<void> {
+    const others = [...this.#ids].filter(([, id]) => id !== toId);
+    const handed = others.map(([key, id]) => [key, id === fromId ? toId : id] as const);
+    const ids = new Map(handed);
+    if (!others.some(([, id]) => id === fromId)) ids.set(name, toId);
+    await this.#save(ids);
+  }
+
   /** Forgets all names of a session. */
   async forget(sessionId: string): Promise<void> {
     await this.#save(new Map([...this.#ids].filter(([, id]) => id !== sessionId)));

@@ -12,8 +12,6 @@ export class EntryIndex {
   readonly listing = new EntryListing();
   /** Entries whose bytes were found not to be what was stored. */
   readonly damaged = new Set<Entry>();
-  /** The first of them, as an index of {@link entries}. */
-  firstDamaged = Number.POSITIVE_INFINITY;
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
   readonly #byKey = new Map<string, Entry>();
   /** By hash, entries whose stored text is not the original: all others are found by key. */
@@ -58,7 +56,6 @@ export class EntryIndex {
   /** Notes that an entry's bytes are not what was stored. */
   addDamaged(entry: Entry): void {
     this.damaged.add(entry);
-    this.firstDamaged = Math.min(this.firstDamaged, entry.seq - 1);
   }
 
   byId(id: string): Entry | undefined {

@@ -29,6 +29,9 @@
  * text was never committed.
  *
  * `sess_<id>_index/blocks.bin`: a cache of the block table (see `block-cache.ts`).
+ *
+ * `sess_<id>_index/checked.json`: what was known when the session was closed (see `checked-record.ts`): which file was compared when, and
+ * how far the journal went. A journal that is shorter has lost its end: damage, too.
  */
 import { crc32 } from 'node:zlib';
 import type { Entry, SourceFile, Totals } from './types.ts';

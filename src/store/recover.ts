@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { decodeBlocks } from './block-cache.ts';
+import { readChecked, type CheckedRecord } from './checked-record.ts';
 import { ContextFile } from './context-file.ts';
 import { EntryIndex } from './entry-index.ts';
 import type { Files, OpenFile } from './files.ts';
@@ -31,6 +32,8 @@ export interface RecoveredSession {
   readonly staged: StagedTexts;
   /** How many entries the cached block table covers; 0 where there was none to be used. */
   readonly coveredEntries: number;
+  /** What was known when it was closed. */
+  readonly checked: CheckedRecord | undefined;
 }
 
 /** Makes the empty files of a session; the journal last, because it says that the session exists. */
@@ -60,15 +63,19 @@ export async function recoverSession(
   try {
     const index = new EntryIndex();
     const createdMs = await replayJournal(journal, sessionId, index);
+    const checked = await readChecked(files, paths, sessionId);
+    checkEnd(paths, journal, index, checked);
     textFile = await files.open(paths.text, { create: index.entries.length === 0 });
     const staged = await StagedTexts.open(files, paths.incomingDir, index);
     await checkTextSize(paths.text, textFile, index, staged);
-    const text = new ContextFile(paths.text, textFile, index.totals.bytes);
+    const text = new ContextFile(paths.text, textFile, index.totals.bytes, () =>
+      files.identifyNow(paths.text),
+    );
     await journal.rollBack();
     await text.rollBack();
     const coveredEntries = await restoreTable(files, paths, text, index);
     await staged.dropFirst(coveredEntries);
-    return { createdMs, journal, text, index, staged, coveredEntries };
+    return { createdMs, journal, text, index, staged, coveredEntries, checked };
   } catch (error) {
     await journal.close();
     await textFile?.close();
@@ -131,6 +138,20 @@ function replayAlias(path: string, place: string, record: AliasRecord, index: En
   const entry = index.entries[record.seq - 1];
   if (entry === undefined) throw corruptStore(path, `${place}, names entry e${record.seq}`);
   index.addAlias(entry, record);
+}
+
+/** A journal that ends before what is known to have been committed has not been left so by a crash. */
+function checkEnd(
+  { indexDir }: SessionPaths,
+  journal: RecordLog,
+  index: EntryIndex,
+  checked: CheckedRecord | undefined,
+): void {
+  if (checked === undefined || journal.sizeBytes >= checked.journalBytes) return;
+  throw corruptStore(
+    journal.path,
+    `its end is missing: it stops behind entry e${index.entries.length}, when it was closed there were ${checked.entries} entries. Where an older copy was put back on purpose, delete ${indexDir}`,
+  );
 }
 
 async function checkTextSize(

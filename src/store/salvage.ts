@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
+import { EntryVerifier } from './entry-verifier.ts';
 import { isErrno, type Files, type OpenFile } from './files.ts';
-import { recordToEntry, type JournalRecord } from './format.ts';
+import { recordToEntry, type AliasRecord, type JournalRecord } from './format.ts';
 import { Originals } from './originals.ts';
 import { RecordLog } from './record-log.ts';
 import type { SessionPaths } from './session-paths.ts';
+import type { FileSessionStore } from './session-store.ts';
+import { corruptStore } from './store-failure.ts';
 import { pieceMaxBytes } from './text-pieces.ts';
 import type { Entry, NewStream, Salvage, SessionStore, SourceFile } from './types.ts';
 
@@ -20,45 +22,64 @@ interface Gap {
 }
 
 /**
- * Copies what is sound in a damaged session to another: every entry whose record is whole and whose text has the recorded hash;
- * and text whose record is gone, as entries that say so, as far as it is UTF-8. The damaged files are only read.
+ * Copies what is sound in a damaged session to another: every entry whose record is whole and whose text has the recorded hash, with the
+ * calls and files under which it came again; and text whose record is gone, as entries that say so, as far as it is UTF-8. The damaged
+ * files are only read. @throws ProxyError where what was copied does not read back
  */
 export async function salvageSession(
   files: Files,
   paths: SessionPaths,
-  target: SessionStore,
+  target: FileSessionStore,
 ): Promise<Omit<Salvage, 'session'>> {
-  const { candidates, lostRecords } = await readCandidates(files, paths.journal);
+  const { candidates, aliases, lostRecords } = await readCandidates(files, paths.journal);
   const text = await openIfThere(files, paths.text);
-  if (text === undefined) return { kept: 0, lostEntries: idsOf(candidates), lostRecords };
+  if (text === undefined) {
+    return { kept: 0, keptAliases: 0, lostEntries: idsOf(candidates), lostRecords };
+  }
   const originals = new Originals(files, paths.originalsDir);
   const lostEntries: string[] = [];
   const kept = new Set<string>();
+  const bySeq = new Map<number, Entry>();
   try {
     for (const { entry, source } of candidates) {
-      const sound = (await digestOf(text, entry)) === entry.sha256;
-      if (sound) kept.add((await target.appendStream(copyOf(text, originals, entry, source))).id);
-      else lostEntries.push(entry.id);
+      if (await isSound(text, entry)) {
+        const copy = await target.appendStream(copyOf(text, originals, entry, source));
+        kept.add(copy.id);
+        bySeq.set(entry.seq, copy);
+      } else lostEntries.push(entry.id);
     }
-    for (const gap of lostRecords === 0 ? [] : gapsOf(candidates, await text.sizeBytes())) {
+    // Where all records are there and whole, there is none.
+    for (const gap of gapsOf(candidates, await text.sizeBytes())) {
       kept.add((await salvageGap(text, target, gap)).id);
     }
   } finally {
     await text.close();
   }
-  return { kept: kept.size, lostEntries, lostRecords };
+  const known = aliases.flatMap((alias) => {
+    const entry = bySeq.get(alias.seq);
+    return entry === undefined ? [] : [{ entry, alias }];
+  });
+  await target.appendAliases(known);
+  const wrong = await target.verify();
+  if (wrong.length > 0) throw corruptStore(target.textPath, `entry ${wrong[0]!.id} was not copied`);
+  return { kept: kept.size, keptAliases: known.length, lostEntries, lostRecords };
 }
 
-/** The entries of all records that are whole, by their place in the text; how many lines are not. */
+/** The entries of all records that are whole, by their place in the text, and what came again; how many lines are not. */
 async function readCandidates(
   files: Files,
   path: string,
-): Promise<{ readonly candidates: readonly Candidate[]; readonly lostRecords: number }> {
+): Promise<{
+  readonly candidates: readonly Candidate[];
+  readonly aliases: readonly AliasRecord[];
+  readonly lostRecords: number;
+}> {
   const file = await openIfThere(files, path);
   // Without a journal all of the text is one stretch that no record names.
-  if (file === undefined) return { candidates: [], lostRecords: 1 };
+  if (file === undefined) return { candidates: [], aliases: [], lostRecords: 1 };
   const journal = new RecordLog(path, file);
   const found = new Map<number, Candidate>();
+  const aliases: AliasRecord[] = [];
   let lostRecords = 0;
   try {
     for await (const line of journal.scan()) {
@@ -66,13 +87,13 @@ async function readCandidates(
       if (record === undefined) lostRecords += 1;
       else if (record.type === 'entry') {
         found.set(record.seq, { entry: recordToEntry(record), source: record.source });
-      }
+      } else if (record.type === 'alias') aliases.push(record);
     }
   } finally {
     await journal.close();
   }
   const candidates = [...found.values()].sort((a, b) => a.entry.offsetBytes - b.entry.offsetBytes);
-  return { candidates, lostRecords };
+  return { candidates, aliases, lostRecords };
 }
 
 function copyOf(
@@ -131,10 +152,15 @@ function gapsOf(candidates: readonly Candidate[], textBytes: number): readonly G
   return gaps;
 }
 
-async function digestOf(text: OpenFile, range: Gap): Promise<string> {
-  const digest = createHash('sha256');
-  for await (const piece of piecesOf(text, range)) digest.update(piece);
-  return digest.digest('hex');
+async function isSound(text: OpenFile, entry: Entry): Promise<boolean> {
+  const span = { entry, spanBytes: entry.lengthBytes };
+  let found = false;
+  const verifier = new EntryVerifier([span], (finding) => {
+    found = finding.isSound;
+  });
+  for await (const piece of piecesOf(text, entry)) verifier.see(piece);
+  if (entry.lengthBytes === 0) verifier.see(Buffer.alloc(0));
+  return found;
 }
 
 async function* piecesOf(text: OpenFile, range: Gap): AsyncGenerator<Uint8Array> {

@@ -228,7 +228,7 @@ test('a read of a damaged place is refused and names file and entry; others are 
   const reading = store.read(149_990, 20);
   await expect(reading).rejects.toMatchObject({ code: 'store_corrupt' });
   await expect(reading).rejects.toThrow(
-    `${textPath} is damaged: entry e2 (bytes 130800 to 163500) is not what was stored.`,
+    `${textPath} is damaged: entry e2 (bytes 100000 to 200000) is not what was stored.`,
   );
   await expect(store.readEntry(store.entries[1]!)).rejects.toThrow('entry e2');
   expect(await store.readEntry(store.entries[2]!)).toBe(texts[2]);

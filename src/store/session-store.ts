@@ -18,6 +18,7 @@ import { TableRebuild } from './table-rebuild.ts';
 import { pieceMaxBytes, prepareSmallText, prepareText, type PreparedText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
 import { runFrom, RunReader } from './text-runs.ts';
+import { TextWatch } from './text-watch.ts';
 import { TextWriter, type ReceivedText } from './text-writer.ts';
 import type {
   Entry,
@@ -69,6 +70,7 @@ export class FileSessionStore implements SessionStore {
   readonly #staged: StagedTexts;
   /** Large texts are given their place one after the other. */
   #placing: Promise<unknown> = Promise.resolve();
+  readonly #watch: TextWatch;
   #cachedBytes: number;
 
   private constructor(
@@ -84,6 +86,8 @@ export class FileSessionStore implements SessionStore {
     this.#journal = parts.journal;
     this.#index = parts.index;
     this.#cachedBytes = parts.index.startOf(parts.coveredEntries).bytes;
+    const log = options.log.child({ session: options.sessionId });
+    this.#watch = new TextWatch({ ...options, ...parts, log });
     this.#originals = new Originals(options.files, options.paths.originalsDir);
     this.#staged = parts.staged;
     this.#writer = new TextWriter({
@@ -104,14 +108,16 @@ export class FileSessionStore implements SessionStore {
     this.#rebuild = new TableRebuild({
       ...parts,
       committer: this.#committer,
-      log: options.log.child({ session: options.sessionId }),
+      checks: this.#watch.checks,
+      isCacheSound: this.#watch.isSound,
+      log,
       // Each time as much again, so that a table of any size is written a few times only; and what is done is kept at once.
       onRun: () =>
         this.#saveBlocks(
           parts.text.isTableWhole ? 1 : Math.max(cacheEveryBytes, this.#cachedBytes),
         ),
     });
-    this.#reader = new TextReader(parts.text, parts.index, this.#rebuild);
+    this.#reader = new TextReader(parts.text, parts.index, this.#rebuild, this.#watch.checks);
     this.#rebuild.start();
   }
 
@@ -232,6 +238,11 @@ export class FileSessionStore implements SessionStore {
     }
   }
 
+  /** Notes under which further calls, and from which files, entries of this session came again. */
+  async appendAliases(aliases: Parameters<TextWriter['aliasesJob']>[0]): Promise<void> {
+    if (aliases.length > 0) await this.#committer.commit(this.#writer.aliasesJob(aliases));
+  }
+
   async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
     const endChars = offsetChars + lengthChars;
     await this.#placed(
@@ -272,19 +283,14 @@ export class FileSessionStore implements SessionStore {
       damaged.push(...(await reader.read(run)));
       first = run[1];
     }
+    for (const entry of damaged) await this.#watch.checks.lookAt(entry);
     return damaged;
   }
 
   async snapshot(): Promise<Snapshot> {
     if (!this.#isOnlyLastOnItsWay()) await this.#rebuild.whole();
-    const { sessionId, textPath, indexDir } = this;
-    const { coveredEntries } = this.#rebuild;
-    const totals = { ...this.#index.startOf(coveredEntries), entries: coveredEntries };
-    const { count, byteStart, charStart, lineStart, crc } = this.#text.table.committed;
-    const places = { count, byteStart, charStart, lineStart };
-    // Checksums that were made of damaged text would vouch for it.
-    const blocks = this.#index.damaged.size > 0 ? places : { ...places, crc };
-    return { sessionId, textPath, indexDir, totals, blocks, entries: this.entries };
+    this.#watch.notice();
+    return this.#view();
   }
 
   /**
@@ -304,10 +310,26 @@ export class FileSessionStore implements SessionStore {
   /** Waits for what is being appended, then closes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#rebuild.stop();
+    await this.#watch.stop();
     await this.#committer.close();
     await this.#saveBlocks(1);
+    await this.#watch.save();
     await this.#text.close();
     await this.#journal.close();
+  }
+
+  #view(): Snapshot {
+    const { sessionId, textPath, indexDir } = this;
+    const { coveredEntries } = this.#rebuild;
+    const totals = { ...this.#index.startOf(coveredEntries), entries: coveredEntries };
+    const { count, byteStart, charStart, lineStart, crc } = this.#text.table.committed;
+    const blocks = { count, byteStart, charStart, lineStart, crc };
+    const recheck = async (wrong: readonly number[]): Promise<Snapshot> => {
+      await this.#watch.checks.look(wrong);
+      return this.#view();
+    };
+    const checks = { ...this.#watch.checks.snapshot(), recheck };
+    return { sessionId, textPath, indexDir, totals, blocks, checks, entries: this.entries };
   }
 
   /** Keeps the table, as far as it is, where that is at least `grownBytes` more than what is kept. */
@@ -315,8 +337,8 @@ export class FileSessionStore implements SessionStore {
     const { coveredEntries } = this.#rebuild;
     const coveredBytes = this.#index.startOf(coveredEntries).bytes;
     if (coveredBytes - this.#cachedBytes < grownBytes) return;
-    // While an entry is known as damaged the table must be made, and the text verified, at each opening.
-    if (this.#index.damaged.size > 0) return;
+    // Of damaged text the table must be made, and all of it verified, at each opening.
+    if (this.#rebuild.hasSeenDamage) return;
     const bytes = encodeBlocks(this.#text.table.committed, this.#index, coveredEntries);
     this.#cachedBytes = coveredBytes;
     try {

@@ -5,9 +5,10 @@ import type { Logger } from '../log.ts';
 import { RealNames } from './real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './chat-memory.ts';
 import { DirectoryMap, directoryName } from './directory-map.ts';
-import { isErrno, realFiles, replaceFile, type Files } from './files.ts';
+import { isErrno, realFiles, type Files } from './files.ts';
 import { lockOwner, type OwnerLock } from './owner.ts';
 import { createSessionFiles } from './recover.ts';
+import { namesInMetadata, writeMetadata } from './session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './session-paths.ts';
 import { FileSessionStore } from './session-store.ts';
 import { salvageSession } from './salvage.ts';
@@ -35,15 +36,6 @@ const maxChatsBytes = 8 * 1024 ** 2;
 
 const defaultMaxSessionBytes = 64 * 1024 ** 3;
 const defaultChatMemory = { maxBytes: 256 * 1024 ** 2, maxAgeMs: 90 * 24 * 3600 * 1000 };
-
-/** `sess_<id>.json`. What else there is to know stands in the journal. */
-interface Metadata {
-  readonly version: 1;
-  readonly id: string;
-  /** As in the directory map: a directory, or `key:<hash>`. */
-  readonly name: string;
-  readonly createdMs: number;
-}
 
 interface OpenSession extends Session {
   readonly store: FileSessionStore;
@@ -81,6 +73,8 @@ class FileSessions implements Sessions {
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
   readonly #open = new Map<string, Promise<OpenSession>>();
+  /** Sessions that are being copied, by the damaged one's id. */
+  readonly #salvaging = new Map<string, Promise<Salvage>>();
   /** Finding and making sessions by name, one at a time. */
   #naming: Promise<unknown> = Promise.resolve();
 
@@ -106,6 +100,11 @@ class FileSessions implements Sessions {
 
   async byId(sessionId: string): Promise<Session> {
     if (!isSessionId(sessionId)) throw unknownSession(sessionId);
+    await this.#salvaged(sessionId);
+    return this.#opened(sessionId);
+  }
+
+  async #opened(sessionId: string): Promise<OpenSession> {
     const known = this.#open.get(sessionId);
     if (known !== undefined) return known;
     const opening = this.#openSession(sessionId);
@@ -148,27 +147,71 @@ class FileSessions implements Sessions {
     if (!isSessionId(sessionId) || !(await this.#hasFiles(sessionId))) {
       throw unknownSession(sessionId);
     }
-    const newId = await this.#named(async () => {
-      await this.#close(sessionId);
-      const [name = `key:salvaged-${sessionId}`, ...others] = this.#map.namesOf(sessionId);
-      const id = await this.#createSession(name);
-      for (const other of others) await this.#map.set(other, id);
-      return id;
-    });
-    const session = await this.byId(newId);
+    await this.#salvaged(sessionId);
+    const salvage = this.#salvage(sessionId);
+    this.#salvaging.set(sessionId, salvage);
+    try {
+      return await salvage;
+    } finally {
+      this.#salvaging.delete(sessionId);
+    }
+  }
+
+  /** Resolves when no salvage of a session is under way. */
+  async #salvaged(sessionId: string): Promise<void> {
+    const salvage = this.#salvaging.get(sessionId);
+    if (salvage !== undefined) await Promise.allSettled([salvage]);
+  }
+
+  async #salvage(sessionId: string): Promise<Salvage> {
     const paths = sessionPaths(this.#options.dataDir, sessionId);
-    return { session, ...(await salvageSession(this.#files, paths, session.store)) };
+    const id = await this.#named(async () => {
+      await this.#close(sessionId);
+      // Under this name what an earlier attempt has left is found again.
+      const name = `key:salvage-of-${sessionId}`;
+      const half = this.#map.get(name);
+      if (half !== undefined) await this.#delete(half);
+      const fresh = this.#options.ids.next('sess_');
+      // First of all, so that nothing of the attempt is ever without it.
+      await this.#map.set(name, fresh);
+      return this.#createSession(name, fresh);
+    });
+    try {
+      const { store } = await this.#opened(id);
+      const outcome = await salvageSession(this.#files, paths, store);
+      await this.#named(async () => {
+        const [name = `key:salvaged-${sessionId}`] = this.#map.namesOf(sessionId);
+        const { createdMs } = store;
+        await writeMetadata(this.#files, this.#options.dataDir, { id, name, createdMs });
+        await this.#map.handOver(sessionId, id, name);
+      });
+      // Opened under the name of the attempt; now it has a directory.
+      await this.#close(id);
+      return { session: await this.byId(id), ...outcome };
+    } catch (error) {
+      if (this.#map.get(`key:salvage-of-${sessionId}`) === id) {
+        await this.#named(async () => this.#delete(id));
+      }
+      throw error;
+    }
   }
 
   async remove(sessionId: string): Promise<void> {
+    if (!isSessionId(sessionId) || !(await this.#hasFiles(sessionId))) {
+      throw unknownSession(sessionId);
+    }
+    await this.#named(async () => this.#delete(sessionId));
+  }
+
+  /** Closes a session and deletes all its files. */
+  async #delete(sessionId: string): Promise<void> {
     const folder = sessionsDir(this.#options.dataDir);
-    const belongs = (name: string) =>
-      name.startsWith(`${sessionId}.`) || name.startsWith(`${sessionId}_`);
-    const names = (await this.#files.list(folder)).filter(belongs);
-    if (!isSessionId(sessionId) || names.length === 0) throw unknownSession(sessionId);
     await this.#close(sessionId);
-    await this.#named(async () => this.#map.forget(sessionId));
-    for (const name of names) await this.#files.remove(join(folder, name));
+    await this.#map.forget(sessionId);
+    for (const name of await this.#files.list(folder)) {
+      const belongs = name.startsWith(`${sessionId}.`) || name.startsWith(`${sessionId}_`);
+      if (belongs) await this.#files.remove(join(folder, name));
+    }
     await this.#files.syncDirectory(folder);
   }
 
@@ -190,16 +233,23 @@ class FileSessions implements Sessions {
   }
 
   async #forName(name: string, create: boolean): Promise<Session | undefined> {
-    // Most chats never need a session: their requests do not stand in line for the answer.
-    if (!create && this.#map.get(name) === undefined) return undefined;
-    const id = await this.#named(async () => {
-      const known = this.#map.get(name);
-      if (known !== undefined && (this.#open.has(known) || (await this.#hasFiles(known)))) {
-        return known;
-      }
-      return create ? this.#createSession(name) : undefined;
-    });
-    return id === undefined ? undefined : this.byId(id);
+    for (;;) {
+      const mapped = this.#map.get(name);
+      // Most chats never need a session: their requests do not stand in line for the answer.
+      if (!create && mapped === undefined) return undefined;
+      if (mapped !== undefined) await this.#salvaged(mapped);
+      const id = await this.#named(async () => {
+        const known = this.#map.get(name);
+        if (known !== undefined && (this.#open.has(known) || (await this.#hasFiles(known)))) {
+          return known;
+        }
+        return create ? this.#createSession(name) : undefined;
+      });
+      if (id === undefined) return undefined;
+      const session = await this.byId(id);
+      // A salvage that came between has given the name to another.
+      if (this.#map.get(name) === id) return session;
+    }
   }
 
   /** Runs `work` after all earlier ones, so that one name never gets two sessions. */
@@ -209,16 +259,13 @@ class FileSessions implements Sessions {
     return result;
   }
 
-  async #createSession(name: string): Promise<string> {
-    const { dataDir, ids, clock } = this.#options;
-    const id = ids.next('sess_');
+  async #createSession(name: string, id = this.#options.ids.next('sess_')): Promise<string> {
+    const { dataDir, clock } = this.#options;
     const paths = sessionPaths(dataDir, id);
     const createdMs = clock.now();
-    const metadata: Metadata = { version: 1, id, name, createdMs };
     try {
       await createSessionFiles(this.#files, paths, { sessionId: id, createdMs });
-      const json = `${JSON.stringify(metadata, undefined, 2)}\n`;
-      await replaceFile(this.#files, paths.metadata, Buffer.from(json));
+      await writeMetadata(this.#files, dataDir, { id, name, createdMs });
       await this.#map.set(name, id);
     } catch (error) {
       throw toStoreFailure(error, paths.metadata);
@@ -278,27 +325,4 @@ async function openChats(
 async function closeSession(session: OpenSession): Promise<void> {
   await session.store[Symbol.asyncDispose]();
   await session.memory[Symbol.asyncDispose]();
-}
-
-async function namesInMetadata(files: Files, dataDir: string): Promise<Map<string, string>> {
-  const names = new Map<string, string>();
-  const folder = sessionsDir(dataDir);
-  for (const file of await files.list(folder)) {
-    if (!/^sess_[0-9a-f]+\.json$/.test(file)) continue;
-    const bytes = await files.readWhole(join(folder, file));
-    const metadata = bytes === undefined ? undefined : parseMetadata(bytes);
-    if (metadata !== undefined) names.set(metadata.name, metadata.id);
-  }
-  return names;
-}
-
-/** Undefined for a file that is no metadata of ours: its session is found by its id alone. */
-function parseMetadata(bytes: Buffer): Metadata | undefined {
-  try {
-    const metadata = JSON.parse(bytes.toString()) as Metadata;
-    return typeof metadata.name === 'string' && isSessionId(metadata.id) ? metadata : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -218,8 +218,14 @@ test.each([1, 4, Infinity])(
     };
     await check();
     held.release();
-    const { blocks } = await store.snapshot();
-    expect(blocks.crc).toBeUndefined();
+    const { checks, blocks } = await store.snapshot();
+    const startBytes = damaged.offsetBytes;
+    const endBytes = store.entry('e607')!.offsetBytes;
+    expect(checks.damaged).toEqual([{ startBytes, endBytes, name: 'e606' }]);
+    // What was counted in the damage does not shift what lies behind it.
+    const next = blocks.byteStart.findIndex((start) => start > endBytes);
+    const start = blocks.byteStart[next]!;
+    expect(blocks.charStart[next]).toBe(start - continuationBytes(bytes, start));
     await check();
   },
 );
@@ -249,3 +255,9 @@ test('a reading that fails stops the making, not the reads; the next question tr
   expect((await store.snapshot()).blocks.count).toBeGreaterThan(300);
   await checkReads(store, whole);
 });
+
+function continuationBytes(bytes: Buffer, end: number): number {
+  let count = 0;
+  for (const byte of bytes.subarray(0, end)) if ((byte & 0xc0) === 0x80) count += 1;
+  return count;
+}

@@ -4,8 +4,9 @@ import type { Committer } from './committer.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
 import { toStoreFailure } from './store-failure.ts';
-import { EntryVerifier } from './entry-verifier.ts';
+import { EntryVerifier, spansFrom } from './entry-verifier.ts';
 import type { StagedTexts } from './staged-texts.ts';
+import type { TextChecks } from './text-checks.ts';
 import { runFrom, RunReader } from './text-runs.ts';
 import type { Entry } from './types.ts';
 
@@ -20,12 +21,16 @@ const settleSyncBytes = 8 * 1024 * 1024;
 export class TableRebuild {
   readonly #text: ContextFile;
   readonly #index: EntryIndex;
+  readonly #checks: TextChecks;
   readonly #committer: Committer;
   readonly #staged: StagedTexts;
   readonly #log: Logger;
   readonly #onRun: () => Promise<void>;
   readonly #stop = new AbortController();
   #covered: number;
+  readonly #cachedBlocks: number;
+  readonly #isCacheSound: boolean;
+  #hasSeenDamage = false;
   #running: Promise<void> | undefined;
   #failure: ProxyError | undefined;
 
@@ -36,6 +41,9 @@ export class TableRebuild {
     readonly committer: Committer;
     readonly staged: StagedTexts;
     readonly coveredEntries: number;
+    readonly checks: TextChecks;
+    /** Whether what the table covers already is known to be sound. */
+    readonly isCacheSound: boolean;
     readonly log: Logger;
     /** Runs when another run is covered; must not throw. */
     readonly onRun: () => Promise<void>;
@@ -45,6 +53,11 @@ export class TableRebuild {
     this.#committer = parts.committer;
     this.#staged = parts.staged;
     this.#covered = parts.coveredEntries;
+    this.#checks = parts.checks;
+    this.#isCacheSound = parts.isCacheSound;
+    // The last block of what was kept has been compared when it was taken over.
+    this.#cachedBlocks = Math.max(0, parts.text.table.committed.count - 1);
+    if (parts.text.isTableWhole) this.#checks.begin(this.#cachedBlocks, parts.isCacheSound);
     this.#log = parts.log;
     this.#onRun = parts.onRun;
   }
@@ -57,6 +70,11 @@ export class TableRebuild {
   /** The table was whole; now there is an entry whose text is still to be moved to its place, and the table ends before it. */
   leaveOff(entry: Entry): void {
     this.#covered = entry.seq - 1;
+  }
+
+  /** Whether damaged text went into the table: its checksums vouch for the damage. */
+  get hasSeenDamage(): boolean {
+    return this.#hasSeenDamage;
   }
 
   /** Goes on in the background, if there is anything to do. */
@@ -90,6 +108,7 @@ export class TableRebuild {
         write: async () => {
           await this.#cover();
           this.#text.adoptTable();
+          this.#checks.begin(this.#cachedBlocks, this.#isCacheSound);
           await this.#onRun();
           return [];
         },
@@ -113,8 +132,9 @@ export class TableRebuild {
       }
       const run = runFrom(this.#index, this.#covered);
       const damaged = await reader.read(run, { table, signal });
-      for (const entry of damaged) this.#index.addDamaged(entry);
+      if (damaged.length > 0) this.#hasSeenDamage = true;
       table.commit();
+      for (const entry of damaged) this.#checks.addEntry(entry);
       this.#covered = run[1];
       await this.#onRun();
     }
@@ -125,7 +145,7 @@ export class TableRebuild {
     const { table } = this.#text;
     // What this process has taken in it has hashed on the way.
     const verifier = this.#staged.isLeft(entry)
-      ? new EntryVerifier(this.#index, entry.seq - 1)
+      ? new EntryVerifier(spansFrom(this.#index, entry.seq - 1))
       : undefined;
     let at = entry.offsetBytes;
     let unsyncedBytes = 0;
@@ -142,8 +162,13 @@ export class TableRebuild {
       }
     }
     await this.#text.syncFilled();
-    for (const damaged of verifier?.damaged ?? []) this.#index.addDamaged(damaged);
+    const isDamaged = verifier !== undefined && verifier.damaged.length > 0;
+    if (isDamaged) {
+      this.#hasSeenDamage = true;
+      table.correct(this.#index.startOf(entry.seq - 1), this.#index.startOf(entry.seq));
+    }
     table.commit();
+    if (isDamaged) this.#checks.addEntry(entry);
     this.#covered += 1;
     await this.#staged.settled(entry);
     await this.#onRun();

@@ -7,6 +7,7 @@ import type { EntryIndex } from './entry-index.ts';
 import { corruptStore, toStoreFailure } from './store-failure.ts';
 import { countCodePoints } from '../kernels/text-counts.ts';
 import type { TableRebuild } from './table-rebuild.ts';
+import type { TextChecks } from './text-checks.ts';
 import { TextSections, type TextPart } from './text-sections.ts';
 import { charToByte, incompleteTailBytes, lineToByte } from './text-scan.ts';
 import { pieceMaxBytes } from './text-pieces.ts';
@@ -19,6 +20,8 @@ const nowBlocks = 8;
 /** Most code points of one read; at most half the longest string that V8 makes. */
 const readMaxChars = 64 * 1024 * 1024;
 const entryMaxBytes = 256 * 1024 * 1024;
+/** A read may meet so many blocks that are wrong; each is looked into once. */
+const maxLooks = 1_000;
 
 /**
  * Reads committed text by position. Never shows bytes whose checksum is wrong. What the block table does not cover (yet) is read by
@@ -28,15 +31,17 @@ export class TextReader {
   readonly #file: ContextFile;
   readonly #index: EntryIndex;
   readonly #rebuild: TableRebuild;
+  readonly #checks: TextChecks;
   readonly #sections: TextSections;
   /** For reads that are decoded before anything else can happen. */
   #scratch: Buffer | undefined;
 
-  constructor(file: ContextFile, index: EntryIndex, rebuild: TableRebuild) {
+  constructor(file: ContextFile, index: EntryIndex, rebuild: TableRebuild, checks: TextChecks) {
     this.#file = file;
     this.#index = index;
     this.#rebuild = rebuild;
-    this.#sections = new TextSections(file, index);
+    this.#checks = checks;
+    this.#sections = new TextSections(file, index, checks);
   }
 
   /** See `SessionStore.read`. */
@@ -46,22 +51,38 @@ export class TextReader {
     const to = clamp(from + clamp(lengthChars, 0, readMaxChars), from, chars);
     let text = '';
     for (let at = from; at < to;) {
-      const part = this.#tablePart('chars', at) ?? (await this.#section('chars', at));
-      const end = Math.min(to, part.endChars);
-      const { blocks } = part;
-      const last = lastAtMost(blocks.charStart, blocks.count, end - 1);
-      const first = lastAtMost(blocks.charStart, blocks.count, at);
-      if (last - first < nowBlocks) {
-        const bytes = this.#readBlocksNow(blocks, first, last + 1);
-        text += decodeChars(blocks, bytes, [first, last + 1], [at, end]);
-      } else {
-        text += await this.#readGroups(blocks, [first, last + 1], [at, end]);
-      }
+      const [piece, end] = await this.#lookingInto(async () => this.#readPart(at, to));
+      text += piece;
       at = end;
     }
-    // At the end, because reading a section may be what finds the damage.
-    if (this.#index.damaged.size > 0) this.#refuseDamaged(from, to);
     return { text, offsetChars: from, lengthChars: to - from };
+  }
+
+  /** The text from `from` on, at most to `to`, and how far it goes. */
+  async #readPart(from: number, to: number): Promise<readonly [string, number]> {
+    const { blocks, endChars } =
+      this.#tablePart('chars', from) ?? (await this.#section('chars', from));
+    const end = Math.min(to, endChars);
+    const last = lastAtMost(blocks.charStart, blocks.count, end - 1);
+    const first = lastAtMost(blocks.charStart, blocks.count, from);
+    if (last - first >= nowBlocks) {
+      return [await this.#readGroups(blocks, [first, last + 1], [from, end]), end];
+    }
+    const bytes = this.#readBlocksNow(blocks, first, last + 1);
+    return [decodeChars(blocks, bytes, [first, last + 1], [from, end]), end];
+  }
+
+  /** Runs a read; where it meets a block that is wrong, that is looked into, and the read done again in the knowledge of what was found. */
+  async #lookingInto<T>(read: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await read();
+      } catch (error) {
+        if (!(error instanceof BlockWrong)) throw error;
+        if (attempt === maxLooks) throw this.#damagedRange(error.startBytes, error.endBytes);
+        await this.#checks.look([error.block]);
+      }
+    }
   }
 
   /** See `SessionStore.readLines`. */
@@ -78,7 +99,7 @@ export class TextReader {
   async readEntry(entry: Entry): Promise<string> {
     if (entry.lengthBytes <= pieceMaxBytes) {
       const bytes = await this.#readRange(entry.offsetBytes, entry.lengthBytes);
-      if (hash('sha256', bytes) !== entry.sha256) throw this.#damaged(entry);
+      if (hash('sha256', bytes) !== entry.sha256) throw await this.#foundDamaged(entry);
       return bytes.toString('utf8', 0, bytes.length);
     }
     if (entry.lengthBytes > entryMaxBytes) {
@@ -108,19 +129,36 @@ export class TextReader {
       digest.update(piece);
       yield piece;
     }
-    if (digest.digest('hex') !== entry.sha256) throw this.#damaged(entry);
+    if (digest.digest('hex') !== entry.sha256) throw await this.#foundDamaged(entry);
   }
 
-  /** What the block table covers, if that is where `value` is; it goes as far as the text is known to be sound. */
+  async #foundDamaged(entry: Entry): Promise<ProxyError> {
+    await this.#checks.lookAt(entry);
+    return this.#damaged(entry);
+  }
+
+  /** What the block table covers, if that is where `value` is and its block is not known to be damaged; up to the next that is. */
   #tablePart(measure: 'chars' | 'lines', value: number): TextPart | undefined {
     const { coveredEntries } = this.#rebuild;
-    const end = this.#index.startOf(Math.min(coveredEntries, this.#index.firstDamaged));
+    const end = this.#index.startOf(coveredEntries);
     if (value >= end[measure]) return undefined;
-    return { blocks: this.#file.table.committed, endChars: end.chars };
+    const blocks = this.#file.table.committed;
+    const column = measure === 'chars' ? blocks.charStart : blocks.lineStart;
+    const block = Math.max(0, lastAtMost(column, blocks.count, value));
+    if (this.#checks.isDamaged(block)) return undefined;
+    const next = this.#checks.nextDamaged(block);
+    const endChars = next < blocks.count ? Math.min(end.chars, blocks.charStart[next]!) : end.chars;
+    return measure === 'chars' && endChars <= value ? undefined : { blocks, endChars };
   }
 
+  /** The section of the entry at a place. @throws ProxyError `store_corrupt` where that is damaged */
   async #section(measure: 'chars' | 'lines', value: number): Promise<TextPart> {
-    return this.#sections.at(this.#index.indexAt(measure, value));
+    const at = this.#index.indexAt(measure, value);
+    const entry = this.#index.entries[at]!;
+    if (this.#index.damaged.has(entry)) throw this.#damaged(entry);
+    const part = await this.#sections.at(at);
+    if (this.#index.damaged.has(entry)) throw this.#damaged(entry);
+    return part;
   }
 
   async #readGroups(
@@ -139,6 +177,10 @@ export class TextReader {
 
   /** The code point offset at which a line starts. */
   async #lineToChar(lineNumber: number): Promise<number> {
+    return this.#lookingInto(async () => this.#lineStart(lineNumber));
+  }
+
+  async #lineStart(lineNumber: number): Promise<number> {
     const before = lineNumber - 1;
     // An entry's start is known without its text, which may still be on its way.
     const entry = this.#index.startOf(this.#index.indexAt('lines', before));
@@ -183,6 +225,7 @@ export class TextReader {
       const to = blockEnd(blocks, block);
       const expected = block === blocks.count - 1 ? blocks.lastCrc : blocks.crc[block];
       if (crc32(bytes.subarray(from - start, to - start)) !== expected) {
+        if (blocks === this.#file.table.committed) throw new BlockWrong(block, from, to);
         throw this.#damagedRange(from, to);
       }
     }
@@ -198,14 +241,6 @@ export class TextReader {
     }
     if (count < lengthBytes) throw this.#damagedRange(positionBytes, positionBytes + lengthBytes);
     return bytes;
-  }
-
-  /** What was found damaged when the block table was made anew has a checksum of the damage; so it is known by name. */
-  #refuseDamaged(fromChars: number, toChars: number): void {
-    for (const entry of this.#index.damaged) {
-      const end = entry.offsetChars + entry.lengthChars;
-      if (fromChars <= end && toChars > entry.offsetChars) throw this.#damaged(entry);
-    }
   }
 
   #damaged(entry: Entry): ProxyError {
@@ -224,6 +259,20 @@ export class TextReader {
       this.#file.path,
       `${names} (bytes ${startBytes} to ${endBytes}) is not what was stored`,
     );
+  }
+}
+
+/** A block of the table is not as its checksum says. */
+class BlockWrong extends Error {
+  readonly block: number;
+  readonly startBytes: number;
+  readonly endBytes: number;
+
+  constructor(block: number, startBytes: number, endBytes: number) {
+    super('a block is not as its checksum says');
+    this.block = block;
+    this.startBytes = startBytes;
+    this.endBytes = endBytes;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { BlockTable } from './block-table.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
-import { EntryVerifier } from './entry-verifier.ts';
+import { EntryVerifier, spansFrom, type EntryFinding } from './entry-verifier.ts';
 import type { Entry } from './types.ts';
 
 /** Bounds of a run that is read in one go: about a millisecond, whether its entries are many (3 us each) or large (1.5 us per KiB). */
@@ -36,9 +36,13 @@ export class RunReader {
   /** The entries of a run that are damaged. `table` is fed with the run. Throws the signal's reason. */
   async read(
     [first, end]: Run,
-    options: { readonly table?: BlockTable; readonly signal?: AbortSignal } = {},
+    options: {
+      readonly table?: BlockTable;
+      readonly signal?: AbortSignal;
+      readonly onFinding?: (finding: EntryFinding) => void;
+    } = {},
   ): Promise<readonly Entry[]> {
-    const verifier = new EntryVerifier(this.#index, first);
+    const verifier = new EntryVerifier(spansFrom(this.#index, first), options.onFinding);
     const range = [this.#index.startOf(first).bytes, this.#index.startOf(end).bytes] as const;
     const wantedBytes = Math.min(runMaxBytes, range[1] - range[0]);
     if (this.#scratch === undefined || this.#scratch.length < wantedBytes) {
@@ -49,10 +53,23 @@ export class RunReader {
       scratch: this.#scratch,
       see: (piece) => {
         verifier.see(piece);
-        options.table?.feed(piece);
+        if (options.table !== undefined) this.#feed(options.table, piece, verifier);
       },
       signal: options.signal,
     });
     return verifier.damaged;
+  }
+
+  /** Feeds a piece that the verifier has seen. Behind a damaged entry the journal says where we are. */
+  #feed(table: BlockTable, piece: Uint8Array, verifier: EntryVerifier): void {
+    let fed = 0;
+    for (const entry of verifier.takeDamaged()) {
+      const end = this.#index.startOf(entry.seq);
+      const length = end.bytes - verifier.startOfPiece(piece);
+      table.feed(piece.subarray(fed, length));
+      fed = length;
+      table.correct(this.#index.startOf(entry.seq - 1), end);
+    }
+    table.feed(piece.subarray(fed));
   }
 }

@@ -1,6 +1,7 @@
 import { BlockTable, type CommittedBlocks } from './block-table.ts';
 import type { ContextFile } from './context-file.ts';
 import type { EntryIndex } from './entry-index.ts';
+import type { TextChecks } from './text-checks.ts';
 import { runFrom, RunReader, type Run } from './text-runs.ts';
 
 /** So many are kept; each costs 28 bytes per 32 KiB of its text. */
@@ -24,11 +25,13 @@ interface Section {
 export class TextSections {
   readonly #text: ContextFile;
   readonly #index: EntryIndex;
+  readonly #checks: TextChecks;
   /** The oldest first. */
   #kept: Section[] = [];
 
-  constructor(text: ContextFile, index: EntryIndex) {
+  constructor(text: ContextFile, index: EntryIndex, checks: TextChecks) {
     this.#text = text;
+    this.#checks = checks;
     this.#index = index;
   }
 
@@ -67,7 +70,7 @@ export class TextSections {
     const [first, end] = run;
     const table = new BlockTable(this.#index.startOf(first));
     const damaged = await new RunReader(this.#text, this.#index).read(run, { table });
-    for (const entry of damaged) this.#index.addDamaged(entry);
+    for (const entry of damaged) await this.#checks.lookAt(entry);
     if (damaged.length > 0 && end > first + 1) throw new RunCutWrong();
     table.commit();
     return { blocks: table.committed, endChars: this.#index.startOf(end).chars };

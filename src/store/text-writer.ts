@@ -5,7 +5,7 @@ import { countText, type TextCounts } from '../kernels/text-counts.ts';
 import type { CommitJob } from './committer.ts';
 import type { ContextFile } from './context-file.ts';
 import type { Draft, WrittenText } from './draft.ts';
-import { needsSeparator } from './format.ts';
+import { needsSeparator, type AliasRecord } from './format.ts';
 import type { Originals } from './originals.ts';
 import { contentKey, type PreparedText } from './text-pieces.ts';
 import { incompleteTailBytes } from './text-scan.ts';
@@ -149,6 +149,29 @@ export class TextWriter {
         });
         return [entry];
       },
+    };
+  }
+
+  /** The job of noting under which further calls, and from which files, entries of this session came again. */
+  aliasesJob(
+    aliases: readonly { readonly entry: Entry; readonly alias: AliasRecord }[],
+  ): CommitJob {
+    return {
+      sizeBytes: 0,
+      alone: false,
+      write: async (draft) =>
+        aliases.map(({ entry, alias: { toolCallId, chatId, call, path, source, timeMs } }) => {
+          const facts = {
+            kind: entry.kind,
+            timeMs,
+            ...(toolCallId !== undefined && { toolCallId }),
+            ...(chatId !== undefined && { chatId }),
+            ...(call !== undefined && { call }),
+            ...(path !== undefined && { path }),
+            ...(source && { source }),
+          };
+          return draft.known(contentKey(entry.sha256, entry.original), facts) ?? entry;
+        }),
     };
   }
 

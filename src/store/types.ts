@@ -184,7 +184,7 @@ export interface SessionStore {
    * hash at the end of the iteration. @throws ProxyError `store_corrupt`
    */
   readOriginal(entry: Entry): AsyncIterable<Uint8Array>;
-  /** Reads all text and compares it with the journal's hashes: the entries that are damaged. About 1 GB/s. */
+  /** Reads all text and compares it with the journal's hashes: the entries that are damaged. */
   verify(): Promise<readonly Entry[]>;
   /**
    * What a search needs: what is committed now. Cheap; the arrays are shared and only grow. Only where the cached block table was
@@ -209,11 +209,36 @@ export interface Snapshot {
     readonly byteStart: Float64Array;
     readonly charStart: Float64Array;
     readonly lineStart: Float64Array;
-    /** CRC-32 of each block but the last; absent in a session that is known to be damaged. */
-    readonly crc?: Uint32Array;
+    /** CRC-32 of each block but the last. */
+    readonly crc: Uint32Array;
   };
   /** All entries, oldest first: the live list, which may be ahead of `totals`. */
   readonly entries: readonly Entry[];
+  readonly checks: SnapshotChecks;
+}
+
+/** A stretch of text that is not what was stored. */
+export interface DamagedText {
+  readonly startBytes: number;
+  readonly endBytes: number;
+  /** The entry that it belongs to: `e42`. */
+  readonly name: string;
+}
+
+/** What is known of the soundness of a snapshot's text. */
+export interface SnapshotChecks {
+  /**
+   * By block: 0 nothing is known, 1 it is as its `crc` says, 2 there is damage in it. In shared memory, so that who compares a block
+   * first does it for all; the last block is compared by everyone, with `lastCrc`.
+   */
+  readonly states: Uint8Array;
+  readonly lastCrc: number;
+  /** What is not to be searched, ascending and disjoint. */
+  readonly damaged: readonly DamagedText[];
+  /** Where entries start in blocks of state 2, from the journal: bytes, code points, line number, three by three. */
+  readonly anchors: Float64Array;
+  /** Looks into blocks that were read and are not as their checksums say: a snapshot that knows what is damaged there. */
+  recheck(blocks: readonly number[]): Promise<Snapshot>;
 }
 
 /** All that the proxy must remember per chat, by key: hidden steps, decisions of the window guard, snapshots. Append only; the newest value of a key wins. */
@@ -254,6 +279,8 @@ export interface Salvage {
   readonly session: Session;
   /** Entries of the new session. */
   readonly kept: number;
+  /** Calls and files under which they came again. */
+  readonly keptAliases: number;
   /** Old ids of entries whose text is not what was stored. */
   readonly lostEntries: readonly string[];
   /** Lines of the journal that cannot be read; their texts are kept without what was known of them. */
@@ -289,8 +316,10 @@ export interface Sessions {
   /** Compares everything in a session with its checksums; never throws because of damage. @throws ProxyError `unknown_session` */
   check(sessionId: string): Promise<SessionHealth>;
   /**
-   * Copies what is sound in a damaged session to a new one, which takes over its directory. The damaged one stays under its id,
-   * unchanged, until it is removed. @throws ProxyError `unknown_session`, `store_full`
+   * Copies what is sound in a damaged session to a new one, which then takes over its directory, all at once: until then the directory
+   * keeps the old one, and what an attempt has left that did not come to its end is thrown away by the next. Who asks for the directory
+   * meanwhile waits. The damaged one stays under its id, unchanged, until it is removed. What chats remembered is not taken over: it
+   * names entries by their old ids. @throws ProxyError `unknown_session`, `store_full`
    */
   salvage(sessionId: string): Promise<Salvage>;
   /** Deletes a session with all its files. @throws ProxyError `unknown_session` */

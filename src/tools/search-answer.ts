@@ -64,7 +64,6 @@ export async function answerSearch(
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
   let result = await context.search.search(await store.snapshot(), query, options);
-  await checkShown(result.matches, store);
   let hits = hitsOf(result.matches, store, asked);
   const fitting = countFitting(hits, context.maxResultChars);
   if (fitting < hits.length && fitting > 0) {
@@ -82,17 +81,6 @@ export async function answerSearch(
     // A first page only: a later one may hold nothing because the earlier ones held all.
     asked.cursor === undefined ? await totalNote(result, looks) : undefined,
   ]);
-}
-
-/**
- * Damage is never shown as text: reading a hit's place checks the block that it lies in. Where the search has done that, to read
- * nothing there is enough: the store refuses what it knows as damaged.
- * @throws ProxyError `store_corrupt`
- */
-async function checkShown(matches: readonly SearchMatch[], store: SessionStore): Promise<void> {
-  for (const { offsetChars, checked = false } of matches) {
-    await store.read(offsetChars, checked ? 0 : 1);
-  }
 }
 
 function write(

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import { copyFile, cp, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, cp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
@@ -152,6 +152,8 @@ test('any beginning of the journal opens as a beginning of the entries, the text
   const { id, journal, text } = await sample(data);
   const paths = sessionPaths(data.dataDir, id);
   const header = journal.indexOf(10) + 1;
+  // It says what was there in the end: a crash before that leaves none.
+  await rm(join(paths.indexDir, 'checked.json'));
   const seen = new Set<number>();
   for (let size = header; size <= journal.length; size += size % 11 === 0 ? 1 : 5) {
     await writeFile(paths.journal, journal.subarray(0, size));
@@ -209,6 +211,7 @@ test('a record without its newline is a torn tail; one with another byte in its 
   const { id, journal } = await sample(data);
   const paths = sessionPaths(data.dataDir, id);
   const record = journal.subarray(0, -1);
+  await rm(join(paths.indexDir, 'checked.json'));
   for (const tail of ['', '\0', '\0\0\0', 'xy']) {
     await writeFile(paths.journal, Buffer.concat([record, Buffer.from(tail)]));
     await using sessions = await data.open();
@@ -230,6 +233,28 @@ test('a record without its newline is a torn tail; one with another byte in its 
   const { session, kept, lostEntries } = await sessions.salvage(id);
   expect([kept, lostEntries]).toEqual([sent.length, []]);
   expect((await allTexts(session)).at(-1)).toBe('last');
+});
+
+test('a journal that has lost an end that was there when it was closed is damaged, and its text is not cut', async () => {
+  await using data = await temporaryData();
+  const { id, journal, text } = await sample(data);
+  const paths = sessionPaths(data.dataDir, id);
+  const lineEnds = [...journal.keys()].filter((at) => journal[at] === 10);
+  const ends = [lineEnds.at(-2)! + 1, lineEnds.at(-3)! + 1, journal.length - 5, lineEnds[0]! + 1];
+  for (const end of ends) {
+    for (const tail of ['', '\0'.repeat(4096)]) {
+      await writeFile(paths.journal, Buffer.concat([journal.subarray(0, end), Buffer.from(tail)]));
+      await using sessions = await data.open();
+      await expect(sessions.byId(id)).rejects.toMatchObject({ code: 'store_corrupt' });
+      await expect(sessions.byId(id)).rejects.toThrow(/its end is missing/);
+      expect((await readFile(paths.text)).equals(text)).toBe(true);
+    }
+  }
+  // What no record names any more is saved without one.
+  await using sessions = await data.open();
+  const { session, kept } = await sessions.salvage(id);
+  expect(kept).toBeGreaterThan(0);
+  expect((await allTexts(session)).join('')).toContain('last');
 });
 
 test('lines that are whole but missing, doubled or out of order are damage', async () => {

@@ -63,6 +63,14 @@ export function memorySession(texts: readonly MemoryText[]): Session {
       byteStart: new Float64Array(1),
       charStart: new Float64Array(1),
       lineStart: new Float64Array([1]),
+      crc: new Uint32Array(1),
+    },
+    checks: {
+      states: new Uint8Array([1]),
+      lastCrc: 0,
+      damaged: [],
+      anchors: new Float64Array(0),
+      recheck: async () => snapshot,
     },
     entries,
   };
