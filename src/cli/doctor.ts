@@ -9,10 +9,12 @@ import { findConfigFile } from '../opencode/config-file.ts';
 import { installedBlock, installProvider } from '../opencode/config-text.ts';
 import { readOwner } from '../store/owner.ts';
 import { toStoreFailure } from '../store/store-failure.ts';
-import type { SessionHealth, Sessions } from '../store/types.ts';
+import type { IndexCheck } from '../search/index-check.ts';
+import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
 import { megabytes } from './numbers.ts';
 import { opencodeFacts } from './opencode-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
+import { ProgressLine } from './progress-line.ts';
 import type { Finding } from './provider-check.ts';
 import { exitCodes, finish } from './run.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
@@ -25,11 +27,12 @@ export function doctorCommand(): Command {
   const command = new Command('doctor')
     .description('look for what is wrong, and say what to do')
     .option('--offline', 'do not ask the providers')
+    .option('--deep', 'compare every stored text and every row of the indexes with its checksum')
     .option('--json', 'JSON for machines');
   return addSettingFlags(command).action(doctor);
 }
 
-async function doctor(flags: { offline?: boolean; json?: boolean }): Promise<void> {
+async function doctor(flags: { offline?: boolean; deep?: boolean; json?: boolean }): Promise<void> {
   const loaded = loadFromFlags({ ...flags });
   const { config } = loaded;
   const running = await knownServer(config);
@@ -38,7 +41,7 @@ async function doctor(flags: { offline?: boolean; json?: boolean }): Promise<voi
     ...configFindings(loaded, running),
     dataDirFinding(config),
     await serverFinding(config),
-    ...(await storeFindings(config)),
+    ...(await storeFindings(config, flags.deep === true)),
     ...(flags.offline === true ? [] : await providerFindings(config, running)),
     await opencodeFinding(loaded, running),
   ];
@@ -184,14 +187,30 @@ async function answeringFinding(address: string, dataDir: string): Promise<Findi
   };
 }
 
-async function storeFindings(config: Config): Promise<Finding[]> {
+async function storeFindings(config: Config, deep: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const line = new ProgressLine();
   try {
     await withOperations(config, async (call) => {
       const sessions = (await call('sessions', {})) as Awaited<ReturnType<Sessions['list']>>;
       findings.push({ level: 'ok', text: `stores: ${sessions.length}` });
       for (const { id, damage } of sessions) {
-        const { damage: found } = (await call('check-session', { session: id })) as SessionHealth;
+        const health = (await call('check-session', { session: id, deep }, (progress) => {
+          const { doneBytes, totalBytes } = progress as CheckProgress;
+          line.bar(totalBytes === 0 ? 1 : doneBytes / totalBytes, id);
+        })) as SessionHealth & { readonly index?: IndexCheck };
+        line.clear();
+        const { damage: found, entries, index } = health;
+        if (deep && found.length === 0) {
+          const text = `store ${id}: ${entries} texts and ${index?.files ?? 0} index files are what was written`;
+          findings.push({ level: 'ok', text });
+        }
+        for (const path of index?.damaged ?? []) {
+          findings.push({
+            level: 'note',
+            text: `store ${id}: ${path} was damaged; it is a cache, was deleted and is made anew`,
+          });
+        }
         const all = found.length > 0 || damage === undefined ? found : [damage];
         findings.push(
           ...all.map((text): Finding => {

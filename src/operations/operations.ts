@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
+import { checkIndex } from '../search/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
@@ -124,9 +125,22 @@ const removeSession = withArgs(
 );
 
 const checkSession = withArgs(
-  z.strictObject({ session: z.string() }),
-  async function* ({ session }, { sessions }) {
-    yield { result: await sessions.check(session) };
+  z.strictObject({ session: z.string(), deep: z.boolean().default(false) }),
+  async function* ({ session, deep }, { sessions }) {
+    if (!deep) {
+      yield { result: await sessions.check(session) };
+      return;
+    }
+    const check = sessions.checkDeeply(session);
+    let step = await check.next();
+    for (; step.done !== true; step = await check.next()) yield { progress: step.value };
+    const health = step.value;
+    // Of a store that cannot be opened, or is damaged, there is no table to compare an index with.
+    const index =
+      health.damage.length > 0
+        ? undefined
+        : await checkIndex(await (await sessions.byId(session)).store.snapshot());
+    yield { result: { ...health, ...(index && { index }) } };
   },
 );
 

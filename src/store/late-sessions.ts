@@ -74,6 +74,10 @@ class LateSessions implements Sessions {
     return (await this.#orFail()).check(sessionId);
   }
 
+  async *checkDeeply(sessionId: string): ReturnType<Sessions['checkDeeply']> {
+    return yield* (await this.#orFail()).checkDeeply(sessionId);
+  }
+
   async salvage(sessionId: string): Promise<Salvage> {
     return (await this.#orFail()).salvage(sessionId);
   }

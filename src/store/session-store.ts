@@ -17,10 +17,10 @@ import { toStoreFailure } from './store-failure.ts';
 import { TableRebuild } from './table-rebuild.ts';
 import { pieceMaxBytes, prepareSmallText, prepareText, type PreparedText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
-import { runFrom, RunReader } from './text-runs.ts';
 import { TextWatch } from './text-watch.ts';
 import { TextWriter, type ReceivedText } from './text-writer.ts';
 import type {
+  DamagedText,
   Entry,
   EntryList,
   NewEntry,
@@ -274,17 +274,22 @@ export class FileSessionStore implements SessionStore {
   }
 
   async verify(): Promise<readonly Entry[]> {
-    await this.#placed(() => true);
-    const reader = new RunReader(this.#text, this.#index);
-    const { entries } = this.totals;
     const damaged: Entry[] = [];
-    for (let first = 0; first < entries;) {
-      const run = runFrom(this.#index, first);
-      damaged.push(...(await reader.read(run)));
-      first = run[1];
-    }
-    for (const entry of damaged) await this.#watch.checks.lookAt(entry);
+    for await (const run of this.verifyRuns()) damaged.push(...run.damaged);
     return damaged;
+  }
+
+  /** The same, run by run of entries: up to which byte, and what is damaged in the run. */
+  async *verifyRuns(): ReturnType<TextWatch['verify']> {
+    await this.#placed(() => true);
+    yield* this.#watch.verify();
+  }
+
+  /** Compares what nothing is known of yet, at once; all that is damaged. @throws ProxyError what reading throws */
+  async compare(): Promise<readonly DamagedText[]> {
+    await this.#rebuild.whole();
+    await this.#watch.finish();
+    return this.#watch.checks.ranges;
   }
 
   async snapshot(): Promise<Snapshot> {

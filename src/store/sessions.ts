@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
-import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { RealNames } from './real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './chat-memory.ts';
@@ -8,13 +7,14 @@ import { DirectoryMap, directoryName } from './directory-map.ts';
 import { isErrno, realFiles, type Files } from './files.ts';
 import { lockOwner, type OwnerLock } from './owner.ts';
 import { createSessionFiles } from './recover.ts';
+import { checkStore, checkStoreDeeply, healthOf } from './session-check.ts';
 import { namesInMetadata, writeMetadata } from './session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './session-paths.ts';
 import { FileSessionStore } from './session-store.ts';
 import { salvageSession } from './salvage.ts';
 import { summarizeSession } from './session-summary.ts';
 import { corruptStore, toStoreFailure } from './store-failure.ts';
-import type { Salvage, Session, SessionHealth, Sessions } from './types.ts';
+import type { CheckProgress, Salvage, Session, SessionHealth, Sessions } from './types.ts';
 
 /** What {@link openSessions} needs; limits have defaults. */
 export interface SessionsOptions {
@@ -131,15 +131,19 @@ class FileSessions implements Sessions {
 
   async check(sessionId: string): Promise<SessionHealth> {
     try {
-      const { store } = await this.byId(sessionId);
-      const damaged = await store.verify();
-      const damage = damaged.map(
-        ({ id }) => `${store.textPath}: entry ${id} is not what was stored`,
-      );
-      return { entries: store.totals.entries, damage };
+      await this.byId(sessionId);
+      return await checkStore((await this.#opened(sessionId)).store);
     } catch (error) {
-      if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
-      return { entries: 0, damage: [error.message] };
+      return healthOf(error);
+    }
+  }
+
+  async *checkDeeply(sessionId: string): AsyncGenerator<CheckProgress, SessionHealth> {
+    try {
+      await this.byId(sessionId);
+      return yield* checkStoreDeeply((await this.#opened(sessionId)).store);
+    } catch (error) {
+      return healthOf(error);
     }
   }
 

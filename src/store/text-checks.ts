@@ -115,6 +115,11 @@ export class TextChecks {
     if (!this.#index.damaged.has(entry)) this.addEntry(entry);
   }
 
+  /** Compares the last block, of which nothing is kept. */
+  async lookAtLast(): Promise<void> {
+    await this.look([this.#text.table.committed.count - 1]);
+  }
+
   /** Compares the next blocks that nothing is known of; false when there are none. Throws the signal's reason. */
   async scrubSome(signal: AbortSignal): Promise<boolean> {
     this.#grow();
@@ -145,7 +150,7 @@ export class TextChecks {
 
   async #lookInto(block: number): Promise<void> {
     const blocks = this.#text.table.committed;
-    if (block >= blocks.count || this.#states[block] === damaged) return;
+    if (block < 0 || block >= blocks.count || this.#states[block] === damaged) return;
     const from = blocks.byteStart[block]!;
     const to = blockEnd(blocks, block);
     const bytes = Buffer.alloc(to - from);

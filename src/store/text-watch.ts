@@ -7,7 +7,9 @@ import type { Files } from './files.ts';
 import type { RecordLog } from './record-log.ts';
 import type { SessionPaths } from './session-paths.ts';
 import { TextChecks } from './text-checks.ts';
+import { runFrom, RunReader } from './text-runs.ts';
 import { TextScrub } from './text-scrub.ts';
+import type { Entry } from './types.ts';
 
 /** Text that was compared is taken for sound for so long, as long as its file is the same: disks forget without a word, if seldom. */
 const checkedForMs = 7 * 24 * 3600 * 1000;
@@ -66,6 +68,24 @@ export class TextWatch {
   async finish(): Promise<void> {
     this.notice();
     await this.#scrub.finish();
+    await this.checks.lookAtLast();
+  }
+
+  /** Compares all text with the journal's hashes, whatever is known: run by run of entries, up to which byte, and what is damaged. */
+  async *verify(): AsyncGenerator<{
+    readonly doneBytes: number;
+    readonly damaged: readonly Entry[];
+  }> {
+    const { text, index } = this.#options;
+    const reader = new RunReader(text, index);
+    const { entries } = index.totals;
+    for (let first = 0; first < entries;) {
+      const run = runFrom(index, first);
+      const damaged = await reader.read(run);
+      for (const entry of damaged) await this.checks.lookAt(entry);
+      first = run[1];
+      yield { doneBytes: index.startOf(first).bytes, damaged };
+    }
   }
 
   /** Ends what is under way. */

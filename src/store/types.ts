@@ -267,7 +267,13 @@ export interface Session {
   readonly memory: ChatMemory;
 }
 
-/** What a full check of a session found. */
+/** How far a full check has come. */
+export interface CheckProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+/** What a check of a session found. */
 export interface SessionHealth {
   readonly entries: number;
   /** A sentence for each thing that is damaged; empty for a sound session. */
@@ -313,8 +319,13 @@ export interface Sessions {
       readonly damage?: string;
     }[]
   >;
-  /** Compares everything in a session with its checksums; never throws because of damage. @throws ProxyError `unknown_session` */
+  /**
+   * Compares a session with its checksums, but for text that was compared before and whose file is the same since; never throws because
+   * of damage. @throws ProxyError `unknown_session`
+   */
   check(sessionId: string): Promise<SessionHealth>;
+  /** The same with every hash there is, whatever is known; yields how far it is. */
+  checkDeeply(sessionId: string): AsyncGenerator<CheckProgress, SessionHealth>;
   /**
    * Copies what is sound in a damaged session to a new one, which then takes over its directory, all at once: until then the directory
    * keeps the old one, and what an attempt has left that did not come to its end is thrown away by the next. Who asks for the directory
