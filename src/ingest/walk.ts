@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { dirname, isAbsolute, join, matchesGlob, resolve } from 'node:path';
@@ -83,7 +83,7 @@ async function* matchGlob(
 interface Level {
   readonly folder: string;
   readonly rules: IgnoreRules | undefined;
-  readonly names: readonly string[];
+  readonly entries: readonly Dirent[];
   next: number;
 }
 
@@ -93,16 +93,18 @@ async function* walkFolder(
 ): AsyncGenerator<readonly Found[]> {
   let found: Found[] = [];
   const levels: Level[] = [];
-  const namesIn = (folder: string): readonly string[] => {
+  const entriesIn = (folder: string): readonly Dirent[] => {
     try {
-      // Sorted, so that the store's order is the same on every machine.
-      return readdirSync(folder).toSorted();
+      // Sorted, so that the store's order is the same on every machine. With their kinds, so that what is ignored is not even looked at.
+      return readdirSync(folder, { withFileTypes: true }).toSorted((a, b) =>
+        a.name < b.name ? -1 : 1,
+      );
     } catch (error) {
       found.push(failed(folder, error));
       return [];
     }
   };
-  levels.push({ folder: top, rules, names: namesIn(top), next: 0 });
+  levels.push({ folder: top, rules, entries: entriesIn(top), next: 0 });
   for (let turn = 1; levels.length > 0; turn += 1) {
     // At once, for the speed (5 us a file instead of 50), but not without the event loop getting its turn.
     if (turn % namesPerTurn === 0) {
@@ -111,18 +113,18 @@ async function* walkFolder(
       await setImmediate();
     }
     const level = levels.at(-1)!;
-    const name = level.names[level.next];
+    const named = level.entries[level.next];
     level.next += 1;
-    if (name === undefined) {
+    if (named === undefined) {
       levels.pop();
-    } else if (name !== '.git') {
-      const path = join(level.folder, name);
-      const entry = lookAt(path, level.rules);
+    } else if (named.name !== '.git') {
+      const path = join(level.folder, named.name);
+      const entry = lookAt(path, named, level.rules);
       if (entry === 'folder') {
-        const names = namesIn(path);
-        const hasRules = names.includes('.gitignore');
+        const entries = entriesIn(path);
+        const hasRules = entries.some(({ name }) => name === '.gitignore');
         const below = hasRules ? await level.rules?.below(path) : level.rules;
-        levels.push({ folder: path, rules: below, names, next: 0 });
+        levels.push({ folder: path, rules: below, entries, next: 0 });
       } else if (entry !== undefined) {
         found.push(entry);
       }
@@ -132,12 +134,17 @@ async function* walkFolder(
 }
 
 /** What a path in a folder is; undefined for what is left out. */
-function lookAt(path: string, rules: IgnoreRules | undefined): Found | 'folder' | undefined {
+function lookAt(
+  path: string,
+  named: Dirent,
+  rules: IgnoreRules | undefined,
+): Found | 'folder' | undefined {
+  const isFolder = named.isDirectory();
+  if (rules?.ignores(path, isFolder) === true) return undefined;
+  if (isFolder) return 'folder';
+  if (!named.isFile()) return { kind: 'special', path };
   try {
-    const stats = lstatSync(path);
-    if (rules?.ignores(path, stats.isDirectory()) === true) return undefined;
-    if (stats.isFile()) return fileFound(path, stats);
-    return stats.isDirectory() ? 'folder' : { kind: 'special', path };
+    return fileFound(path, lstatSync(path));
   } catch (error) {
     return failed(path, error);
   }
