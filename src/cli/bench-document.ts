@@ -37,6 +37,12 @@ const chapters: readonly {
       'Against a plain byte relay on undici before the same scripted upstream, turn about, when both have run for some seconds. Fourteen conversations ask in turn, each with texts of its own in messages of 400 characters, so that no body is the one before. In an earlier version one conversation was sent again and again in messages of 2,000 characters, and the relay was on Node’s own client, which is slower: it said 1.27x and 0.65x where this one says what stands below.',
   },
   {
+    name: 'command',
+    title: 'Commands',
+    words:
+      'As processes, from start to end, turn about with a Node that does nothing. The ratio is what counts.',
+  },
+  {
     name: 'soak',
     title: 'One chat of 2,000 turns',
     words:

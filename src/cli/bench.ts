@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { Command } from 'commander';
 import { benchKinds, type BenchKind } from '../bench/cases.ts';
+import { benchCommandCommand } from './bench-command.ts';
 import { benchDocumentCommand } from './bench-document.ts';
 import { engineBenchCommands } from './bench-engine.ts';
 import { benchProxyCommand } from './bench-proxy.ts';
@@ -36,7 +37,10 @@ export function benchCommand(): Command {
   );
   for (const kind of benchKinds) command.addCommand(kindCommand(kind));
   for (const engine of engineBenchCommands()) command.addCommand(engine);
-  return command.addCommand(benchProxyCommand()).addCommand(benchDocumentCommand());
+  return command
+    .addCommand(benchProxyCommand())
+    .addCommand(benchCommandCommand())
+    .addCommand(benchDocumentCommand());
 }
 
 function kindCommand(kind: BenchKind): Command {
