@@ -17,6 +17,7 @@ import type { Logger } from './log.ts';
 import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
 import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
+import { sessionsForDescriptors } from './store/descriptor-room.ts';
 import type { Files } from './store/files.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
 import type { Sessions } from './store/types.ts';
@@ -136,6 +137,8 @@ async function openStores({ config, clock, ids, log, files }: AppOptions): Promi
     ids,
     log,
     maxSessionBytes: config.store.maxBytes,
+    maxOpen: Math.min(config.store.maxOpenSessions, sessionsForDescriptors()),
+    idleMs: config.store.sessionIdleMs,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
   });
 }

@@ -125,4 +125,14 @@ export const storeSettings = z.strictObject({
     unit: 'bytes',
     description: "Size of one session's text; a full store goes on answering and captures no more.",
   }),
+  maxOpenSessions: count(64, 1, {
+    env: 'RLM_STORE_MAX_OPEN_SESSIONS',
+    description:
+      'Sessions whose files are open at once; fewer where the process may open few files. Those used longest ago are closed first, none in use is.',
+  }),
+  sessionIdleMs: count(600_000, 1000, {
+    env: 'RLM_STORE_SESSION_IDLE_MS',
+    unit: 'ms',
+    description: "A session's files are closed after so long without use; the next use opens them.",
+  }),
 });

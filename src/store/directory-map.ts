@@ -1,19 +1,42 @@
-import { posix, win32 } from 'node:path';
+import { dirname, posix, win32 } from 'node:path';
 import { ProxyError } from '../errors.ts';
 import { replaceFile, type Files } from './files.ts';
+import { encodeRecord } from './format.ts';
+import { RecordLog } from './record-log.ts';
 
 const nameMaxUnits = 4096;
 
-/** `mappings/directory_to_rlm.json`: names (project directories, and `key:<hash>` for clients without one) to session ids. */
+/** A map of fewer names is written anew with each change, so that whoever looks into the file sees it as it is. */
+const smallNames = 64;
+
+/** A line of the log. */
+type MapChange =
+  | { readonly name: string; readonly id: string }
+  | { readonly forgotten: string }
+  /** The session has these names and no others. */
+  | { readonly names: readonly string[]; readonly id: string };
+
+/**
+ * `mappings/directory_to_rlm.json`: names (project directories, and `key:<key>` for clients without one) to session ids; and
+ * in a map of more than a few names `mappings/directory_to_rlm.jsonl`, what has changed since it was written, a checksummed line each
+ * (`format.ts`), so that a new session costs a line and not the whole map. The lines are taken over when there are a quarter as many as
+ * names, and when the map is opened and closed; doing that twice does no harm.
+ */
 export class DirectoryMap {
   readonly #files: Files;
   readonly #path: string;
-  #ids: ReadonlyMap<string, string>;
+  readonly #logPath: string;
+  /** Absent where there is none. */
+  #log: RecordLog | undefined;
+  readonly #ids = new Map<string, string>();
+  /** The same the other way round. */
+  readonly #names = new Map<string, Set<string>>();
+  #lines = 0;
 
-  private constructor(files: Files, path: string, ids: ReadonlyMap<string, string>) {
+  private constructor(files: Files, path: string) {
     this.#files = files;
     this.#path = path;
-    this.#ids = ids;
+    this.#logPath = `${path}l`;
   }
 
   /**
@@ -27,11 +50,21 @@ export class DirectoryMap {
   ): Promise<DirectoryMap> {
     const bytes = await files.readWhole(path);
     const ids = bytes === undefined ? undefined : decodeMap(bytes);
-    if (ids !== undefined) return new DirectoryMap(files, path, ids);
-    const made = new DirectoryMap(files, path, await fromMetadata());
-    if (bytes !== undefined) await files.rename(path, `${path}.damaged`);
-    await made.#save(made.#ids);
-    return made;
+    const map = new DirectoryMap(files, path);
+    try {
+      if (await files.exists(map.#logPath)) await map.#openLog();
+      const isWhole = await map.#replay(ids ?? new Map());
+      if (ids === undefined || !isWhole) {
+        // What the log says is newer than what metadata say of a name that was given to another session.
+        for (const [name, id] of await fromMetadata()) if (!map.#ids.has(name)) map.#set(name, id);
+        if (bytes !== undefined && ids === undefined) await files.rename(path, `${path}.damaged`);
+        await map.#compact();
+      } else if (map.#lines > 0) await map.#compact();
+    } catch (error) {
+      await map.#log?.close();
+      throw error;
+    }
+    return map;
   }
 
   get(name: string): string | undefined {
@@ -45,34 +78,106 @@ export class DirectoryMap {
 
   /** Every name of a session. */
   namesOf(sessionId: string): readonly string[] {
-    return [...this.#ids].filter(([, id]) => id === sessionId).map(([name]) => name);
+    return [...(this.#names.get(sessionId) ?? [])];
   }
 
   /** Names a session; on the disk when it resolves. */
   async set(name: string, sessionId: string): Promise<void> {
-    await this.#save(new Map(this.#ids).set(name, sessionId));
+    await this.#append({ name, id: sessionId });
   }
 
   /** Gives all names of a session to another, which loses those that it had; `name` is what it is called if there are none. */
   async handOver(fromId: string, toId: string, name: string): Promise<void> {
-    const others = [...this.#ids].filter(([, id]) => id !== toId);
-    const handed = others.map(([key, id]) => [key, id === fromId ? toId : id] as const);
-    const ids = new Map(handed);
-    if (!others.some(([, id]) => id === fromId)) ids.set(name, toId);
-    await this.#save(ids);
+    const names = this.namesOf(fromId);
+    await this.#append({ names: names.length === 0 ? [name] : names, id: toId });
   }
 
   /** Forgets all names of a session. */
   async forget(sessionId: string): Promise<void> {
-    await this.#save(new Map([...this.#ids].filter(([, id]) => id !== sessionId)));
+    if (this.#names.has(sessionId)) await this.#append({ forgotten: sessionId });
+  }
+
+  /** Brings the map's file up to date and closes the log. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.#lines > 0) await this.#compact();
+    } finally {
+      await this.#log?.close();
+    }
   }
 
   /** Takes effect only when it is on the disk. */
-  async #save(ids: ReadonlyMap<string, string>): Promise<void> {
-    const sorted = [...ids].sort(([a], [b]) => (a < b ? -1 : 1));
+  async #append(change: MapChange): Promise<void> {
+    if (this.#lines === 0 && this.#ids.size < smallNames) {
+      const changed = new DirectoryMap(this.#files, this.#path);
+      for (const [name, id] of this.#ids) changed.#set(name, id);
+      changed.#apply(change);
+      await changed.#save();
+      this.#apply(change);
+      return;
+    }
+    const log = this.#log ?? (await this.#openLog());
+    // An earlier one that failed may have left a part of a line.
+    await log.rollBack();
+    await log.append(Buffer.from(encodeRecord(change)));
+    this.#apply(change);
+    this.#lines += 1;
+    if (this.#lines >= this.#ids.size / 4) await this.#compact();
+  }
+
+  async #openLog(): Promise<RecordLog> {
+    const file = await this.#files.open(this.#logPath, { create: true });
+    await this.#files.syncDirectory(dirname(this.#logPath));
+    this.#log = new RecordLog(this.#logPath, file);
+    return this.#log;
+  }
+
+  /** The map's file, then the changes since. Whether all of them could be read. */
+  async #replay(ids: ReadonlyMap<string, string>): Promise<boolean> {
+    for (const [name, id] of ids) this.#set(name, id);
+    let isWhole = true;
+    if (this.#log === undefined) return true;
+    for await (const { bytes, whole } of this.#log.scan()) {
+      this.#lines += 1;
+      if (whole) this.#apply(JSON.parse(bytes.toString()) as MapChange);
+      else isWhole = false;
+    }
+    return isWhole;
+  }
+
+  #apply(change: MapChange): void {
+    if ('name' in change) this.#set(change.name, change.id);
+    else if ('forgotten' in change) this.#forget(change.forgotten);
+    else {
+      this.#forget(change.id);
+      for (const name of change.names) this.#set(name, change.id);
+    }
+  }
+
+  #forget(id: string): void {
+    for (const name of this.namesOf(id)) this.#ids.delete(name);
+    this.#names.delete(id);
+  }
+
+  #set(name: string, id: string): void {
+    const before = this.#ids.get(name);
+    if (before !== undefined) this.#names.get(before)?.delete(name);
+    this.#ids.set(name, id);
+    const names = this.#names.get(id);
+    if (names === undefined) this.#names.set(id, new Set([name]));
+    else names.add(name);
+  }
+
+  async #compact(): Promise<void> {
+    await this.#save();
+    await this.#log?.clear();
+    this.#lines = 0;
+  }
+
+  async #save(): Promise<void> {
+    const sorted = [...this.#ids].sort(([a], [b]) => (a < b ? -1 : 1));
     const json = JSON.stringify(Object.fromEntries(sorted), undefined, 2);
     await replaceFile(this.#files, this.#path, Buffer.from(`${json}\n`));
-    this.#ids = ids;
   }
 }
 

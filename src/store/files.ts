@@ -34,6 +34,8 @@ export interface Files {
   remove(path: string): Promise<void>;
   /** Names in a folder; empty where there is none. */
   list(path: string): Promise<readonly string[]>;
+  /** Whether there is something of this name. */
+  exists(path: string): Promise<boolean>;
   /** Free bytes of the file system that `path` (which exists) is on, as far as they are ours. */
   freeBytes(path: string): Promise<number>;
   /** Returns when the folder's names are on the disk. */
@@ -96,6 +98,15 @@ export const realFiles: Files = {
       return await fsp.readdir(path);
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return [];
+      throw error;
+    }
+  },
+  exists: async (path) => {
+    try {
+      await fsp.stat(path);
+      return true;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return false;
       throw error;
     }
   },

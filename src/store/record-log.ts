@@ -104,6 +104,13 @@ export class RecordLog {
     }
   }
 
+  /** Forgets all lines: what they said is kept elsewhere. */
+  async clear(): Promise<void> {
+    await this.#file.truncate(0);
+    await this.#file.datasync();
+    this.#sizeBytes = 0;
+  }
+
   /** A line by its place. */
   async readLine(positionBytes: number, lengthBytes: number): Promise<Buffer> {
     const line = Buffer.allocUnsafe(lengthBytes);

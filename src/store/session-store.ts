@@ -317,10 +317,11 @@ export class FileSessionStore implements SessionStore {
     await this.#rebuild.stop();
     await this.#watch.stop();
     await this.#committer.close();
+    // First what frees a descriptor: there may be none left, and keeping the table needs one for a moment.
+    await this.#journal.close();
     await this.#saveBlocks(1);
     await this.#watch.save();
     await this.#text.close();
-    await this.#journal.close();
   }
 
   #view(): Snapshot {

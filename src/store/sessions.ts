@@ -3,13 +3,16 @@ import type { Clock, Ids } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import { RealNames } from './real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './chat-memory.ts';
+import { filesWithRoom } from './descriptor-room.ts';
 import { DirectoryMap, directoryName } from './directory-map.ts';
 import { isErrno, realFiles, type Files } from './files.ts';
+import { OpenSessions } from './open-sessions.ts';
 import { lockOwner, type OwnerLock } from './owner.ts';
 import { createSessionFiles } from './recover.ts';
 import { checkStore, checkStoreDeeply, healthOf } from './session-check.ts';
 import { namesInMetadata, writeMetadata } from './session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './session-paths.ts';
+import type { OpenSession } from './session-handle.ts';
 import { FileSessionStore } from './session-store.ts';
 import { salvageSession } from './salvage.ts';
 import { summarizeSession } from './session-summary.ts';
@@ -27,6 +30,10 @@ export interface SessionsOptions {
   readonly maxSessionBytes?: number;
   /** How much of a text that comes in pieces is held in memory, bytes (8 MiB). */
   readonly heldTextBytes?: number;
+  /** Sessions whose files are open at once, at most, as long as no more are in use (64); each has three descriptors. */
+  readonly maxOpen?: number;
+  /** A session's files are closed after so long without use, milliseconds (ten minutes). */
+  readonly idleMs?: number;
   /** Bounds of each session's chat memory (256 MiB, 90 days). */
   readonly chatMemory?: ChatMemoryLimits;
 }
@@ -34,13 +41,11 @@ export interface SessionsOptions {
 /** A line a chat, and one for each answer to a conversation without a name: 40,000 of some 200 bytes; the oldest half goes first. */
 const maxChatsBytes = 8 * 1024 ** 2;
 
+const defaultMaxOpen = 64;
+const defaultIdleMs = 600_000;
+
 const defaultMaxSessionBytes = 64 * 1024 ** 3;
 const defaultChatMemory = { maxBytes: 256 * 1024 ** 2, maxAgeMs: 90 * 24 * 3600 * 1000 };
-
-interface OpenSession extends Session {
-  readonly store: FileSessionStore;
-  readonly memory: FileChatMemory;
-}
 
 /**
  * Takes the owner lock of a data directory, made if it is missing (0700), and opens it. Sessions are opened when they are
@@ -72,7 +77,7 @@ class FileSessions implements Sessions {
   readonly #realNames: RealNames;
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
-  readonly #open = new Map<string, Promise<OpenSession>>();
+  readonly #open: OpenSessions;
   /** Sessions that are being copied, by the damaged one's id. */
   readonly #salvaging = new Map<string, Promise<Salvage>>();
   /** Finding and making sessions by name, one at a time. */
@@ -81,10 +86,19 @@ class FileSessions implements Sessions {
   constructor(options: SessionsOptions, map: DirectoryMap, lock: OwnerLock, chats: FileChatMemory) {
     this.#options = options;
     this.chats = chats;
-    this.#files = options.files ?? realFiles;
+    this.#files = filesWithRoom(options.files ?? realFiles, async () => this.#open.makeRoom());
     this.#map = map;
     this.#realNames = new RealNames(map);
     this.#lock = lock;
+    const { clock, log, maxOpen = defaultMaxOpen, idleMs = defaultIdleMs } = options;
+    this.#open = new OpenSessions({
+      maxOpen,
+      idleMs,
+      clock,
+      log,
+      open: async (sessionId) => this.#openFiles(sessionId),
+      directoryOf: (sessionId) => this.#directoryOf(sessionId),
+    });
   }
 
   async forDirectory(
@@ -101,20 +115,7 @@ class FileSessions implements Sessions {
   async byId(sessionId: string): Promise<Session> {
     if (!isSessionId(sessionId)) throw unknownSession(sessionId);
     await this.#salvaged(sessionId);
-    return this.#opened(sessionId);
-  }
-
-  async #opened(sessionId: string): Promise<OpenSession> {
-    const known = this.#open.get(sessionId);
-    if (known !== undefined) return known;
-    const opening = this.#openSession(sessionId);
-    this.#open.set(sessionId, opening);
-    try {
-      return await opening;
-    } catch (error) {
-      this.#open.delete(sessionId);
-      throw error;
-    }
+    return this.#open.get(sessionId);
   }
 
   async list(): ReturnType<Sessions['list']> {
@@ -170,7 +171,7 @@ class FileSessions implements Sessions {
   async #salvage(sessionId: string): Promise<Salvage> {
     const paths = sessionPaths(this.#options.dataDir, sessionId);
     const id = await this.#named(async () => {
-      await this.#close(sessionId);
+      await this.#open.close(sessionId);
       // Under this name what an earlier attempt has left is found again.
       const name = `key:salvage-of-${sessionId}`;
       const half = this.#map.get(name);
@@ -181,16 +182,18 @@ class FileSessions implements Sessions {
       return this.#createSession(name, fresh);
     });
     try {
-      const { store } = await this.#opened(id);
-      const outcome = await salvageSession(this.#files, paths, store);
+      const fresh = await this.#open.get(id);
+      const outcome = await fresh.use(async ({ store }) =>
+        salvageSession(this.#files, paths, store),
+      );
       await this.#named(async () => {
         const [name = `key:salvaged-${sessionId}`] = this.#map.namesOf(sessionId);
-        const { createdMs } = store;
+        const { createdMs } = fresh;
         await writeMetadata(this.#files, this.#options.dataDir, { id, name, createdMs });
         await this.#map.handOver(sessionId, id, name);
       });
       // Opened under the name of the attempt; now it has a directory.
-      await this.#close(id);
+      await this.#open.forget(id);
       return { session: await this.byId(id), ...outcome };
     } catch (error) {
       if (this.#map.get(`key:salvage-of-${sessionId}`) === id) {
@@ -210,7 +213,7 @@ class FileSessions implements Sessions {
   /** Closes a session and deletes all its files. */
   async #delete(sessionId: string): Promise<void> {
     const folder = sessionsDir(this.#options.dataDir);
-    await this.#close(sessionId);
+    await this.#open.forget(sessionId);
     await this.#map.forget(sessionId);
     for (const name of await this.#files.list(folder)) {
       const belongs = name.startsWith(`${sessionId}.`) || name.startsWith(`${sessionId}_`);
@@ -221,19 +224,10 @@ class FileSessions implements Sessions {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#naming;
-    const opened = await Promise.allSettled(this.#open.values());
-    this.#open.clear();
-    for (const result of opened) {
-      if (result.status === 'fulfilled') await closeSession(result.value);
-    }
+    await this.#open[Symbol.asyncDispose]();
+    await this.#map[Symbol.asyncDispose]();
     await this.chats[Symbol.asyncDispose]();
     await this.#lock.release();
-  }
-
-  async #close(sessionId: string): Promise<void> {
-    const open = this.#open.get(sessionId);
-    this.#open.delete(sessionId);
-    if (open !== undefined) await closeSession(await open);
   }
 
   async #forName(name: string, create: boolean): Promise<Session | undefined> {
@@ -277,7 +271,7 @@ class FileSessions implements Sessions {
     return id;
   }
 
-  async #openSession(sessionId: string): Promise<OpenSession> {
+  async #openFiles(sessionId: string): Promise<OpenSession> {
     const { dataDir, clock, log } = this.#options;
     const { maxSessionBytes = defaultMaxSessionBytes, chatMemory = defaultChatMemory } =
       this.#options;
@@ -289,8 +283,7 @@ class FileSessions implements Sessions {
       store = await FileSessionStore.open({ ...common, paths, maxSessionBytes, heldTextBytes });
       const path = paths.chats;
       const memory = await FileChatMemory.open({ ...common, path, limits: chatMemory });
-      const { createdMs } = store;
-      return { id: sessionId, ...this.#directoryOf(sessionId), createdMs, store, memory };
+      return { store, memory };
     } catch (error) {
       await store?.[Symbol.asyncDispose]();
       if (isErrno(error, 'ENOENT')) throw await this.#missing(sessionId);
@@ -306,8 +299,11 @@ class FileSessions implements Sessions {
   }
 
   async #hasFiles(sessionId: string): Promise<boolean> {
-    const names = await this.#files.list(sessionsDir(this.#options.dataDir));
-    return names.some((name) => name === `${sessionId}.json` || name.startsWith(`${sessionId}_`));
+    // By their names: with thousands of sessions the folder is long.
+    for (const path of Object.values(sessionPaths(this.#options.dataDir, sessionId))) {
+      if (await this.#files.exists(path)) return true;
+    }
+    return false;
   }
 
   #directoryOf(sessionId: string): { readonly directory?: string } {
@@ -324,9 +320,4 @@ async function openChats(
   const path = join(dataDir, 'mappings', 'chats.jsonl');
   const limits = { ...defaultChatMemory, maxBytes: maxChatsBytes };
   return FileChatMemory.open({ path, sessionId: 'all', files, clock, log, limits });
-}
-
-async function closeSession(session: OpenSession): Promise<void> {
-  await session.store[Symbol.asyncDispose]();
-  await session.memory[Symbol.asyncDispose]();
 }

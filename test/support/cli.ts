@@ -66,9 +66,16 @@ export class CliHome implements Disposable {
     }
   }
 
-  /** Starts a program; it is killed with the home. */
-  spawn(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-    const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...args], {
+  /** Starts a program; it is killed with the home. It may open `maxDescriptors` files and sockets, where that is given. */
+  spawn(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    maxDescriptors?: number,
+  ): ChildProcess {
+    const program = [process.execPath, join(root, 'src/cli/main.ts'), ...args];
+    const limited = ['/bin/sh', '-c', `ulimit -n ${maxDescriptors}; exec "$0" "$@"`, ...program];
+    const [command, ...given] = maxDescriptors === undefined ? program : limited;
+    const child = spawn(command!, given, {
       cwd: this.folder,
       env: {
         PATH: process.env['PATH'] ?? '',
@@ -85,8 +92,9 @@ export class CliHome implements Disposable {
   /** Starts `serve` and waits for its line on stdout. */
   async serve(
     env: Record<string, string> = {},
+    maxDescriptors?: number,
   ): Promise<{ readonly url: string; readonly child: ChildProcess; result: Promise<CliResult> }> {
-    const child = this.spawn(['serve'], env);
+    const child = this.spawn(['serve'], env, maxDescriptors);
     const result = finished(child);
     const line = await new Promise<string>((found, reject) => {
       let text = '';
