@@ -215,7 +215,17 @@ class HandledStore implements SessionStore {
   }
 
   snapshot(): Promise<Snapshot> {
-    return this.#handle.use(({ store }) => store.snapshot());
+    return this.#handle.use(async ({ store }) => this.#held(await store.snapshot()));
+  }
+
+  /** Looking again asks the files, which may have been closed meanwhile. */
+  #held(snapshot: Snapshot): Snapshot {
+    const recheck = async (blocks: readonly number[]): Promise<Snapshot> =>
+      this.#handle.use(async ({ store }) => {
+        const { checks } = await store.snapshot();
+        return this.#held(await checks.recheck(blocks));
+      });
+    return { ...snapshot, checks: { ...snapshot.checks, recheck } };
   }
 }
 

@@ -133,7 +133,8 @@ class FileSessions implements Sessions {
   async check(sessionId: string): Promise<SessionHealth> {
     try {
       await this.byId(sessionId);
-      return await checkStore((await this.#opened(sessionId)).store);
+      const handle = await this.#open.get(sessionId);
+      return await handle.use(async ({ store }) => checkStore(store));
     } catch (error) {
       return healthOf(error);
     }
@@ -142,7 +143,14 @@ class FileSessions implements Sessions {
   async *checkDeeply(sessionId: string): AsyncGenerator<CheckProgress, SessionHealth> {
     try {
       await this.byId(sessionId);
-      return yield* checkStoreDeeply((await this.#opened(sessionId)).store);
+      const handle = await this.#open.get(sessionId);
+      handle.begin();
+      try {
+        const { store } = await handle.opened();
+        return yield* checkStoreDeeply(store);
+      } finally {
+        handle.end();
+      }
     } catch (error) {
       return healthOf(error);
     }
