@@ -73,13 +73,14 @@ async function findHits(
     return { matches, note: note ?? 'The search ran out of time: there may be more hits.' };
   if (total === 0) {
     const why = await totalNote(result, { query, context, entries: undefined });
-    return { matches, note: `The pattern has no hit, so nothing was asked. ${why ?? ''}`.trim() };
+    const words = ['The pattern has no hit, so nothing was asked.', note, why];
+    return { matches, note: words.filter((each) => each !== undefined).join(' ') };
   }
-  if (total <= matches.length) return { matches };
-  return {
-    matches,
-    note: `The pattern has ${total} hits; the newest ${matches.length} were used.`,
-  };
+  const used = `The pattern has ${total} hits; the newest ${matches.length} were used.`;
+  const words = [note, total <= matches.length ? undefined : used].filter(
+    (each) => each !== undefined,
+  );
+  return words.length === 0 ? { matches } : { matches, note: words.join(' ') };
 }
 
 interface NamedRange {
