@@ -9,7 +9,7 @@ import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './chat/turn-tools.ts';
 import { AnswerMemory } from './chat/answer-memory.ts';
 import { SessionFinder } from './chat/whose.ts';
-import { TokenGauge } from './chat/window.ts';
+import { TokenGauge } from './chat/token-gauge.ts';
 import type { Config, ConfiguredProvider } from './config/resolve.ts';
 import type { OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';

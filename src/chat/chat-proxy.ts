@@ -16,6 +16,7 @@ import { withClosingText } from './closing-text.ts';
 import { answersTo, manyAnswers } from './many-answers.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { PromptMaker } from './prompt.ts';
+import { promptSize } from './prompt-cost.ts';
 import type { Prompt, PromptTarget } from './prompt-types.ts';
 import { runTurn } from './turn.ts';
 import type { TurnStats } from './turn-stats.ts';
@@ -27,8 +28,7 @@ import {
 } from './turn-tools.ts';
 import type { FinishedTurn, RetryNotice, TurnLimits } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
-import { requestBytes } from '../wire/message-json.ts';
-import type { TokenGauge } from './window.ts';
+import type { TokenGauge } from './token-gauge.ts';
 
 /** A model to answer with, and who serves it. */
 export interface ChatTarget extends PromptTarget {
@@ -210,8 +210,9 @@ export class ChatProxy {
   async #shrink(run: Run, request: ChatRequest): Promise<Prompt | undefined> {
     const { gauge, prompts } = this.#options;
     const { intake, target } = run;
-    const sizeBytes = requestBytes(request);
-    const estimate = sizeBytes / gauge.bytesPerToken(target.gaugeKey);
+    const scales = prompts.scalesOf(target);
+    const sizeBytes = scales.weighRequest(request);
+    const estimate = sizeBytes / scales.bytesPerToken;
     // Where the refusal states the window, it is that of the model which really answers.
     const windowTokens = Math.min(
       target.windowTokens ?? Infinity,
@@ -222,7 +223,7 @@ export class ChatProxy {
     const smaller = await prompts.make(intake, target, windowTokens);
     if (target.windowTokens !== undefined && request === run.prompt.request)
       gauge.learnRefusal(target.gaugeKey, sizeBytes, target.windowTokens);
-    return requestBytes(smaller.request) < sizeBytes ? smaller : undefined;
+    return scales.weighRequest(smaller.request) < sizeBytes ? smaller : undefined;
   }
 
   /** Before the answer ends: what the client has not seen is written down, what the upstream counted is taken in. */
@@ -230,8 +231,7 @@ export class ChatProxy {
     const { prompt, target, intake } = run;
     const [first] = done.usages;
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
-    if (first !== undefined && !run.wasRefused)
-      this.#options.gauge.learn(target.gaugeKey, requestBytes(prompt.request), first.prompt_tokens);
+    if (first !== undefined && !run.wasRefused) this.#learn(run, first.prompt_tokens);
     const answer = answerOf(done);
     const remembered = intake.whose.delivered(answer);
     if (prompt.own !== undefined)
@@ -263,6 +263,18 @@ export class ChatProxy {
         ms: Math.round(this.#options.clock.elapsedMs() - run.startedMs),
       },
       'turn',
+    );
+  }
+
+  /** What the upstream counted of the first step; a count that cannot be true teaches nothing and is told once. */
+  #learn({ prompt, target, call }: Run, promptTokens: number): void {
+    const { gaugeKey, windowTokens } = target;
+    const size = promptSize(prompt.request, gaugeKey);
+    const learning = this.#options.gauge.learn(gaugeKey, size, { promptTokens, windowTokens });
+    if (learning !== 'implausible') return;
+    this.#options.log.warn(
+      { request: call.requestId, model: gaugeKey, promptTokens, ...size, windowTokens },
+      'the upstream reports a count of prompt tokens that cannot be true; such counts of this model are not used',
     );
   }
 

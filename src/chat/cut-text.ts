@@ -1,5 +1,6 @@
 import type { Entry, SessionStore } from '../store/types.ts';
 import type { HistoryItem } from './history.ts';
+import { messageSize } from './prompt-cost.ts';
 
 /** How much of a text stays at its two ends, characters; by its place in the message. */
 export type Cut = readonly (readonly [part: number, headChars: number, tailChars: number])[];
@@ -70,7 +71,7 @@ function cuttablesOf(item: HistoryItem, index: number): readonly Cuttable[] {
     index,
     part,
     lengthChars,
-    sizeBytes: (item.sizeBytes * lengthChars) / allChars,
+    sizeBytes: (messageSize(item).textBytes * lengthChars) / allChars,
   }));
 }
 

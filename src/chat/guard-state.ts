@@ -25,6 +25,8 @@ interface MovedTurns {
   readonly note: string;
   /** Their entries, oldest first. */
   readonly entries: readonly string[];
+  /** What kinds of parts that are no text have left with them, each by its noun; absent in what was written before. */
+  readonly parts?: readonly string[];
   /** Messages of the client that were moved. */
   readonly count: number;
   /** Chain hash of a user message among them that stayed: the newest one, when its own long turn outgrew the window. */

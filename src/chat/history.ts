@@ -4,12 +4,15 @@ import type { RawMessage } from './body-block.ts';
 import type { Captured } from './capture.ts';
 import type { Identity } from './identity.ts';
 import type { LargeMessage } from './large-message.ts';
+import type { MessageSize } from './message-size.ts';
 import type { HistoryMessage } from './weave.ts';
 
 /** What is kept of a message that has been seen: enough to recognise it by its raw bytes and never parse it again. */
 export interface KnownMessage {
   readonly identity: Identity;
   readonly shape: MessageShape;
+  /** What decides about its tokens; absent where its bytes tell. */
+  readonly size?: MessageSize;
   /** Not to be sent as it came: its bytes are no UTF-8, or a member has a null that some providers refuse. */
   readonly mustBeWritten?: true;
   /** There are lines of ours in its reasoning. */

@@ -10,6 +10,7 @@ import { isPruned } from './capture.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
 import type { KnownMessage } from './history.ts';
 import { clientText, identityOf, visibleText } from './identity.ts';
+import { sizeOfMessage } from './message-size.ts';
 import { holdsProgress } from './progress.ts';
 import { readLargeMessage, type LargeMessage } from './large-message.ts';
 
@@ -64,6 +65,7 @@ function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage 
   const base = {
     identity: identityOf(message, large),
     shape: shapeOf(message),
+    size: sizeOfMessage(message, large),
     ...(places === '' ? {} : { places }),
   };
   if (holdsProgress(message)) return { ...base, holdsProgress: true };

@@ -1,6 +1,7 @@
 import type { Upstream, UpstreamCall, UpstreamStream } from '../upstream/upstream.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
 import type { AnswerLimit } from './answer-limit.ts';
+import { requestBytes } from '../wire/message-json.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 
 /**
@@ -32,12 +33,16 @@ export function meterUpstream(
       });
       onAnswer?.(stream);
       if (isLoop) budget.spendStep();
-      return { ...stream, batches: metered(stream.batches, budget, { prices, limit }) };
+      const mostTokens = requestBytes(request) + templateTokens;
+      return { ...stream, batches: metered(stream.batches, budget, { prices, limit, mostTokens }) };
     },
     // Whoever opened it closes it.
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
+
+/** What a provider may add to a prompt itself, tokens. */
+const templateTokens = 10_000;
 
 async function* metered(
   batches: AsyncIterable<readonly Chunk[]>,
@@ -45,10 +50,21 @@ async function* metered(
   {
     prices,
     limit,
-  }: { readonly prices: TokenPrices | undefined; readonly limit: AnswerLimit | undefined },
+    mostTokens,
+  }: {
+    readonly prices: TokenPrices | undefined;
+    readonly limit: AnswerLimit | undefined;
+    /** A prompt has no more tokens than bytes: a count above that would end the day's turns. */
+    readonly mostTokens: number;
+  },
 ): AsyncGenerator<readonly Chunk[], void, void> {
   for await (const batch of batches) {
-    for (const { usage } of batch) if (usage !== undefined) budget.spendUsage(usage, prices);
+    for (const { usage } of batch)
+      if (usage !== undefined)
+        budget.spendUsage(
+          { ...usage, prompt_tokens: Math.min(usage.prompt_tokens, mostTokens) },
+          prices,
+        );
     const { kept, sentence } = limit?.take(batch) ?? { kept: batch };
     if (kept.length > 0) yield kept;
     if (sentence === undefined) continue;

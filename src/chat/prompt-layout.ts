@@ -9,6 +9,7 @@ import { withCannotOpen, type LaidTexts } from './chat-texts.ts';
 import { settle } from './history.ts';
 import type { Identity } from './identity.ts';
 import type { Intake } from './intake.ts';
+import { scalesFor, type Scales } from './prompt-cost.ts';
 import { restoreTexts } from './moved-texts.ts';
 import { OwnResults } from './own-results.ts';
 import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
@@ -84,13 +85,13 @@ export class PromptLayout {
     return {
       request: { ...intake.envelope, model: target.model, messages },
       window: { steps: 0, demoted: false },
-      clientBytes: clientBytesOf(intake),
+      clientBytes: clientBytesOf(intake, this.scalesOf(target)),
     };
   }
 
   /** The list within the window, and our tools where the chat has them. */
   async layOut(work: Work, laid: LaidTexts, how: LayOut): Promise<LaidPrompt> {
-    const { intake, target, window, chat } = work;
+    const { intake, target, window, chat, scales } = work;
     const { envelope, whose } = intake;
     const { session, activation, changed } = how;
     const { registry, tools } = this.toolsFor(envelope.tools ?? noTools);
@@ -124,7 +125,7 @@ export class PromptLayout {
         : { own: { session, registry, place, ...this.#partsOf(session) } }),
       window: { steps: fitted.steps, demoted: fitted.demoted },
       ...(window === undefined ? {} : { room: window.room }),
-      clientBytes: clientBytesOf(intake),
+      clientBytes: clientBytesOf(intake, scales),
     };
     const sizeBytes = fitted.sizeBytes + overheadBytes;
     return { prompt, sizeBytes, isReduced: fitted.isReduced };
@@ -132,7 +133,7 @@ export class PromptLayout {
 
   /** Weaves, and where a window is known or something was demoted before, fits. */
   async #fit(
-    { intake, window, chat }: Work,
+    { intake, window, chat, scales }: Work,
     { items, told }: LaidTexts,
     how: LayOut & { readonly overheadBytes: number },
   ): Promise<Fitted> {
@@ -148,6 +149,7 @@ export class PromptLayout {
       items,
       chains: places.chains,
       ownResults,
+      weigh: scales.weigh,
       kept: kept ?? nobody,
       told,
       ...(tellAt === undefined ? {} : { tellAt }),
@@ -222,23 +224,33 @@ export class PromptLayout {
     return parts;
   }
 
+  /** What the parts of a prompt cost with this model. */
+  scalesOf({ gaugeKey }: PromptTarget): Scales {
+    const { gauge } = this.#options;
+    return scalesFor(gaugeKey, {
+      bytesPerToken: gauge.bytesPerToken(gaugeKey),
+      partScale: gauge.partScale(gaugeKey),
+    });
+  }
+
   windowOf(target: PromptTarget, windowTokens: number, envelope: Intake['envelope']): Window {
     const asked = [envelope['max_tokens'], envelope['max_completion_tokens']].find(
       (value) => typeof value === 'number',
     );
     const answerTokens = asked ?? target.maxOutputTokens ?? this.#options.answerTokens;
     const marks = windowMarks(windowTokens, answerTokens, this.#options.shares);
-    const bytesPerToken = this.#options.gauge.bytesPerToken(target.gaugeKey);
+    const scales = this.scalesOf(target);
+    const { bytesPerToken } = scales;
     return {
       highBytes: marks.highTokens * bytesPerToken,
       lowBytes: marks.lowTokens * bytesPerToken,
-      room: { maxTokens: marks.turnTokens, bytesPerToken },
+      room: { maxTokens: marks.turnTokens, scales },
       windowTokens,
       windowBytes: windowTokens * bytesPerToken,
     };
   }
 }
 
-function clientBytesOf({ items, envelopeBytes }: Intake): number {
-  return items.reduce((total, item) => total + item.sizeBytes + 1, envelopeBytes);
+function clientBytesOf({ items, envelopeBytes }: Intake, { weigh }: Scales): number {
+  return items.reduce((total, item) => total + weigh(item) + 1, envelopeBytes);
 }

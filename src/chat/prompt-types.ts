@@ -10,7 +10,8 @@ import type { OwnResults } from './own-results.ts';
 import type { TurnMemory, Place } from './turn-memory.ts';
 import type { TurnRoom } from './turn-room.ts';
 import type { Places } from './weave.ts';
-import type { TokenGauge } from './window.ts';
+import type { Scales } from './prompt-cost.ts';
+import type { TokenGauge } from './token-gauge.ts';
 import type { Room } from './window-guard.ts';
 
 /** The model that answers, as far as a prompt has to know it. */
@@ -40,7 +41,7 @@ export interface Prompt {
   readonly room?: TurnRoom;
   /** Demotion steps of this chat so far, and whether this request made one. */
   readonly window: { readonly steps: number; readonly demoted: boolean };
-  /** Bytes that the client's messages and tools would have had upstream without us. */
+  /** What the client's messages and tools would weigh upstream without us, bytes of text that cost as much. */
   readonly clientBytes: number;
 }
 
@@ -77,5 +78,6 @@ export interface Work {
   readonly intake: Intake;
   readonly target: PromptTarget;
   readonly chat: Chat;
+  readonly scales: Scales;
   readonly window?: Window;
 }

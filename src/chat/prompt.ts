@@ -6,6 +6,7 @@ import { cutsFor } from './cut-text.ts';
 import { hiddenCallsIn } from './hidden-calls.ts';
 import type { HistoryItem } from './history.ts';
 import type { Intake } from './intake.ts';
+import type { Scales } from './prompt-cost.ts';
 import { nobody, noTools, PromptLayout } from './prompt-layout.ts';
 import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from './recent-memory.ts';
@@ -47,7 +48,8 @@ export class PromptMaker {
       windowTokens === undefined
         ? undefined
         : this.#layout.windowOf(target, windowTokens, envelope);
-    const work = { intake, target, chat, ...(window === undefined ? {} : { window }) };
+    const scales = this.#layout.scalesOf(target);
+    const work = { intake, target, chat, scales, ...(window === undefined ? {} : { window }) };
     const { registry } = this.#layout.toolsFor(envelope.tools ?? noTools);
     const calls = hiddenCallsIn(envelope, registry.names);
     if (calls.kind === 'possible') {
@@ -61,6 +63,11 @@ export class PromptMaker {
       if (prompt?.own !== undefined) return { ...prompt, handOver: calls.handOver };
     }
     return this.#cut(work, whole);
+  }
+
+  /** What the parts of a prompt cost with this model. */
+  scalesOf(target: PromptTarget): Scales {
+    return this.#layout.scalesOf(target);
   }
 
   /** What is known of the chat that a request belongs to; of each request once. */
@@ -100,7 +107,11 @@ export class PromptMaker {
     const { intake, chat, window } = work;
     const way = { kind: 'stubs' } as const;
     const laid = await this.#lay(work, way);
-    const active = await this.#activation(intake, laid.items, window?.highBytes ?? Infinity);
+    const active = await this.#activation(
+      intake,
+      laid.items,
+      window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes,
+    );
     if (active === undefined)
       return laid.items.some((item) => item.wantsStub) ? undefined : this.#layout.plain(work, laid);
     const { prompt } = await this.#layout.layOut(work, laid, { ...active, changed });
@@ -120,14 +131,14 @@ export class PromptMaker {
       session === undefined
         ? undefined
         : await this.#layout.guarded(async () => readActivation(session, intake.whose.chatId));
-    const overflows = window !== undefined && sizeOf(laid.items) > window.highBytes;
+    const overflows = window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes;
     const holder =
       activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
     if (session !== undefined && activation === undefined && isFirst(laid.items))
       await this.#noteDue(session, intake);
     if (holder === undefined || (activation === undefined && !overflows)) {
       if (holder !== undefined) await this.#remember(holder, chat, { way });
-      const excessBytes = sizeOf(laid.items) + intake.envelopeBytes - maxBytes(window);
+      const excessBytes = sizeOf(laid.items, work.scales) + intake.envelopeBytes - maxBytes(window);
       return { prompt: await this.#layout.plain(work, laid), excessBytes };
     }
     const tellAt = tellingIndex(laid.items);
@@ -195,7 +206,7 @@ export class PromptMaker {
   async #activation(
     intake: Intake,
     items: readonly HistoryItem[],
-    highBytes: number,
+    overflows: boolean,
   ): Promise<{ session: Session; activation: Activation } | undefined> {
     const { whose } = intake;
     const { chatId } = whose;
@@ -205,7 +216,7 @@ export class PromptMaker {
       return { session: whose.session, activation: known };
     const signs = {
       mode: this.#options.inject,
-      hasStub: items.some((item) => item.wantsStub) || sizeOf(items) > highBytes,
+      hasStub: items.some((item) => item.wantsStub) || overflows,
       isFirstRequest:
         isFirst(items) ||
         (whose.session !== undefined && memoryOf(whose.session).has(dueKey(chatId))),
@@ -238,11 +249,11 @@ function dueKey(chatId: string): string {
 
 /** What a turn with hidden steps may fill, and a text that cannot be opened otherwise; bytes. */
 function maxBytes(window: Window | undefined): number {
-  return window === undefined ? Infinity : window.room.maxTokens * window.room.bytesPerToken;
+  return window === undefined ? Infinity : window.room.maxTokens * window.room.scales.bytesPerToken;
 }
 
-function sizeOf(items: readonly HistoryItem[]): number {
-  return items.reduce((total, item) => total + item.sizeBytes, 0);
+function sizeOf(items: readonly HistoryItem[], { weigh }: Scales): number {
+  return items.reduce((total, item) => total + weigh(item), 0);
 }
 
 /** Whether nothing was answered yet. */

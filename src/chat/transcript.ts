@@ -1,3 +1,5 @@
+import type { ContentPart } from '../wire/types.ts';
+import { countParts, partText, type KeptPart } from './kept-parts.ts';
 import type { HistoryItem } from './history.ts';
 import { visibleText } from './identity.ts';
 import type { WovenMessage } from './weave.ts';
@@ -11,13 +13,15 @@ import { parsed } from '../wire/unparsed-message.ts';
 export function transcriptOf(
   woven: readonly WovenMessage[],
   items: readonly HistoryItem[],
+  kept: ReadonlyMap<ContentPart, KeptPart>,
 ): string {
-  return woven.map((each) => transcriptPart(each, items)).join('\n\n');
+  return woven.map((each) => transcriptPart(each, items, kept)).join('\n\n');
 }
 
 function transcriptPart(
   { message: sent, index, hidden }: WovenMessage,
   items: readonly HistoryItem[],
+  kept: ReadonlyMap<ContentPart, KeptPart>,
 ): string {
   const message = parsed(sent);
   const isResult = message.role === 'tool';
@@ -34,9 +38,7 @@ function transcriptPart(
   const parts =
     typeof content === 'string'
       ? ([[-1, content]] as const)
-      : (content ?? []).map(
-          (part, at) => [at, part.type === 'text' ? (part.text ?? '') : `[${part.type}]`] as const,
-        );
+      : (content ?? []).map((part, at) => [at, partText(part, kept)] as const);
   for (const [at, text] of parts) {
     const entry = entries.get(at);
     lines.push(entry === undefined ? text : `[entry ${entry.id}: ${entry.lengthChars} characters]`);
@@ -54,8 +56,16 @@ const maxNamedEntries = 12;
 /** What stands in a prompt for the turns that have left it: how many, where they are, and what the conversation was about. */
 export function noteOf(
   entries: readonly string[],
-  count: number,
-  items: readonly HistoryItem[],
+  {
+    count,
+    items,
+    parts,
+  }: {
+    readonly count: number;
+    readonly items: readonly HistoryItem[];
+    /** What kinds of parts that are no text have left with them, each by its noun. */
+    readonly parts: readonly string[];
+  },
 ): string {
   const named = entries.slice(-maxNamedEntries).join(', ');
   const older =
@@ -70,8 +80,13 @@ export function noteOf(
       ? ''
       : visibleText(parsed(first.message())).slice(0, firstRequestLength).toWellFormed();
   return [
-    `[rlm] The earlier part of this conversation, ${count} messages, is in the context store, word for word: ${entries.length === 1 ? 'entry' : 'entries'} ${named}${older}.`,
+    `[rlm] The earlier part of this conversation, ${count} messages, is in the context store, its texts word for word: ${entries.length === 1 ? 'entry' : 'entries'} ${named}${older}.`,
     'Search it with rlm_search and "entry", or read it with rlm_get_context, when you need what was said or done before.',
+    ...(parts.length === 0
+      ? []
+      : [
+          `Left out with it: ${countParts(parts)}. The bytes are kept beside the store, but nothing can show them to you again: ask the user to send one once more if you need to see it.`,
+        ]),
     ...(request === '' ? [] : ['It began with this request of the user:', request]),
   ].join('\n');
 }

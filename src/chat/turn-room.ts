@@ -1,12 +1,13 @@
 import type { Message, ToolCall } from '../wire/types.ts';
+import type { Scales } from './prompt-cost.ts';
 import { messageBytes } from '../wire/message-json.ts';
 
 /** Room for the hidden steps of a turn. */
 export interface TurnRoom {
   /** How large the prompt may become by them, tokens. */
   readonly maxTokens: number;
-  /** As far as it is known when the turn begins. */
-  readonly bytesPerToken: number;
+  /** What the parts of a prompt cost, as far as it is known when the turn begins. */
+  readonly scales: Scales;
 }
 
 /** Shortens one result of ours; gives back the very same message where it cannot. */

@@ -80,10 +80,13 @@ export class TurnState {
     if (room === undefined || this.before.length === 0) return;
     const counted = this.usages.at(-1)?.prompt_tokens ?? 0;
     // The last step's count is better than what was known before the turn; small ones are mostly templates.
-    const measured = counted >= minCountedTokens ? this.#lastBytes / counted : room.bytesPerToken;
+    const known = room.scales.bytesPerToken;
+    // One count that is far off what many have shown is no reason to take results away.
+    const measured =
+      counted >= minCountedTokens ? Math.max(this.#lastBytes / counted, known / 2) : known;
     await fitSteps(this.before, {
       requestBytes: this.#requestBytes(),
-      maxBytes: room.maxTokens * Math.min(measured, room.bytesPerToken),
+      maxBytes: room.maxTokens * Math.min(measured, known),
       shorten,
     });
   }
@@ -123,7 +126,7 @@ export class TurnState {
     }
     const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
     this.#lastBytes = this.#totalBytes();
-    this.sentBytes += this.#lastBytes;
+    this.sentBytes += requestBytes({ ...request, messages });
     if (this.handOver !== undefined) return { ...request, ...this.handOver.opening, messages };
     // What the client demands, it gets in the last step, too.
     if (this.limit === undefined || this.isHandingOver) return { ...request, messages };
@@ -171,8 +174,14 @@ export class TurnState {
 
   #requestBytes(): number {
     if (this.#measured?.request !== this.request)
-      this.#measured = { request: this.request, sizeBytes: requestBytes(this.request) };
+      this.#measured = { request: this.request, sizeBytes: this.#weigh(this.request) };
     return this.#measured.sizeBytes;
+  }
+
+  /** What is no text counts as what it costs, where that is known. */
+  #weigh(request: ChatRequest): number {
+    const { room } = this.#turn;
+    return room === undefined ? requestBytes(request) : room.scales.weighRequest(request);
   }
 
   #limitReached(): string | undefined {

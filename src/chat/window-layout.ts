@@ -5,12 +5,12 @@ import { readStub } from './capture.ts';
 import { withCannotOpen } from './chat-texts.ts';
 import { endOf, markAt, type BranchState } from './guard-state.ts';
 import type { HistoryItem } from './history.ts';
+import { keepParts } from './kept-parts.ts';
 import { noteMoved, restoreTexts } from './moved-texts.ts';
 import type { OwnResults } from './own-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
 import { groupEnd, groupStart, newestUserIndex, protectedFrom } from './window.ts';
-import { messageBytes } from '../wire/message-json.ts';
 import { parsed, UnparsedMessage } from '../wire/unparsed-message.ts';
 import { withTexts } from './message-texts.ts';
 
@@ -22,6 +22,8 @@ export interface GuardedChat {
   /** Chain hash after each item. */
   readonly chains: readonly string[];
   readonly ownResults: OwnResults;
+  /** What a message costs, in bytes of text. */
+  readonly weigh: (message: UpstreamMessage) => number;
   /** Indexes of messages whose texts stay, because nothing that took their place could be opened. */
   readonly kept: ReadonlySet<number>;
   /** Indexes of messages that say that nothing can be opened; the last one only where there is something. */
@@ -153,7 +155,7 @@ export class Layout {
     while (to < end && sizeBytes > lowBytes) {
       to = groupEnd(items, to);
       for (; at < this.#woven.length && this.#index(at) < to; at += 1)
-        sizeBytes -= messageBytes(this.#message(at)) + 1;
+        sizeBytes -= this.#chat.weigh(this.#message(at)) + 1;
     }
     const moved = this.#woven.slice(0, at).filter(({ message }) => !isSystemMessage(message));
     const count = items.slice(this.#from, to).filter((item) => !isSystem(item)).length;
@@ -161,16 +163,19 @@ export class Layout {
     const kept = newest >= 0 && newest < to ? chains[newest] : undefined;
     // The question itself would stay: nothing is won by moving it alone.
     if (count === (kept === undefined ? 0 : 1)) return;
-    const entry = await this.#store(transcriptOf(moved, items));
-    if (entry === undefined) return;
+    const stored = await this.#store(moved);
+    if (stored === undefined) return;
+    const { entry, nouns } = stored;
     const { turns } = this.branch;
     const entries = [...(turns?.entries ?? []), entry.id];
     const all = (turns?.count ?? 0) + count;
+    const parts = [...(turns?.parts ?? []), ...nouns];
     this.branch = {
       ...this.branch,
       turns: {
         chain: chains[to - 1] as string,
-        note: noteOf(entries, all, items),
+        note: noteOf(entries, { count: all, items, parts }),
+        parts,
         entries,
         count: all,
         ...(kept === undefined ? {} : { kept }),
@@ -182,10 +187,18 @@ export class Layout {
   }
 
   /** Nothing where the store cannot take it: then the turns stay. */
-  async #store(text: string): Promise<Entry | undefined> {
-    const { session, chatId } = this.#chat;
+  async #store(
+    moved: readonly WovenMessage[],
+  ): Promise<{ readonly entry: Entry; readonly nouns: readonly string[] } | undefined> {
+    const { session, chatId, items } = this.#chat;
     try {
-      return (await session.store.append([{ text, kind: 'message', chatId }]))[0];
+      const { store } = session;
+      const messages = moved.map(({ message }) => message);
+      const kept = await keepParts(messages, { store, chatId });
+      const text = transcriptOf(moved, items, kept);
+      const [entry] = await store.append([{ text, kind: 'message', chatId }]);
+      const nouns = Array.from(kept.values(), ({ noun }) => noun);
+      return entry === undefined ? undefined : { entry, nouns };
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       this.#chat.onStoreFault(error);
@@ -204,7 +217,7 @@ export class Layout {
     const smaller = await change(woven);
     if (smaller === woven) return false;
     this.#woven[at] = smaller;
-    this.sizeBytes += messageBytes(smaller.message) - messageBytes(woven.message);
+    this.sizeBytes += this.#chat.weigh(smaller.message) - this.#chat.weigh(woven.message);
     return true;
   }
 
@@ -235,13 +248,15 @@ export class Layout {
       const texts = new Map<number, string>();
       for (const { part, entry } of captured) texts.set(part, await readStub(session.store, entry));
       const message = withTexts(parsed(woven.message), texts);
-      return messageBytes(message) < messageBytes(woven.message) ? { ...woven, message } : woven;
+      return this.#chat.weigh(message) < this.#chat.weigh(woven.message)
+        ? { ...woven, message }
+        : woven;
     };
   }
 
   #measure(): void {
     this.sizeBytes = this.messages().reduce(
-      (total, message) => total + messageBytes(message) + 1,
+      (total, message) => total + this.#chat.weigh(message) + 1,
       0,
     );
   }

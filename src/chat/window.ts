@@ -31,34 +31,6 @@ export function windowMarks(
 /** Between this share of the window and the high mark a turn's own steps have room, whatever the turn began with. */
 const turnShare = 0.9;
 
-/** The bytes of prompt JSON in a token where nothing has been measured. English text, code and JSON lie between 3.2 and 4.2. */
-const defaultBytesPerToken = 3.6;
-
-/** Learns from the upstream's own counts how many bytes of prompt make a token, per model. */
-export class TokenGauge {
-  readonly #bytesPerToken = new Map<string, number>();
-
-  /** Bytes in a token of this model's prompts, as far as is known. */
-  bytesPerToken(model: string): number {
-    return this.#bytesPerToken.get(model) ?? defaultBytesPerToken;
-  }
-
-  /** Takes in what the upstream counted for a prompt of this size. Small prompts say more about templates than about text. */
-  learn(model: string, sizeBytes: number, promptTokens: number): void {
-    if (promptTokens < 1_000 || sizeBytes < 4_000) return;
-    const measured = Math.min(8, Math.max(1, sizeBytes / promptTokens));
-    const before = this.#bytesPerToken.get(model);
-    // The first count is taken whole, later ones by half: a prompt changes slowly, its mix of languages too.
-    this.#bytesPerToken.set(model, before === undefined ? measured : (before + measured) / 2);
-  }
-
-  /** Takes in that a prompt of this size was too long for a window: it has more tokens than that. */
-  learnRefusal(model: string, sizeBytes: number, windowTokens: number): void {
-    const most = Math.max(1, sizeBytes / windowTokens);
-    this.#bytesPerToken.set(model, Math.min(this.bytesPerToken(model), most));
-  }
-}
-
 /**
  * The first message that is never demoted: the newest user message, or the last turn with its results where a long turn of tool calls
  * follows it. Half a call and result pair is never left.

@@ -1,0 +1,114 @@
+import { isObject } from '../wire/json.ts';
+import type { ContentPart, Message } from '../wire/types.ts';
+import type { LargeMessage } from './large-message.ts';
+
+/** What a part of a message is that is no text. `dense`: text that is no language, of which a token holds about one character. */
+export type PartKind = 'image' | 'file' | 'audio' | 'video' | 'dense';
+
+/** A part that does not cost what its bytes in the request would, had they been text. */
+export interface SizedPart {
+  readonly kind: PartKind;
+  /** Of the data itself, decoded; 0 where only its address is sent. Of `dense`, characters. */
+  readonly dataBytes: number;
+  /** An image that the client wants looked at coarsely. */
+  readonly isLow: boolean;
+}
+
+/** What a message is made of, as far as it decides about its tokens. */
+export interface MessageSize {
+  /** JSON of all but the parts, UTF-8 without escapes: what counts is the text and not its spelling. */
+  readonly textBytes: number;
+  readonly parts: readonly SizedPart[];
+}
+
+/** Words in the names of parts, as OpenAI, Anthropic and Gemini's gateways spell them. */
+const kinds: readonly (readonly [RegExp, PartKind])[] = [
+  [/image/i, 'image'],
+  [/audio/i, 'audio'],
+  [/video/i, 'video'],
+  [/file|document|pdf/i, 'file'],
+];
+
+/** A part of another kind may be so long and is counted as text, characters of its JSON. */
+const maxPlainLength = 20_000;
+
+/** What a message is made of. Pure. `large`: texts that are too long to be in it. */
+export function sizeOfMessage(message: Message, large?: LargeMessage['texts']): MessageSize {
+  const { content } = message;
+  const parts: SizedPart[] = [];
+  let rest: Message = message;
+  if (Array.isArray(content)) {
+    const texts = (content as readonly ContentPart[]).filter((part) => {
+      const sized = sizedPart(part);
+      if (sized !== undefined) parts.push(sized);
+      return sized === undefined;
+    });
+    if (parts.length > 0) rest = { ...message, content: texts };
+  }
+  let textBytes = Buffer.byteLength(JSON.stringify(rest));
+  for (const text of textsOf(rest)) textBytes -= takeDense(text, text.length, parts);
+  for (const { bytes, length, head, tail } of large?.values() ?? []) {
+    textBytes += bytes.length;
+    // Of a text of megabytes its two ends tell what all of it is.
+    const ends = head + tail;
+    if (denseLength(ends) * 2 > ends.length) textBytes -= takeDense(ends, length, parts);
+  }
+  return { textBytes, parts };
+}
+
+function sizedPart(part: ContentPart): SizedPart | undefined {
+  const { type } = part;
+  if (type === 'text' || typeof type !== 'string') return undefined;
+  const kind = kinds.find(([word]) => word.test(type))?.[1];
+  if (kind === undefined) {
+    const { length } = JSON.stringify(part);
+    return length > maxPlainLength
+      ? { kind: 'file', dataBytes: (length * 3) / 4, isLow: false }
+      : undefined;
+  }
+  const inner = part[type];
+  const isLow = isObject(inner) ? inner['detail'] === 'low' : part['detail'] === 'low';
+  return { kind, dataBytes: Math.floor((longestText(part) * 3) / 4), isLow };
+}
+
+/** Length of the longest text in a part, two levels deep: its data, where it has them. An address is none. */
+function longestText(value: object, depth = 0): number {
+  let longest = 0;
+  for (const member of Object.values(value) as readonly unknown[]) {
+    if (typeof member === 'string') {
+      if (!/^https?:/i.test(member.slice(0, 8))) longest = Math.max(longest, member.length);
+    } else if (isObject(member) && depth < 2)
+      longest = Math.max(longest, longestText(member, depth + 1));
+  }
+  return longest;
+}
+
+function* textsOf({ content }: Message): Generator<string, void, void> {
+  if (typeof content === 'string') yield content;
+  else for (const part of content ?? []) if (typeof part.text === 'string') yield part.text;
+}
+
+/** Takes note of dense text; returns the bytes that are none of the plain text's. */
+function takeDense(text: string, length: number, parts: SizedPart[]): number {
+  const dense = length === text.length ? denseLength(text) : length;
+  if (dense > 0) parts.push({ kind: 'dense', dataBytes: dense, isLow: false });
+  return dense;
+}
+
+/** Runs of letters and digits that are shorter are words and paths, characters. */
+const minRunLength = 60;
+const runs = new RegExp(`[A-Za-z0-9+/_=-]{${minRunLength},}`, 'g');
+
+/** Characters of a text that are base64: long runs in which capitals, small letters and digits are mixed as chance mixes them. */
+function denseLength(text: string): number {
+  if (text.length < minRunLength) return 0;
+  let total = 0;
+  for (const [run] of text.matchAll(runs)) {
+    const sample = run.slice(0, 2_000);
+    const capitals = sample.replace(/[^A-Z]/g, '').length / sample.length;
+    const small = sample.replace(/[^a-z]/g, '').length / sample.length;
+    const digits = sample.replace(/[^0-9]/g, '').length / sample.length;
+    if (capitals > 0.2 && small > 0.2 && digits > 0.04) total += run.length;
+  }
+  return total;
+}

@@ -1,0 +1,114 @@
+import type { PromptSize } from './prompt-cost.ts';
+
+/** The bytes of prompt JSON in a token where nothing has been measured. English text, code and JSON lie between 3.2 and 4.2. */
+const defaultBytesPerToken = 3.6;
+
+/** Counts that are remembered of a model: a few wrong ones do not move the middle of so many. */
+const maxCounts = 7;
+
+/** No text has more bytes in a token than this, and none has less than one. */
+const maxBytesPerToken = 12;
+
+/** A count may be so much above what all bytes together could be: templates, hidden instructions of a provider. Tokens. */
+const templateTokens = 2_000;
+
+/** What parts cost may differ so much from what is estimated. */
+const maxPartScale = 8;
+const minPartScale = 0.05;
+
+/** Where parts are estimated at less than this share of a count it tells of the text, above the other one of the parts. */
+const fewParts = 0.1;
+const manyParts = 0.3;
+
+interface Learned {
+  readonly bytesPerToken: number[];
+  readonly partScale: number[];
+  toldImplausible: boolean;
+}
+
+/** What a count came to. */
+export type Learning = 'taken' | 'ignored' | 'implausible' | 'implausible again';
+
+/**
+ * Learns from the upstream's own counts how many bytes of prompt make a token, per model, and what parts that are no text cost. What leaves a
+ * prompt does not come back, so no single count decides: the middle of the last few does, and what cannot be true is not among them.
+ */
+export class TokenGauge {
+  readonly #learned = new Map<string, Learned>();
+
+  /** Bytes in a token of this model's prompts, as far as is known. */
+  bytesPerToken(model: string): number {
+    return middle([defaultBytesPerToken, ...(this.#learned.get(model)?.bytesPerToken ?? [])]);
+  }
+
+  /** By what the estimated cost of parts is to be multiplied. */
+  partScale(model: string): number {
+    return middle([1, ...(this.#learned.get(model)?.partScale ?? [])]);
+  }
+
+  /** Whether a count can be true of a prompt of this size: no more than the window and than a token a byte, no fewer than a token for a dozen bytes. */
+  isPlausible(size: PromptSize, promptTokens: number, windowTokens = Infinity): boolean {
+    const most = size.textBytes + size.partTokens * maxPartScale + templateTokens;
+    const least = size.textBytes / maxBytesPerToken - templateTokens;
+    return promptTokens <= Math.min(most, windowTokens) && promptTokens >= least;
+  }
+
+  /** Takes in what the upstream counted for a prompt of this size. Small prompts say more about templates than about text. */
+  learn(
+    model: string,
+    size: PromptSize,
+    {
+      promptTokens,
+      windowTokens,
+    }: { readonly promptTokens: number; readonly windowTokens?: number | undefined },
+  ): Learning {
+    const learned = this.#of(model);
+    if (!this.isPlausible(size, promptTokens, windowTokens)) {
+      const isFirst = !learned.toldImplausible;
+      learned.toldImplausible = true;
+      return isFirst ? 'implausible' : 'implausible again';
+    }
+    if (promptTokens < 1_000) return 'ignored';
+    const { textBytes } = size;
+    const parts = size.partTokens * this.partScale(model);
+    if (parts < promptTokens * fewParts && textBytes >= 4_000) {
+      const measured = textBytes / (promptTokens - parts);
+      note(learned.bytesPerToken, Math.min(maxBytesPerToken, Math.max(1, measured)));
+      return 'taken';
+    }
+    if (parts < promptTokens * manyParts) return 'ignored';
+    const measured = (promptTokens - textBytes / this.bytesPerToken(model)) / size.partTokens;
+    note(learned.partScale, Math.min(maxPartScale, Math.max(minPartScale, measured)));
+    return 'taken';
+  }
+
+  /** Takes in that a prompt of this weight was too long for a window: it has more tokens than that. One refusal at most halves what was known. */
+  learnRefusal(model: string, weighedBytes: number, windowTokens: number): void {
+    const known = this.bytesPerToken(model);
+    const most = Math.max(1, known / 2, weighedBytes / windowTokens);
+    if (most >= known) return;
+    const { bytesPerToken } = this.#of(model);
+    // The upstream has said it, and the next prompt must be smaller: that moves the middle at once.
+    while (this.bytesPerToken(model) > most) note(bytesPerToken, most);
+  }
+
+  #of(model: string): Learned {
+    let learned = this.#learned.get(model);
+    if (learned === undefined) {
+      learned = { bytesPerToken: [], partScale: [], toldImplausible: false };
+      this.#learned.set(model, learned);
+    }
+    return learned;
+  }
+}
+
+function note(counts: number[], count: number): void {
+  counts.push(count);
+  if (counts.length > maxCounts) counts.shift();
+}
+
+function middle(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  const at = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(at)] as number) + (sorted[Math.ceil(at)] as number)) / 2;
+}
