@@ -27,8 +27,11 @@ export function closingChunks(
         ? { reasoning: progressLine(`[rlm-opencode] ${state.limit}`) }
         : say(`[rlm-opencode] ${state.limit}`),
     );
-  // OpenCode runs a tool as soon as its arguments parse, so calls come last and whole.
-  if (theirs.length > 0) chunks.push({ toolCalls: theirs.map(wholeDelta) });
+  // OpenCode runs a tool as soon as its arguments parse, so those that were held back come last and whole.
+  const held = theirs
+    .map((call) => wholeDelta(call, state.calls.indexOf(call)))
+    .filter(({ index }) => !state.streamed.has(index));
+  if (held.length > 0) chunks.push({ toolCalls: held });
   const usage = turnUsage(state, turn);
   chunks.push({
     finishReason: finishReasonOf(folded, theirs),

@@ -1,6 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import { callName, callText } from '../wire/calls.ts';
-import type { ChatRequest, Chunk, Message, ToolCall, Usage } from '../wire/types.ts';
+import type { ChatRequest, Chunk, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
 import type { OwnTools, Turn } from './turn-types.ts';
 import type { HandOver } from './hidden-calls.ts';
 import { fitSteps } from './turn-room.ts';
@@ -39,6 +39,11 @@ export class TurnState {
   /** What has to come to pass before the step in which the client's own choice of tools holds; absent in that step, and where it always holds. */
   handOver: HandOver | undefined;
   readonly #repeats = new RepeatGuard();
+  /** Calls of the step that runs of which the client has had pieces, by index. From then on nothing of the step is tried again. */
+  readonly streamed = new Set<number>();
+  /** All calls of the step that has ended, in the order of their indexes. */
+  calls: readonly ToolCall[] = [];
+  #holdsCalls = false;
   /** Size of the last step's request. */
   #lastBytes = 0;
   #measured: { readonly request: ChatRequest; readonly sizeBytes: number } | undefined;
@@ -53,6 +58,27 @@ export class TurnState {
   /** Whether the step that runs is the one that has to answer. */
   get isLast(): boolean {
     return this.limit !== undefined || this.isHandingOver;
+  }
+
+  /** Before a step's chunks come. */
+  beginStep(): void {
+    this.streamed.clear();
+    this.#holdsCalls = this.handOver !== undefined;
+  }
+
+  /**
+   * Pieces of calls that the client may see at once: in a chat without our tools all of them, else those of its own calls, until a call of
+   * ours comes. What is behind that waits for the step's end: clients run a call as soon as its arguments parse, and ours are run first.
+   */
+  streamable(deltas: readonly ToolCallDelta[]): readonly ToolCallDelta[] {
+    return deltas.filter(({ index, name, type }) => {
+      if (name !== undefined && !this.#holdsCalls) {
+        const isOwn = type !== 'custom' && this.tools?.isOwn(name) === true;
+        if (isOwn) this.#holdsCalls = true;
+        else this.streamed.add(index);
+      }
+      return this.streamed.has(index);
+    });
   }
 
   /** Whether the text of the step that runs is held back until it has ended: of several texts the client is to get one, as its answer. */

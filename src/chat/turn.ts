@@ -12,7 +12,8 @@ import type { OwnTools, Turn } from './turn-types.ts';
 /**
  * One client request to its answer: the loop, for streamed and whole answers alike.
  *
- * Text and reasoning go on to the client at once; calls are held back until the step has ended. Only our calls: run them and go
+ * Text and reasoning go on to the client at once, and the client's calls piece by piece as long as no call of ours has come before; other calls
+ * are held back until the step has ended. Only our calls: run them and go
  * on. Any of the client's: run ours now, hand over the client's, done. Yields what the client may see, in batches as it
  * came; the last batch carries the finish reason and the usage.
  * @throws ProxyError `upstream_*`, `context_length_exceeded`, …; the signal's reason
@@ -23,6 +24,7 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
     const said = yield* runStep(turn, state);
     const { tools } = state;
     const calls = said.message.tool_calls ?? [];
+    state.calls = calls;
     const isOurs = (call: ToolCall): call is FunctionCall =>
       isFunctionCall(call) && tools?.isOwn(call.function.name) === true;
     const own = calls.filter(isOurs);
@@ -65,6 +67,7 @@ async function* runStep(
 ): AsyncGenerator<readonly Chunk[], FoldedTurn, void> {
   const stream = await openStep(turn, state);
   const fold = new TurnFold();
+  state.beginStep();
   const holdsText = state.holdsText;
   let held = '';
   // Some models write "\n" before a call. Shown at once it would stand alone in the client's view.
@@ -76,8 +79,13 @@ async function* runStep(
       fold.add(chunk);
       for (const { name } of chunk.toolCalls ?? [])
         if (name !== undefined) state.tools?.expect(name);
-      const part = visiblePart(chunk);
+      const part = visiblePart(chunk, state);
       if (part === undefined) continue;
+      if (part.toolCalls !== undefined && blank !== '') {
+        visible.push(state.show({ content: blank }, true));
+        isFirst = false;
+        blank = '';
+      }
       if (part.content === undefined) visible.push(part);
       else if (holdsText) {
         const { content, ...rest } = part;
@@ -217,16 +225,18 @@ async function* finish(
   yield closing;
 }
 
-/** Calls, finish reason and usage are ours to send at the end; the rest is the client's to see now. */
-function visiblePart(chunk: Chunk): Chunk | undefined {
+/** Finish reason and usage are ours to send at the end, and calls that may be ours; the rest is the client's to see now. */
+function visiblePart(chunk: Chunk, state: TurnState): Chunk | undefined {
   if (
     chunk.toolCalls === undefined &&
     chunk.finishReason === undefined &&
     chunk.usage === undefined
   )
     return chunk;
-  const { toolCalls: _, finishReason: __, usage: ___, choice: ____, ...rest } = chunk;
-  return Object.keys(rest).length === 0 ? undefined : rest;
+  const { toolCalls, finishReason: _, usage: __, choice: ___, ...rest } = chunk;
+  const theirs = toolCalls === undefined ? [] : state.streamable(toolCalls);
+  const visible: Chunk = theirs.length === 0 ? rest : { ...rest, toolCalls: theirs };
+  return Object.keys(visible).length === 0 ? undefined : visible;
 }
 
 /** The turn as it goes back upstream: calls of ours in a form that every server can read. The very same object where they are. */
