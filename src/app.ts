@@ -5,6 +5,7 @@ import { Budget } from './chat/budget.ts';
 import { openLedgerFile, type LedgerFile } from './chat/ledger-file.ts';
 import { RequestIntake } from './chat/intake.ts';
 import { PromptMaker } from './chat/prompt.ts';
+import { ToollessModels } from './chat/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './chat/turn-tools.ts';
 import { AnswerMemory } from './chat/answer-memory.ts';
@@ -89,6 +90,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const indexes = opened.use(new IndexKeeper({ search, clock, log }));
   const sandboxes = opened.use(openProgramSandboxes(options));
   const stats = new TurnStats();
+  const toolless = new ToollessModels();
   const day = opened.use(
     await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
   );
@@ -109,11 +111,13 @@ export async function openApp(options: AppOptions): Promise<App> {
       sandboxes,
       catalog,
       stats,
+      toolless,
       day,
     }),
     models: catalog,
     health: {
-      report: () => healthOf(options, { stats, catalog, sessions, live: server.liveCount }),
+      report: () =>
+        healthOf(options, { stats, catalog, toolless, sessions, live: server.liveCount }),
     },
     operations: options.operations({ sessions, search }),
   });
@@ -149,6 +153,7 @@ function healthOf(
     readonly stats: TurnStats;
     readonly catalog: Catalog;
     readonly sessions: Sessions;
+    readonly toolless: ToollessModels;
     readonly live: number;
   },
 ): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
@@ -158,6 +163,7 @@ function healthOf(
     status: lastStoreFault === undefined ? 'ok' : 'degraded',
     version,
     upstreams: parts.catalog.providerIds,
+    modelsWithoutTools: parts.toolless.names,
     live: parts.live,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     ...totals,
@@ -190,12 +196,13 @@ interface ChatParts {
   readonly sandboxes: Sandboxes;
   readonly catalog: Catalog;
   readonly stats: TurnStats;
+  readonly toolless: ToollessModels;
   readonly day: LedgerFile;
 }
 
 function createChat(
   options: AppOptions,
-  { sessions, answers, search, indexes, sandboxes, catalog, stats, day }: ChatParts,
+  { sessions, answers, search, indexes, sandboxes, catalog, stats, toolless, day }: ChatParts,
 ): ChatProxy {
   const { config, log, clock, ids } = options;
   const gauge = new TokenGauge();
@@ -206,11 +213,13 @@ function createChat(
       inject: config.inject,
       registry: new ToolRegistry(allTools),
       gauge,
+      toolless,
       shares: config.window,
       answerTokens: defaultAnswerTokens,
       log,
     }),
     gauge,
+    toolless,
     resolve: async (model, signal) => targetOf(config, await catalog.resolve(model, signal)),
     resolveSub: async (target, signal) => {
       const { subModel } = config;

@@ -18,6 +18,7 @@ import { meterUpstream } from './metered-upstream.ts';
 import type { PromptMaker } from './prompt.ts';
 import { promptSize } from './prompt-cost.ts';
 import type { Prompt, PromptTarget } from './prompt-types.ts';
+import type { ToollessModels } from './toolless-models.ts';
 import { runTurn } from './turn.ts';
 import type { TurnStats } from './turn-stats.ts';
 import {
@@ -40,6 +41,7 @@ export interface ChatTarget extends PromptTarget {
 export interface ChatProxyOptions {
   readonly intake: RequestIntake;
   readonly prompts: PromptMaker;
+  readonly toolless: ToollessModels;
   readonly gauge: TokenGauge;
   /** The target of a client's model name. @throws ProxyError `unknown_model` */
   readonly resolve: (model: string, signal: AbortSignal) => Promise<ChatTarget>;
@@ -176,6 +178,12 @@ export class ChatProxy {
       showProgress: this.#options.showProgress,
       remember: async (done) => this.#finish(run, done),
       shorten: async (message, made) => shortenResult(run.prompt, message, made),
+      withoutTools: async (error) => {
+        const bare = await this.#withoutTools(run, error);
+        if (bare === undefined) return undefined;
+        run.prompt = bare;
+        return { request: bare.request, tools: undefined };
+      },
       shrink: async (request) => {
         const smaller = await this.#shrink(run, request);
         if (smaller === undefined) return undefined;
@@ -204,6 +212,22 @@ export class ChatProxy {
       budget.close();
       this.#options.keepDay();
     }
+  }
+
+  /** After the upstream has refused tools that are all ours: the same without, and so from now on with this model. */
+  async #withoutTools({ intake, target, call }: Run, error: unknown): Promise<Prompt | undefined> {
+    const { toolless, prompts, log } = this.#options;
+    const { envelope } = intake;
+    // With tools of its own the client's request would be refused without us, too.
+    if ((envelope.tools ?? []).length > 0) return undefined;
+    const news = toolless.note(error, target.gaugeKey, envelope);
+    if (news === undefined) return undefined;
+    if (news !== '')
+      log.warn(
+        { request: call.requestId, model: news, reason: (error as ProxyError).message },
+        'the model takes no tools; chats with it go on without ours, and large texts stay in the prompt',
+      );
+    return prompts.make(intake, target);
   }
 
   /** After the upstream has found a prompt too long: it knows its window better than we do, and it is smaller than what was sent. */

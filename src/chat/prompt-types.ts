@@ -7,6 +7,7 @@ import type { ChatTexts } from './chat-texts.ts';
 import type { HandOver } from './hidden-calls.ts';
 import type { Intake } from './intake.ts';
 import type { OwnResults } from './own-results.ts';
+import type { ToollessModels } from './toolless-models.ts';
 import type { TurnMemory, Place } from './turn-memory.ts';
 import type { TurnRoom } from './turn-room.ts';
 import type { Places } from './weave.ts';
@@ -50,6 +51,8 @@ export interface PromptOptions {
   readonly inject: InjectMode;
   readonly registry: ToolRegistry;
   readonly gauge: TokenGauge;
+  /** Models that are offered no tools. */
+  readonly toolless: ToollessModels;
   readonly shares: { readonly highWater: number; readonly lowWater: number };
   /** Tokens kept free for the answer where the client does not say how long it may get. */
   readonly answerTokens: number;
@@ -78,6 +81,8 @@ export interface Work {
   readonly intake: Intake;
   readonly target: PromptTarget;
   readonly chat: Chat;
+  /** Whether the model takes tools in such a request. */
+  readonly takesTools: boolean;
   readonly scales: Scales;
   readonly window?: Window;
 }

@@ -49,9 +49,17 @@ export class PromptMaker {
         ? undefined
         : this.#layout.windowOf(target, windowTokens, envelope);
     const scales = this.#layout.scalesOf(target);
-    const work = { intake, target, chat, scales, ...(window === undefined ? {} : { window }) };
+    const takesTools = !this.#options.toolless.has(target.gaugeKey, envelope);
+    const work = {
+      intake,
+      target,
+      chat,
+      takesTools,
+      scales,
+      ...(window === undefined ? {} : { window }),
+    };
     const { registry } = this.#layout.toolsFor(envelope.tools ?? noTools);
-    const calls = hiddenCallsIn(envelope, registry.names);
+    const calls = hiddenCallsIn(envelope, takesTools ? registry.names : []);
     if (calls.kind === 'possible') {
       const open = await this.#withCalls(work, calls.changed);
       if (open !== undefined) return open;
@@ -128,7 +136,7 @@ export class PromptMaker {
     const laid = await this.#lay(work, way);
     const { session } = chat;
     const activation =
-      session === undefined
+      session === undefined || !work.takesTools
         ? undefined
         : await this.#layout.guarded(async () => readActivation(session, intake.whose.chatId));
     const overflows = window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes;
@@ -136,7 +144,8 @@ export class PromptMaker {
       activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
     if (session !== undefined && activation === undefined && isFirst(laid.items))
       await this.#noteDue(session, intake);
-    if (holder === undefined || (activation === undefined && !overflows)) {
+    const hasStubs = laid.items.some((item) => item.wantsStub);
+    if (holder === undefined || (activation === undefined && !overflows && !hasStubs)) {
       if (holder !== undefined) await this.#remember(holder, chat, { way });
       const excessBytes = sizeOf(laid.items, work.scales) + intake.envelopeBytes - maxBytes(window);
       return { prompt: await this.#layout.plain(work, laid), excessBytes };

@@ -117,8 +117,21 @@ export class TurnState {
     });
   }
 
+  /** Whether the step can be tried once more with another request, after the upstream has refused this one. */
+  async recover(error: unknown): Promise<boolean> {
+    if (error instanceof ProxyError && error.code === 'context_length_exceeded')
+      return this.#shrink();
+    if (this.tools === undefined || this.before.length > 0) return false;
+    const bare = await this.#turn.withoutTools?.(error);
+    if (bare === undefined) return false;
+    this.request = bare.request;
+    this.tools = bare.tools;
+    this.handOver = undefined;
+    return true;
+  }
+
   /** After the upstream found the last request too long: once in a turn, makes it smaller. Whether that went. */
-  async shrink(): Promise<boolean> {
+  async #shrink(): Promise<boolean> {
     if (this.isShrunk) return false;
     this.isShrunk = true;
     const sentBytes = this.#lastBytes;

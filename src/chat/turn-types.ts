@@ -55,6 +55,10 @@ export interface Turn {
   /** Room for the turn's own results; absent where the window is not known. */
   readonly room?: TurnRoom;
   readonly shorten: Shorten;
+  /** A request without our tools after the upstream has refused this one because of them; nothing where that was not it. */
+  readonly withoutTools?: (
+    error: unknown,
+  ) => Promise<{ readonly request: ChatRequest; readonly tools: OwnTools | undefined } | undefined>;
   /** A smaller request, and the tools that are ours in it, after the upstream found this one too long; nothing when no more can be done. Asked once a turn. */
   readonly shrink: (request: ChatRequest) => Promise<
     | {

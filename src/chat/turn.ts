@@ -116,16 +116,16 @@ async function* runStep(
   return folded;
 }
 
-/** Opens the next step; once in a turn, an overflow makes the request smaller and tries again. */
+/** Opens the next step; once in a turn each, an overflow makes the request smaller, and a model that takes no tools gets none. */
 async function openStep(turn: Turn, state: TurnState): Promise<UpstreamStream> {
   const call = { signal: turn.signal, headers: turn.headers, onRetry: turn.onRetry };
   await state.fit();
-  try {
-    return await turn.upstream.complete(state.next(), call);
-  } catch (error) {
-    const isTooLong = error instanceof ProxyError && error.code === 'context_length_exceeded';
-    if (!isTooLong || !(await state.shrink())) throw error;
-    return turn.upstream.complete(state.next(), call);
+  for (;;) {
+    try {
+      return await turn.upstream.complete(state.next(), call);
+    } catch (error) {
+      if (!(await state.recover(error))) throw error;
+    }
   }
 }
 
