@@ -97,7 +97,7 @@ function takeDense(text: string, length: number, parts: SizedPart[]): number {
 
 /** Runs of letters and digits that are shorter are words and paths, characters. */
 const minRunLength = 60;
-const runs = new RegExp(`[A-Za-z0-9+/_=-]{${minRunLength},}`, 'g');
+const runs = /[A-Za-z0-9+/_=-]{60,}/g;
 
 /** Characters of a text that are base64: long runs in which capitals, small letters and digits are mixed as chance mixes them. */
 function denseLength(text: string): number {

@@ -251,7 +251,7 @@ describe('such a request with a text that does not fit', () => {
     expect(names).toEqual(expect.arrayContaining(['extract', 'rlm_search']));
   });
 
-  it('where nothing can be called its two ends stand there and the gap is named, the same in later turns', async () => {
+  it('where nothing can be called its two ends stand there and the gap is named; later turns can open it', async () => {
     await using setup = await setUp(small);
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
@@ -270,7 +270,7 @@ describe('such a request with a text that does not fit', () => {
     await proxy.ask({ messages, tools: clientTools });
     const [, next] = upstream.requests;
     expect(toolNames(next as RecordedRequest)).toContain('rlm_get_context');
-    expect(next?.body.messages[1]).toEqual(sent?.body.messages[1]);
+    expect(bytesOf(next?.body.messages ?? [])).toContain('entry e1');
   });
 
   it('older material goes first, as always, and none of the new', async () => {
