@@ -5,6 +5,7 @@ import { Budget } from './chat/budget.ts';
 import { openLedgerFile, type LedgerFile } from './chat/ledger-file.ts';
 import { RequestIntake } from './chat/intake.ts';
 import { PromptMaker } from './chat/prompt.ts';
+import { healthOf } from './chat/health.ts';
 import { ToollessModels } from './chat/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './chat/turn-tools.ts';
@@ -117,7 +118,14 @@ export async function openApp(options: AppOptions): Promise<App> {
     models: catalog,
     health: {
       report: () =>
-        healthOf(options, { stats, catalog, toolless, sessions, live: server.liveCount }),
+        healthOf({
+          version: options.version,
+          upstreams: catalog.providerIds,
+          totals: stats.totals,
+          storeFault: sessions.fault?.code,
+          modelsWithoutTools: toolless.names,
+          live: server.liveCount,
+        }),
     },
     operations: options.operations({ sessions, search }),
   });
@@ -145,30 +153,6 @@ async function openStores({ config, clock, ids, log, files }: AppOptions): Promi
     idleMs: config.store.sessionIdleMs,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
   });
-}
-
-function healthOf(
-  { version }: AppOptions,
-  parts: {
-    readonly stats: TurnStats;
-    readonly catalog: Catalog;
-    readonly sessions: Sessions;
-    readonly toolless: ToollessModels;
-    readonly live: number;
-  },
-): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
-  const { totals } = parts.stats;
-  const lastStoreFault = parts.sessions.fault?.code ?? totals.lastStoreFault;
-  return {
-    status: lastStoreFault === undefined ? 'ok' : 'degraded',
-    version,
-    upstreams: parts.catalog.providerIds,
-    modelsWithoutTools: parts.toolless.names,
-    live: parts.live,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    ...totals,
-    lastStoreFault,
-  };
 }
 
 function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {

@@ -4,19 +4,18 @@ import type { Logger } from '../log.ts';
 import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { CompletionHead } from '../wire/encode.ts';
-import { callText } from '../wire/calls.ts';
 import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
 import { AnswerLimit, type AnswerLimits } from './answer-limit.ts';
 import type { DeliveredAnswer } from './answer-memory.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { affinityHeaders, type ChatCall, type ChatReply, framesOf, wholeOf } from './chat-reply.ts';
-import { hashCall, hashText } from './identity.ts';
+import { answerOf, shortenResult } from './delivered-answer.ts';
 import type { Intake, RequestIntake } from './intake.ts';
 import { withClosingText } from './closing-text.ts';
 import { answersTo, manyAnswers } from './many-answers.ts';
 import { meterUpstream } from './metered-upstream.ts';
 import type { PromptMaker } from './prompt.ts';
-import { promptSize } from './prompt-cost.ts';
+import { learnCount } from './learn-count.ts';
 import type { Prompt, PromptTarget } from './prompt-types.ts';
 import type { ToollessModels } from './toolless-models.ts';
 import { runTurn } from './turn.ts';
@@ -255,7 +254,8 @@ export class ChatProxy {
     const { prompt, target, intake } = run;
     const [first] = done.usages;
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
-    if (first !== undefined && !run.wasRefused) this.#learn(run, first.prompt_tokens);
+    if (first !== undefined && !run.wasRefused)
+      learnCount(this.#options, { ...run, requestId: run.call.requestId }, first.prompt_tokens);
     const answer = answerOf(done);
     const remembered = intake.whose.delivered(answer);
     if (prompt.own !== undefined)
@@ -290,18 +290,6 @@ export class ChatProxy {
     );
   }
 
-  /** What the upstream counted of the first step; a count that cannot be true teaches nothing and is told once. */
-  #learn({ prompt, target, call }: Run, promptTokens: number): void {
-    const { gaugeKey, windowTokens } = target;
-    const size = promptSize(prompt.request, gaugeKey);
-    const learning = this.#options.gauge.learn(gaugeKey, size, { promptTokens, windowTokens });
-    if (learning !== 'implausible') return;
-    this.#options.log.warn(
-      { request: call.requestId, model: gaugeKey, promptTokens, ...size, windowTokens },
-      'the upstream reports a count of prompt tokens that cannot be true; such counts of this model are not used',
-    );
-  }
-
   /** Prompt tokens of the client's own history, had it gone upstream as it came. An estimate. */
   #tokensWithout({ prompt, target }: Run): number {
     return Math.round(prompt.clientBytes / this.#options.gauge.bytesPerToken(target.gaugeKey));
@@ -331,18 +319,6 @@ export class ChatProxy {
   }
 }
 
-/** The answer as the client has it: the text it was shown, and the calls that are its own. */
-function answerOf({ message, results, shownText }: FinishedTurn): DeliveredAnswer {
-  const calls = (message.tool_calls ?? []).filter((call) => !Object.hasOwn(results, call.id));
-  return {
-    callIds: calls.map((call) => call.id),
-    callHashes: calls.map(hashCall),
-    argsLength: calls.reduce((total, call) => total + callText(call).length, 0),
-    textHash: hashText(shownText),
-    textLength: shownText.length,
-  };
-}
-
 /** One request on its way. */
 interface Run {
   readonly call: ChatCall;
@@ -361,13 +337,4 @@ interface Run {
   /** Set where there are tools that could ask it. */
   sub?: SubTarget;
   readonly startedMs: number;
-}
-
-async function shortenResult(
-  { own }: Prompt,
-  message: Message,
-  call: ToolCall | undefined,
-): Promise<Message> {
-  if (own === undefined) return message;
-  return own.ownResults.shorten(message, { call, chatId: own.place.chatId });
 }

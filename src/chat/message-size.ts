@@ -3,7 +3,7 @@ import type { ContentPart, Message } from '../wire/types.ts';
 import type { LargeMessage } from './large-message.ts';
 
 /** What a part of a message is that is no text. `dense`: text that is no language, of which a token holds about one character. */
-export type PartKind = 'image' | 'file' | 'audio' | 'video' | 'dense';
+type PartKind = 'image' | 'file' | 'audio' | 'video' | 'dense';
 
 /** A part that does not cost what its bytes in the request would, had they been text. */
 export interface SizedPart {

@@ -25,7 +25,7 @@ const audioBytesPerToken = 500;
 const videoTokens = 10_000;
 
 /** What a part costs, in tokens, by its kind and the model that gets it. The one place that says so. */
-export function partTokens(part: SizedPart, model: string): number {
+function partTokens(part: SizedPart, model: string): number {
   switch (part.kind) {
     case 'image': {
       const family = imageTokens.find(([pattern]) => pattern.test(model));
@@ -84,9 +84,9 @@ export function promptSize(request: ChatRequest, model: string): PromptSize {
 /** Weighs messages in bytes of text that would cost as much: what the guard, the decision about stubs and the statistics count in. */
 export interface Scales {
   readonly bytesPerToken: number;
-  weigh(message: UpstreamMessage): number;
+  readonly weigh: (message: UpstreamMessage) => number;
   /** The whole request. */
-  weighRequest(request: ChatRequest): number;
+  readonly weighRequest: (request: ChatRequest) => number;
 }
 
 /** The scales for a model. `partScale` corrects what parts are estimated to cost, as far as counts have shown. */

@@ -156,7 +156,7 @@ describe('a count that cannot be true', () => {
       counted({
         prompt_tokens: 1_500,
         cache_read_input_tokens: Math.max(0, Math.round(rawBody.length / 3.6) - 1_500),
-      } as Partial<Usage>),
+      }),
     );
     const messages = chat();
     for (let turn = 0; turn < 20; turn += 1) {

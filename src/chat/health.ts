@@ -1,0 +1,25 @@
+import type { TurnTotals } from './turn-stats.ts';
+
+/** What `/health` says. */
+export function healthOf(parts: {
+  readonly version: string;
+  /** Names of the configured providers. */
+  readonly upstreams: readonly string[];
+  readonly totals: TurnTotals;
+  /** Why the stores as a whole cannot be used, if so. */
+  readonly storeFault: string | undefined;
+  /** Models that have refused our tools. */
+  readonly modelsWithoutTools: readonly string[];
+  /** Requests that are being answered. */
+  readonly live: number;
+}): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
+  const { totals, storeFault, ...others } = parts;
+  const lastStoreFault = storeFault ?? totals.lastStoreFault;
+  return {
+    status: lastStoreFault === undefined ? 'ok' : 'degraded',
+    ...others,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    ...totals,
+    lastStoreFault,
+  };
+}
