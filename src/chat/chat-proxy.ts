@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts';
 import type { IndexKeeper } from '../tools/index-keeper.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { CompletionHead } from '../wire/encode.ts';
-import type { Chunk, ChatRequest, Message, ToolCall } from '../wire/types.ts';
+import type { Chunk, ChatRequest } from '../wire/types.ts';
 import { AnswerLimit, type AnswerLimits } from './answer-limit.ts';
 import type { DeliveredAnswer } from './answer-memory.ts';
 import type { Budget, TokenPrices } from './budget.ts';
