@@ -1,7 +1,7 @@
 import { callName, callText } from '../../src/wire/calls.ts';
 import * as fc from 'fast-check';
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import type { Message } from '../../src/wire/types.ts';
+import type { Message, ToolCall } from '../../src/wire/types.ts';
 import { clientTools, longText, systemFor } from '../support/conversation.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { startScriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts';
@@ -311,13 +311,14 @@ class Player {
 /** As it goes back upstream: servers refuse arguments that are empty or no JSON, so a call of ours has `{}` instead. */
 function asSentBack(message: Message): Message {
   const calls = message.tool_calls;
-  if (calls === undefined) return message;
-  const sent = calls.map((call) =>
-    isOwn(callName(call)) && call.function && ['', '{"bro'].includes(callText(call))
-      ? { ...call, function: { ...call.function, arguments: '{}' } }
-      : call,
-  );
-  return { ...message, tool_calls: sent };
+  return calls === undefined ? message : { ...message, tool_calls: calls.map(callAsSentBack) };
+}
+
+function callAsSentBack(call: ToolCall): ToolCall {
+  const { function: called } = call;
+  const isReadable = !['', '{"bro'].includes(callText(call));
+  if (!isOwn(callName(call)) || !called || isReadable) return call;
+  return { ...call, function: { ...called, name: called.name, arguments: '{}' } };
 }
 
 function isOwn(name: string): boolean {
