@@ -32,7 +32,6 @@ describe('what a hit shows', () => {
         offsetChars: 10,
         offsetBytes: 17,
         clipped: false,
-        checked: false,
         before: ['中文 😀'],
         after: ['after'],
       },

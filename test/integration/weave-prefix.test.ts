@@ -43,7 +43,7 @@ async function playChat(
     proxy = await between(turn, proxy);
     const hidden = callTools({
       name: 'rlm_find',
-      args: `{ "text":"π-${turn - 1}-🙂 3:" }`,
+      args: `{ "text":"π-1-🙂 ${turn}:" }`,
       id: `own-${turn}`,
     });
     upstream.script(
