@@ -5,8 +5,9 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/e2e/**', 'test/long/**'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Long enough for a machine with eight times as much to do: a test that hangs is found all the same.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     maxWorkers: 2,
   },
 });

@@ -8,7 +8,7 @@ import { writeCorpus } from './corpus-file.ts';
 import { corpusNeedle } from './corpus-text.ts';
 
 /** What a command takes as a process, from its start to its end. */
-export interface CommandTime {
+interface CommandTime {
   readonly name: string;
   /** Median, milliseconds. */
   readonly medianMs: number;
