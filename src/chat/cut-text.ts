@@ -9,7 +9,7 @@ export type Cut = readonly (readonly [part: number, headChars: number, tailChars
 const minKeptChars = 2_000;
 
 /** What the sentence about the gap takes, bytes, and a little more. */
-const gapBytes = 400;
+const gapBytes = 500;
 
 /** The two ends of a stored text with the gap named. The same bytes whenever it is made. @throws ProxyError `store_corrupt` */
 export async function cutTextOf(
@@ -27,24 +27,64 @@ export async function cutTextOf(
   return `${head.text}\n${gap}\n${tail.text}`;
 }
 
+/**
+ * The same of a text that no store has: what is left out is kept nowhere, and the sentence says so. Lengths in UTF-16 units; a pair of them
+ * is never parted. Pure.
+ */
+export function cutUnstoredText(text: string, headLength: number, tailLength: number): string {
+  const headEnd = isPairAt(text, headLength - 1) ? headLength - 1 : headLength;
+  const wantedStart = text.length - tailLength;
+  const tailStart = isPairAt(text, wantedStart - 1) ? wantedStart + 1 : wantedStart;
+  const left = charsOf(text, headEnd, tailStart);
+  const gap = `[rlm] … ${left} characters of this text are left out here, behind its first ${charsOf(text, 0, headEnd)}: there was no room for them in the model's window, and as nothing can be stored at present, they are kept nowhere. If they matter, get them again in smaller parts, or ask the user to. …`;
+  return `${text.slice(0, headEnd)}\n${gap}\n${text.slice(tailStart)}`;
+}
+
+/** Whether the two units from `at` on are one character. */
+function isPairAt(text: string, at: number): boolean {
+  return at >= 0 && (text.codePointAt(at) ?? 0) > 0xff_ff;
+}
+
+function charsOf(text: string, from: number, end: number): number {
+  let chars = end - from;
+  for (let at = from; at < end; at += 1) {
+    if ((text.charCodeAt(at) & 0xfc_00) !== 0xd8_00 || !isPairAt(text, at)) continue;
+    chars -= 1;
+    at += 1;
+  }
+  return chars;
+}
+
 /** A text that can be cut, and about how many bytes of the prompt it takes. */
-interface Cuttable {
+export interface Cuttable {
+  /** Of its message. */
   readonly index: number;
   readonly part: number;
+  /** In what its cut is measured in. */
   readonly lengthChars: number;
   readonly sizeBytes: number;
+}
+
+/** Which stored texts are cut, and where: see {@link cutTexts}. */
+export function cutsFor(
+  items: readonly HistoryItem[],
+  indexes: readonly number[],
+  excessBytes: number,
+): ReadonlyMap<number, Cut> {
+  return cutTexts(
+    indexes.flatMap((index) => cuttablesOf(items[index] as HistoryItem, index)),
+    excessBytes,
+  );
 }
 
 /**
  * Which texts are cut and where, so that the prompt gets `excessBytes` smaller: the longest ones, all to the same size. Both ends keep the same.
  * Of what cannot get smaller any more nothing is cut.
  */
-export function cutsFor(
-  items: readonly HistoryItem[],
-  indexes: readonly number[],
+export function cutTexts(
+  texts: readonly Cuttable[],
   excessBytes: number,
 ): ReadonlyMap<number, Cut> {
-  const texts = indexes.flatMap((index) => cuttablesOf(items[index] as HistoryItem, index));
   const allowedBytes = texts.reduce((total, { sizeBytes }) => total + sizeBytes, 0) - excessBytes;
   const capBytes = levelOf(
     texts.map(({ sizeBytes }) => sizeBytes),

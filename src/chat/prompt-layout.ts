@@ -67,6 +67,8 @@ export class PromptLayout {
   readonly #options: PromptOptions;
   readonly #parts = new WeakMap<Session, SessionParts>();
   readonly #offered = new WeakMap<ToolList, OfferedTools>();
+  /** Requests of which something could not be stored. */
+  readonly #failing = new WeakSet<Intake>();
 
   constructor(options: PromptOptions) {
     this.#options = options;
@@ -160,12 +162,25 @@ export class PromptLayout {
           find: (place, identity) =>
             memory.mayKnow(place, identity) ? find(place, identity) : undefined,
         }),
-      onStoreFault: (error: ProxyError) => this.#tolerate(error),
+      onStoreFault: (error: ProxyError) => {
+        this.#failing.add(intake);
+        this.#tolerate(error);
+      },
     };
     return fitWindow(guarded, {
       highBytes: (window?.highBytes ?? Infinity) - overheadBytes,
       lowBytes: (window?.lowBytes ?? Infinity) - overheadBytes,
     });
+  }
+
+  /**
+   * Whether nothing of a request can be stored: its texts could not, or what was to leave the prompt could not. With `asks` a session is made
+   * if there is none, and if that goes, it can.
+   */
+  async storeFails(intake: Intake, asks: boolean): Promise<boolean> {
+    if (intake.storeFault !== undefined || this.#failing.has(intake)) return true;
+    if (!asks || intake.whose.session !== undefined) return false;
+    return (await this.ensured(intake)) === undefined;
   }
 
   /** The session, made now if there is none; nothing where it cannot be. */

@@ -10,6 +10,7 @@ import type { Scales } from './prompt-cost.ts';
 import { nobody, noTools, PromptLayout } from './prompt-layout.ts';
 import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from './recent-memory.ts';
+import { UnstoredCuts } from './unstored-cuts.ts';
 import { placesOf } from './weave.ts';
 
 /** An estimate of what is cut away may be wrong; so often it is corrected. */
@@ -23,6 +24,7 @@ export class PromptMaker {
   readonly #options: PromptOptions;
   readonly #layout: PromptLayout;
   readonly #chats = new WeakMap<Intake, Chat>();
+  readonly #unstored = new UnstoredCuts();
 
   constructor(options: PromptOptions) {
     this.#options = options;
@@ -58,6 +60,12 @@ export class PromptMaker {
       scales,
       ...(window === undefined ? {} : { window }),
     };
+    return this.#bounded(work, await this.#make(work));
+  }
+
+  async #make(work: Work): Promise<Prompt> {
+    const { takesTools, intake } = work;
+    const { envelope } = intake;
     const { registry } = this.#layout.toolsFor(envelope.tools ?? noTools);
     const calls = hiddenCallsIn(envelope, takesTools ? registry.names : []);
     if (calls.kind === 'possible') {
@@ -71,6 +79,30 @@ export class PromptMaker {
       if (prompt?.own !== undefined) return { ...prompt, handOver: calls.handOver };
     }
     return this.#cut(work, whole);
+  }
+
+  /** While nothing can be stored, texts are cut that would not fit: the guard had nowhere to put them. */
+  async #bounded({ intake, window, scales, target }: Work, prompt: Prompt): Promise<Prompt> {
+    if (window === undefined) return prompt;
+    const isOver = sizeOf(intake.items, scales) + intake.envelopeBytes > window.highBytes;
+    if (!(await this.#layout.storeFails(intake, isOver))) return prompt;
+    const { request } = prompt;
+    const { weigh } = scales;
+    const { chatId } = intake.whose;
+    const { messages } = request;
+    const textBytes = messages.reduce((total, message) => total + weigh(message) + 1, 0);
+    const overheadBytes = scales.weighRequest(request) - textBytes;
+    const room = {
+      highBytes: window.highBytes - overheadBytes,
+      lowBytes: window.lowBytes - overheadBytes,
+    };
+    const cut = this.#unstored.fit(messages, { chatId, room, weigh });
+    if (cut.count === 0) return prompt;
+    this.#options.log.warn(
+      { chat: chatId, model: target.model, messages: cut.count },
+      'nothing can be stored: texts were cut to fit the window, and what was left out is kept nowhere',
+    );
+    return { ...prompt, request: { ...request, messages: cut.messages } };
   }
 
   /** What the parts of a prompt cost with this model. */
@@ -177,7 +209,7 @@ export class PromptMaker {
       if (cuts.size === 0) break;
       ({ prompt, excessBytes } = await this.#withoutCalls(work, { kind: 'cut', cuts }));
     }
-    if (chat.session === undefined) return prompt;
+    if (chat.session === undefined || (await this.#layout.storeFails(intake, false))) return prompt;
     // Between this and what was tried for, there is the answer's room and an estimate's error: the upstream knows.
     if (window !== undefined && excessBytes + maxBytes(window) > window.windowBytes)
       throw new ProxyError(
