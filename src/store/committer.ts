@@ -33,6 +33,7 @@ export class Committer {
   readonly #journal: RecordLog;
   readonly #index: EntryIndex;
   readonly #clock: Clock;
+  readonly #checkPlace: () => void;
   readonly #afterCommit: () => Promise<void>;
   #waiting: WaitingJob[] = [];
   #running: Promise<void> | undefined;
@@ -45,6 +46,8 @@ export class Committer {
     readonly journal: RecordLog;
     readonly index: EntryIndex;
     readonly clock: Clock;
+    /** Throws where the files have no name any more: what is written to them then is lost. */
+    readonly checkPlace: () => void;
     /** Runs between commits, for upkeep; must not throw. */
     readonly afterCommit: () => Promise<void>;
   }) {
@@ -52,6 +55,7 @@ export class Committer {
     this.#journal = parts.journal;
     this.#index = parts.index;
     this.#clock = parts.clock;
+    this.#checkPlace = parts.checkPlace;
     this.#afterCommit = parts.afterCommit;
   }
 
@@ -97,6 +101,7 @@ export class Committer {
     const draft = new Draft(this.#index, this.#clock.now());
     const results: (readonly Entry[])[] = [];
     try {
+      this.#checkPlace();
       if (this.#uncut) await this.#cut();
       for (const { job } of group) results.push(await job.write(draft));
       if (draft.totals.bytes > this.#index.totals.bytes) await this.#text.sync();

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { isOutOfDescriptors } from './descriptor-room.ts';
+import { lostSession } from './store-failure.ts';
 import { SessionHandle, type OpenSession } from './session-handle.ts';
 
 /** So many idle sessions are closed at once where no descriptor is left. */
@@ -36,6 +37,10 @@ export class OpenSessions {
   readonly #closedHandles = new Map<string, WeakRef<SessionHandle>>();
   /** The files that are being closed, by session. */
   readonly #closing = new Map<string, Promise<void>>();
+  /** Handles whose files are gone; who holds one still reads what it has open. */
+  readonly #retired = new WeakSet<SessionHandle>();
+  /** Those of them whose files are open. */
+  readonly #lingering = new Set<SessionHandle>();
   /** Openings that found no descriptor left. */
   #scarce: Promise<unknown> = Promise.resolve();
   /** When each session was used last; of open ones only. Milliseconds of the clock's `elapsedMs`. */
@@ -84,6 +89,19 @@ export class OpenSessions {
     this.#closedHandles.delete(sessionId);
   }
 
+  /**
+   * Knows a session no more whose files are gone: whoever asks for it opens what is there now. They are closed after
+   * a while. */
+  retire(sessionId: string): void {
+    const handle = this.#open.get(sessionId);
+    if (this.#isDisposed || !(handle instanceof SessionHandle)) return;
+    this.#retired.add(handle);
+    this.#lingering.add(handle);
+    this.#open.delete(sessionId);
+    this.#usedMs.delete(sessionId);
+    this.#options.clock.after(this.#options.idleMs, () => void this.#closeRetired(handle));
+  }
+
   /** Called where no descriptor is left: closes some that are idle, or waits until one may be. */
   async makeRoom(): Promise<void> {
     let closed = 0;
@@ -103,6 +121,7 @@ export class OpenSessions {
     for (const result of opened) {
       if (result.status === 'fulfilled') await result.value.close();
     }
+    for (const handle of this.#lingering) await handle.close();
     this.#open.clear();
     await Promise.all(this.#closing.values());
   }
@@ -123,7 +142,8 @@ export class OpenSessions {
   /** A use begins or ends. */
   #noteUse(handle: SessionHandle): void {
     const { id } = handle;
-    if (this.#isDisposed || this.#open.get(id) instanceof Promise) return;
+    if (this.#isDisposed || this.#retired.has(handle)) return;
+    if (this.#open.get(id) instanceof Promise) return;
     this.#open.delete(id);
     this.#usedMs.delete(id);
     if (!handle.isOpen && !handle.isInUse) {
@@ -177,6 +197,11 @@ export class OpenSessions {
     if (this.#open.size > 0 && !this.#isDisposed) this.#sweepLater();
   }
 
+  async #closeRetired(handle: SessionHandle): Promise<void> {
+    this.#lingering.delete(handle);
+    if (!this.#isDisposed) await handle.close().catch(() => undefined);
+  }
+
   /** What cannot be closed in the background is in the log: nobody waits for it. */
   async #closeLogged(handle: SessionHandle): Promise<void> {
     try {
@@ -197,14 +222,19 @@ export class OpenSessions {
       return known;
     }
     const open = await this.#openFiles(sessionId);
-    return new SessionHandle(
+    const handle: SessionHandle = new SessionHandle(
       { id: sessionId, ...this.#options.directoryOf(sessionId), createdMs: open.store.createdMs },
       {
         open,
-        reopen: async () => this.#openFiles(sessionId),
-        used: (handle) => this.#noteUse(handle),
+        reopen: async () => {
+          // Another handle may have what stands there now.
+          if (this.#retired.has(handle)) throw lostSession(sessionId);
+          return this.#openFiles(sessionId);
+        },
+        used: (used) => this.#noteUse(used),
       },
     );
+    return handle;
   }
 
   /** Where descriptors run out, one at a time: many that are half open would keep each other from ever being whole. */

@@ -13,7 +13,7 @@ import type { RecordLog } from './record-log.ts';
 import { recoverSession } from './recover.ts';
 import type { SessionPaths } from './session-paths.ts';
 import type { StagedPart, StagedText, StagedTexts } from './staged-texts.ts';
-import { toStoreFailure } from './store-failure.ts';
+import { StorePlace, type StorePlaceOptions } from './store-place.ts';
 import { TableRebuild } from './table-rebuild.ts';
 import { pieceMaxBytes, prepareSmallText, prepareText, type PreparedText } from './text-pieces.ts';
 import { TextReader } from './text-reader.ts';
@@ -40,10 +40,8 @@ const cacheEveryBytes = 64 * 1024 * 1024;
 const defaultHeldTextBytes = 8 * 1024 * 1024;
 
 /** What {@link FileSessionStore.open} needs. */
-export interface SessionStoreOptions {
+export interface SessionStoreOptions extends StorePlaceOptions {
   readonly sessionId: string;
-  readonly paths: SessionPaths;
-  readonly files: Files;
   readonly clock: Clock;
   readonly log: Logger;
   /** Largest text of the session, bytes. */
@@ -71,6 +69,7 @@ export class FileSessionStore implements SessionStore {
   /** Large texts are given their place one after the other. */
   #placing: Promise<unknown> = Promise.resolve();
   readonly #watch: TextWatch;
+  readonly #where: StorePlace;
   #cachedBytes: number;
 
   private constructor(
@@ -82,6 +81,7 @@ export class FileSessionStore implements SessionStore {
     this.#paths = options.paths;
     this.#files = options.files;
     this.#log = options.log;
+    this.#where = new StorePlace(options);
     this.#text = parts.text;
     this.#journal = parts.journal;
     this.#index = parts.index;
@@ -99,6 +99,7 @@ export class FileSessionStore implements SessionStore {
     this.#committer = new Committer({
       ...parts,
       clock: options.clock,
+      checkPlace: () => this.#where.check(),
       afterCommit: async () => {
         // While the table is being made, it is kept on the way.
         if (parts.text.isTableWhole) await this.#saveBlocks(cacheEveryBytes);
@@ -187,7 +188,7 @@ export class FileSessionStore implements SessionStore {
         failure = { error };
       });
     } catch (error) {
-      throw failure === undefined ? toStoreFailure(error, this.#paths.incomingDir) : failure.error;
+      throw failure?.error ?? this.#where.failure(error);
     }
     const { part } = received;
     if (part !== undefined) return this.#place(received, part);
@@ -223,7 +224,7 @@ export class FileSessionStore implements SessionStore {
       return await this.#staged.keep(part, received.key);
     } catch (error) {
       await part.abandon();
-      throw toStoreFailure(error, this.#paths.incomingDir);
+      throw this.#where.failure(error);
     }
   }
 
@@ -320,7 +321,8 @@ export class FileSessionStore implements SessionStore {
     // First what frees a descriptor: there may be none left, and keeping the table needs one for a moment.
     await this.#journal.close();
     await this.#saveBlocks(1);
-    await this.#watch.save();
+    // Of a store whose files are gone nothing may be left behind: it would be taken for a damaged one.
+    if (this.#where.lost() === undefined) await this.#watch.save();
     await this.#text.close();
   }
 
@@ -344,7 +346,7 @@ export class FileSessionStore implements SessionStore {
     const coveredBytes = this.#index.startOf(coveredEntries).bytes;
     if (coveredBytes - this.#cachedBytes < grownBytes) return;
     // Of damaged text the table must be made, and all of it verified, at each opening.
-    if (this.#rebuild.hasSeenDamage) return;
+    if (this.#rebuild.hasSeenDamage || this.#where.lost() !== undefined) return;
     const bytes = encodeBlocks(this.#text.table.committed, this.#index, coveredEntries);
     this.#cachedBytes = coveredBytes;
     try {

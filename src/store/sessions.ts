@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
+import type { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { RealNames } from './real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './chat-memory.ts';
@@ -288,7 +289,15 @@ class FileSessions implements Sessions {
     let store: FileSessionStore | undefined;
     try {
       const { heldTextBytes } = this.#options;
-      store = await FileSessionStore.open({ ...common, paths, maxSessionBytes, heldTextBytes });
+      const onLost = (error: ProxyError): void => {
+        log.warn(
+          { session: sessionId, code: error.code, reason: error.message },
+          'the files of a store are gone; the next request begins anew',
+        );
+        this.#open.retire(sessionId);
+      };
+      const limits = { maxSessionBytes, heldTextBytes };
+      store = await FileSessionStore.open({ ...common, paths, ...limits, onLost });
       const path = paths.chats;
       const memory = await FileChatMemory.open({ ...common, path, limits: chatMemory });
       return { store, memory };
@@ -308,7 +317,9 @@ class FileSessions implements Sessions {
 
   async #hasFiles(sessionId: string): Promise<boolean> {
     // By their names: with thousands of sessions the folder is long.
-    for (const path of Object.values(sessionPaths(this.#options.dataDir, sessionId))) {
+    // An index alone says nothing: it can be made again, and a search may have left it where all else was deleted.
+    const { indexDir: _, ...paths } = sessionPaths(this.#options.dataDir, sessionId);
+    for (const path of Object.values(paths)) {
       if (await this.#files.exists(path)) return true;
     }
     return false;

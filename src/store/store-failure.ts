@@ -43,3 +43,24 @@ export function toStoreFailure(caught: unknown, path: string): ProxyError {
 export function corruptStore(path: string, what: string): ProxyError {
   return new ProxyError('store_corrupt', `${path} is damaged: ${what}.`, { hint: doctorHint });
 }
+
+const lostHint =
+  'The next request opens the store anew, or begins a new one. To delete a store use `rlm-opencode sessions rm`; `rlm-opencode doctor` shows what is left.';
+
+/** Names files that were deleted or replaced under a running server: what was written to them would be lost with them. */
+export function lostStore(path: string): ProxyError {
+  return new ProxyError(
+    'store_corrupt',
+    `${path} was deleted, or another file put in its place, while the server had it open: its texts are gone, and nothing more is stored in it.`,
+    { hint: lostHint },
+  );
+}
+
+/** The same, said to who still holds the session when its files have been closed. */
+export function lostSession(sessionId: string): ProxyError {
+  return new ProxyError(
+    'store_corrupt',
+    `The files of ${sessionId} were deleted or replaced while the server had them open.`,
+    { hint: lostHint },
+  );
+}
