@@ -28,13 +28,17 @@ test('no character is parted, and all that stands and is left out is all there w
         ) as [string, string, string];
         expect(text.startsWith(first) && text.endsWith(last)).toBe(true);
         const left = text.slice(first.length, text.length - last.length);
-        expect(gap).toContain(`${[...left].length} characters of this text`);
-        expect(gap).toContain(`behind its first ${[...first].length}:`);
-        expect([...first].length + [...left].length + [...last].length).toBe([...text].length);
+        expect(gap).toContain(`${codePoints(left)} characters of this text`);
+        expect(gap).toContain(`behind its first ${codePoints(first)}:`);
+        expect(codePoints(first) + codePoints(left) + codePoints(last)).toBe(codePoints(text));
       },
     ),
   );
 });
+
+function codePoints(text: string): number {
+  return Array.from(text).length;
+}
 
 test('what fits stands as it came', () => {
   const messages: readonly Message[] = [{ role: 'user', content: words(30_000, 'small') }];

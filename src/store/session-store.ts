@@ -188,7 +188,9 @@ export class FileSessionStore implements SessionStore {
         failure = { error };
       });
     } catch (error) {
-      throw failure?.error ?? this.#where.failure(error);
+      // What the stream itself failed with is the caller's own, whatever it is.
+      if (failure !== undefined) throw failure.error;
+      throw this.#where.failure(error);
     }
     const { part } = received;
     if (part !== undefined) return this.#place(received, part);
