@@ -5,6 +5,7 @@ import { TurnFold } from '../wire/fold.ts';
 import { isFunctionCall } from '../wire/calls.ts';
 import type { Chunk, FoldedTurn, FunctionCall, ToolCall } from '../wire/types.ts';
 import { progressLine } from './progress.ts';
+import { withTextCalls } from './text-calls.ts';
 import { closingChunks, withoutCalls } from './turn-answer.ts';
 import { TurnState } from './turn-state.ts';
 import type { OwnTools, Turn } from './turn-types.ts';
@@ -73,7 +74,9 @@ async function* runStep(
   // Some models write "\n" before a call. Shown at once it would stand alone in the client's view.
   let blank = '';
   let isFirst = true;
-  for await (const batch of stream.batches) {
+  const { tools } = state;
+  const batches = tools === undefined ? stream.batches : withTextCalls(stream.batches, tools);
+  for await (const batch of batches) {
     const visible: Chunk[] = [];
     for (const chunk of batch) {
       fold.add(chunk);
