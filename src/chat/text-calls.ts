@@ -39,10 +39,11 @@ export async function* withTextCalls(
   const rest = close();
   if (rest !== '') yield [{ content: rest }];
   if (calls.length === 0) return;
-  const toolCalls = calls.map((call, place) => ({
+  const toolCalls = calls.map(({ name, arguments: text }, place) => ({
     index: callCount + place,
     id: randomIds.next('call_'),
-    ...call,
+    name,
+    arguments: text,
   }));
   yield [{ toolCalls }];
 }
