@@ -59,6 +59,12 @@ function send(response: ServerResponse, delta: object, finish: string): void {
 }
 
 const upstream = createServer((request, response) => {
+  if (request.method === 'GET') {
+    // The server looks whether the model is in the provider's list.
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ object: 'list', data: [{ id: 'soak', object: 'model' }] }));
+    return;
+  }
   const pieces: Buffer[] = [];
   request.on('data', (piece: Buffer) => pieces.push(piece));
   request.on('end', () => {
