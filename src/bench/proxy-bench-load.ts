@@ -31,36 +31,69 @@ const agent = new Agent({ keepAlive: true });
 const sentence = 'All work and no play makes a dull benchmark, says the log of yesterday. ';
 
 /** Conversations that ask in turn: what comes is never what came just before, as with people. */
-const conversations = 14;
+const conversationCount = 14;
 
-let asks = 0;
+/** Turns after which a conversation is over and another one begins: most of a body has been seen before, as in a real chat. */
+const turnsOfAConversation = 20;
 
-/** The next request: of each conversation one turn more than it had, until it is as long as wanted, then another one. */
-function nextBody(asked: BenchRequest): string {
-  const { chunks, gapMs, bodyBytes, messageChars, pastedChars = 0 } = asked;
-  asks += 1;
-  // Which conversation this is, and how often it has gone round: its texts are its own.
-  const name = `${asks % conversations}.${Math.floor(asks / conversations / turnsOfAChat)}`;
-  const turn = Math.floor(asks / conversations) % turnsOfAChat;
-  const messages = [{ role: 'user', content: sentence.repeat(pastedChars / sentence.length) }];
-  const text = sentence.repeat(Math.ceil(messageChars / sentence.length)).slice(0, messageChars);
-  const add = (at: string): void => {
-    const start = `${name}/${at} `;
-    const content = start + text.slice(start.length);
-    messages.push({ role: 'assistant', content }, { role: 'user', content });
-  };
-  const count = Math.max(1, Math.round(bodyBytes / (2 * messageChars + 60)));
-  for (let at = 0; at < count; at += 1) add(String(at));
-  for (let at = 0; at < turn; at += 1) add(`turn ${at}`);
-  return JSON.stringify({ model: benchModel(chunks, gapMs), messages, stream: true });
+/** Answers up to this many chunks are resent; behind a longer one a conversation ends. */
+const maxResentChunks = 100;
+
+/** What a client resends in each turn, with the answers that it was given. */
+interface Conversation {
+  readonly name: string;
+  readonly messages: { readonly role: string; readonly content: string }[];
+  turns: number;
 }
 
-/** Turns after which a conversation begins anew: most of a body has then been seen before, as in a real chat. */
-const turnsOfAChat = 20;
+/** Conversations in which nobody asks at the moment, by whom they ask and how. The one that has waited longest is next. */
+const waiting = new Map<string, Conversation[]>();
+
+let conversationsBegun = 0;
+
+/** A history of turns whose texts no other conversation has. */
+function beginConversation({
+  bodyBytes,
+  messageChars,
+  pastedChars = 0,
+}: BenchRequest): Conversation {
+  conversationsBegun += 1;
+  const conversation: Conversation = { name: `c${conversationsBegun}`, messages: [], turns: 0 };
+  const { messages } = conversation;
+  messages.push({ role: 'user', content: sentence.repeat(pastedChars / sentence.length) });
+  const count = Math.max(1, Math.round(bodyBytes / (2 * messageChars + 60)));
+  for (let at = 0; at < count; at += 1) {
+    const content = textOf(`${conversation.name}/${at} `, messageChars);
+    messages.push({ role: 'assistant', content }, { role: 'user', content });
+  }
+  return conversation;
+}
+
+function textOf(start: string, chars: number): string {
+  return (start + sentence.repeat(Math.ceil(chars / sentence.length))).slice(0, chars);
+}
+
+/** The conversations of a kind of request that wait for their next turn. */
+function waitingFor({
+  baseURL,
+  chunks,
+  bodyBytes,
+  messageChars,
+  pastedChars,
+}: BenchRequest): Conversation[] {
+  const kind = [baseURL, chunks, bodyBytes, messageChars, pastedChars].join(' ');
+  const found = waiting.get(kind) ?? [];
+  waiting.set(kind, found);
+  return found;
+}
 
 /** Asks once. @throws Error when the answer is not a whole stream with all its chunks */
 export function askOnce(asked: BenchRequest): Promise<BenchAnswer> {
-  const body = nextBody(asked);
+  const queue = waitingFor(asked);
+  const isEnough = queue.length >= conversationCount;
+  const conversation = (isEnough ? queue.shift() : undefined) ?? beginConversation(asked);
+  const model = benchModel(asked.chunks, asked.gapMs);
+  const body = JSON.stringify({ model, messages: conversation.messages, stream: true });
   const startMs = performance.now();
   return new Promise((resolve, reject) => {
     const outgoing = request(`${asked.baseURL}/chat/completions`, {
@@ -76,30 +109,45 @@ export function askOnce(asked: BenchRequest): Promise<BenchAnswer> {
     outgoing.on('response', (response) => {
       let firstByteMs = 0;
       let rest = '';
+      let answer = '';
       const chunkMs: number[] = [];
       response.setEncoding('latin1');
       response.on('data', (text: string) => {
         const nowNs = Number(process.hrtime.bigint());
         firstByteMs ||= performance.now() - startMs;
-        rest = readStamps(rest + text, (stampNs) => chunkMs.push((nowNs - stampNs) / 1e6));
+        rest = readStamps(rest + text, (stampNs) => {
+          chunkMs.push((nowNs - Number(stampNs)) / 1e6);
+          if (chunkMs.length <= maxResentChunks) answer += `${stampNs} word `;
+        });
       });
       response.on('error', reject);
       response.on('end', () => {
         const isWhole = chunkMs.length === asked.chunks && rest.endsWith('[DONE]\n\n');
-        if (isWhole) resolve({ firstByteMs, totalMs: performance.now() - startMs, chunkMs });
-        else reject(new Error(`HTTP ${response.statusCode}, ${chunkMs.length} chunks: ${rest}`));
+        if (isWhole) {
+          resolve({ firstByteMs, totalMs: performance.now() - startMs, chunkMs });
+          if (chunkMs.length <= maxResentChunks) goOn(asked, conversation, answer);
+        } else reject(new Error(`HTTP ${response.statusCode}, ${chunkMs.length} chunks: ${rest}`));
       });
     });
     outgoing.end(body);
   });
 }
 
+/** The next turn of a conversation waits behind those of the others. */
+function goOn(asked: BenchRequest, conversation: Conversation, answer: string): void {
+  conversation.turns += 1;
+  if (conversation.turns >= turnsOfAConversation) return;
+  const content = textOf(`${conversation.name}/turn ${conversation.turns} `, asked.messageChars);
+  conversation.messages.push({ role: 'assistant', content: answer }, { role: 'user', content });
+  waitingFor(asked).push(conversation);
+}
+
 /** Hands each chunk's time to `take`; gives back the last frames' text, where a time may be cut in two. */
-function readStamps(text: string, take: (stampNs: number) => void): string {
+function readStamps(text: string, take: (stampNs: string) => void): string {
   const stamps = /"content":"(\d{6,}) /g;
   let end = 0;
   for (let found = stamps.exec(text); found !== null; found = stamps.exec(text)) {
-    take(Number(found[1]));
+    take(found[1]!);
     end = stamps.lastIndex;
   }
   return text.slice(Math.max(end, text.length - 400));

@@ -192,7 +192,11 @@ async function startWorld(program: string): Promise<World> {
   const proxy = await startProxy(program, {
     dataDir,
     upstream: `${upstream.origin}/v1`,
-    env: { RLM_UPSTREAM_MAX_IN_FLIGHT: String(manyStreams) },
+    // A window that no body fills: what is measured is the ordinary chat, and not the guard at its work.
+    env: {
+      RLM_UPSTREAM_MAX_IN_FLIGHT: String(manyStreams),
+      RLM_UPSTREAM_CONTEXT_WINDOW: '1000000',
+    },
   });
   const activeHeaders = { 'x-rlm-directory': encodeURIComponent(dataDir) };
   const children = [proxy, relay, upstream].map((one) => one.child);

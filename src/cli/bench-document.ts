@@ -34,7 +34,7 @@ const chapters: readonly {
     name: 'proxy',
     title: 'The wire',
     words:
-      'Against a plain byte relay on undici before the same scripted upstream, turn about, when both have run for some seconds. Fourteen conversations ask in turn, each with texts of its own in messages of 400 characters, so that no body is the one before. In an earlier version one conversation was sent again and again in messages of 2,000 characters, and the relay was on Node’s own client, which is slower: it said 1.27x and 0.65x where this one says what stands below.',
+      'Against a plain byte relay on undici before the same scripted upstream, turn about, when both have run for some seconds. Fourteen conversations ask in turn, each with texts of its own in messages of 400 characters and with the answers that it was given, so that no body is the one before. In an earlier version one conversation was sent again and again in messages of 2,000 characters, and the relay was on Node’s own client, which is slower: it said 1.27x and 0.65x where this one says what stands below.',
   },
   {
     name: 'command',
