@@ -29,7 +29,7 @@ export async function keepParts(
     for (const part of content as readonly ContentPart[]) {
       const data = dataOf(part);
       if (data === undefined) continue;
-      const words = `[An ${data.media} of ${data.bytes.length} bytes, kept beside the texts of this store as it came; it cannot be read as text.]`;
+      const words = `[${/^[aiu]/.test(data.noun) ? 'An' : 'A'} ${data.media} of ${data.bytes.length} bytes, kept beside the texts of this store as it came; it cannot be read as text.]`;
       const entry = await store.appendStream({
         kind: 'attachment',
         chatId,

@@ -1,10 +1,11 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CliHome } from '../support/cli.ts';
 
 const home = new CliHome();
 const project = join(home.folder, 'project');
+const link = join(home.folder, 'link');
 const log = Array.from({ length: 3000 }, (_, index) => `line ${index} 💚 value=${index % 7}`);
 const stored = [...log, 'ERROR needle-42 here', 'Error: needle-43'].join('\n');
 let server: Awaited<ReturnType<CliHome['serve']>> | undefined;
@@ -12,11 +13,12 @@ let server: Awaited<ReturnType<CliHome['serve']>> | undefined;
 /** Stores a tool output the way a client does: by a chat request. */
 beforeAll(async () => {
   mkdirSync(join(project, 'src'), { recursive: true });
+  symlinkSync(project, link);
   server = await home.serve();
   const call = { id: 'c1', type: 'function', function: { name: 'bash', arguments: '{}' } };
   const reply = await fetch(`${server.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-rlm-directory': project },
+    headers: { 'content-type': 'application/json', 'x-rlm-directory': link },
     body: JSON.stringify({
       model: 'rlm-internal.rlm-core-v1',
       messages: [
@@ -52,6 +54,9 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
       0,
       'e1-3000-line 2999 💚 value=3\ne1:3001:ERROR needle-42 here\ne1-3002-Error: needle-43\n',
     ]);
+    // A script's own name of the directory, which was the client's, too.
+    const byLink = await home.runHere(['search', 'needle', '-c', '--directory', link]);
+    expect(byLink.stdout).toBe('2\n');
     expect(await run('search', 'absent')).toEqual([1, '']);
     expect(await run('search', 'value=', '--tool', 'grep')).toEqual([2, '']);
     expect(await run('search', 'value=', '-c', '--tool', 'bash')).toEqual([0, '3000\n']);

@@ -194,6 +194,43 @@ describe('a request in which the model may call none of our tools', () => {
   });
 });
 
+describe('a request that demands a call', () => {
+  it('and brings no tools comes to an answer: ours are offered and nothing is demanded', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.script(callTools({ name: 'rlm_search', args: { pattern: 'NEEDLE-\\d+' } }));
+    upstream.otherwise(answer('There it is.'));
+    const messages = [systemFor('/work/required'), user(document(18_000))];
+    const { message } = await proxy.ask({ messages, tool_choice: 'required' });
+    expect(message.content).toBe('There it is.');
+    expect(upstream.requests.map(({ body }) => body.tool_choice)).toEqual(['auto', 'auto']);
+    expect(toolNames(upstream.requests[0] as RecordedRequest)).toContain('rlm_search');
+    expect(bytesOf(upstream.requests[1]?.body.messages ?? [])).toContain(needle);
+  });
+
+  it('and brings tools keeps its demand in each step, and ours answer it, too', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.script(
+      callTools({ name: 'rlm_search', args: { pattern: 'NEEDLE-\\d+' } }),
+      callTools({ name: 'extract', args: { found: needle }, id: 'call_x' }),
+    );
+    const messages = [systemFor('/work/demand'), user(document(18_000))];
+    const { message } = await proxy.ask({ messages, tools: [extract], tool_choice: 'required' });
+    expect(message.tool_calls?.map((call) => callName(call))).toEqual(['extract']);
+    expect(upstream.requests.map(({ body }) => body.tool_choice)).toEqual(['required', 'required']);
+  });
+
+  it('in a small chat without tools goes as it came', async () => {
+    await using setup = await setUp();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Well.'));
+    await proxy.ask({ messages: [user('hi')], tool_choice: 'required' });
+    expect(upstream.requests[0]?.body).toMatchObject({ tool_choice: 'required' });
+    expect(upstream.requests[0]?.body).not.toHaveProperty('tools');
+  });
+});
+
 const small = { RLM_UPSTREAM_CONTEXT_WINDOW: '16000' };
 
 describe('such a request with a text that does not fit', () => {

@@ -17,10 +17,11 @@ import {
 
 async function setUp(
   windowTokens: number,
+  onLog: (line: string) => void = () => undefined,
 ): Promise<AsyncDisposable & { upstream: ScriptedUpstream; proxy: TestProxy }> {
   const upstream = await startScriptedUpstream();
   const env = { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) };
-  const proxy = await startProxy({ upstream, env });
+  const proxy = await startProxy({ upstream, env, onLog });
   return {
     upstream,
     proxy,
@@ -74,6 +75,44 @@ describe('pictures', () => {
     await proxy.ask({ messages: [...messages, user('compare shots 0 and 3')], tools: clientTools });
     expect(imagesIn(upstream.requests.at(-1)?.body.messages ?? [])).toBe(5);
     expect(upstream.requests.at(-1)?.body.messages).toHaveLength(12);
+  });
+
+  it('of a megabyte in the newest message take no message before it out', async () => {
+    await using setup = await setUp(128_000);
+    const { upstream, proxy } = setup;
+    upstream.otherwise(({ body }) => honest(body.messages));
+    const messages: Message[] = [systemFor('/work/first')];
+    for (let turn = 0; turn < 8; turn += 1) messages.push(user(`Question ${turn}?`), seen);
+    messages.push(shot(0, 1_500_000));
+    await proxy.ask({ messages, tools: clientTools });
+    expect(bytesOf(upstream.requests[0]?.body.messages ?? [])).toBe(bytesOf(messages));
+  });
+
+  it.each([
+    [
+      'documents',
+      (data: string) => ({
+        type: 'file',
+        file: { file_data: `data:application/pdf;base64,${data}` },
+      }),
+    ],
+    [
+      'recordings',
+      (data: string) => ({ type: 'input_audio', input_audio: { data, format: 'wav' } }),
+    ],
+  ])('and %s stay in the prompt, too, while what they cost fits', async (_, partOf) => {
+    await using setup = await setUp(128_000);
+    const { upstream, proxy } = setup;
+    upstream.otherwise(counted({ prompt_tokens: 9_000 }));
+    const messages: Message[] = [systemFor('/work/others')];
+    for (let number = 0; number < 3; number += 1) {
+      const content = [partOf(Buffer.from(`${number}`.repeat(500_000)).toString('base64'))];
+      messages.push({ role: 'user', content }, seen, user(`And ${number}?`));
+      await proxy.ask({ messages, tools: clientTools });
+      messages.push(seen);
+    }
+    for (const { body } of upstream.requests)
+      expect(bytesOf(messages).startsWith(bytesOf(body.messages))).toBe(true);
   });
 
   it('that must leave go oldest first, are kept beside the texts, and the note says so', async () => {
@@ -134,19 +173,22 @@ describe('a count that cannot be true', () => {
     return [...messages, user('And?')];
   }
 
-  it('takes nothing out of the prompt', async () => {
-    await using setup = await setUp(128_000);
+  it('takes nothing out of the prompt, and is told once', async () => {
+    const lines: string[] = [];
+    await using setup = await setUp(128_000, (line) => lines.push(line));
     const { upstream, proxy } = setup;
-    upstream.script(counted({ prompt_tokens: 5_000_000, total_tokens: 5_000_009 }));
+    const wrong = counted({ prompt_tokens: 5_000_000, total_tokens: 5_000_009 });
+    upstream.script(wrong, wrong);
     upstream.otherwise(({ rawBody }) =>
       counted({ prompt_tokens: Math.round(rawBody.length / 3.7) }),
     );
     const messages = conversation();
-    for (let turn = 0; turn < 3; turn += 1) {
+    for (let turn = 0; turn < 4; turn += 1) {
       await proxy.ask({ messages, tools: clientTools });
       messages.push(seen, user(`And ${turn}?`));
     }
-    expect(upstream.requests.map(({ body }) => body.messages.length)).toEqual([32, 34, 36]);
+    expect(upstream.requests.map(({ body }) => body.messages.length)).toEqual([32, 34, 36, 38]);
+    expect(lines.filter((line) => line.includes('cannot be true'))).toHaveLength(1);
   });
 
   it('does not let the prompt outgrow the window, where what was cached is counted apart', async () => {

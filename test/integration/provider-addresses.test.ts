@@ -43,12 +43,15 @@ describe('what commands and errors show', () => {
     const asked = upstream.otherRequests.at(-1)?.path;
     expect(asked).toBe('/v1/models?key=SECRET-QUERY-1');
     expect((await home.runHere(['doctor'], env)).stdout).toContain('answers, 3 models');
-    await using proxy = await startProxy({ upstream, env });
+    const lines: string[] = [];
+    await using proxy = await startProxy({ upstream, env, onLog: (line) => lines.push(line) });
     upstream.script(status(400, { error: { message: 'no such path: /v1?key=SECRET-QUERY-1' } }));
     const refused = await (await proxy.post({ model: 'scripted', ...question })).text();
     expect(refused).toContain('no such path');
     expect(refused).not.toContain('SECRET');
     expect(await (await fetch(`${proxy.origin}/health`)).text()).not.toContain('SECRET');
+    expect(lines.join('')).toContain('request refused');
+    expect(lines.join('')).not.toContain('SECRET');
   });
 
   it('a base URL without /v1 is told by doctor, with the one that answers, and by the answer', async () => {
