@@ -15,6 +15,8 @@
  * Order of one commit: texts, sync, journal lines, sync. So after a crash at any byte
  *   - text behind `end.bytes` of the last line was never committed: cut;
  *   - bytes behind the journal's last newline are a torn tail, never committed: cut;
+ *   - pages of the last append that never came are zeros (see `lostPagesAt`); with lines of no other commit behind them: cut from the
+ *     line on that they are in;
  *   - anything else (a whole line with a wrong CRC, a record with another byte in its newline's place, a missing seq, a gap between entries, text shorter than `end.bytes`) is
  *     not the work of a crash but damage: `store_corrupt`, and nothing is changed.
  *

@@ -97,6 +97,11 @@ export class RecordLog {
     this.#sizeBytes += lines.length;
   }
 
+  /** What {@link scan} has seen from `positionBytes` on was never committed: the next {@link rollBack} cuts it. */
+  uncommit(positionBytes: number): void {
+    this.#sizeBytes = Math.min(this.#sizeBytes, positionBytes);
+  }
+
   /** Cuts whatever lies behind the committed bytes. */
   async rollBack(): Promise<void> {
     if ((await this.#file.sizeBytes()) > this.#sizeBytes) {
@@ -121,6 +126,26 @@ export class RecordLog {
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+/** In such pieces a disk takes or loses what was written and not synced, bytes. */
+const pageBytes = 4_096;
+
+/**
+ * Pure. Where the zeros of a line begin if they are pages that never came to the disk, from the line's start; undefined where they are
+ * not that. A power cut during an append leaves them: the file has grown to its new length, and some of its pages have not come. They
+ * run from where the append or a page begins to where a page ends; a record holds no zero.
+ */
+export function lostPagesAt({ bytes, positionBytes }: LogLine): number | undefined {
+  const first = bytes.indexOf(0);
+  for (let at = first; at >= 0;) {
+    let end = at;
+    while (bytes[end] === 0) end += 1;
+    const fromPage = at === 0 || (positionBytes + at) % pageBytes === 0;
+    if (!fromPage || (positionBytes + end) % pageBytes !== 0) return undefined;
+    at = bytes.indexOf(0, end);
+  }
+  return first < 0 ? undefined : first;
 }
 
 function joinLine(carried: readonly Buffer[], rest: Buffer): Buffer {

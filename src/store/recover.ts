@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { decodeBlocks } from './block-cache.ts';
 import { readChecked, type CheckedRecord } from './checked-record.ts';
+import type { ProxyError } from '../errors.ts';
 import { ContextFile } from './context-file.ts';
 import { EntryIndex } from './entry-index.ts';
 import type { Files, OpenFile } from './files.ts';
@@ -15,7 +16,7 @@ import {
   type HeaderRecord,
   type JournalRecord,
 } from './format.ts';
-import { RecordLog, type LogLine } from './record-log.ts';
+import { lostPagesAt, RecordLog, type LogLine } from './record-log.ts';
 import type { SessionPaths } from './session-paths.ts';
 import { StagedTexts } from './staged-texts.ts';
 import { corruptStore } from './store-failure.ts';
@@ -83,13 +84,14 @@ export async function recoverSession(
   }
 }
 
-/** When the session was made, and its totals, from the journal's ends alone. What is wrong, where that shows. */
+/** When the session was made. Fills the index; what is wrong, where that shows. */
 async function replayJournal(
   journal: RecordLog,
   sessionId: string,
   index: EntryIndex,
 ): Promise<number> {
   let createdMs: number | undefined;
+  const replay = new JournalReplay(journal, index);
   for await (const lines of journal.scanGroups()) {
     for (const line of lines) {
       if (!line.ended) {
@@ -101,23 +103,73 @@ async function replayJournal(
         if (fault !== undefined) throw corruptStore(journal.path, fault);
         createdMs = (JSON.parse(line.bytes.toString()) as HeaderRecord).createdMs;
       } else {
-        replayLine(journal.path, line, index);
+        replay.add(line);
       }
     }
     // A read from memory may come back within the same turn.
     await setImmediate();
   }
   if (createdMs === undefined) throw corruptStore(journal.path, 'its header is missing');
+  replay.end();
   return createdMs;
 }
 
-function replayLine(path: string, line: LogLine, index: EntryIndex): void {
-  const place = `line ${line.lineNumber}, behind entry e${index.entries.length}`;
-  if (!line.whole) throw corruptStore(path, `${place}, has a wrong checksum`);
-  const record = JSON.parse(line.bytes.toString()) as JournalRecord;
-  if (record.type === 'entry') replayEntry(path, place, record, index);
-  else if (record.type === 'alias') replayAlias(path, place, record, index);
-  else throw corruptStore(path, `${place}, is a ${record.type} record in the wrong place`);
+/** Takes a journal's lines behind its header in order. */
+class JournalReplay {
+  readonly #journal: RecordLog;
+  readonly #index: EntryIndex;
+  /** When the commit of the last sound line was made. */
+  #timeMs: number | undefined;
+  /** Where an append that never ended has lost pages; `timeMs` is the time of its commit, as far as it is known. */
+  #torn:
+    | { readonly fault: ProxyError; readonly positionBytes: number; timeMs?: number }
+    | undefined;
+
+  constructor(journal: RecordLog, index: EntryIndex) {
+    this.#journal = journal;
+    this.#index = index;
+  }
+
+  /** @throws ProxyError `store_corrupt` */
+  add(line: LogLine): void {
+    const { path } = this.#journal;
+    const place = `line ${line.lineNumber}, behind entry e${this.#index.entries.length}`;
+    if (!line.whole) {
+      this.#missing(line, corruptStore(path, `${place}, has a wrong checksum`));
+      return;
+    }
+    const record = JSON.parse(line.bytes.toString()) as JournalRecord;
+    if (this.#torn !== undefined) {
+      // The lines of one commit bear one time. One of another commit shows that the append had ended: then it is damage.
+      const { fault, timeMs = timeOf(record) } = this.#torn;
+      if (timeMs === undefined || timeOf(record) !== timeMs) throw fault;
+      this.#torn.timeMs = timeMs;
+      return;
+    }
+    this.#timeMs = timeOf(record);
+    if (record.type === 'entry') replayEntry(path, place, record, this.#index);
+    else if (record.type === 'alias') replayAlias(path, place, record, this.#index);
+    else throw corruptStore(path, `${place}, is a ${record.type} record in the wrong place`);
+  }
+
+  /** Nothing more comes: what was never committed is not part of the journal. */
+  end(): void {
+    if (this.#torn !== undefined) this.#journal.uncommit(this.#torn.positionBytes);
+  }
+
+  #missing(line: LogLine, fault: ProxyError): void {
+    const at = lostPagesAt(line);
+    if (at === undefined) throw fault;
+    if (this.#torn !== undefined) return;
+    const { positionBytes } = line;
+    this.#torn = { fault, positionBytes };
+    // Pages that are lost from the line's start on were the first of their append; in the middle of it, lines before belong to it, too.
+    if (at > 0 && this.#timeMs !== undefined) this.#torn.timeMs = this.#timeMs;
+  }
+}
+
+function timeOf(record: JournalRecord): number | undefined {
+  return 'timeMs' in record ? record.timeMs : undefined;
 }
 
 function replayEntry(path: string, place: string, record: EntryRecord, index: EntryIndex): void {
