@@ -24,6 +24,7 @@ import type {
 } from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
 import type { TakeOccurrence } from './span-finder.ts';
+import type { SpanParts } from './span-job.ts';
 import { TextFile } from './text-file.ts';
 import type { Aggregate } from './types.ts';
 
@@ -137,14 +138,14 @@ export class TaskRunner {
       const tallies = sums === undefined ? {} : { tallies: [sums.table()] };
       done({ ...read, ...found, ...tallies, indexed: plan.indexed });
     };
-    const parts = { task, plan, program, file, group };
+    const parts = { task, program, file, group };
     return program.pattern.multiline
       ? this.#multilineJob(parts, sums, finish)
-      : matchJob(parts, sums, finish);
+      : matchJob(parts, plan, sums, finish);
   }
 
   #multilineJob(
-    parts: ConstructorParameters<typeof MultilineJob>[0],
+    parts: Omit<SpanParts, 'take'>,
     sums: Aggregation | undefined,
     finish: (found: Found, stopped: boolean) => void,
   ): Job {
@@ -157,7 +158,7 @@ export class TaskRunner {
       list.add(start, end);
       sums?.add(value, start);
     };
-    return new MultilineJob(parts, take, (stopped) => {
+    return new MultilineJob({ ...parts, take }, (stopped) => {
       finish({ total: list.total, hits: sums === undefined ? list.hits : [] }, stopped);
     });
   }
@@ -168,23 +169,22 @@ export class TaskRunner {
 }
 
 function matchJob(
-  parts: ConstructorParameters<typeof MatchJob>[0],
+  parts: Omit<SpanParts, 'take'>,
+  plan: Plan,
   sums: Aggregation | undefined,
   finish: (found: Found, stopped: boolean) => void,
 ): Job {
   if (sums !== undefined) {
-    return new MatchJob(
-      parts,
-      (start, _end, value) => sums.add(value, start),
-      ({ lines, stopped }) => finish({ total: lines, hits: [] }, stopped),
-    );
+    const take: TakeOccurrence = (start, _end, value) => sums.add(value, start);
+    return new MatchJob({ ...parts, take }, plan, ({ lines, stopped }) => {
+      finish({ total: lines, hits: [] }, stopped);
+    });
   }
   const list = new MatchList(parts.task);
-  return new MatchJob(
-    parts,
-    (start, end) => list.add(start, end),
-    ({ stopped }) => finish({ total: list.total, hits: list.hits }, stopped),
-  );
+  const take: TakeOccurrence = (start, end) => list.add(start, end);
+  return new MatchJob({ ...parts, take }, plan, ({ stopped }) => {
+    finish({ total: list.total, hits: list.hits }, stopped);
+  });
 }
 
 function partOf(program: Program, { bytesRead, wrong }: TextFile, stopped: boolean): SearchPart {
