@@ -4,6 +4,7 @@ import { readFault } from '../wire/error-body.ts';
 import { isObject, parseJson } from '../wire/json.ts';
 import { faultToError, type FaultSource } from './fault.ts';
 import { type HttpAnswer, readText } from './http-answer.ts';
+import { notAList, redirectOf, strangerIn } from './not-an-api.ts';
 import { cancelled } from './retry.ts';
 import type { UpstreamModel } from './upstream.ts';
 
@@ -17,6 +18,8 @@ export interface ListSource {
   ) => ProxyError;
   /** The provider's name in the configuration. */
   readonly id: string;
+  /** The origin of its address, for a redirect without one of its own. */
+  readonly origin: string;
   readonly clock: Clock;
   /** Longest wait for the whole list, milliseconds. */
   readonly timeoutMs: number;
@@ -57,28 +60,16 @@ export async function listModels(
 function modelsOf(answer: HttpAnswer, text: string, source: ListSource): readonly UpstreamModel[] {
   const { statusCode: status, headers } = answer;
   if (status >= 400) throw source.toError(readFault(text), { status });
-  if (status >= 300) throw notAList(`a redirect to ${originOf(headers.location)}`, source);
+  const redirect = redirectOf(answer, source.origin);
+  if (redirect !== undefined) throw notAList(source.id, redirect);
   const list = parseJson(text);
   if (list === undefined) {
-    const isPage = /^\s*<(!doctype|html)/i.test(text);
-    throw notAList(isPage ? 'a web page' : 'something that is not JSON', source);
+    throw notAList(source.id, strangerIn(text, headers['content-type'] ?? ''));
   }
   // Servers differ: a list may be missing altogether.
   const data = isObject(list) ? list['data'] : list;
   const entries: readonly unknown[] = Array.isArray(data) ? data : [];
   return entries.flatMap((entry) => readModel(entry) ?? []);
-}
-
-function notAList(what: string, { id }: ListSource): ProxyError {
-  return new ProxyError('upstream_rejected', `Where the list of models should be is ${what}.`, {
-    hint: `Check the base URL of the provider \`${id}\`: most end in /v1.`,
-  });
-}
-
-function originOf(location: string | undefined): string {
-  return location !== undefined && URL.canParse(location)
-    ? new URL(location).origin
-    : 'another path';
 }
 
 function readModel(entry: unknown): UpstreamModel | undefined {

@@ -1,7 +1,7 @@
 import { ProxyError } from '../errors.ts';
 import type { HttpAnswer } from './http-answer.ts';
 
-/** What answers with success where a chat completion should be, and is none. */
+/** What answers with success, or with a redirect, where a chat completion or a list of models should be, and is none. */
 export type Stranger =
   | { readonly kind: 'page'; readonly title?: string | undefined }
   | { readonly kind: 'lines' }
@@ -14,25 +14,36 @@ export type Stranger =
  * repetition cures it. Of what came it shows a page's title and nothing else.
  */
 export function notAnApi(origin: string, stranger: Stranger): ProxyError {
-  return new ProxyError('upstream_failed', `${origin} answered with ${describe(stranger)}.`, {
+  const what = describe(stranger, 'chat completion');
+  return new ProxyError('upstream_failed', `${origin} answered with ${what}.`, {
     retryable: false,
     wireCode: 'not_a_chat_api',
     hint: hintFor(stranger),
   });
 }
 
-function describe(stranger: Stranger): string {
+/** The error for what stands where the list of models should be; `id` is the provider's name in the configuration. */
+export function notAList(id: string, stranger: Stranger): ProxyError {
+  const what = describe(stranger, 'list of models');
+  return new ProxyError('upstream_rejected', `Where the list of models should be is ${what}.`, {
+    hint: `Check the base URL of the provider \`${id}\`: most end in /v1.`,
+  });
+}
+
+function describe(stranger: Stranger, wanted: string): string {
   switch (stranger.kind) {
     case 'page': {
       const title = stranger.title ?? '';
       return title === '' ? 'a web page' : `a web page, "${title}"`;
     }
     case 'lines':
-      return 'newline-delimited JSON, which is no chat completion';
+      return `newline-delimited JSON, which is no ${wanted}`;
     case 'json':
-      return 'JSON that is no chat completion';
-    case 'other':
-      return `something of the type "${stranger.contentType}", which is no chat completion`;
+      return `JSON that is no ${wanted}`;
+    case 'other': {
+      const type = stranger.contentType === '' ? '' : ` of the type "${stranger.contentType}"`;
+      return `something${type}, which is no ${wanted}`;
+    }
     case 'redirect':
       return `a redirect (${stranger.status}) to ${placeOf(stranger.location)}`;
   }
@@ -55,21 +66,31 @@ function placeOf(location: string | undefined): string {
   return url === null ? (location.split('?', 1)[0] ?? '') : url.origin + url.pathname;
 }
 
-/** What the head of a successful answer says of itself. @throws ProxyError for what is no chat API, after one request */
-export function checkHead(
-  { statusCode, headers, body }: HttpAnswer,
-  contentType: string,
+/** The redirect that an answer's head is, with its target made absolute; undefined where it is none. */
+export function redirectOf(
+  { statusCode: status, headers }: Pick<HttpAnswer, 'statusCode' | 'headers'>,
   origin: string,
-): void {
-  if (statusCode >= 300) {
-    body.destroy();
-    const { location } = headers;
-    const target = location === undefined ? undefined : URL.parse(location, origin)?.href;
-    throw notAnApi(origin, { kind: 'redirect', status: statusCode, location: target });
-  }
-  if (!isLinesType(contentType)) return;
-  body.destroy();
-  throw notAnApi(origin, { kind: 'lines' });
+): Stranger | undefined {
+  if (status < 300) return undefined;
+  const { location } = headers;
+  const target = location === undefined ? undefined : URL.parse(location, origin)?.href;
+  return { kind: 'redirect', status, location: target };
+}
+
+/** What the head of a successful answer says of itself. @throws ProxyError for what is no chat API, after one request */
+export function checkHead(answer: HttpAnswer, contentType: string, origin: string): void {
+  const lines: Stranger | undefined = isLinesType(contentType) ? { kind: 'lines' } : undefined;
+  const stranger = redirectOf(answer, origin) ?? lines;
+  if (stranger === undefined) return;
+  answer.body.destroy();
+  throw notAnApi(origin, stranger);
+}
+
+/** What a text that is no JSON is: a web page (it begins with a tag), or something else of this content type. */
+export function strangerIn(text: string, contentType: string): Stranger {
+  return /^\s*</.test(text)
+    ? { kind: 'page', title: titleOf(text) }
+    : { kind: 'other', contentType };
 }
 
 /** Content types under which servers send one JSON value a line. */

@@ -102,6 +102,7 @@ class OpenAIUpstream implements Upstream {
     const { clock, patience, id } = this.#options;
     const source = {
       id,
+      origin: this.#endpoint.origin,
       clock,
       timeoutMs: patience.connectTimeoutMs,
       toError: this.#toError.bind(this),

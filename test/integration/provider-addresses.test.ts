@@ -96,11 +96,11 @@ describe('what commands and errors show', () => {
     const env = { RLM_UPSTREAM_BASE_URL: upstream.baseURL };
     const page = { ...status(200, {}), steps: [{ send: '<!doctype html><title>Sign in</title>' }] };
     upstream.models = page;
-    expect((await home.runHere(['doctor'], env)).stdout).toContain('is a web page');
+    expect((await home.runHere(['doctor'], env)).stdout).toContain('is a web page, "Sign in".');
     upstream.models = status(307, {}, { location: 'https://login.example.com/?next=1' });
     const { code, stdout } = await home.runHere(['doctor'], env);
     expect(code).toBe(1);
-    expect(stdout).toContain('a redirect to https://login.example.com.');
+    expect(stdout).toContain('a redirect (307) to https://login.example.com/.');
   });
 });
 
