@@ -33,6 +33,20 @@ function isReadOtherwise(pattern: string): boolean {
   return /[.^$]|\\[sSWDB]|[*+?}]\?|\(\?:\||\|\||\|\)/.test(pattern);
 }
 
+/** Whether alternatives that may be empty are repeated: where the first one is, V8 goes on to the next, ripgrep is content. */
+function repeatsEmpty(pattern: string): boolean {
+  const opened: number[] = [];
+  for (const { 0: sign, index } of pattern.matchAll(/\\.|\[[^\]]*\]|[()]/gu)) {
+    if (sign === '(') opened.push(index);
+    if (sign !== ')') continue;
+    const group = pattern.slice(opened.pop(), index + 1);
+    const isRepeated = /^[*+?{]/.test(pattern.slice(index + 1));
+    const mayBeEmpty = isRepeated && new RegExp(`^${inUnicode(group)}$`, 'u').test('');
+    if (mayBeEmpty && group.includes('|')) return true;
+  }
+  return false;
+}
+
 test('patterns over several lines find what V8 finds in the whole text', async () => {
   await fc.assert(
     fc.asyncProperty(searchCase, async ({ text, patterns, caseSensitive }) => {
@@ -40,6 +54,7 @@ test('patterns over several lines find what V8 finds in the whole text', async (
       const alike = patterns.filter((own) => !isReadOtherwise(own));
       for (const [i, own] of alike.entries()) {
         const pattern = `(?:${own})\\n(?:${alike[(i + 1) % alike.length]})?`;
+        if (repeatsEmpty(pattern)) continue;
         const result = await engine.search(corpus, query(pattern, { caseSensitive }), options);
         if (result.partial) continue;
         const wanted = naive(
