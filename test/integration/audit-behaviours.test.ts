@@ -14,6 +14,7 @@ import {
   resultOf,
   systemFor,
   user,
+  outputRequest,
 } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
 import {
@@ -36,15 +37,7 @@ import {
 const directory = '/projects/audit';
 
 /** A conversation that has a stored text, so that our tools are offered. */
-const active = {
-  messages: [
-    systemFor(directory),
-    user('What went wrong?'),
-    calling('call_1', 'bash', { command: 'npm test' }),
-    resultOf('call_1', longText(20_000)),
-  ],
-  tools: clientTools,
-};
+const active = outputRequest(longText(20_000), directory);
 
 describe('with our tools in a request', () => {
   it.each<Partial<PlainRequest>>([

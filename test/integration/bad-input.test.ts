@@ -1,14 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import {
-  clientTools,
-  longText,
-  resultOf,
-  systemFor,
-  user,
-  calling,
-} from '../support/conversation.ts';
+import { clientTools, longText, resultOf, user, outputRequest } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
 import {
   answer,
@@ -23,15 +16,7 @@ import {
 import { toolResult } from '../support/tool-results.ts';
 
 const big = longText(20_000);
-const withOutput = {
-  messages: [
-    systemFor('/work/project'),
-    user('What went wrong?'),
-    calling('call_1', 'bash', { command: 'npm test' }),
-    resultOf('call_1', big),
-  ],
-  tools: clientTools,
-};
+const withOutput = outputRequest(big);
 
 it.each([
   ['sess_0123456789abcdef', 404],

@@ -1,27 +1,12 @@
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import {
-  calling,
-  clientTools,
-  longText,
-  resultOf,
-  systemFor,
-  user,
-} from '../support/conversation.ts';
+import { calling, longText, resultOf, user, outputRequest } from '../support/conversation.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { toolResult } from '../support/tool-results.ts';
 import { answer, callTools, startScriptedUpstream } from '../support/scripted-upstream.ts';
 
-const request = {
-  messages: [
-    systemFor('/work/project'),
-    user('What went wrong?'),
-    calling('call_1', 'bash', { command: 'npm test' }),
-    resultOf('call_1', longText(40_000)),
-  ],
-  tools: clientTools,
-};
+const request = outputRequest(longText(40_000));
 
 /** Overwrites bytes of a session's file. */
 async function damage(proxy: TestProxy, ending: string, offsetBytes: number): Promise<void> {

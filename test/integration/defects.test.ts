@@ -16,7 +16,6 @@ import {
   text,
   toolCall,
   usage,
-  type ScriptedUpstream,
 } from '../support/scripted-upstream.ts';
 import {
   calling,
@@ -26,8 +25,9 @@ import {
   resultOf,
   systemFor,
   user,
+  outputRequest,
 } from '../support/conversation.ts';
-import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { startPair, startProxy, windowOf, type TestProxy } from '../support/proxy.ts';
 import { isSearchResult, toolResult } from '../support/tool-results.ts';
 
 /**
@@ -35,35 +35,7 @@ import { isSearchResult, toolResult } from '../support/tool-results.ts';
  * fails on it.
  */
 
-async function setUp(
-  env: Readonly<Record<string, string>> = {},
-): Promise<AsyncDisposable & { upstream: ScriptedUpstream; proxy: TestProxy }> {
-  const upstream = await startScriptedUpstream();
-  const proxy = await startProxy({ upstream, env });
-  return {
-    upstream,
-    proxy,
-    [Symbol.asyncDispose]: async () => {
-      await proxy[Symbol.asyncDispose]();
-      await upstream[Symbol.asyncDispose]();
-    },
-  };
-}
-
 const needle = 'token-7f3a-π🙂';
-
-/** A conversation whose only tool output is this text. */
-function withOutput(output: string, directory = '/work/project') {
-  return {
-    messages: [
-      systemFor(directory),
-      user('What went wrong?'),
-      calling('call_1', 'bash', { command: 'npm test' }),
-      resultOf('call_1', output),
-    ],
-    tools: clientTools,
-  };
-}
 
 async function storedTexts(proxy: TestProxy): Promise<readonly string[]> {
   const folder = join(proxy.dataDir, 'sessions');
@@ -77,14 +49,14 @@ async function storedTexts(proxy: TestProxy): Promise<readonly string[]> {
 
 describe('the store', () => {
   it('D1: a model that asks for a tool to delete text gets a sentence; nothing is lost, nothing hangs', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(
       callTools({ name: 'rlm_forget', args: { offset: 0, length: 5 } }),
       answer('fine'),
     );
     const output = longText(20_000);
-    const { message } = await proxy.ask(withOutput(output));
+    const { message } = await proxy.ask(outputRequest(output));
     expect(message.content).toBe('fine');
     const told = upstream.requests[1]?.body.messages.at(-1);
     expect(told?.role).toBe('tool');
@@ -94,7 +66,7 @@ describe('the store', () => {
   });
 
   it('D2: a message larger than the window keeps its question, and all of it can be found', async () => {
-    await using setup = await setUp({ RLM_UPSTREAM_CONTEXT_WINDOW: '32000' });
+    await using setup = await startPair(windowOf(32_000));
     const { upstream, proxy } = setup;
     const middle = longText(150_000, needle);
     const question = 'So which of these lines has the error?';
@@ -110,24 +82,24 @@ describe('the store', () => {
   });
 
   it('D4: a large output leaves the prompt at once; its stub names entry, size and both ends', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(answer('ok'));
-    await proxy.ask(withOutput(`the very first line\n${longText(194_000)}\nthe very last line`));
+    await proxy.ask(outputRequest(`the very first line\n${longText(194_000)}\nthe very last line`));
     const [request] = upstream.requests;
     expect(request?.rawBody.length).toBeLessThan(20_000);
     const stub = String(request?.body.messages[3]?.content);
     expect(stub).toMatch(/entry e1: 194\d{3} characters/);
     expect(stub).toContain('the very first line');
     expect(stub).toContain('the very last line');
-    expect(request?.body.messages.slice(1, 3)).toEqual(withOutput('').messages.slice(1, 3));
+    expect(request?.body.messages.slice(1, 3)).toEqual(outputRequest('').messages.slice(1, 3));
   });
 
   it('D5: the end of an output over 50,000 characters is stored, too', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(callTools({ name: 'rlm_find', args: { text: needle } }), answer('found'));
-    await proxy.ask(withOutput(`${longText(60_000)}\n${needle}`));
+    await proxy.ask(outputRequest(`${longText(60_000)}\n${needle}`));
     expect(ownResults(upstream.requests[1]?.body.messages ?? [])[0]).toMatchObject({
       total: 1,
       matches: [{ text: needle, entry: 'e1' }],
@@ -135,7 +107,7 @@ describe('the store', () => {
   });
 
   it('D6: two chats with the same first words in different directories share nothing', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise((request) =>
       request.body.messages.at(-1)?.role === 'tool' &&
@@ -147,10 +119,12 @@ describe('the store', () => {
             id: `f${upstream.requests.length}`,
           }),
     );
-    await proxy.ask(withOutput(`${longText(20_000)}\n${needle}`, '/work/a'), {
+    await proxy.ask(outputRequest(`${longText(20_000)}\n${needle}`, '/work/a'), {
       'x-session-id': 'ses_a',
     });
-    await proxy.ask(withOutput(longText(20_000, 'other'), '/work/b'), { 'x-session-id': 'ses_b' });
+    await proxy.ask(outputRequest(longText(20_000, 'other'), '/work/b'), {
+      'x-session-id': 'ses_b',
+    });
     const totals = upstream.requests
       .flatMap((request) => ownResults(request.body.messages))
       .map((result) => result['total']);
@@ -158,7 +132,7 @@ describe('the store', () => {
   });
 
   it('D7: a rewritten beginning of the history finds the old entries', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(
       answer('one'),
@@ -166,7 +140,7 @@ describe('the store', () => {
       answer('two'),
     );
     const headers = { 'x-session-id': 'ses_a' };
-    await proxy.ask(withOutput(`${longText(20_000)}\n${needle}`), headers);
+    await proxy.ask(outputRequest(`${longText(20_000)}\n${needle}`), headers);
     const compacted = [
       systemFor('/work/project'),
       user('What did we do so far?'),
@@ -207,7 +181,7 @@ describe('the store', () => {
   });
 
   it('D9: offset and length read back exactly what was stored, in any script', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     const output = `${'日本語テキスト🙂é '.repeat(2_000)}\n${needle}\n${'العربية 🏳️‍🌈 '.repeat(500)}`;
     upstream.script(
@@ -223,7 +197,7 @@ describe('the store', () => {
       },
       answer('ok'),
     );
-    await proxy.ask(withOutput(output));
+    await proxy.ask(outputRequest(output));
     expect(ownResults(upstream.requests[2]?.body.messages ?? [])[1]).toMatchObject({
       text: needle,
       total: Array.from(output).length + 1,
@@ -231,12 +205,12 @@ describe('the store', () => {
   });
 
   it('D10: what was searched for is not found because it was searched for', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     const find = (id: string) =>
       callTools({ name: 'rlm_find', args: { text: 'absent-word-99' }, id });
     upstream.script(find('f1'), find('f2'), answer('none'), find('f3'), answer('none'));
-    const request = withOutput(longText(20_000));
+    const request = outputRequest(longText(20_000));
     await proxy.ask(request);
     await proxy.ask({
       ...request,
@@ -249,7 +223,7 @@ describe('the store', () => {
 
 describe('the loop', () => {
   it('D15: text arrives as it comes, role first, and text before a hidden call is not lost', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     const gate = new Gate();
     upstream.script(
@@ -266,7 +240,7 @@ describe('the loop', () => {
     const response = await proxy.post({
       model: 'm',
       stream: true,
-      ...withOutput(longText(20_000)),
+      ...outputRequest(longText(20_000)),
     });
     const reader = (response.body ?? new ReadableStream<Uint8Array>())
       .pipeThrough(new TextDecoderStream())
@@ -289,9 +263,9 @@ describe('the loop', () => {
   });
 
   it('D16: of a mixed turn the client gets its call, and the hidden result is used', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
-    const request = withOutput(`${longText(20_000)}\n${needle}`);
+    const request = outputRequest(`${longText(20_000)}\n${needle}`);
     upstream.script(
       callTools(
         { name: 'rlm_find', args: { text: needle }, id: 'own' },
@@ -314,7 +288,7 @@ describe('the loop', () => {
   });
 
   it('D17: an upstream that dies in the middle is reported, not repeated and glued', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(reply(role(), text('PART1 '), cut()), answer('PART2'));
     const response = await proxy.post({ model: 'm', stream: true, messages: [user('hi')] });
@@ -326,7 +300,7 @@ describe('the loop', () => {
   });
 
   it('D17: an upstream that dies before its first chunk is asked again, once the client has seen nothing', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(
       status(503, { error: { message: 'down' } }, { 'retry-after-ms': '1' }),
@@ -337,7 +311,7 @@ describe('the loop', () => {
   });
 
   it('D18, D23: a small chat goes upstream as it came, every parameter and message member', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(answer('ok'));
     const request = {
@@ -379,7 +353,7 @@ describe('the loop', () => {
   });
 
   it('D19: usage is the last step’s prompt and the turn’s completion, with all steps beside it, streamed and not', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     const counts = (prompt: number, completion: number, cached: number) =>
       usage({
@@ -401,7 +375,7 @@ describe('the loop', () => {
       rlm: { steps: 2, prompt_tokens: 2_500, cached_tokens: 900, completion_tokens: 30 },
     };
     script();
-    const whole = await proxy.ask(withOutput(longText(20_000)));
+    const whole = await proxy.ask(outputRequest(longText(20_000)));
     expect(whole.usage).toMatchObject(wanted);
     script();
     const client = new OpenAI({ baseURL: proxy.baseURL, apiKey: 'x', maxRetries: 0 });
@@ -409,7 +383,7 @@ describe('the loop', () => {
       model: 'm',
       stream: true,
       stream_options: { include_usage: true },
-      ...(withOutput(longText(20_000)) as unknown as { messages: [] }),
+      ...(outputRequest(longText(20_000)) as unknown as { messages: [] }),
     });
     const usages = [];
     for await (const chunk of stream) if (chunk.usage) usages.push(chunk.usage);
@@ -440,7 +414,10 @@ describe('the loop', () => {
     ],
     [429, { error: { code: '1113', message: 'Insufficient balance' } }, 402, '1113'],
   ])('D20: upstream status %i with %j', async (code, body, wantedStatus, wantedCode) => {
-    await using setup = await setUp({ RLM_UPSTREAM_MAX_RETRIES: '0', RLM_UPSTREAM_PROFILE: 'zai' });
+    await using setup = await startPair({
+      RLM_UPSTREAM_MAX_RETRIES: '0',
+      RLM_UPSTREAM_PROFILE: 'zai',
+    });
     const { upstream, proxy } = setup;
     upstream.otherwise(status(code, body));
     for (const stream of [false, true]) {
@@ -456,7 +433,7 @@ describe('the loop', () => {
   });
 
   it('D20: a request that is no chat request is 400 in OpenAI’s shape', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     for (const body of [
       'nonsense',
       '[]',
@@ -475,7 +452,7 @@ describe('the loop', () => {
   it('D21: a model that never stops calling gets one last step without tools; streamed and whole answers are the same', async () => {
     const contents: unknown[] = [];
     for (const stream of [false, true]) {
-      await using setup = await setUp({ RLM_MAX_STEPS: '4' });
+      await using setup = await startPair({ RLM_MAX_STEPS: '4' });
       const { upstream, proxy } = setup;
       let round = 0;
       upstream.otherwise((request) =>
@@ -483,7 +460,7 @@ describe('the loop', () => {
           ? answer('This is what I have.')
           : callTools({ name: 'rlm_get_context', args: { offset: (round += 1) }, id: `c${round}` }),
       );
-      const response = await proxy.post({ model: 'm', stream, ...withOutput(longText(20_000)) });
+      const response = await proxy.post({ model: 'm', stream, ...outputRequest(longText(20_000)) });
       expect(response.status).toBe(200);
       const raw = await response.text();
       const content = stream
@@ -510,10 +487,10 @@ describe('the loop', () => {
   });
 
   it('D22: the second turn begins with the bytes of the first', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(callTools({ name: 'rlm_stats', args: {} }), answer('one'), answer('two'));
-    const request = withOutput(longText(20_000));
+    const request = outputRequest(longText(20_000));
     const first = await proxy.ask(request);
     await proxy.ask({
       ...request,

@@ -7,11 +7,11 @@ import {
   clientTools,
   longText,
   resultOf,
-  systemFor,
   user,
+  outputRequest,
 } from '../support/conversation.ts';
 import { faultyFiles } from '../faults/faulty-files.ts';
-import { startProxy } from '../support/proxy.ts';
+import { startProxy, windowOf } from '../support/proxy.ts';
 import {
   answer,
   done,
@@ -38,15 +38,7 @@ class Disk {
   }
 }
 
-const request = {
-  messages: [
-    systemFor('/work/project'),
-    user('What went wrong?'),
-    calling('call_1', 'bash', { command: 'npm test' }),
-    resultOf('call_1', longText(60_000)),
-  ],
-  tools: clientTools,
-};
+const request = outputRequest(longText(60_000));
 
 const health = async (origin: string): Promise<{ status: string; lastStoreFault?: string }> =>
   (await (await fetch(`${origin}/health`)).json()) as { status: string };
@@ -104,15 +96,10 @@ test('while nothing can be stored, texts are cut to fit the window, the same in 
   await using proxy = await startProxy({
     upstream,
     files: disk.files,
-    env: { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) },
+    env: windowOf(windowTokens),
     onLog: (line) => lines.push(line),
   });
-  const messages = [
-    systemFor('/work/project'),
-    user('What went wrong?'),
-    calling('call_1', 'bash', { command: 'npm test' }),
-    resultOf('call_1', `FIRST WORDS\n${longText(2_000_000)}\nLAST WORDS`),
-  ];
+  const { messages } = outputRequest(`FIRST WORDS\n${longText(2_000_000)}\nLAST WORDS`);
   const { message } = await proxy.ask({ messages, tools: clientTools });
   const next = [...messages, message, user('And now?')];
   await proxy.ask({ messages: next, tools: clientTools });
@@ -157,7 +144,7 @@ test('where only the store of this chat fails, its texts are bounded too', async
   await using proxy = await startProxy({
     upstream,
     files,
-    env: { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) },
+    env: windowOf(windowTokens),
   });
   const { message } = await proxy.ask(request);
   isFull = true;

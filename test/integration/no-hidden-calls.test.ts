@@ -10,7 +10,7 @@ import {
   systemFor,
   user,
 } from '../support/conversation.ts';
-import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { startPair, startProxy, windowOf } from '../support/proxy.ts';
 import {
   answer,
   callTools,
@@ -24,7 +24,6 @@ import {
   startScriptedUpstream,
   status,
   type RecordedRequest,
-  type ScriptedUpstream,
 } from '../support/scripted-upstream.ts';
 
 const needle = 'NEEDLE-4711-in-the-middle';
@@ -43,21 +42,6 @@ const listed = {
 function document(lengthChars: number, word = 'document'): string {
   const half = longText(lengthChars / 2, word);
   return `${half}\n${needle}\n${half}`;
-}
-
-async function setUp(
-  env: Readonly<Record<string, string>> = {},
-): Promise<AsyncDisposable & { upstream: ScriptedUpstream; proxy: TestProxy }> {
-  const upstream = await startScriptedUpstream();
-  const proxy = await startProxy({ upstream, env });
-  return {
-    upstream,
-    proxy,
-    [Symbol.asyncDispose]: async () => {
-      await proxy[Symbol.asyncDispose]();
-      await upstream[Symbol.asyncDispose]();
-    },
-  };
 }
 
 function toolNames({ body }: RecordedRequest): readonly string[] {
@@ -91,7 +75,7 @@ const closed: readonly (readonly [string, Partial<PlainRequest>])[] = [
 
 describe('a request in which the model may call none of our tools', () => {
   it.each(closed)('goes as it came, its large text whole: %s', async (_, members) => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Found.'));
     const messages = [systemFor('/work/closed'), user(document(18_000))];
@@ -123,7 +107,7 @@ describe('a request in which the model may call none of our tools', () => {
   });
 
   it('leaves stubs that were there, says so near the newest message, and keeps new texts whole; the prefix holds before and after', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const messages: Message[] = [systemFor('/work/both'), user(longText(15_000, 'first'))];
@@ -149,7 +133,7 @@ describe('a request in which the model may call none of our tools', () => {
   });
 
   it('a text that had a stub in the same request before keeps it', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const messages = [systemFor('/work/again'), user(document(15_000))];
@@ -163,7 +147,7 @@ describe('a request in which the model may call none of our tools', () => {
   });
 
   it('a text that another chat of the project has as a stub stands whole', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const messages = [systemFor('/work/two'), user(document(15_000))];
@@ -177,7 +161,7 @@ describe('a request in which the model may call none of our tools', () => {
   });
 
   it('offers our tools in the next request, where the store held something before', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const system = systemFor('/work/due');
@@ -196,7 +180,7 @@ describe('a request in which the model may call none of our tools', () => {
 
 describe('a request that demands a call', () => {
   it('and brings no tools comes to an answer: ours are offered and nothing is demanded', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(callTools({ name: 'rlm_search', args: { pattern: 'NEEDLE-\\d+' } }));
     upstream.otherwise(answer('There it is.'));
@@ -209,7 +193,7 @@ describe('a request that demands a call', () => {
   });
 
   it('and brings tools keeps its demand in each step, and ours answer it, too', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(
       callTools({ name: 'rlm_search', args: { pattern: 'NEEDLE-\\d+' } }),
@@ -222,7 +206,7 @@ describe('a request that demands a call', () => {
   });
 
   it('in a small chat without tools goes as it came', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     await proxy.ask({ messages: [user('hi')], tool_choice: 'required' });
@@ -231,11 +215,11 @@ describe('a request that demands a call', () => {
   });
 });
 
-const small = { RLM_UPSTREAM_CONTEXT_WINDOW: '16000' };
+const small = windowOf(16_000);
 
 describe('such a request with a text that does not fit', () => {
   it('under a forced choice steps of ours come first, and the choice holds in the last one', async () => {
-    await using setup = await setUp(small);
+    await using setup = await startPair(small);
     const { upstream, proxy } = setup;
     upstream.script(
       callTools({ name: 'rlm_search', args: { pattern: 'NEEDLE-\\d+' }, id: 'call_s' }),
@@ -253,7 +237,7 @@ describe('such a request with a text that does not fit', () => {
   });
 
   it('a call that is what the client demands ends the turn at once; another one does not reach it', async () => {
-    await using setup = await setUp(small);
+    await using setup = await startPair(small);
     const { upstream, proxy } = setup;
     upstream.script(
       callTools({ name: 'bash', args: {}, id: 'call_b' }),
@@ -273,7 +257,7 @@ describe('such a request with a text that does not fit', () => {
   });
 
   it('from a list our tools are allowed, too, until the client is handed over to', async () => {
-    await using setup = await setUp(small);
+    await using setup = await startPair(small);
     const { upstream, proxy } = setup;
     upstream.script(
       callTools({ name: 'rlm_search', args: { pattern: 'NEEDLE-\\d+' } }),
@@ -289,7 +273,7 @@ describe('such a request with a text that does not fit', () => {
   });
 
   it('where nothing can be called its two ends stand there and the gap is named; later turns can open it', async () => {
-    await using setup = await setUp(small);
+    await using setup = await startPair(small);
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const whole = `FIRST WORDS\n${document(200_000)}\nLAST WORDS`;
@@ -311,7 +295,7 @@ describe('such a request with a text that does not fit', () => {
   });
 
   it('older material goes first, as always, and none of the new', async () => {
-    await using setup = await setUp({ RLM_UPSTREAM_CONTEXT_WINDOW: '32000' });
+    await using setup = await startPair(windowOf(32_000));
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const messages: Message[] = [systemFor('/work/older')];
@@ -337,7 +321,7 @@ describe('such a request with a text that does not fit', () => {
   });
 
   it('is refused with a reason where even the ends of its texts do not fit', async () => {
-    await using setup = await setUp(small);
+    await using setup = await startPair(small);
     const { upstream, proxy } = setup;
     upstream.otherwise(answer('Well.'));
     const calls = Array.from({ length: 60 }, (_, index) => `call-${index}`);
@@ -369,7 +353,7 @@ describe('such a request with a text that does not fit', () => {
   });
 
   it('where only the upstream knows its window, its refusal makes the text smaller', async () => {
-    await using setup = await setUp();
+    await using setup = await startPair();
     const { upstream, proxy } = setup;
     upstream.script(
       status(400, {
@@ -391,7 +375,7 @@ describe('an answer that a program reads', () => {
 
   it('is one document: what other steps say is shown as reasoning', async () => {
     for (const stream of [false, true]) {
-      await using setup = await setUp();
+      await using setup = await startPair();
       const { upstream, proxy } = setup;
       upstream.script(
         reply(
@@ -414,7 +398,7 @@ describe('an answer that a program reads', () => {
   });
 
   it('holds no sentence of ours beside it when a limit ends the turn', async () => {
-    await using setup = await setUp({ RLM_MAX_STEPS: '2' });
+    await using setup = await startPair({ RLM_MAX_STEPS: '2' });
     const { upstream, proxy } = setup;
     upstream.script(callTools({ name: 'rlm_stats', args: {} }), answer('{"a":2}'));
     const messages = [systemFor('/work/limit'), user(longText(15_000))];

@@ -2,35 +2,16 @@ import { describe, expect, it } from 'vitest';
 import type { Message, Usage } from '../../src/wire/types.ts';
 import { bytesOf, expectWellFormed } from '../property/weave-checks.ts';
 import { clientTools, longText, systemFor, user } from '../support/conversation.ts';
-import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { startPair, windowOf } from '../support/proxy.ts';
 import {
   done,
   finish,
   reply,
   role,
-  startScriptedUpstream,
   text,
   usage,
   type Reply,
-  type ScriptedUpstream,
 } from '../support/scripted-upstream.ts';
-
-async function setUp(
-  windowTokens: number,
-  onLog: (line: string) => void = () => undefined,
-): Promise<AsyncDisposable & { upstream: ScriptedUpstream; proxy: TestProxy }> {
-  const upstream = await startScriptedUpstream();
-  const env = { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) };
-  const proxy = await startProxy({ upstream, env, onLog });
-  return {
-    upstream,
-    proxy,
-    [Symbol.asyncDispose]: async () => {
-      await proxy[Symbol.asyncDispose]();
-      await upstream[Symbol.asyncDispose]();
-    },
-  };
-}
 
 function counted(counts: Partial<Usage>): Reply {
   const all = { prompt_tokens: 100, completion_tokens: 9, total_tokens: 109, ...counts };
@@ -63,7 +44,7 @@ function honest(messages: readonly Message[]): Reply {
 
 describe('pictures', () => {
   it('cost what pictures cost: five screenshots stay in the prompt', async () => {
-    await using setup = await setUp(128_000);
+    await using setup = await startPair(windowOf(128_000));
     const { upstream, proxy } = setup;
     upstream.otherwise(({ body }) => honest(body.messages));
     const messages: Message[] = [systemFor('/work/shots')];
@@ -78,7 +59,7 @@ describe('pictures', () => {
   });
 
   it('of a megabyte in the newest message take no message before it out', async () => {
-    await using setup = await setUp(128_000);
+    await using setup = await startPair(windowOf(128_000));
     const { upstream, proxy } = setup;
     upstream.otherwise(({ body }) => honest(body.messages));
     const messages: Message[] = [systemFor('/work/first')];
@@ -101,7 +82,7 @@ describe('pictures', () => {
       (data: string) => ({ type: 'input_audio', input_audio: { data, format: 'wav' } }),
     ],
   ])('and %s stay in the prompt, too, while what they cost fits', async (_, partOf) => {
-    await using setup = await setUp(128_000);
+    await using setup = await startPair(windowOf(128_000));
     const { upstream, proxy } = setup;
     upstream.otherwise(counted({ prompt_tokens: 9_000 }));
     const messages: Message[] = [systemFor('/work/others')];
@@ -116,7 +97,7 @@ describe('pictures', () => {
   });
 
   it('that must leave go oldest first, are kept beside the texts, and the note says so', async () => {
-    await using setup = await setUp(16_000);
+    await using setup = await startPair(windowOf(16_000));
     const { upstream, proxy } = setup;
     upstream.otherwise(({ body }) => honest(body.messages));
     const messages: Message[] = [systemFor('/work/many')];
@@ -142,7 +123,7 @@ describe('the spelling of a text', () => {
   it('does not decide: escaped and plain, the same conversation is treated alike', async () => {
     const lengths: number[] = [];
     for (const escapes of [false, true]) {
-      await using setup = await setUp(32_000);
+      await using setup = await startPair(windowOf(32_000));
       const { upstream, proxy } = setup;
       upstream.otherwise(counted({}));
       const messages: Message[] = [systemFor('/work/script')];
@@ -175,7 +156,7 @@ describe('a count that cannot be true', () => {
 
   it('takes nothing out of the prompt, and is told once', async () => {
     const lines: string[] = [];
-    await using setup = await setUp(128_000, (line) => lines.push(line));
+    await using setup = await startPair(windowOf(128_000), { onLog: (line) => lines.push(line) });
     const { upstream, proxy } = setup;
     const wrong = counted({ prompt_tokens: 5_000_000, total_tokens: 5_000_009 });
     upstream.script(wrong, wrong);
@@ -192,7 +173,7 @@ describe('a count that cannot be true', () => {
   });
 
   it('does not let the prompt outgrow the window, where what was cached is counted apart', async () => {
-    await using setup = await setUp(32_000);
+    await using setup = await startPair(windowOf(32_000));
     const { upstream, proxy } = setup;
     upstream.otherwise(({ rawBody }) =>
       counted({

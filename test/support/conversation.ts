@@ -42,6 +42,20 @@ export function resultOf(id: string, content: string): Message {
   return { role: 'tool', tool_call_id: id, content };
 }
 
+/** What a client sends after its command has put out this text: one that is large is stored, and our tools are offered with its stub. */
+export function outputRequest(
+  output: string,
+  directory = '/work/project',
+): { readonly messages: readonly Message[]; readonly tools: readonly ToolDefinition[] } {
+  const messages = [
+    systemFor(directory),
+    user('What went wrong?'),
+    calling('call_1', 'bash', { command: 'npm test' }),
+    resultOf('call_1', output),
+  ];
+  return { messages, tools: clientTools };
+}
+
 /** Numbered lines that are `lengthChars` long together, about. */
 export function longText(lengthChars: number, word = 'line'): string {
   const lines: string[] = [];

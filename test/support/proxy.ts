@@ -9,7 +9,7 @@ import { createLogger, type Logger, silentLogger } from '../../src/log.ts';
 import type { Files } from '../../src/store/files.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
-import type { ScriptedUpstream } from './scripted-upstream.ts';
+import { startScriptedUpstream, type ScriptedUpstream } from './scripted-upstream.ts';
 
 /** How a test's proxy is set up. */
 export interface ProxyOptions {
@@ -133,6 +133,34 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     },
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** A proxy with the provider that it asks; both end together. */
+interface Pair extends AsyncDisposable {
+  readonly upstream: ScriptedUpstream;
+  readonly proxy: TestProxy;
+}
+
+/** Starts a scripted upstream and a proxy before it, with these settings. */
+export async function startPair(
+  env: Readonly<Record<string, string>> = {},
+  more: Omit<ProxyOptions, 'env' | 'upstream'> = {},
+): Promise<Pair> {
+  const upstream = await startScriptedUpstream();
+  const proxy = await startProxy({ ...more, upstream, env });
+  return {
+    upstream,
+    proxy,
+    [Symbol.asyncDispose]: async () => {
+      await proxy[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The setting for a model whose window holds so many tokens. */
+export function windowOf(tokens: number): { readonly RLM_UPSTREAM_CONTEXT_WINDOW: string } {
+  return { RLM_UPSTREAM_CONTEXT_WINDOW: String(tokens) };
 }
 
 function logOf({ onLog }: ProxyOptions): Logger {
