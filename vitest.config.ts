@@ -1,10 +1,32 @@
+import { accessSync, constants, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { defineConfig } from 'vitest/config';
+
+/** So much room the files of all tests need at once, with a wide margin, bytes. */
+const roomBytes = 2 ** 31;
+
+/**
+ * Where tests keep their files: in memory where the system has such a file system with room (a sync costs milliseconds on a disk),
+ * else where temporary files are anyway. What happens when a disk fails is shown by
+ * file systems of our own in `test/faults`, not by the machine's.
+ */
+function folderOfFiles(): string {
+  const inMemory = '/dev/shm';
+  try {
+    accessSync(inMemory, constants.W_OK);
+    const { bavail, bsize } = statfsSync(inMemory);
+    return bavail * bsize > roomBytes ? inMemory : tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
 
 /** The default run: unit tests beside their files, then everything under `test/` that needs no binary to be installed. */
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/e2e/**', 'test/long/**'],
+    env: { TMPDIR: folderOfFiles() },
     // Long enough for a machine with eight times as much to do: a test that hangs is found all the same.
     testTimeout: 120_000,
     hookTimeout: 120_000,
