@@ -92,6 +92,7 @@ export class FileSessionStore implements SessionStore {
     this.#staged = parts.staged;
     this.#writer = new TextWriter({
       ...parts,
+      clock: options.clock,
       originals: this.#originals,
       maxBytes: options.maxSessionBytes,
       heldBytes: options.heldTextBytes ?? defaultHeldTextBytes,

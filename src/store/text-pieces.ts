@@ -88,7 +88,8 @@ async function isUtf8InSlices(text: Uint8Array): Promise<boolean> {
   return true;
 }
 
-async function digestPieces(
+/** SHA-256 and length of a text in pieces; the event loop has its turn between two of them. */
+export async function digestPieces(
   pieces: Iterable<Uint8Array>,
 ): Promise<{ readonly sha256: string; readonly lengthBytes: number }> {
   const iterator = pieces[Symbol.iterator]();

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
+import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { countText, type TextCounts } from '../kernels/text-counts.ts';
 import type { CommitJob } from './committer.ts';
@@ -7,7 +7,8 @@ import type { ContextFile } from './context-file.ts';
 import type { Draft, WrittenText } from './draft.ts';
 import { needsSeparator, type AliasRecord } from './format.ts';
 import type { Originals } from './originals.ts';
-import { contentKey, type PreparedText } from './text-pieces.ts';
+import { TextDigest } from './text-digest.ts';
+import { contentKey, digestPieces, type PreparedText } from './text-pieces.ts';
 import { incompleteTailBytes } from './text-scan.ts';
 import type { StagedPart, StagedText, StagedTexts } from './staged-texts.ts';
 import type { Entry, NewEntryFacts, NewStream, OriginalBytes } from './types.ts';
@@ -36,10 +37,12 @@ export class TextWriter {
   readonly #text: ContextFile;
   readonly #originals: Originals;
   readonly #staged: StagedTexts;
+  readonly #clock: Clock;
   readonly #maxBytes: number;
   readonly #heldBytes: number;
 
   constructor(parts: {
+    readonly clock: Clock;
     readonly text: ContextFile;
     readonly originals: Originals;
     readonly staged: StagedTexts;
@@ -51,6 +54,7 @@ export class TextWriter {
     this.#text = parts.text;
     this.#originals = parts.originals;
     this.#staged = parts.staged;
+    this.#clock = parts.clock;
     this.#maxBytes = parts.maxBytes;
     this.#heldBytes = parts.heldBytes;
   }
@@ -81,29 +85,31 @@ export class TextWriter {
         ? undefined
         : await this.#originals.keep(told(bytes, sourceFailed), encoding);
     const tally = new Tally();
-    const digest = createHash('sha256');
     let pieces: Uint8Array[] = [];
-    let part: StagedPart | undefined;
+    let long: LongText | undefined;
+    let sha256: string;
     try {
       for await (const piece of wholeCodePoints(told(chunks, sourceFailed))) {
-        digest.update(piece);
         tally.add(piece);
         this.#checkRoom(tally.lengthBytes);
-        if (part === undefined && tally.lengthBytes > this.#heldBytes) {
-          part = await this.#staged.create();
-          for (const held of pieces) await part.write(held);
+        if (long === undefined && tally.lengthBytes > this.#heldBytes) {
+          long = { part: await this.#staged.create(), digest: new TextDigest(this.#clock) };
+          for (const held of pieces) await addPiece(long, held);
           pieces = [];
         }
-        if (part !== undefined) await part.write(piece);
+        if (long !== undefined) await addPiece(long, piece);
         // A copy: whose memory a piece is in is the business of who made it.
         else pieces.push(Buffer.from(piece));
       }
-      await part?.finish();
+      sha256 =
+        long === undefined ? (await digestPieces(pieces)).sha256 : await long.digest.sha256();
+      await long?.part.finish();
     } catch (error) {
-      await part?.abandon();
+      long?.digest.abandon();
+      await long?.part.abandon();
       throw error;
     }
-    const sha256 = digest.digest('hex');
+    const part = long?.part;
     return { facts, sha256, key: contentKey(sha256, original), original, tally, pieces, part };
   }
 
@@ -211,6 +217,16 @@ export class TextWriter {
       { hint: 'Raise the limit, or delete what is not needed with `rlm-opencode sessions rm`.' },
     );
   }
+}
+
+/** A text that is too long to be held: it goes to a file of its own, and is hashed beside. */
+interface LongText {
+  readonly part: StagedPart;
+  readonly digest: TextDigest;
+}
+
+async function addPiece({ part, digest }: LongText, piece: Uint8Array): Promise<void> {
+  await Promise.all([part.write(piece), digest.update(piece)]);
 }
 
 /** What has been written of one text. */
