@@ -5,13 +5,14 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=docs/benchmarks
 bench() { node bin/rlm-opencode.js bench "$@" --out "$out" >/dev/null; }
-for name in "${@:-search steps store turn proxy command soak directories niah aggregate pairs hops codeqa recall}"; do
+for name in "${@:-search steps entries store turn proxy command soak directories niah aggregate pairs hops codeqa recall}"; do
   for one in $name; do
     echo "bench $one"
     rm -f "$out/$one.cells.jsonl"
     case $one in
       search) bench search --sizes 1M,100M,1G --runs 15 ;;
       steps) bench steps --sizes 100M,1G --runs 20 ;;
+      entries) bench entries --runs 5 ;;
       store) bench store --sizes 1M,100M,1G ;;
       turn) bench turn --sizes 10M,100M ;;
       proxy) bench proxy --rounds 12 ;;

@@ -61,6 +61,12 @@ const calls = [
   { what: 'rlm_stats', tool: 'rlm_stats', args: {} },
 ] as const;
 
+/** What the model of the bench calls: one of our tools. */
+export interface ModelCall {
+  readonly tool: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
 type Call = (typeof calls)[number];
 
 /** Chats that search at once in the crowd, and turns that each of them gets at most. */
@@ -131,7 +137,7 @@ async function benchSize(
     say('storing it');
     await ingest(plan.program, { dataDir, project, textPath });
     const ask = async (call: Call | undefined, chat: string): Promise<number> =>
-      askOnce(upstream, proxy, { project, call, chat });
+      (await askModel(upstream, proxy, { project, call, chat })).stepMs;
     say('warming up');
     for (const call of [undefined, ...calls])
       for (let n = 0; n < 3; n += 1) await ask(call, 'warm');
@@ -216,7 +222,8 @@ async function searchTogether(
   };
 }
 
-async function ingest(
+/** Stores a file or a tree with the program's own command. @throws Error when it fails */
+export async function ingest(
   program: string,
   where: { readonly dataDir: string; readonly project: string; readonly textPath: string },
 ): Promise<void> {
@@ -231,14 +238,18 @@ async function ingest(
   if (code !== 0) throw new Error(`${size} bytes could not be stored: ingest ended with ${code}.`);
 }
 
-/** One turn. @returns Milliseconds from the end of the call to the next upstream request; of the whole turn where nothing is called */
-async function askOnce(
-  upstream: Upstream,
+/**
+ * One turn. @returns Milliseconds of the whole turn, and from the end of the call to the next upstream request (0 where nothing is
+ * called). @throws Error when the turn does not end
+ */
+export async function askModel(
+  upstream: ModelUpstream,
   proxy: Started,
-  turn: { readonly project: string; readonly call: Call | undefined; readonly chat: string },
-): Promise<number> {
+  turn: { readonly project: string; readonly call: ModelCall | undefined; readonly chat: string },
+): Promise<{ readonly turnMs: number; readonly stepMs: number }> {
   const { project, call, chat } = turn;
   const id = upstream.expect(call);
+  const startMs = performance.now();
   const response = await fetch(`${proxy.origin}/v1/chat/completions`, {
     method: 'POST',
     headers: {
@@ -254,19 +265,23 @@ async function askOnce(
   });
   const text = await response.text();
   if (!text.includes('[DONE]')) throw new Error(`A turn did not end: ${text.slice(-400)}`);
-  return upstream.stepMs(id);
+  return { turnMs: performance.now() - startMs, stepMs: upstream.stepMs(id) };
 }
 
-interface Upstream extends AsyncDisposable {
+/** The provider of a bench. */
+export interface ModelUpstream extends AsyncDisposable {
   readonly origin: string;
   /** @returns The number to ask for, so that the turn's requests are told apart from others' */
-  expect(call: Call | undefined): number;
+  expect(call: ModelCall | undefined): number;
   stepMs(id: number): number;
 }
 
 /** The provider: makes the expected call in the first step of a turn, and ends the turn in the second. */
-async function startUpstream(): Promise<Upstream> {
-  const expected = new Map<number, { call: Call | undefined; endMs: number; stepMs: number }>();
+export async function startUpstream(): Promise<ModelUpstream> {
+  const expected = new Map<
+    number,
+    { call: ModelCall | undefined; endMs: number; stepMs: number }
+  >();
   let lastId = 0;
   const answer = (body: string, startMs: number, response: ServerResponse): void => {
     const turn = expected.get(Number(/Ask (\d+)\./.exec(body)?.[1]));

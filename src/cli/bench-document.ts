@@ -24,6 +24,12 @@ const chapters: readonly {
     words:
       'Through the real server: from the end of a tool call in the upstream’s stream to the next request that the upstream gets, turn about with `rg -c` over the same text. Bytes read are all that the server’s process reads in a turn, its sockets included.',
   },
+  {
+    name: 'entries',
+    title: 'Few entries and many',
+    words:
+      'Whole turns through the real server in a store of 100 small files and in one of 60,000, restart about; and the first turn of a server that has just started, beside parsing the same journal in a process of its own.',
+  },
   { name: 'store', title: 'Store', words: 'Median and 99th percentile.' },
   {
     name: 'turn',

@@ -57,6 +57,17 @@ const benches: readonly EngineBench[] = [
     },
   },
   {
+    name: 'entries',
+    description: 'turns in a store of 100 entries and in one of 60,000, whatever --sizes says',
+    run: async ({ workDir, runs }, onStep, signal) => {
+      const { benchEntries, entriesBenchTable } = await import('../bench/entries-bench.ts');
+      const program = process.argv[1] ?? '';
+      const counts = [100, 60_000] as const;
+      const results = await benchEntries({ program, counts, workDir, runs, onStep, signal });
+      return { results, table: entriesBenchTable(results) };
+    },
+  },
+  {
     name: 'turn',
     description: 'a turn by the length of the history that the client sends again',
     run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
@@ -67,7 +78,7 @@ const benches: readonly EngineBench[] = [
   },
 ];
 
-/** `rlm-opencode bench search | store | steps | turn`. */
+/** `rlm-opencode bench search | store | steps | entries | turn`. */
 export function engineBenchCommands(): readonly Command[] {
   return benches.map((bench) =>
     new Command(bench.name)
