@@ -51,6 +51,29 @@ test.each<[EntryFilter, RegExp]>([
   expect(chosen(filter)).toMatch(wanted);
 });
 
+test('brackets that fit no path as a class are read as written, which is said; both meanings work', () => {
+  const app = memorySession([
+    { text: 'a\n', path: '/p/app/[id]/page.tsx' },
+    { text: 'b\n', path: '/p/a[1] é/x.ts' },
+    { text: 'c\n', path: '/p/lib/b.ts' },
+  ]).store;
+  const ask = (path: string, of = app) => chooseEntries(of, { path }, 0);
+  const said = { note: expect.stringContaining('read as written') as string };
+  expect(ask('app/[id]/page.tsx')).toMatchObject({ ok: true, entries: [{ id: 'e1' }], ...said });
+  expect(ask('a[1] é/*')).toMatchObject({ entries: [{ id: 'e2' }], ...said });
+  expect(ask('!app/[id]/**')).toMatchObject({ entries: [{ id: 'e2' }, { id: 'e3' }], ...said });
+  expect(ask('[a-c].ts')).toEqual({ ok: true, entries: [app.entries[2]] });
+  expect(ask('![a-c].ts')).toEqual({ ok: true, entries: app.entries.slice(0, 2) });
+  expect(ask('x[1]')).toMatchObject({ ok: false });
+  expect(findEntry(app, 'app/[id]/*.tsx')).toMatchObject({ ok: true, entry: { id: 'e1' } });
+  // What a class fits stays its choice.
+  const both = memorySession([
+    { text: 'a\n', path: '/p/app/[id]/page.tsx' },
+    { text: 'b\n', path: '/p/app/d/page.tsx' },
+  ]).store;
+  expect(ask('app/[id]/page.tsx', both)).toEqual({ ok: true, entries: [both.entries[1]] });
+});
+
 test('a store without paths or tools says that', () => {
   const bare = memorySession([{ text: 'x\n' }]).store;
   expect(chosen({ path: 'a' }, bare)).toContain('no stored text has a path');

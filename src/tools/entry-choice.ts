@@ -13,7 +13,12 @@ export interface EntryFilter {
 
 /** The entries that a filter leaves, oldest first; `undefined` for no filter; a sentence where it leaves none or is at fault. */
 export type EntryChoice =
-  | { readonly ok: true; readonly entries: readonly Entry[] | undefined }
+  | {
+      readonly ok: true;
+      readonly entries: readonly Entry[] | undefined;
+      /** How the filter was read, where that is not how it would be read elsewhere. */
+      readonly note?: string;
+    }
   | { readonly ok: false; readonly fault: string };
 
 /** Comparisons of one filter with paths may take so many steps: some 50 ms. */
@@ -39,6 +44,7 @@ export function chooseEntries(
 ): EntryChoice {
   const { list } = store;
   const parts: (readonly Entry[])[] = [];
+  let note: string | undefined;
   if (filter.entry !== undefined) {
     const found = findEntry(store, filter.entry);
     if (!found.ok) return found;
@@ -53,6 +59,7 @@ export function chooseEntries(
     const chosen = ofPath(list, filter.path);
     if (!chosen.ok) return chosen;
     parts.push(chosen.entries);
+    ({ note } = chosen);
   }
   if (filter.since !== undefined) {
     const sinceMs = parseSince(filter.since, nowMs);
@@ -68,7 +75,7 @@ export function chooseEntries(
   if (parts.length === 0) return { ok: true, entries: undefined };
   const entries = intersection(parts);
   return entries.length > 0
-    ? { ok: true, entries }
+    ? { ok: true, entries, ...(note === undefined ? {} : { note }) }
     : { ok: false, fault: nothingInAll(filter, parts) };
 }
 
@@ -110,18 +117,25 @@ export function namesOf(
   const paths = list.pathsOf(entry);
   if (paths.length === 0) return {};
   if (paths.length === 1) return { path: paths[0] as string };
-  const pattern = filter === undefined ? undefined : readPathPattern(filter);
-  const asked =
-    typeof pattern === 'object'
-      ? paths.slice(0, maxCompared).find((path) => pattern.matches(path))
-      : undefined;
-  const path = asked ?? paths[0]!;
+  const path = askedPath(paths.slice(0, maxCompared), filter) ?? paths[0]!;
   const others = paths
     .slice(0, shownPaths + 1)
     .filter((one) => one !== path)
     .slice(0, shownPaths);
   const left = paths.length - 1 - others.length;
   return { path, also_at: left === 0 ? others : [...others, `and ${left} more`] };
+}
+
+/** The path that a filter asked for, however its brackets were meant. */
+function askedPath(paths: readonly string[], filter: string | undefined): string | undefined {
+  if (filter === undefined) return undefined;
+  for (const brackets of ['class', 'as-written'] as const) {
+    const pattern = readPathPattern(filter, brackets);
+    if (typeof pattern === 'string') return undefined;
+    const asked = paths.find((path) => pattern.matches(path));
+    if (asked !== undefined || !pattern.hasClass) return asked;
+  }
+  return undefined;
 }
 
 /** What to say about an entry that is not there. */
@@ -151,17 +165,47 @@ interface KeptChoice {
 
 const kept = new WeakMap<EntryList, Map<string, KeptChoice>>();
 
+/**
+ * What a path chooses. Names of files can hold brackets (`app/[id]/page.tsx`): where they fit no path as a class of characters, they are
+ * taken as they are written.
+ */
 function ofPath(
   list: EntryList,
   source: string,
 ):
-  | { readonly ok: true; readonly entries: readonly Entry[] }
+  | { readonly ok: true; readonly entries: readonly Entry[]; readonly note?: string }
+  | { readonly ok: false; readonly fault: string } {
+  const found = compared(list, source, 'class');
+  if (!found.ok) return found;
+  let { choice } = found;
+  let note: string | undefined;
+  if (choice.pattern.hasClass && !choice.pattern.hasFitted) {
+    const written = compared(list, source, 'as-written');
+    if (!written.ok) return written;
+    if (written.choice.pattern.hasFitted) {
+      ({ choice } = written);
+      note = `The brackets in the path ${JSON.stringify(shown(source))} are read as written: as a class of characters, as .gitignore has them, they fit no path.`;
+    }
+  }
+  return choice.inOrder.length > 0
+    ? { ok: true, entries: choice.inOrder, ...(note === undefined ? {} : { note }) }
+    : { ok: false, fault: unknownPath(list, source) };
+}
+
+/** One reading of a path, compared with all paths there are. */
+function compared(
+  list: EntryList,
+  source: string,
+  brackets: 'class' | 'as-written',
+):
+  | { readonly ok: true; readonly choice: KeptChoice }
   | { readonly ok: false; readonly fault: string } {
   const choices = kept.get(list) ?? new Map<string, KeptChoice>();
   kept.set(list, choices);
-  let choice = choices.get(source);
+  const key = `${brackets} ${source}`;
+  let choice = choices.get(key);
   if (choice === undefined) {
-    const pattern = readPathPattern(source);
+    const pattern = readPathPattern(source, brackets);
     if (typeof pattern === 'string')
       return {
         ok: false,
@@ -169,17 +213,15 @@ function ofPath(
       };
     choice = { pattern, seen: 0, entries: new Set(), inOrder: [] };
   }
-  choices.delete(source);
+  choices.delete(key);
   if (!compareNew(choice, list))
     return {
       ok: false,
       fault: `The path ${JSON.stringify(shown(source))} takes too long to compare: write it with fewer wildcards.`,
     };
-  choices.set(source, choice);
+  choices.set(key, choice);
   if (choices.size > keptPatterns) choices.delete(choices.keys().next().value as string);
-  return choice.inOrder.length > 0
-    ? { ok: true, entries: choice.inOrder }
-    : { ok: false, fault: unknownPath(list, source) };
+  return { ok: true, choice };
 }
 
 /** Whether the paths that have come since could be compared within the steps there are. */

@@ -38,6 +38,8 @@ export type FilterOutcome =
       readonly ok: true;
       readonly ranges: ByteRanges | undefined;
       readonly entries: readonly Entry[] | undefined;
+      /** How the filter was read. */
+      readonly note?: string;
     }
   | { readonly ok: false; readonly fault: string };
 
@@ -46,7 +48,7 @@ export function rangesOf(store: SessionStore, filter: EntryFilter, nowMs: number
   const chosen = chooseEntries(store, filter, nowMs);
   if (!chosen.ok) return chosen;
   const { entries } = chosen;
-  return { ok: true, entries, ranges: entries === undefined ? undefined : mergedRanges(entries) };
+  return { ...chosen, ranges: entries === undefined ? undefined : mergedRanges(entries) };
 }
 
 /** The entry that holds a byte, by binary search; undefined for the newline between two entries. */

@@ -48,6 +48,24 @@ describe('a path filter', () => {
     expect(fits(pattern, path)).toBe(wanted);
   });
 
+  test.each<[string, string, boolean, boolean]>([
+    ['app/[id]/page.tsx', '/p/app/[id]/page.tsx', false, true],
+    ['app/[id]/page.tsx', '/p/app/d/page.tsx', true, false],
+    ['a[1] é/*', '/p/a[1] é/x', false, true],
+    ['a[1] é/*', '/p/a1 é/x', true, false],
+    ['app/[...all]/*.tsx', '/p/app/[...all]/x.tsx', false, true],
+    ['[[id]]', '/p/[[id]]/x', false, true],
+    ['!app/[id]/*', '/p/app/[id]/page.tsx', true, false],
+    ['src/[', '/p/src/[/x', true, true],
+  ])('%s on %s: as a class %s, as written %s', (source, path, asClass, asWritten) => {
+    const readings = (['class', 'as-written'] as const).map((brackets) => {
+      const pattern = readPathPattern(source, brackets);
+      if (typeof pattern === 'string') throw new Error(pattern);
+      return pattern.matches(path);
+    });
+    expect(readings).toEqual([asClass, asWritten]);
+  });
+
   it('is done at once, whatever the wildcards', () => {
     const path = `/x/${'a'.repeat(120)}/c.txt`;
     for (const source of [

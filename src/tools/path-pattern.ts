@@ -11,6 +11,10 @@ const maxPathUnits = 4_096;
 export interface PathPattern {
   /** Whether it chooses the file, by one of its paths. Polynomial: a walk over the pieces, no expression. */
   matches(path: string): boolean;
+  /** Whether any path so far has fitted what stands behind the `!`, or the whole where none does. */
+  readonly hasFitted: boolean;
+  /** Whether it holds brackets that could stand for themselves as well: `app/[id]/page.tsx`. */
+  readonly hasClass: boolean;
   /** Steps that all comparisons so far have taken: about 5 ns each. */
   readonly steps: number;
 }
@@ -39,8 +43,12 @@ interface Glob {
  * `*` and `?` stay inside a name, `**` stands for folders, `[a-z]` and `[!a]` for one character, a pattern without a slash is a
  * name at any depth, what fits a folder fits all below it, `\` takes the meaning from a character, `!` in front turns the choice
  * around; and beside them `{a,b}` and a leading `./`. Text: what is wrong with the pattern.
+ * `brackets`: `as-written` takes `[` and `]` for the characters that they are.
  */
-export function readPathPattern(source: string): PathPattern | string {
+export function readPathPattern(
+  source: string,
+  brackets: 'class' | 'as-written' = 'class',
+): PathPattern | string {
   if (source.length > maxPatternUnits)
     return `a path pattern has at most ${maxPatternUnits} characters`;
   const isNegated = source.startsWith('!') && source.length > 1;
@@ -48,14 +56,20 @@ export function readPathPattern(source: string): PathPattern | string {
   const alternatives = expandBraces(wanted);
   if (alternatives === undefined)
     return `its braces stand for more than ${maxAlternatives} patterns`;
-  const isPlain = alternatives.length === 1 && !/[*?[\\]/.test(wanted);
-  const globs = isPlain ? [] : alternatives.map(globOf);
+  const classes = brackets === 'class';
+  const wild = classes ? /[*?[\\]/ : /[*?\\]/;
+  const isPlain = alternatives.length === 1 && !wild.test(wanted);
+  const globs = isPlain ? [] : alternatives.map((each) => globOf(each, classes));
   const pattern = {
     steps: 0,
+    hasFitted: false,
+    hasClass: globs.some(({ segments }) => segments.some(holdsClass)),
     matches: (path: string): boolean => {
       if (isPlain) {
         pattern.steps += 1;
-        return path.includes(wanted) !== isNegated;
+        const fits = path.includes(wanted);
+        pattern.hasFitted ||= fits;
+        return fits !== isNegated;
       }
       const names = path
         .slice(-maxPathUnits)
@@ -64,6 +78,7 @@ export function readPathPattern(source: string): PathPattern | string {
       const walk = new Walk(names);
       const fits = globs.some((glob) => walk.fits(glob));
       pattern.steps += walk.steps;
+      pattern.hasFitted ||= fits;
       return fits !== isNegated;
     },
   };
@@ -120,17 +135,21 @@ function braceAt(
   return undefined;
 }
 
-function globOf(pattern: string): Glob {
+function holdsClass(segment: Segment): boolean {
+  return segment !== '**' && segment.some(({ kind }) => kind === 'set');
+}
+
+function globOf(pattern: string, classes: boolean): Glob {
   const parts = pattern.split('/').filter((part) => part !== '');
   // `a/**` is all below a, not a itself; so is `a/`.
   const below = pattern.endsWith('/') || (parts.length > 1 && parts.at(-1) === '**');
   while (parts.length > 1 && parts.at(-1) === '**') parts.pop();
-  const segments = parts.map((part): Segment => (part === '**' ? '**' : tokensOf(part)));
+  const segments = parts.map((part): Segment => (part === '**' ? '**' : tokensOf(part, classes)));
   // From any folder on: the store knows files by absolute paths and by relative ones.
   return { segments: ['**', ...segments], below };
 }
 
-function tokensOf(part: string): readonly Token[] {
+function tokensOf(part: string, classes: boolean): readonly Token[] {
   const tokens: Token[] = [];
   for (let at = 0; at < part.length; at += 1) {
     const char = part[at] as string;
@@ -141,7 +160,7 @@ function tokensOf(part: string): readonly Token[] {
       at += 1;
       tokens.push({ kind: 'char', char: part[at] as string });
     } else {
-      const set = char === '[' ? setAt(part, at) : undefined;
+      const set = classes && char === '[' ? setAt(part, at) : undefined;
       tokens.push(set?.token ?? { kind: 'char', char });
       at = set?.last ?? at;
     }

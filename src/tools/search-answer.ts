@@ -72,11 +72,12 @@ export async function answerSearch(
     result = await context.search.search(await store.snapshot(), fewer, options);
     hits = hitsOf(result.matches, store, asked);
   }
-  if (context.isExplained === false) return write(result, hits, []);
+  if (context.isExplained === false) return write(result, hits, [filtered.note]);
   const looks = { query, context, entries: filtered.entries };
   const shownReplaced = hits.filter((hit) => hit.superseded_by !== undefined).length;
   const isAllShown = asked.cursor === undefined && hits.length === result.total;
   return write(result, hits, [
+    filtered.note,
     await replacedNote(result, { ...looks, isAllShown, shownReplaced }),
     // A first page only: a later one may hold nothing because the earlier ones held all.
     asked.cursor === undefined ? await totalNote(result, looks) : undefined,

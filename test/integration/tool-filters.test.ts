@@ -32,6 +32,7 @@ const files: Readonly<Record<string, string>> = {
   'log/colour.log': `${esc}[31mERROR${esc}[0m: connection ${esc}[1mrefused${esc}[0m by db\n`,
   'log/plain.log': 'ERROR timeout in brake shoe\n',
   [`x/${'a'.repeat(120)}/c.txt`]: 'row of a\n',
+  'app/[id]/page.tsx': 'a bracketed page\n',
   'doc/form.txt': `une e\u0301cole\n`,
 };
 
@@ -54,7 +55,7 @@ beforeAll(async () => {
     workingDirectory: folder,
     signal: AbortSignal.timeout(60_000),
   };
-  await ingestPaths(session, ['a', 'b', 'src', 'data', 'log', 'doc', 'x'], options);
+  await ingestPaths(session, ['a', 'app', 'b', 'src', 'data', 'log', 'doc', 'x'], options);
 });
 
 afterAll(async () => {
@@ -101,6 +102,17 @@ test('usual spellings of a filter are understood, and one that fits nothing is a
   expect((await call('rlm_search', { pattern: 'row', tool: 'Read' }))['error']).toContain(
     'leave "tool" out',
   );
+});
+
+test('brackets of a file name are read as written where they fit nothing else, and that is said', async () => {
+  for (const path of ['app/[id]/page.tsx', 'app/[id]/*']) {
+    const found = await call('rlm_search', { pattern: 'bracketed', path });
+    expect(found).toMatchObject({ total: 1 });
+    expect(found['note']).toMatch(/read as written/);
+  }
+  const found = await call('rlm_search', { pattern: 'bracketed', path: '[o-q]age.tsx' });
+  expect(found).toMatchObject({ total: 1 });
+  expect(found).not.toHaveProperty('note');
 });
 
 test('wildcards that could fit in very many ways are answered at once', async () => {
