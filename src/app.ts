@@ -189,7 +189,7 @@ function createChat(
   { sessions, answers, search, indexes, sandboxes, catalog, stats, toolless, day }: ChatParts,
 ): ChatProxy {
   const { config, log, clock, ids } = options;
-  const gauge = new TokenGauge();
+  const gauge = new TokenGauge(clock);
   const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
   return new ChatProxy({
     intake: createIntake(options, sessions, answers),

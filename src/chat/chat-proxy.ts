@@ -2,7 +2,8 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { IndexKeeper } from '../tools/index-keeper.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import { failureOf } from '../upstream/retry.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { CompletionHead } from '../wire/encode.ts';
 import type { Chunk, ChatRequest } from '../wire/types.ts';
 import { AnswerLimit, type AnswerLimits } from './answer-limit.ts';
@@ -26,7 +27,7 @@ import {
   type TurnTools,
   type TurnToolsOptions,
 } from './turn-tools.ts';
-import type { FinishedTurn, RetryNotice, TurnLimits } from './turn-types.ts';
+import type { FinishedTurn, TurnLimits } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
 import type { TokenGauge } from './token-gauge.ts';
 
@@ -139,12 +140,12 @@ export class ChatProxy {
   }
 
   #noteRetry(run: Run, attempt: RetryNotice): void {
-    const { number, waitMs, reason } = attempt;
-    run.quietUntilMs = this.#options.clock.elapsedMs() + waitMs;
-    this.#options.log.info(
-      { request: run.call.requestId, attempt: number, waitMs, reason },
-      'upstream call is repeated',
-    );
+    run.quietUntilMs = this.#options.clock.elapsedMs() + attempt.waitMs;
+    this.#logRetry(run, attempt, 'upstream call is repeated');
+  }
+
+  #logRetry(run: Run, { number, ...attempt }: RetryNotice, words: string): void {
+    this.#options.log.info({ request: run.call.requestId, attempt: number, ...attempt }, words);
   }
 
   #turn(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
@@ -159,6 +160,8 @@ export class ChatProxy {
             sub: run.sub,
             budget,
             signal: call.signal,
+            onSubRetry: (attempt) =>
+              this.#logRetry(run, attempt, 'upstream call of a sub-model is repeated'),
           });
     let tools = toolsOf(prompt);
     const turn = runTurn({
@@ -223,7 +226,7 @@ export class ChatProxy {
     if (news === undefined) return undefined;
     if (news !== '')
       log.warn(
-        { request: call.requestId, model: news, reason: (error as ProxyError).message },
+        { request: call.requestId, model: news, ...failureOf(error as ProxyError) },
         'the model takes no tools; chats with it go on without ours, and large texts stay in the prompt',
       );
     return prompts.make(intake, target);
@@ -243,6 +246,8 @@ export class ChatProxy {
       estimate,
     );
     run.wasRefused = true;
+    if (run.statedWindowTokens !== undefined)
+      gauge.learnWindow(target.gaugeKey, run.statedWindowTokens);
     const smaller = await prompts.make(intake, target, windowTokens);
     if (target.windowTokens !== undefined && request === run.prompt.request)
       gauge.learnRefusal(target.gaugeKey, sizeBytes, target.windowTokens);

@@ -32,13 +32,13 @@ export class PromptMaker {
   }
 
   /**
-   * `windowTokens` overrides the target's window after the upstream has refused a prompt.
+   * `windowTokens` overrides what is known of the target's window after the upstream has refused a prompt.
    * @throws ProxyError `context_length_exceeded` where the model may call no tool and the texts do not fit whatever is left out
    */
   async make(
     intake: Intake,
     target: PromptTarget,
-    windowTokens = target.windowTokens,
+    windowTokens = this.#options.gauge.windowTokens(target.gaugeKey, target.windowTokens),
   ): Promise<Prompt> {
     const { envelope, items } = intake;
     if (intake.isHelper || this.#options.inject === 'never') {

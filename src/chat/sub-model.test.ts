@@ -81,6 +81,7 @@ function play(script: Script, limits: Partial<TurnLimits> = {}) {
     context,
     report: (line) => reports.push(line),
     limits: { steps: 5, callsPerStep: 4 },
+    onRetry: () => undefined,
   });
   const controller = new AbortController();
   const run = async (args: Record<string, unknown>): Promise<Record<string, unknown>> => {

@@ -3,7 +3,7 @@ import type { Programs } from '../tools/program-host.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
 import type { Slice, SubModel, SubQuestion } from '../tools/sub-model.ts';
 import type { ToolContext } from '../tools/tool.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
 import type { ChatRequest, FoldedTurn } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
@@ -32,6 +32,8 @@ export interface SubModelOptions {
   readonly limits: TurnLimits;
   /** Takes a line of progress for each sub-call and each step inside one; `↳` once for each level. */
   readonly report: (text: string) => void;
+  /** Told of each call that is repeated. */
+  readonly onRetry: (attempt: RetryNotice) => void;
 }
 
 /** Stands once for each level before a line of progress. */
@@ -55,7 +57,7 @@ export function createSubModel(options: SubModelOptions): SubModel {
         throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
       options.report(`${levelMark.repeat(budget.depth + 1)} ${question.label}`);
       return question.slice === undefined
-        ? read(question, queued(options, false), { model: options.model, signal })
+        ? read(question, queued(options, false), { ...options, signal })
         : explore(question, question.slice, { options, signal });
     },
   };
@@ -84,7 +86,11 @@ async function* replay<Item>(items: readonly Item[]): AsyncGenerator<Item, void,
 async function read(
   { question, text }: SubQuestion,
   upstream: Upstream,
-  { model, signal }: { readonly model: string; readonly signal: AbortSignal },
+  {
+    model,
+    signal,
+    onRetry,
+  }: Pick<SubModelOptions, 'model' | 'onRetry'> & { readonly signal: AbortSignal },
 ): Promise<string> {
   const content = text === undefined ? question : `${question}\n\n<text>\n${text}\n</text>`;
   const request: ChatRequest = {
@@ -94,7 +100,7 @@ async function read(
       { role: 'user', content },
     ],
   };
-  const stream = await upstream.complete(request, { signal });
+  const stream = await upstream.complete(request, { signal, onRetry });
   const fold = new TurnFold();
   for await (const batch of stream.batches) for (const chunk of batch) fold.add(chunk);
   return answerOf(fold.turn());
@@ -151,7 +157,7 @@ async function explore(
     remember: async () => undefined,
     shorten: async (message) => droppedMessage(message),
     shrink: async () => undefined,
-    onRetry: () => undefined,
+    onRetry: options.onRetry,
     takeAnswers: () => answers.splice(0),
   });
   const texts: string[] = [];

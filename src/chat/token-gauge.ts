@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import type { PromptSize } from './prompt-cost.ts';
 
 /** The bytes of prompt JSON in a token where nothing has been measured. English text, code and JSON lie between 3.2 and 4.2. */
@@ -20,10 +21,23 @@ const minPartScale = 0.05;
 const fewParts = 0.1;
 const manyParts = 0.3;
 
+/** A window that refusals have stated is believed for so long, milliseconds: servers are started anew with others. */
+const statedForMs = 3_600_000;
+
+/** So many refusals have to state the same window: what leaves a prompt for it does not come back. */
+const statedTimes = 2;
+
+interface StatedWindow {
+  readonly tokens: number;
+  readonly times: number;
+  readonly atMs: number;
+}
+
 interface Learned {
   readonly bytesPerToken: number[];
   readonly partScale: number[];
   toldImplausible: boolean;
+  stated?: StatedWindow | undefined;
 }
 
 /** What a count came to. */
@@ -35,6 +49,31 @@ export type Learning = 'taken' | 'ignored' | 'implausible' | 'implausible again'
  */
 export class TokenGauge {
   readonly #learned = new Map<string, Learned>();
+  readonly #clock: Pick<Clock, 'elapsedMs'>;
+
+  constructor(clock: Pick<Clock, 'elapsedMs'>) {
+    this.#clock = clock;
+  }
+
+  /**
+   * The window of a model, tokens: the configured one, or a smaller one that refusals have stated lately, several of them the same.
+   * A longer prompt that was taken since has refuted them.
+   */
+  windowTokens(model: string, configuredTokens: number | undefined): number | undefined {
+    const stated = this.#learned.get(model)?.stated;
+    if (stated === undefined || stated.times < statedTimes) return configuredTokens;
+    if (this.#clock.elapsedMs() - stated.atMs > statedForMs) return configuredTokens;
+    return Math.min(configuredTokens ?? Infinity, stated.tokens);
+  }
+
+  /** Takes in the window that the refusal of a prompt has stated. */
+  learnWindow(model: string, tokens: number): void {
+    const learned = this.#of(model);
+    const atMs = this.#clock.elapsedMs();
+    const before = learned.stated;
+    const isSame = before?.tokens === tokens && atMs - before.atMs <= statedForMs;
+    learned.stated = { tokens, times: isSame ? before.times + 1 : 1, atMs };
+  }
 
   /** Bytes in a token of this model's prompts, as far as is known. */
   bytesPerToken(model: string): number {
@@ -68,6 +107,7 @@ export class TokenGauge {
       learned.toldImplausible = true;
       return isFirst ? 'implausible' : 'implausible again';
     }
+    if (promptTokens > (learned.stated?.tokens ?? Infinity)) learned.stated = undefined;
     if (promptTokens < 1_000) return 'ignored';
     const { textBytes } = size;
     const parts = size.partTokens * this.partScale(model);

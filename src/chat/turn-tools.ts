@@ -4,7 +4,7 @@ import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
 import type { ToolContext } from '../tools/tool.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import type { Prompt } from './prompt-types.ts';
 import { memoryOf } from './recent-memory.ts';
@@ -51,6 +51,8 @@ export function openTurnTools(
     readonly sub: SubTarget;
     readonly budget: Budget;
     readonly signal: AbortSignal;
+    /** Told of a sub-model's call that is repeated. */
+    readonly onSubRetry: (attempt: RetryNotice) => void;
   },
 ): TurnTools {
   const { session, registry, place } = turn.own;
@@ -82,6 +84,7 @@ export function openTurnTools(
       context: base,
       limits: options.limits,
       report,
+      onRetry: turn.onSubRetry,
     }),
   });
   const described = contextFor(turn.signal, () => undefined);

@@ -1,4 +1,4 @@
-import type { Upstream } from '../upstream/upstream.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { ChatRequest, FunctionCall, Message, Usage } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
 import type { HandOver } from './hidden-calls.ts';
@@ -21,13 +21,6 @@ export interface TurnLimits {
   readonly steps: number;
   /** Calls of our tools run in one step; what is over gets a sentence instead. */
   readonly callsPerStep: number;
-}
-
-/** A failed attempt that is about to be repeated. */
-export interface RetryNotice {
-  readonly number: number;
-  readonly waitMs: number;
-  readonly reason: string;
 }
 
 /** What a turn needs. */

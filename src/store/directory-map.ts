@@ -1,13 +1,19 @@
 import { dirname, posix, win32 } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { ProxyError } from '../errors.ts';
-import { replaceFile, type Files } from './files.ts';
+import type { Logger } from '../log.ts';
+import { isErrno, replaceFile, type Files } from './files.ts';
 import { encodeRecord } from './format.ts';
 import { RecordLog } from './record-log.ts';
+import { isSessionId } from './session-paths.ts';
 
 const nameMaxUnits = 4096;
 
 /** A map of fewer names is written anew with each change, so that whoever looks into the file sees it as it is. */
 const smallNames = 64;
+
+/** The member of the map's file that is no name: the CRC-32 of all others. Absent in files of earlier versions. */
+const checksumName = 'checksum';
 
 /** A line of the log. */
 type MapChange =
@@ -17,7 +23,8 @@ type MapChange =
   | { readonly names: readonly string[]; readonly id: string };
 
 /**
- * `mappings/directory_to_rlm.json`: names (project directories, and `key:<key>` for clients without one) to session ids; and
+ * `mappings/directory_to_rlm.json`: names (project directories, and `key:<key>` for clients without one) to session ids, and a checksum,
+ * so that damage never gives one project the store of another; and
  * in a map of more than a few names `mappings/directory_to_rlm.jsonl`, what has changed since it was written, a checksummed line each
  * (`format.ts`), so that a new session costs a line and not the whole map. The lines are taken over when there are a quarter as many as
  * names, and when the map is opened and closed; doing that twice does no harm.
@@ -46,7 +53,7 @@ export class DirectoryMap {
   static async open(
     files: Files,
     path: string,
-    fromMetadata: () => Promise<Map<string, string>>,
+    { fromMetadata, log }: MapSources,
   ): Promise<DirectoryMap> {
     const bytes = await files.readWhole(path);
     const ids = bytes === undefined ? undefined : decodeMap(bytes);
@@ -57,9 +64,19 @@ export class DirectoryMap {
       if (ids === undefined || !isWhole) {
         // What the log says is newer than what metadata say of a name that was given to another session.
         for (const [name, id] of await fromMetadata()) if (!map.#ids.has(name)) map.#set(name, id);
-        if (bytes !== undefined && ids === undefined) await files.rename(path, `${path}.damaged`);
-        await map.#compact();
-      } else if (map.#lines > 0) await map.#compact();
+        if (bytes !== undefined && ids === undefined) {
+          log.warn(
+            { path, aside: `${path}.damaged` },
+            'the map of directories is damaged: it was put aside and is made anew from what the stores say themselves',
+          );
+          await files.rename(path, `${path}.damaged`);
+        } else if (!isWhole)
+          log.warn(
+            { path: map.#logPath },
+            'a line of the map of directories is damaged: what the stores say themselves takes its place',
+          );
+        await map.#compactIfThereIsRoom();
+      } else if (map.#lines > 0) await map.#compactIfThereIsRoom();
     } catch (error) {
       await map.#log?.close();
       throw error;
@@ -168,6 +185,15 @@ export class DirectoryMap {
     else names.add(name);
   }
 
+  /** A map that cannot be written is as good as one that was: the next opening makes the same of the same files. */
+  async #compactIfThereIsRoom(): Promise<void> {
+    try {
+      await this.#compact();
+    } catch (error) {
+      if (!isDiskFault(error)) throw error;
+    }
+  }
+
   async #compact(): Promise<void> {
     await this.#save();
     await this.#log?.clear();
@@ -176,7 +202,8 @@ export class DirectoryMap {
 
   async #save(): Promise<void> {
     const sorted = [...this.#ids].sort(([a], [b]) => (a < b ? -1 : 1));
-    const json = JSON.stringify(Object.fromEntries(sorted), undefined, 2);
+    const whole = [...sorted, [checksumName, checksumOf(sorted)]];
+    const json = JSON.stringify(Object.fromEntries(whole), undefined, 2);
     await replaceFile(this.#files, this.#path, Buffer.from(`${json}\n`));
   }
 }
@@ -198,12 +225,33 @@ export function directoryName(directory: string): string {
   return normal.length > 3 || !windows ? normal.replace(/(?<=.)[\\/]$/, '') : normal;
 }
 
+/** Where a map comes from that cannot be read, and who is told. */
+export interface MapSources {
+  readonly fromMetadata: () => Promise<Map<string, string>>;
+  readonly log: Logger;
+}
+
+function isDiskFault(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EROFS'].some((code) => isErrno(error, code));
+}
+
+function isPair(pair: [string, unknown]): pair is [string, string] {
+  return typeof pair[1] === 'string' && isSessionId(pair[1]);
+}
+
+/** Of names and ids, in the order in which they stand. */
+function checksumOf(pairs: readonly (readonly [string, string])[]): string {
+  return crc32(JSON.stringify(pairs)).toString(16).padStart(8, '0');
+}
+
 function decodeMap(bytes: Buffer): Map<string, string> | undefined {
   try {
     const object: unknown = JSON.parse(bytes.toString());
     if (typeof object !== 'object' || object === null) return undefined;
-    const pairs = Object.entries(object);
-    return pairs.every(([, id]) => typeof id === 'string') ? new Map(pairs) : undefined;
+    const { [checksumName]: checksum, ...ids } = object as Readonly<Record<string, unknown>>;
+    const pairs = Object.entries(ids);
+    if (!pairs.every(isPair)) return undefined;
+    return checksum === undefined || checksum === checksumOf(pairs) ? new Map(pairs) : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

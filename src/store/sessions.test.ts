@@ -1,5 +1,6 @@
 import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { realFiles, type Files } from './files.ts';
 import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
@@ -181,8 +182,12 @@ test('a session whose files were deleted by hand starts anew; one that lost its 
     await expect(sessions.byId(id)).rejects.toThrow('the text from entry e1 on is cut off');
   }
   await rm(join(data.dataDir, 'sessions'), { recursive: true });
-  await using sessions = await data.open();
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  await using sessions = await data.open({ log });
   expect((await projectSession(sessions)).id).not.toBe(id);
+  expect(lines.join('')).toMatch(/store that this directory had is not there any more/);
+  expect(lines.join('')).toContain(id);
 });
 
 test('a session that takes long to open holds up no other', async () => {

@@ -60,7 +60,10 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     const lock = await lockOwner(dataDir, { ...options, files });
     try {
       const mapPath = join(dataDir, 'mappings', 'directory_to_rlm.json');
-      const map = await DirectoryMap.open(files, mapPath, () => namesInMetadata(files, dataDir));
+      const map = await DirectoryMap.open(files, mapPath, {
+        fromMetadata: () => namesInMetadata(files, dataDir),
+        log: options.log,
+      });
       return new FileSessions(options, map, lock, await openChats(options, files));
     } catch (error) {
       await lock.release();
@@ -250,6 +253,11 @@ class FileSessions implements Sessions {
         if (known !== undefined && (this.#open.has(known) || (await this.#hasFiles(known)))) {
           return known;
         }
+        if (known !== undefined && create)
+          this.#options.log.warn(
+            { session: known },
+            'the store that this directory had is not there any more: it gets a new one',
+          );
         return create ? this.#createSession(name) : undefined;
       });
       if (id === undefined) return undefined;

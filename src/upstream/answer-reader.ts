@@ -1,6 +1,7 @@
 import { type Clock, Watchdog } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import type { ChunkReader } from '../wire/chunk.ts';
+import { checkDepth } from '../wire/json-depth.ts';
 import { isObject, parseJson } from '../wire/json.ts';
 import { SseDecoder } from '../wire/sse.ts';
 import type { Chunk } from '../wire/types.ts';
@@ -179,6 +180,7 @@ export class AnswerReader {
       if (isJsonLines(json)) throw notAnApi(origin, { kind: 'lines' });
       return;
     }
+    checkDepth(value, json.length);
     const found: Chunk[] = [];
     // What it reports as a failure is thrown here.
     reader.readValue(value, found);

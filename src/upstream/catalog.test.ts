@@ -3,7 +3,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { ProxyError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
 import { Catalog, type CatalogOptions, type CatalogProvider } from './catalog.ts';
-import type { Upstream, UpstreamModel } from './upstream.ts';
+import type { RetryNotice, Upstream, UpstreamModel } from './upstream.ts';
 import { coreModelId } from '../wire/core-model.ts';
 
 const signal = new AbortController().signal;
@@ -161,11 +161,14 @@ it('turns to the fallbacks in order when a provider is overloaded, and not when 
   const c = fake('c', []);
   const providers = [provider(a, { fallback: ['b.org/x', 'c.y'] }), provider(b), provider(c)];
   const found = await catalog(providers).resolve('a.m', signal);
-  const reasons: string[] = [];
-  const onRetry = ({ reason }: { reason: string }): void => void reasons.push(reason);
+  const told: unknown[] = [];
+  const onRetry = ({ code, model }: RetryNotice): void => void told.push([code, model]);
   const stream = await found.upstream.complete({ model: 'm', messages: [] }, { ...call, onRetry });
   expect([stream.model, a.asked, b.asked, c.asked]).toEqual(['y', ['m'], ['org/x'], ['y']]);
-  expect(reasons).toEqual(['busy Trying org/x.', 'empty Trying y.']);
+  expect(told).toEqual([
+    ['too_busy', 'org/x'],
+    ['quota_exhausted', 'y'],
+  ]);
 
   const bad = fake('a', [], new ProxyError('upstream_rejected', 'bad'));
   const rejecting = await catalog([

@@ -1,5 +1,6 @@
 import { type ErrorCode, toProxyError } from '../errors.ts';
 import type { ChatRequest } from '../wire/types.ts';
+import { failureOf } from './retry.ts';
 import type { Upstream, UpstreamCall, UpstreamStream } from './upstream.ts';
 
 /** A model somewhere. */
@@ -47,11 +48,7 @@ async function completeWithFallback(
     let lastError = firstError;
     for (const [at, { upstream, model }] of others.entries()) {
       if (!leavable.has(lastError.code) || call.signal.aborted) throw firstError;
-      call.onRetry?.({
-        number: at + 1,
-        waitMs: 0,
-        reason: `${lastError.message} Trying ${model}.`,
-      });
+      call.onRetry?.({ number: at + 1, waitMs: 0, ...failureOf(lastError), model });
       try {
         return await upstream.complete({ ...request, model }, call);
       } catch (next) {

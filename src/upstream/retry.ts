@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
-import type { UpstreamCall } from './upstream.ts';
+import type { RetryNotice, UpstreamCall } from './upstream.ts';
 
 /** How often and how long a failed attempt is repeated. */
 export interface RetryPolicy {
@@ -36,12 +36,19 @@ export async function withRetries<T>(
       const waitMs = error.parts.retryAfterMs ?? backoffMs(number, policy);
       waitedMs += waitMs;
       if (!repeats(error) || number > policy.maxRetries || waitedMs > policy.maxWaitMs) throw error;
-      call.onRetry?.({ number, waitMs, reason: error.message });
+      call.onRetry?.({ number, waitMs, ...failureOf(error) });
       await policy.clock.sleep(waitMs, call.signal).catch(() => {
         throw cancelled(call.signal);
       });
     }
   }
+}
+
+/** What may be told of a failure where no text may be: in logs. */
+export function failureOf(error: ProxyError): Pick<RetryNotice, 'code' | 'status' | 'cause'> {
+  const { code: cause } = (error.parts.cause ?? {}) as { readonly code?: unknown };
+  const { code, status } = error;
+  return { code, status, ...(typeof cause === 'string' ? { cause } : {}) };
 }
 
 /** What an aborted call fails with: the signal's own reason where it is one of ours. */

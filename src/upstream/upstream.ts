@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
 
 /** A model that an upstream offers. Windows are in tokens; absent where unknown. */
@@ -15,11 +16,21 @@ export interface UpstreamCall {
   /** Headers to pass on (session affinity). Never `authorization`, `cookie`, `origin`, `host`. Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Called when a failed attempt is about to be repeated. For progress and logs; nothing has reached the client yet. */
-  readonly onRetry?: (attempt: {
-    readonly number: number;
-    readonly waitMs: number;
-    readonly reason: string;
-  }) => void;
+  readonly onRetry?: (attempt: RetryNotice) => void;
+}
+
+/** A failed attempt that is about to be repeated. Never the upstream's words: they may quote what it was asked. */
+export interface RetryNotice {
+  /** Of the attempt that failed, from 1. */
+  readonly number: number;
+  readonly waitMs: number;
+  readonly code: ErrorCode;
+  /** The upstream's HTTP status where it gave one, else the one that we would answer with. */
+  readonly status: number;
+  /** The system's name of a connection's failure, such as `ECONNRESET`. */
+  readonly cause?: string;
+  /** The model that is tried now; absent where it is the same. */
+  readonly model?: string;
 }
 
 /** A completion that the upstream has accepted. */

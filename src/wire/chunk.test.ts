@@ -363,3 +363,17 @@ it('takes a call that comes under its old and its new name once', () => {
     { finishReason: 'tool_calls' },
   ]);
 });
+
+it('refuses what is nested deeper than anything can be walked over, at once and for good', () => {
+  const deep = (levels: number): string => `${'['.repeat(levels)}1${']'.repeat(levels)}`;
+  const frameOf = (levels: number): string =>
+    `{"choices":[{"index":0,"delta":{"content":"a"}}],"odd":${deep(levels)}}`;
+  const readOne = (data: string): void =>
+    new ChunkReader({ makeId: () => 'id', toError: () => new Error('other') as never }).read(
+      { name: '', data },
+      [],
+    );
+  readOne(frameOf(900));
+  for (const data of [frameOf(100_000), deep(100_000), `${frameOf(2)}${frameOf(100_000)}`])
+    expect(() => readOne(data)).toThrow(/nested more than 1000 levels/);
+});

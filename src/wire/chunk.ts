@@ -2,6 +2,7 @@ import { ProxyError } from '../errors.ts';
 import { findFault, readFault, type UpstreamFault } from './error-body.ts';
 import { readFinishReason } from './finish.ts';
 import { splitGlued } from './glued-frames.ts';
+import { checkDepth } from './json-depth.ts';
 import { isObject, nonEmptyText, parseJson, type JsonObject } from './json.ts';
 import type { SseEvent } from './sse.ts';
 import { ToolCallTracker } from './tool-call-tracker.ts';
@@ -110,6 +111,7 @@ export class ChunkReader {
       return;
     }
     const value = parseJson(event.data);
+    checkDepth(value, event.data.length);
     if (event.name === 'error') throw this.#options.toError(readFault(event.data));
     if (value !== undefined) this.readValue(value, chunks);
     else for (const part of splitGlued(event.data)) this.#readPart(part, chunks);
@@ -168,7 +170,11 @@ export class ChunkReader {
 
   #readPart(part: string, chunks: Chunk[]): void {
     if (part === doneMark) this.#isDone = true;
-    else this.readValue(parseJson(part), chunks);
+    else {
+      const value = parseJson(part);
+      checkDepth(value, part.length);
+      this.readValue(value, chunks);
+    }
   }
 
   #readChoice(choice: JsonObject): Chunk | undefined {

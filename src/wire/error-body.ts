@@ -1,5 +1,6 @@
 import { errorTable, type ProxyError } from '../errors.ts';
 import { calmText } from './calm-text.ts';
+import { isTooDeep } from './json-depth.ts';
 import { isObject, nonEmptyText, parseJson, type JsonObject } from './json.ts';
 
 /** OpenAI's error answer. */
@@ -112,7 +113,8 @@ export function findFault(value: unknown): UpstreamFault | undefined {
 
 /** What the body of a failed HTTP answer says, be it JSON in any form, plain text or a page of HTML. */
 export function readFault(body: string): UpstreamFault {
-  const json = parseJson(body);
+  const parsed = parseJson(body);
+  const json = isTooDeep(parsed) ? undefined : parsed;
   const fault = findFault(json);
   if (fault !== undefined) return fault;
   if (isObject(json)) return describeFault(json, {});

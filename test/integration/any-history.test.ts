@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { fuzzBodies } from '../support/body-fuzz.ts';
 import { user } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
-import { answer, startScriptedUpstream } from '../support/scripted-upstream.ts';
+import { answer, raw, reply, startScriptedUpstream, status } from '../support/scripted-upstream.ts';
 
 it('gives an answer to a mutated body, or says what is wrong with it', async () => {
   expect(await fuzzBodies({ count: 250, seed: 11 })).toEqual([]);
@@ -48,6 +48,39 @@ it('takes arguments of a call that are nested 100,000 levels deep for the text t
     ],
   });
   expect(upstream.requests[0]?.body.messages[1]?.tool_calls).toEqual(calls);
+});
+
+it('names an answer that is nested 100,000 levels deep as a failure of the upstream, which no repetition cures', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using proxy = await startProxy({ upstream });
+  const deep = `${'['.repeat(100_000)}1${']'.repeat(100_000)}`;
+  const choice = (more: string): string =>
+    `{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"${more}`;
+  const body = { model: 'm', messages: [user('hi')] };
+  for (const data of [
+    `data: ${choice(`,"odd":${deep}}]}`)}\n\n`,
+    `data: ${choice('}]')},"odd":${deep}}\n\n`,
+    `{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"odd":${deep}}`,
+  ]) {
+    const from = upstream.requests.length;
+    upstream.script(reply(raw(data)));
+    const response = await proxy.post(body);
+    expect(response.status).toBe(502);
+    const { error } = (await response.json()) as { error: { code: string; message: string } };
+    expect(error.code).toBe('upstream_failed');
+    expect(error.message).toMatch(/nested more than 1000 levels/);
+    expect(upstream.requests).toHaveLength(from + 1);
+  }
+  upstream.script({
+    ...status(400, ''),
+    steps: [raw(`{"error":{"message":${deep.slice(0, 60_000)}`)],
+  });
+  expect((await proxy.post(body)).status).toBe(400);
+  upstream.script({
+    ...status(400, ''),
+    steps: [raw(`{"detail":${'['.repeat(20_000)}1${']'.repeat(20_000)}}`)],
+  });
+  expect((await proxy.post(body)).status).toBe(400);
 });
 
 it('sends half a character up as U+FFFD, wherever it stands and in every turn', async () => {

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
-import { user } from '../support/conversation.ts';
+import { longText, user } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
 import {
   answer,
+  callTools,
   reply,
   role,
   stall,
@@ -54,10 +55,17 @@ it('a refused request, a repeated one and an aborted turn have a line each at in
     requestId: refused.headers.get('x-request-id'),
   });
 
-  upstream.script(status(429, { error: { message: 'slow' } }, { 'retry-after-ms': '1' }));
+  upstream.script(
+    status(429, { error: { message: 'slow: a private question' } }, { 'retry-after-ms': '1' }),
+  );
   upstream.otherwise(answer('done'));
   await (await proxy.post(request)).text();
-  expect(await log.next('is repeated')).toMatchObject({ level: 'info', attempt: 1 });
+  expect(await log.next('is repeated')).toMatchObject({
+    level: 'info',
+    attempt: 1,
+    code: 'too_busy',
+    status: 429,
+  });
 
   for (const stream of [true, false]) {
     const from = upstream.requests.length;
@@ -75,5 +83,30 @@ it('a refused request, a repeated one and an aborted turn have a line each at in
 
   await proxy.post('no json').then((response) => response.text());
   expect(await log.next('request refused')).toMatchObject({ level: 'info', status: 400 });
+  expect(JSON.stringify(log.lines)).not.toContain('private');
+});
+
+it('a repeated call of a sub-model has a line, too, without any text', async () => {
+  await using upstream = await startScriptedUpstream();
+  const log = new LogLines();
+  await using proxy = await startProxy({
+    upstream,
+    onLog: log.add,
+    env: { RLM_INJECT: 'always', RLM_UPSTREAM_MAX_RETRY_WAIT_MS: '1000' },
+  });
+  const question = { question: 'a private question', offset: 0, length: 500 };
+  upstream.script(
+    callTools({ name: 'rlm_query', args: question }),
+    status(503, { error: { message: 'not now: a private question' } }, { 'retry-after-ms': '1' }),
+  );
+  upstream.otherwise(answer('done'));
+  const messages = [user(longText(2_000, 'private'))];
+  await (await proxy.post({ ...request, messages })).text();
+  expect(upstream.requests).toHaveLength(4);
+  expect(await log.next('sub-model is repeated')).toMatchObject({
+    level: 'info',
+    code: 'upstream_failed',
+    status: 503,
+  });
   expect(JSON.stringify(log.lines)).not.toContain('private');
 });

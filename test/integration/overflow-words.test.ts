@@ -38,6 +38,20 @@ it('makes it as small as the window that the refusal states', async () => {
   expect(upstream.requests[1]?.rawBody.length).toBeLessThan(35_000);
 });
 
+it('keeps to a window that two refusals have stated in the chats that follow', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using proxy = await startProxy({ upstream });
+  const refusal = status(400, error('Range of input length should be [1, 8192]'));
+  upstream.otherwise(({ rawBody }) => (rawBody.length > 35_000 ? refusal : answer('fits')));
+  const counts: number[] = [];
+  for (const directory of ['/work/a', '/work/b', '/work/c', '/work/d']) {
+    const from = upstream.requests.length;
+    await proxy.ask({ messages }, { 'x-rlm-directory': directory });
+    counts.push(upstream.requests.length - from);
+  }
+  expect(counts).toEqual([2, 2, 1, 1]);
+});
+
 it('passes a refusal of something else that is too long on, and makes nothing smaller', async () => {
   await using upstream = await startScriptedUpstream();
   await using proxy = await startProxy({ upstream });

@@ -420,8 +420,8 @@ describe('patience', () => {
     expect(await readAll(stream)).toBe('a');
     expect(waits).toEqual([70, 3000]);
     expect(told).toEqual([
-      { number: 1, waitMs: 70, reason: 'slow' },
-      { number: 2, waitMs: 3000, reason: 'The upstream answered HTTP 503.' },
+      { number: 1, waitMs: 70, code: 'too_busy', status: 429 },
+      { number: 2, waitMs: 3000, code: 'upstream_failed', status: 503 },
     ]);
   });
 });
