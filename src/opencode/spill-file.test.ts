@@ -1,5 +1,9 @@
-import { expect, it } from 'vitest';
-import { isPartOf, spillNoteOf } from './spill-file.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isPartOf, readSpillFile, spillNoteOf } from './spill-file.ts';
 
 const whole = Array.from({ length: 3_000 }, (_, at) => `line ${at} ä🙂`).join('\n');
 const beginning = whole.slice(0, 9_000);
@@ -57,4 +61,42 @@ it('a file that is no UTF-8, or was cut within a character, is compared as it wa
 it('says what of an output is printed text, byte for byte', () => {
   const note = spillNoteOf(before(end), { head: before(end).slice(0, 4_000), tail: end });
   expect([note?.path, note?.at, note?.visible.toString()]).toEqual([path, 'end', end]);
+});
+
+describe('of the files that a note can name', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rlm-spill-'));
+  const spill = join(folder, 'opencode/tool-output');
+  const other = join(folder, 'other/tool-output');
+  const limits = { maxBytes: 1_000_000 };
+
+  beforeAll(() => {
+    for (const made of [spill, other, join(spill, 'tool_folder1')])
+      mkdirSync(made, { recursive: true });
+    for (const file of ['opencode/tool-output/tool_whole1', 'opencode/tool-output/notes', 'secret'])
+      writeFileSync(join(folder, file), whole);
+    writeFileSync(join(other, 'tool_other1'), whole);
+    symlinkSync(join(folder, 'secret'), join(spill, 'tool_link1'));
+    execFileSync('mkfifo', [join(spill, 'tool_pipe1')]);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('one that OpenCode has saved is read', async () => {
+    expect(String(await readSpillFile(join(spill, 'tool_whole1'), limits))).toBe(whole);
+  });
+
+  it.each([
+    ['outside of the folder', () => join(folder, 'secret')],
+    ['by a way round', () => `${spill}/../../secret`],
+    ['in another program’s folder', () => join(other, 'tool_other1')],
+    ['of another name', () => join(spill, 'notes')],
+    ['through a link', () => join(spill, 'tool_link1')],
+    ['that is a folder', () => join(spill, 'tool_folder1')],
+    ['that is a pipe', () => join(spill, 'tool_pipe1')],
+    ['that is gone', () => join(spill, 'tool_gone1')],
+    ['with a name that is too long', () => `/${'a'.repeat(300)}/opencode/tool-output/tool_whole1`],
+    ['with a NUL in its name', () => `${spill}/\0/opencode/tool-output/tool_whole1`],
+    ['without a whole path', () => 'opencode/tool-output/tool_whole1'],
+  ])('one %s is not', async (_, named) => {
+    expect(await readSpillFile(named(), limits)).toBeUndefined();
+  });
 });
