@@ -46,20 +46,21 @@ class Slot implements PoolWorker {
   }
 }
 
-/** A fixed number of workers and a warm spare that takes the place of one that had to be killed or has died. */
+/** A fixed number of workers and, from the first report of work on, a warm spare that takes the place of one that had to be killed or has died. */
 export class WorkerPool {
   readonly #events: PoolEvents;
   readonly #size: number;
   readonly #workers: Slot[] = [];
   #spare: Slot | undefined;
   #failedStarts = 0;
+  /** Whether a worker has worked: what has no work yet needs no spare, and a start of the program is no time for one. */
+  #isUsed = false;
   #closed = false;
 
   constructor(size: number, events: PoolEvents) {
     this.#events = events;
     this.#size = size;
     for (let i = 0; i < size; i++) this.#workers.push(this.#open());
-    this.#spare = this.#open();
   }
 
   /** All workers at work, the least busy first. Those that could not be started are tried again. */
@@ -85,12 +86,19 @@ export class WorkerPool {
     slot.thread.on('message', (report: Report) => {
       slot.isReady = true;
       this.#failedStarts = 0;
+      if (report.kind !== 'ready') this.#prepareSpare();
       if (!this.#closed && slot !== this.#spare) this.#events.report(slot, report);
     });
     slot.thread.on('error', (error) => {
       this.#replace(slot, error instanceof Error ? error.message : String(error));
     });
     return slot;
+  }
+
+  #prepareSpare(): void {
+    if (this.#isUsed || this.#closed) return;
+    this.#isUsed = true;
+    this.#spare ??= this.#open();
   }
 
   #replace(slot: Slot, reason: string): void {
