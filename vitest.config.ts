@@ -1,5 +1,6 @@
 import { accessSync, constants, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** So much room the files of all tests need at once, with a wide margin, bytes. */
@@ -26,7 +27,11 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/e2e/**', 'test/long/**'],
-    env: { TMPDIR: folderOfFiles() },
+    env: {
+      TMPDIR: folderOfFiles(),
+      // Threads and commands that tests start load the sources themselves: compiled once, they start in a third of the time.
+      NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/rlm-opencode-test'),
+    },
     // Long enough for a machine with eight times as much to do: a test that hangs is found all the same.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -79,8 +79,7 @@ export class CliHome implements Disposable {
       cwd: this.folder,
       env: {
         PATH: process.env['PATH'] ?? '',
-        // Commands are started many times: compiled once, they start in half the time.
-        NODE_COMPILE_CACHE: join(tmpdir(), 'rlm-opencode-compile-cache'),
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',
         ...this.#env(env),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
