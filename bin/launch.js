@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +22,7 @@ export async function launch(entry) {
   if (!existsSync(bundled)) {
     fail(`rlm-opencode needs Node ${neededMajor} or newer; this is ${process.version}.`);
   }
+  const { spawn } = await import('node:child_process');
   const child = spawn(bundled, [fileURLToPath(entryUrl), ...process.argv.slice(2)], {
     stdio: 'inherit',
   });

@@ -142,7 +142,7 @@ function loadedBy(entry: string): { readonly files: Set<string>; readonly packag
 }
 
 test('a command starts without engine, store, server, HTTP client and log: they are loaded when needed', () => {
-  for (const entry of ['cli/main.ts', 'cli/setup-main.ts']) {
+  for (const entry of ['cli/main.ts', 'cli/setup-main.ts', ...commandFiles()]) {
     const { files, packages } = loadedBy(entry);
     const parts = new Set([...files].map((file) => partOf(relative(root, file))));
     for (const heavy of [
@@ -162,6 +162,25 @@ test('a command starts without engine, store, server, HTTP client and log: they 
     }
     // The reader of imports sees something.
     expect([...packages]).toContain('commander');
-    expect(files.size).toBeGreaterThan(10);
+    expect(files.size).toBeGreaterThan(5);
   }
 });
+
+test('commands that ask a running server start without the settings, and the program without its commands', () => {
+  const asking = ['search', 'get', 'stats', 'sessions', 'ingest', 'logs'];
+  for (const entry of ['main', ...asking]) {
+    const { files, packages } = loadedBy(`cli/${entry}.ts`);
+    expect({ entry, packages: [...packages] }).toEqual({ entry, packages: ['commander'] });
+    expect([...files]).not.toContain(join(root, 'config/schema.ts'));
+  }
+  const started = loadedBy('cli/main.ts').files;
+  for (const file of commandFiles()) expect([...started]).not.toContain(join(root, file));
+});
+
+/** The files that the table of commands loads. */
+function commandFiles(): readonly string[] {
+  const text = readFileSync(join(root, 'cli/program.ts'), 'utf8');
+  const files = [...text.matchAll(/import\('\.\/([^']+)'\)/g)].map(([, file]) => `cli/${file}`);
+  expect(files.length).toBeGreaterThan(10);
+  return files;
+}

@@ -1,7 +1,8 @@
 import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { type LoadedConfig, userFolders } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { machineOf } from '../config/places.ts';
 import type { Config } from '../config/resolve.ts';
 import { shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
@@ -41,7 +42,7 @@ async function doctor(flags: { offline?: boolean; deep?: boolean; json?: boolean
     ...configFindings(loaded, running),
     dataDirFinding(config),
     await serverFinding(config),
-    ...(await storeFindings(config, flags.deep === true)),
+    ...(await storeFindings(flags, flags.deep === true)),
     ...(flags.offline === true ? [] : await providerFindings(config, running)),
     await opencodeFinding(loaded, running),
   ];
@@ -187,11 +188,11 @@ async function answeringFinding(address: string, dataDir: string): Promise<Findi
   };
 }
 
-async function storeFindings(config: Config, deep: boolean): Promise<Finding[]> {
+async function storeFindings(flags: object, deep: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
   const line = new ProgressLine();
   try {
-    await withOperations(config, async (call) => {
+    await withOperations(flags, async (call) => {
       const sessions = (await call('sessions', {})) as Awaited<ReturnType<Sessions['list']>>;
       findings.push({ level: 'ok', text: `stores: ${sessions.length}` });
       for (const { id, damage } of sessions) {
@@ -236,7 +237,7 @@ async function opencodeFinding(
   loaded: LoadedConfig,
   running: KnownServer | undefined,
 ): Promise<Finding> {
-  const { path, text } = await findConfigFile(join(userFolders().configHome, 'opencode'));
+  const { path, text } = await findConfigFile(join(machineOf().folders.configHome, 'opencode'));
   const advice = 'rlm-opencode-setup install';
   const installed = text === undefined ? undefined : installedBlock(text);
   if (text === undefined || installed === undefined) {

@@ -3,7 +3,6 @@ import { wholeNumber } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
-import { loadFromFlags } from './setting-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
 interface GetFlags extends SessionFlags {
@@ -28,7 +27,7 @@ export function getCommand(): Command {
 }
 
 async function get(flags: GetFlags): Promise<void> {
-  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+  await withOperations(flags, async (call) => {
     const wanted = flags.length ?? (flags.entry === undefined ? defaultChars : Infinity);
     let { offset } = flags;
     for (let left = wanted; left > 0;) {

@@ -6,12 +6,12 @@ import { Command } from 'commander';
 import { randomIds } from '../clock.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
+import { dataDirOf } from './data-dir-flag.ts';
 import { grouped } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
-import { loadFromFlags } from './setting-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
 /** Whose store it went into. */
@@ -37,10 +37,9 @@ export function ingestCommand(): Command {
 }
 
 async function ingest(paths: readonly string[], flags: IngestFlags): Promise<void> {
-  const { config } = loadFromFlags({ ...flags });
-  using standardInput = paths.includes('-') ? await keepStdin(config.dataDir) : undefined;
+  using standardInput = paths.includes('-') ? await keepStdin(await dataDirOf(flags)) : undefined;
   const line = new ProgressLine();
-  await withOperations(config, async (call) => {
+  await withOperations(flags, async (call) => {
     const args = {
       ...choiceOf(flags),
       paths,

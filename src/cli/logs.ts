@@ -2,9 +2,9 @@ import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import { logPath } from './background.ts';
+import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { wholeNumber } from './numbers.ts';
 import { exitCodes, finish } from './run.ts';
-import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printError } from './screen.ts';
 
 /** Only the end of a log is read, bytes. */
@@ -18,9 +18,9 @@ export function logsCommand(): Command {
     .description("show the end of the background server's log")
     .option('-n, --lines <count>', 'how many lines', wholeNumber(1), 50)
     .option('-f, --follow', 'go on with what is added');
-  return addSettingFlags(command, ['data-dir']).action(
-    async (options: { lines: number; follow?: boolean }) => {
-      const path = logPath(loadFromFlags({ ...options }).config.dataDir);
+  return addDataDirFlag(command).action(
+    async (options: { lines: number; follow?: boolean; dataDir?: string }) => {
+      const path = logPath(await dataDirOf(options));
       if (!existsSync(path)) {
         printError(`There is no ${path}; \`serve --background\` makes it.\n`);
         finish(exitCodes.nothing);

@@ -2,4 +2,5 @@ import { rlmProgram } from './program.ts';
 import { runProgram } from './run.ts';
 import { readVersion } from './version.ts';
 
-await runProgram(rlmProgram(readVersion()), process.argv.slice(2));
+const args = process.argv.slice(2);
+await runProgram(await rlmProgram(readVersion(), args), args);

@@ -1,9 +1,10 @@
-import { randomIds, systemClock } from '../clock.ts';
-import type { Config } from '../config/resolve.ts';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
 import type { RunOperation } from '../operations/operations.ts';
 import { type Owner, readOwner } from '../store/owner.ts';
 import { parseJson } from '../wire/json.ts';
+import { dataDirOf } from './data-dir-flag.ts';
 
 /** Runs an operation on the stores. @throws ProxyError what the operation throws */
 export type CallOperation = (
@@ -14,25 +15,36 @@ export type CallOperation = (
 
 /**
  * Gives a command its way to the stores: through the server that holds the data directory, else by opening them here.
+ * @param flags Those of the settings, as commander gives them
+ * @throws ProxyError `config_invalid`; through a server only for what says where the data directory is: the other settings are the server's
  * @throws ProxyError `store_locked` where another command holds them
  */
 export async function withOperations(
-  config: Config,
+  flags: object,
   use: (call: CallOperation) => Promise<void>,
 ): Promise<void> {
-  const server = serverOf(await readOwner(config.dataDir));
+  const server = serverOf(await readOwner(await dataDirOf(flags)));
   if (server !== undefined) {
     await use(callOver((call) => fetchLines(server, call)));
     return;
   }
-  // Loaded only here: through a server a command needs neither store nor engine.
-  const [{ createLogger }, { createOperations }, { openSearchEngine }, { openSessions }] =
-    await Promise.all([
-      import('../log.ts'),
-      import('../operations/operations.ts'),
-      import('../search/engine.ts'),
-      import('../store/sessions.ts'),
-    ]);
+  // Loaded only here: through a server a command needs neither settings nor store nor engine.
+  const [
+    { randomIds, systemClock },
+    { loadFromFlags },
+    { createLogger },
+    { createOperations },
+    { openSearchEngine },
+    { openSessions },
+  ] = await Promise.all([
+    import('../clock.ts'),
+    import('./setting-flags.ts'),
+    import('../log.ts'),
+    import('../operations/operations.ts'),
+    import('../search/engine.ts'),
+    import('../store/sessions.ts'),
+  ]);
+  const { config } = loadFromFlags({ ...flags });
   await using stack = new AsyncDisposableStack();
   const sessions = stack.use(
     await openSessions({
@@ -98,28 +110,42 @@ export async function* fetchLines(
   server: RunningServer,
   { operation, body }: Parameters<RunOperation>[0],
 ): AsyncGenerator<string> {
-  const response = await post(server, operation, body);
-  if (!response.ok) {
-    const answer = parseJson(await response.text()) as { error?: unknown } | undefined;
-    throw errorOf(answer?.error);
-  }
-  const decoder = new TextDecoderStream();
-  if (response.body !== null) yield* response.body.pipeThrough(decoder);
-}
-
-async function post(server: RunningServer, operation: string, body: Buffer): Promise<Response> {
   try {
-    return await fetch(`${server.address}/v1/rlm/${operation}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${server.secret}` },
-      body: new Uint8Array(body),
-    });
+    const response = await post(server, operation, body);
+    response.setEncoding('utf8');
+    if (response.statusCode === 200) {
+      for await (const piece of response) yield String(piece);
+      return;
+    }
+    const answer = parseJson((await response.toArray()).join('')) as
+      | { error?: unknown }
+      | undefined;
+    throw errorOf(answer?.error);
   } catch (error) {
+    if (error instanceof ProxyError) throw error;
     throw new ProxyError('internal', `The server at ${server.address} does not answer.`, {
       cause: error,
       hint: 'See `rlm-opencode status`.',
     });
   }
+}
+
+async function post(
+  server: RunningServer,
+  operation: string,
+  body: Buffer,
+): Promise<IncomingMessage> {
+  // Neither `fetch` nor `import`: both load the whole of undici first, and a command spends as long on it as on starting Node.
+  const { request } = process.getBuiltinModule('node:http');
+  const asked = request(`${server.address}/v1/rlm/${operation}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${server.secret}` },
+  });
+  // What goes wrong later is told by the response.
+  asked.on('error', () => undefined);
+  asked.end(body);
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  return response;
 }
 
 /** A server's error as ours again. */

@@ -1,41 +1,43 @@
 import { Command } from 'commander';
-import { askCommand } from './ask.ts';
-import { benchCommand } from './bench.ts';
-import { configCommand } from './config.ts';
-import { demoCommand } from './demo.ts';
-import { doctorCommand } from './doctor.ts';
-import { getCommand } from './get.ts';
-import { ingestCommand } from './ingest.ts';
-import { logsCommand } from './logs.ts';
-import { findCommand, searchCommand } from './search.ts';
-import { serveCommand } from './serve.ts';
-import { sessionsCommand } from './sessions.ts';
-import { statsCommand } from './stats.ts';
-import { statusCommand } from './status.ts';
-import { stopCommand } from './stop.ts';
 
-/** `rlm-opencode` with all its commands. Add one: a file, a line here. */
-export function rlmProgram(version: string): Command {
+/** Every command by its name. A command is loaded when it is run: most of what a start takes is loading. Add one: a file, a line here. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  status: async () => (await import('./status.ts')).statusCommand(),
+  stop: async () => (await import('./stop.ts')).stopCommand(),
+  logs: async () => (await import('./logs.ts')).logsCommand(),
+  ingest: async () => (await import('./ingest.ts')).ingestCommand(),
+  search: async () => (await import('./search.ts')).searchCommand(),
+  find: async () => (await import('./search.ts')).findCommand(),
+  get: async () => (await import('./get.ts')).getCommand(),
+  stats: async () => (await import('./stats.ts')).statsCommand(),
+  sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
+  config: async () => (await import('./config.ts')).configCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  ask: async () => (await import('./ask.ts')).askCommand(),
+  bench: async () => (await import('./bench.ts')).benchCommand(),
+};
+
+const versionFlags = '-V, --version';
+
+/**
+ * `rlm-opencode` with the command that the arguments name; with all of them where they name none, for help and for what is misspelt.
+ * @param args What will be parsed; absent: all commands
+ */
+export async function rlmProgram(version: string, args: readonly string[] = []): Promise<Command> {
   const program = new Command('rlm-opencode')
     .description('a local proxy that gives coding assistants a memory without a wall')
-    .version(version);
-  const commands = [
-    serveCommand(),
-    demoCommand(),
-    statusCommand(),
-    stopCommand(),
-    logsCommand(),
-    ingestCommand(),
-    searchCommand(),
-    findCommand(),
-    getCommand(),
-    statsCommand(),
-    sessionsCommand(),
-    configCommand(),
-    doctorCommand(),
-    askCommand(),
-    benchCommand(),
-  ];
-  for (const command of commands) program.addCommand(command);
+    .version(version, versionFlags);
+  for (const name of neededFor(args[0] ?? '')) {
+    const command = await commands[name]?.();
+    if (command !== undefined) program.addCommand(command);
+  }
   return program;
+}
+
+/** Names of the commands that must be there when the first argument is `first`. */
+function neededFor(first: string): readonly string[] {
+  if (versionFlags.split(', ').includes(first)) return [];
+  return Object.hasOwn(commands, first) ? [first] : Object.keys(commands);
 }

@@ -4,7 +4,6 @@ import { wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
-import { loadFromFlags } from './setting-flags.ts';
 import { printError } from './screen.ts';
 
 interface SearchFlags extends SessionFlags {
@@ -66,7 +65,7 @@ function addSearchFlags(command: Command): Command {
 }
 
 async function search(question: Question, flags: SearchFlags): Promise<void> {
-  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+  await withOperations(flags, async (call) => {
     const total = await printHits(call, question, flags);
     finish(total > 0 ? exitCodes.done : exitCodes.nothing);
   });

@@ -3,8 +3,8 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ProxyError } from '../errors.ts';
 import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
+import { addDataDirFlag } from './data-dir-flag.ts';
 import type { CallOperation } from './operations-client.ts';
-import { addSettingFlags } from './setting-flags.ts';
 import { printError } from './screen.ts';
 
 /** What {@link addSessionFlags} adds. */
@@ -12,6 +12,7 @@ export interface SessionFlags {
   readonly directory?: string;
   readonly session?: string;
   readonly json?: boolean;
+  readonly dataDir?: string;
 }
 
 /** Adds the flags that choose a store, and `--json`. */
@@ -23,7 +24,7 @@ export function addSessionFlags(command: Command): Command {
     )
     .option('--session <id>', 'the store by its session id')
     .option('--json', 'JSON for machines');
-  return addSettingFlags(command, ['data-dir']);
+  return addDataDirFlag(command);
 }
 
 /** The choice as operations take it. Symbolic links are resolved, as OpenCode does. */

@@ -5,10 +5,10 @@ import { ProxyError } from '../errors.ts';
 import { isErrno } from '../store/files.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from '../store/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
+import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { grouped, megabytes } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
-import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printError, printJson } from './screen.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
@@ -16,7 +16,7 @@ type Listed = Awaited<ReturnType<Sessions['list']>>;
 /** `rlm-opencode sessions`: the stores there are, deleting one, saving what is sound of a damaged one. */
 export function sessionsCommand(): Command {
   const command = new Command('sessions').description('list the stores of all directories');
-  addSettingFlags(command, ['data-dir']).option('--json', 'JSON for machines').action(list);
+  addDataDirFlag(command).option('--json', 'JSON for machines').action(list);
   const remove = new Command('rm')
     .description('delete a store with everything in it')
     .argument('<id>', 'session id')
@@ -25,12 +25,12 @@ export function sessionsCommand(): Command {
     .description('copy what is sound in a damaged store to a new one')
     .argument('<id>', 'session id');
   return command
-    .addCommand(addSettingFlags(remove, ['data-dir']).action(removeSession))
-    .addCommand(addSettingFlags(salvage, ['data-dir']).action(salvageSession));
+    .addCommand(addDataDirFlag(remove).action(removeSession))
+    .addCommand(addDataDirFlag(salvage).action(salvageSession));
 }
 
 async function list(flags: { json?: boolean }): Promise<void> {
-  await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+  await withOperations(flags, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;
     if (flags.json === true) {
       printJson(sessions, 2);
@@ -60,10 +60,10 @@ interface Salvaged {
   readonly lostRecords: number;
 }
 
-async function salvageSession(id: string, flags: object): Promise<void> {
-  const { config } = loadFromFlags({ ...flags });
-  await sessionSizeBytes(config.dataDir, id);
-  await withOperations(config, async (call) => {
+async function salvageSession(id: string, flags: { dataDir?: string }): Promise<void> {
+  const dataDir = await dataDirOf(flags);
+  await sessionSizeBytes(dataDir, id);
+  await withOperations(flags, async (call) => {
     const saved = (await call('salvage-session', { session: id })) as Salvaged;
     const { kept, keptAliases, lostEntries, lostRecords, directory } = saved;
     const lost = lostEntries.length === 0 ? 'none' : lostEntries.join(', ');
@@ -74,12 +74,15 @@ async function salvageSession(id: string, flags: object): Promise<void> {
   });
 }
 
-async function removeSession(id: string, flags: { yes?: boolean }): Promise<void> {
-  const { config } = loadFromFlags({ ...flags });
+async function removeSession(
+  id: string,
+  flags: { yes?: boolean; dataDir?: string },
+): Promise<void> {
+  const dataDir = await dataDirOf(flags);
   // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder is not to be made.
-  const place = `${sessionPaths(config.dataDir, id).text.replace(/_context\.txt$/, '')}*`;
-  const sizeBytes = await sessionSizeBytes(config.dataDir, id);
-  await withOperations(config, async (call) => {
+  const place = `${sessionPaths(dataDir, id).text.replace(/_context\.txt$/, '')}*`;
+  const sizeBytes = await sessionSizeBytes(dataDir, id);
+  await withOperations(flags, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;
     const directory = sessions.find((session) => session.id === id)?.directory;
     const what = `${id} of ${directory ?? 'no directory'} (${place}, ${megabytes(sizeBytes)})`;

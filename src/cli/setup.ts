@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { userFolders } from '../config/load.ts';
+import { machineOf } from '../config/places.ts';
 import {
   backupPath,
   type ConfigFile,
@@ -188,6 +188,6 @@ function withoutKeys(diff: string): string {
 
 async function chosenFile(options: SetupOptions): Promise<ConfigFile> {
   return options.file === undefined
-    ? findConfigFile(join(userFolders().configHome, 'opencode'))
+    ? findConfigFile(join(machineOf().folders.configHome, 'opencode'))
     : readConfigFile(resolve(options.file));
 }

@@ -3,7 +3,6 @@ import { grouped } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
-import { loadFromFlags } from './setting-flags.ts';
 import { jsonText, print } from './screen.ts';
 
 interface Share {
@@ -24,7 +23,7 @@ interface EntryLine {
 export function statsCommand(): Command {
   const command = new Command('stats').description('say what is stored');
   return addSessionFlags(command).action(async (flags: SessionFlags) => {
-    await withOperations(loadFromFlags({ ...flags }).config, async (call) => {
+    await withOperations(flags, async (call) => {
       const found = await callTool(call, flags, { name: 'rlm_stats', arguments: {} });
       if (found === undefined) {
         finish(exitCodes.nothing);

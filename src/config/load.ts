@@ -1,20 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { ProxyError } from '../errors.ts';
-import { type Environment, type ParsedSettings, parseSettings } from './parse.ts';
-import { type Config, type Folders, foldersOf, resolveConfig } from './resolve.ts';
+import { resolve } from 'node:path';
+import { type ParsedSettings, parseSettings } from './parse.ts';
+import { type Environment, type LoadOptions, machineOf, readSettingsFile } from './places.ts';
+import { type Config, resolveConfig } from './resolve.ts';
 import { settingLeaves } from './schema.ts';
-
-/** What may be given; the rest comes from the process. */
-export interface LoadOptions {
-  /** Values by long flag name, without dashes. */
-  readonly flags?: Readonly<Record<string, string | undefined>>;
-  /** Default: the environment of this process. */
-  readonly env?: Environment;
-  /** Default: the user's. */
-  readonly homeDir?: string;
-}
 
 /** The configuration and how it came to be. */
 export interface LoadedConfig extends ParsedSettings {
@@ -29,18 +17,12 @@ export interface LoadedConfig extends ParsedSettings {
 
 /**
  * Reads the settings: flags, then environment, then `rlm-opencode/config.jsonc` in the configuration home
- * (or the file that `RLM_CONFIG` names), then defaults. The only reader of the process's environment.
+ * (or the file that `RLM_CONFIG` names), then defaults.
  * @throws ProxyError `config_invalid`
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
-  const env = options.env ?? process.env;
-  const folders = foldersOf(env, options.homeDir ?? homedir());
-  const named = env['RLM_CONFIG'];
-  const filePath =
-    named === undefined || named === ''
-      ? join(folders.configHome, 'rlm-opencode/config.jsonc')
-      : resolve(named);
-  const text = readOptional(filePath, named !== undefined && named !== '');
+  const { env, folders } = machineOf(options);
+  const { path: filePath, text } = readSettingsFile(env, folders);
   const parsed = parseSettings({
     flags: options.flags ?? {},
     env,
@@ -54,24 +36,6 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     fileFound: text !== undefined,
     warnings: warningsOf(parsed, env),
   };
-}
-
-/** The XDG folders of this process's user. */
-export function userFolders(env: Environment = process.env): Folders {
-  return foldersOf(env, homedir());
-}
-
-function readOptional(path: string, required: boolean): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    if (missing && !required) return undefined;
-    throw new ProxyError('config_invalid', `${path} cannot be read.`, {
-      cause: error,
-      hint: 'RLM_CONFIG names the file; unset it to use the usual one.',
-    });
-  }
 }
 
 function warningsOf({ settings }: ParsedSettings, env: Environment): string[] {

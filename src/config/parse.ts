@@ -1,11 +1,9 @@
-import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import type { z } from 'zod';
 import { ProxyError } from '../errors.ts';
 import { isObject } from '../wire/json.ts';
+import { parseSettingsFile } from './file-text.ts';
+import type { Environment } from './places.ts';
 import { type SettingLeaf, type Settings, settingLeaves, settingsSchema } from './schema.ts';
-
-/** Environment variables by name, as in `process.env`. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where a value came from. `name` is the flag, the variable or the file. */
 interface Source {
@@ -37,7 +35,7 @@ type JsonObject = Record<string, unknown>;
  * @throws ProxyError `config_invalid`, naming every fault and where it stands; values are not repeated, they may be secret
  */
 export function parseSettings(layers: SettingLayers): ParsedSettings {
-  const merged = layers.file === undefined ? {} : parseFile(layers.file);
+  const merged = layers.file === undefined ? {} : parseSettingsFile(layers.file);
   const sources = new Map<string, Source>();
   for (const leaf of settingLeaves) sources.set(leaf.key, place(merged, leaf, layers));
   const result = settingsSchema.safeParse(merged);
@@ -94,25 +92,6 @@ function has(root: JsonObject, path: readonly string[]): boolean {
     holder = holder[name];
   }
   return true;
-}
-
-function parseFile(file: { readonly path: string; readonly text: string }): JsonObject {
-  const errors: ParseError[] = [];
-  const text = file.text.replace(/^\uFEFF/, '');
-  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: false });
-  const first = errors[0];
-  if (first !== undefined) {
-    const before = text.slice(0, first.offset).split('\n');
-    const place = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
-    throw new ProxyError(
-      'config_invalid',
-      `${file.path}:${place}: not valid JSON with comments (${printParseErrorCode(first.error)}).`,
-    );
-  }
-  if (!isObject(value)) {
-    throw new ProxyError('config_invalid', `${file.path}: the file must hold one JSON object.`);
-  }
-  return value;
 }
 
 function faultLine(

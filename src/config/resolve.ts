@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { ProxyError } from '../errors.ts';
 import { checkKey, parseEndpoint } from '../upstream/endpoint.ts';
 import { readProxies, type Way, wayTo } from '../upstream/way.ts';
-import type { Environment } from './parse.ts';
+import { type Environment, type Folders, standardDataDir } from './places.ts';
 import { fallbackLimits, presetOfUrl, presets } from './presets.ts';
 import type { Prices, ProviderSettings } from './provider-settings.ts';
 import type { Settings } from './schema.ts';
@@ -54,24 +54,6 @@ export interface Config extends Omit<
 /** A file read is what the model asked for, so it stays in the prompt at lengths where a log would not. */
 const fileReadFactor = 2;
 
-/** The folders of the XDG base directory specification. */
-export interface Folders {
-  readonly configHome: string;
-  readonly dataHome: string;
-}
-
-/** Where configuration and data belong on this machine; relative paths in the variables are to be ignored, says the specification. */
-export function foldersOf(env: Environment, homeDir: string): Folders {
-  return {
-    configHome: absoluteOr(env['XDG_CONFIG_HOME'], join(homeDir, '.config')),
-    dataHome: absoluteOr(env['XDG_DATA_HOME'], join(homeDir, '.local/share')),
-  };
-}
-
-function absoluteOr(path: string | undefined, standard: string): string {
-  return path?.startsWith('/') === true ? path : standard;
-}
-
 /**
  * Fills in what follows from the machine and the presets. Pure: `env` is only asked for the keys that providers name.
  * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that does not exist
@@ -88,7 +70,7 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
   checkModels(settings, all);
   return {
     ...rest,
-    dataDir: dataDir ?? join(folders.dataHome, 'rlm-opencode'),
+    dataDir: dataDir ?? standardDataDir(folders),
     outputFolder: join(folders.dataHome, 'opencode', 'tool-output'),
     strip: {
       ...rest.strip,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { captureSettings, memorySettings, stripSettings, windowSettings } from './chat-settings.ts';
+import { dataDirSetting } from './data-dir.ts';
 import {
   dayLimitSettings,
   sandboxSettings,
@@ -32,12 +33,7 @@ export const settingsSchema = z.strictObject({
   }),
   patience: patienceSettings.prefault({}),
   server: serverSettings.prefault({}),
-  dataDir: optionalText({
-    env: 'RLM_DATA_DIR',
-    flag: 'data-dir',
-    description:
-      'Where everything is stored. Default: `rlm-opencode` in the data home (`~/.local/share`).',
-  }),
+  dataDir: optionalText(dataDirSetting),
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info').meta({
     env: 'RLM_LOG_LEVEL',
     flag: 'log-level',

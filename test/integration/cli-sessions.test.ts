@@ -86,15 +86,16 @@ describe('a store and its copy', () => {
 });
 
 test('every nested command sees each of its own options, before and behind its name', async () => {
-  const makers = [() => rlmProgram('0'), () => setupProgram('0')];
+  const makers = [async () => rlmProgram('0'), async () => setupProgram('0')];
   let checked = 0;
   for (const make of makers) {
-    for (const path of nestedPaths(make())) {
-      const declared = inner(make(), path).options.filter((option) => option.required);
+    for (const path of nestedPaths(await make())) {
+      const declared = inner(await make(), path).options.filter((option) => option.required);
       for (const { long, flags } of declared) {
-        const shared = inner(make(), path.slice(0, -1)).options.some((one) => one.long === long);
+        const above = inner(await make(), path.slice(0, -1));
+        const shared = above.options.some((one) => one.long === long);
         for (const isBefore of shared ? [false, true] : [false]) {
-          const program = make();
+          const program = await make();
           const command = inner(program, path);
           let seen: Record<string, unknown> | undefined;
           command.action(() => {
@@ -102,11 +103,11 @@ test('every nested command sees each of its own options, before and behind its n
           });
           const args = command.registeredArguments.map(() => 'x');
           const option = [long ?? '', '1'];
-          const above = path.slice(0, -1);
+          const outer = path.slice(0, -1);
           const name = path.at(-1) ?? '';
           await runProgram(
             program,
-            isBefore ? [...above, ...option, name, ...args] : [...path, ...args, ...option],
+            isBefore ? [...outer, ...option, name, ...args] : [...path, ...args, ...option],
           );
           process.exitCode = 0;
           expect(Object.values(seen ?? {}).flat(), `${path.join(' ')} ${flags}`).toSatisfy(

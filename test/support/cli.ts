@@ -33,7 +33,7 @@ export class CliHome implements Disposable {
 
   /** Runs a command inside this process: many times faster, for commands that start nothing. */
   async runHere(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
-    return this.#here(rlmProgram('0.0.0'), args, env);
+    return this.#here(await rlmProgram('0.0.0', args), args, env);
   }
 
   /** The same for `rlm-opencode-setup`. */

@@ -3,6 +3,8 @@ import { rlmProgram } from '../../src/cli/program.ts';
 import { setupProgram } from '../../src/cli/setup.ts';
 import { settingLeaves, type SettingLeaf } from '../../src/config/schema.ts';
 
+const programs = [await rlmProgram('0'), setupProgram('0')];
+
 /** The README with its generated parts made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
 export function freshReadme(text: string): string {
   return replacePart(replacePart(text, 'settings', settingsTable()), 'commands', commandsTable());
@@ -10,7 +12,7 @@ export function freshReadme(text: string): string {
 
 /** Every command that can be typed, with its description. */
 export function allCommands(): readonly { readonly name: string; readonly description: string }[] {
-  return [rlmProgram('0'), setupProgram('0')].flatMap((program) =>
+  return programs.flatMap((program) =>
     program.commands.flatMap((command) => withInner(command, program.name())),
   );
 }

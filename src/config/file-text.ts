@@ -1,0 +1,26 @@
+import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
+import { ProxyError } from '../errors.ts';
+import { isObject } from '../wire/json.ts';
+
+/** What a settings file says, not compared with the schema yet. @throws ProxyError `config_invalid` for what is no JSON object */
+export function parseSettingsFile(file: {
+  readonly path: string;
+  readonly text: string;
+}): Record<string, unknown> {
+  const errors: ParseError[] = [];
+  const text = file.text.replace(/^\uFEFF/, '');
+  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: false });
+  const first = errors[0];
+  if (first !== undefined) {
+    const before = text.slice(0, first.offset).split('\n');
+    const place = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+    throw new ProxyError(
+      'config_invalid',
+      `${file.path}:${place}: not valid JSON with comments (${printParseErrorCode(first.error)}).`,
+    );
+  }
+  if (!isObject(value)) {
+    throw new ProxyError('config_invalid', `${file.path}: the file must hold one JSON object.`);
+  }
+  return value;
+}

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { ProxyError } from '../errors.ts';
+
+/** Environment variables by name, as in `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What may be given; the rest comes from the process. */
+export interface LoadOptions {
+  /** Values by long flag name, without dashes. */
+  readonly flags?: Readonly<Record<string, string | undefined>>;
+  /** Default: the environment of this process. */
+  readonly env?: Environment;
+  /** Default: the user's. */
+  readonly homeDir?: string;
+}
+
+/** The folders of the XDG base directory specification. */
+export interface Folders {
+  readonly configHome: string;
+  readonly dataHome: string;
+}
+
+/** Where configuration and data belong on this machine; relative paths in the variables are to be ignored, says the specification. */
+function foldersOf(env: Environment, homeDir: string): Folders {
+  return {
+    configHome: absoluteOr(env['XDG_CONFIG_HOME'], join(homeDir, '.config')),
+    dataHome: absoluteOr(env['XDG_DATA_HOME'], join(homeDir, '.local/share')),
+  };
+}
+
+function absoluteOr(path: string | undefined, standard: string): string {
+  return path?.startsWith('/') === true ? path : standard;
+}
+
+/** Where everything is stored unless a setting says otherwise. */
+export function standardDataDir({ dataHome }: Folders): string {
+  return join(dataHome, 'rlm-opencode');
+}
+
+/** Environment and folders that were given, else those of this process and its user. The only reader of the process's environment. */
+export function machineOf({ env = process.env, homeDir = homedir() }: LoadOptions = {}): {
+  readonly env: Environment;
+  readonly folders: Folders;
+} {
+  return { env, folders: foldersOf(env, homeDir) };
+}
+
+/**
+ * The settings file: the one that `RLM_CONFIG` names, else `rlm-opencode/config.jsonc` in the configuration home. Without `text` there is none.
+ * @throws ProxyError `config_invalid` if it cannot be read
+ */
+export function readSettingsFile(
+  env: Environment,
+  { configHome }: Folders,
+): { readonly path: string; readonly text: string | undefined } {
+  const named = env['RLM_CONFIG'] ?? '';
+  const path = named === '' ? join(configHome, 'rlm-opencode/config.jsonc') : resolve(named);
+  return { path, text: readOptional(path, named !== '') };
+}
+
+function readOptional(path: string, required: boolean): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (missing && !required) return undefined;
+    throw new ProxyError('config_invalid', `${path} cannot be read.`, {
+      cause: error,
+      hint: 'RLM_CONFIG names the file; unset it to use the usual one.',
+    });
+  }
+}
