@@ -104,7 +104,11 @@ export async function openStage(programs: Programs, options: StageOptions = {}):
     project,
     mappings: async () => {
       const path = join(folder, 'data', 'rlm-opencode', 'mappings', 'directory_to_rlm.json');
-      return JSON.parse(await readFile(path, 'utf8')) as Record<string, string>;
+      const { checksum: _, ...ids } = JSON.parse(await readFile(path, 'utf8')) as Record<
+        string,
+        string
+      >;
+      return ids;
     },
     restartProxy: async () => {
       await stop();

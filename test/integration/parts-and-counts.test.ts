@@ -128,7 +128,7 @@ describe('the spelling of a text', () => {
       upstream.otherwise(counted({}));
       const messages: Message[] = [systemFor('/work/script')];
       for (let turn = 0; turn < 10; turn += 1)
-        messages.push(user(`第${turn}个问题：${'请看这段文字。'.repeat(38)}`), seen);
+        messages.push(user(`第${turn}个问题：${'请看这段文字。'.repeat(230)}`), seen);
       messages.push(user('然后呢？'));
       const json = JSON.stringify({ model: 'm', messages, tools: clientTools });
       const escaped = json.replaceAll(

@@ -11,8 +11,10 @@ import {
   answeringTurn,
   callingTurn,
   IdSource,
+  isClosed,
   messageOf,
   replyOf,
+  toolChoiceOf,
   type IdStyle,
   type PlannedTurn,
 } from './weave-script.ts';
@@ -137,6 +139,10 @@ class Player {
   #settled = 0;
   /** What the upstream saw last in this unbroken history. */
   #before: string | undefined;
+  /** Our tools were in what the upstream saw last. */
+  #wasActive = false;
+  /** Each question is another one: what had a stub in its place once keeps it. */
+  #questions = 0;
   /** All hidden turns that there ever were, as they have to come back. */
   readonly #hidden = new Set<string>();
   #seed: number;
@@ -169,7 +175,9 @@ class Player {
         await this.#askTwice(happening.answers);
         return;
       case 'ask': {
-        const question = `${longText(happening.size, `q${this.#draw(99)}`)} What is it?`;
+        this.#questions += 1;
+        const word = `q${this.#draw(99)}-${this.#questions}`;
+        const question = `${longText(happening.size, word)} What is it?`;
         this.#history = [...this.#history, asked(question, happening.reminded)];
         for (const turn of happening.turns) {
           const copy = await this.#send(turn);
@@ -212,12 +220,15 @@ class Player {
   async #send(turn: PlannedTurn): Promise<Message> {
     const sent = this.#spelled(this.#history);
     const demotionsBefore = await this.#world.demotions();
+    const wasActive = this.#wasActive;
     const { copy, bodies } = await this.#exchange(sent, turn);
     const [first] = bodies;
     const isDemoted = (await this.#world.demotions()) > demotionsBefore;
-    if (this.#before !== undefined && !isDemoted)
+    if (this.#before !== undefined && !isDemoted && this.#wasActive === wasActive)
       expectPrefix(first as readonly Message[], this.#before);
     this.#before = bytesOf(bodies.at(-1) as readonly Message[]);
+    // What was answered without us goes up as the client spells it: it may not spell it anew each time.
+    if (!this.#wasActive) this.#settled = this.#history.length + 1;
     return copy;
   }
 
@@ -244,7 +255,7 @@ class Player {
       answers.map(async (turn, index) => {
         // Different words, so that one can tell which of the two the client kept.
         const last = { ...turn.last, content: `${turn.last.content} (${index})` };
-        return this.#exchange(asking, { ...turn, last });
+        return this.#exchange(asking, { ...turn, last, choice: 'absent' });
       }),
     );
     equal(bytesOf(second?.bodies[0] as Message[]), bytesOf(first?.bodies[0] as Message[]));
@@ -262,15 +273,26 @@ class Player {
     const said = planned.map(asSentBack);
     for (const message of said) if (hasOwnCalls(message)) this.#hidden.add(canonical(message));
     lines.set(line, [...planned]);
+    const choice = toolChoiceOf(turn);
+    const asking = choice === undefined ? {} : { tool_choice: choice };
     const { message } = await proxy.ask(
-      { messages: sent, tools: clientTools, user: line },
+      { messages: sent, tools: clientTools, user: line, ...asking },
       { 'x-session-id': this.#name },
     );
     deepEqual(lines.get(line), [], 'every planned step was asked for');
-    const bodies = upstream.requests
+    const requests = upstream.requests
       .filter(({ body }) => body['user'] === line)
-      .map(({ body }) => body.messages);
+      .map(({ body }) => body);
+    const bodies = requests.map(({ messages }) => messages);
     this.#check(bodies, said, sent);
+    const isActive = (requests[0]?.tools ?? []).length > clientTools.length;
+    // Once a chat has our tools, every request has them.
+    ok(isActive || !this.#wasActive);
+    this.#wasActive = isActive;
+    if (this.#world.windowTokens === undefined) {
+      for (const request of requests) deepEqual(request.tool_choice, choice);
+      if (isClosed(turn)) expectWhole(bodies[0] as readonly Message[], sent);
+    }
     const shown = message.tool_calls ?? [];
     ok(!shown.some((call) => isOwn(callName(call))));
     const theirs = (said.at(-1)?.tool_calls ?? []).filter((call) => !isOwn(callName(call)));
@@ -306,6 +328,17 @@ class Player {
       ok(textOf(newest).includes(question.split('\n').at(-1) as string));
     }
   }
+}
+
+/** What a request brings for the first time stands whole where the model could open nothing. */
+function expectWhole(messages: readonly Message[], sent: readonly Message[]): void {
+  const from = sent.findLastIndex(({ role }) => role === 'assistant') + 1;
+  const texts = messages.map(textOf);
+  for (const message of sent.slice(from))
+    ok(
+      texts.some((text) => text.startsWith(textOf(message))),
+      textOf(message).slice(0, 80),
+    );
 }
 
 /** As it goes back upstream: servers refuse arguments that are empty or no JSON, so a call of ours has `{}` instead. */

@@ -30,10 +30,45 @@ export interface PlannedStep {
   readonly calls: readonly PlannedCall[];
 }
 
+/** Which tools the client lets the model call in a request. */
+type Choice = 'absent' | 'auto' | 'required' | 'none' | 'forced' | 'listed' | 'listed with ours';
+
 /** What the model does with one client request: hidden steps, then one that the client sees. */
 export interface PlannedTurn {
   readonly hidden: readonly PlannedStep[];
   readonly last: PlannedStep;
+  /** Absent: the client says nothing. */
+  readonly choice?: Choice;
+}
+
+/** Choices in which the model may call none of our tools. */
+const closedChoices: ReadonlySet<Choice | undefined> = new Set(['none', 'forced', 'listed']);
+
+/** Whether the model may call none of our tools in the request. */
+export function isClosed({ choice }: PlannedTurn): boolean {
+  return closedChoices.has(choice);
+}
+
+const named = (name: string): object => ({ type: 'function', function: { name } });
+
+/** `tool_choice` of a request, as the client writes it. */
+export function toolChoiceOf({ choice = 'absent' }: PlannedTurn): unknown {
+  switch (choice) {
+    case 'absent':
+      return undefined;
+    case 'forced':
+      return named('bash');
+    case 'listed':
+    case 'listed with ours': {
+      const own = choice === 'listed' ? [] : [named('rlm_find')];
+      const tools = [named('bash'), named('read'), ...own];
+      return { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools } };
+    }
+    case 'auto':
+    case 'required':
+    case 'none':
+      return choice;
+  }
 }
 
 const words = fc.constantFrom(
@@ -105,17 +140,44 @@ const callingStep: fc.Arbitrary<PlannedStep> = fc.record({
 
 const hiddenSteps = fc.array(hiddenStep, { maxLength: 2 });
 
+/** Mostly nothing, as clients do. */
+function choices(...others: readonly Choice[]): fc.Arbitrary<Choice> {
+  return fc.oneof(
+    { weight: 3, arbitrary: fc.constant<Choice>('absent') },
+    { weight: 2, arbitrary: fc.constantFrom(...others) },
+  );
+}
+
+function renamed(call: PlannedCall, name: string): PlannedCall {
+  return { ...call, name };
+}
+
+/** What a model does that heeds the choice. */
+function heeding(turn: PlannedTurn): PlannedTurn {
+  if (!isClosed(turn)) return turn;
+  const calls = turn.last.calls
+    .filter(({ name }) => !name.startsWith('rlm_'))
+    .map((call) => (turn.choice === 'forced' ? renamed(call, 'bash') : call));
+  return { ...turn, hidden: [], last: { ...turn.last, calls } };
+}
+
 /** A turn that ends in the client's calls, alone or beside ours. */
-export const callingTurn: fc.Arbitrary<PlannedTurn> = fc.record({
-  hidden: hiddenSteps,
-  last: callingStep,
-});
+export const callingTurn: fc.Arbitrary<PlannedTurn> = fc
+  .record({
+    hidden: hiddenSteps,
+    last: callingStep,
+    choice: choices('auto', 'required', 'forced', 'listed', 'listed with ours'),
+  })
+  .map(heeding);
 
 /** A turn that ends in text. */
-export const answeringTurn: fc.Arbitrary<PlannedTurn> = fc.record({
-  hidden: hiddenSteps,
-  last: fc.record({ content: shortText, reasoning, calls: fc.constant([]) }),
-});
+export const answeringTurn: fc.Arbitrary<PlannedTurn> = fc
+  .record({
+    hidden: hiddenSteps,
+    last: fc.record({ content: shortText, reasoning, calls: fc.constant([]) }),
+    choice: choices('auto', 'none', 'listed', 'listed with ours'),
+  })
+  .map(heeding);
 
 /** Gives calls their ids, as a provider would. */
 export class IdSource {
