@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { ChatMemory } from '../store/types.ts';
 import { chainAfter, emptyChain, type Identity } from './identity.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 
 /** An answer as it was handed to a client that gives its conversation no name. */
 export interface DeliveredAnswer {
@@ -64,7 +64,7 @@ const writeAfterMs = 500;
 export class AnswerMemory {
   readonly #memory: ChatMemory;
   readonly #clock: Clock;
-  readonly #kept = new Map<string, Delivered>();
+  readonly #kept = new LruMap<string, Delivered>(maxKept);
   readonly #unwritten = new Map<string, Delivered>();
   /** One answer after the other, so that two that are delivered at once know of each other. */
   #order: Promise<unknown> = Promise.resolve();
@@ -124,7 +124,7 @@ export class AnswerMemory {
     const before = await this.#get(key);
     const isShared = before !== undefined && before.chat !== value.chat;
     const noted = isShared ? { ...value, chat: null } : value;
-    keepLatest(this.#kept, key, noted, maxKept);
+    this.#kept.set(key, noted);
     this.#unwritten.set(key, noted);
   }
 
@@ -134,7 +134,7 @@ export class AnswerMemory {
     if (!this.#memory.has(key)) return undefined;
     const value = (await tolerating(async () => this.#memory.get(key))) as Delivered | undefined;
     // What was put meanwhile is newer than what was read.
-    if (value !== undefined && !this.#kept.has(key)) keepLatest(this.#kept, key, value, maxKept);
+    if (value !== undefined && !this.#kept.has(key)) this.#kept.set(key, value);
     return this.#kept.get(key);
   }
 

@@ -15,7 +15,7 @@ import {
   type SpillLimits,
   type SpillNote,
 } from '../opencode/spill-file.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 import type { LargeMessage } from './large-message.ts';
 import { hashCall } from './identity.ts';
 import { endsOf, type LargeText, type TextEnds } from './large-text.ts';
@@ -203,14 +203,17 @@ function answers({ entry, call: known }: StoredOutput, call: ToolCall): boolean 
 /** Stubs kept per store: those that a long chat shows, a few KB each. */
 const maxKeptStubs = 1_000;
 
-const keptStubs = new WeakMap<SessionStore, Map<string, string>>();
+const keptStubs = new WeakMap<SessionStore, LruMap<string, string>>();
 
 /** The stub of an entry. The same bytes whenever and wherever it is made, so those made lately are kept. */
 export async function readStub(store: SessionStore, entry: Entry): Promise<string> {
-  const kept = keptStubs.get(store) ?? new Map<string, string>();
+  const kept = keptStubs.get(store) ?? new LruMap<string, string>(maxKeptStubs);
   keptStubs.set(store, kept);
-  const stub = kept.get(entry.id) ?? (await makeStub(store, entry));
-  keepLatest(kept, entry.id, stub, maxKeptStubs);
+  let stub = kept.get(entry.id);
+  if (stub === undefined) {
+    stub = await makeStub(store, entry);
+    kept.set(entry.id, stub);
+  }
   return stub;
 }
 

@@ -1,3 +1,4 @@
+import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { RawMessage } from './body-block.ts';
@@ -44,31 +45,8 @@ export interface KnownMessage {
   lasting?: HistoryItem | undefined;
 }
 
-/** A bounded memory of messages by the hash of their bytes. Forgetting costs one parse. */
-export class KnownMessages {
-  readonly #byHash = new Map<string, KnownMessage>();
-  readonly #maxCount: number;
-
-  constructor(maxCount: number) {
-    this.#maxCount = maxCount;
-  }
-
-  get(hash: string): KnownMessage | undefined {
-    const known = this.#byHash.get(hash);
-    if (known === undefined) return undefined;
-    // While there is room for as many again, nothing will have to go, and the order does not matter.
-    if (this.#byHash.size * 2 < this.#maxCount) return known;
-    this.#byHash.delete(hash);
-    this.#byHash.set(hash, known);
-    return known;
-  }
-
-  set(hash: string, known: KnownMessage): void {
-    this.#byHash.set(hash, known);
-    if (this.#byHash.size > this.#maxCount)
-      this.#byHash.delete(this.#byHash.keys().next().value as string);
-  }
-}
+/** Messages by the hash of their bytes. Forgetting costs one parse. */
+export type KnownMessages = LruMap<string, KnownMessage>;
 
 /** One message of the request at hand: its bytes, and what is known of it. */
 export class HistoryItem extends UnparsedMessage implements HistoryMessage {

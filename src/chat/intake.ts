@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { LruMap } from '../base/lru-map.ts';
 import { ProxyError } from '../errors.ts';
 import { suitBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
@@ -11,7 +12,7 @@ import { HistoryStore } from './history-store.ts';
 import { KnownBlocks } from './known-blocks.ts';
 import { KnownEnvelopes } from './known-envelopes.ts';
 import { Reading } from './reading.ts';
-import { KnownMessages, type HistoryItem } from './history.ts';
+import type { HistoryItem, KnownMessages } from './history.ts';
 import type { SessionFinder, Whose } from './whose.ts';
 
 /** A client's request, taken in: large texts are in the store, and every message is known. */
@@ -56,7 +57,7 @@ export class RequestIntake {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    this.#known = new KnownMessages(maxKnownMessages);
+    this.#known = new LruMap(maxKnownMessages);
     this.#blocks = new KnownBlocks(2 * maxKnownMessages);
   }
 

@@ -4,20 +4,20 @@ import { parseEnvelopeJson } from '../wire/envelope-json.ts';
 import { isObject } from '../wire/json.ts';
 import { parseEnvelope } from '../wire/request.ts';
 import type { Envelope } from '../wire/types.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 
 /** Envelopes kept: a client's tools are 50 KB and more, and the same in every turn of every chat. */
 const maxKept = 32;
 
 /** Parses envelopes (requests without their messages), and knows those that came lately by their hash. */
 export class KnownEnvelopes {
-  readonly #byHash = new Map<string, Envelope>();
+  readonly #byHash = new LruMap<string, Envelope>(maxKept);
 
   /** The same object for the same bytes. @throws ProxyError `invalid_request` */
   parse(json: Buffer): Envelope {
     const key = hash('sha256', json, 'base64');
     const envelope = this.#byHash.get(key) ?? parse(json);
-    keepLatest(this.#byHash, key, envelope, maxKept);
+    this.#byHash.set(key, envelope);
     return envelope;
   }
 }

@@ -1,5 +1,5 @@
 import type { ChatMemory, Session } from '../store/types.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 
 /** Values kept, small ones: a few for each turn of the chats that go on at the moment. */
 const maxKept = 10_000;
@@ -24,7 +24,7 @@ export function memoryOf(session: Session): ChatMemory {
 
 class RecentMemory implements ChatMemory {
   readonly #memory: ChatMemory;
-  readonly #kept = new Map<string, unknown>();
+  readonly #kept = new LruMap<string, unknown>(maxKept);
 
   constructor(memory: ChatMemory) {
     this.#memory = memory;
@@ -52,6 +52,6 @@ class RecentMemory implements ChatMemory {
 
   #keep(key: string, value: unknown): void {
     if (key.startsWith(turnKeyPrefix)) return;
-    keepLatest(this.#kept, key, value, maxKept);
+    this.#kept.set(key, value);
   }
 }

@@ -10,7 +10,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { Chunk, Message, PlainRequest, Usage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 import { Budget, DayLedger, type TurnLimits } from './budget.ts';
-import { Slots } from './slots.ts';
+import { Semaphore } from '../base/semaphore.ts';
 import { createSubModel } from './sub-model.ts';
 import { toolResult } from '../../test/support/tool-results.ts';
 
@@ -74,7 +74,7 @@ function play(script: Script, limits: Partial<TurnLimits> = {}) {
     upstream,
     model: 'small',
     budget,
-    slots: new Slots(2),
+    slots: new Semaphore(2),
     concurrency: 4,
     maxTextChars: 200,
     tools: new ToolRegistry([searchTool, queryTool] as never),

@@ -8,7 +8,7 @@ import { TurnFold } from '../wire/fold.ts';
 import type { ChatRequest, FoldedTurn } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import { meterUpstream } from './metered-upstream.ts';
-import type { Slots } from './slots.ts';
+import type { Semaphore } from '../base/semaphore.ts';
 import { droppedMessage } from './own-results.ts';
 import { runTurn } from './turn.ts';
 import type { OwnTools, TurnLimits } from './turn-types.ts';
@@ -22,7 +22,7 @@ export interface SubModelOptions {
   /** Of the turn or the sub-call that asks. */
   readonly budget: Budget;
   /** Shared by all sub-calls of a turn: completions under way at once. */
-  readonly slots: Slots;
+  readonly slots: Semaphore;
   readonly concurrency: number;
   readonly maxTextChars: number;
   /** What a sub-call with tools gets: the tools, and the asker's context to run them in. */

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import type { Identity } from './identity.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 import { turnKeyPrefix } from './recent-memory.ts';
 
 /**
@@ -75,13 +75,14 @@ interface Alias {
 /** Finds and keeps {@link TurnRecord}s. Stateless but for a bounded cache of records read lately. */
 export class TurnMemory {
   readonly #memory: ChatMemory;
-  readonly #cache = new Map<string, TurnRecord>();
-  readonly #maxCached: number;
-  readonly #anchors = new Map<Identity, { readonly place: Place; readonly anchors: Anchors }>();
+  readonly #cache: LruMap<string, TurnRecord>;
+  readonly #anchors = new LruMap<Identity, { readonly place: Place; readonly anchors: Anchors }>(
+    maxKeptAnchors,
+  );
 
   constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
     this.#memory = memory;
-    this.#maxCached = options.maxCachedRecords;
+    this.#cache = new LruMap(options.maxCachedRecords);
   }
 
   /** Whether a turn could be found: false at once, and without a look at the disk, for what was never remembered. */
@@ -143,7 +144,7 @@ export class TurnMemory {
     )
       return known.anchors;
     const anchors = anchorsOf(place, identity);
-    keepLatest(this.#anchors, identity, { place, anchors }, maxKeptAnchors);
+    this.#anchors.set(identity, { place, anchors });
     return anchors;
   }
 
@@ -156,7 +157,7 @@ export class TurnMemory {
   }
 
   #keep(key: string, record: TurnRecord): void {
-    keepLatest(this.#cache, key, record, this.#maxCached);
+    this.#cache.set(key, record);
   }
 }
 

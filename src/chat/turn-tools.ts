@@ -8,7 +8,7 @@ import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import type { Prompt } from './prompt-types.ts';
 import { memoryOf } from './recent-memory.ts';
-import { Slots } from './slots.ts';
+import { Semaphore } from '../base/semaphore.ts';
 import { createSubModel } from './sub-model.ts';
 import type { OwnTools, TurnLimits } from './turn-types.ts';
 
@@ -70,7 +70,7 @@ export function openTurnTools(
       onAnswer: (text: string) => void answers.push(text),
     },
   };
-  const slots = new Slots(options.concurrency);
+  const slots = new Semaphore(options.concurrency);
   const contextFor = (signal: AbortSignal, report: (text: string) => void): ToolContext => ({
     ...base,
     signal,

@@ -3,7 +3,7 @@ import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 import { cutTexts, cutUnstoredText, type Cut, type Cuttable } from './cut-text.ts';
 import { HistoryItem } from './history.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 import { withTexts } from './message-texts.ts';
 import type { Scales } from './prompt-cost.ts';
 import type { Room } from './window-guard.ts';
@@ -32,7 +32,7 @@ export interface CutList {
  * for as long as the process lives and cut in the same way in later requests of the chat, so that they begin with the same bytes.
  */
 export class UnstoredCuts {
-  readonly #kept = new Map<string, Cut>();
+  readonly #kept = new LruMap<string, Cut>(maxKeptCuts);
 
   /**
    * Cuts only if the list is above the high mark: down to halfway between the marks, or so that the texts keep half of what is free, and the
@@ -82,7 +82,7 @@ export class UnstoredCuts {
         wantedBytes += Math.max(0, sizeOf(laid) - targetBytes);
       }
     }
-    for (const [index, cut] of cuts) keepLatest(this.#kept, keys.get(index)!, cut, maxKeptCuts);
+    for (const [index, cut] of cuts) this.#kept.set(keys.get(index)!, cut);
     return { messages: laid, count: cuts.size };
   }
 }

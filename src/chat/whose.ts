@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts';
 import type { Origin } from '../opencode/environment.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import type { AnswerMemory, DeliveredAnswer, FoundChat, Trail } from './answer-memory.ts';
-import { keepLatest } from './keep-latest.ts';
+import { LruMap } from '../base/lru-map.ts';
 
 /** The store of a request. */
 export interface Place {
@@ -49,9 +49,9 @@ const maxRememberedChats = 10_000;
 export class SessionFinder {
   readonly #sessions: Sessions;
   readonly #options: SessionFinderOptions;
-  readonly #directories = new Map<string, string>();
+  readonly #directories = new LruMap<string, string>(maxRememberedChats);
   /** Those of them that are written down, so that a restart does not part a chat from its session. */
-  readonly #kept = new Map<string, string>();
+  readonly #kept = new LruMap<string, string>(maxRememberedChats);
 
   constructor(options: SessionFinderOptions) {
     this.#options = options;
@@ -224,7 +224,7 @@ export class SessionFinder {
       const key = keyOf(chatId);
       const isKept = chats.has(key) && (await chats.get(key)) === directory;
       if (!isKept) await chats.put([{ key, value: directory }]);
-      keepLatest(this.#kept, chatId, directory, maxRememberedChats);
+      this.#kept.set(chatId, directory);
     });
   }
 
@@ -239,7 +239,7 @@ export class SessionFinder {
   }
 
   #remember(chatId: string, directory: string): void {
-    keepLatest(this.#directories, chatId, directory, maxRememberedChats);
+    this.#directories.set(chatId, directory);
   }
 }
 

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { codePointSet, type CodePointSet } from './code-points.ts';
 
 /**
@@ -40,15 +41,8 @@ function isCaseless(set: CodePointSet): boolean {
 }
 
 function isIn(set: CodePointSet, codePoint: number): boolean {
-  let low = 0;
-  let high = set.length / 2 - 1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    if (codePoint < set[2 * middle]!) high = middle - 1;
-    else if (codePoint > set[2 * middle + 1]!) low = middle + 1;
-    else return true;
-  }
-  return false;
+  const index = partitionPoint(set.length / 2, (range) => set[2 * range + 1]! < codePoint);
+  return 2 * index < set.length && set[2 * index]! <= codePoint;
 }
 
 /** The last letter that has a case, and some room (Unicode 16: U+1E943). */

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { contains, type CodePointSet } from './code-points.ts';
 import { unicodeWordChars } from './unicode-words.ts';
 
@@ -71,14 +72,9 @@ export class CharAlphabet {
   }
 
   #search(codePoint: number): number {
-    let low = 0;
-    let high = this.#borders.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.#borders[middle]! <= codePoint) low = middle;
-      else high = middle - 1;
-    }
-    return this.#classes[low]!;
+    const borders = this.#borders;
+    const behind = partitionPoint(borders.length, (index) => borders[index]! <= codePoint);
+    return this.#classes[Math.max(0, behind - 1)]!;
   }
 
   /** The returns and marks of lines are in few sets. */

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { nextBlock, type BlockBits } from './block-bits.ts';
 import type { Ranges } from './ranges.ts';
 import type { SharedTable } from './shared-blocks.ts';
@@ -101,14 +102,8 @@ function addRange(
 
 /** The block that byte `offset` lies in; the last one for an offset at or behind the end. */
 export function blockAt(blocks: BlockTable, offset: number): number {
-  let low = 0;
-  let high = blocks.count - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (blocks.byteStart[middle]! <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+  const { byteStart, count } = blocks;
+  return Math.max(0, partitionPoint(count, (block) => byteStart[block]! <= offset) - 1);
 }
 
 function shared<Into extends Float64Array | Int32Array>(

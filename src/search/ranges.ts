@@ -1,3 +1,5 @@
+import { partitionPoint } from '../base/sorted.ts';
+
 /** Byte ranges [start, end, start, end, ...], ascending, disjoint and not touching, in memory that all threads see. */
 export type Ranges = Float64Array<SharedArrayBuffer>;
 
@@ -20,15 +22,7 @@ export function shareRanges(
 
 /** The range that byte `at` lies in. */
 export function rangeAt(ranges: Ranges, at: number): readonly [number, number] | undefined {
-  let low = 0;
-  let high = ranges.length / 2 - 1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    const start = ranges[2 * middle]!;
-    const end = ranges[2 * middle + 1]!;
-    if (at < start) high = middle - 1;
-    else if (at >= end) low = middle + 1;
-    else return [start, end];
-  }
-  return undefined;
+  const index = partitionPoint(ranges.length / 2, (range) => ranges[2 * range + 1]! <= at);
+  const start = ranges[2 * index];
+  return start !== undefined && start <= at ? [start, ranges[2 * index + 1]!] : undefined;
 }

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import type { Corpus } from './types.ts';
 
 /** Where entries lie, for all threads: entry i is bytes [bounds[2i], bounds[2i + 1]). */
@@ -74,14 +75,7 @@ export function cutAtEntries(
 
 /** The last entry that starts at or before a byte; the first one for a byte in front of all. */
 function lastStartingAt({ bounds, count }: EntryBorders, at: number): number {
-  let low = 0;
-  let high = count - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (bounds[2 * middle]! <= at) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+  return Math.max(0, partitionPoint(count, (entry) => bounds[2 * entry]! <= at) - 1);
 }
 
 function room(length: number): Float64Array<SharedArrayBuffer> {

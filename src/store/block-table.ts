@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { crc32 } from 'node:zlib';
 import { countText, type TextCounts } from '../kernels/text-counts.ts';
 import { incompleteTailBytes } from './text-scan.ts';
@@ -169,14 +170,7 @@ export class BlockTable {
 
 /** The last of the first `count` values that is at most `value`; -1 where none is. Values ascend. */
 export function lastAtMost(column: Float64Array, count: number, value: number): number {
-  let low = -1;
-  let high = count - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (column[middle]! <= value) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+  return partitionPoint(count, (index) => column[index]! <= value) - 1;
 }
 
 function newColumns(capacity: number): BlockColumns {

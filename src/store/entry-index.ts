@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import type { TextPlace } from './block-table.ts';
 import { EntryListing } from './entry-listing.ts';
 import { Outputs } from './outputs.ts';
@@ -92,14 +93,8 @@ export class EntryIndex {
 
   /** The number (from 0) of the entry that holds a place, named by one of its three measures; its separator is part of it. */
   indexAt(measure: keyof TextPlace, value: number): number {
-    let low = 0;
-    let high = this.entries.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.startOf(middle)[measure] <= value) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    const isBefore = (index: number): boolean => this.startOf(index)[measure] <= value;
+    return Math.max(0, partitionPoint(this.entries.length, isBefore) - 1);
   }
 
   /** Entries that have a byte in [startBytes, endBytes), ascending; separators belong to the entry before them. */

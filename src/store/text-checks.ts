@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { crc32 } from 'node:zlib';
 import type { CommittedBlocks } from './block-table.ts';
 import type { ContextFile } from './context-file.ts';
@@ -244,13 +245,8 @@ export class TextChecks {
   /** The blocks that have a byte in [startBytes, endBytes), as [first, end). */
   #blocksOf(startBytes: number, endBytes: number): readonly [number, number] {
     const { count, byteStart } = this.#text.table.committed;
-    let first = 0;
-    let high = count - 1;
-    while (first < high) {
-      const middle = (first + high + 1) >> 1;
-      if (byteStart[middle]! <= startBytes) first = middle;
-      else high = middle - 1;
-    }
+    const behind = partitionPoint(count, (block) => byteStart[block]! <= startBytes);
+    const first = Math.max(0, behind - 1);
     let end = first + 1;
     while (end < count && byteStart[end]! < endBytes) end += 1;
     return [first, Math.min(end, count)];

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import type { Entry, EntryList, SessionStore } from '../store/types.ts';
 import { keyOf } from './argument-values.ts';
 import { nearestNames } from './nearest.ts';
@@ -249,14 +250,8 @@ function sorted(entries: readonly Entry[]): readonly Entry[] {
 function sinceTime({ entries, list, totals }: SessionStore, sinceMs: number): readonly Entry[] {
   const now = totals.entries;
   if (!list.isInTimeOrder) return entries.slice(0, now).filter((entry) => entry.timeMs >= sinceMs);
-  let low = 0;
-  let high = now;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (entries[middle]!.timeMs >= sinceMs) high = middle;
-    else low = middle + 1;
-  }
-  return entries.slice(low, now);
+  const from = partitionPoint(now, (index) => entries[index]!.timeMs < sinceMs);
+  return entries.slice(from, now);
 }
 
 /** What is in all of several lists, each in the order of the store: the shortest one is walked. */
@@ -267,14 +262,7 @@ function intersection(parts: readonly (readonly Entry[])[]): readonly Entry[] {
 }
 
 function isIn(list: readonly Entry[], entry: Entry): boolean {
-  let low = 0;
-  let high = list.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle]!.seq < entry.seq) low = middle + 1;
-    else high = middle;
-  }
-  return list[low] === entry;
+  return list[partitionPoint(list.length, (index) => list[index]!.seq < entry.seq)] === entry;
 }
 
 function unknownPath(list: EntryList, source: string): string {

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { z } from 'zod';
 import type { Entry, EntryList, SessionStore } from '../store/types.ts';
 import { chooseEntries, type EntryFilter } from './entry-choice.ts';
@@ -53,17 +54,12 @@ export function rangesOf(store: SessionStore, filter: EntryFilter, nowMs: number
 
 /** The entry that holds a byte, by binary search; undefined for the newline between two entries. */
 export function entryAt(entries: readonly Entry[], offsetBytes: number): Entry | undefined {
-  let low = 0;
-  let high = entries.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((entries[middle] as Entry).offsetBytes <= offsetBytes) low = middle;
-    else high = middle - 1;
-  }
-  const entry = entries[low];
-  return entry !== undefined &&
-    offsetBytes >= entry.offsetBytes &&
-    offsetBytes < entry.offsetBytes + entry.lengthBytes
+  const behind = partitionPoint(
+    entries.length,
+    (index) => entries[index]!.offsetBytes <= offsetBytes,
+  );
+  const entry = entries[behind - 1];
+  return entry !== undefined && offsetBytes < entry.offsetBytes + entry.lengthBytes
     ? entry
     : undefined;
 }

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import { z } from 'zod';
 import type { Entry, SessionStore } from '../store/types.ts';
 import { findEntry, namesOf } from './entry-choice.ts';
@@ -81,15 +82,11 @@ export const getContextTool: Tool<z.infer<typeof args>> = {
 
 /** The entry that holds a character; for the newline between two, and for empty ones, the next that has text. */
 function entryFrom({ entries, totals }: SessionStore, offsetChars: number): Entry | undefined {
-  let low = 0;
-  let high = totals.entries;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const { offsetChars: start, lengthChars } = entries[middle]!;
-    if (start + lengthChars > offsetChars) high = middle;
-    else low = middle + 1;
-  }
-  return entries[low];
+  const index = partitionPoint(totals.entries, (at) => {
+    const { offsetChars: start, lengthChars } = entries[at]!;
+    return start + lengthChars <= offsetChars;
+  });
+  return entries[index];
 }
 
 /** The next entry that has text. */

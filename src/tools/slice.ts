@@ -1,3 +1,4 @@
+import { partitionPoint } from '../base/sorted.ts';
 import type { Entry, SessionStore } from '../store/types.ts';
 import type { Slice } from './sub-model.ts';
 
@@ -49,15 +50,10 @@ export async function sliceAt(
 async function byteOffset(store: SessionStore, offsetChars: number): Promise<number> {
   const { blocks, totals } = await store.snapshot();
   if (offsetChars >= totals.chars) return totals.bytes;
-  let low = 0;
-  let high = blocks.count - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((blocks.charStart[middle] as number) <= offsetChars) low = middle;
-    else high = middle - 1;
-  }
-  const blockChars = blocks.charStart[low] ?? 0;
-  const blockBytes = blocks.byteStart[low] ?? 0;
+  const { charStart, byteStart, count } = blocks;
+  const block = partitionPoint(count, (at) => charStart[at]! <= offsetChars) - 1;
+  const blockChars = charStart[block] ?? 0;
+  const blockBytes = byteStart[block] ?? 0;
   if (offsetChars === blockChars) return blockBytes;
   const { text } = await store.read(blockChars, offsetChars - blockChars);
   return blockBytes + Buffer.byteLength(text);

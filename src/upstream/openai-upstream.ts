@@ -21,7 +21,7 @@ import {
 } from './endpoint.ts';
 import { faultToError, type FaultSource } from './fault.ts';
 import { type HttpAnswer, readText, sendRequest } from './http-answer.ts';
-import { InFlightLimit } from './in-flight.ts';
+import { Semaphore } from '../base/semaphore.ts';
 import { listModels } from './model-list.ts';
 import { checkHead } from './not-an-api.ts';
 import type { Profile } from './profile.ts';
@@ -79,7 +79,7 @@ class OpenAIUpstream implements Upstream {
   readonly #dispatcher: Dispatcher;
   /** Never shown. */
   readonly #secrets: readonly string[];
-  readonly #inFlight: InFlightLimit;
+  readonly #inFlight: Semaphore;
   /** Members that have been left out and logged, so that each is logged once. */
   readonly #toldDropped = new Set<string>();
   readonly #refusals: StreamRefusals;
@@ -89,7 +89,7 @@ class OpenAIUpstream implements Upstream {
     this.#options = options;
     this.#refusals = new StreamRefusals(options);
     this.#endpoint = parseEndpoint(options.baseURL);
-    this.#inFlight = new InFlightLimit(options.maxInFlight);
+    this.#inFlight = new Semaphore(options.maxInFlight);
     this.#dispatcher = openDispatcher(
       this.#endpoint.origin,
       options.way ?? {},
@@ -164,9 +164,18 @@ class OpenAIUpstream implements Upstream {
     return requestBody(body);
   }
 
+  /** A place among the calls in flight. @throws ProxyError `cancelled`, or the signal's own */
+  async #place(signal: AbortSignal): Promise<() => void> {
+    try {
+      return await this.#inFlight.acquire(signal);
+    } catch {
+      throw cancelled(signal);
+    }
+  }
+
   /** One HTTP request, up to its first chunk. */
   async #attempt(request: ChatRequest, body: Buffer, call: UpstreamCall): Promise<AnswerStart> {
-    const leave = await this.#inFlight.acquire(call.signal);
+    const leave = await this.#place(call.signal);
     // `AbortSignal.any` would do the same for six times the price.
     const stopping = new AbortController();
     const stop = (): void => stopping.abort();

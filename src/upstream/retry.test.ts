@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { Watchdog } from '../clock.ts';
 import { ProxyError, type ErrorParts } from '../errors.ts';
-import { InFlightLimit } from './in-flight.ts';
 import { readRetryAfter, type RetryPolicy, unreachableCode, withRetries } from './retry.ts';
 
 const signal = new AbortController().signal;
@@ -118,38 +117,6 @@ it.each<[Record<string, string>, number | undefined]>([
   [{}, undefined],
 ])('reads %j', (headers, waitMs) => {
   expect(readRetryAfter(headers, 1_700_000_000_000)).toBe(waitMs);
-});
-
-describe('the limit of calls in flight', () => {
-  it('lets the next in line in when a place is given back, once', async () => {
-    const limit = new InFlightLimit(1);
-    const order: string[] = [];
-    const enter = async (name: string, stop = signal): Promise<() => void> => {
-      const release = await limit.acquire(stop);
-      order.push(name);
-      return release;
-    };
-    const first = await enter('a');
-    const gone = new AbortController();
-    const [b, c, d] = [enter('b'), enter('c', gone.signal), enter('d')];
-    gone.abort();
-    await expect(c).rejects.toMatchObject({ code: 'cancelled' });
-    first();
-    first();
-    const second = await b;
-    await nextRound();
-    expect(order).toEqual(['a', 'b']);
-    second();
-    (await d)();
-    (await enter('e'))();
-    expect(order).toEqual(['a', 'b', 'd', 'e']);
-  });
-
-  it('lets nobody in who is gone already', async () => {
-    await expect(new InFlightLimit(1).acquire(AbortSignal.abort())).rejects.toMatchObject({
-      code: 'cancelled',
-    });
-  });
 });
 
 function kennel() {
