@@ -1,6 +1,6 @@
-import { cp, readFile, rm, stat } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { heldFiles } from '../../test/faults/held-files.ts';
 import {
   flipByte,
@@ -22,23 +22,31 @@ const texts = [
   `${'y'.repeat(99)}\n`.repeat(20_000),
 ];
 
-/** A closed session of {@link texts}, its cached table deleted. */
+/** A closed session of {@link texts}, made once: each test works on a copy. */
+let original: TemporaryData;
+
+beforeAll(async () => {
+  original = await temporaryData();
+  await using sessions = await original.open();
+  const { store } = await projectSession(sessions);
+  await store.append(texts.map((text) => ({ text, kind: 'tool_result' })));
+});
+afterAll(async () => original[Symbol.asyncDispose]());
+
+/** A copy of the session, its cached table deleted. */
 async function storedTexts(data: TemporaryData): Promise<{
   readonly whole: string;
   readonly cache: string;
   readonly cached: Buffer;
   readonly textPath: string;
 }> {
-  let store: SessionStore;
-  {
-    await using sessions = await data.open();
-    ({ store } = await projectSession(sessions));
-    await store.append(texts.map((text) => ({ text, kind: 'tool_result' })));
-  }
-  const cache = join(store.indexDir, 'blocks.bin');
+  await cp(original.dataDir, data.dataDir, { recursive: true });
+  const names = await readdir(join(data.dataDir, 'sessions'));
+  const name = names.find((each) => each.endsWith('_context.txt'));
+  const { indexDir, text: textPath } = data.paths(name!.replace('_context.txt', ''));
+  const cache = join(indexDir, 'blocks.bin');
   const cached = await readFile(cache);
-  await rm(store.indexDir, { recursive: true });
-  const { textPath } = store;
+  await rm(indexDir, { recursive: true });
   return { whole: await readFile(textPath, 'utf8'), cache, cached, textPath };
 }
 
