@@ -1,28 +1,24 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { walkPaths } from './walk.ts';
 
-/** Every path that the walk asked the system about. */
-const asked = vi.hoisted(() => ({ paths: [] as string[] }));
-
-vi.mock('node:fs', async (original) => {
-  const real = await original<typeof import('node:fs')>();
-  const noting =
-    (name: 'lstatSync' | 'readdirSync') =>
-    (path: string, ...more: unknown[]): unknown => {
-      asked.paths.push(path);
-      return (real[name] as (...args: unknown[]) => unknown)(path, ...more);
-    };
-  return { ...real, lstatSync: noting('lstatSync'), readdirSync: noting('readdirSync') };
-});
+/** What the walk asks the system about. */
+const lookers = ['lstatSync', 'readdirSync'] as const;
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'rlm-walk-'));
+  for (const name of lookers) vi.spyOn(fs, name);
+  syncBuiltinESMExports();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  syncBuiltinESMExports();
+  rmSync(folder, { recursive: true });
+});
 
 function write(path: string, text = 'x'): void {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -30,13 +26,14 @@ function write(path: string, text = 'x'): void {
 }
 
 async function walk(named: string): Promise<{ found: string[]; looks: string[] }> {
-  asked.paths.length = 0;
+  vi.clearAllMocks();
   const found: string[] = [];
   const options = { workingDirectory: folder, respectIgnore: true };
   for await (const group of walkPaths([named], options)) {
     found.push(...group.map(({ path }) => relative(folder, path)));
   }
-  return { found, looks: asked.paths.map((path) => relative(folder, path)) };
+  const asked = lookers.flatMap((name) => vi.mocked(fs[name]).mock.calls.map(([path]) => path));
+  return { found, looks: asked.map((path) => relative(folder, String(path))) };
 }
 
 it.each(['.', '**/*'])('nothing of an ignored tree is looked at (%s)', async (named) => {
