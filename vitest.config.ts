@@ -38,5 +38,11 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
+    // `npm run coverage`: the sums on the terminal, every file and line in `coverage/index.html`.
+    coverage: {
+      include: ['src/**/*.ts'],
+      exclude: ['**/*.test.ts', 'src/kernels/assembly/**', 'src/kernels/kernels-wasm.ts'],
+      reporter: ['text-summary', 'html'],
+    },
   },
 });

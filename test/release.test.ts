@@ -1,0 +1,157 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+const script = resolve(import.meta.dirname, 'release.ts');
+
+const changelog = `# Changelog
+
+## Unreleased
+
+### Added
+
+- A thing that users notice.
+
+## 0.1.0 (2026-01-31)
+
+- The first.
+`;
+
+const packageJson = {
+  name: 'a-package',
+  version: '0.1.0',
+  license: 'MIT',
+  type: 'module',
+  bin: { 'a-package': 'bin/run.js' },
+  files: ['bin'],
+  scripts: { check: 'node check.cjs', build: 'node -e ""' },
+};
+
+let folder = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'rlm-release-'));
+  mkdirSync(join(folder, 'bin'));
+  write('package.json', `${JSON.stringify(packageJson, undefined, 2)}\n`);
+  write('bin/run.js', '#!/usr/bin/env node\n');
+  write('check.cjs', '');
+  write('CHANGELOG.md', changelog);
+  git('init', '--quiet', '--initial-branch=main');
+  commit('first');
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, text: string): void {
+  writeFileSync(join(folder, name), text);
+}
+
+function read(name: string): string {
+  return readFileSync(join(folder, name), 'utf8');
+}
+
+/** Nothing of the machine's git and npm settings is seen. */
+const env = {
+  ...process.env,
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_SYSTEM: '/dev/null',
+  GIT_AUTHOR_NAME: 'a',
+  GIT_AUTHOR_EMAIL: 'a@example.com',
+  GIT_COMMITTER_NAME: 'a',
+  GIT_COMMITTER_EMAIL: 'a@example.com',
+};
+
+function git(...args: readonly string[]): string {
+  return execFileSync('git', args, { cwd: folder, env, encoding: 'utf8' }).trim();
+}
+
+function commit(message: string): void {
+  git('add', '--all');
+  git('commit', '--quiet', '--message', message);
+}
+
+function release(...args: readonly string[]): { code: number | null; out: string; err: string } {
+  const node = process.execPath;
+  const done = spawnSync(node, [script, ...args], { cwd: folder, env, encoding: 'utf8' });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+/** What a release would change. */
+function state(): object {
+  return {
+    commits: git('log', '--format=%s'),
+    tags: git('tag', '--list'),
+    changed: git('status', '--porcelain'),
+    version: read('package.json'),
+  };
+}
+
+test('a release moves the changelog, sets the version, commits and tags', () => {
+  const { code, out } = release('0.2.0');
+  expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('v0.2.0 is committed') });
+  expect(JSON.parse(read('package.json'))).toEqual({ ...packageJson, version: '0.2.0' });
+  expect(read('CHANGELOG.md')).toMatch(
+    /^# Changelog\n\n## Unreleased\n\n## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n### Added\n\n- A thing that users notice\.\n\n## 0\.1\.0 /,
+  );
+  expect(git('log', '--format=%s')).toBe('release: v0.2.0\nfirst');
+  expect(git('status', '--porcelain')).toBe('');
+  expect(git('tag', '--list', '--format=%(contents)', 'v0.2.0')).toBe(
+    'v0.2.0\n\n### Added\n\n- A thing that users notice.',
+  );
+  expect(git('rev-parse', 'v0.2.0^{commit}')).toBe(git('rev-parse', 'HEAD'));
+});
+
+test('a dry run makes all checks, says what would be released, and changes nothing', () => {
+  const before = state();
+  const { code, out } = release('0.2.0', '--dry-run');
+  expect(code).toBe(0);
+  expect(out).toContain('nothing is written');
+  expect(out).toContain('- A thing that users notice.');
+  expect(state()).toEqual(before);
+});
+
+test.each<readonly [string, () => void, string, string]>([
+  ['a lower version', () => undefined, '0.0.9', 'lower than the present version, 0.1.0'],
+  ['a tag that there is', () => git('tag', 'v0.2.0'), '0.2.0', 'a tag v0.2.0 already'],
+  ['a changed file', () => write('check.cjs', '//'), '0.2.0', 'not clean'],
+  [
+    'nothing under Unreleased',
+    () => {
+      write('CHANGELOG.md', changelog.replace('- A thing', 'A thing'));
+      commit('no line');
+    },
+    '0.2.0',
+    'no line under "## Unreleased"',
+  ],
+  [
+    'a failing check',
+    () => {
+      write('check.cjs', 'process.exit(1)');
+      commit('failing');
+    },
+    '0.2.0',
+    '`node --run check` failed',
+  ],
+  [
+    'a package that names a file that is not in it',
+    () => {
+      write('package.json', read('package.json').replace('bin/run.js', 'bin/gone.js'));
+      commit('gone');
+    },
+    '0.2.0',
+    'bin/gone.js',
+  ],
+])('%s is refused before anything is written', (_, prepare, version, words) => {
+  prepare();
+  const before = state();
+  const { code, err } = release(version);
+  expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(words) });
+  expect(state()).toEqual(before);
+});
+
+test('without a version, or with one that is none, the usage is told', () => {
+  for (const args of [[], ['1.2']])
+    expect(release(...args)).toMatchObject({ code: 2, err: expect.stringContaining('usage:') });
+});
