@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseSettings } from '../src/config/parse.ts';
 import { presets } from '../src/config/presets.ts';
@@ -10,9 +10,25 @@ import { allCommands, freshReadme } from './support/readme.ts';
 const root = resolve(import.meta.dirname, '..');
 const read = (name: string): string => readFileSync(resolve(root, name), 'utf8');
 const readme = read('README.md');
-const documents = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md'].filter((name) =>
-  existsSync(resolve(root, name)),
-);
+const documents = globSync(['*.md', 'docs/*.md', 'docs/design/*.md'], { cwd: root });
+
+/** Variables that are no settings. */
+const otherVariables = ['RLM_CONFIG', 'RLM_TEST_LOG', 'RLM_TRACE_DIR', 'RLM_TRACE_TEXTS'];
+
+test('there are documents for users, for those who change it, and a page a part', () => {
+  for (const name of ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md'])
+    expect(documents).toContain(name);
+  const pages = documents.filter((name) => name.startsWith('docs/design/'));
+  expect(pages.length).toBeGreaterThan(4);
+  // Every page is to be found from the one that is read first.
+  for (const page of pages) expect(read('ARCHITECTURE.md')).toContain(page);
+});
+
+test('ARCHITECTURE.md is read in one go: 150 lines of 100 columns', () => {
+  const lines = read('ARCHITECTURE.md').trimEnd().split('\n');
+  expect(lines.length).toBeLessThanOrEqual(150);
+  expect(lines.filter((line) => line.length > 100)).toEqual([]);
+});
 
 test('the tables of the README are those of the program; `npm run docs` makes them', () => {
   expect(freshReadme(readme)).toBe(readme);
@@ -32,10 +48,9 @@ describe.each(documents)('%s', (name) => {
   const text = read(name);
 
   test('names only settings that there are', () => {
-    const known = new Set(settingLeaves.map((leaf) => leaf.env));
+    const known = new Set([...settingLeaves.map((leaf) => leaf.env), ...otherVariables]);
     const named = new Set(text.match(/\bRLM_[A-Z_]+[A-Z]\b/g));
-    const unknown = [...named].filter((setting) => setting !== 'RLM_CONFIG' && !known.has(setting));
-    expect(unknown).toEqual([]);
+    expect([...named].filter((setting) => !known.has(setting))).toEqual([]);
   });
 
   test('names only commands that there are', () => {
@@ -62,9 +77,46 @@ describe.each(documents)('%s', (name) => {
     expect([...named].filter((found) => found !== String(port))).toEqual([]);
   });
 
-  test('names only files that there are', () => {
-    const named =
-      text.match(/(?<=[`(])(?:src|test|bin|docs)\/[\w./-]+\.(?:ts|js|md|json|svg|png)\b/g) ?? [];
-    expect(named.filter((path) => !existsSync(resolve(root, path)))).toEqual([]);
+  test('names only files and folders that there are', () => {
+    const named = text.match(/(?<=[`(\s])(?:src|test|bin|docs|\.ci)\/[\w./*-]*[\w/*]/g) ?? [];
+    expect(named.filter((path) => globSync(path, { cwd: root }).length === 0)).toEqual([]);
+  });
+
+  test('names no symbol that is not in the file it is said to be in', () => {
+    const wrong = symbolsIn(text).filter(
+      ([, symbol, path]) => !new RegExp(`\\b${symbol}\\b`).test(read(path)),
+    );
+    expect(wrong.map(([said]) => said)).toEqual([]);
+  });
+
+  test('links only to files and headings that there are', () => {
+    const links = text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)]+))?\)/g);
+    const broken = [...links].filter(([, path = '', heading]) => {
+      const target = path === '' ? resolve(root, name) : resolve(root, dirname(name), path);
+      if (!existsSync(target)) return true;
+      return heading !== undefined && !headingsOf(readFileSync(target, 'utf8')).includes(heading);
+    });
+    expect(broken.map(([link]) => link)).toEqual([]);
   });
 });
+
+test('the pages about the parts of the program name symbols with their files', () => {
+  // A form of writing that the test above does not see would let everything pass.
+  expect(documents.flatMap((name) => symbolsIn(read(name))).length).toBeGreaterThan(15);
+});
+
+/** What is written as a symbol and its file: the whole, the symbol, the path. */
+function symbolsIn(text: string): readonly (readonly [string, string, string])[] {
+  const places = text.matchAll(/`(\w+)`\s+(?:in\s+)?\(?`(src\/[\w./-]+\.ts)`/g);
+  return [...places].map(([said, symbol = '', path = '']) => [said, symbol, path]);
+}
+
+/** As a link names them: in lower case, with dashes, without signs. */
+function headingsOf(text: string): readonly string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(/\s/g, '-'),
+  );
+}

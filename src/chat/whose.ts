@@ -22,6 +22,10 @@ export interface Place {
 
 /** Whose a request is. */
 export interface Whose extends Place {
+  /**
+   * The conversation: what the client's `x-session-id` says (its "session" is a chat here), or a name
+   * of ours. Several chats share the session of their project.
+   */
   readonly chatId: string;
   /** Remembers the answer by which a conversation without a name will be known again; called before the answer ends. */
   delivered(answer: DeliveredAnswer): Promise<void>;

@@ -257,7 +257,10 @@ export interface StoredOutput {
   readonly call?: string | undefined;
 }
 
-/** A session: its texts, its memory, its place. */
+/**
+ * The store of one project directory: its texts, its memory, its place. Not a conversation: all chats
+ * of a project share one session, and a chat is known by its id only (`Entry.chatId`).
+ */
 export interface Session {
   readonly id: string;
   /** The project directory, absent for a client that names none. */
