@@ -8,6 +8,8 @@ export interface MemoryText {
   readonly text: string;
   readonly path?: string;
   readonly tool?: string;
+  /** When it was stored, milliseconds since 1970 (default: 0). */
+  readonly timeMs?: number;
 }
 
 function refuse(): never {
@@ -32,7 +34,7 @@ export function memorySession(texts: readonly MemoryText[]): Session {
       id: `e${index + 1}`,
       seq: index + 1,
       kind: one.tool === undefined ? 'file' : 'tool_result',
-      timeMs: 0,
+      timeMs: one.timeMs ?? 0,
       offsetBytes: totals.bytes,
       lengthBytes: size.bytes,
       offsetChars: totals.chars,
