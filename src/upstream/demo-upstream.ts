@@ -1,8 +1,10 @@
 import type { Ids } from '../clock.ts';
+import { StreamEncoder } from '../wire/encode.ts';
+import { requestBody } from '../wire/message-json.ts';
 import type { ChatRequest, Chunk, PlainRequest, Usage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 import { lookUpPolicy, type Policy, type ScriptedTurn } from './demo-policy.ts';
-import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
+import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream, WireTap } from './upstream.ts';
 
 /** The built-in upstream's one model; its name says what it is. */
 export const demoModel: Required<UpstreamModel> = {
@@ -30,7 +32,12 @@ export function createDemoUpstream(options: {
       call.signal.throwIfAborted();
       const request = { ...sent, messages: sent.messages.map(parsed) };
       const turn = play(policies, request);
-      return { model: demoModel.id, batches: stream(turn, request, options.ids, call.signal) };
+      const batches = stream(turn, request, options.ids, call.signal);
+      const { tap } = call;
+      return {
+        model: demoModel.id,
+        batches: tap === undefined ? batches : heard(batches, tap, sent),
+      };
     },
     [Symbol.asyncDispose]: async () => {},
   };
@@ -75,6 +82,36 @@ async function* stream(
       usage: usageOf(request, text.length + JSON.stringify(calls).length),
     },
   ];
+}
+
+/** What would have gone over the wire, had there been one. */
+async function* heard(
+  batches: AsyncIterable<readonly Chunk[]>,
+  wire: WireTap,
+  request: ChatRequest,
+): AsyncGenerator<readonly Chunk[], void, void> {
+  const tap = wire.begin({
+    upstream: 'demo',
+    url: 'demo:',
+    headers: {},
+    body: requestBody(request),
+  });
+  const head = { id: 'chatcmpl-demo', created: 0, model: demoModel.id };
+  const encoder = new StreamEncoder(head, { includeUsage: true });
+  tap.head(200, { 'content-type': 'text/event-stream' });
+  try {
+    for await (const batch of batches) {
+      await tap.piece(Buffer.from(encoder.encode(batch)));
+      yield batch;
+    }
+    await tap.piece(Buffer.from(encoder.done()));
+    tap.end();
+  } catch (error) {
+    tap.end(error);
+    throw error;
+  } finally {
+    tap.end(new Error('The answer is not wanted any more.'));
+  }
 }
 
 /** There is no tokenizer behind a script: four characters count as a token, as its name warns. */

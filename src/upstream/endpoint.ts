@@ -155,6 +155,18 @@ export function chatHeaders(parts: HeaderParts): Record<string, string> {
   return Object.assign(headers, ownHeadersOf(parts));
 }
 
+/** The same without what must not be shown: keys, and the values of configured headers. */
+export function maskedHeaders<Parts extends Omit<HeaderParts, 'passed'>>(parts: Parts): Parts {
+  const { apiKey, authorization, configured } = parts;
+  const mask = '[key]';
+  return {
+    ...parts,
+    ...(apiKey === undefined ? {} : { apiKey: mask }),
+    ...(authorization === undefined ? {} : { authorization: mask }),
+    configured: Object.fromEntries(Object.keys(configured).map((name) => [name, mask])),
+  };
+}
+
 /** The headers of a request for the list of models. */
 export function listHeaders(parts: Omit<HeaderParts, 'passed'>): Record<string, string> {
   return Object.assign(

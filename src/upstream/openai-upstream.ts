@@ -15,6 +15,7 @@ import {
   chatHeaders,
   type Endpoint,
   listHeaders,
+  maskedHeaders,
   parseEndpoint,
   shownAddress,
   versionAdvice,
@@ -29,6 +30,7 @@ import { cancelled, readRetryAfter, unreachableCode, withRetries } from './retry
 import { rewriteRequest } from './rewrite.ts';
 import { secretsOf } from './secrets.ts';
 import { StreamRefusals } from './stream-refusals.ts';
+import { tappedAnswer } from './tapped-answer.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
 import type { Way } from './way.ts';
 
@@ -218,9 +220,19 @@ class OpenAIUpstream implements Upstream {
     const watchdog = new Watchdog(clock, () => stopping.abort());
     watchdog.start(patience.firstByteTimeoutMs);
     try {
-      const headers = chatHeaders({ ...this.#ownHeaders(), passed: call.headers });
-      const request = { method: 'POST', path: this.#endpoint.chatPath, headers, body } as const;
-      return await this.#dispatch(request, stopping);
+      const own = this.#ownHeaders();
+      const path = this.#endpoint.chatPath;
+      const headers = chatHeaders({ ...own, passed: call.headers });
+      const send = async (): Promise<HttpAnswer> =>
+        this.#dispatch({ method: 'POST', path, headers, body }, stopping);
+      if (call.tap === undefined) return await send();
+      const tap = call.tap.begin({
+        upstream: this.id,
+        url: shownAddress(this.#endpoint.origin + path),
+        headers: chatHeaders({ ...maskedHeaders(own), passed: call.headers }),
+        body,
+      });
+      return await tappedAnswer(send, tap, this.#secrets);
     } catch (cause) {
       if (call.signal.aborted) throw cancelled(call.signal);
       if (stopping.signal.aborted) {

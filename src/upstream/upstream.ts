@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ErrorCode } from '../errors.ts';
 import type { ChatRequest, Chunk } from '../wire/types.ts';
 
@@ -17,6 +18,43 @@ export interface UpstreamCall {
   readonly headers?: Readonly<Record<string, string>>;
   /** Called when a failed attempt is about to be repeated. For progress and logs; nothing has reached the client yet. */
   readonly onRetry?: (attempt: RetryNotice) => void;
+  /** Present where the bytes of the call are written down. */
+  readonly tap?: WireTap;
+}
+
+/** What one attempt sends. */
+export interface SentRequest {
+  /** Id of the upstream. */
+  readonly upstream: string;
+  /** The address with user, password and the values of its query masked. */
+  readonly url: string;
+  /** Lower-case names; keys and configured values are masked. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The very bytes. Nobody changes them. */
+  readonly body: Uint8Array;
+}
+
+/** Hears what goes over the wire in a call, attempt by attempt. Nothing that it does may fail. */
+export interface WireTap {
+  /** An attempt is about to be sent. */
+  begin(sent: SentRequest): AnswerTap;
+}
+
+/** Hears one attempt's answer. */
+export interface AnswerTap {
+  /** The answer's head is in. Lower-case names, nothing masked. */
+  head(status: number, headers: IncomingHttpHeaders): void;
+  /**
+   * Bytes of the body, without transfer compression and with the upstream's secrets masked. They come
+   * late by at most the length of a secret. Nobody changes them.
+   * @returns What to wait for before the next are read, if anything
+   */
+  piece(bytes: Uint8Array): Promise<void> | undefined;
+  /**
+   * Nothing more comes. Only the first call counts.
+   * @param error Why the answer ended early; absent: it came to its end
+   */
+  end(error?: unknown): void;
 }
 
 /** A failed attempt that is about to be repeated. Never the upstream's words: they may quote what it was asked. */
