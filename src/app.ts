@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Clock, Ids } from './clock.ts';
 import { ChatProxy, type ChatTarget } from './chat/chat-proxy.ts';
 import { Budget } from './chat/budget.ts';
@@ -6,6 +6,8 @@ import { openLedgerFile, type LedgerFile } from './chat/ledger-file.ts';
 import { RequestIntake } from './chat/intake.ts';
 import { PromptMaker } from './chat/prompt.ts';
 import { healthOf } from './chat/health.ts';
+import { outlineOf } from './chat/outline.ts';
+import { watchMemory } from './chat/recent-memory.ts';
 import { ToollessModels } from './chat/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './chat/turn-tools.ts';
@@ -13,18 +15,20 @@ import { AnswerMemory } from './chat/answer-memory.ts';
 import { SessionFinder } from './chat/whose.ts';
 import { TokenGauge } from './chat/token-gauge.ts';
 import type { Config, ConfiguredProvider } from './config/resolve.ts';
-import type { OperationsHandler } from './http/handlers.ts';
+import { maskedConfig } from './config/show.ts';
+import type { ChatHandler, OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
 import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
 import { sessionsForDescriptors } from './store/descriptor-room.ts';
-import type { Files } from './store/files.ts';
+import { type Files, realFiles } from './store/files.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
 import type { Sessions } from './store/types.ts';
 import { IndexKeeper } from './tools/index-keeper.ts';
 import { allTools, ToolRegistry } from './tools/registry.ts';
+import { type FoundSessions, Traces } from './trace/traces.ts';
 import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/catalog.ts';
 import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
 import type { Policy } from './upstream/demo-policy.ts';
@@ -85,7 +89,9 @@ export async function openApp(options: AppOptions): Promise<App> {
   // Whatever fails on the way, what was opened before it is closed again.
   await using opened = new AsyncDisposableStack();
   const sessions = opened.use(await openStores(options));
-  const answers = opened.use(new AnswerMemory(sessions.chats, clock));
+  const traces = opened.use(createTraces(options));
+  const found = traces?.sessions(sessions) ?? sessions;
+  const answers = opened.use(new AnswerMemory(found.chats, clock));
   const catalog = opened.use(openCatalog(options));
   const search = opened.use(openSearchEngine({ clock }));
   const indexes = opened.use(new IndexKeeper({ search, clock, log }));
@@ -105,7 +111,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     clock,
     ids,
     chat: createChat(options, {
-      sessions,
+      found,
       answers,
       search,
       indexes,
@@ -114,6 +120,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       stats,
       toolless,
       day,
+      traces,
     }),
     models: catalog,
     health: {
@@ -172,8 +179,31 @@ function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {
   });
 }
 
+/** Absent where no turn is to be written down: then nothing stands in a turn's way. */
+function createTraces({ config, log, clock, files, version }: AppOptions): Traces | undefined {
+  const { dir, texts, maxBytes, maxTurns } = config.trace;
+  if (dir === undefined) return undefined;
+  log.info(
+    { dir: resolve(dir) },
+    'each turn is written down, prompts and answers whole (RLM_TRACE_DIR)',
+  );
+  return new Traces({
+    dir: resolve(dir),
+    withTexts: texts === '1',
+    maxBytes,
+    maxTurns,
+    files: files ?? realFiles,
+    clock,
+    log,
+    version,
+    settings: maskedConfig(config),
+    outlineOf,
+    watchMemory,
+  });
+}
+
 interface ChatParts {
-  readonly sessions: Sessions;
+  readonly found: FoundSessions;
   readonly answers: AnswerMemory;
   readonly search: SearchEngine;
   readonly indexes: IndexKeeper;
@@ -182,17 +212,22 @@ interface ChatParts {
   readonly stats: TurnStats;
   readonly toolless: ToollessModels;
   readonly day: LedgerFile;
+  readonly traces: Traces | undefined;
 }
 
 function createChat(
   options: AppOptions,
-  { sessions, answers, search, indexes, sandboxes, catalog, stats, toolless, day }: ChatParts,
-): ChatProxy {
+  { found, answers, search, indexes, sandboxes, catalog, stats, toolless, day, traces }: ChatParts,
+): ChatHandler {
   const { config, log, clock, ids } = options;
   const gauge = new TokenGauge(clock);
   const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
-  return new ChatProxy({
-    intake: createIntake(options, sessions, answers),
+  const resolveTarget = async (model: string, signal: AbortSignal): Promise<ChatTarget> => {
+    const target = targetOf(config, await catalog.resolve(model, signal));
+    return traces?.target(target) ?? target;
+  };
+  const chat = new ChatProxy({
+    intake: createIntake(options, found, answers),
     prompts: new PromptMaker({
       inject: config.inject,
       registry: new ToolRegistry(allTools),
@@ -204,11 +239,10 @@ function createChat(
     }),
     gauge,
     toolless,
-    resolve: async (model, signal) => targetOf(config, await catalog.resolve(model, signal)),
+    resolve: resolveTarget,
     resolveSub: async (target, signal) => {
       const { subModel } = config;
-      const sub =
-        subModel === undefined ? target : targetOf(config, await catalog.resolve(subModel, signal));
+      const sub = subModel === undefined ? target : await resolveTarget(subModel, signal);
       return subTargetOf(sub, config);
     },
     openBudget: () => new Budget({ clock, turn: config.turn, day: config.day, ledger: day.ledger }),
@@ -232,11 +266,12 @@ function createChat(
     nextId: () => ids.next('t_'),
     log,
   });
+  return traces?.around(chat) ?? chat;
 }
 
 function createIntake(
   { config, ids, log }: AppOptions,
-  sessions: Sessions,
+  sessions: FoundSessions,
   answers: AnswerMemory,
 ): RequestIntake {
   return new RequestIntake({

@@ -29,6 +29,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'search',
     'store',
     'tools',
+    'trace',
     'upstream',
   ],
   bench: ['app', 'chat', 'config', 'http', 'ingest', 'search', 'store', 'tools', 'upstream'],
@@ -36,6 +37,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   operations: ['ingest', 'search', 'store', 'tools'],
   chat: ['opencode', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   tools: ['sandbox', 'search', 'store'],
+  // It stands around a turn: what comes in, what is found in the store, what goes upstream.
+  trace: ['http', 'store', 'upstream'],
   ingest: ['store'],
   // Where settings are read, addresses and keys are checked by whoever uses them.
   config: ['upstream'],

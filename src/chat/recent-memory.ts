@@ -22,6 +22,27 @@ export function memoryOf(session: Session): ChatMemory {
   return memory;
 }
 
+/**
+ * Makes {@link memoryOf} give for a turn's own view of a session what it gives for the session itself, and tell `onRead` of every
+ * value that is read through the view, from what is at hand, too.
+ */
+export function watchMemory(
+  view: Session,
+  session: Session,
+  onRead: (key: string, value: unknown) => void,
+): void {
+  const memory = memoryOf(session);
+  memories.set(view, {
+    has: (key) => memory.has(key),
+    put: async (records) => memory.put(records),
+    get: async (key) => {
+      const value = await memory.get(key);
+      onRead(key, value);
+      return value;
+    },
+  });
+}
+
 class RecentMemory implements ChatMemory {
   readonly #memory: ChatMemory;
   readonly #kept = new LruMap<string, unknown>(maxKept);

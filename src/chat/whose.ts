@@ -38,9 +38,12 @@ export interface RequestFacts {
   readonly workingDirectory?: string;
 }
 
+/** The part of all sessions that a request's own is found with. */
+type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
+
 /** What finding sessions needs. */
 export interface SessionFinderOptions {
-  readonly sessions: Sessions;
+  readonly sessions: FoundSessions;
   readonly answers: AnswerMemory;
   readonly ids: Ids;
   readonly log: Logger;
@@ -51,7 +54,7 @@ const maxRememberedChats = 10_000;
 
 /** Finds the session of a request; the order is that of the design, first hit wins. */
 export class SessionFinder {
-  readonly #sessions: Sessions;
+  readonly #sessions: FoundSessions;
   readonly #options: SessionFinderOptions;
   readonly #directories = new LruMap<string, string>(maxRememberedChats);
   /** Those of them that are written down, so that a restart does not part a chat from its session. */

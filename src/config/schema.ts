@@ -11,6 +11,7 @@ import {
 import { patienceSettings, providerSettings, upstreamSettings } from './provider-settings.ts';
 import { serverSettings } from './server-settings.ts';
 import { optionalText, type SettingMeta } from './setting.ts';
+import { traceSettings } from './trace-settings.ts';
 
 /** Every setting there is. Each leaf says its names and what it does; the README's table and the flags are made from it. */
 export const settingsSchema = z.strictObject({
@@ -40,6 +41,7 @@ export const settingsSchema = z.strictObject({
     description:
       'How much is logged on stderr: `silent`, `error`, `warn`, `info`, `debug`. Never texts or keys.',
   }),
+  trace: traceSettings.prefault({}),
   inject: z.enum(['auto', 'always', 'never']).default('auto').meta({
     env: 'RLM_INJECT',
     description:

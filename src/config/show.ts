@@ -1,5 +1,6 @@
 import { shownAddress } from '../upstream/endpoint.ts';
 import type { LoadedConfig } from './load.ts';
+import type { Config } from './resolve.ts';
 import { settingLeaves } from './schema.ts';
 
 /** A setting as people see it. */
@@ -17,7 +18,7 @@ export interface ShownSetting {
 const maskedValue = '(set, not shown)';
 
 /** Members of free-form objects that may hold a secret. */
-const secretMembers: ReadonlySet<string> = new Set(['apiKey', 'headers']);
+const secretMembers: ReadonlySet<string> = new Set(['apiKey', 'apiToken', 'headers']);
 
 /** Every setting with its value and source, without secrets. */
 export function shownSettings({ settings, sources }: LoadedConfig): readonly ShownSetting[] {
@@ -31,6 +32,11 @@ export function shownSettings({ settings, sources }: LoadedConfig): readonly Sho
     if (value === undefined) return { key: leaf.key, source };
     return { key: leaf.key, value: leaf.secret === true ? maskedValue : masked(value), source };
   });
+}
+
+/** The whole configuration as it came out, without secrets: for what is written down to be looked at later. */
+export function maskedConfig(config: Config): unknown {
+  return masked(config);
 }
 
 /** The same as lines `key = value  (source)`. */

@@ -1,0 +1,201 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { ChatHandler, StreamReply } from '../http/handlers.ts';
+import type { Logger } from '../log.ts';
+import type { Files } from '../store/files.ts';
+import type { Session, Sessions } from '../store/types.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { codeOf } from './trace-end.ts';
+import type { OutlineOf } from './touched-entries.ts';
+import { type TraceLimits, TraceRoom } from './trace-room.ts';
+import { tracedMemory } from './traced-session.ts';
+import { TurnFiles } from './turn-files.ts';
+import { TurnTrace } from './turn-trace.ts';
+
+/** A stopping server waits so long for what is still to be written, milliseconds. */
+const closingMs = 5_000;
+
+/** What traces are written with. */
+export interface TracesOptions extends TraceLimits {
+  /** Absolute. Made when the first turn comes, if it is missing. */
+  readonly dir: string;
+  /** Whether the texts of the store that a turn touched are written, too. */
+  readonly withTexts: boolean;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Of the program. */
+  readonly version: string;
+  /** The settings without secrets. */
+  readonly settings: unknown;
+  readonly outlineOf: OutlineOf;
+  /** Lets `view` share what is at hand of a session's chat memory, and hear every value that is read. */
+  readonly watchMemory: (
+    view: Session,
+    session: Session,
+    onRead: (key: string, value: unknown) => void,
+  ) => void;
+}
+
+/** What a request's session is found with. */
+export type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
+
+/**
+ * Writes turns down, one folder each, for whoever wants to see afterwards what the model was sent and why. A folder is named
+ * `<time>-<request id>`, so that names sort by time, and holds JSON files, each with a `version`, and the bytes they speak of:
+ *
+ * - `request.json`: when it came, and its headers; of those with credentials only the names. `request.body`: the body, to the byte
+ *   (unpacked, where the client compressed it).
+ * - `settings.json`: the settings that held, without secrets.
+ * - `memory.json`: every value of the chat memory that the turn read, as it was read first. `memory` is the session's id, or `chats`.
+ * - `entries.json`: the entries of the store that were captured or read, with hash, sizes and outline; `entry-<id>.txt` holds the
+ *   text where that is wanted.
+ * - `upstream-<n>.json`, `upstream-<n>.request.body`, `upstream-<n>.answer.body` for each request that was sent to an upstream, in the
+ *   order of sending, repetitions and sub-models' too: address, headers, status, times, how it ended; the bytes sent; the bytes that
+ *   came, unpacked, keys masked.
+ * - `turn.json`, written last: the models asked, how long it took, how it ended. A folder without it was not written to its end.
+ *
+ * `end` is `{"ok":true}`, or `{"ok":false,"code":...}` with a code of `errors.ts`, the system's, or `left` where nobody read on.
+ *
+ * The parts of a turn are
+ * wrapped where it enters: its request, the sessions it looks up, the upstreams it resolves. They know their turn by the
+ * asynchronous context in which they are asked for; from then on they carry it themselves.
+ *
+ * Nothing here makes a turn fail: what cannot be written is logged once for each reason, and costs the trace.
+ */
+export class Traces {
+  readonly #options: TracesOptions;
+  readonly #room: TraceRoom;
+  readonly #turn = new AsyncLocalStorage<TurnTrace>();
+  readonly #live = new Set<TurnTrace>();
+  readonly #toldFaults = new Set<string>();
+
+  constructor(options: TracesOptions) {
+    this.#options = options;
+    this.#room = new TraceRoom(options.dir, options.files, options);
+  }
+
+  /** The same handler, each of its turns written down. */
+  around(chat: ChatHandler): ChatHandler {
+    return {
+      handle: async (call) => {
+        const trace = this.#begin(call);
+        try {
+          const traced = { ...call, body: bodyInto(trace, call.body) };
+          const reply = await this.#turn.run(trace, async () => chat.handle(traced));
+          if (reply.kind === 'stream') return { ...reply, frames: this.#frames(trace, reply) };
+          void this.#end(trace);
+          return reply;
+        } catch (error) {
+          void this.#end(trace, error);
+          throw error;
+        }
+      },
+    };
+  }
+
+  /** A model and who serves it, its calls written down with the turn that asks. */
+  target<Target extends { readonly upstream: Upstream; readonly model: string }>(
+    target: Target,
+  ): Target {
+    return this.#turn.getStore()?.target(target) ?? target;
+  }
+
+  /** The same sessions, each turn with a view of its own. */
+  sessions(sessions: FoundSessions): FoundSessions {
+    const view = (session: Session | undefined): Session | undefined =>
+      session === undefined ? undefined : this.#view(session);
+    return {
+      chats: tracedMemory(sessions.chats, (key, value) =>
+        this.#turn.getStore()?.onMemory('chats', key, value),
+      ),
+      byId: async (id) => this.#view(await sessions.byId(id)),
+      forDirectory: async (directory, options) =>
+        view(await sessions.forDirectory(directory, options)),
+      forKey: async (key, options) => view(await sessions.forKey(key, options)),
+    };
+  }
+
+  /** Ends what is being written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { clock } = this.#options;
+    const timeUp = Promise.withResolvers<void>();
+    const cancel = clock.after(closingMs, timeUp.resolve);
+    const stopped = new ProxyError('shutting_down', 'The server is stopping.');
+    const ended = Promise.all([...this.#live].map(async (trace) => this.#end(trace, stopped)));
+    await Promise.race([ended, timeUp.promise]);
+    cancel();
+  }
+
+  #begin(call: Parameters<ChatHandler['handle']>[0]): TurnTrace {
+    const { files, clock } = this.#options;
+    const name = TraceRoom.nameOf(clock.now(), call.requestId);
+    const onFault = (error: unknown): void => this.#tell(error);
+    const turnFiles = new TurnFiles(name, { room: this.#room, files, clock, onFault });
+    const trace = new TurnTrace({ ...this.#options, files: turnFiles }, call);
+    this.#live.add(trace);
+    return trace;
+  }
+
+  async #end(trace: TurnTrace, error?: unknown): Promise<void> {
+    await trace.end(error);
+    this.#live.delete(trace);
+  }
+
+  #view(session: Session): Session {
+    const turn = this.#turn.getStore();
+    if (turn === undefined) return session;
+    return turn.session(session, (view) =>
+      this.#options.watchMemory(view, session, (key, value) =>
+        turn.onMemory(session.id, key, value),
+      ),
+    );
+  }
+
+  /** The work of a streamed answer is done when its frames are pulled. */
+  async *#frames(trace: TurnTrace, { frames }: StreamReply): AsyncGenerator<string | Uint8Array> {
+    const iterator = frames[Symbol.asyncIterator]();
+    const next = async (): Promise<IteratorResult<string | Uint8Array, unknown>> =>
+      this.#turn.run(trace, async () => iterator.next());
+    let isOver = false;
+    try {
+      for (let item = await next(); item.done !== true; item = await next()) yield item.value;
+      isOver = true;
+      void this.#end(trace);
+    } catch (error) {
+      isOver = true;
+      void this.#end(trace, error);
+      throw error;
+    } finally {
+      if (!isOver) {
+        await this.#turn.run(trace, async () => iterator.return?.());
+        void this.#end(trace, clientLeft);
+      }
+    }
+  }
+
+  #tell(error: unknown): void {
+    const code = codeOf(error);
+    if (this.#toldFaults.has(code)) return;
+    this.#toldFaults.add(code);
+    this.#options.log.warn(
+      { code, reason: error instanceof Error ? error.message : String(error) },
+      'a turn could not be written down (RLM_TRACE_DIR); turns go on without their traces. Further failures of this kind are not logged',
+    );
+  }
+}
+
+const clientLeft = new ProxyError('cancelled', 'The client left.');
+
+async function* bodyInto(trace: TurnTrace, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    for await (const piece of body) {
+      const full = trace.body(piece);
+      if (full !== undefined) await full;
+      yield piece;
+    }
+  } finally {
+    trace.bodyEnd();
+  }
+}

@@ -1,0 +1,171 @@
+import type { Clock } from '../clock.ts';
+import type { Entry, Session, SessionStore } from '../store/types.ts';
+import type { SentRequest, Upstream, WireTap } from '../upstream/upstream.ts';
+import { Exchange } from './exchange.ts';
+import { endOf, isoTime } from './trace-end.ts';
+import { shownHeaders } from './shown-headers.ts';
+import { type OutlineOf, type Touch, TouchedEntries } from './touched-entries.ts';
+import { type SessionEar, tracedSession } from './traced-session.ts';
+import type { TurnFiles } from './turn-files.ts';
+
+/** After a turn's end its answers get so long to come to theirs, milliseconds. */
+const lastBytesMs = 2_000;
+
+/** What a turn's trace is made with. */
+export interface TurnTraceOptions {
+  readonly files: TurnFiles;
+  readonly clock: Clock;
+  readonly version: string;
+  /** The settings without secrets. */
+  readonly settings: unknown;
+  readonly withTexts: boolean;
+  readonly outlineOf: OutlineOf;
+}
+
+/** What came in. */
+export interface TracedRequest {
+  readonly requestId: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+}
+
+/** The trace of one turn while it is being written. No call fails, and none but {@link body} is to be waited for. */
+export class TurnTrace implements WireTap, SessionEar {
+  readonly #options: TurnTraceOptions;
+  readonly #requestId: string;
+  readonly #startedAtMs: number;
+  readonly #startedMs: number;
+  readonly #entries = new TouchedEntries();
+  /** What has been written of the chat memory: a value counts when it is read first. */
+  readonly #memoryKeys = new Set<string>();
+  readonly #models: unknown[] = [];
+  readonly #exchanges: Exchange[] = [];
+  readonly #sessions = new Map<Session, Session>();
+  #bodyBytes = 0;
+  #ended: Promise<void> | undefined;
+
+  constructor(options: TurnTraceOptions, { requestId, headers }: TracedRequest) {
+    this.#options = options;
+    this.#requestId = requestId;
+    this.#startedAtMs = options.clock.now();
+    this.#startedMs = options.clock.elapsedMs();
+    const { files, version, settings } = options;
+    files.json('request.json', {
+      requestId,
+      receivedAt: isoTime(this.#startedAtMs),
+      headers: shownHeaders(headers),
+    });
+    files.json('settings.json', { program: version, settings });
+  }
+
+  /** Bytes of the client's body. @returns What to wait for before more are taken, if anything */
+  body(piece: Uint8Array): Promise<void> | undefined {
+    this.#bodyBytes += piece.length;
+    // A copy: the reader gives the memory of pieces back as soon as it has no more use for them.
+    return this.#options.files.append('request.body', Buffer.from(piece));
+  }
+
+  /** All of the body is in. */
+  bodyEnd(): void {
+    this.#options.files.finish('request.body');
+  }
+
+  /** The same target, its calls written down. */
+  target<Target extends { readonly upstream: Upstream; readonly model: string }>(
+    target: Target,
+  ): Target {
+    const { upstream, ...facts } = target;
+    this.#models.push({ upstream: upstream.id, ...facts });
+    return { ...target, upstream: tapped(upstream, this) };
+  }
+
+  begin(sent: SentRequest): Exchange {
+    const { files, clock } = this.#options;
+    const exchange = new Exchange(this.#exchanges.length + 1, sent, files, clock);
+    this.#exchanges.push(exchange);
+    return exchange;
+  }
+
+  /** The session as this turn sees it: one view, however often it is asked for. */
+  session(session: Session, watch: (view: Session) => void): Session {
+    let view = this.#sessions.get(session);
+    if (view === undefined) {
+      view = tracedSession(session, this);
+      this.#sessions.set(session, view);
+      watch(view);
+    }
+    return view;
+  }
+
+  onMemory(memoryName: string, key: string, value: unknown): void {
+    if (this.#ended !== undefined) return;
+    const name = `${memoryName} ${key}`;
+    if (this.#memoryKeys.has(name)) return;
+    const isFirst = this.#memoryKeys.size === 0;
+    this.#memoryKeys.add(name);
+    const line = JSON.stringify({ memory: memoryName, key, value });
+    this.#memory(isFirst ? `${memoryHead}${line}` : `,\n${line}`);
+  }
+
+  onEntry(store: SessionStore, entry: Entry, how: Touch): void {
+    if (this.#ended === undefined) this.#entries.add(store, entry, how);
+  }
+
+  /**
+   * The turn is over. Only the first call counts.
+   * @param error What it ended with; absent: it was answered
+   * @returns Resolves when all of it is written; never rejects
+   */
+  async end(error?: unknown): Promise<void> {
+    this.#ended ??= this.#finish(error);
+    await this.#ended;
+  }
+
+  async #finish(error: unknown): Promise<void> {
+    const { files, clock, outlineOf, withTexts } = this.#options;
+    const endedMs = clock.elapsedMs();
+    this.bodyEnd();
+    await this.#lastBytes();
+    this.#memory(this.#memoryKeys.size === 0 ? `${memoryHead}]}\n` : '\n]}\n');
+    await this.#entries.write(files, { outlineOf, withTexts });
+    // Last: a folder without it is of a turn that was not written to its end.
+    files.json('turn.json', {
+      requestId: this.#requestId,
+      receivedAt: isoTime(this.#startedAtMs),
+      ms: Math.round(endedMs - this.#startedMs),
+      bodyBytes: this.#bodyBytes,
+      models: this.#models,
+      upstreamRequests: this.#exchanges.length,
+      end: endOf(error),
+    });
+    await files.close();
+  }
+
+  /** What follows an answer's finish reason is read when the turn is over. */
+  async #lastBytes(): Promise<void> {
+    const { clock } = this.#options;
+    const timeUp = Promise.withResolvers<void>();
+    const cancel = clock.after(lastBytesMs, timeUp.resolve);
+    await Promise.race([Promise.all(this.#exchanges.map(({ over }) => over)), timeUp.promise]);
+    cancel();
+    for (const exchange of this.#exchanges) exchange.leave();
+  }
+
+  #memory(text: string): void {
+    void this.#options.files.append('memory.json', Buffer.from(text));
+  }
+}
+
+/** Written as it comes: values may be large. */
+const memoryHead = '{"version":1,"reads":[\n';
+
+/** The same upstream, each completion heard by `tap`. */
+function tapped(upstream: Upstream, tap: WireTap): Upstream {
+  return {
+    id: upstream.id,
+    models: async (signal) => upstream.models(signal),
+    complete: async (request, call) => upstream.complete(request, { ...call, tap }),
+    // Whoever opened it closes it.
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
