@@ -10,7 +10,7 @@ import { findConfigFile } from '../opencode/config-file.ts';
 import { installedBlock, installProvider } from '../opencode/config-text.ts';
 import { readOwner } from '../store/owner.ts';
 import { toStoreFailure } from '../store/store-failure.ts';
-import type { IndexCheck } from '../search/index-check.ts';
+import type { IndexCheck } from '../search/index/index-check.ts';
 import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
 import { megabytes } from './numbers.ts';
 import { opencodeFacts } from './opencode-facts.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
-import { checkIndex } from '../search/index-check.ts';
+import { checkIndex } from '../search/index/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';

@@ -53,18 +53,18 @@
 import { availableParallelism } from 'node:os';
 import { ProxyError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
-import { decodeCursor } from './cursor.ts';
-import { blockAt } from './pieces.ts';
-import { shareRanges } from './ranges.ts';
-import type { Report, SearchTask } from './protocol.ts';
-import { SearchRun } from './search-run.ts';
-import { IndexUpkeep } from './index-upkeep.ts';
-import { SharedBlocks } from './shared-blocks.ts';
-import { SharedEntries } from './shared-entries.ts';
-import { checksOf, damageNote, soundRanges } from './text-checks.ts';
-import { Place, TurnQueue } from './turn-queue.ts';
+import { decodeCursor } from './run/cursor.ts';
+import { blockAt } from './text/pieces.ts';
+import { shareRanges } from './text/ranges.ts';
+import type { Report, SearchTask } from './run/protocol.ts';
+import { SearchRun } from './run/search-run.ts';
+import { IndexUpkeep } from './run/index-upkeep.ts';
+import { SharedBlocks } from './text/shared-blocks.ts';
+import { SharedEntries } from './text/shared-entries.ts';
+import { checksOf, damageNote, soundRanges } from './text/text-checks.ts';
+import { Place, TurnQueue } from './run/turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
-import { WorkerPool, type PoolWorker } from './worker-pool.ts';
+import { WorkerPool, type PoolWorker } from './run/worker-pool.ts';
 
 /** What the engine is opened with. */
 export interface EngineOptions {

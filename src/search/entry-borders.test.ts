@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
 import { systemClock } from '../clock.ts';
 import { openSearchEngine } from './engine.ts';
-import { SharedEntries } from './shared-entries.ts';
+import { SharedEntries } from './text/shared-entries.ts';
 import type { Corpus, SearchResult } from './types.ts';
 
 const engine = openSearchEngine({ clock: systemClock, workers: 1 });

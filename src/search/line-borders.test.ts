@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
 import { systemClock } from '../clock.ts';
-import { codePointSet } from './code-points.ts';
+import { codePointSet } from './pattern/code-points.ts';
 import { openSearchEngine } from './engine.ts';
-import { unicodeProperty } from './unicode-property.ts';
-import { unicodeDigits, unicodeWordChars } from './unicode-words.ts';
+import { unicodeProperty } from './pattern/unicode-property.ts';
+import { unicodeDigits, unicodeWordChars } from './pattern/unicode-words.ts';
 import type { SearchQuery, SearchResult } from './types.ts';
 
 const engine = openSearchEngine({ clock: systemClock, workers: 1 });

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
 import { systemClock } from '../clock.ts';
 import { openSearchEngine } from './engine.ts';
-import { SharedBlocks } from './shared-blocks.ts';
+import { SharedBlocks } from './text/shared-blocks.ts';
 import type { BlockTable, Corpus } from './types.ts';
 
 const engine = openSearchEngine({ clock: systemClock, workers: 2 });

@@ -1,14 +1,14 @@
 import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { BitLines } from '../../src/search/bit-lines.ts';
-import { bestOf, requiredLiterals, type Literal } from '../../src/search/literals.ts';
-import { compileBytes } from '../../src/search/nfa.ts';
-import { parsePattern } from '../../src/search/pattern.ts';
-import { layOutLiterals } from '../../src/search/prefilter.ts';
-import { gramRowsOf } from '../../src/search/gram-hash.ts';
-import { LineDfa } from '../../src/search/line-dfa.ts';
-import { openScanMemory } from '../../src/search/scan-memory.ts';
+import { BitLines } from '../../src/search/automaton/bit-lines.ts';
+import { bestOf, requiredLiterals, type Literal } from '../../src/search/pattern/literals.ts';
+import { compileBytes } from '../../src/search/automaton/nfa.ts';
+import { parsePattern } from '../../src/search/pattern/pattern.ts';
+import { layOutLiterals } from '../../src/search/automaton/prefilter.ts';
+import { gramRowsOf } from '../../src/search/index/gram-hash.ts';
+import { LineDfa } from '../../src/search/automaton/line-dfa.ts';
+import { openScanMemory } from '../../src/search/text/scan-memory.ts';
 import { searchCase } from './search-arbitraries.ts';
 import {
   blockGramsTwin,

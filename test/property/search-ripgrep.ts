@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { rgPath } from '@vscode/ripgrep';
-import { parsePattern } from '../../src/search/pattern.ts';
+import { parsePattern } from '../../src/search/pattern/pattern.ts';
 
 /**
  * How many lines of a text ripgrep finds with a pattern as it stands; undefined for one that it does not know. It is given the lines

@@ -1,0 +1,311 @@
+import { namesReturn } from './char-alphabet.ts';
+import { contains, without, type CodePointSet } from '../pattern/code-points.ts';
+import type { Node, Place } from '../pattern/syntax.ts';
+import { utf8Ranges, type ByteRanges } from './utf8-ranges.ts';
+
+/** What an instruction does. */
+export const opByte = 0;
+export const opSplit = 1;
+export const opAssert = 2;
+export const opMatch = 3;
+export const opSet = 4;
+export const opTag = 5;
+
+/** Numbers of the assertions, in `a` of an `opAssert`. */
+export const placeNumbers: Readonly<Record<Place, number>> = {
+  'line-start': 0,
+  'line-end': 1,
+  word: 2,
+  'not-word': 3,
+};
+/** More that only a machine over bytes has: no newline comes next; a newline or a carriage return does; not between those two. */
+export const notBeforeNewline = 4;
+export const beforeLineBreak = 5;
+export const notInLineBreak = 6;
+
+/** What a tag notes: where the group begins, where it ends. Sets of them are added up. */
+export const groupStartTag = 1;
+export const groupEndTag = 2;
+
+/**
+ * A pattern as a machine. Instruction i: `opByte` goes to next[i] on a byte from a[i] to b[i]; `opSet` on a character of set a[i];
+ * `opSplit` goes to a[i], or with less preference to b[i]; `opAssert` goes to next[i] if assertion a[i] holds; `opTag` notes that
+ * the group that is asked for begins or ends; `opMatch` ends.
+ */
+export interface Nfa {
+  readonly op: readonly number[];
+  readonly a: readonly number[];
+  readonly b: readonly number[];
+  readonly next: readonly number[];
+  readonly start: number;
+}
+
+/** A machine over the bytes of UTF-8. */
+export interface ByteNfa {
+  readonly nfa: Nfa;
+  /**
+   * Whether lines with characters beyond ASCII may be let pass that do not match: a machine over bytes does not see whether such a
+   * character belongs to a word, and large sets of them may be too much for it. Never the other way round.
+   */
+  readonly approximate: boolean;
+}
+
+/** More instructions than this are not compiled. A pattern of that size would crawl as an automaton as well. */
+const maxInstructions = 40_000;
+/** Sets are spelled out to the last character as long as the machine stays below this. */
+const maxExactInstructions = 16_000;
+/** Sets of more ranges than this are not: all of Unicode's letters make the machine large, and most text has only ASCII. */
+const maxExactRanges = 120;
+
+/**
+ * The machine over bytes of a regular pattern; undefined if it is too large. `newlines` says whether a newline is a character like
+ * any other; else nothing matches it. `coarse` asks for one that is small and approximate.
+ */
+export function compileBytes(
+  root: Node,
+  options: { readonly newlines: boolean; readonly coarse: boolean },
+): ByteNfa | undefined {
+  const exact = options.coarse
+    ? undefined
+    : build(root, new ByteBuilder(options.newlines, false, maxExactInstructions));
+  return exact ?? build(root, new ByteBuilder(options.newlines, true, maxInstructions));
+}
+
+function build(root: Node, builder: ByteBuilder): ByteNfa | undefined {
+  const nfa = builder.build(root);
+  return nfa && { nfa, approximate: builder.approximate };
+}
+
+/** How a machine over characters is made. */
+export interface CharNfaOptions {
+  /** Matches the text read backwards. */
+  readonly reversed: boolean;
+  /** The capture group whose place is noted. */
+  readonly group?: number;
+  /** Gives each set a number, the same to equal ones. */
+  numberOf(set: CodePointSet): number;
+}
+
+/** The machine over characters of a regular pattern; undefined if it is too large. */
+export function compileChars(root: Node, options: CharNfaOptions): Nfa | undefined {
+  return new CharBuilder(options).build(root);
+}
+
+class TooLarge extends Error {}
+
+abstract class Builder {
+  readonly #op: number[] = [];
+  readonly #a: number[] = [];
+  readonly #b: number[] = [];
+  readonly #next: number[] = [];
+  readonly #limit: number;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  build(root: Node): Nfa | undefined {
+    try {
+      const start = this.emit(root, this.add(opMatch, 0, 0, 0));
+      return { op: this.#op, a: this.#a, b: this.#b, next: this.#next, start };
+    } catch (error) {
+      if (error instanceof TooLarge) return undefined;
+      throw error;
+    }
+  }
+
+  protected abstract set(set: CodePointSet, next: number): number;
+  protected abstract assert(place: Place, next: number): number;
+
+  protected capture(node: Node & { kind: 'capture' }, next: number): number {
+    return this.emit(node.body, next);
+  }
+
+  /** Parts from the one that is met last. */
+  protected inOrder(parts: readonly Node[]): readonly Node[] {
+    return parts.toReversed();
+  }
+
+  protected add(op: number, a: number, b: number, next: number): number {
+    if (this.#op.length >= this.#limit) throw new TooLarge();
+    this.#op.push(op);
+    this.#a.push(a);
+    this.#b.push(b);
+    this.#next.push(next);
+    return this.#op.length - 1;
+  }
+
+  /** One of several starts, the earlier preferred. */
+  protected any(starts: readonly number[]): number {
+    // No byte is from 1 to 0: what has no way on.
+    if (starts.length === 0) return this.add(opByte, 1, 0, 0);
+    return starts.reduceRight((rest, start) => this.add(opSplit, start, rest, 0));
+  }
+
+  /** A split that may come back to where it is. `body` is made when the split has its number. */
+  protected loop(greedy: boolean, after: number, body: (loop: number) => number): number {
+    const loop = this.add(opSplit, after, after, 0);
+    const start = body(loop);
+    if (greedy) this.#a[loop] = start;
+    else this.#b[loop] = start;
+    return loop;
+  }
+
+  /** Instructions for the node that go on to `next`; returns where they start. */
+  protected emit(node: Node, next: number): number {
+    switch (node.kind) {
+      case 'set':
+        return this.set(node.set, next);
+      case 'sequence': {
+        let start = next;
+        for (const part of this.inOrder(node.parts)) start = this.emit(part, start);
+        return start;
+      }
+      case 'choice':
+        return this.any(node.options.map((option) => this.emit(option, next)));
+      case 'repeat':
+        return this.#repeat(node, next);
+      case 'capture':
+        return this.capture(node, next);
+      case 'assert':
+        return this.assert(node.place, next);
+      case 'look':
+      case 'atomic':
+      case 'backreference':
+        throw new Error(`no automaton for ${node.kind}`);
+    }
+  }
+
+  #repeat(node: Node & { kind: 'repeat' }, next: number): number {
+    let start = next;
+    if (node.max === Infinity) {
+      start = this.loop(node.greedy, next, (loop) => this.emit(node.body, loop));
+    } else {
+      for (let i = node.min; i < node.max; i++) {
+        const body = this.emit(node.body, start);
+        start = this.any(node.greedy ? [body, next] : [next, body]);
+      }
+    }
+    for (let i = 0; i < node.min; i++) start = this.emit(node.body, start);
+    return start;
+  }
+}
+
+class CharBuilder extends Builder {
+  readonly #options: CharNfaOptions;
+
+  constructor(options: CharNfaOptions) {
+    super(maxInstructions);
+    this.#options = options;
+  }
+
+  protected override set(set: CodePointSet, next: number): number {
+    return this.add(opSet, this.#options.numberOf(set), 0, next);
+  }
+
+  protected override assert(place: Place, next: number): number {
+    return this.add(opAssert, placeNumbers[place], 0, next);
+  }
+
+  protected override inOrder(parts: readonly Node[]): readonly Node[] {
+    return this.#options.reversed ? parts : parts.toReversed();
+  }
+
+  protected override capture(node: Node & { kind: 'capture' }, next: number): number {
+    if (node.index !== this.#options.group) return this.emit(node.body, next);
+    const end = this.add(opTag, groupEndTag, 0, next);
+    return this.add(opTag, groupStartTag, 0, this.emit(node.body, end));
+  }
+}
+
+class ByteBuilder extends Builder {
+  approximate = false;
+  readonly #newlines: boolean;
+  readonly #coarse: boolean;
+
+  constructor(newlines: boolean, coarse: boolean, limit: number) {
+    super(limit);
+    this.#newlines = newlines;
+    this.#coarse = coarse;
+  }
+
+  protected override assert(place: Place, next: number): number {
+    const at = (number: number): number => this.add(opAssert, number, 0, next);
+    if (place === 'line-start') {
+      // Behind a byte order mark, too.
+      const marked = [0xbf, 0xbb, 0xef].reduce(
+        (rest, byte) => this.add(opByte, byte, byte, rest),
+        next,
+      );
+      return this.any([at(0), this.add(opAssert, placeNumbers['line-start'], 0, marked)]);
+    }
+    if (place === 'line-end') {
+      if (this.#newlines) return at(beforeLineBreak);
+      // The return of a line's end is walked over; nothing else comes behind it.
+      return this.any([at(1), this.add(opByte, 13, 13, at(1))]);
+    }
+    this.approximate = true;
+    const border = at(placeNumbers[place]);
+    return this.#newlines ? border : this.add(opAssert, notInLineBreak, 0, border);
+  }
+
+  protected override set(given: CodePointSet, next: number): number {
+    const set = this.#newlines ? given : without(given, 10);
+    const sparesReturn = !this.#newlines && contains(set, 13) && !namesReturn(set);
+    const rest = sparesReturn ? without(set, 13) : set;
+    const isCoarse = this.#coarse || rest.length > 2 * maxExactRanges;
+    const starts = isCoarse ? this.#coarseSet(rest, next) : [this.#exactSet(rest, next)];
+    if (sparesReturn) {
+      const inside = this.add(opAssert, notBeforeNewline, 0, next);
+      starts.push(this.add(opByte, 13, 13, inside));
+    }
+    return this.any(starts);
+  }
+
+  #exactSet(set: CodePointSet, next: number): number {
+    const known = new Map<string, number>();
+    return this.#trie(utf8Ranges(set), 0, next, known);
+  }
+
+  /** What is left of some runs from a byte on: runs that begin alike share their beginning, those that end alike their end. */
+  #trie(
+    runs: readonly ByteRanges[],
+    depth: number,
+    next: number,
+    known: Map<string, number>,
+  ): number {
+    const steps: string[] = [];
+    const parts: (readonly [low: number, high: number, then: number])[] = [];
+    for (let i = 0; i < runs.length;) {
+      const [low, high] = runs[i]![depth]!;
+      let end = i + 1;
+      while (end < runs.length && runs[end]![depth]![0] === low && runs[end]![depth]![1] === high)
+        end++;
+      const isLast = runs[i]!.length === depth + 1;
+      const then = isLast ? next : this.#trie(runs.slice(i, end), depth + 1, next, known);
+      parts.push([low, high, then]);
+      steps.push(`${low}-${high}>${then}`);
+      i = end;
+    }
+    const key = steps.join(' ');
+    const same = known.get(key);
+    if (same !== undefined) return same;
+    const start = this.any(parts.map(([low, high, then]) => this.add(opByte, low, high, then)));
+    known.set(key, start);
+    return start;
+  }
+
+  /** ASCII as it is; if anything lies beyond, everything does. */
+  #coarseSet(set: CodePointSet, next: number): number[] {
+    const starts: number[] = [];
+    for (let i = 0; i < set.length && set[i]! < 128; i += 2) {
+      starts.push(this.add(opByte, set[i]!, Math.min(set[i + 1]!, 127), next));
+    }
+    if ((set.at(-1) ?? 0) > 127) {
+      this.approximate = true;
+      const rest = this.loop(true, next, (loop) => this.add(opByte, 0x80, 0xbf, loop));
+      starts.push(this.add(opByte, 0xc2, 0xf4, rest));
+    }
+    return starts;
+  }
+}

@@ -1,0 +1,255 @@
+import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { gramRows } from './gram-hash.ts';
+import type { TextFile } from '../text/text-file.ts';
+import type { BlockTable } from '../types.ts';
+
+/*
+ * One file for each 1,024 blocks (up to 32 MiB of text): a header of 64 bytes, then 49,152 rows, one for each hashed byte sequence. A row
+ * has a bit for each block that is indexed, in groups of 64 blocks, a u64 each. Rows lie in units of up to 128 bytes, each followed by its
+ * CRC-32 (u32): a unit is what is read for a row, and it is compared with its checksum each time. With g groups a unit has the most rows, a
+ * power of two, that make at most 16 groups. Only closed blocks are indexed, and only whole groups, so that the file is never more than 20 %
+ * of the text it covers, and what it says about a block never changes. A file is written under another name, synced and renamed, and then
+ * its folder is synced; it grows by being written anew, wider, from rows that were compared.
+ *
+ * Header, little-endian: magic, version, first block, groups (u32 each); first byte and end of the text covered (f64 each); CRC-32 over the
+ * block table's part and over samples of the text; CRC-32 of the header before it. A file that does not fit the text is no index of it, whoever put it there. The checksum
+ * of a unit starts from that of the header and the unit's number, so that no unit passes for another.
+ *
+ * A file that is wrong is deleted by whoever finds it: the folder changes by that, so that the next upkeep builds it anew.
+ */
+
+export const blocksPerSegment = 1_024;
+export const blocksPerGroup = 64;
+const headerBytes = 64;
+
+const magic = 0x584d_4c52; // RLMX
+const version = 2;
+
+/** Samples of the text that go into the checksum. */
+const sampleCount = 8;
+const sampleBytes = 512;
+
+/** What a segment's file says of itself. */
+export interface SegmentHeader {
+  readonly firstBlock: number;
+  readonly groups: number;
+}
+
+/** Where the index of a segment lies. */
+export function segmentPath(indexDir: string, segment: number): string {
+  return join(indexDir, `blocks-${String(segment).padStart(6, '0')}.bits`);
+}
+
+/** How many groups of a segment can be indexed: its closed blocks, in whole groups. The last block of a table is open. */
+export function closedGroups(blocks: BlockTable, segment: number): number {
+  const closed = Math.min(blocks.count - 1 - segment * blocksPerSegment, blocksPerSegment);
+  return Math.max(0, Math.floor(closed / blocksPerGroup));
+}
+
+/** The header for a segment of this text. */
+export function encodeHeader(
+  { firstBlock, groups }: SegmentHeader,
+  blocks: BlockTable,
+  text: TextFile,
+): Uint8Array {
+  const header = new DataView(new ArrayBuffer(headerBytes));
+  const end = firstBlock + groups * blocksPerGroup;
+  header.setUint32(0, magic, true);
+  header.setUint32(4, version, true);
+  header.setUint32(8, firstBlock, true);
+  header.setUint32(12, groups, true);
+  header.setFloat64(16, blocks.byteStart[firstBlock]!, true);
+  header.setFloat64(24, blocks.byteStart[end]!, true);
+  header.setUint32(32, checkText(blocks, text, firstBlock, end), true);
+  header.setUint32(36, checkHeader(header), true);
+  return new Uint8Array(header.buffer);
+}
+
+/** Groups of a unit at most. */
+const unitGroups = 16;
+const checksumBytes = 4;
+
+/** How the rows of a file lie. */
+class Layout {
+  readonly groups: number;
+  readonly rowBytes: number;
+  /** Rows of a unit, a power of two. */
+  readonly unitRows: number;
+  readonly unitBytes: number;
+  /** From a unit to the next. */
+  readonly strideBytes: number;
+  readonly #seed: number;
+
+  constructor(groups: number, header: Uint8Array) {
+    this.groups = groups;
+    this.rowBytes = 8 * groups;
+    this.unitRows = groups > unitGroups / 2 ? 1 : 2 ** Math.floor(Math.log2(unitGroups / groups));
+    this.unitBytes = this.unitRows * this.rowBytes;
+    this.strideBytes = this.unitBytes + checksumBytes;
+    this.#seed = crc32(header);
+  }
+
+  get fileBytes(): number {
+    return headerBytes + (gramRows / this.unitRows) * this.strideBytes;
+  }
+
+  checksum(unit: number, rows: Uint8Array): number {
+    return crc32(rows, (this.#seed + unit) >>> 0);
+  }
+
+  /** Whether the bytes of a unit, with its checksum behind them, are what was written. */
+  isSound(unit: number, bytes: Buffer): boolean {
+    return bytes.readUInt32LE(this.unitBytes) === this.checksum(unit, this.rowsOf(bytes));
+  }
+
+  rowsOf(bytes: Uint8Array): Uint8Array {
+    return bytes.subarray(0, this.unitBytes);
+  }
+}
+
+/** Units that are written in one go. */
+const unitsPerPiece = 2_048;
+
+/** The bytes of an index file, in pieces, each valid until the next. `rows` are the rows one behind the other, a u64 for each group. */
+export function* encodeSegment(header: Uint8Array, rows: Uint8Array): Generator<Uint8Array> {
+  yield header;
+  const layout = new Layout(rows.length / gramRows / 8, header);
+  const { unitBytes, strideBytes } = layout;
+  const units = rows.length / unitBytes;
+  const piece = Buffer.allocUnsafe(unitsPerPiece * strideBytes);
+  for (let first = 0; first < units; first += unitsPerPiece) {
+    const count = Math.min(unitsPerPiece, units - first);
+    for (let i = 0; i < count; i++) {
+      const unit = rows.subarray((first + i) * unitBytes, (first + i + 1) * unitBytes);
+      piece.set(unit, i * strideBytes);
+      piece.writeUInt32LE(layout.checksum(first + i, unit), i * strideBytes + unitBytes);
+    }
+    yield piece.subarray(0, count * strideBytes);
+  }
+}
+
+/** An index file that was found to belong to the text. The owner closes it. */
+export class SegmentFile {
+  /** Tells this file from one that takes its name later. */
+  readonly inode: number;
+  readonly #fd: number;
+  readonly #path: string;
+  readonly #layout: Layout;
+  readonly #unit: Buffer;
+  readonly #words: Uint32Array;
+
+  private constructor(path: string, fd: number, layout: Layout) {
+    this.#path = path;
+    this.#fd = fd;
+    this.inode = fstatSync(fd).ino;
+    this.#layout = layout;
+    const unit = new ArrayBuffer(layout.strideBytes);
+    this.#unit = Buffer.from(unit);
+    this.#words = new Uint32Array(unit);
+  }
+
+  get groups(): number {
+    return this.#layout.groups;
+  }
+
+  /** Opens the index of a segment; undefined if there is none that fits the text. One that can fit no later text either is deleted. */
+  static open(
+    path: string,
+    segment: number,
+    blocks: BlockTable,
+    text: TextFile,
+  ): SegmentFile | undefined {
+    let fd: number;
+    try {
+      fd = openSync(path, 'r');
+    } catch (error) {
+      if (Object(error).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    const found = new Uint8Array(headerBytes);
+    readSync(fd, found, 0, headerBytes, 0);
+    const numbers = new DataView(found.buffer);
+    const groups = numbers.getUint32(12, true);
+    const isOurs =
+      numbers.getUint32(0, true) === magic &&
+      numbers.getUint32(4, true) === version &&
+      numbers.getUint32(36, true) === checkHeader(numbers);
+    const firstBlock = segment * blocksPerSegment;
+    // An index of blocks that this snapshot has not closed yet may be right, but it cannot be checked.
+    const isAhead = isOurs && groups > closedGroups(blocks, segment);
+    if (isOurs && groups > 0 && !isAhead) {
+      const layout = new Layout(groups, found);
+      const wanted = encodeHeader({ firstBlock, groups }, blocks, text);
+      const fits = Buffer.compare(found, wanted) === 0;
+      if (fits && fstatSync(fd).size === layout.fileBytes) return new SegmentFile(path, fd, layout);
+    }
+    closeSync(fd);
+    if (!isAhead) removeIndex(path);
+    return undefined;
+  }
+
+  /** A row's bits: two u32 for each group, valid until the next call. Undefined where the file is damaged; it is deleted then. */
+  row(number: number): Uint32Array | undefined {
+    const { unitRows, strideBytes, groups } = this.#layout;
+    const unit = Math.floor(number / unitRows);
+    const read = readSync(this.#fd, this.#unit, 0, strideBytes, headerBytes + unit * strideBytes);
+    if (read < strideBytes || !this.#layout.isSound(unit, this.#unit)) {
+      removeIndex(this.#path);
+      return undefined;
+    }
+    const first = 2 * groups * (number % unitRows);
+    return this.#words.subarray(first, first + 2 * groups);
+  }
+
+  /** All rows, one behind the other; undefined where one of them is damaged. The file is deleted then. */
+  readAll(): Uint8Array<ArrayBuffer> | undefined {
+    const { strideBytes, unitBytes, unitRows } = this.#layout;
+    const units = gramRows / unitRows;
+    const all = Buffer.from(new ArrayBuffer(units * strideBytes));
+    readSync(this.#fd, all, 0, all.length, headerBytes);
+    for (let unit = 0; unit < units; unit++) {
+      const at = unit * strideBytes;
+      if (!this.#layout.isSound(unit, all.subarray(at, at + strideBytes))) {
+        removeIndex(this.#path);
+        return undefined;
+      }
+      all.copyWithin(unit * unitBytes, at, at + unitBytes);
+    }
+    return new Uint8Array(all.buffer, 0, units * unitBytes);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
+
+function removeIndex(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // A folder that may not be written: the file is looked at, and not believed, each time.
+  }
+}
+
+function checkHeader({ buffer }: DataView<ArrayBuffer>): number {
+  return crc32(new Uint8Array(buffer, 0, 36));
+}
+
+function checkText(blocks: BlockTable, text: TextFile, first: number, end: number): number {
+  let sum = 0;
+  for (const column of [blocks.byteStart, blocks.charStart, blocks.lineStart]) {
+    const part = column.slice(first, end + 1);
+    sum = crc32(new Uint8Array(part.buffer), sum);
+  }
+  const from = blocks.byteStart[first]!;
+  const stride = (blocks.byteStart[end]! - from - sampleBytes) / (sampleCount - 1);
+  const sample = new Uint8Array(sampleBytes);
+  for (let i = 0; i < sampleCount; i++) {
+    const at = Math.max(from, Math.floor(from + i * stride));
+    text.read(sample, 0, at, at + sampleBytes);
+    sum = crc32(sample, sum);
+  }
+  return sum;
+}

@@ -1,0 +1,115 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { TestCorpus } from '../../../test/property/search-corpus.ts';
+import { Random } from '../../bench/random.ts';
+import { systemClock } from '../../clock.ts';
+import { countBlocks } from '../text/block-bits.ts';
+import { openSearchEngine } from '../engine.ts';
+import { SegmentFile } from './index-file.ts';
+import { IndexReader } from './index-reader.ts';
+import { shareRanges } from '../text/ranges.ts';
+import { SharedBlocks } from '../text/shared-blocks.ts';
+import { TextFile } from '../text/text-file.ts';
+import type { Corpus } from '../types.ts';
+
+/** 9 MB: four groups of blocks that are indexed, and some that are not yet. */
+const lines = Array.from({ length: 120_000 }, (_, i) => {
+  const rare = i === 3_000 || i === 50_000 ? ' flightRecorderPlanB' : '';
+  return `${i} handler returned ${(i * 7_919) % 100_003} after flight of recorder${rare} and went on`;
+});
+const corpus = new TestCorpus(`${lines.join('\n')}\n`);
+const blocks = new SharedBlocks().share(corpus.blocks, corpus.blocks.count);
+const { bytes } = corpus.totals;
+const scope = { blocks, endBytes: bytes, ranges: shareRanges(undefined, bytes) };
+const reader = new IndexReader();
+const rows = vi.spyOn(SegmentFile.prototype, 'row');
+
+async function buildIndex(of: Corpus = corpus): Promise<void> {
+  await using engine = openSearchEngine({ clock: systemClock, workers: 1 });
+  await engine.index(of, new AbortController().signal);
+}
+
+beforeAll(async () => buildIndex());
+afterEach(() => rows.mockClear());
+afterAll(() => corpus[Symbol.dispose]());
+
+/** How many of the blocks with an index may hold the text. */
+function survivors(...texts: readonly string[]): number | undefined {
+  using text = new TextFile(corpus.textPath);
+  const required = texts.map((own) => [{ text: own, anyCase: false }]);
+  const found = reader.candidates(corpus.indexDir, scope, text, required);
+  const unindexed = (blocks.count - 1) % 64;
+  return found && countBlocks(found) - unindexed - 1;
+}
+
+test('a text that is nowhere is ruled out by its rarest sequences', () => {
+  expect(survivors('handler returned zzqx after flight')).toBe(0);
+  expect(rows.mock.calls.length).toBeLessThan(4);
+});
+
+test('where a text is, not all of its sequences are asked for', () => {
+  expect(survivors('flightRecorderPlanB')).toBe(2);
+  expect(rows.mock.calls.length).toBeLessThan(12);
+});
+
+test('what one text leaves is all that the next is asked about', () => {
+  expect(survivors('flightRecorderPlanB', 'qqzzvvkk')).toBe(0);
+  expect(survivors('qqzzvvkk', 'flightRecorderPlanB')).toBe(0);
+  const { length } = rows.mock.calls;
+  expect(length).toBeLessThan(20);
+});
+
+test('a text of common sequences is asked for to the end, or the index says nothing', () => {
+  expect(survivors('after flight of recorder and')).toBeUndefined();
+});
+
+test('a row that is not what was written is not believed, and its file goes, so that it is made anew', async () => {
+  const path = join(corpus.indexDir, 'blocks-000000.bits');
+  const sound = readFileSync(path);
+  const random = new Random(5);
+  for (let round = 0; round < 30; round++) {
+    const damaged = Buffer.from(sound);
+    if (round % 2 === 0) {
+      // All pages but the first came to the disk as zeros, or every second one.
+      for (let page = 4_096; page < damaged.length; page += 4_096 * (1 + (round & 2))) {
+        damaged.subarray(page, page + 4_096).fill(0);
+      }
+    } else {
+      for (let flips = 0; flips < 3_000; flips++) {
+        damaged[64 + random.below(damaged.length - 64)]! ^= 1 << (flips & 7);
+      }
+    }
+    rmSync(path, { force: true });
+    writeFileSync(path, damaged);
+    const found = survivors('flightRecorderPlanB');
+    // Undefined: everything is searched.
+    const seen = [found, existsSync(path)];
+    expect(seen).toEqual(found === undefined ? [undefined, false] : [2, true]);
+  }
+  rmSync(path, { force: true });
+  expect(survivors('flightRecorderPlanB')).toBeUndefined();
+  await buildIndex();
+  expect(survivors('flightRecorderPlanB')).toBe(2);
+  expect(readFileSync(path).equals(sound)).toBe(true);
+});
+
+test('a wider index is not made of rows that are damaged', async () => {
+  const path = join(corpus.indexDir, 'blocks-000000.bits');
+  const sound = readFileSync(path);
+  const indexDir = join(corpus.indexDir, 'grown');
+  const { sessionId, textPath, totals } = corpus;
+  const count = 150;
+  const before = { ...totals, bytes: corpus.blocks.byteStart[count]! };
+  const shorter = { ...corpus.blocks, count };
+  await buildIndex({ sessionId, textPath, indexDir, totals: before, blocks: shorter });
+  const narrow = join(indexDir, 'blocks-000000.bits');
+  const bytes = readFileSync(narrow);
+  expect(bytes.length).toBeLessThan(0.21 * before.bytes);
+  for (let page = 4_096; page < bytes.length; page += 8_192) {
+    bytes.subarray(page, page + 4_096).fill(0);
+  }
+  writeFileSync(narrow, bytes);
+  await buildIndex({ sessionId, textPath, indexDir, totals, blocks: corpus.blocks });
+  expect(readFileSync(narrow).equals(sound)).toBe(true);
+});

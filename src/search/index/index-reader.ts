@@ -1,0 +1,152 @@
+import { statSync } from 'node:fs';
+import { countBlocks, noBlocks, type BlockBits } from '../text/block-bits.ts';
+import { gramRowsOf } from './gram-hash.ts';
+import { blocksPerSegment, closedGroups, SegmentFile, segmentPath } from './index-file.ts';
+import type { Literals } from '../pattern/literals.ts';
+import type { Scope } from '../text/pieces.ts';
+import type { TextFile } from '../text/text-file.ts';
+
+/** Rows read for one query at most; each is a read of up to 128 bytes, about 1.5 us. */
+const maxRows = 2_400;
+
+/** Of one literal so many rows are read at most, and if not even the fewer are left of `maxRows`, none. */
+const maxRowsEach = 24;
+const minRowsEach = 3;
+
+/** Reading a block and searching it takes as long as reading so many rows. */
+const rowsPerBlock = 4;
+/** Rows in a row that must have ruled out nothing before the rest is left unread. */
+const minQuietRows = 3;
+
+/** When more of the blocks survive, reading everything in order is faster. */
+const maxShare = 0.6;
+
+/** Open index files: those of two texts of 1 GB. */
+const maxOpen = 64;
+
+/** Asks the index which blocks may hold a match. One per worker; keeps files open, and notices when they vanish or change. */
+export class IndexReader {
+  readonly #open = new Map<string, { readonly text: number; readonly file: SegmentFile }>();
+
+  /**
+   * The blocks that may hold every one of the literals' lists; undefined if the index cannot say, or says nothing worth while. Blocks
+   * that are not indexed, and lines that span blocks, are among them always.
+   */
+  candidates(
+    indexDir: string,
+    scope: Scope,
+    text: TextFile,
+    required: readonly Literals[],
+  ): BlockBits | undefined {
+    const { blocks } = scope;
+    const lists = required.map(toRows).filter((list) => list !== undefined);
+    const literals = lists.reduce((sum, list) => sum + list.length, 0);
+    const segments = Math.ceil(blocks.count / blocksPerSegment);
+    if (literals === 0 || literals * segments * minRowsEach > maxRows) return undefined;
+    const bits = noBlocks(blocks.count).fill(-1);
+    let indexed = false;
+    let rowsLeft = maxRows;
+    for (let segment = 0; segment < segments; segment++) {
+      if (closedGroups(blocks, segment) === 0) break;
+      const path = segmentPath(indexDir, segment);
+      const file = this.#segment(path, segment, scope, text);
+      if (file === undefined) continue;
+      indexed = true;
+      const first = (segment * blocksPerSegment) / 32;
+      const words = bits.subarray(first, first + 2 * file.groups);
+      const rowsEach = Math.floor(rowsLeft / (literals * (segments - segment)));
+      for (const list of lists) {
+        const read = narrow(file, list, rowsEach, words);
+        if (read === undefined) {
+          // A row of it is not what was written: no other row of it is believed, either.
+          words.fill(-1);
+          this.#close(path);
+          break;
+        }
+        rowsLeft -= read;
+      }
+    }
+    if (!indexed) return undefined;
+    addSpanning(scope, bits);
+    return countBlocks(bits) > maxShare * blocks.count ? undefined : bits;
+  }
+
+  #segment(path: string, segment: number, scope: Scope, text: TextFile): SegmentFile | undefined {
+    const known = this.#open.get(path);
+    const wanted = closedGroups(scope.blocks, segment);
+    const inode = statSync(path, { throwIfNoEntry: false })?.ino;
+    if (known !== undefined) {
+      const isSame = known.file.inode === inode && known.text === text.inode;
+      if (isSame && known.file.groups <= wanted) return known.file;
+      this.#close(path);
+    }
+    if (inode === undefined) return undefined;
+    const file = SegmentFile.open(path, segment, scope.blocks, text);
+    if (file === undefined) return undefined;
+    if (this.#open.size >= maxOpen) this.#closeOldest();
+    this.#open.set(path, { text: text.inode, file });
+    return file;
+  }
+
+  #closeOldest(): void {
+    for (const path of this.#open.keys()) {
+      this.#close(path);
+      return;
+    }
+  }
+
+  #close(path: string): void {
+    this.#open.get(path)?.file[Symbol.dispose]();
+    this.#open.delete(path);
+  }
+}
+
+/** The rows of each alternative; undefined where one of them is too short to be indexed. */
+function toRows(list: Literals): readonly (readonly number[])[] | undefined {
+  const rows = list.map(({ text }) => gramRowsOf(Buffer.from(text)));
+  return rows.some((own) => own.length === 0) ? undefined : rows;
+}
+
+/** Clears the bits of blocks that hold none of the alternatives. How many rows it has read; undefined where one of them is damaged. */
+function narrow(
+  file: SegmentFile,
+  list: readonly (readonly number[])[],
+  maxRowsHere: number,
+  words: BlockBits,
+): number | undefined {
+  const any = new Uint32Array(words.length);
+  let read = 0;
+  for (const rows of list) {
+    const own = words.slice();
+    let quietRows = 0;
+    for (const row of rows.slice(0, Math.min(maxRowsEach, maxRowsHere))) {
+      if (own.every((word) => word === 0)) break;
+      read++;
+      const bits = file.row(row);
+      if (bits === undefined) return undefined;
+      quietRows = clear(own, bits) ? 0 : quietRows + 1;
+      // What has withstood several rows is most likely there; where it is little, it is faster to look than to ask on.
+      if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
+    }
+    for (let i = 0; i < any.length; i++) any[i]! |= own[i]!;
+  }
+  words.set(any);
+  return read;
+}
+
+/** Leaves only the blocks that the row has, too; whether any had to go. */
+function clear(bits: BlockBits, row: BlockBits): boolean {
+  let cleared = 0;
+  for (let i = 0; i < bits.length; i++) {
+    cleared |= bits[i]! & ~row[i]!;
+    bits[i]! &= row[i]!;
+  }
+  return cleared !== 0;
+}
+
+/** A literal may lie across the border of two blocks where a line does. */
+function addSpanning({ blocks }: Scope, bits: BlockBits): void {
+  for (let i = 0; i < bits.length; i++) bits[i]! |= blocks.spanning[i]!;
+  const rest = blocks.count & 31;
+  if (rest !== 0) bits[bits.length - 1]! &= ~(-1 << rest);
+}

@@ -1,0 +1,55 @@
+import { rmSync, statSync } from 'node:fs';
+import { afterAll, expect, test, vi } from 'vitest';
+import { TestCorpus } from '../../../test/property/search-corpus.ts';
+import { closedGroups, SegmentFile, segmentPath } from '../index/index-file.ts';
+import { IndexJob } from './index-job.ts';
+import { createControl } from './protocol.ts';
+import { openScanMemory } from '../text/scan-memory.ts';
+import { TextFile } from '../text/text-file.ts';
+
+const line = 'one line of a text that is long enough to be indexed\n';
+const corpus = new TestCorpus(line.repeat(100_000));
+
+afterAll(() => corpus[Symbol.dispose]());
+
+test('the rows of an index are given back when it is written, not when the garbage collector comes', () => {
+  const { textPath, indexDir, blocks } = corpus;
+  const groups = closedGroups(blocks, 0);
+  const rowsBytes = 49_152 * 8 * groups;
+  expect(rowsBytes).toBeGreaterThan(700_000);
+  const memory = openScanMemory();
+  const task = { textPath, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const before = process.memoryUsage().arrayBuffers;
+  let done = 0;
+  for (let i = 0; i < 20; i++) {
+    rmSync(indexDir, { recursive: true, force: true });
+    const job = new IndexJob(task, memory, () => done++);
+    while (job.step());
+    // A second time it takes over the rows that are there.
+    const again = new IndexJob(task, memory, () => done++);
+    while (again.step());
+  }
+  expect(done).toBe(40);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * rowsBytes);
+});
+
+test('an index that is whole costs a look at its header, and is left as it is', () => {
+  const { textPath, indexDir, blocks } = corpus;
+  const groups = closedGroups(blocks, 0);
+  const task = { textPath, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const memory = openScanMemory();
+  const finish = (): void => {
+    const job = new IndexJob(task, memory, () => undefined);
+    while (job.step());
+  };
+  finish();
+  const { ino } = statSync(segmentPath(indexDir, 0));
+  const rows = vi.spyOn(SegmentFile.prototype, 'readAll');
+  const text = vi.spyOn(TextFile.prototype, 'read');
+  finish();
+  expect(statSync(segmentPath(indexDir, 0)).ino).toBe(ino);
+  expect(rows).not.toHaveBeenCalled();
+  const read = text.mock.calls.reduce((sum, [, , start, end]) => sum + end - start, 0);
+  expect(read).toBeLessThan(10_000);
+  vi.restoreAllMocks();
+});

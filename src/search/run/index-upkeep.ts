@@ -1,0 +1,178 @@
+import { stat } from 'node:fs/promises';
+import type { Clock } from '../../clock.ts';
+import { ProxyError } from '../../errors.ts';
+import { blocksPerGroup, blocksPerSegment, closedGroups } from '../index/index-file.ts';
+import { IndexRun } from './index-run.ts';
+import type { IndexTask, Report } from './protocol.ts';
+import type { SharedBlocks } from '../text/shared-blocks.ts';
+import { checksOf } from '../text/text-checks.ts';
+import type { BlockTable, Corpus } from '../types.ts';
+import type { PoolWorker, WorkerPool } from './worker-pool.ts';
+
+/** Texts whose index is known; of further ones the headers are looked at again. An entry is about 200 bytes. */
+const maxKnown = 1_024;
+
+/**
+ * A folder that was changed so shortly before it was looked at may change once more without another time of change: file systems count
+ * in ticks of the kernel, 1 to 10 ms (FAT in 2 s; there the index is only missed for longer, and missing it costs time and no hit).
+ */
+const tickMs = 100;
+
+/** What a text and its index were like when they were last looked at. */
+interface Known {
+  /** Of the text's file and of the index folder; empty where one of them is missing. */
+  readonly identity: string;
+  /** Whether every later change of the folder changes the identity. */
+  readonly isSettled: boolean;
+  /** Blocks at the beginning that have an index. */
+  readonly coveredBlocks: number;
+}
+
+/** What index upkeep needs of the engine. */
+export interface IndexUpkeepOptions {
+  readonly pool: WorkerPool;
+  readonly blocks: SharedBlocks;
+  readonly clock: Clock;
+  readonly nextJob: () => number;
+}
+
+/**
+ * Brings indexes up to date, one run at a time for each text. What was done is remembered, so that a text that has not grown costs two
+ * looks at the file system and no order to any worker, at any size; a folder in which files were deleted, or that is gone, is gone
+ * through again, the headers first.
+ */
+export class IndexUpkeep {
+  readonly #options: IndexUpkeepOptions;
+  readonly #runs = new Map<number, IndexRun>();
+  /** By index folder, the last run that was asked for. */
+  readonly #running = new Map<string, Promise<void>>();
+  /** By index folder, the one used last at the end. */
+  readonly #known = new Map<string, Known>();
+  #closed: ProxyError | undefined;
+
+  constructor(options: IndexUpkeepOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when the index is whole for this snapshot.
+   * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written, what {@link close} was given
+   */
+  async index(corpus: Corpus, signal: AbortSignal): Promise<void> {
+    const { indexDir } = corpus;
+    // One at a time for each text: two would write the same files.
+    const before = this.#running.get(indexDir);
+    const turn = (async (): Promise<void> => {
+      await before?.catch(() => undefined);
+      if (signal.aborted) throw cancelled();
+      if (this.#closed !== undefined) throw this.#closed;
+      await this.#bringUpToDate(corpus, signal);
+    })();
+    this.#running.set(indexDir, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#running.get(indexDir) === turn) this.#running.delete(indexDir);
+    }
+  }
+
+  /** Takes what a worker says of an index job. */
+  report(worker: PoolWorker, report: Exclude<Report, { readonly kind: 'ready' }>): void {
+    this.#runs.get(report.job)?.take(worker, report);
+    this.#sweep();
+  }
+
+  /** A worker is gone, and with it what it was doing. */
+  lost(worker: PoolWorker): void {
+    for (const run of this.#runs.values()) run.lost(worker);
+    this.#sweep();
+  }
+
+  /** Ends what is under way, with `error`, and takes nothing more. */
+  close(error: ProxyError): void {
+    this.#closed = error;
+    for (const run of this.#runs.values()) run.fail(error);
+  }
+
+  async #bringUpToDate(corpus: Corpus, signal: AbortSignal): Promise<void> {
+    const { textPath, indexDir } = corpus;
+    const closedBlocks = countClosed(corpus.blocks);
+    if (closedBlocks === 0) return;
+    const seen = await this.#look(corpus);
+    const known = this.#known.get(indexDir);
+    const isSame = known?.isSettled === true && known.identity === seen.identity;
+    const coveredBlocks = isSame ? known.coveredBlocks : 0;
+    if (coveredBlocks < closedBlocks) {
+      const blocks = this.#options.blocks.share(corpus.blocks, corpus.blocks.count);
+      const checks = checksOf(corpus, blocks);
+      const text = { textPath, indexDir, blocks, ...(checks && { checks }) };
+      await this.#run(text, coveredBlocks, signal);
+    }
+    const now = coveredBlocks < closedBlocks ? await this.#look(corpus) : seen;
+    this.#remember(indexDir, { ...now, coveredBlocks: Math.max(coveredBlocks, closedBlocks) });
+  }
+
+  async #run(
+    text: Pick<IndexTask, 'textPath' | 'indexDir' | 'blocks' | 'checks'>,
+    coveredBlocks: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { pool, nextJob } = this.#options;
+    const job = nextJob();
+    const run = new IndexRun(job, pool, text, Math.floor(coveredBlocks / blocksPerSegment));
+    this.#runs.set(job, run);
+    const abort = (): void => run.fail(cancelled());
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      run.start();
+      await run.result;
+    } finally {
+      signal.removeEventListener('abort', abort);
+      this.#sweep();
+    }
+  }
+
+  async #look({ textPath, indexDir }: Corpus): Promise<Omit<Known, 'coveredBlocks'>> {
+    const [text, folder] = await Promise.all([statOf(textPath), statOf(indexDir)]);
+    if (text === undefined || folder === undefined) return { identity: '', isSettled: false };
+    const changedMs = Number(folder.mtimeNs / 1_000_000n);
+    return {
+      identity: `${text.dev}:${text.ino} ${folder.dev}:${folder.ino}:${folder.mtimeNs}`,
+      isSettled: Math.abs(this.#options.clock.now() - changedMs) > tickMs,
+    };
+  }
+
+  #remember(indexDir: string, known: Known): void {
+    this.#known.delete(indexDir);
+    this.#known.set(indexDir, known);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= maxKnown) return;
+      this.#known.delete(oldest);
+    }
+  }
+
+  #sweep(): void {
+    for (const [job, run] of this.#runs) if (run.finished) this.#runs.delete(job);
+  }
+}
+
+/** How many blocks at the beginning can be indexed. */
+function countClosed(blocks: BlockTable): number {
+  const segment = Math.max(0, Math.floor((blocks.count - 1) / blocksPerSegment));
+  return segment * blocksPerSegment + closedGroups(blocks, segment) * blocksPerGroup;
+}
+
+async function statOf(
+  path: string,
+): Promise<{ dev: bigint; ino: bigint; mtimeNs: bigint } | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch {
+    // Whatever it is: what cannot be looked at is not known, and the run that follows says what is wrong.
+    return undefined;
+  }
+}
+
+function cancelled(): ProxyError {
+  return new ProxyError('cancelled', 'The search was cancelled.');
+}

@@ -1,0 +1,73 @@
+import type { SharedTable } from './shared-blocks.ts';
+import type { Corpus } from '../types.ts';
+
+/** What a worker needs to compare a text with the checksums of its blocks. */
+export interface TextChecks {
+  /** The whole table, whatever part of it is searched. */
+  readonly blocks: SharedTable;
+  /** Where the last block ends. */
+  readonly endBytes: number;
+  /** CRC-32 of the last block. */
+  readonly lastCrc: number;
+  /** By block, see `Corpus.checks`. */
+  readonly states: Uint8Array;
+}
+
+/** What is known of a block of text. */
+export const blockStates = { unknown: 0, sound: 1, damaged: 2 } as const;
+
+/** What a corpus says of its soundness, for workers; `blocks` is its whole table, shared. */
+export function checksOf({ checks, totals }: Corpus, blocks: SharedTable): TextChecks | undefined {
+  if (checks === undefined || blocks.crc === undefined) return undefined;
+  const { states, lastCrc } = checks;
+  return { blocks, endBytes: totals.bytes, lastCrc, states };
+}
+
+/** Longest list of names in a note. */
+const maxNames = 10;
+
+/** Says which damaged text lies in the ranges [start, end) that were asked for and was left out; undefined for none. */
+export function damageNote(
+  corpus: Corpus,
+  ranges: readonly (readonly [number, number])[] | undefined,
+): string | undefined {
+  const asked = ranges ?? [[0, corpus.totals.bytes] as const];
+  const names = new Set<string>();
+  let bytes = 0;
+  for (const { startBytes, endBytes, name } of corpus.checks?.damaged ?? []) {
+    for (const [start, end] of asked) {
+      const overlap = Math.min(end, endBytes) - Math.max(start, startBytes);
+      if (overlap <= 0) continue;
+      bytes += overlap;
+      names.add(name);
+    }
+  }
+  if (names.size === 0) return undefined;
+  const shown = [...names].slice(0, maxNames).join(', ');
+  const more = names.size > maxNames ? ` and ${names.size - maxNames} more` : '';
+  return `Stored text is damaged and was left out: ${bytes} bytes of ${shown}${more}. Hits, totals and groups are those of the rest, so what is missing or zero here may have stood there. \`rlm-opencode doctor\` says more.`;
+}
+
+/** The ranges without what is damaged. */
+export function soundRanges(
+  corpus: Corpus,
+  ranges: readonly (readonly [number, number])[] | undefined,
+): readonly (readonly [number, number])[] | undefined {
+  const damaged = corpus.checks?.damaged ?? [];
+  if (damaged.length === 0) return ranges;
+  const sound: (readonly [number, number])[] = [];
+  let next = 0;
+  for (const [start, end] of ranges ?? [[0, corpus.totals.bytes] as const]) {
+    let from = start;
+    while (next > 0 && damaged[next - 1]!.endBytes > from) next--;
+    while (next < damaged.length && damaged[next]!.endBytes <= from) next++;
+    for (; next < damaged.length && damaged[next]!.startBytes < end; next++) {
+      const { startBytes, endBytes } = damaged[next]!;
+      if (startBytes > from) sound.push([from, startBytes]);
+      from = Math.max(from, endBytes);
+      if (from >= end) break;
+    }
+    if (from < end) sound.push([from, end]);
+  }
+  return sound;
+}
