@@ -16,7 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./config.ts')).configCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   ask: async () => (await import('./ask.ts')).askCommand(),
-  bench: async () => (await import('./bench.ts')).benchCommand(),
+  bench: async () => (await import('./bench/bench.ts')).benchCommand(),
 };
 
 const versionFlags = '-V, --version';

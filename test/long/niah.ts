@@ -10,7 +10,7 @@ import { summarize, tableOf } from '../../src/bench/bench-summary.ts';
 import { benchKinds, type BenchKind } from '../../src/bench/cases.ts';
 import { CellLog } from '../../src/bench/cells.ts';
 import { runBench } from '../../src/bench/rlm-bench.ts';
-import { openBenchServer } from '../../src/cli/bench-world.ts';
+import { openBenchServer } from '../../src/cli/bench/world.ts';
 import { charCount } from '../../src/cli/numbers.ts';
 import { loadConfig } from '../../src/config/load.ts';
 

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { Command } from 'commander';
-import { print } from './screen.ts';
+import { print } from '../screen.ts';
 
 /** The parts of the document, in its order: a benchmark's results under its name, and what they mean. */
 const chapters: readonly {

@@ -1,12 +1,12 @@
 import { tmpdir } from 'node:os';
 import { Command } from 'commander';
-import { benchKinds, type BenchKind } from '../bench/cases.ts';
-import { benchCommandCommand } from './bench-command.ts';
-import { benchDocumentCommand } from './bench-document.ts';
-import { engineBenchCommands } from './bench-engine.ts';
-import { benchProxyCommand } from './bench-proxy.ts';
-import { sizeList, wholeNumber } from './numbers.ts';
-import { addSettingFlags } from './setting-flags.ts';
+import { benchKinds, type BenchKind } from '../../bench/cases.ts';
+import { benchCommandCommand } from './command.ts';
+import { benchDocumentCommand } from './document.ts';
+import { engineBenchCommands } from './engine.ts';
+import { benchProxyCommand } from './proxy.ts';
+import { sizeList, wholeNumber } from '../numbers.ts';
+import { addSettingFlags } from '../setting-flags.ts';
 
 /** What each benchmark asks, for `--help`. */
 const descriptions: Readonly<Record<BenchKind, string>> = {
@@ -61,7 +61,7 @@ function kindCommand(kind: BenchKind): Command {
   return addSettingFlags(command, ['upstream-url', 'upstream-model']).action(
     async (flags: BenchFlags) => {
       // Loaded only here: the other commands start sooner without it.
-      const { runKind } = await import('./bench-run.ts');
+      const { runKind } = await import('./run.ts');
       await runKind(kind, flags);
     },
   );

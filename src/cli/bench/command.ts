@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { writeResults } from './bench-document.ts';
-import { charCount, wholeNumber } from './numbers.ts';
-import { printJson, print, printError } from './screen.ts';
+import { writeResults } from './document.ts';
+import { charCount, wholeNumber } from '../numbers.ts';
+import { printJson, print, printError } from '../screen.ts';
 
 interface CommandBenchFlags {
   readonly chars: number;
@@ -20,7 +20,7 @@ export function benchCommandCommand(): Command {
     .option('--json', 'print the results as JSON')
     .action(async ({ chars, rounds, out, json }: CommandBenchFlags) => {
       // Loaded only here: the other commands start sooner without it.
-      const { benchCommands, commandBenchTable } = await import('../bench/command-bench.ts');
+      const { benchCommands, commandBenchTable } = await import('../../bench/command-bench.ts');
       const program = process.argv[1] ?? '';
       const bench = await benchCommands({
         program,

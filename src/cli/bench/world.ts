@@ -1,14 +1,14 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BenchDocument } from '../bench/cases.ts';
-import type { BareUpstream, BenchServer } from '../bench/rlm-bench.ts';
-import { storeCase } from '../bench/storing.ts';
-import { randomIds, systemClock } from '../clock.ts';
-import type { Config } from '../config/resolve.ts';
-import { silentLogger } from '../log.ts';
-import { openSessions } from '../store/sessions.ts';
-import { coreModelId } from '../wire/core-model.ts';
-import { startChildServer } from './child-server.ts';
+import type { BenchDocument } from '../../bench/cases.ts';
+import type { BareUpstream, BenchServer } from '../../bench/rlm-bench.ts';
+import { storeCase } from '../../bench/storing.ts';
+import { randomIds, systemClock } from '../../clock.ts';
+import type { Config } from '../../config/resolve.ts';
+import { silentLogger } from '../../log.ts';
+import { openSessions } from '../../store/sessions.ts';
+import { coreModelId } from '../../wire/core-model.ts';
+import { startChildServer } from '../child-server.ts';
 
 /** Share of a window that a bare prompt may fill with text, in characters a token: room for question and answer stays. */
 const bareCharsPerToken = 3;

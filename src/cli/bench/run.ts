@@ -1,19 +1,19 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { estimateRun } from '../bench/bench-estimate.ts';
-import { shortSize, summarize, tableOf } from '../bench/bench-summary.ts';
-import type { BenchKind } from '../bench/cases.ts';
-import { CellLog, type BenchCell } from '../bench/cells.ts';
-import { plotOf } from '../bench/plot.ts';
-import { runBench, type BenchPlan, type BenchWorld } from '../bench/rlm-bench.ts';
-import { generators } from '../bench/generators/generators.ts';
-import { ProxyError } from '../errors.ts';
-import type { Config } from '../config/resolve.ts';
+import { estimateRun } from '../../bench/bench-estimate.ts';
+import { shortSize, summarize, tableOf } from '../../bench/bench-summary.ts';
+import type { BenchKind } from '../../bench/cases.ts';
+import { CellLog, type BenchCell } from '../../bench/cells.ts';
+import { plotOf } from '../../bench/plot.ts';
+import { runBench, type BenchPlan, type BenchWorld } from '../../bench/rlm-bench.ts';
+import { generators } from '../../bench/generators/generators.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Config } from '../../config/resolve.ts';
 import type { BenchFlags } from './bench.ts';
-import { writeResults } from './bench-document.ts';
-import { bareUpstream, openBenchServer } from './bench-world.ts';
-import { loadFromFlags } from './setting-flags.ts';
-import { jsonText, print, printError } from './screen.ts';
+import { writeResults } from './document.ts';
+import { bareUpstream, openBenchServer } from './world.ts';
+import { loadFromFlags } from '../setting-flags.ts';
+import { jsonText, print, printError } from '../screen.ts';
 
 /** A case just for the names of its questions, characters. */
 const smallCaseChars = 10_000;

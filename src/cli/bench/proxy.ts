@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { writeResults } from './bench-document.ts';
-import { wholeNumber } from './numbers.ts';
-import { jsonText, print, printError } from './screen.ts';
+import { writeResults } from './document.ts';
+import { wholeNumber } from '../numbers.ts';
+import { jsonText, print, printError } from '../screen.ts';
 
 interface ProxyBenchFlags {
   readonly rounds: number;
@@ -28,8 +28,8 @@ export function benchProxyCommand(): Command {
 
 async function run({ rounds, out, json }: ProxyBenchFlags): Promise<void> {
   // Loaded only here: the other commands start sooner without it.
-  const { runProxyBench } = await import('../bench/proxy-bench.ts');
-  const { proxyBenchTable } = await import('../bench/proxy-bench-table.ts');
+  const { runProxyBench } = await import('../../bench/proxy-bench.ts');
+  const { proxyBenchTable } = await import('../../bench/proxy-bench-table.ts');
   const bench = await runProxyBench({
     program: process.argv[1] ?? '',
     rounds,
