@@ -50,6 +50,25 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(leaves.map((leaf) => [leaf, []])),
 };
 
+/** Folders in rooms: who may import whom inside. A room may import only rooms that stand below it here. */
+const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  search: {
+    engine: ['run', 'text', 'types'],
+    run: ['automaton', 'index', 'text', 'types'],
+    index: ['pattern', 'text', 'types'],
+    automaton: ['pattern', 'text', 'types'],
+    pattern: [],
+    text: ['types'],
+    types: [],
+  },
+};
+
+/** Files of a folder beside its tests: a list that is still read from top to bottom. */
+const maxFiles = 26;
+
+/** Folders that have more. None is added. */
+const largeFolders: ReadonlySet<string> = new Set(['bench', 'chat', 'cli', 'store']);
+
 const root = resolve(import.meta.dirname, '../src');
 
 interface Import {
@@ -58,22 +77,28 @@ interface Import {
   readonly to: string;
 }
 
-/** Every import of one part of the program by another. */
-function crossings(files: readonly string[]): Import[] {
+/** Every import of one part of the program by another, or of one room of `folder` by another. */
+function crossings(files: readonly string[], folder = ''): Import[] {
+  const partOf = (path: string): string => partIn(folder, path);
   return files.flatMap((file) => {
     const text = readFileSync(join(root, file), 'utf8');
     const from = partOf(file);
     return [...text.matchAll(/\bfrom '(\.[^']+)'|\bimport\(?\s*'(\.[^']+)'/g)].flatMap((match) => {
       const target = relative(root, resolve(root, dirname(file), match[1] ?? match[2] ?? ''));
       const to = partOf(target);
-      return to === from ? [] : [{ from, file, to }];
+      return to === from || !target.startsWith(folder) ? [] : [{ from, file, to }];
     });
   });
 }
 
 /** The folder, or the name of a file that lies in no folder. */
 function partOf(path: string): string {
-  return (path.split('/')[0] ?? '').replace(/\.ts$/, '');
+  return partIn('', path);
+}
+
+/** The same inside a folder, which is given with its slash. */
+function partIn(folder: string, path: string): string {
+  return (path.slice(folder.length).split('/')[0] ?? '').replace(/\.ts$/, '');
 }
 
 const sources = globSync('**/*.ts', { cwd: root }).filter(
@@ -95,6 +120,26 @@ test('imports go only along the arrows', () => {
 test('every part of the program has its arrows', () => {
   const parts = new Set(sources.map(partOf));
   expect([...parts].filter((part) => !(part in arrows))).toEqual([]);
+});
+
+test.each(Object.entries(rooms))('the rooms of %s: imports go only down', (folder, allowed) => {
+  const files = sources.filter((file) => file.startsWith(`${folder}/`));
+  const seen = crossings(files, `${folder}/`);
+  const wrong = seen.filter(({ from, to }) => allowed[from]?.includes(to) !== true);
+  expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([]);
+  const order = Object.keys(allowed);
+  expect(new Set(files.map((file) => partIn(`${folder}/`, file)))).toEqual(new Set(order));
+  for (const [room, others] of Object.entries(allowed)) {
+    for (const other of others) expect(order.indexOf(other)).toBeGreaterThan(order.indexOf(room));
+  }
+  expect(seen.length).toBeGreaterThan(order.length);
+});
+
+test('a folder has few enough files to be read as a list', () => {
+  const folders = Map.groupBy(sources, (file) => dirname(file));
+  const large = [...folders].filter(([, files]) => files.length > maxFiles).map(([name]) => name);
+  expect(large.filter((folder) => !largeFolders.has(folder))).toEqual([]);
+  expect(folders.size).toBeGreaterThan(15);
 });
 
 test('no module gathers others for re-export, and none is called by a name that says nothing', () => {
