@@ -1,53 +1,76 @@
 /*
- * Regular expression search over one large, growing UTF-8 text, without a child process and without a copy of the text in memory.
+ * Regular expression search over one large, growing UTF-8 text, without a child process and
+ * without a copy of the text in memory.
  *
- * The question is grep's: which lines match, how many are there in all, what do the newest (or oldest) of them say. The answer is exact
- * whatever the index says, and comes in time whatever the pattern is. Four ideas carry it:
+ * The question is grep's: which lines match, how many are there in all, what do the newest (or
+ * oldest) of them say. The answer is exact whatever the index says, and comes in time whatever the
+ * pattern is. Four ideas carry it:
  *
- * 1. Bytes. Decoding UTF-8 to JavaScript strings costs fifteen times what reading it does, so nothing is decoded but the lines that are
- *    shown. A pattern is parsed by our own parser (`pattern.ts`: JavaScript, Python and RE2 spellings; what is no expression is searched as
- *    text), its letter case and classes are folded into sets of code points (`code-points.ts`), and these are compiled into a machine over
- *    UTF-8 bytes (`nfa.ts`).
+ * 1. Bytes. Decoding UTF-8 to JavaScript strings costs fifteen times what reading it does, so
+ *    nothing is decoded but the lines that are shown. A pattern is parsed by our own parser
+ *    (`pattern/pattern.ts`: JavaScript, Python and RE2 spellings; what is no expression is
+ *    searched as text), its letter case and classes are folded into sets of code points
+ *    (`pattern/code-points.ts`), and these are compiled into a machine over UTF-8 bytes
+ *    (`automaton/nfa.ts`).
  *
- * 2. Linear time. The machine is made deterministic state by state as the text asks for it (`determinizer.ts`, `line-dfa.ts`), in a table of
- *    fixed size. A newline leads back to the start, so a piece of text is one loop and no line is ever cut out; four parts of the piece
- *    are walked in one loop, because a walk waits for memory and four wait together. Where the text keeps asking for new states, a set of
- *    positions moved in parallel takes over (`bit-lines.ts`). Bytes know no words but those of ASCII: where a pattern asks for
- *    others, lines with other characters are looked at once more (`line-check.ts`). Where a match starts and ends is asked for shown and
- *    grouped lines only: one walk backwards over characters, one forwards (`span-finder.ts`), as in RE2; the second one carries where
- *    a capture group begins and ends (`tag-table.ts`). Lookaround and backreferences need V8 (`v8-matcher.ts`); it sees
- *    candidate lines only, under a guard that stops it in the middle of a line.
+ * 2. Linear time. The machine is made deterministic state by state as the text asks for it
+ *    (`automaton/determinizer.ts`, `automaton/line-dfa.ts`), in a table of fixed size. A newline
+ *    leads back to the start, so a piece of text is one loop and no line is ever cut out; four
+ *    parts of the piece are walked in one loop, because a walk waits for memory and four wait
+ *    together. Where the text keeps asking for new states, a set of positions moved in parallel
+ *    takes over (`automaton/bit-lines.ts`). Bytes know no words but those of ASCII: where a
+ *    pattern asks for others, lines with other characters are looked at once more
+ *    (`automaton/line-check.ts`). Where a match starts and ends is asked for shown and grouped
+ *    lines only: one walk backwards over characters, one forwards (`automaton/span-finder.ts`), as
+ *    in RE2; the second one carries where a capture group begins and ends
+ *    (`automaton/tag-table.ts`). Lookaround and backreferences need V8
+ *    (`automaton/v8-matcher.ts`); it sees candidate lines only, under a guard that stops it in the
+ *    middle of a line.
  *
- * 3. Literals first. From the tree follows what every match must hold (`literals.ts`): texts of which all, or at least one, must be there.
- *    The rarest are looked for at memory speed (one literal by its two rarest bytes, several by nibble masks over four of their bytes,
- *    after Hyperscan's Teddy) and only lines that have one are shown to the automaton. Where they are too frequent, they are left alone.
+ * 3. Literals first. From the tree follows what every match must hold (`pattern/literals.ts`):
+ *    texts of which all, or at least one, must be there. The rarest are looked for at memory speed
+ *    (one literal by its two rarest bytes, several by nibble masks over four of their bytes, after
+ *    Hyperscan's Teddy) and only lines that have one are shown to the automaton. Where they are
+ *    too frequent, they are left alone.
  *
- * 4. An index that is only a filter. Russ Cox's codesearch keeps, for each trigram, the files that have it, and asks for the trigrams that
- *    a match must hold; zoekt keeps their positions. Text that is appended to all day, in which a "file" is anything, asks for less: the
- *    text is cut into blocks of 32 KiB, and for each block a bitmap says which hashed sequences of three and four bytes are in it (ASCII
- *    letters in lower case). The bitmaps of 1,024 blocks lie turned over, a row per sequence with a bit per block, so that a query reads
- *    some rows of 128 bytes, the rarest first, and knows which blocks may match (`index-file.ts` has the format). It stops when the few
- *    blocks that are left cost less to search than to ask about, after ten rows or so. It may admit too much
- *    and never too little; every admitted block is searched as if there were no index. That is 20 % of the text on disk, nothing in memory, and
- *    a cache: it carries checksums of the text it was made from and of its own rows, is never believed otherwise, and can be deleted at any time. Blocks
- *    at the end that are not indexed yet (2 MiB at most once the builder has run) are searched always. Where most blocks are admitted, everything is read in order.
+ * 4. An index that is only a filter. Russ Cox's codesearch keeps, for each trigram, the files that
+ *    have it, and asks for the trigrams that a match must hold; zoekt keeps their positions. Text
+ *    that is appended to all day, in which a "file" is anything, asks for less: the text is cut
+ *    into blocks of 32 KiB, and for each block a bitmap says which hashed sequences of three and
+ *    four bytes are in it (ASCII letters in lower case). The bitmaps of 1,024 blocks lie turned
+ *    over, a row per sequence with a bit per block, so that a query reads some rows of 128 bytes,
+ *    the rarest first, and knows which blocks may match (`index/index-file.ts` has the format). It
+ *    stops when the few blocks that are left cost less to search than to ask about, after ten rows
+ *    or so. It may admit too much and never too little; every admitted block is searched as if
+ *    there were no index. That is 20 % of the text on disk, nothing in memory, and a cache: it
+ *    carries checksums of the text it was made from and of its own rows, is never believed
+ *    otherwise, and can be deleted at any time. Blocks at the end that are not indexed yet (2 MiB
+ *    at most once the builder has run) are searched always. Where most blocks are admitted,
+ *    everything is read in order.
  *
- * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the least busy worker (`worker.ts`). That
- * one makes the program (`program.ts`), asks the index (`index-reader.ts`) and cuts what is left into chunks of 256 KiB (`pieces.ts`). If that
- * is little it searches them and answers; else it says so, and when there is a place for a large search (`turn-queue.ts`) all workers claim chunks from one shared counter, newest first or oldest first, each
- * keeping the count and the best hits of its own chunks (`scan-job.ts`), or its matches and their values (`match-job.ts`); the counts are
- * added and the hits merged (`search-run.ts`). Then the
- * workers share the hits that are shown: each reads the blocks of its own again, compares them with their checksums if it was given any,
- * and makes text, line numbers and offsets of them (`hit-text.ts`, `line-view.ts`). A worker takes orders between chunks, and gives all its
- * small searches a step for each step of a large one, the large ones in turn, so that none waits for long; building the index waits
- * for all of them. A search sees the text as it was when it was asked: committed totals are part of the question, and of the cursor.
+ * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the
+ * least busy worker (`run/worker.ts`). That one makes the program (`automaton/program.ts`), asks
+ * the index (`index/index-reader.ts`) and cuts what is left into chunks of 256 KiB
+ * (`text/pieces.ts`). If that is little it searches them and answers; else it says so, and when
+ * there is a place for a large search (`run/turn-queue.ts`) all workers claim chunks from one
+ * shared counter, newest first or oldest first, each keeping the count and the best hits of its
+ * own chunks (`run/scan-job.ts`), or its matches and their values (`run/match-job.ts`); the counts
+ * are added and the hits merged (`run/search-run.ts`). Then the workers share the hits that are
+ * shown: each reads the blocks of its own again, compares them with their checksums if it was
+ * given any, and makes text, line numbers and offsets of them (`run/hit-text.ts`,
+ * `text/line-view.ts`). A worker takes orders between chunks, and gives all its small searches a
+ * step for each step of a large one, the large ones in turn, so that none waits for long; building
+ * the index waits for all of them. A search sees the text as it was when it was asked: committed
+ * totals are part of the question, and of the cursor.
  *
- * Stopping: at the deadline, or when the asker is gone, a flag in shared memory ends every job at its next chunk; what was found is the
- * answer, marked partial. A worker that does not come back is not waited for, and killed a little later; a warm spare takes its place,
- * and searches that lost a part to it start again.
+ * Stopping: at the deadline, or when the asker is gone, a flag in shared memory ends every job at
+ * its next chunk; what was found is the answer, marked partial. A worker that does not come back
+ * is not waited for, and killed a little later; a warm spare takes its place, and searches that
+ * lost a part to it start again.
  *
- * The hot loops are WebAssembly (`kernels/`), because V8 has no SIMD for JavaScript and bounds-checks it; `kernels/kernels-twins.ts` says
- * what they mean. Tests compare the whole with V8 line by line, with ripgrep on files, and every state of the index with none.
+ * The hot loops are WebAssembly (`kernels/`), because V8 has no SIMD for JavaScript and
+ * bounds-checks it; `kernels/kernels-twins.ts` says what they mean. Tests compare the whole with
+ * V8 line by line, with ripgrep on files, and every state of the index with none.
  */
 
 import { availableParallelism } from 'node:os';
