@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/owner.ts';
@@ -14,19 +15,20 @@ export interface ChildServer {
 }
 
 /**
- * Starts `serve` with the demo upstream on a free port, whatever the user has configured. The environment variables of the program
- * are not passed on; `env` adds some.
+ * Starts `serve` with the demo upstream on a free port, whatever the user has configured. The
+ * environment variables of the program are not passed on; `env` adds some.
+ * @param given.program The module of this folder, without its ending, whose `serve` it is
  * @throws ProxyError `internal` with what it said if it ends instead of listening
  */
 export async function startChildServer(
   dataDir: string,
-  env: Readonly<Record<string, string>> = {},
+  {
+    env = {},
+    program = 'main',
+  }: { readonly env?: Readonly<Record<string, string>>; readonly program?: string } = {},
 ): Promise<ChildServer> {
-  const main = fileURLToPath(
-    new URL(import.meta.url.endsWith('.ts') ? 'main.ts' : 'main.js', import.meta.url),
-  );
   const args = [
-    main,
+    fileURLToPath(new URL(program + extname(import.meta.url), import.meta.url)),
     'serve',
     '--port',
     '0',

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
 import type { App } from '../app.ts';
-import { benchPolicy } from '../bench/policies.ts';
 import { randomIds, systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
 import { createLogger } from '../log.ts';
 import { createOperations, type ServerSide } from '../operations/operations.ts';
+import type { Policy } from '../upstream/demo-policy.ts';
 import { checkProviders } from './provider-check.ts';
 import { factsOf } from './server-facts.ts';
 import { readVersion } from './version.ts';
@@ -15,13 +15,14 @@ const randomSteps = 2 ** 32;
 
 /**
  * The whole proxy in this process, with the machine's clock and chance.
- * @param loaded The settings as they were read, for a server that commands may ask for them
+ * @param given.loaded The settings as they were read, for a server that commands may ask for them
+ * @param given.policies Scripts that the demo upstream asks before its own
  * @throws ProxyError as `openApp`
  */
 export async function openLocalApp(
   config: Config,
   logLevel: string,
-  loaded?: LoadedConfig,
+  { loaded, policies = [] }: { loaded?: LoadedConfig; policies?: readonly Policy[] } = {},
 ): Promise<App> {
   // Loaded only here: the other commands start in half the time without it.
   const { openApp } = await import('../app.ts');
@@ -32,7 +33,7 @@ export async function openLocalApp(
     clock: systemClock,
     ids: randomIds,
     random: () => randomInt(randomSteps) / randomSteps,
-    policies: [benchPolicy],
+    policies,
     operations: (parts) => ({
       run: createOperations({
         ...parts,

@@ -6,6 +6,7 @@ import { boundGarbage } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import { publishOwner } from '../store/owner.ts';
 import type { Sessions } from '../store/types.ts';
+import type { Policy } from '../upstream/demo-policy.ts';
 import { startBackground } from './background.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printError } from './screen.ts';
@@ -16,19 +17,22 @@ For a real model, stop this and set for example
   RLM_UPSTREAM_BASE_URL=https://api.z.ai/api/paas/v4  RLM_UPSTREAM_API_KEY=...  RLM_UPSTREAM_MODEL=glm-5
 `;
 
-/** `rlm-opencode serve`: runs the proxy until it is told to stop. */
-export function serveCommand(): Command {
+/**
+ * `rlm-opencode serve`: runs the proxy until it is told to stop.
+ * @param policies Scripts that the demo upstream asks before its own
+ */
+export function serveCommand(policies: readonly Policy[] = []): Command {
   const command = new Command('serve')
     .description('run the proxy')
     .option('--background', 'start it as a process of its own and return');
   return addSettingFlags(command).action(async (options: { background?: boolean }) => {
     const loaded = loadFromFlags({ ...options });
     if (options.background === true) await startBackground(loaded.config.dataDir);
-    else await serve(loaded);
+    else await serve(loaded, policies);
   });
 }
 
-async function serve(loaded: LoadedConfig): Promise<void> {
+async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise<void> {
   const { config } = loaded;
   // Loaded only here: the other commands start sooner without it.
   const [{ checkBind }, { createLogger }, { openLocalApp }] = await Promise.all([
@@ -38,7 +42,7 @@ async function serve(loaded: LoadedConfig): Promise<void> {
   ]);
   checkBind(config.server);
   boundGarbage();
-  await using app = await openLocalApp(config, config.logLevel, loaded);
+  await using app = await openLocalApp(config, config.logLevel, { loaded, policies });
   const address = await app.server.listen();
   await publish(config.dataDir, { address, secret: app.ownerSecret }, app.sessions);
   for (const warning of loaded.warnings) printError(`${warning}\n`);

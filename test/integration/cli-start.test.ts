@@ -26,15 +26,20 @@ afterAll(async () => {
   home[Symbol.dispose]();
 });
 
+/** The environment in which a process writes what it has loaded to a file, as JSON, at its end. */
+function watchedLoading(list: string): Record<string, string> {
+  return {
+    NODE_OPTIONS: `--import=${join(import.meta.dirname, '../support/loaded-files.ts')}`,
+    LOADED_FILES: list,
+  };
+}
+
 /** A command as a process of its own, and what it has loaded. */
 async function loadedBy(
   args: readonly string[],
 ): Promise<{ readonly stdout: string; readonly own: string[]; readonly all: string[] }> {
   const list = join(home.folder, 'loaded.json');
-  const { stdout, stderr, code } = await home.run(args, {
-    NODE_OPTIONS: `--import=${join(import.meta.dirname, '../support/loaded-files.ts')}`,
-    LOADED_FILES: list,
-  });
+  const { stdout, stderr, code } = await home.run(args, watchedLoading(list));
   expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
   const all = JSON.parse(readFileSync(list, 'utf8')) as string[];
   return { stdout, all, own: all.filter((url) => /\/src\/|\/node_modules\//.test(url)) };
@@ -68,6 +73,26 @@ describe('a command loads what it needs and no more', () => {
     expect(own.some((url) => schema.test(url))).toBe(true);
     expect(all.filter((url) => fetching.test(url))).toEqual([]);
   });
+});
+
+test('a server that has answered and is told to stop has loaded no benchmark', async () => {
+  using own = new CliHome();
+  const list = join(own.folder, 'loaded.json');
+  const { url, child, result } = await own.serve(watchedLoading(list));
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'rlm-internal.rlm-core-v1',
+      messages: [{ role: 'user', content: 'What does "the needle" say?' }],
+    }),
+  });
+  expect(await response.text()).toContain('demo script');
+  child.kill('SIGTERM');
+  expect((await result).code).toBe(0);
+  const loaded = JSON.parse(readFileSync(list, 'utf8')) as string[];
+  expect(loaded.filter((file) => /src\/(?:cli\/)?bench\//.test(file))).toEqual([]);
+  expect(loaded.some((file) => file.endsWith('src/app.ts'))).toBe(true);
 });
 
 test('every command is found alone by the name that it has among all', async () => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { generateNiah } from '../../src/bench/generators/niah.ts';
-import { startChildServer } from '../../src/cli/child-server.ts';
+import { startBenchServer } from '../../src/cli/bench/world.ts';
 
 /** The contract's bound for this request. */
 const maxServerBytes = 600e6;
@@ -16,7 +16,7 @@ const maxServerBytes = 600e6;
 const sizeChars = Number(process.argv[2] ?? 60_000_000);
 const dataDir = await mkdtemp(join(tmpdir(), 'rlm-prompt-'));
 try {
-  await using child = await startChildServer(dataDir);
+  await using child = await startBenchServer(dataDir);
   const { documents, questions } = generateNiah(1, sizeChars);
   const text = documents.map((document) => [...document.chunks()].join('')).join('');
   const client = new OpenAI({

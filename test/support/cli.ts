@@ -111,7 +111,7 @@ export class CliHome implements Disposable {
     env: Record<string, string> = {},
   ): Promise<{ readonly url: string; [Symbol.asyncDispose](): Promise<void> }> {
     const loaded = loadConfig({ env: this.#env(env), homeDir: this.folder });
-    const app = await openLocalApp(loaded.config, 'silent', loaded);
+    const app = await openLocalApp(loaded.config, 'silent', { loaded });
     const url = await app.server.listen();
     await publishOwner(this.dataDir, { address: url, secret: app.ownerSecret });
     return { url, [Symbol.asyncDispose]: async () => app[Symbol.asyncDispose]() };

@@ -8,7 +8,7 @@ import type { Config } from '../../config/resolve.ts';
 import { silentLogger } from '../../log.ts';
 import { openSessions } from '../../store/sessions.ts';
 import { coreModelId } from '../../wire/core-model.ts';
-import { startChildServer } from '../child-server.ts';
+import { startChildServer, type ChildServer } from '../child-server.ts';
 
 /** Share of a window that a bare prompt may fill with text, in characters a token: room for question and answer stays. */
 const bareCharsPerToken = 3;
@@ -27,7 +27,7 @@ export async function openBenchServer(
     const startedMs = systemClock.elapsedMs();
     const stored = await storeIn(dataDir, documents);
     const ingestMs = systemClock.elapsedMs() - startedMs;
-    const child = await startChildServer(dataDir, upstreamEnv(config));
+    const child = await startBenchServer(dataDir, upstreamEnv(config));
     return {
       target: {
         baseUrl: `${child.server.address}/v1`,
@@ -47,6 +47,14 @@ export async function openBenchServer(
     await rm(dataDir, { recursive: true });
     throw error;
   }
+}
+
+/** A server in its own process that can play a model for the benchmark's own questions. */
+export async function startBenchServer(
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ChildServer> {
+  return startChildServer(dataDir, { env, program: 'bench/server' });
 }
 
 async function storeIn(dataDir: string, documents: readonly BenchDocument[]) {
