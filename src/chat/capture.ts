@@ -14,7 +14,7 @@ import {
   spillNoteOf,
   type SpillLimits,
   type SpillNote,
-} from '../opencode/spill-file.ts';
+} from '../clients/spill-file.ts';
 import { LruMap } from '../base/lru-map.ts';
 import type { LargeMessage } from './large-message.ts';
 import { hashCall } from './identity.ts';

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { chatIdHeaders, headerOf, parentChatIdHeader } from '../opencode/environment.ts';
+import { chatIdHeaders, headerOf, parentChatIdHeader } from '../clients/origin.ts';
 import { type CompletionHead, encodeCompletion, StreamEncoder } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, Envelope } from '../wire/types.ts';

@@ -4,7 +4,7 @@ import { LruMap } from '../base/lru-map.ts';
 import { ProxyError } from '../errors.ts';
 import { suitBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
-import { headerOf, originOf } from '../opencode/environment.ts';
+import { headerOf, originOf } from '../clients/origin.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from './body-reader.ts';
 import type { CaptureLimits } from './capture.ts';

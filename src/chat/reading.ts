@@ -1,5 +1,5 @@
 import { readMessage } from './message-reader.ts';
-import type { Origin } from '../opencode/environment.ts';
+import type { Origin } from '../clients/origin.ts';
 import type { RawMessage } from './body-block.ts';
 import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
 import type { Trail } from './answer-memory.ts';

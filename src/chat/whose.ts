@@ -1,7 +1,7 @@
 import type { Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { Origin } from '../opencode/environment.ts';
+import type { Origin } from '../clients/origin.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import type { AnswerMemory, DeliveredAnswer, FoundChat, Trail } from './answer-memory.ts';
 import { LruMap } from '../base/lru-map.ts';

@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { fallbackLimits } from '../config/presets.ts';
 import { ProxyError } from '../errors.ts';
-import type { ProviderFacts } from '../opencode/provider-entry.ts';
+import type { ProviderFacts } from '../setup/provider-entry.ts';
 import { coreModelId } from '../wire/core-model.ts';
 import { isObject } from '../wire/json.ts';
 import { factsOf, type KnownServer, type ModelLimits } from './server-facts.ts';

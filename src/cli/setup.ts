@@ -8,7 +8,7 @@ import {
   findConfigFile,
   readConfigFile,
   writeConfigFile,
-} from '../opencode/config-file.ts';
+} from '../setup/config-file.ts';
 import {
   blockToPaste,
   type EditOutcome,
@@ -16,9 +16,9 @@ import {
   installProvider,
   isInstallationOf,
   uninstallProvider,
-} from '../opencode/config-text.ts';
-import { type ProviderFacts, providerId } from '../opencode/provider-entry.ts';
-import { textDiff } from '../opencode/text-diff.ts';
+} from '../setup/config-text.ts';
+import { type ProviderFacts, providerId } from '../setup/provider-entry.ts';
+import { textDiff } from '../setup/text-diff.ts';
 import { type OpenCodeFacts, opencodeFacts } from './opencode-facts.ts';
 import { type KnownServer, knownServer } from './server-facts.ts';
 import { exitCodes, finish } from './run.ts';

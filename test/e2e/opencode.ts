@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { providerId } from '../../src/opencode/provider-entry.ts';
+import { providerId } from '../../src/setup/provider-entry.ts';
 import { Program, runProgram, type Finished } from './process.ts';
 import { coreModelId } from '../../src/wire/core-model.ts';
 
