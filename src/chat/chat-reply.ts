@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { chatIdHeaders, headerOf, parentChatIdHeader } from '../clients/origin.ts';
+import { conversationHeaders, headerOf } from '../clients/origin.ts';
 import { type CompletionHead, encodeCompletion, StreamEncoder } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, Envelope } from '../wire/types.ts';
@@ -69,7 +69,7 @@ export async function wholeOf(
 /** Names of the conversation that providers use to find their cache; everything else about the client stays here. */
 export function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
   const passed: Record<string, string> = {};
-  for (const name of [...chatIdHeaders, parentChatIdHeader]) {
+  for (const name of conversationHeaders) {
     const value = headerOf(headers, name);
     if (value !== undefined) passed[name] = value;
   }

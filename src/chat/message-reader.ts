@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { ProxyError } from '../errors.ts';
-import { workingDirectoryOf } from '../clients/origin.ts';
+import { workingDirectoryOf } from '../clients/known-clients.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';

@@ -1,16 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-
-/**
- * OpenCode's environment block, as its 1.x and 2.x write it into the first system message. The first match counts: an AGENTS.md
- * with a block of its own comes after the real one. Indented by two spaces, the path raw and unquoted.
- */
-const environmentBlock =
-  /Here is some useful information about the environment you are running in:\r?\n<env>\r?\n {2}Working directory: ([^\r\n]+)\r?\n/;
-
-/** The working directory that a system prompt names in OpenCode's form, if it does. */
-export function workingDirectoryOf(systemText: string): string | undefined {
-  return environmentBlock.exec(systemText)?.[1];
-}
+import { knownClients } from './known-clients.ts';
 
 /** The first value of a header, trimmed; absent when empty. */
 export function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
@@ -20,10 +9,13 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
 }
 
 /** Headers in which clients name their conversation, the first one that is there counts. */
-export const chatIdHeaders = ['x-session-id', 'x-session-affinity', 'x-opencode-session'] as const;
+const chatIdHeaders = [...new Set(knownClients.flatMap((client) => client.chatIdHeaders))];
 
-/** The header in which a subagent names the conversation that started it. */
-export const parentChatIdHeader = 'x-parent-session-id';
+/** Headers in which a subagent names the conversation that started it. */
+const parentChatIdHeaders = [...new Set(knownClients.map((client) => client.parentChatIdHeader))];
+
+/** All headers that name a conversation. */
+export const conversationHeaders: readonly string[] = [...chatIdHeaders, ...parentChatIdHeaders];
 
 /** What a request's headers say about whose it is. */
 export interface Origin {
@@ -31,9 +23,9 @@ export interface Origin {
   readonly sessionId?: string;
   /** `x-rlm-directory`, percent-decoded. */
   readonly directory?: string;
-  /** The client's own name for its conversation: `x-session-id`, `x-session-affinity` or `x-opencode-session`. */
+  /** The client's own name for its conversation, such as `x-session-id`. */
   readonly chatId?: string;
-  /** `x-parent-session-id`: the conversation that started this one (subagents). */
+  /** The conversation that started this one (subagents), such as `x-parent-session-id`. */
   readonly parentChatId?: string;
 }
 
@@ -41,16 +33,23 @@ export interface Origin {
 export function originOf(headers: IncomingHttpHeaders): Origin {
   const sessionId = headerOf(headers, 'x-rlm-session');
   const encoded = headerOf(headers, 'x-rlm-directory');
-  const chatId = chatIdHeaders
-    .map((name) => headerOf(headers, name))
-    .find((value) => value !== undefined);
-  const parentChatId = headerOf(headers, parentChatIdHeader);
+  const chatId = firstOf(headers, chatIdHeaders);
+  const parentChatId = firstOf(headers, parentChatIdHeaders);
   return {
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(encoded === undefined ? {} : { directory: percentDecode(encoded) }),
     ...(chatId === undefined ? {} : { chatId }),
     ...(parentChatId === undefined ? {} : { parentChatId }),
   };
+}
+
+/** The value of the first of these headers that is there. */
+function firstOf(headers: IncomingHttpHeaders, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = headerOf(headers, name);
+    if (value !== undefined) return value;
+  }
+  return undefined;
 }
 
 function percentDecode(text: string): string {

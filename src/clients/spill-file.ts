@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import { access, open, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, sep } from 'node:path';
+import { knownClients } from './known-clients.ts';
 
 /**
- * OpenCode cuts tool outputs at 50 KiB or 2,000 lines and saves the whole text in `…/opencode/tool-output/tool_<id>`. A note in the
- * output names that file, and any output can quote such a note (a log, this file): it counts only where the text beside it really is
- * the beginning or the end of what the file holds.
+ * Clients cut long tool outputs and save the whole text in a file. A note in the output names that
+ * file, and any output can quote such a note (a log, a test of this program): it counts only where
+ * the text beside it really is the beginning or the end of what the file holds.
  */
 export interface SpillNote {
   /** The file, as it is named. */
@@ -23,39 +24,31 @@ export interface SpillLimits {
   readonly maxBytes: number;
   /** What lies in it can have come with the project. */
   readonly projectDirectory?: string | undefined;
-  /** Where OpenCode keeps whole outputs for this user: that one folder may lie anywhere. */
+  /** Where the client keeps whole outputs for this user: that one folder may lie anywhere. */
   readonly ownFolder?: string | undefined;
 }
-
-/** bash: the note, then the output's end. */
-const noteBefore = /^\.\.\.output truncated\.\.\.\s+Full output saved to: ([^\r\n]+)(?:\r?\n){1,2}/;
-
-/** All others: the output's beginning, then how much is missing and the note. */
-const noteBehind =
-  /\.\.\.[\d,.]+ (?:bytes|lines|characters) truncated\.\.\.\s+(?:[^\r\n]*\. )?Full output saved to: ([^\r\n]+)(?:\r?\n[^\r\n]*){0,4}$/;
-
-/** What bash adds when a command is stopped. */
-const metadata = /\s*<(?:shell|bash)_metadata>[^<]{0,1000}<\/(?:shell|bash)_metadata>\s*$/;
 
 /** The note in a tool output, if it has one at an end. `ends` are the text's first and last 2,000 characters or more. */
 export function spillNoteOf(
   text: string | Uint8Array,
   ends: { readonly head: string; readonly tail: string },
 ): SpillNote | undefined {
-  const none = Buffer.alloc(0);
-  const before = noteBefore.exec(ends.head);
-  const behind = before === null ? noteBehind.exec(ends.tail) : null;
-  const path = before?.[1] ?? behind?.[1];
-  if (path === undefined) return undefined;
-  const bytes = Buffer.from(typeof text === 'string' ? text : new Uint8Array(text));
-  if (behind !== null) {
-    const end = bytes.length - Buffer.byteLength(behind[0]);
-    return { path, visible: bytes.subarray(0, end), at: 'beginning', added: none };
+  for (const { spill } of knownClients) {
+    const before = spill.noteBefore.exec(ends.head);
+    const behind = before === null ? spill.noteBehind.exec(ends.tail) : null;
+    const path = before?.[1] ?? behind?.[1];
+    if (path === undefined) continue;
+    const bytes = Buffer.from(typeof text === 'string' ? text : new Uint8Array(text));
+    if (behind !== null) {
+      const end = bytes.length - Buffer.byteLength(behind[0]);
+      return { path, visible: bytes.subarray(0, end), at: 'beginning', added: Buffer.alloc(0) };
+    }
+    const start = Buffer.byteLength(before?.[0] ?? '');
+    const end = bytes.length - Buffer.byteLength(spill.added.exec(ends.tail)?.[0] ?? '');
+    if (end < start) return undefined;
+    return { path, visible: bytes.subarray(start, end), at: 'end', added: bytes.subarray(end) };
   }
-  const start = Buffer.byteLength(before?.[0] ?? '');
-  const end = bytes.length - Buffer.byteLength(metadata.exec(ends.tail)?.[0] ?? '');
-  if (end < start) return undefined;
-  return { path, visible: bytes.subarray(start, end), at: 'end', added: bytes.subarray(end) };
+  return undefined;
 }
 
 /** Whether what was printed is an end of a text, white space at the border and bytes that are no UTF-8 aside. Nothing is no part. */
@@ -76,20 +69,22 @@ export function isPartOf({ visible, at }: SpillNote, whole: Uint8Array): boolean
 const edgeBytes = 4_096;
 
 /**
- * Reads a spill file, after checking that it may be read: an absolute path to a `tool_…` file directly inside a folder
- * `opencode/tool-output` of the user's data, with no symbolic link at its end, a regular file, at most `maxBytes` large. A model, a web page or a
- * repository that talks a client into naming another file gets nothing.
- * Returns undefined where any check fails or the file is gone (OpenCode deletes it after 7 days).
+ * Reads a spill file, after checking that it may be read: an absolute path to a file with a name
+ * that a client gives, directly inside a folder where that client keeps them, with no symbolic link
+ * at its end, a regular file, at most `maxBytes` large. A model, a web page or a repository that
+ * talks a client into naming another file gets nothing.
+ * Returns undefined where any check fails or the file is gone (clients delete them after a while).
  */
 export async function readSpillFile(
   path: string,
   options: SpillLimits,
 ): Promise<Buffer | undefined> {
-  if (!isAbsolute(path) || !/^tool_[A-Za-z0-9]+$/.test(basename(path))) return undefined;
+  const named = knownClients.filter(({ spill }) => spill.fileName.test(basename(path)));
+  if (!isAbsolute(path) || named.length === 0) return undefined;
   try {
     const folder = await realpath(dirname(path));
-    if (basename(folder) !== 'tool-output' || basename(dirname(folder)) !== 'opencode')
-      return undefined;
+    const isKept = named.some(({ spill }) => folder.endsWith(sep + spill.folders.join(sep)));
+    if (!isKept) return undefined;
     if (await isBrought(folder, options)) return undefined;
     await using file = await open(
       `${folder}/${basename(path)}`,
@@ -106,7 +101,7 @@ export async function readSpillFile(
   }
 }
 
-/** Whether a folder can have come with a project: it lies in the chat's, or in any repository, and is not where OpenCode keeps its data. */
+/** Whether a folder can have come with a project: it lies in the chat's, or in any repository, and is not where the client keeps its data. */
 async function isBrought(
   folder: string,
   { ownFolder, projectDirectory: project }: SpillLimits,
