@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { GroupCommit, type Waiting } from '../base/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -55,18 +56,13 @@ interface EncodedRecord {
   readonly line: Buffer;
 }
 
-interface WaitingPut {
-  readonly records: readonly EncodedRecord[];
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
 /** The chat memory in a file (`format.ts`): keys and places in memory, values read by position. Owns the file. */
 export class FileChatMemory implements ChatMemory {
   readonly #options: ChatMemoryOptions;
   #generation: Generation;
-  #waiting: WaitingPut[] = [];
-  #running: Promise<void> | undefined;
+  readonly #puts = new GroupCommit<readonly EncodedRecord[], void>((group) =>
+    this.#commitGroup(group),
+  );
   #uncut = false;
   #closed = false;
   #compactAtBytes: number;
@@ -117,35 +113,27 @@ export class FileChatMemory implements ChatMemory {
     if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
     if (records.length === 0) return;
     const encoded = records.map((record) => encodePut(record, this.#options.clock.now()));
-    await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ records: encoded, resolve, reject });
-      this.#running ??= this.#run();
-    });
+    await this.#puts.add(encoded);
   }
 
   /** May be called more than once. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#running;
+    await this.#puts.idle();
     await retire(this.#generation);
   }
 
-  async #run(): Promise<void> {
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const group = this.#waiting.splice(0);
-      try {
-        await this.#write(group.flatMap((put) => put.records));
-      } catch (error) {
-        this.#uncut = true;
-        for (const put of group) put.reject(toStoreFailure(error, this.#options.path));
-        continue;
-      }
-      for (const put of group) put.resolve();
-      if (this.#generation.log.sizeBytes > this.#compactAtBytes) await this.#compact();
+  async #commitGroup(group: readonly Waiting<readonly EncodedRecord[], void>[]): Promise<void> {
+    try {
+      await this.#write(group.flatMap(({ job }) => job));
+    } catch (error) {
+      this.#uncut = true;
+      for (const put of group) put.reject(toStoreFailure(error, this.#options.path));
+      return;
     }
-    this.#running = undefined;
+    for (const put of group) put.resolve();
+    if (this.#generation.log.sizeBytes > this.#compactAtBytes) await this.#compact();
   }
 
   async #write(records: readonly EncodedRecord[]): Promise<void> {

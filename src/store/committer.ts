@@ -1,3 +1,4 @@
+import { GroupCommit, type Waiting } from '../base/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { ContextFile } from './context-file.ts';
@@ -20,12 +21,7 @@ export interface CommitJob {
   write(draft: Draft): Promise<readonly Entry[]>;
 }
 
-interface WaitingJob {
-  readonly job: CommitJob;
-  readonly alone: boolean;
-  resolve(entries: readonly Entry[]): void;
-  reject(error: unknown): void;
-}
+type WaitingJob = Waiting<CommitJob, readonly Entry[]>;
 
 /** Commits jobs in order; those that wait at the same time share one sync of the text and one of the journal. */
 export class Committer {
@@ -35,8 +31,10 @@ export class Committer {
   readonly #clock: Clock;
   readonly #checkPlace: () => void;
   readonly #afterCommit: () => Promise<void>;
-  #waiting: WaitingJob[] = [];
-  #running: Promise<void> | undefined;
+  readonly #jobs = new GroupCommit<CommitJob, readonly Entry[]>(async (group) => {
+    await this.#commitGroup(group);
+    await this.#afterCommit();
+  }, countFitting);
   /** A commit failed and what it wrote has not been cut yet. */
   #uncut = false;
   #closed = false;
@@ -62,52 +60,25 @@ export class Committer {
   /** Resolves when the job's entries are on the disk and visible. @throws ProxyError `shutting_down` after {@link close} */
   async commit(job: CommitJob): Promise<readonly Entry[]> {
     if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ job, alone: job.alone, resolve, reject });
-      this.#running ??= this.#run();
-    });
+    return this.#jobs.add(job);
   }
 
   /** Takes no more jobs; resolves when those that wait are done. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    // Whoever calls in the same turn of the event loop shares the first commit.
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      await this.#commitGroup(this.#takeGroup());
-      await this.#afterCommit();
-    }
-    this.#running = undefined;
-  }
-
-  #takeGroup(): readonly WaitingJob[] {
-    let count = 1;
-    let sizeBytes = this.#waiting[0]!.job.sizeBytes;
-    if (!this.#waiting[0]!.alone) {
-      for (; count < this.#waiting.length; count += 1) {
-        const next = this.#waiting[count]!;
-        sizeBytes += next.job.sizeBytes;
-        if (next.alone || sizeBytes > groupMaxBytes) break;
-      }
-    }
-    return this.#waiting.splice(0, count);
+    await this.#jobs.idle();
   }
 
   async #commitGroup(group: readonly WaitingJob[]): Promise<void> {
     const draft = new Draft(this.#index, this.#clock.now());
-    const results: (readonly Entry[])[] = [];
+    let results: readonly (readonly Entry[])[];
     try {
-      this.#checkPlace();
-      if (this.#uncut) await this.#cut();
-      for (const { job } of group) results.push(await job.write(draft));
-      if (draft.totals.bytes > this.#index.totals.bytes) await this.#text.sync();
-      if (draft.lines.length > 0) await this.#journal.append(Buffer.from(draft.lines.join('')));
+      results = await this.#write(group, draft);
     } catch (error) {
-      await this.#undo(group, error);
+      await this.#undo();
+      if (group.length === 1) group[0]!.reject(toStoreFailure(error, this.#text.path));
+      // Only the job at fault shall fail.
+      else for (const waiting of group) await this.#commitGroup([waiting]);
       return;
     }
     this.#text.commit();
@@ -115,19 +86,24 @@ export class Committer {
     for (const [at, waiting] of group.entries()) waiting.resolve(results[at]!);
   }
 
-  async #undo(group: readonly WaitingJob[], error: unknown): Promise<void> {
+  /** Writes texts and lines to the disk. What it throws leaves something to {@link #undo}. */
+  async #write(group: readonly WaitingJob[], draft: Draft): Promise<readonly (readonly Entry[])[]> {
+    this.#checkPlace();
+    if (this.#uncut) await this.#cut();
+    const results: (readonly Entry[])[] = [];
+    for (const { job } of group) results.push(await job.write(draft));
+    if (draft.totals.bytes > this.#index.totals.bytes) await this.#text.sync();
+    if (draft.lines.length > 0) await this.#journal.append(Buffer.from(draft.lines.join('')));
+    return results;
+  }
+
+  async #undo(): Promise<void> {
     this.#uncut = true;
     try {
       await this.#cut();
     } catch {
       // Stays uncut: the next commit tries again before it writes, and opening the session cuts it too.
     }
-    if (group.length > 1) {
-      // Only the job at fault shall fail.
-      this.#waiting.unshift(...group.map((waiting) => ({ ...waiting, alone: true })));
-      return;
-    }
-    group[0]!.reject(toStoreFailure(error, this.#text.path));
   }
 
   /** Journal first: a journal without its text would be damage, text without its journal is a torn tail. */
@@ -136,4 +112,17 @@ export class Committer {
     await this.#text.rollBack();
     this.#uncut = false;
   }
+}
+
+/** How many of the jobs that wait go into one commit. */
+function countFitting([first, ...others]: readonly WaitingJob[]): number {
+  let sizeBytes = first?.job.sizeBytes ?? 0;
+  let count = 1;
+  if (first?.job.alone === true) return count;
+  for (const { job } of others) {
+    sizeBytes += job.sizeBytes;
+    if (job.alone || sizeBytes > groupMaxBytes) break;
+    count += 1;
+  }
+  return count;
 }
