@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline, Readable, type Transform } from 'node:stream';
 import zlib from 'node:zlib';
+import { ByteQueue } from '../base/byte-queue.ts';
 import { type Clock, Watchdog } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { silentBody } from './live-requests.ts';
@@ -93,103 +94,45 @@ async function* sentPieces(
   request: IncomingMessage,
   { idle, onPiece }: BodyRules,
 ): AsyncGenerator<Buffer, void> {
-  const pieces = new Pieces(request);
-  const onAbort = (): void => pieces.fail(toProxyError(idle?.signal.reason));
+  // Does what the stream's own iterator does, for a fourth of its time, which a short request feels.
+  const pieces = new ByteQueue(maxWaitingBytes, request);
+  const onData = (piece: Buffer): void => pieces.push(piece);
+  const onEnd = (): void => pieces.end();
+  const onError = (error: Error): void => pieces.end(error);
+  const onClose = (): void => {
+    if (!pieces.isOver) pieces.end(new Error('The connection closed before the body ended.'));
+  };
+  const onAbort = (): void => pieces.end(toProxyError(idle?.signal.reason));
+  request.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
   idle?.signal.addEventListener('abort', onAbort);
   const dog =
     idle === undefined
       ? undefined
-      : new Watchdog(idle.clock, () => pieces.fail(silentBody(idle.ms)));
+      : new Watchdog(idle.clock, () => pieces.end(silentBody(idle.ms)));
   try {
     for (;;) {
       let piece = pieces.take();
       if (piece === undefined) {
         dog?.start(idle?.ms ?? 0);
-        piece = await pieces.next();
+        const isMore = await pieces.arrived();
         dog?.stop();
+        if (!isMore) return;
+        piece = pieces.take()!;
       }
-      if (piece === undefined) return;
       onPiece?.();
       yield piece;
     }
   } finally {
     dog?.close();
     idle?.signal.removeEventListener('abort', onAbort);
-    pieces.release();
+    request.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
+    // A refusal goes out on its socket, and Node throws the rest away.
+    if (!request.readableEnded) request.resume();
   }
 }
 
-/** Pieces that may wait before the sender is held up. */
-const maxWaitingPieces = 4;
-
-/** A request's pieces, pulled. Does what the stream's own iterator does, for a fourth of its time, which a short request feels. */
-class Pieces {
-  readonly #request: IncomingMessage;
-  readonly #waiting: Buffer[] = [];
-  #isOver = false;
-  #fault: Error | undefined;
-  #wake: (() => void) | undefined;
-
-  constructor(request: IncomingMessage) {
-    this.#request = request;
-    request.on('data', this.#onData).on('end', this.#onEnd);
-    request.on('error', this.#onError).on('close', this.#onClose);
-  }
-
-  /** A piece that is here already. */
-  take(): Buffer | undefined {
-    const piece = this.#waiting.shift();
-    if (piece !== undefined && this.#request.isPaused()) this.#request.resume();
-    return piece;
-  }
-
-  /** The next piece; undefined after the last. @throws Error what broke the connection */
-  async next(): Promise<Buffer | undefined> {
-    while (this.#waiting.length === 0 && !this.#isOver && this.#fault === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    const piece = this.take();
-    if (piece === undefined && this.#fault !== undefined) throw this.#fault;
-    return piece;
-  }
-
-  /** Ends the waiting. */
-  fail(fault: Error): void {
-    this.#fault ??= fault;
-    this.#wake?.();
-  }
-
-  /** Leaves the request alone: a refusal goes out on its socket, and Node throws the rest away. */
-  release(): void {
-    const request = this.#request;
-    request.off('data', this.#onData).off('end', this.#onEnd);
-    request.off('error', this.#onError).off('close', this.#onClose);
-    if (!this.#isOver) request.resume();
-  }
-
-  readonly #onData = (piece: Buffer): void => {
-    this.#waiting.push(piece);
-    if (this.#waiting.length >= maxWaitingPieces) this.#request.pause();
-    this.#wake?.();
-  };
-
-  readonly #onEnd = (): void => {
-    this.#isOver = true;
-    this.#wake?.();
-  };
-
-  readonly #onError = (error: Error): void => {
-    this.#fault = error;
-    this.#wake?.();
-  };
-
-  readonly #onClose = (): void => {
-    if (!this.#isOver) this.#fault ??= new Error('The connection closed before the body ended.');
-    this.#wake?.();
-  };
-}
+/** Bytes that may wait before the sender is held up. */
+const maxWaitingBytes = 262_144;
 
 /** A whole small body. @throws ProxyError as {@link limitedBody} */
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {

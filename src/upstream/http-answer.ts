@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { Dispatcher } from 'undici';
+import { ByteQueue } from '../base/byte-queue.ts';
 
 /** The bytes of an answer, pulled as fast as they are wanted and no faster. */
 export interface PieceSource {
@@ -42,11 +43,10 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
   readonly #head = Promise.withResolvers<HttpAnswer>();
   readonly #signal: AbortSignal;
   #controller: Dispatcher.DispatchController | undefined;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
-  #isOver = false;
-  #fault: Error | undefined;
-  #wake: (() => void) | undefined;
+  readonly #pieces = new ByteQueue(maxWaitingBytes, {
+    pause: () => this.#controller?.pause(),
+    resume: () => this.#controller?.resume(),
+  });
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -58,33 +58,22 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
   }
 
   async next(): Promise<Buffer | undefined> {
-    while (this.#waiting.length === 0 && !this.#isOver && this.#fault === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    if (this.#waiting.length === 0) {
-      if (this.#fault !== undefined) throw this.#fault;
-      return undefined;
-    }
     // A fast sender's chunks are many and small; one by one they would take twice as long.
-    const [first] = this.#waiting;
-    const piece = this.#waiting.length === 1 && first ? first : Buffer.concat(this.#waiting);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#controller?.resume();
-    return piece;
+    const piece = this.#pieces.takeAll();
+    if (piece !== undefined) return piece;
+    return (await this.#pieces.arrived()) ? this.#pieces.takeAll() : undefined;
   }
 
   destroy(reason: Error = new Error('The answer is not wanted any more.')): void {
-    if (this.#isOver || this.#fault !== undefined) return;
+    if (this.#pieces.isOver) return;
     this.#end(reason);
     this.#controller?.abort(reason);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#fault !== undefined) controller.abort(this.#fault);
+    const { fault } = this.#pieces;
+    if (fault !== undefined) controller.abort(fault);
   }
 
   onResponseStart(
@@ -97,15 +86,11 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
     this.#head.resolve({ statusCode, headers, body: decoded(this, headers) });
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
-    this.#waiting.push(piece);
-    this.#waitingBytes += piece.length;
-    if (this.#waitingBytes >= maxWaitingBytes) controller.pause();
-    this.#wake?.();
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#pieces.push(piece);
   }
 
   onResponseEnd(): void {
-    this.#isOver = true;
     this.#end();
   }
 
@@ -120,9 +105,8 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
 
   #end(fault?: Error): void {
     this.#signal.removeEventListener('abort', this.#onAbort);
-    this.#fault ??= fault;
+    this.#pieces.end(fault);
     if (fault !== undefined) this.#head.reject(fault);
-    this.#wake?.();
   }
 }
 
