@@ -14,7 +14,7 @@ import type { SubTarget } from './chat/turn-tools.ts';
 import { AnswerMemory } from './chat/answer-memory.ts';
 import { SessionFinder } from './chat/whose.ts';
 import { TokenGauge } from './chat/token-gauge.ts';
-import type { Config, ConfiguredProvider } from './config/resolve.ts';
+import type { Config } from './config/resolve.ts';
 import { maskedConfig } from './config/show.ts';
 import type { ChatHandler, OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
@@ -32,8 +32,7 @@ import { type FoundSessions, Traces } from './trace/traces.ts';
 import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/catalog.ts';
 import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
 import type { Policy } from './upstream/demo-policy.ts';
-import { createOpenAIUpstream } from './upstream/openai-upstream.ts';
-import { findProfile } from './upstream/profiles.ts';
+import { openProvider } from './upstream/open-provider.ts';
 
 /** What an app is built from. */
 export interface AppOptions {
@@ -289,8 +288,15 @@ function createIntake(
 }
 
 function openCatalog(options: AppOptions): Catalog {
-  const { config, clock, log, ids } = options;
-  const providers = config.providers.map((provider) => catalogProvider(provider, options));
+  const { config, clock, log, ids, random } = options;
+  const providers = config.providers.map(
+    (provider): CatalogProvider => ({
+      upstream: openProvider(provider, { patience: config.patience, clock, ids, random, log }),
+      models: provider.models,
+      modelDefaults: provider.modelDefaults,
+      fallback: provider.fallback,
+    }),
+  );
   const demo = (): CatalogProvider => ({
     upstream: createDemoUpstream({
       ids,
@@ -308,34 +314,6 @@ function openCatalog(options: AppOptions): Catalog {
     clock,
     log,
   });
-}
-
-function catalogProvider(
-  provider: ConfiguredProvider,
-  { config, clock, ids, random, log }: AppOptions,
-): CatalogProvider {
-  const upstream = createOpenAIUpstream({
-    id: provider.id,
-    baseURL: provider.baseURL,
-    ...(provider.apiKey === undefined ? {} : { apiKey: provider.apiKey }),
-    profile: findProfile(provider.baseURL, provider.profile),
-    way: provider.way,
-    headers: provider.headers,
-    patience: config.patience,
-    maxInFlight: provider.maxInFlight,
-    contextWindowOf: (model) =>
-      provider.models.find((known) => known.id === model)?.contextWindowTokens,
-    clock,
-    ids,
-    random,
-    log,
-  });
-  return {
-    upstream,
-    models: provider.models,
-    modelDefaults: provider.modelDefaults,
-    fallback: provider.fallback,
-  };
 }
 
 function targetOf(config: Config, model: ResolvedModel): ChatTarget {

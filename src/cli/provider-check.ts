@@ -4,8 +4,7 @@ import { ProxyError, toProxyError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
 import { shownAddress, withVersion } from '../upstream/endpoint.ts';
 import { nearestNames } from '../upstream/nearest.ts';
-import { createOpenAIUpstream } from '../upstream/openai-upstream.ts';
-import { findProfile } from '../upstream/profiles.ts';
+import { openProvider } from '../upstream/open-provider.ts';
 import type { UpstreamModel } from '../upstream/upstream.ts';
 import { wayText } from '../upstream/way.ts';
 
@@ -119,27 +118,23 @@ async function listOf(
   baseURL: string,
   signal: AbortSignal,
 ): Promise<readonly UpstreamModel[]> {
-  await using upstream = createOpenAIUpstream({
-    id: provider.id,
-    baseURL,
-    way: provider.way,
-    ...(provider.apiKey === undefined ? {} : { apiKey: provider.apiKey }),
-    profile: findProfile(provider.baseURL, provider.profile),
-    headers: provider.headers,
-    patience: {
-      connectTimeoutMs: timeoutMs,
-      firstByteTimeoutMs: timeoutMs,
-      idleTimeoutMs: timeoutMs,
-      maxFrameBytes: 1_048_576,
-      maxRetries: 0,
-      maxRetryWaitMs: 0,
+  await using upstream = openProvider(
+    { ...provider, baseURL },
+    {
+      patience: {
+        connectTimeoutMs: timeoutMs,
+        firstByteTimeoutMs: timeoutMs,
+        idleTimeoutMs: timeoutMs,
+        maxFrameBytes: 1_048_576,
+        maxRetries: 0,
+        maxRetryWaitMs: 0,
+      },
+      clock: systemClock,
+      ids: randomIds,
+      random: () => 0,
+      log: silentLogger(),
     },
-    maxInFlight: 1,
-    clock: systemClock,
-    ids: randomIds,
-    random: () => 0,
-    log: silentLogger(),
-  });
+  );
   return await upstream.models(signal);
 }
 

@@ -54,6 +54,27 @@ describe('what commands and errors show', () => {
     expect(lines.join('')).not.toContain('SECRET');
   });
 
+  it('doctor asks for the models with the very request of GET /v1/models, an address with a query and a key header of its own included', async () => {
+    using home = new CliHome();
+    const env = {
+      RLM_UPSTREAM_BASE_URL: `${upstream.baseURL}/openai/deployments/d/?api-version=2024-10-21`,
+      RLM_UPSTREAM_PROFILE: 'azure',
+      RLM_UPSTREAM_API_KEY: 'azure-key-1',
+      RLM_UPSTREAM_MODEL: 'scripted',
+    };
+    expect((await home.runHere(['doctor'], env)).stdout).toContain('answers, 3 models');
+    const ofDoctor = upstream.otherRequests.at(-1);
+    await using proxy = await startProxy({ env });
+    expect(await (await fetch(`${proxy.baseURL}/models`)).text()).toContain('scripted-large');
+    const ofServer = upstream.otherRequests.at(-1);
+    expect(ofServer).not.toBe(ofDoctor);
+    expect(ofDoctor?.path).toBe('/v1/openai/deployments/d/models?api-version=2024-10-21');
+    expect(ofDoctor?.headers).toMatchObject({ 'api-key': 'azure-key-1' });
+    expect(ofDoctor?.headers).not.toHaveProperty('authorization');
+    const lineAndHeaders = (one: typeof ofDoctor) => [one?.method, one?.path, one?.headers];
+    expect(lineAndHeaders(ofServer)).toEqual(lineAndHeaders(ofDoctor));
+  });
+
   it('a base URL without /v1 is told by doctor, with the one that answers, and by the answer', async () => {
     using home = new CliHome();
     const bare = await startBareServer();

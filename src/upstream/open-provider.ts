@@ -1,0 +1,39 @@
+import { createOpenAIUpstream, type OpenAIUpstreamOptions } from './openai-upstream.ts';
+import { findProfile } from './profiles.ts';
+import type { Upstream } from './upstream.ts';
+import type { Way } from './way.ts';
+
+/** A provider as the settings name it. */
+interface NamedProvider {
+  readonly id: string;
+  readonly baseURL: string;
+  readonly way: Way;
+  readonly apiKey?: string;
+  /** Name in the table of quirks; absent: found by the base URL. */
+  readonly profile?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly maxInFlight: number;
+  readonly models: readonly { readonly id: string; readonly contextWindowTokens: number }[];
+}
+
+/**
+ * The upstream of a provider of the settings: the one place that says what its address, key, profile
+ * and headers are in a request, whoever asks for what.
+ * @throws ProxyError `config_invalid` for a profile that does not exist
+ */
+export function openProvider(
+  { id, baseURL, way, apiKey, profile, headers, maxInFlight, models }: NamedProvider,
+  parts: Pick<OpenAIUpstreamOptions, 'patience' | 'clock' | 'ids' | 'random' | 'log'>,
+): Upstream {
+  return createOpenAIUpstream({
+    ...parts,
+    id,
+    baseURL,
+    way,
+    ...(apiKey === undefined ? {} : { apiKey }),
+    profile: findProfile(baseURL, profile),
+    headers,
+    maxInFlight,
+    contextWindowOf: (model) => models.find((known) => known.id === model)?.contextWindowTokens,
+  });
+}
