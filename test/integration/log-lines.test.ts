@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { longText, user } from '../support/conversation.ts';
+import { CliHome } from '../support/cli.ts';
+import { clientTools, longText, outputRequest, user } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
 import {
   answer,
@@ -109,4 +110,34 @@ it('a repeated call of a sub-model has a line, too, without any text', async () 
     status: 503,
   });
   expect(JSON.stringify(log.lines)).not.toContain('private');
+});
+
+it('neither text nor key is logged, however much is told, while our tools run', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.script(
+    callTools({ name: 'rlm_find', args: { text: 'hush-query' } }),
+    answer('hush-answer'),
+    status(400, { error: { message: 'hush-refusal' } }),
+  );
+  using home = new CliHome();
+  const { url, child, result } = await home.serve({
+    RLM_LOG_LEVEL: 'debug',
+    RLM_UPSTREAM_BASE_URL: upstream.baseURL,
+    RLM_UPSTREAM_API_KEY: 'hush-key',
+  });
+  const ask = async (content: string): Promise<string> => {
+    const messages = outputRequest(content).messages;
+    const response = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: 'Bearer hush-client' },
+      body: JSON.stringify({ model: 'm', tools: clientTools, messages }),
+    });
+    return response.text();
+  };
+  expect(await ask(longText(20_000, 'hush-text'))).toContain('hush-answer');
+  expect(await ask(longText(20_000, 'hush-other'))).toContain('hush-refusal');
+  child.kill('SIGTERM');
+  const { stderr } = await result;
+  expect(stderr).toContain('"steps":2');
+  expect(stderr).not.toMatch(/hush-|quick brown fox/);
 });

@@ -3,10 +3,13 @@ import { user } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
 import {
   callTools,
+  chunk,
   done,
+  finish,
   frame,
   type Reply,
   reply,
+  role,
   startScriptedUpstream,
   status,
   withHead,
@@ -210,4 +213,23 @@ it('refuses several answers where the model may look things up, and says why', a
   expect(response.status).toBe(400);
   expect(await response.json()).toMatchObject({ error: { param: 'n', code: 'invalid_request' } });
   expect(upstream.requests).toHaveLength(0);
+});
+
+it('functions of the old kind pass, to the provider and back', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.otherwise(
+    reply(
+      role(),
+      chunk({ function_call: { name: 'lookup', arguments: '{}' } }),
+      finish('function_call'),
+      done(),
+    ),
+  );
+  await using proxy = await startProxy({ upstream });
+  const functions = [{ name: 'lookup', parameters: { type: 'object' } }];
+  const response = await proxy.post({ model: 'm', messages: [user('hi')], functions });
+  expect(upstream.requests[0]?.body['functions']).toEqual(functions);
+  expect(await response.json()).toMatchObject({
+    choices: [{ message: { function_call: { name: 'lookup' } }, finish_reason: 'function_call' }],
+  });
 });

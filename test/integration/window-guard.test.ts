@@ -383,3 +383,27 @@ describe('results of our own tools in one turn', () => {
     expectPrefix(upstream.requests.at(-1)?.body.messages ?? [], bytesOf(last));
   });
 });
+
+it('a history that does not fit leaves no tool message without its call', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.otherwise(answer('ok'));
+  await using proxy = await startProxy({ upstream, env });
+  const messages: Message[] = [systemFor('/projects/window')];
+  for (let turn = 0; turn < 60; turn += 1) {
+    const ids = [`a${turn}`, `b${turn}`];
+    messages.push(
+      user(`Question ${turn}`),
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: ids.flatMap((id) => calling(id, 'bash', { id }).tool_calls ?? []),
+      },
+      ...ids.map((id) => resultOf(id, longText(3_000, `out-${id}`))),
+    );
+  }
+  await proxy.ask({ messages, tools: clientTools });
+  const [request] = upstream.requests;
+  expect(request?.rawBody.length).toBeLessThan(120_000);
+  expectWellFormed(request?.body.messages ?? []);
+  expect(JSON.stringify(request?.body.messages)).toContain('Question 59');
+});
