@@ -1,9 +1,9 @@
 import { closeUnderCase } from './case-folding.ts';
 import { maxCodePoint } from './code-points.ts';
 import { dropHarmlessAtomics, isIrregular } from './irregular.ts';
-import { readClass } from './pattern-classes.ts';
-import { inAllCases, readCharEscape, readClassEscape } from './pattern-escapes.ts';
-import { PatternError, PatternReader, type Flags } from './pattern-reader.ts';
+import { readClass } from './classes.ts';
+import { inAllCases, readCharEscape, readClassEscape } from './escapes.ts';
+import { PatternError, PatternReader, type Flags } from './reader.ts';
 import { choice, emptyNode, sequence, type Node, type Pattern } from './syntax.ts';
 
 /** Repeat counts beyond this are refused: no line is meant to be measured with them. */

@@ -1,6 +1,6 @@
 import { closeUnderCase } from './case-folding.ts';
 import { codePointSet, complement, maxCodePoint, type CodePointSet } from './code-points.ts';
-import type { PatternReader } from './pattern-reader.ts';
+import type { PatternReader } from './reader.ts';
 import { unicodeProperty } from './unicode-property.ts';
 import { unicodeDigits, unicodeWordChars } from './unicode-words.ts';
 

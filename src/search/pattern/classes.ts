@@ -6,8 +6,8 @@ import {
   readClassEscape,
   spaces,
   wordChars,
-} from './pattern-escapes.ts';
-import type { PatternReader } from './pattern-reader.ts';
+} from './escapes.ts';
+import type { PatternReader } from './reader.ts';
 
 const posixClasses: ReadonlyMap<string, CodePointSet> = new Map([
   ['alpha', [65, 90, 97, 122]],
