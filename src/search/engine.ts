@@ -54,7 +54,7 @@
  * (`text/pieces.ts`). If that is little it searches them and answers; else it says so, and when
  * there is a place for a large search (`run/turn-queue.ts`) all workers claim chunks from one
  * shared counter, newest first or oldest first, each keeping the count and the best hits of its
- * own chunks (`run/scan-job.ts`), or its matches and their values (`run/match-job.ts`); the counts
+ * own chunks (`run/scan-job.ts`), or its matches and their values (`run/match-jobs.ts`); the counts
  * are added and the hits merged (`run/search-run.ts`). Then the workers share the hits that are
  * shown: each reads the blocks of its own again, compares them with their checksums if it was
  * given any, and makes text, line numbers and offsets of them (`run/hit-text.ts`,

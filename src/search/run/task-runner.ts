@@ -4,10 +4,8 @@ import { HitText } from './hit-text.ts';
 import { IndexJob } from './index-job.ts';
 import { IndexReader } from '../index/index-reader.ts';
 import { LineView } from '../text/line-view.ts';
-import { MatchJob } from './match-job.ts';
-import { MatchList } from './match-list.ts';
-import { MultilineJob } from './multiline-job.ts';
-import { MultilineList } from './multiline-list.ts';
+import { MatchList, MultilineList } from './hit-lists.ts';
+import { MatchJob, MultilineJob, type SpanParts } from './match-jobs.ts';
 import { BlockSlots } from '../text/block-slots.ts';
 import { cutPieces } from '../text/pieces.ts';
 import type { Program } from '../automaton/program.ts';
@@ -24,7 +22,6 @@ import type {
 } from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
 import type { TakeOccurrence } from '../automaton/span-finder.ts';
-import type { SpanParts } from './span-job.ts';
 import { TextFile } from '../text/text-file.ts';
 import type { Aggregate } from '../types.ts';
 
