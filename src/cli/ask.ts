@@ -3,14 +3,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
+import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
+import { readOwner } from '../store/owner.ts';
 import { coreModelId } from '../wire/core-model.ts';
-import { openAskServer, type AskServer } from './ask-server.ts';
 import { streamChat, type StreamedAnswer } from './chat-client.ts';
 import { keepStdin, showProgress } from './ingest.ts';
-import { callOver, fetchLines, type CallOperation } from './operations-client.ts';
+import {
+  callOver,
+  fetchLines,
+  isAnswering,
+  serverOf,
+  type CallOperation,
+  type RunningServer,
+} from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
 import { loadFromFlags } from './setting-flags.ts';
@@ -49,6 +57,33 @@ export function askCommand(): Command {
     if (files !== undefined) refuseFailures(await takeIn(call, choiceOf(flags), files));
     await ask(await placeOf(call, flags));
   });
+}
+
+/** A server to ask, closed by its disposal if it is our own. */
+interface AskServer {
+  readonly server: RunningServer;
+  /** What a chat request must carry. */
+  readonly headers: Readonly<Record<string, string>>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The server that holds the data directory; else one in this process, on a free port, for as long as the command runs. */
+async function openAskServer(config: Config): Promise<AskServer> {
+  const { apiToken } = config.server;
+  const headers: Readonly<Record<string, string>> =
+    apiToken === undefined ? {} : { authorization: `Bearer ${apiToken}` };
+  const running = serverOf(await readOwner(config.dataDir));
+  if (running !== undefined && (await isAnswering(running)))
+    return { server: running, headers, [Symbol.asyncDispose]: async () => undefined };
+  const server = { ...config.server, host: '127.0.0.1', port: 0 };
+  const { openLocalApp } = await import('./local-app.ts');
+  const app = await openLocalApp({ ...config, server }, 'error');
+  const address = await app.server.listen();
+  return {
+    server: { address, secret: app.ownerSecret, pid: process.pid },
+    headers,
+    [Symbol.asyncDispose]: async () => app[Symbol.asyncDispose](),
+  };
 }
 
 /** What to ask about, and where standard input may wait. */

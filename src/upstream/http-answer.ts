@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, Pool, ProxyAgent } from 'undici';
 import { ByteQueue } from '../base/byte-queue.ts';
+import type { Way } from './way.ts';
 
 /** The bytes of an answer, pulled as fast as they are wanted and no faster. */
 export interface PieceSource {
@@ -18,6 +19,13 @@ export interface HttpAnswer {
   readonly headers: IncomingHttpHeaders;
   /** Without its transfer compression. */
   readonly body: PieceSource;
+}
+
+/** Opens connections to an origin, by its way. Whoever opens it destroys it. */
+export function openDispatcher(origin: string, way: Way, connectTimeoutMs: number): Dispatcher {
+  return way.proxy === undefined
+    ? new Pool(origin, { connect: { timeout: connectTimeoutMs } })
+    : new ProxyAgent({ uri: way.proxy.uri, connectTimeout: connectTimeoutMs });
 }
 
 /**

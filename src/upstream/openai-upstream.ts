@@ -8,9 +8,7 @@ import { readFault, type UpstreamFault } from '../wire/error-body.ts';
 import { requestBody } from '../wire/message-json.ts';
 import type { ChatRequest } from '../wire/types.ts';
 import { passedHeaders, withAnswerId } from './answer-headers.ts';
-import { batchesOf } from './answer-batches.ts';
-import { AnswerReader, type ReadingLimits } from './answer-reader.ts';
-import { openDispatcher } from './dispatcher.ts';
+import { AnswerReader, batchesOf, type ReadingLimits } from './answer-reader.ts';
 import {
   chatHeaders,
   type Endpoint,
@@ -21,7 +19,7 @@ import {
   versionAdvice,
 } from './endpoint.ts';
 import { faultToError, type FaultSource } from './fault.ts';
-import { type HttpAnswer, readText, sendRequest } from './http-answer.ts';
+import { type HttpAnswer, openDispatcher, readText, sendRequest } from './http-answer.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { listModels } from './model-list.ts';
 import { checkHead } from './not-an-api.ts';
