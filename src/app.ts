@@ -100,11 +100,9 @@ export async function openApp(options: AppOptions): Promise<App> {
   const day = opened.use(
     await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
   );
-  const { apiToken, ...serverSettings } = config.server;
   const ownerSecret = ids.next('') + ids.next('');
   const server = createServer({
-    ...serverSettings,
-    ...(apiToken === undefined ? {} : { apiToken }),
+    ...config.server,
     ownerSecret,
     log,
     clock,
@@ -150,7 +148,7 @@ async function openStores({ config, clock, ids, log, files }: AppOptions): Promi
   const { maxBytes, maxAgeDays } = config.memory;
   return openSessionsSoon({
     dataDir: config.dataDir,
-    ...(files === undefined ? {} : { files }),
+    files,
     clock,
     ids,
     log,
@@ -289,26 +287,21 @@ function createIntake(
 
 function openCatalog(options: AppOptions): Catalog {
   const { config, clock, log, ids, random } = options;
-  const providers = config.providers.map(
-    (provider): CatalogProvider => ({
-      upstream: openProvider(provider, { patience: config.patience, clock, ids, random, log }),
-      models: provider.models,
-      modelDefaults: provider.modelDefaults,
-      fallback: provider.fallback,
-    }),
-  );
+  const providers = config.providers.map((provider): CatalogProvider => ({
+    upstream: openProvider(provider, { patience: config.patience, clock, ids, random, log }),
+    models: provider.models,
+    modelDefaults: provider.modelDefaults,
+    fallback: provider.fallback,
+  }));
   const demo = (): CatalogProvider => ({
-    upstream: createDemoUpstream({
-      ids,
-      ...(options.policies === undefined ? {} : { policies: options.policies }),
-    }),
+    upstream: createDemoUpstream({ ids, policies: options.policies }),
     models: [demoModel],
     modelDefaults: demoModel,
     fallback: [],
   });
   return new Catalog({
     providers: providers.length === 0 ? [demo()] : providers,
-    ...(config.defaultModel === undefined ? {} : { defaultModel: config.defaultModel }),
+    defaultModel: config.defaultModel,
     listMaxAgeMs,
     listTimeoutMs,
     clock,

@@ -60,19 +60,19 @@ export interface ErrorParts {
   /** What was thrown underneath. Never shown, only logged. */
   readonly cause?: unknown;
   /** What the user can do: a command or a setting. Appended to the shown message. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   /** Overrides the table's HTTP status, for an upstream status that is passed through (400-599). */
   readonly status?: number;
   /** The `code` member of the answer, when the upstream gave one of its own. */
-  readonly wireCode?: string;
+  readonly wireCode?: string | undefined;
   /** The `type` member of the answer, when the upstream gave one of its own. */
   readonly wireType?: string;
   /** The request member at fault, OpenAI's `param`. */
-  readonly param?: string;
+  readonly param?: string | undefined;
   /** How long the upstream asked us to wait, milliseconds. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   /** Headers of the upstream's refusal that pass to the client. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The window of the model, where the upstream stated it in refusing a prompt, tokens. */
   readonly windowTokens?: number;
   /** Whether trying the same again can help, where the table's answer does not fit. */

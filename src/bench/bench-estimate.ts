@@ -26,7 +26,7 @@ export interface Estimate {
 export function estimateRun(
   plan: BenchPlan,
   log: CellLog,
-  options: { readonly bare?: BareUpstream; readonly prices?: Prices | undefined },
+  options: { readonly bare?: BareUpstream | undefined; readonly prices?: Prices | undefined },
 ): Estimate {
   const known = log.cells.filter((cell) => cell.system === 'rlm' && cell.model === plan.model);
   const mean = (pick: (cell: (typeof known)[number]) => number, guess: number): number =>

@@ -9,7 +9,7 @@ export interface BenchPlan {
   readonly sizesChars: readonly number[];
   readonly seeds: readonly number[];
   /** Only these question ids; absent: all. */
-  readonly questions?: readonly string[];
+  readonly questions?: readonly string[] | undefined;
   /** Leaves out questions that only a model can answer. */
   readonly scriptedOnly: boolean;
   readonly model: string;
@@ -37,7 +37,7 @@ export interface BareUpstream {
 /** What the runner needs of the world. */
 export interface BenchWorld {
   openServer(documents: readonly BenchDocument[]): Promise<BenchServer>;
-  readonly bare?: BareUpstream;
+  readonly bare?: BareUpstream | undefined;
   onCell(cell: BenchCell): void;
   onStored(stored: {
     readonly sizeChars: number;

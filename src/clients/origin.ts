@@ -20,26 +20,23 @@ export const conversationHeaders: readonly string[] = [...chatIdHeaders, ...pare
 /** What a request's headers say about whose it is. */
 export interface Origin {
   /** `x-rlm-session`: a session id, chosen by hand. */
-  readonly sessionId?: string;
+  readonly sessionId?: string | undefined;
   /** `x-rlm-directory`, percent-decoded. */
-  readonly directory?: string;
+  readonly directory?: string | undefined;
   /** The client's own name for its conversation, such as `x-session-id`. */
-  readonly chatId?: string;
+  readonly chatId?: string | undefined;
   /** The conversation that started this one (subagents), such as `x-parent-session-id`. */
-  readonly parentChatId?: string;
+  readonly parentChatId?: string | undefined;
 }
 
 /** Reads {@link Origin} from headers. A directory that is not valid percent-encoding is taken as it is. */
 export function originOf(headers: IncomingHttpHeaders): Origin {
-  const sessionId = headerOf(headers, 'x-rlm-session');
   const encoded = headerOf(headers, 'x-rlm-directory');
-  const chatId = firstOf(headers, chatIdHeaders);
-  const parentChatId = firstOf(headers, parentChatIdHeaders);
   return {
-    ...(sessionId === undefined ? {} : { sessionId }),
-    ...(encoded === undefined ? {} : { directory: percentDecode(encoded) }),
-    ...(chatId === undefined ? {} : { chatId }),
-    ...(parentChatId === undefined ? {} : { parentChatId }),
+    sessionId: headerOf(headers, 'x-rlm-session'),
+    directory: encoded === undefined ? undefined : percentDecode(encoded),
+    chatId: firstOf(headers, chatIdHeaders),
+    parentChatId: firstOf(headers, parentChatIdHeaders),
   };
 }
 

@@ -15,7 +15,7 @@ export interface GuardRules {
   /** Origins that may call, spelled exactly. */
   readonly corsOrigins: readonly string[];
   /** The clients' token; absent: none is needed. */
-  readonly apiToken?: string;
+  readonly apiToken?: string | undefined;
   /** The commands' own token, new with each start of the server. */
   readonly ownerSecret: string;
 }

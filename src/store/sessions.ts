@@ -26,7 +26,7 @@ export interface SessionsOptions {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
-  readonly files?: Files;
+  readonly files?: Files | undefined;
   /** Largest text of one session, bytes (64 GiB). */
   readonly maxSessionBytes?: number;
   /** How much of a text that comes in pieces is held in memory, bytes (8 MiB). */

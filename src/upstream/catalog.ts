@@ -1,9 +1,7 @@
-import type { Clock } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { coreModelId } from '../wire/core-model.ts';
-import type { Logger } from '../log.ts';
 import { type Target, withFallback } from './fallback.ts';
-import { ModelListCache } from './model-list-cache.ts';
+import { type ListCacheOptions, ModelListCache } from './model-list-cache.ts';
 import type { Upstream, UpstreamModel } from './upstream.ts';
 
 /** A model with its limits in tokens, from the configuration. */
@@ -20,17 +18,11 @@ export interface CatalogProvider {
 }
 
 /** What a {@link Catalog} is made of. */
-export interface CatalogOptions {
+export interface CatalogOptions extends ListCacheOptions {
   /** At least one. Their ids hold no dot. */
   readonly providers: readonly CatalogProvider[];
   /** What {@link coreModelId} stands for; without a model, the provider's first. Default: the first provider. */
-  readonly defaultModel?: { readonly providerId: string; readonly modelId?: string };
-  /** How long a provider's own list is good for, milliseconds. */
-  readonly listMaxAgeMs: number;
-  /** Longest wait for a provider's own list, milliseconds. */
-  readonly listTimeoutMs: number;
-  readonly clock: Clock;
-  readonly log: Logger;
+  readonly defaultModel?: { readonly providerId: string; readonly modelId?: string } | undefined;
 }
 
 /** A model that was found by its name. */

@@ -22,7 +22,7 @@ const pieceLength = 24;
  */
 export function createDemoUpstream(options: {
   readonly ids: Ids;
-  readonly policies?: readonly Policy[];
+  readonly policies?: readonly Policy[] | undefined;
 }): Upstream {
   const policies = [...(options.policies ?? []), lookUpPolicy];
   return {

@@ -13,12 +13,12 @@ export interface FaultSource {
   /** Taken out of every text. */
   readonly secrets?: readonly string[];
   /** What to say of the provider's address where this status makes it doubtful. */
-  readonly addressAdvice?: string;
+  readonly addressAdvice?: string | undefined;
   /** The HTTP status; absent for a failure inside a stream. */
   readonly status?: number;
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   /** Those of the refusal that pass to the client. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 const meaningByStatus: Readonly<Record<number, FaultMeaning>> = {
@@ -83,9 +83,9 @@ export function faultToError(fault: UpstreamFault, source: FaultSource): ProxyEr
   const parts: ErrorParts = {
     ...statusPart(meaning, status),
     ...wireParts(meaning, fault),
-    ...(fault.param === undefined ? {} : { param: fault.param }),
-    ...(source.retryAfterMs === undefined ? {} : { retryAfterMs: source.retryAfterMs }),
-    ...(source.headers === undefined ? {} : { headers: source.headers }),
+    param: fault.param,
+    retryAfterMs: source.retryAfterMs,
+    headers: source.headers,
     ...hintPart(meaning, source),
     ...(meaning === 'overflow' ? readOverflow(fault.message) : {}),
   };
@@ -161,10 +161,7 @@ function statusPart(meaning: FaultMeaning, status: number | undefined): { status
 function wireParts(meaning: FaultMeaning, fault: UpstreamFault): ErrorParts {
   if (meaning === 'overflow') return {};
   if (meaning === 'content-filter') return { wireCode: 'content_filter' };
-  return {
-    ...(fault.code === undefined ? {} : { wireCode: fault.code }),
-    ...typePart(meaning, fault),
-  };
+  return { wireCode: fault.code, ...typePart(meaning, fault) };
 }
 
 /** What is refused without a type (FastAPI's 422) is the request's fault, not the upstream's. */

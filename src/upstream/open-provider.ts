@@ -8,9 +8,9 @@ interface NamedProvider {
   readonly id: string;
   readonly baseURL: string;
   readonly way: Way;
-  readonly apiKey?: string;
+  readonly apiKey?: string | undefined;
   /** Name in the table of quirks; absent: found by the base URL. */
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly maxInFlight: number;
   readonly models: readonly { readonly id: string; readonly contextWindowTokens: number }[];
@@ -30,7 +30,7 @@ export function openProvider(
     id,
     baseURL,
     way,
-    ...(apiKey === undefined ? {} : { apiKey }),
+    apiKey,
     profile: findProfile(baseURL, profile),
     headers,
     maxInFlight,

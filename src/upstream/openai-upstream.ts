@@ -46,7 +46,7 @@ export interface OpenAIUpstreamOptions {
   readonly id: string;
   readonly baseURL: string;
   /** Absent for local servers: then no key is sent at all. */
-  readonly apiKey?: string;
+  readonly apiKey?: string | undefined;
   readonly profile: Profile;
   /** How the base URL is reached. Default: straight. */
   readonly way?: Way;
@@ -299,10 +299,9 @@ class OpenAIUpstream implements Upstream {
     watchdog.start(patience.idleTimeoutMs);
     const limits = { maxBytes: maxErrorBytes, stop: slow.signal };
     const text = await readText(response.body, limits).finally(() => watchdog.close());
-    const retryAfterMs = readRetryAfter(response.headers, clock.now());
     return this.#toError(readFault(text), {
       status: response.statusCode,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      retryAfterMs: readRetryAfter(response.headers, clock.now()),
       headers: passedHeaders(response.headers),
     });
   }
@@ -312,12 +311,11 @@ class OpenAIUpstream implements Upstream {
     head: Pick<FaultSource, 'status' | 'retryAfterMs' | 'headers'> = {},
   ): ProxyError {
     const { profile, baseURL } = this.#options;
-    const addressAdvice = versionAdvice(baseURL, head.status);
     return faultToError(fault, {
       profile,
       upstreamId: this.id,
       secrets: this.#secrets,
-      ...(addressAdvice === undefined ? {} : { addressAdvice }),
+      addressAdvice: versionAdvice(baseURL, head.status),
       ...head,
     });
   }

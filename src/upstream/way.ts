@@ -10,9 +10,9 @@ interface Variable {
 
 /** What the environment says of forward proxies. */
 export interface ForwardProxies {
-  readonly http?: Variable;
-  readonly https?: Variable;
-  readonly none?: Variable;
+  readonly http?: Variable | undefined;
+  readonly https?: Variable | undefined;
+  readonly none?: Variable | undefined;
 }
 
 /** How an origin is reached. */
@@ -32,13 +32,10 @@ export function readProxies(env: Readonly<Record<string, string | undefined>>): 
     const name = names.find((each) => (env[each] ?? '').trim() !== '');
     return name === undefined ? undefined : { name, value: (env[name] ?? '').trim() };
   };
-  const http = first('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY');
-  const https = first('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY');
-  const none = first('no_proxy', 'NO_PROXY');
   return {
-    ...(http === undefined ? {} : { http }),
-    ...(https === undefined ? {} : { https }),
-    ...(none === undefined ? {} : { none }),
+    http: first('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'),
+    https: first('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'),
+    none: first('no_proxy', 'NO_PROXY'),
   };
 }
 

@@ -29,13 +29,13 @@ export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void>
     seeds: Array.from({ length: flags.seeds }, (_, index) => index + 1),
     scriptedOnly: scripted,
     model,
-    ...(flags.questions === undefined ? {} : { questions: flags.questions }),
+    questions: flags.questions,
   };
   await mkdir(flags.out, { recursive: true });
   const log = await CellLog.open(join(flags.out, `${kind}.cells.jsonl`));
   const bare = flags.baseline === true ? bareUpstream(config) : undefined;
   const estimate = estimateRun(plan, log, {
-    ...(bare === undefined ? {} : { bare }),
+    bare,
     prices: pricesOf(config),
   });
   printError(`${estimate.sentence}\n`);
@@ -47,11 +47,7 @@ export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void>
   process.once('SIGINT', () =>
     stop.abort(new ProxyError('cancelled', 'Stopped. Run it again to go on.')),
   );
-  await runBench(
-    plan,
-    log,
-    worldOf(config, flags, { signal: stop.signal, ...(bare === undefined ? {} : { bare }) }),
-  );
+  await runBench(plan, log, worldOf(config, flags, { signal: stop.signal, bare }));
   await report(
     kind,
     log.cells.filter((cell) => cell.model === model),
