@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Corpus } from '../search/types.ts';
-import { BlockTable } from '../store/block-table.ts';
+import { BlockTable } from '../store/text/block-table.ts';
 import { countText } from '../kernels/text-counts.ts';
 import { corpusNeedle, CorpusText } from './corpus-text.ts';
 

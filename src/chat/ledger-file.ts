@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
-import { realFiles, replaceFile } from '../store/files.ts';
+import { realFiles, replaceFile } from '../store/disk/files.ts';
 import { DayLedger } from './budget.ts';
 
 const dayState = z.object({

@@ -7,7 +7,7 @@ import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
-import { readOwner } from '../store/owner.ts';
+import { readOwner } from '../store/disk/owner.ts';
 import { coreModelId } from '../wire/core-model.ts';
 import { streamChat, type StreamedAnswer } from './chat-client.ts';
 import { keepStdin, showProgress } from './ingest.ts';

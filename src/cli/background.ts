@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
-import { readOwner } from '../store/owner.ts';
+import { readOwner } from '../store/disk/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
 import { print } from './screen.ts';
 

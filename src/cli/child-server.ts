@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProxyError } from '../errors.ts';
-import { readOwner } from '../store/owner.ts';
+import { readOwner } from '../store/disk/owner.ts';
 import { serverOf, type RunningServer } from './operations-client.ts';
 
 /** A server of a command's own, in its own process, with a data directory of its own. */

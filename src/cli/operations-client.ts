@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
 import type { RunOperation } from '../operations/operations.ts';
-import { type Owner, readOwner } from '../store/owner.ts';
+import { type Owner, readOwner } from '../store/disk/owner.ts';
 import { parseJson } from '../wire/json.ts';
 import { dataDirOf } from './data-dir-flag.ts';
 

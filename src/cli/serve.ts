@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
 import { boundGarbage } from '../garbage.ts';
 import type { Logger } from '../log.ts';
-import { publishOwner } from '../store/owner.ts';
+import { publishOwner } from '../store/disk/owner.ts';
 import type { Sessions } from '../store/types.ts';
 import type { Policy } from '../upstream/demo-policy.ts';
 import { startBackground } from './background.ts';

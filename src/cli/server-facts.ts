@@ -3,7 +3,7 @@ import { fallbackLimits } from '../config/presets.ts';
 import type { Config } from '../config/resolve.ts';
 import { type ShownSetting, shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
-import { readOwner } from '../store/owner.ts';
+import { readOwner } from '../store/disk/owner.ts';
 import { shownAddress } from '../upstream/endpoint.ts';
 import { wayText } from '../upstream/way.ts';
 import { callOver, fetchLines, isAnswering, serverOf } from './operations-client.ts';

@@ -2,8 +2,13 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { ProxyError } from '../errors.ts';
-import { isErrno } from '../store/files.ts';
-import { isSessionId, sessionPaths, sessionsDir, unknownSession } from '../store/session-paths.ts';
+import { isErrno } from '../store/disk/files.ts';
+import {
+  isSessionId,
+  sessionPaths,
+  sessionsDir,
+  unknownSession,
+} from '../store/disk/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { grouped, megabytes } from './numbers.ts';

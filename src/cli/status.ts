@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { readOwner } from '../store/owner.ts';
+import { readOwner } from '../store/disk/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { knownServer, type ServerFacts } from './server-facts.ts';

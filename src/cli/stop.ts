@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
-import { readOwner } from '../store/owner.ts';
+import { readOwner } from '../store/disk/owner.ts';
 import { isAnswering, serverOf } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';

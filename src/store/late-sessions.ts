@@ -1,7 +1,7 @@
 import { ProxyError, toProxyError } from '../errors.ts';
-import { isErrno } from './files.ts';
+import { isErrno } from './disk/files.ts';
 import { openSessions, type SessionsOptions } from './sessions.ts';
-import { unknownSession } from './session-paths.ts';
+import { unknownSession } from './disk/session-paths.ts';
 import type { ChatMemory, Session, SessionHealth, Salvage, Sessions } from './types.ts';
 
 /** Between two attempts to open a data directory that could not be opened, milliseconds. */

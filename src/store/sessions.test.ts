@@ -2,7 +2,7 @@ import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { realFiles, type Files } from './files.ts';
+import { realFiles, type Files } from './disk/files.ts';
 import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
 
 test('a directory has one session, for good, however it is spelled', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { memorySession } from '../../test/support/memory-session.ts';
-import { EntryListing } from '../store/entry-listing.ts';
+import { EntryListing } from '../store/text/entry-listing.ts';
 import type { Entry, SessionStore } from '../store/types.ts';
 import { chooseEntries, findEntry, type EntryFilter } from './entry-choice.ts';
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { realFiles } from '../store/files.ts';
+import { realFiles } from '../store/disk/files.ts';
 import { TraceRoom } from './trace-room.ts';
 
 let dir = '';

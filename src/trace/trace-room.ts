@@ -1,6 +1,6 @@
 import fsp from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Files, isErrno } from '../store/files.ts';
+import { type Files, isErrno } from '../store/disk/files.ts';
 
 /** Why a turn is not written down any further, by a short name for the log. */
 export class TraceFault extends Error {

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { ChatHandler, StreamReply } from '../http/handlers.ts';
 import type { Logger } from '../log.ts';
-import type { Files } from '../store/files.ts';
+import type { Files } from '../store/disk/files.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { codeOf } from './trace-end.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Files, type OpenFile, realFiles } from '../store/files.ts';
+import { type Files, type OpenFile, realFiles } from '../store/disk/files.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { TraceRoom } from './trace-room.ts';
 import { maxWaitingBytes, maxWaitMs, TurnFiles } from './turn-files.ts';

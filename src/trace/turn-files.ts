@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
-import { type Files, type OpenFile, writeFully } from '../store/files.ts';
+import { type Files, type OpenFile, writeFully } from '../store/disk/files.ts';
 import { TraceFault, type TraceRoom } from './trace-room.ts';
 
 /** Bytes of one turn that may wait for the disk; from there on the turn waits, too. */

@@ -1,4 +1,4 @@
-import { realFiles, type Files, type OpenFile } from '../../src/store/files.ts';
+import { realFiles, type Files, type OpenFile } from '../../src/store/disk/files.ts';
 
 /** A file system call that changes something. */
 export interface WriteCall {

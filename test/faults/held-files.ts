@@ -1,4 +1,4 @@
-import { realFiles, type Files } from '../../src/store/files.ts';
+import { realFiles, type Files } from '../../src/store/disk/files.ts';
 
 /** The real file system; what is read of texts is counted, and one reading can be held. */
 export interface HeldFiles extends Disposable {

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Random } from '../../src/bench/random.ts';
 import { realIndexDisk, type IndexDisk } from '../../src/search/index/index-disk.ts';
-import { realFiles, type Files, type OpenFile } from '../../src/store/files.ts';
+import { realFiles, type Files, type OpenFile } from '../../src/store/disk/files.ts';
 
 const pageBytes = 4_096;
 

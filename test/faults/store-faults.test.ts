@@ -3,9 +3,9 @@ import { copyFile, cp, readFile, rm, stat, truncate, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
-import { recoverSession } from '../../src/store/recover.ts';
-import { realFiles } from '../../src/store/files.ts';
-import { sessionPaths } from '../../src/store/session-paths.ts';
+import { recoverSession } from '../../src/store/session/recover.ts';
+import { realFiles } from '../../src/store/disk/files.ts';
+import { sessionPaths } from '../../src/store/disk/session-paths.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
 import { faultyFiles, type Fault } from './faulty-files.ts';
 import {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Ids } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { sessionPaths, type SessionPaths } from '../../src/store/session-paths.ts';
+import { sessionPaths, type SessionPaths } from '../../src/store/disk/session-paths.ts';
 import { openSessions, type SessionsOptions } from '../../src/store/sessions.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
 import { ManualClock } from '../support/manual-clock.ts';

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { toStoreFailure } from '../../src/store/store-failure.ts';
-import { realFiles } from '../../src/store/files.ts';
+import { toStoreFailure } from '../../src/store/disk/store-failure.ts';
+import { realFiles } from '../../src/store/disk/files.ts';
 import { CliHome } from '../support/cli.ts';
 
 test('doctor writes a test file, takes it away, and looks at the free space', async () => {

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { type Files, realFiles } from '../../src/store/files.ts';
+import { type Files, realFiles } from '../../src/store/disk/files.ts';
 import {
   calling,
   clientTools,

@@ -9,7 +9,7 @@ import { rlmProgram } from '../../src/cli/program.ts';
 import { runProgram } from '../../src/cli/run.ts';
 import { setupProgram } from '../../src/cli/setup.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { publishOwner } from '../../src/store/owner.ts';
+import { publishOwner } from '../../src/store/disk/owner.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Corpus, SearchEngine, SearchMatch, SearchQuery } from '../../src/search/types.ts';
-import { EntryListing } from '../../src/store/entry-listing.ts';
+import { EntryListing } from '../../src/store/text/entry-listing.ts';
 import type { Entry, Session, SessionStore, Snapshot } from '../../src/store/types.ts';
 
 /** One text of a {@link memorySession}. */

@@ -6,7 +6,7 @@ import { openApp, type App } from '../../src/app.ts';
 import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLogger, type Logger, silentLogger } from '../../src/log.ts';
-import type { Files } from '../../src/store/files.ts';
+import type { Files } from '../../src/store/disk/files.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
 import { startScriptedUpstream, type ScriptedUpstream } from './scripted-upstream.ts';

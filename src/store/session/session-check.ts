@@ -1,0 +1,48 @@
+import { ProxyError } from '../../errors.ts';
+import { isErrno } from '../disk/files.ts';
+import type { FileSessionStore } from './session-store.ts';
+import type { CheckProgress, Entry, SessionHealth } from '../types.ts';
+
+/** What is damaged in a store, by its checksums: what was compared before, and is the same file since, is not read again. */
+export async function checkStore(store: FileSessionStore): Promise<SessionHealth> {
+  const names = new Set((await store.compare()).map(({ name }) => name));
+  return { entries: store.totals.entries, damage: [...names].map((name) => sentence(store, name)) };
+}
+
+/** The same by every hash, whatever is known; yields how far it is. */
+export async function* checkStoreDeeply(
+  store: FileSessionStore,
+): AsyncGenerator<CheckProgress, SessionHealth> {
+  const { bytes: totalBytes } = store.totals;
+  const damage: string[] = [];
+  for await (const { doneBytes, damaged } of store.verifyRuns()) {
+    damage.push(...damaged.map(({ id }) => sentence(store, id)));
+    yield { doneBytes: Math.min(doneBytes, totalBytes), totalBytes };
+  }
+  for (const entry of store.entries.filter(({ original }) => original !== undefined)) {
+    const fault = await originalFault(store, entry);
+    if (fault !== undefined) damage.push(fault);
+  }
+  return { entries: store.totals.entries, damage };
+}
+
+/** What keeps a store from being opened, as its health. @throws whatever is no damage */
+export function healthOf(error: unknown): SessionHealth {
+  if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
+  return { entries: 0, damage: [error.message] };
+}
+
+function sentence({ textPath }: FileSessionStore, entry: string): string {
+  return `${textPath}: entry ${entry} is not what was stored`;
+}
+
+async function originalFault(store: FileSessionStore, entry: Entry): Promise<string | undefined> {
+  try {
+    for await (const piece of store.readOriginal(entry)) void piece;
+    return undefined;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return `the original bytes of entry ${entry.id} are missing`;
+    if (error instanceof ProxyError && error.code === 'store_corrupt') return error.message;
+    throw error;
+  }
+}

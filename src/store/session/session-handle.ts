@@ -1,0 +1,250 @@
+import type { FileChatMemory } from './chat-memory.ts';
+import type { FileSessionStore } from './session-store.ts';
+import type {
+  ChatMemory,
+  Entry,
+  EntryList,
+  NewEntry,
+  NewStream,
+  Session,
+  SessionStore,
+  Snapshot,
+  SourceFile,
+  StoredOutput,
+  TextSlice,
+  Totals,
+} from '../types.ts';
+
+/** The files of a session, while they are open. */
+export interface OpenSession {
+  readonly store: FileSessionStore;
+  readonly memory: FileChatMemory;
+}
+
+/**
+ * A session as its users hold it, for as long as they like. The files behind it are closed when nothing has been asked of them for a
+ * while, and opened again by the next question; nothing is closed under a question. What is known without the files (entries, totals)
+ * is answered from what was there when they were closed: nobody can have written since, because a session has one handle.
+ */
+export class SessionHandle implements Session {
+  readonly id: string;
+  readonly directory?: string;
+  readonly createdMs: number;
+  readonly store: SessionStore;
+  readonly memory: ChatMemory;
+  readonly #reopen: () => Promise<OpenSession>;
+  readonly #used: (handle: SessionHandle) => void;
+  /** What is open, or was last. */
+  #last: OpenSession;
+  /** Absent while the files are closed. */
+  #open: Promise<OpenSession> | undefined;
+  #closing: Promise<void> = Promise.resolve();
+  #users = 0;
+
+  constructor(
+    facts: Pick<Session, 'id' | 'directory' | 'createdMs'>,
+    parts: {
+      readonly open: OpenSession;
+      /** Opens the files again. Rejects as the first opening does. */
+      readonly reopen: () => Promise<OpenSession>;
+      /** Hears of every use, when it begins and when it ends. */
+      readonly used: (handle: SessionHandle) => void;
+    },
+  ) {
+    this.id = facts.id;
+    this.createdMs = facts.createdMs;
+    if (facts.directory !== undefined) this.directory = facts.directory;
+    this.#last = parts.open;
+    this.#open = Promise.resolve(parts.open);
+    this.#reopen = parts.reopen;
+    this.#used = parts.used;
+    this.store = new HandledStore(this);
+    this.memory = new HandledMemory(this);
+  }
+
+  /** Whether the files are open, or being opened. */
+  get isOpen(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** Whether somebody waits for an answer of the files. */
+  get isInUse(): boolean {
+    return this.#users > 0;
+  }
+
+  /** What is known without the files. */
+  get last(): OpenSession {
+    return this.#last;
+  }
+
+  /** Asks the files something; they are opened if they are not. */
+  async use<T>(ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
+    this.begin();
+    try {
+      return await ask(await this.opened());
+    } finally {
+      this.end();
+    }
+  }
+
+  /** From here on until {@link end} the files are wanted. */
+  begin(): void {
+    this.#users += 1;
+    this.#used(this);
+  }
+
+  end(): void {
+    this.#users -= 1;
+    this.#used(this);
+  }
+
+  /** The files, for who has said {@link begin}. */
+  async opened(): Promise<OpenSession> {
+    this.#open ??= this.#openAgain();
+    return this.#open;
+  }
+
+  /** Closes the files, whoever uses them; what is under way ends first. */
+  async close(): Promise<void> {
+    const open = this.#open;
+    if (open !== undefined) {
+      this.#open = undefined;
+      this.#closing = closeFiles(open);
+    }
+    await this.#closing;
+  }
+
+  async #openAgain(): Promise<OpenSession> {
+    try {
+      await this.#closing.catch(() => undefined);
+      this.#last = await this.#reopen();
+      return this.#last;
+    } catch (error) {
+      this.#open = undefined;
+      throw error;
+    }
+  }
+}
+
+/** The files that an opening gives, if it succeeds. The chat memory first: closing the store may need a descriptor for a moment. */
+async function closeFiles(open: Promise<OpenSession>): Promise<void> {
+  const files = await open.catch(() => undefined);
+  await files?.memory[Symbol.asyncDispose]();
+  await files?.store[Symbol.asyncDispose]();
+}
+
+class HandledStore implements SessionStore {
+  readonly #handle: SessionHandle;
+
+  constructor(handle: SessionHandle) {
+    this.#handle = handle;
+  }
+
+  get sessionId(): string {
+    return this.#handle.id;
+  }
+
+  get textPath(): string {
+    return this.#handle.last.store.textPath;
+  }
+
+  get indexDir(): string {
+    return this.#handle.last.store.indexDir;
+  }
+
+  get totals(): Totals {
+    return this.#handle.last.store.totals;
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#handle.last.store.entries;
+  }
+
+  get list(): EntryList {
+    return this.#handle.last.store.list;
+  }
+
+  entry(id: string): Entry | undefined {
+    return this.#handle.last.store.entry(id);
+  }
+
+  entryByHash(sha256: string): Entry | undefined {
+    return this.#handle.last.store.entryByHash(sha256);
+  }
+
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    return this.#handle.last.store.outputsOf(chatId, toolCallId);
+  }
+
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
+    return this.#handle.last.store.source(path);
+  }
+
+  append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
+    return this.#handle.use(({ store }) => store.append(entries));
+  }
+
+  appendStream(stream: NewStream): Promise<Entry> {
+    return this.#handle.use(({ store }) => store.appendStream(stream));
+  }
+
+  read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    return this.#handle.use(({ store }) => store.read(offsetChars, lengthChars));
+  }
+
+  readLines(first: number, last: number): Promise<TextSlice> {
+    return this.#handle.use(({ store }) => store.readLines(first, last));
+  }
+
+  readEntry(entry: Entry): Promise<string> {
+    return this.#handle.use(({ store }) => store.readEntry(entry));
+  }
+
+  async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
+    this.#handle.begin();
+    try {
+      const { store } = await this.#handle.opened();
+      yield* store.readOriginal(entry);
+    } finally {
+      this.#handle.end();
+    }
+  }
+
+  verify(): Promise<readonly Entry[]> {
+    return this.#handle.use(({ store }) => store.verify());
+  }
+
+  snapshot(): Promise<Snapshot> {
+    return this.#handle.use(async ({ store }) => this.#held(await store.snapshot()));
+  }
+
+  /** Looking again asks the files, which may have been closed meanwhile. */
+  #held(snapshot: Snapshot): Snapshot {
+    const recheck = async (blocks: readonly number[]): Promise<Snapshot> =>
+      this.#handle.use(async ({ store }) => {
+        const { checks } = await store.snapshot();
+        return this.#held(await checks.recheck(blocks));
+      });
+    return { ...snapshot, checks: { ...snapshot.checks, recheck } };
+  }
+}
+
+class HandledMemory implements ChatMemory {
+  readonly #handle: SessionHandle;
+
+  constructor(handle: SessionHandle) {
+    this.#handle = handle;
+  }
+
+  has(key: string): boolean {
+    return this.#handle.last.memory.has(key);
+  }
+
+  get(key: string): Promise<unknown> {
+    return this.#handle.use(({ memory }) => memory.get(key));
+  }
+
+  put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+    return this.#handle.use(({ memory }) => memory.put(records));
+  }
+}

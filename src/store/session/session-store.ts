@@ -1,0 +1,367 @@
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../../clock.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { encodeBlocks } from '../text/block-cache.ts';
+import { Committer } from '../text/committer.ts';
+import type { ContextFile } from '../text/context-file.ts';
+import type { EntryIndex } from '../text/entry-index.ts';
+import { replaceFile, type Files } from '../disk/files.ts';
+import { Originals } from '../text/originals.ts';
+import type { RecordLog } from '../disk/record-log.ts';
+import { recoverSession } from './recover.ts';
+import type { SessionPaths } from '../disk/session-paths.ts';
+import type { StagedPart, StagedText, StagedTexts } from '../text/staged-texts.ts';
+import { StorePlace, type StorePlaceOptions } from '../disk/store-place.ts';
+import { TableRebuild } from '../checks/table-rebuild.ts';
+import {
+  pieceMaxBytes,
+  prepareSmallText,
+  prepareText,
+  type PreparedText,
+} from '../text/text-pieces.ts';
+import { TextReader } from './text-reader.ts';
+import { TextWatch } from '../checks/text-watch.ts';
+import { TextWriter, type ReceivedText } from './text-writer.ts';
+import type {
+  DamagedText,
+  Entry,
+  EntryList,
+  NewEntry,
+  NewStream,
+  SessionStore,
+  Snapshot,
+  SourceFile,
+  StoredOutput,
+  TextSlice,
+  Totals,
+} from '../types.ts';
+
+/** The cached block table is written again after so much new text: making it anew for that much takes about 50 ms. */
+const cacheEveryBytes = 64 * 1024 * 1024;
+
+/** Also what an append can have to wait for at most: that much is written in one go. */
+const defaultHeldTextBytes = 8 * 1024 * 1024;
+
+/** What {@link FileSessionStore.open} needs. */
+export interface SessionStoreOptions extends StorePlaceOptions {
+  readonly sessionId: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Largest text of the session, bytes. */
+  readonly maxSessionBytes: number;
+  /** A text that comes in pieces is held in memory up to this size, bytes (8 MiB); a larger one gets a file of its own. */
+  readonly heldTextBytes?: number | undefined;
+}
+
+/** A session's texts in files (`format.ts`). Owns them until it is disposed of. */
+export class FileSessionStore implements SessionStore {
+  readonly sessionId: string;
+  readonly createdMs: number;
+  readonly #paths: SessionPaths;
+  readonly #files: Files;
+  readonly #log: Logger;
+  readonly #text: ContextFile;
+  readonly #journal: RecordLog;
+  readonly #index: EntryIndex;
+  readonly #reader: TextReader;
+  readonly #writer: TextWriter;
+  readonly #committer: Committer;
+  readonly #rebuild: TableRebuild;
+  readonly #originals: Originals;
+  readonly #staged: StagedTexts;
+  /** Large texts are given their place one after the other. */
+  #placing: Promise<unknown> = Promise.resolve();
+  readonly #watch: TextWatch;
+  readonly #where: StorePlace;
+  #cachedBytes: number;
+
+  private constructor(
+    options: SessionStoreOptions,
+    parts: Awaited<ReturnType<typeof recoverSession>>,
+  ) {
+    this.sessionId = options.sessionId;
+    this.createdMs = parts.createdMs;
+    this.#paths = options.paths;
+    this.#files = options.files;
+    this.#log = options.log;
+    this.#where = new StorePlace(options);
+    this.#text = parts.text;
+    this.#journal = parts.journal;
+    this.#index = parts.index;
+    this.#cachedBytes = parts.index.startOf(parts.coveredEntries).bytes;
+    const log = options.log.child({ session: options.sessionId });
+    this.#watch = new TextWatch({ ...options, ...parts, log });
+    this.#originals = new Originals(options.files, options.paths.originalsDir);
+    this.#staged = parts.staged;
+    this.#writer = new TextWriter({
+      ...parts,
+      clock: options.clock,
+      originals: this.#originals,
+      maxBytes: options.maxSessionBytes,
+      heldBytes: options.heldTextBytes ?? defaultHeldTextBytes,
+    });
+    this.#committer = new Committer({
+      ...parts,
+      clock: options.clock,
+      checkPlace: () => this.#where.check(),
+      afterCommit: async () => {
+        // While the table is being made, it is kept on the way.
+        if (parts.text.isTableWhole) await this.#saveBlocks(cacheEveryBytes);
+        else this.#rebuild.start();
+      },
+    });
+    this.#rebuild = new TableRebuild({
+      ...parts,
+      committer: this.#committer,
+      checks: this.#watch.checks,
+      isCacheSound: this.#watch.isSound,
+      log,
+      // Each time as much again, so that a table of any size is written a few times only; and what is done is kept at once.
+      onRun: () =>
+        this.#saveBlocks(
+          parts.text.isTableWhole ? 1 : Math.max(cacheEveryBytes, this.#cachedBytes),
+        ),
+    });
+    this.#reader = new TextReader(parts.text, parts.index, this.#rebuild, this.#watch.checks);
+    this.#rebuild.start();
+  }
+
+  /** Opens and, where a crash left a torn tail, repairs. @throws ProxyError `store_corrupt` */
+  static async open(options: SessionStoreOptions): Promise<FileSessionStore> {
+    const parts = await recoverSession(options.files, options.paths, options.sessionId);
+    await options.files.makeDirectory(options.paths.indexDir);
+    return new FileSessionStore(options, parts);
+  }
+
+  get textPath(): string {
+    return this.#text.path;
+  }
+
+  get indexDir(): string {
+    return this.#paths.indexDir;
+  }
+
+  get totals(): Totals {
+    return this.#index.totals;
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#index.entries;
+  }
+
+  get list(): EntryList {
+    return this.#index.listing;
+  }
+
+  entry(id: string): Entry | undefined {
+    return this.#index.byId(id);
+  }
+
+  entryByHash(sha256: string): Entry | undefined {
+    return this.#index.byHash(sha256);
+  }
+
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    return this.#index.outputsOf(chatId, toolCallId);
+  }
+
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
+    return this.#index.source(path);
+  }
+
+  async append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
+    const texts: PreparedText[] = [];
+    let hashedBytes = 0;
+    for (const entry of entries) {
+      const text = prepareSmallText(entry) ?? (await prepareText(entry));
+      texts.push(text);
+      hashedBytes += text.lengthBytes;
+      if (hashedBytes > pieceMaxBytes) {
+        hashedBytes = 0;
+        await setImmediate();
+      }
+    }
+    return this.#committer.commit(this.#writer.textsJob(texts));
+  }
+
+  async appendStream(stream: NewStream): Promise<Entry> {
+    let failure: { readonly error: unknown } | undefined;
+    let received: ReceivedText;
+    try {
+      received = await this.#writer.receive(stream, (error) => {
+        failure = { error };
+      });
+    } catch (error) {
+      // What the stream itself failed with is the caller's own, whatever it is.
+      if (failure !== undefined) throw failure.error;
+      throw this.#where.failure(error);
+    }
+    const { part } = received;
+    if (part !== undefined) return this.#place(received, part);
+    const [entry] = await this.#committer.commit(this.#writer.receivedJob(received));
+    return entry!;
+  }
+
+  /** Commits a large text by its journal line, and waits until it has moved to its place. */
+  async #place(received: ReceivedText, part: StagedPart): Promise<Entry> {
+    const before = this.#placing;
+    const place = async (): Promise<Entry> => {
+      await before;
+      const staged = await this.#keepStaged(received, part);
+      let entry: Entry | undefined;
+      try {
+        const job = this.#writer.stagedJob(received, staged, (added, wasTableWhole) => {
+          if (wasTableWhole) this.#rebuild.leaveOff(added);
+        });
+        [entry] = await this.#committer.commit(job);
+      } finally {
+        await this.#staged.discard(staged);
+      }
+      await this.#untilPlaced(entry!);
+      return entry!;
+    };
+    const placing = place();
+    this.#placing = placing.catch(() => undefined);
+    return placing;
+  }
+
+  async #keepStaged(received: ReceivedText, part: StagedPart): Promise<StagedText> {
+    try {
+      return await this.#staged.keep(part, received.key);
+    } catch (error) {
+      await part.abandon();
+      throw this.#where.failure(error);
+    }
+  }
+
+  /**
+   * The text is committed. If it cannot move now, that is in the log, the next question for it tries again, and so does opening the store.
+   */
+  async #untilPlaced(entry: Entry): Promise<void> {
+    try {
+      if (this.#staged.has(entry)) await this.#rebuild.whole();
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+    }
+  }
+
+  /** Notes under which further calls, and from which files, entries of this session came again. */
+  async appendAliases(aliases: Parameters<TextWriter['aliasesJob']>[0]): Promise<void> {
+    if (aliases.length > 0) await this.#committer.commit(this.#writer.aliasesJob(aliases));
+  }
+
+  async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    const endChars = offsetChars + lengthChars;
+    await this.#placed(
+      (entry) =>
+        offsetChars < entry.offsetChars + entry.lengthChars && endChars > entry.offsetChars,
+    );
+    return this.#reader.read(offsetChars, lengthChars);
+  }
+
+  async readLines(first: number, last: number): Promise<TextSlice> {
+    await this.#placed(
+      ({ lineNumber, lineCount }) => first < lineNumber + lineCount && last >= lineNumber,
+    );
+    return this.#reader.readLines(first, last);
+  }
+
+  async readEntry(entry: Entry): Promise<string> {
+    await this.#placed((other) => other === entry);
+    return this.#reader.readEntry(entry);
+  }
+
+  async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
+    if (entry.original !== undefined) {
+      yield* this.#originals.read(entry.original);
+      return;
+    }
+    await this.#placed((other) => other === entry);
+    yield* this.#reader.readEntryPieces(entry);
+  }
+
+  async verify(): Promise<readonly Entry[]> {
+    const damaged: Entry[] = [];
+    for await (const run of this.verifyRuns()) damaged.push(...run.damaged);
+    return damaged;
+  }
+
+  /** The same, run by run of entries: up to which byte, and what is damaged in the run. */
+  async *verifyRuns(): ReturnType<TextWatch['verify']> {
+    await this.#placed(() => true);
+    yield* this.#watch.verify();
+  }
+
+  /** Compares what nothing is known of yet, at once; all that is damaged. @throws ProxyError what reading throws */
+  async compare(): Promise<readonly DamagedText[]> {
+    await this.#rebuild.whole();
+    await this.#watch.finish();
+    return this.#watch.checks.ranges;
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    if (!this.#isOnlyLastOnItsWay()) await this.#rebuild.whole();
+    this.#watch.notice();
+    return this.#view();
+  }
+
+  /**
+   * Whether the table covers everything but a large text that is still moving to its place, with nothing behind it. Who stores that text
+   * is still waiting: a search need not, it sees what was there before.
+   */
+  #isOnlyLastOnItsWay(): boolean {
+    const { entries } = this.#index;
+    return this.#staged.has(entries.at(-1)) && this.#rebuild.coveredEntries === entries.length - 1;
+  }
+
+  /** Waits for a text that is still moving to its place, if it is one of those that are wanted. */
+  async #placed(isWanted: (entry: Entry) => boolean): Promise<void> {
+    if (!this.#staged.isEmpty && this.#staged.entries.some(isWanted)) await this.#rebuild.whole();
+  }
+
+  /** Waits for what is being appended, then closes the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#rebuild.stop();
+    await this.#watch.stop();
+    await this.#committer.close();
+    // First what frees a descriptor: there may be none left, and keeping the table needs one for a moment.
+    await this.#journal.close();
+    await this.#saveBlocks(1);
+    // Of a store whose files are gone nothing may be left behind: it would be taken for a damaged one.
+    if (this.#where.lost() === undefined) await this.#watch.save();
+    await this.#text.close();
+  }
+
+  #view(): Snapshot {
+    const { sessionId, textPath, indexDir } = this;
+    const { coveredEntries } = this.#rebuild;
+    const totals = { ...this.#index.startOf(coveredEntries), entries: coveredEntries };
+    const { count, byteStart, charStart, lineStart, crc } = this.#text.table.committed;
+    const blocks = { count, byteStart, charStart, lineStart, crc };
+    const recheck = async (wrong: readonly number[]): Promise<Snapshot> => {
+      await this.#watch.checks.look(wrong);
+      return this.#view();
+    };
+    const checks = { ...this.#watch.checks.snapshot(), recheck };
+    return { sessionId, textPath, indexDir, totals, blocks, checks, entries: this.entries };
+  }
+
+  /** Keeps the table, as far as it is, where that is at least `grownBytes` more than what is kept. */
+  async #saveBlocks(grownBytes: number): Promise<void> {
+    const { coveredEntries } = this.#rebuild;
+    const coveredBytes = this.#index.startOf(coveredEntries).bytes;
+    if (coveredBytes - this.#cachedBytes < grownBytes) return;
+    // Of damaged text the table must be made, and all of it verified, at each opening.
+    if (this.#rebuild.hasSeenDamage || this.#where.lost() !== undefined) return;
+    const bytes = encodeBlocks(this.#text.table.committed, this.#index, coveredEntries);
+    this.#cachedBytes = coveredBytes;
+    try {
+      await this.#files.makeDirectory(this.#paths.indexDir);
+      await replaceFile(this.#files, join(this.#paths.indexDir, 'blocks.bin'), bytes);
+    } catch (error) {
+      this.#log.warn({ err: error, session: this.sessionId }, 'block table not cached');
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import { partitionPoint } from '../../base/sorted.ts';
+import type { TextPlace } from './block-table.ts';
+import { EntryListing } from './entry-listing.ts';
+import { Outputs } from './outputs.ts';
+import { contentKey } from './text-pieces.ts';
+import type { Entry, SourceFile, StoredOutput, Totals } from '../types.ts';
+
+/** The committed entries of a session in memory, a few hundred bytes each, never their text. */
+export class EntryIndex {
+  readonly entries: Entry[] = [];
+  /** Entries whose text is committed and not in its place in the text file yet (`staged-texts.ts`). */
+  readonly unplaced = new Set<Entry>();
+  readonly listing = new EntryListing();
+  /** Entries whose bytes were found not to be what was stored. */
+  readonly damaged = new Set<Entry>();
+  totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
+  readonly #byKey = new Map<string, Entry>();
+  /** By hash, entries whose stored text is not the original: all others are found by key. */
+  readonly #altered = new Map<string, Entry>();
+  readonly #outputs = new Outputs();
+  readonly #sources = new Map<string, { readonly file: SourceFile; readonly entry: Entry }>();
+
+  /** Adds the next entry. `end` are the totals with it. */
+  add(entry: Entry, source: SourceFile | undefined, end: Totals): void {
+    this.entries.push(entry);
+    this.listing.add(entry);
+    this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
+    if (entry.original !== undefined && !this.#altered.has(entry.sha256))
+      this.#altered.set(entry.sha256, entry);
+    const { toolCallId, chatId, call, path } = entry;
+    this.addAlias(entry, { toolCallId, chatId, call, path, source });
+    this.totals = end;
+  }
+
+  /** Notes that an entry's text came again. */
+  addAlias(
+    entry: Entry,
+    alias: {
+      readonly toolCallId?: string | undefined;
+      /** Of the output; the entry's own where the record does not say. */
+      readonly chatId?: string | undefined;
+      readonly call?: string | undefined;
+      readonly path?: string | undefined;
+      readonly source?: SourceFile | undefined;
+    },
+  ): void {
+    if (alias.toolCallId !== undefined) {
+      const chatId = alias.chatId ?? entry.chatId ?? '';
+      this.#outputs.add(chatId, alias.toolCallId, { entry, call: alias.call });
+    }
+    if (alias.path !== undefined) this.listing.addPath(entry, alias.path);
+    if (alias.path !== undefined && alias.source !== undefined) {
+      this.#sources.set(alias.path, { file: alias.source, entry });
+    }
+  }
+
+  /** Notes that an entry's bytes are not what was stored. */
+  addDamaged(entry: Entry): void {
+    this.damaged.add(entry);
+  }
+
+  byId(id: string): Entry | undefined {
+    const seq = /^e([1-9]\d{0,15})$/.exec(id)?.[1];
+    return seq === undefined ? undefined : this.entries[Number(seq) - 1];
+  }
+
+  /** By `contentKey`. */
+  byKey(key: string): Entry | undefined {
+    return this.#byKey.get(key);
+  }
+
+  byHash(sha256: string): Entry | undefined {
+    const altered = this.#altered.get(sha256);
+    const same = this.#byKey.get(sha256);
+    if (altered === undefined || same === undefined) return same ?? altered;
+    return altered.seq < same.seq ? altered : same;
+  }
+
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    return this.#outputs.of(chatId, toolCallId);
+  }
+
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
+    return this.#sources.get(path);
+  }
+
+  /** Where entry number `index` (from 0) starts; the end of the text for the number behind the last. */
+  startOf(index: number): TextPlace {
+    const entry = this.entries[index];
+    if (entry === undefined) return this.totals;
+    return { bytes: entry.offsetBytes, chars: entry.offsetChars, lines: entry.lineNumber - 1 };
+  }
+
+  /** The number (from 0) of the entry that holds a place, named by one of its three measures; its separator is part of it. */
+  indexAt(measure: keyof TextPlace, value: number): number {
+    const isBefore = (index: number): boolean => this.startOf(index)[measure] <= value;
+    return Math.max(0, partitionPoint(this.entries.length, isBefore) - 1);
+  }
+
+  /** Entries that have a byte in [startBytes, endBytes), ascending; separators belong to the entry before them. */
+  overlapping(startBytes: number, endBytes: number): readonly Entry[] {
+    const found: Entry[] = [];
+    for (let at = this.indexAt('bytes', startBytes); at < this.entries.length; at += 1) {
+      const entry = this.entries[at]!;
+      if (entry.offsetBytes >= endBytes) break;
+      found.push(entry);
+    }
+    return found;
+  }
+}
