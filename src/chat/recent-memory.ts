@@ -23,8 +23,8 @@ export function memoryOf(session: Session): ChatMemory {
 }
 
 /**
- * Makes {@link memoryOf} give for a turn's own view of a session what it gives for the session itself, and tell `onRead` of every
- * value that is read through the view, from what is at hand, too.
+ * Makes {@link memoryOf} give for a turn's own view of a session what it gives for the session
+ * itself, and tell `onRead` of every value that is read through the view, from what is at hand, too.
  */
 export function watchMemory(
   view: Session,

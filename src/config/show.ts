@@ -34,7 +34,7 @@ export function shownSettings({ settings, sources }: LoadedConfig): readonly Sho
   });
 }
 
-/** The whole configuration as it came out, without secrets: for what is written down to be looked at later. */
+/** The whole configuration as it came out, without secrets: to be looked at later. */
 export function maskedConfig(config: Config): unknown {
   return masked(config);
 }

@@ -6,8 +6,9 @@ import { shownHeaders } from './shown-headers.ts';
 import type { TurnFiles } from './turn-files.ts';
 
 /**
- * One request to an upstream and its answer, in three files: `upstream-<n>.json` (where to, headers, times, how it
- * ended), `upstream-<n>.request.body` and `upstream-<n>.answer.body`, the bytes.
+ * One request to an upstream and its answer, in three files: `upstream-<n>.json` (where to,
+ * headers, times, how it ended), `upstream-<n>.request.body` and `upstream-<n>.answer.body`, the
+ * bytes.
  */
 export class Exchange implements AnswerTap {
   readonly #files: TurnFiles;

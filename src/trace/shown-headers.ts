@@ -1,7 +1,13 @@
-/** Names of headers that say who somebody is. The names stay: that a key was sent may be what one looks for. */
+/**
+ * Names of headers that say who somebody is. The names stay: that a key was sent may be what one
+ * looks for.
+ */
 const credential = /auth|cookie|token|secret|passw|signature|api-?key|(^|-)key$/;
 
-/** Headers as they may be written down: of those that hold credentials only the names. @param headers Lower-case names */
+/**
+ * Headers as they may be written down: of those that hold credentials only the names.
+ * @param headers Lower-case names
+ */
 export function shownHeaders(
   headers: Readonly<Record<string, string | readonly string[] | undefined>>,
 ): Record<string, string | readonly string[]> {

@@ -33,8 +33,8 @@ export class TouchedEntries {
   }
 
   /**
-   * Writes `entries.json`, and where texts are wanted each as `entry-<id>.txt` (with the session's id before it where there are
-   * several sessions). Reads the store, in bounded memory.
+   * Writes `entries.json`, and where texts are wanted each as `entry-<id>.txt` (with the session's
+   * id before it where there are several sessions). Reads the store, in bounded memory.
    */
   async write(
     files: TurnFiles,

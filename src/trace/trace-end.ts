@@ -1,6 +1,9 @@
 import { ProxyError } from '../errors.ts';
 
-/** How something ended: well, or with the code of a failure (ours, or the system's as in `ECONNRESET`). */
+/**
+ * How something ended: well, or with the code of a failure (ours, or the system's as in
+ * `ECONNRESET`).
+ */
 export type TraceEnd = { readonly ok: true } | { readonly ok: false; readonly code: string };
 
 /** @param error What it ended with; absent: it went well */

@@ -22,7 +22,10 @@ export interface TraceLimits {
 /** Of the room of all traces: one huge turn does not drive all others out. */
 const maxTurnShare = 0.5;
 
-/** Folders that we have made: a time that sorts, and the request's id. Nothing else is ever deleted. */
+/**
+ * Folders that we have made: a time that sorts, and the request's id. Nothing else is ever
+ * deleted.
+ */
 const ownName = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z-[\w-]+$/;
 
 interface TurnFolder {
@@ -31,7 +34,10 @@ interface TurnFolder {
   isLive: boolean;
 }
 
-/** The directory of all traces: one folder a turn, the oldest deleted when they become too many or too large. */
+/**
+ * The directory of all traces: one folder a turn, the oldest deleted when they become too many or
+ * too large.
+ */
 export class TraceRoom {
   readonly #dir: string;
   readonly #files: Files;
@@ -54,7 +60,10 @@ export class TraceRoom {
     return `${time}-${requestId.replaceAll(/[^\w-]/g, '_')}`;
   }
 
-  /** Makes a turn's folder, mode 0700, and gives back its path. @throws TraceFault `too_many`; Error of the system */
+  /**
+   * Makes a turn's folder, mode 0700, and gives back its path.
+   * @throws TraceFault `too_many`; Error of the system
+   */
   async begin(name: string): Promise<string> {
     await this.#knowFolders();
     while (this.#folders.size >= this.#limits.maxTurns) {

@@ -30,7 +30,10 @@ export interface TracesOptions extends TraceLimits {
   /** The settings without secrets. */
   readonly settings: unknown;
   readonly outlineOf: OutlineOf;
-  /** Lets `view` share what is at hand of a session's chat memory, and hear every value that is read. */
+  /**
+   * Lets `view` share what is at hand of a session's chat memory, and hear every value that is
+   * read.
+   */
   readonly watchMemory: (
     view: Session,
     session: Session,
@@ -42,27 +45,33 @@ export interface TracesOptions extends TraceLimits {
 export type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
 
 /**
- * Writes turns down, one folder each, for whoever wants to see afterwards what the model was sent and why. A folder is named
- * `<time>-<request id>`, so that names sort by time, and holds JSON files, each with a `version`, and the bytes they speak of:
+ * Writes turns down, one folder each, for whoever wants to see afterwards what the model was sent
+ * and why. A folder is named `<time>-<request id>`, so that names sort by time, and holds JSON
+ * files, each with a `version`, and the bytes they speak of:
  *
- * - `request.json`: when it came, and its headers; of those with credentials only the names. `request.body`: the body, to the byte
- *   (unpacked, where the client compressed it).
+ * - `request.json`: when it came, and its headers; of those with credentials only the names.
+ *   `request.body`: the body, to the byte (unpacked, where the client compressed it).
  * - `settings.json`: the settings that held, without secrets.
- * - `memory.json`: every value of the chat memory that the turn read, as it was read first. `memory` is the session's id, or `chats`.
- * - `entries.json`: the entries of the store that were captured or read, with hash, sizes and outline; `entry-<id>.txt` holds the
- *   text where that is wanted.
- * - `upstream-<n>.json`, `upstream-<n>.request.body`, `upstream-<n>.answer.body` for each request that was sent to an upstream, in the
- *   order of sending, repetitions and sub-models' too: address, headers, status, times, how it ended; the bytes sent; the bytes that
- *   came, unpacked, keys masked.
- * - `turn.json`, written last: the models asked, how long it took, how it ended. A folder without it was not written to its end.
+ * - `memory.json`: every value of the chat memory that the turn read, as it was read first.
+ *   `memory` is the session's id, or `chats`.
+ * - `entries.json`: the entries of the store that were captured or read, with hash, sizes and
+ *   outline; `entry-<id>.txt` holds the text where that is wanted.
+ * - `upstream-<n>.json`, `upstream-<n>.request.body`, `upstream-<n>.answer.body` for each request
+ *   that was sent to an upstream, in the order of sending, repetitions and sub-models' too:
+ *   address, headers, status, times, how it ended; the bytes sent; the bytes that came, unpacked,
+ *   keys masked.
+ * - `turn.json`, written last: the models asked, how long it took, how it ended. A folder without
+ *   it was not written to its end.
  *
- * `end` is `{"ok":true}`, or `{"ok":false,"code":...}` with a code of `errors.ts`, the system's, or `left` where nobody read on.
+ * `end` is `{"ok":true}`, or `{"ok":false,"code":...}` with a code of `errors.ts`, the system's,
+ * or `left` where nobody read on.
  *
- * The parts of a turn are
- * wrapped where it enters: its request, the sessions it looks up, the upstreams it resolves. They know their turn by the
- * asynchronous context in which they are asked for; from then on they carry it themselves.
+ * The parts of a turn are wrapped where it enters: its request, the sessions it looks up, the
+ * upstreams it resolves. They know their turn by the asynchronous context in which they are asked
+ * for; from then on they carry it themselves.
  *
- * Nothing here makes a turn fail: what cannot be written is logged once for each reason, and costs the trace.
+ * Nothing here makes a turn fail: what cannot be written is logged once for each reason, and costs
+ * the trace.
  */
 export class Traces {
   readonly #options: TracesOptions;
@@ -139,8 +148,14 @@ export class Traces {
   }
 
   async #end(trace: TurnTrace, error?: unknown): Promise<void> {
-    await trace.end(error);
-    this.#live.delete(trace);
+    try {
+      await trace.end(error);
+    } catch (fault) {
+      // A mistake of ours: it must not end the process, nor any turn.
+      this.#tell(fault);
+    } finally {
+      this.#live.delete(trace);
+    }
   }
 
   #view(session: Session): Session {
@@ -181,7 +196,7 @@ export class Traces {
     this.#toldFaults.add(code);
     this.#options.log.warn(
       { code, reason: error instanceof Error ? error.message : String(error) },
-      'a turn could not be written down (RLM_TRACE_DIR); turns go on without their traces. Further failures of this kind are not logged',
+      'a turn could not be written down (RLM_TRACE_DIR) and went on without its trace; said once',
     );
   }
 }

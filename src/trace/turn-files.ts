@@ -6,7 +6,10 @@ import { TraceFault, type TraceRoom } from './trace-room.ts';
 /** Bytes of one turn that may wait for the disk; from there on the turn waits, too. */
 export const maxWaitingBytes = 16 * 1024 ** 2;
 
-/** So long, summed, a turn waits for the disk; then it goes on and its trace is given up. Milliseconds. */
+/**
+ * So long, summed, a turn waits for the disk; then it goes on and its trace is given up.
+ * Milliseconds.
+ */
 export const maxWaitMs = 1_000;
 
 /** What a turn's folder is written with. */
@@ -24,9 +27,9 @@ interface GrowingFile {
 }
 
 /**
- * The folder of one turn. Everything is written in the order in which it comes, behind the turn's back: no call fails, and whoever
- * writes waits only while more than {@link maxWaitingBytes} wait. What cannot be written costs the whole folder, so that half a
- * trace is never taken for one.
+ * The folder of one turn. Everything is written in the order in which it comes, behind the turn's
+ * back: no call fails, and whoever writes waits only while more than {@link maxWaitingBytes} wait.
+ * What cannot be written costs the whole folder, so that half a trace is never taken for one.
  */
 export class TurnFiles {
   readonly #name: string;

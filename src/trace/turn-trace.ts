@@ -29,7 +29,10 @@ export interface TracedRequest {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
-/** The trace of one turn while it is being written. No call fails, and none but {@link body} is to be waited for. */
+/**
+ * The trace of one turn while it is being written. No call fails, and none but {@link body} is to
+ * be waited for.
+ */
 export class TurnTrace implements WireTap, SessionEar {
   readonly #options: TurnTraceOptions;
   readonly #requestId: string;
@@ -114,7 +117,7 @@ export class TurnTrace implements WireTap, SessionEar {
   /**
    * The turn is over. Only the first call counts.
    * @param error What it ended with; absent: it was answered
-   * @returns Resolves when all of it is written; never rejects
+   * @returns Resolves when all of it is written, or given up
    */
   async end(error?: unknown): Promise<void> {
     this.#ended ??= this.#finish(error);

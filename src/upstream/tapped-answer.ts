@@ -3,8 +3,10 @@ import { withoutSecrets } from './secrets.ts';
 import type { AnswerTap } from './upstream.ts';
 
 /**
- * Sends a request and lets a tap hear its answer: the head, every piece of the body as it is taken, and the end.
- * @param secrets Masked in the body, as {@link withoutSecrets} does: some providers repeat the key that they refuse
+ * Sends a request and lets a tap hear its answer: the head, every piece of the body as it is
+ * taken, and the end.
+ * @param secrets Masked in the body, as {@link withoutSecrets} does: some providers repeat the key
+ *   that they refuse
  * @throws Error what `send` throws
  */
 export async function tappedAnswer(

@@ -41,7 +41,10 @@ async function readTrace(path: string): Promise<ReadTrace> {
   };
 }
 
-/** The client's request as it can be sent again: the bytes, and the headers that the proxy looks at. */
+/**
+ * The client's request as it can be sent again: the bytes, and the headers that the proxy looks
+ * at.
+ */
 export async function recordedRequest(
   trace: ReadTrace,
 ): Promise<{ readonly body: string; readonly headers: Readonly<Record<string, string>> }> {
@@ -56,7 +59,10 @@ export async function recordedRequest(
   };
 }
 
-/** The upstream's side of a turn: what it was sent, and its answers as a scripted upstream gives them again. */
+/**
+ * The upstream's side of a turn: what it was sent, and its answers as a scripted upstream gives
+ * them again.
+ */
 export async function recordedExchanges(
   trace: ReadTrace,
 ): Promise<readonly { readonly sent: Buffer; readonly answer: Reply }[]> {
