@@ -13,7 +13,7 @@ const readme = read('README.md');
 const documents = globSync(['*.md', 'docs/*.md', 'docs/design/*.md'], { cwd: root });
 
 /** Variables that are no settings. */
-const otherVariables = ['RLM_CONFIG', 'RLM_TEST_LOG', 'RLM_TRACE_DIR', 'RLM_TRACE_TEXTS'];
+const otherVariables = ['RLM_CONFIG', 'RLM_TEST_LOG'];
 
 test('there are documents for users, for those who change it, and a page a part', () => {
   for (const name of ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md'])
