@@ -69,8 +69,8 @@ export interface ModelCall {
 
 type Call = (typeof calls)[number];
 
-/** Chats that search at once in the crowd, and turns that each of them gets at most. */
-const crowd = { chats: 8, turns: 40 };
+/** Chats that search at once in the crowd, and turns that each of them gets at most, after some that are not counted. */
+const crowd = { chats: 8, turns: 100, warmUpTurns: 15 };
 
 /**
  * Measures what a model waits for: each call through the real server, in a process of its own, from the end of the call in the upstream's
@@ -206,6 +206,12 @@ async function searchTogether(
 ): Promise<StepBenchResult['crowd']> {
   const turns = Array.from({ length: crowd.chats }, () => 0);
   const times: number[] = [];
+  // As with the single calls: what is measured is a server at work, not its compiler.
+  await Promise.all(
+    turns.map(async (_, chat) => {
+      for (let n = 0; n < crowd.warmUpTurns; n += 1) await ask(`crowd-${chat}`);
+    }),
+  );
   await Promise.all(
     turns.map(async (_, chat) => {
       while (Math.max(...turns) < crowd.turns) {
