@@ -1,13 +1,6 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
-import {
-  sliceOf,
-  SkippedMessage,
-  type BlockPart,
-  type Position,
-  type RawMessage,
-  type WalkedBlock,
-} from './body-block.ts';
+import type { HistoryItem } from './history.ts';
 import { joinPieces } from '../wire/unparsed-message.ts';
 import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
 
@@ -18,6 +11,43 @@ const closeBrace = 0x7d;
 const openBracket = 0x5b;
 const closeBracket = 0x5d;
 const space = 0x20;
+
+/** A message of a body. */
+export interface RawMessage {
+  /** The element's bytes, in pieces as they arrived. */
+  readonly pieces: readonly Uint8Array[];
+  readonly sizeBytes: number;
+  /** SHA-256 of the bytes, base64url. */
+  readonly hash: string;
+  /** The bytes are freed when the message has been looked at: who wants them longer copies them. */
+  readonly isPassing?: true;
+  /** What was made of it, for the case that this very message comes again. */
+  item?: HistoryItem;
+}
+
+/** A message that has been cut out of a body. */
+export interface WalkedMessage extends RawMessage {
+  /** Its first byte, from where {@link BodySplitter.feed} began. */
+  readonly at: number;
+}
+
+/** Where a splitter stands between two bytes. */
+interface Position {
+  /** What the walked bytes belong to: the envelope, an element of `messages`, or nothing (between two elements). */
+  place: 'envelope' | 'between' | 'element';
+  /** Open brackets and braces around the next byte. The elements of `messages` stand at 2. */
+  depth: number;
+  inString: boolean;
+  /** The piece before ended in an unfinished escape. */
+  escaped: boolean;
+  keyExpected: boolean;
+  atMessages: boolean;
+  sawMessages: boolean;
+  elementIsScalar: boolean;
+  afterElement: boolean;
+  afterComma: boolean;
+  complete: boolean;
+}
 
 /** Longest member name that is looked at, bytes; `messages` spelled in escapes takes 48. */
 const maxKeyBytes = 64;
@@ -63,33 +93,45 @@ export class BodySplitter {
   #hash: Hash | undefined;
   /** How many of the pieces are in the hash. */
   #hashedPieces = 0;
-  #ready: RawMessage[] = [];
-  #recorded: BlockPart[] | undefined;
-  /** Bytes of the recorded block before the piece that is walked. */
+  #ready: WalkedMessage[] = [];
+  /** Bytes before the part that is walked, since the list began or was gone on with. */
   #baseBytes = 0;
+  /** The first byte of the message that is not finished yet. */
+  #elementAt = 0;
+
+  /**
+   * Takes the next piece up to the list of messages. @returns The index behind the bracket that opens it; undefined where it is not in
+   * this piece. @throws ProxyError `invalid_request`
+   */
+  feedHead(piece: Uint8Array): number | undefined {
+    for (let from = 0; from < piece.length; from += jsonPieceBytes) {
+      const part = piece.subarray(from, from + jsonPieceBytes);
+      const end = this.#feedPart(part, true);
+      if (this.#at.place === 'between') return from + end;
+    }
+    return undefined;
+  }
+
+  /** Goes on inside the list, behind messages that were not fed or, if there are none, at its start. */
+  resume(isBehindMessages: boolean): void {
+    this.#at.afterElement = isBehindMessages;
+    this.#baseBytes = 0;
+  }
 
   /**
    * Takes the next piece, which must not change afterwards, and returns the messages that it completed.
    * @throws ProxyError `invalid_request`
    */
-  feed(piece: Uint8Array): readonly RawMessage[] {
+  feed(piece: Uint8Array): readonly WalkedMessage[] {
     for (let from = 0; from < piece.length; from += jsonPieceBytes)
       this.#feedPart(piece.subarray(from, from + jsonPieceBytes));
-    return this.#takeReady();
-  }
-
-  /** The bytes that it holds: of the envelope, and of the message that is not finished yet. */
-  inUse(): readonly Uint8Array[] {
-    return [...this.#envelope, ...this.#pieces];
-  }
-
-  #takeReady(): readonly RawMessage[] {
     const ready = this.#ready;
     this.#ready = [];
     return ready;
   }
 
-  #feedPart(piece: Uint8Array): void {
+  /** @returns Where it stopped: at the end, or with `toList` behind the bracket that opens the list. */
+  #feedPart(piece: Uint8Array, toList = false): number {
     loadJsonPiece(piece);
     let start = 0;
     let index = 0;
@@ -100,61 +142,16 @@ export class BodySplitter {
         : this.#walkByte(piece[index] as number, index);
       if (before !== this.#at.place) {
         if (before !== 'between') this.#take(before, piece, start, next);
-        if (before === 'element') this.#finishElement(start < next);
+        if (before === 'element') this.#hand();
+        if (before === 'between') this.#elementAt = this.#baseBytes + next;
         start = next;
+        if (toList && this.#at.place === 'between') return next;
       }
       index = next;
     }
     if (this.#at.place !== 'between') this.#take(this.#at.place, piece, start, piece.length);
     this.#baseBytes += piece.length;
-  }
-
-  /** The pieces of a block, one after the other: as {@link feed}. The record is for {@link skip}; there is none for a block that cannot be told from its bytes alone. */
-  walk(block: readonly Uint8Array[]): {
-    readonly messages: readonly RawMessage[];
-    readonly walked?: WalkedBlock;
-  } {
-    this.#recorded = [];
-    this.#baseBytes = 0;
-    const messages: RawMessage[] = [];
-    for (const piece of block) messages.push(...this.feed(piece));
-    const parts = this.#recorded;
-    this.#recorded = undefined;
-    return parts === undefined || this.#key !== undefined
-      ? { messages }
-      : { messages, walked: { parts, after: { ...this.#at } } };
-  }
-
-  /**
-   * Takes a block that has been walked before, after the same bytes: as {@link feed}, without looking at it.
-   * @param known The messages that end in it, where they are at hand
-   */
-  skip(
-    block: readonly Uint8Array[],
-    { parts, after }: WalkedBlock,
-    known?: readonly RawMessage[],
-  ): readonly RawMessage[] {
-    for (const part of parts) {
-      if (part.hash !== undefined) {
-        this.#ready.push(
-          known?.[this.#ready.length] ??
-            new SkippedMessage(this.#pieces, this.#sizeBytes, block, part),
-        );
-        this.#forgetElement();
-        continue;
-      }
-      const { place, from, to } = part;
-      const pieces = sliceOf(block, from, to);
-      if (place === 'envelope') {
-        this.#envelope.push(...pieces);
-        continue;
-      }
-      this.#pieces.push(...pieces);
-      this.#sizeBytes += to - from;
-    }
-    if (this.#sizeBytes > maxUnhashedBytes) this.#hashPieces();
-    this.#at = { ...after };
-    return this.#takeReady();
+    return piece.length;
   }
 
   /**
@@ -286,10 +283,9 @@ export class BodySplitter {
   #take(place: 'envelope' | 'element', piece: Uint8Array, from: number, to: number): void {
     if (from === to) return;
     const bytes = piece.subarray(from, to);
-    const base = this.#baseBytes;
-    this.#recorded?.push({ place, from: base + from, to: base + to });
     if (place === 'envelope') {
-      this.#envelope.push(bytes);
+      // A copy: it is small, and what it lies in is freed.
+      this.#envelope.push(Buffer.from(bytes));
       return;
     }
     this.#pieces.push(bytes);
@@ -313,26 +309,18 @@ export class BodySplitter {
       this.#hash.update(this.#pieces[this.#hashedPieces] as Uint8Array);
   }
 
-  #finishElement(endsHere: boolean): void {
-    const digest = this.#digest();
-    // A number or a word (nonsense, but JSON) ends with the byte after it, and that can be the block's first.
-    const last = endsHere ? this.#recorded?.pop() : undefined;
-    if (last === undefined) this.#recorded = undefined;
-    else this.#recorded?.push({ place: 'element', from: last.from, to: last.to, hash: digest });
-    this.#hand(digest);
-  }
-
-  #forgetElement(): void {
+  /** Hands on the message that has just ended. */
+  #hand(): void {
+    this.#ready.push({
+      pieces: this.#pieces,
+      sizeBytes: this.#sizeBytes,
+      hash: this.#digest(),
+      at: this.#elementAt,
+    });
     this.#pieces = [];
     this.#sizeBytes = 0;
     this.#hash = undefined;
     this.#hashedPieces = 0;
-  }
-
-  /** Hands on the message that has just ended. */
-  #hand(digest: string): void {
-    this.#ready.push({ pieces: this.#pieces, sizeBytes: this.#sizeBytes, hash: digest });
-    this.#forgetElement();
     this.#at.elementIsScalar = false;
     this.#at.afterElement = true;
     this.#at.afterComma = false;

@@ -1,7 +1,7 @@
 import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
-import type { RawMessage } from './body-block.ts';
+import type { RawMessage } from './body.ts';
 import type { Captured } from './capture.ts';
 import type { Identity } from './identity.ts';
 import type { LargeMessage } from './large-message.ts';

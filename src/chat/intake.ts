@@ -9,8 +9,8 @@ import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from './body-reader.ts';
 import type { CaptureLimits } from './capture.ts';
 import { HistoryStore } from './history-store.ts';
-import { KnownBlocks } from './known-blocks.ts';
 import { KnownEnvelopes } from './known-envelopes.ts';
+import { PrefixTree } from './prefix-tree.ts';
 import { Reading } from './reading.ts';
 import type { HistoryItem, KnownMessages } from './history.ts';
 import type { SessionFinder, Whose } from './whose.ts';
@@ -52,20 +52,20 @@ const maxKnownMessages = 65_536;
 export class RequestIntake {
   readonly #options: IntakeOptions;
   readonly #known: KnownMessages;
-  readonly #blocks: KnownBlocks;
+  readonly #beginnings: PrefixTree;
   readonly #envelopes = new KnownEnvelopes();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
     this.#known = new LruMap(maxKnownMessages);
-    this.#blocks = new KnownBlocks(2 * maxKnownMessages);
+    this.#beginnings = new PrefixTree(2 * maxKnownMessages);
   }
 
   /**
    * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A store that fails does not throw: see `storeFault`.
    */
   async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
-    const reader = new BodyReader(this.#blocks);
+    const reader = new BodyReader(this.#beginnings);
     const { limits, finder, usesStubs } = this.#options;
     const reading = new Reading(
       this.#known,
@@ -73,10 +73,8 @@ export class RequestIntake {
       { origin: originOf(headers), keyHash: keyHashOf(headers) },
     );
     for await (const piece of body) {
-      const messages = reader.feed(piece);
-      if (messages.length === 0) continue;
-      await reading.addAll(messages);
-      reader.free(reading.held);
+      await reading.addAll(reader.feed(piece));
+      reader.free();
     }
     await reading.addAll(reader.end());
     suitBody(reader.sizeBytes);

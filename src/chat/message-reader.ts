@@ -4,7 +4,7 @@ import { workingDirectoryOf } from '../clients/known-clients.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
-import type { RawMessage } from './body-block.ts';
+import type { RawMessage } from './body.ts';
 import { placesIn } from './answer-memory.ts';
 import { isPruned } from './capture.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';

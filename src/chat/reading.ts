@@ -1,6 +1,6 @@
 import { readMessage } from './message-reader.ts';
 import type { Origin } from '../clients/origin.ts';
-import type { RawMessage } from './body-block.ts';
+import type { RawMessage } from './body.ts';
 import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
 import type { Trail } from './answer-memory.ts';
 import { canBeWhole } from './moved-texts.ts';
@@ -8,9 +8,6 @@ import type { Place, SessionFinder, Whose } from './whose.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */
 const releasedBytes = 4_096;
-
-/** What arrives in one piece at most, bytes; a message as large as that has its pieces nearly to itself. */
-const pieceBytes = 65_536;
 
 /** What reading requests needs. */
 export interface ReadingOptions {
@@ -33,9 +30,6 @@ export class Reading {
   readonly #trail: Trail;
   #place: Place | undefined;
   #whose: Whose | undefined;
-  /** Since bytes have been let go, those of other messages do not stay in the pieces they came in. */
-  #hasLetGo = false;
-  readonly #held = new Set<ArrayBufferLike>();
 
   constructor(
     known: KnownMessages,
@@ -52,7 +46,7 @@ export class Reading {
   async addAll(messages: readonly RawMessage[]): Promise<void> {
     for (const raw of messages) {
       const known = this.#known.get(raw.hash);
-      if (known === undefined) this.#add(this.#holding(await this.#read(raw)));
+      if (known === undefined) this.#add(await this.#read(raw));
       else if (
         known.stored !== undefined &&
         this.#isNamed &&
@@ -64,29 +58,23 @@ export class Reading {
     }
   }
 
-  /** Small bytes do not stay in the pieces they came in once others of those have gone. */
   #knownItem(raw: RawMessage, known: KnownMessage): HistoryItem {
-    if (!this.#hasLetGo || raw.sizeBytes >= pieceBytes) {
-      const item = this.#holding(new HistoryItem(raw, known));
-      // What is stored, or could be, is for each request to say.
-      if (!this.#mayHoldText(raw, known) && known.isPruned !== true) {
-        item.isShared = true;
-        raw.item = item;
-      }
+    if (raw.isPassing === true) {
+      // Of a long history most messages are small: they are copied once and for all, and not out of every body.
+      const isSmall = raw.sizeBytes < this.#options.minStoredBytes;
+      if (isSmall && known.isPruned !== true && known.mustBeWritten !== true)
+        return lastingOf(known) ?? lastingItem(raw, known);
+      const item = new HistoryItem(raw, known);
+      item.detach();
       return item;
     }
-    // Of a long history most messages are small: they are copied once and for all, and not out of every body.
-    const isSmall = raw.sizeBytes < this.#options.minStoredBytes;
-    if (isSmall && known.isPruned !== true && known.mustBeWritten !== true)
-      return lastingOf(known) ?? lastingItem(raw, known);
     const item = new HistoryItem(raw, known);
-    item.detach();
+    // What is stored, or could be, is for each request to say.
+    if (!this.#mayHoldText(raw, known) && known.isPruned !== true) {
+      item.isShared = true;
+      raw.item = item;
+    }
     return item;
-  }
-
-  /** The buffers that messages lie in. All others may be freed. */
-  get held(): ReadonlySet<ArrayBufferLike> {
-    return this.#held;
   }
 
   /** Whether what is known by now says whose the request is, and that it is no client's helper: nothing that follows changes it. */
@@ -111,7 +99,6 @@ export class Reading {
    * what of it goes upstream.
    */
   #gone(raw: RawMessage, known: KnownMessage): HistoryItem {
-    this.#hasLetGo = true;
     let item = lastingOf(known);
     if (item === undefined) {
       item = new HistoryItem(raw, known);
@@ -120,12 +107,6 @@ export class Reading {
       item.isShared = true;
       known.lasting = item;
     }
-    return item;
-  }
-
-  /** An item whose bytes lie in the pieces they came in. */
-  #holding(item: HistoryItem): HistoryItem {
-    for (const { buffer } of item.pieces) this.#held.add(buffer);
     return item;
   }
 
@@ -159,12 +140,14 @@ export class Reading {
     const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
     if (isDone) this.#known.set(raw.hash, read.known);
     const item = new HistoryItem(raw, read.known, read);
+    if (raw.isPassing === true) item.detach();
     // Of a long history that was never seen, texts are held only while their group is stored.
     if (!isDone && raw.sizeBytes >= releasedBytes && read.large === undefined) item.release();
     return item;
   }
 
-  #mayHoldText(raw: RawMessage, { identity: { role } }: KnownMessage): boolean {
+  #mayHoldText(raw: RawMessage, { identity: { role }, holdsNothing }: KnownMessage): boolean {
+    if (holdsNothing === true) return false;
     return (role === 'tool' || role === 'user') && raw.sizeBytes >= this.#options.minStoredBytes;
   }
 }

@@ -29,6 +29,11 @@ export async function startSoakUpstream(): Promise<SoakUpstream> {
   const lines: Message[] = [];
   let last: readonly string[] = [];
   const server = createServer((request, response) => {
+    // It has no list of models.
+    if (request.method !== 'POST') {
+      response.writeHead(404).end();
+      return;
+    }
     const pieces: Buffer[] = [];
     request.on('data', (piece: Buffer) => pieces.push(piece));
     request.on('end', () => {
