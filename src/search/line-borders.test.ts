@@ -42,6 +42,12 @@ describe('lines that end in CR LF', () => {
     ]);
   });
 
+  test('what is asked at the end of the line is asked in front of the return', async () => {
+    const patterns = ['needle$\\b', '(?:e|x)*$\\b', 'needle$\\B', '(?:e$|!)\\b', '$^', '\\b$\\b'];
+    expect(await totals(text, patterns)).toEqual([1, 4, 0, 3, 1, 4]);
+    expect(await totals(text.replaceAll('\r\n', '\n'), patterns)).toEqual([1, 4, 0, 3, 1, 4]);
+  });
+
   test('for lookaround and backreferences, too', async () => {
     const patterns = ['needle(?!.)', '(?<=need)le$', '(.)\\1dle$', 'line(?=\\s)'];
     expect(await totals(text, patterns)).toEqual([1, 1, 1, 0]);

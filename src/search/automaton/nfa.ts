@@ -107,11 +107,43 @@ abstract class Builder {
   build(root: Node): Nfa | undefined {
     try {
       const start = this.emit(root, this.add(opMatch, 0, 0, 0));
+      this.finish();
       return { op: this.#op, a: this.#a, b: this.#b, next: this.#next, start };
     } catch (error) {
       if (error instanceof TooLarge) return undefined;
       throw error;
     }
+  }
+
+  /** After all of the pattern has its instructions. */
+  protected finish(): void {
+    // Most machines are whole then.
+  }
+
+  /** Puts a split in the place of an instruction, which goes on elsewhere, and `others`. */
+  protected branch(at: number, others: readonly number[]): void {
+    const moved = this.add(this.#op[at]!, this.#a[at]!, this.#b[at]!, this.#next[at]!);
+    this.#op[at] = opSplit;
+    this.#a[at] = moved;
+    this.#b[at] = this.any(others);
+  }
+
+  /** The assertions on each way from an instruction to a match that takes no byte; at most `maxWays`. */
+  protected emptyWays(from: number, maxWays: number): readonly (readonly number[])[] {
+    const ways = new Map<string, readonly number[]>();
+    const walk = (at: number, places: readonly number[], seen: ReadonlySet<number>): void => {
+      if (seen.has(at) || ways.size >= maxWays) return;
+      const op = this.#op[at];
+      const now = new Set(seen).add(at);
+      if (op === opMatch) ways.set([...new Set(places)].sort((a, b) => a - b).join(), places);
+      else if (op === opAssert) walk(this.#next[at]!, [...places, this.#a[at]!], now);
+      else if (op === opSplit) {
+        walk(this.#a[at]!, places, now);
+        walk(this.#b[at]!, places, now);
+      }
+    };
+    walk(from, [], new Set());
+    return [...ways.values()];
   }
 
   protected abstract set(set: CodePointSet, next: number): number;
@@ -218,8 +250,13 @@ class CharBuilder extends Builder {
   }
 }
 
+/** Ways behind a line's end that are told apart. More need dozens of `$` and `\b` in one place. */
+const maxEmptyWays = 64;
+
 class ByteBuilder extends Builder {
   approximate = false;
+  /** Where the return of a line's end is walked over, and what comes after the end. */
+  readonly #returns: { readonly walked: number; readonly next: number }[] = [];
   readonly #newlines: boolean;
   readonly #coarse: boolean;
 
@@ -242,11 +279,35 @@ class ByteBuilder extends Builder {
     if (place === 'line-end') {
       if (this.#newlines) return at(beforeLineBreak);
       // The return of a line's end is walked over; nothing else comes behind it.
-      return this.any([at(1), this.add(opByte, 13, 13, at(1))]);
+      const walked = this.add(opByte, 13, 13, at(1));
+      this.#returns.push({ walked, next });
+      return this.any([at(1), walked]);
     }
     this.approximate = true;
     const border = at(placeNumbers[place]);
     return this.#newlines ? border : this.add(opAssert, notInLineBreak, 0, border);
+  }
+
+  /**
+   * What else is asked at a line's end (`$\b`) is asked in front of the return, before that is walked over: behind it, it would be asked
+   * within the line break.
+   */
+  protected override finish(): void {
+    const lineEnd = placeNumbers['line-end'];
+    for (const { walked, next } of this.#returns) {
+      const ways = this.emptyWays(next, maxEmptyWays)
+        .map((places) => places.filter((place) => place !== lineEnd))
+        .filter((places) => places.length > 0);
+      if (ways.length === 0) continue;
+      const end = this.add(opAssert, lineEnd, 0, this.add(opMatch, 0, 0, 0));
+      const starts = ways.map((places) =>
+        places.reduceRight(
+          (rest, place) => this.add(opAssert, place, 0, rest),
+          this.add(opByte, 13, 13, end),
+        ),
+      );
+      this.branch(walked, starts);
+    }
   }
 
   protected override set(given: CodePointSet, next: number): number {
