@@ -5,12 +5,15 @@ import { parseSettings } from '../src/config/parse.ts';
 import { presets } from '../src/config/presets.ts';
 import { resolveConfig } from '../src/config/resolve.ts';
 import { settingLeaves } from '../src/config/schema.ts';
+import { errorTable } from '../src/errors.ts';
 import { allCommands, freshReadme } from './support/readme.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const read = (name: string): string => readFileSync(resolve(root, name), 'utf8');
 const readme = read('README.md');
 const documents = globSync(['*.md', 'docs/*.md', 'docs/design/*.md'], { cwd: root });
+
+const folders = { configHome: '/c', dataHome: '/d' };
 
 /** Variables that are no settings. */
 const otherVariables = ['RLM_CONFIG', 'RLM_TEST_LOG'];
@@ -30,6 +33,26 @@ test('ARCHITECTURE.md is read in one go: 150 lines of 100 columns', () => {
   expect(lines.filter((line) => line.length > 100)).toEqual([]);
 });
 
+test('the exits of a request are named with the statuses that the program gives them', () => {
+  const named = [...read('ARCHITECTURE.md').matchAll(/\b([45]\d\d) ([a-z]+_[a-z_]+|forbidden)\b/g)];
+  const known = new Map<string, number>(
+    Object.entries(errorTable).map(([code, { status }]) => [code, status]),
+  );
+  expect(named.filter(([, status, code = '']) => known.get(code) !== Number(status))).toEqual([]);
+  expect(named.length).toBeGreaterThan(10);
+});
+
+test('the settings of `npm run dev` are settings, with a port and a store of their own', () => {
+  const file = { path: 'test/dev.jsonc', text: read('test/dev.jsonc') };
+  const { settings } = parseSettings({ flags: {}, env: {}, file });
+  const usual = resolveConfig(parseSettings({ flags: {}, env: {} }).settings, {}, folders);
+  const dev = resolveConfig(settings, {}, folders);
+  expect(dev).toMatchObject({ logLevel: 'debug', providers: [] });
+  expect(dev.dataDir).not.toBe(usual.dataDir);
+  expect(dev.server.port).not.toBe(usual.server.port);
+  expect(read('CONTRIBUTING.md')).toContain(`port ${dev.server.port}`);
+});
+
 test('the tables of the README are those of the program; `npm run docs` makes them', () => {
   expect(freshReadme(readme)).toBe(readme);
   const stale = readme.replace('`server.port`', '`server.prot`');
@@ -40,7 +63,7 @@ test("the README's example of a configuration is one, and it names every preset"
   const text = /```jsonc\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
   const { settings } = parseSettings({ flags: {}, env: {}, file: { path: 'README.md', text } });
   expect(Object.keys(settings.providers).length).toBeGreaterThan(0);
-  expect(() => resolveConfig(settings, {}, { configHome: '/c', dataHome: '/d' })).not.toThrow();
+  expect(() => resolveConfig(settings, {}, folders)).not.toThrow();
   expect(Object.keys(presets).filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
 });
 
