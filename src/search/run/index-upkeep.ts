@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { LruMap } from '../../base/lru-map.ts';
 import type { Clock } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import { blocksPerGroup, blocksPerSegment, closedGroups } from '../index/index-file.ts';
@@ -29,7 +30,7 @@ interface Known {
 }
 
 /** What index upkeep needs of the engine. */
-export interface IndexUpkeepOptions {
+interface IndexUpkeepOptions {
   readonly pool: WorkerPool;
   readonly blocks: SharedBlocks;
   readonly clock: Clock;
@@ -46,8 +47,8 @@ export class IndexUpkeep {
   readonly #runs = new Map<number, IndexRun>();
   /** By index folder, the last run that was asked for. */
   readonly #running = new Map<string, Promise<void>>();
-  /** By index folder, the one used last at the end. */
-  readonly #known = new Map<string, Known>();
+  /** By index folder. */
+  readonly #known = new LruMap<string, Known>(maxKnown);
   #closed: ProxyError | undefined;
 
   constructor(options: IndexUpkeepOptions) {
@@ -109,7 +110,7 @@ export class IndexUpkeep {
       await this.#run(text, coveredBlocks, signal);
     }
     const now = coveredBlocks < closedBlocks ? await this.#look(corpus) : seen;
-    this.#remember(indexDir, { ...now, coveredBlocks: Math.max(coveredBlocks, closedBlocks) });
+    this.#known.set(indexDir, { ...now, coveredBlocks: Math.max(coveredBlocks, closedBlocks) });
   }
 
   async #run(
@@ -140,15 +141,6 @@ export class IndexUpkeep {
       identity: `${text.dev}:${text.ino} ${folder.dev}:${folder.ino}:${folder.mtimeNs}`,
       isSettled: Math.abs(this.#options.clock.now() - changedMs) > tickMs,
     };
-  }
-
-  #remember(indexDir: string, known: Known): void {
-    this.#known.delete(indexDir);
-    this.#known.set(indexDir, known);
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= maxKnown) return;
-      this.#known.delete(oldest);
-    }
   }
 
   #sweep(): void {
