@@ -35,7 +35,7 @@ import type { Policy } from './upstream/demo-policy.ts';
 import { openProvider } from './upstream/open-provider.ts';
 
 /** What an app is built from. */
-export interface AppOptions {
+interface AppOptions {
   readonly config: Config;
   readonly version: string;
   readonly log: Logger;

@@ -26,7 +26,7 @@ export interface CommandBench {
 }
 
 /** How to measure. */
-export interface CommandBenchOptions {
+interface CommandBenchOptions {
   /** The program that is started, as a script for Node. */
   readonly program: string;
   /** Size of the store that is searched, characters. */

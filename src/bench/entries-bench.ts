@@ -8,7 +8,7 @@ import { percentile } from './scoring.ts';
 import { askModel, ingest, type ModelCall, startUpstream } from './step-bench.ts';
 
 /** What to measure. */
-export interface EntriesBenchPlan {
+interface EntriesBenchPlan {
   /** The program's main module, run with `serve`. */
   readonly program: string;
   /** Entries of the two stores that are compared. */

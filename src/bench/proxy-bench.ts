@@ -38,7 +38,7 @@ export interface ProxyBench {
 }
 
 /** How long to measure. */
-export interface ProxyBenchPlan {
+interface ProxyBenchPlan {
   /** The program's main module, run with `serve`. */
   readonly program: string;
   /** Repetitions of each small measurement. */

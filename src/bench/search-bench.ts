@@ -10,7 +10,7 @@ import { writeCorpus } from './corpus-file.ts';
 import { hostileCases, searchBenchCases, toRipgrep, type SearchBenchCase } from './search-cases.ts';
 
 /** What to measure. */
-export interface SearchBenchOptions {
+interface SearchBenchOptions {
   /** Characters of text, one corpus each. */
   readonly sizesChars: readonly number[];
   /** Needs about 1.4 bytes of room per character. */

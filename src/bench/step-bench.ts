@@ -10,7 +10,7 @@ import { percentile } from './scoring.ts';
 import { countByRipgrep, findRipgrep } from './search-bench.ts';
 
 /** What to measure. */
-export interface StepBenchPlan {
+interface StepBenchPlan {
   /** The program's main module, run with `serve`. */
   readonly program: string;
   /** Characters of stored text, one store each. */

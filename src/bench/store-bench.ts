@@ -10,7 +10,7 @@ import { CorpusText } from './corpus-text.ts';
 import { Random } from './random.ts';
 
 /** What to measure. */
-export interface StoreBenchOptions {
+interface StoreBenchOptions {
   /** Characters of text, one store each. */
   readonly sizesChars: readonly number[];
   /** Needs about 2.5 bytes of room per character of the largest size. */

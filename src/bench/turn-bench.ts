@@ -9,7 +9,7 @@ import { percentile } from './scoring.ts';
 import type { TurnCost } from './turn-bench-server.ts';
 
 /** What to measure. */
-export interface TurnBenchPlan {
+interface TurnBenchPlan {
   /** Characters of resent history. */
   readonly sizesChars: readonly number[];
   readonly workDir: string;

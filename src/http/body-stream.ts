@@ -7,7 +7,7 @@ import { ProxyError, toProxyError } from '../errors.ts';
 import { silentBody } from './live-requests.ts';
 
 /** How a body is read. */
-export interface BodyRules {
+interface BodyRules {
   /** Largest body, bytes; of a compressed one, after unpacking. */
   readonly limitBytes: number;
   /** How long the next piece is waited for, and what ends that before; absent: for as long as the connection lasts. */

@@ -10,7 +10,7 @@ import type { LiveRequests } from './live-requests.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
 
 /** What the chat route needs. */
-export interface ChatRouteParts {
+interface ChatRouteParts {
   readonly chat: ChatHandler;
   readonly live: LiveRequests;
   readonly log: Logger;

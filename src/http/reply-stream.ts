@@ -18,7 +18,7 @@ export interface OutgoingStream {
 }
 
 /** How a stream is sent. */
-export interface StreamOptions {
+interface StreamOptions {
   /** Aborts when the client is gone or the server stops. */
   readonly signal: AbortSignal;
   readonly clock: Clock;

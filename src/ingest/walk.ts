@@ -24,7 +24,7 @@ export type Found =
   | { readonly kind: 'failed'; readonly path: string; readonly reason: string };
 
 /** How to walk. */
-export interface WalkOptions {
+interface WalkOptions {
   /** What relative paths are relative to; absolute. */
   readonly workingDirectory: string;
   /** Leave out what git would leave out. `.git` itself is always left out. */

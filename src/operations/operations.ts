@@ -9,7 +9,7 @@ import { ingest, ingestArgs } from './ingest.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
 
 /** What the operations work on. */
-export interface OperationParts {
+interface OperationParts {
   readonly sessions: Sessions;
   readonly search: SearchEngine;
   readonly clock: Clock;

@@ -13,7 +13,7 @@ import type {
 const maxRemembered = 200;
 
 /** What {@link openSandboxes} needs. */
-export interface SandboxesOptions {
+interface SandboxesOptions {
   readonly clock: Clock;
   readonly limits: SandboxLimits;
   /** Sandboxes alive at once, one a chat; the one idle longest goes first. Programs beyond it wait for a free one. */

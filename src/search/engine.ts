@@ -90,7 +90,7 @@ import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } f
 import { WorkerPool, type PoolWorker } from './run/worker-pool.ts';
 
 /** What the engine is opened with. */
-export interface EngineOptions {
+interface EngineOptions {
   readonly clock: Clock;
   /** Number of workers; default: one per core, at most 4. */
   readonly workers?: number;

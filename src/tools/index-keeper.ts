@@ -8,7 +8,7 @@ import type { Session } from '../store/types.ts';
 const retryAfterMs = 30_000;
 
 /** What {@link IndexKeeper} needs. */
-export interface IndexKeeperOptions {
+interface IndexKeeperOptions {
   readonly search: SearchEngine;
   readonly clock: Clock;
   readonly log: Logger;

@@ -30,7 +30,7 @@ export type PartMaker = () => Promise<QueryPart>;
 const nothingThere = 'There is nothing in that slice.';
 
 /** Parts, and what the asker should know of how they were found. */
-export interface FoundParts {
+interface FoundParts {
   readonly parts: readonly PartMaker[];
   readonly note?: string;
 }

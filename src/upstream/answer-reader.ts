@@ -18,7 +18,7 @@ export interface ReadingLimits {
 }
 
 /** What an {@link AnswerReader} reads, and with what. */
-export interface AnswerParts {
+interface AnswerParts {
   readonly body: PieceSource;
   readonly reader: ChunkReader;
   readonly limits: ReadingLimits;

@@ -130,7 +130,7 @@ export function shownAddress(text: string): string {
 const neverPassed: ReadonlySet<string> = new Set(['authorization', 'cookie', 'origin', 'host']);
 
 /** What a request carries beside its body. */
-export interface HeaderParts {
+interface HeaderParts {
   readonly profile: Profile;
   readonly apiKey?: string | undefined;
   /** The address's own, see {@link Endpoint}. */

@@ -9,7 +9,7 @@ import { cancelled } from './retry.ts';
 import type { UpstreamModel } from './upstream.ts';
 
 /** Whose list is asked for. */
-export interface ListSource {
+interface ListSource {
   /** Sends the request, by the same way and with the same key as a chat. @throws ProxyError where nobody answers */
   readonly get: (stopping: AbortController) => Promise<HttpAnswer>;
   readonly toError: (

@@ -13,7 +13,7 @@ export interface TextCall {
 }
 
 /** What the owner of the calls knows. */
-export interface TextCallRules {
+interface TextCallRules {
   /** Whether a tool of this name is ours. Calls of other tools stay text. */
   readonly isOwn: (name: string) => boolean;
   /** Whether this can be read as arguments. What cannot stays text. */

@@ -15,7 +15,7 @@ const maxCells = 262_144;
 export const deadState = 0;
 
 /** How states are made. */
-export interface CharTableOptions {
+interface CharTableOptions {
   /** Matches start only where the walk starts; else anywhere. */
   readonly anchored: boolean;
   /** Keeps the order of preference and forgets what is less preferred than a match: finds the end that a backtracking engine finds. */

@@ -77,7 +77,7 @@ function build(root: Node, builder: ByteBuilder): ByteNfa | undefined {
 }
 
 /** How a machine over characters is made. */
-export interface CharNfaOptions {
+interface CharNfaOptions {
   /** Matches the text read backwards. */
   readonly reversed: boolean;
   /** The capture group whose place is noted. */

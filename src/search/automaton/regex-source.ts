@@ -4,7 +4,7 @@ import type { Node, Pattern, Place } from '../pattern/syntax.ts';
 import { unicodeWordChars } from '../pattern/unicode-words.ts';
 
 /** What a pattern is written for. */
-export interface RegExpOptions {
+interface RegExpOptions {
   /** Flags beside `u`. */
   readonly flags: string;
   /** For texts of ASCII only, where it is shorter and faster. */

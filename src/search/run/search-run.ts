@@ -26,7 +26,7 @@ const maxAttempts = 3;
 const minShownEach = 10;
 
 /** What a run needs. */
-export interface RunParts {
+interface RunParts {
   readonly job: number;
   readonly pool: WorkerPool;
   readonly clock: Clock;

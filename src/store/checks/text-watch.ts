@@ -15,7 +15,7 @@ import type { Entry } from '../types.ts';
 const checkedForMs = 7 * 24 * 3600 * 1000;
 
 /** What a {@link TextWatch} watches over. */
-export interface TextWatchOptions {
+interface TextWatchOptions {
   readonly sessionId: string;
   readonly paths: SessionPaths;
   readonly files: Files;

@@ -21,7 +21,7 @@ export interface ChatMemoryLimits {
 }
 
 /** What {@link FileChatMemory.open} needs. */
-export interface ChatMemoryOptions {
+interface ChatMemoryOptions {
   readonly path: string;
   readonly sessionId: string;
   readonly files: Files;

@@ -13,7 +13,7 @@ const roomWaitMs = 50;
 const maxOpenTries = 60;
 
 /** What {@link OpenSessions} needs. */
-export interface OpenSessionsOptions {
+interface OpenSessionsOptions {
   /** Sessions open at once at most, as long as no more are in use. */
   readonly maxOpen: number;
   /** A session is closed after so long without use. */

@@ -45,7 +45,7 @@ const cacheEveryBytes = 64 * 1024 * 1024;
 const defaultHeldTextBytes = 8 * 1024 * 1024;
 
 /** What {@link FileSessionStore.open} needs. */
-export interface SessionStoreOptions extends StorePlaceOptions {
+interface SessionStoreOptions extends StorePlaceOptions {
   readonly sessionId: string;
   readonly clock: Clock;
   readonly log: Logger;
