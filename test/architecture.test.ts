@@ -168,7 +168,7 @@ const expressionMakers: Readonly<Record<string, string>> = {
   'search/pattern/unicode-property.ts': 'of names out of a fixed alphabet, by our own parser',
   'cli/hit-printer.ts': "marks hits in the user's own terminal, by the user's own pattern",
   'wire/calm-text.ts': 'of constants',
-  'bench/scoring.ts': 'of answers that the benchmark made itself',
+  'bench/questions/scoring.ts': 'of answers that the benchmark made itself',
 };
 
 test('no expression is made of words from outside, except where that is harmless', () => {

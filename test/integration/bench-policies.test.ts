@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askServer } from '../../src/bench/asking.ts';
-import { benchKinds } from '../../src/bench/cases.ts';
-import { generators } from '../../src/bench/generators/generators.ts';
-import { benchPolicy } from '../../src/bench/policies.ts';
-import { storeCase } from '../../src/bench/storing.ts';
+import { askServer } from '../../src/bench/questions/asking.ts';
+import { benchKinds } from '../../src/bench/questions/cases.ts';
+import { generators } from '../../src/bench/questions/generators/generators.ts';
+import { benchPolicy } from '../../src/bench/questions/policies.ts';
+import { storeCase } from '../../src/bench/questions/storing.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 let proxy: TestProxy;

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { BenchCell } from '../../src/bench/cells.ts';
+import type { BenchCell } from '../../src/bench/questions/cells.ts';
 import { CliHome } from '../support/cli.ts';
 
 test('bench asks, writes log, results and plot, says who answered, and goes on where it was', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { storeCase } from '../../src/bench/storing.ts';
+import { storeCase } from '../../src/bench/questions/storing.ts';
 import type { PlainRequest, Message } from '../../src/wire/types.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import {

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
-import { generateNiah } from '../../src/bench/generators/niah.ts';
+import { generateNiah } from '../../src/bench/questions/generators/niah.ts';
 import { startBenchServer } from '../../src/cli/bench/world.ts';
 
 /** The contract's bound for this request. */

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { Command } from 'commander';
-import { benchKinds, type BenchKind } from '../../bench/cases.ts';
+import { benchKinds, type BenchKind } from '../../bench/questions/cases.ts';
 import { benchCommandCommand } from './command.ts';
 import { benchDocumentCommand } from './document.ts';
 import { engineBenchCommands } from './engine.ts';

@@ -20,7 +20,8 @@ export function benchCommandCommand(): Command {
     .option('--json', 'print the results as JSON')
     .action(async ({ chars, rounds, out, json }: CommandBenchFlags) => {
       // Loaded only here: the other commands start sooner without it.
-      const { benchCommands, commandBenchTable } = await import('../../bench/command-bench.ts');
+      const { benchCommands, commandBenchTable } =
+        await import('../../bench/engine/command-bench.ts');
       const program = process.argv[1] ?? '';
       const bench = await benchCommands({
         program,

@@ -31,7 +31,7 @@ const benches: readonly EngineBench[] = [
     name: 'search',
     description: 'search against ripgrep: index, scan, hostile patterns, memory, event loop',
     run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
-      const { benchSearch, searchBenchTable } = await import('../../bench/search-bench.ts');
+      const { benchSearch, searchBenchTable } = await import('../../bench/engine/search-bench.ts');
       const results = await benchSearch({ sizesChars: sizes, workDir, seed, runs, onStep, signal });
       return { results, table: searchBenchTable(results) };
     },
@@ -40,7 +40,7 @@ const benches: readonly EngineBench[] = [
     name: 'store',
     description: 'the store: ingest, commits, reads at any offset, opening',
     run: async ({ sizes, workDir, seed }, onStep, signal) => {
-      const { benchStore, storeBenchTable } = await import('../../bench/store-bench.ts');
+      const { benchStore, storeBenchTable } = await import('../../bench/engine/store-bench.ts');
       const results = await benchStore({ sizesChars: sizes, workDir, seed, onStep, signal });
       return { results, table: storeBenchTable(results) };
     },
@@ -49,7 +49,7 @@ const benches: readonly EngineBench[] = [
     name: 'steps',
     description: 'what a model waits for: each call through the real server, beside rg -c',
     run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
-      const { benchSteps, stepBenchTable } = await import('../../bench/step-bench.ts');
+      const { benchSteps, stepBenchTable } = await import('../../bench/engine/step-bench.ts');
       const program = process.argv[1] ?? '';
       const plan = { program, sizesChars: sizes, workDir, seed, runs, onStep, signal };
       const results = await benchSteps(plan);
@@ -60,7 +60,8 @@ const benches: readonly EngineBench[] = [
     name: 'entries',
     description: 'turns in a store of 100 entries and in one of 60,000, whatever --sizes says',
     run: async ({ workDir, runs }, onStep, signal) => {
-      const { benchEntries, entriesBenchTable } = await import('../../bench/entries-bench.ts');
+      const { benchEntries, entriesBenchTable } =
+        await import('../../bench/engine/entries-bench.ts');
       const program = process.argv[1] ?? '';
       const counts = [100, 60_000] as const;
       const results = await benchEntries({ program, counts, workDir, runs, onStep, signal });
@@ -71,7 +72,7 @@ const benches: readonly EngineBench[] = [
     name: 'turn',
     description: 'a turn by the length of the history that the client sends again',
     run: async ({ sizes, workDir, seed, runs }, onStep, signal) => {
-      const { benchTurn, turnBenchTable } = await import('../../bench/turn-bench.ts');
+      const { benchTurn, turnBenchTable } = await import('../../bench/engine/turn-bench.ts');
       const results = await benchTurn({ sizesChars: sizes, workDir, seed, runs, onStep, signal });
       return { results, table: turnBenchTable(results) };
     },

@@ -28,8 +28,8 @@ export function benchProxyCommand(): Command {
 
 async function run({ rounds, out, json }: ProxyBenchFlags): Promise<void> {
   // Loaded only here: the other commands start sooner without it.
-  const { runProxyBench } = await import('../../bench/proxy-bench.ts');
-  const { proxyBenchTable } = await import('../../bench/proxy-bench-table.ts');
+  const { runProxyBench } = await import('../../bench/engine/proxy-bench.ts');
+  const { proxyBenchTable } = await import('../../bench/engine/proxy-bench-table.ts');
   const bench = await runProxyBench({
     program: process.argv[1] ?? '',
     rounds,

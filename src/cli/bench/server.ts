@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { benchPolicy } from '../../bench/policies.ts';
+import { benchPolicy } from '../../bench/questions/policies.ts';
 import { runProgram } from '../run.ts';
 import { serveCommand } from '../serve.ts';
 

@@ -1,8 +1,8 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BenchDocument } from '../../bench/cases.ts';
-import type { BareUpstream, BenchServer } from '../../bench/rlm-bench.ts';
-import { storeCase } from '../../bench/storing.ts';
+import type { BenchDocument } from '../../bench/questions/cases.ts';
+import type { BareUpstream, BenchServer } from '../../bench/questions/rlm-bench.ts';
+import { storeCase } from '../../bench/questions/storing.ts';
 import { randomIds, systemClock } from '../../clock.ts';
 import type { Config } from '../../config/resolve.ts';
 import { silentLogger } from '../../log.ts';

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startProxy, stop, type Started } from './bench-processes.ts';
 import type { LoopLag } from './event-loop-probe.ts';
-import { percentile } from './scoring.ts';
+import { percentile } from '../questions/scoring.ts';
 import { askModel, ingest, type ModelCall, startUpstream } from './step-bench.ts';
 
 /** What to measure. */

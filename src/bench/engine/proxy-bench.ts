@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { sibling, type Started, startProxy, stop, useOf } from './bench-processes.ts';
 import type { LoopLag } from './event-loop-probe.ts';
 import { askOnce, type BenchRequest, closeConnections, keepAsking } from './proxy-bench-load.ts';
-import { percentile } from './scoring.ts';
+import { percentile } from '../questions/scoring.ts';
 
 /** Middle and tail of a measurement, milliseconds. */
 export interface Spread {

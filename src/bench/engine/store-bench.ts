@@ -1,13 +1,13 @@
 import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomIds, systemClock } from '../clock.ts';
-import { ingestPaths } from '../ingest/ingest.ts';
-import { silentLogger } from '../log.ts';
-import { openSessions } from '../store/sessions.ts';
-import type { Session, SessionStore } from '../store/types.ts';
-import { CorpusText } from './corpus-text.ts';
-import { Random } from './random.ts';
+import { randomIds, systemClock } from '../../clock.ts';
+import { ingestPaths } from '../../ingest/ingest.ts';
+import { silentLogger } from '../../log.ts';
+import { openSessions } from '../../store/sessions.ts';
+import type { Session, SessionStore } from '../../store/types.ts';
+import { CorpusText } from '../corpus-text.ts';
+import { Random } from '../random.ts';
 
 /** What to measure. */
 interface StoreBenchOptions {

@@ -5,14 +5,14 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { AnswerMemory } from '../chat/answer-memory.ts';
-import { RequestIntake } from '../chat/intake.ts';
-import { SessionFinder } from '../chat/whose.ts';
-import { randomIds, systemClock } from '../clock.ts';
-import { boundGarbage } from '../garbage.ts';
-import { limitedBody } from '../http/body-stream.ts';
-import { silentLogger } from '../log.ts';
-import { openSessions } from '../store/sessions.ts';
+import { AnswerMemory } from '../../chat/answer-memory.ts';
+import { RequestIntake } from '../../chat/intake.ts';
+import { SessionFinder } from '../../chat/whose.ts';
+import { randomIds, systemClock } from '../../clock.ts';
+import { boundGarbage } from '../../garbage.ts';
+import { limitedBody } from '../../http/body-stream.ts';
+import { silentLogger } from '../../log.ts';
+import { openSessions } from '../../store/sessions.ts';
 
 /** What one request cost. */
 export interface TurnCost {

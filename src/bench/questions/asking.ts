@@ -1,5 +1,5 @@
-import { readClientFrames, streamedRequestBody } from '../wire/client-frames.ts';
-import type { Usage } from '../wire/types.ts';
+import { readClientFrames, streamedRequestBody } from '../../wire/client-frames.ts';
+import type { Usage } from '../../wire/types.ts';
 
 /** Where questions go. */
 export interface AskTarget {

@@ -1,6 +1,6 @@
 import { questionHead, type BenchQuestion, type CaseGenerator } from '../cases.ts';
 import { haystack, type Insert } from '../haystack.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../random.ts';
 import { answerForm, itemsOf, scoreExact, scoreSet } from '../scoring.ts';
 
 const names = [

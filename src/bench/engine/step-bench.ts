@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Started, startProxy, stop, useOf } from './bench-processes.ts';
 import { writeCorpus } from './corpus-file.ts';
-import { percentile } from './scoring.ts';
+import { percentile } from '../questions/scoring.ts';
 import { countByRipgrep, findRipgrep } from './search-bench.ts';
 
 /** What to measure. */

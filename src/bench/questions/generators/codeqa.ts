@@ -4,7 +4,7 @@ import {
   type BenchQuestion,
   type CaseGenerator,
 } from '../cases.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../random.ts';
 import { answerForm, itemsOf, scoreExact, scoreNumber, scoreSet } from '../scoring.ts';
 
 const verbs = [

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Random } from './random.ts';
-import { percentile } from './scoring.ts';
+import { Random } from '../random.ts';
+import { percentile } from '../questions/scoring.ts';
 import type { TurnCost } from './turn-bench-server.ts';
 
 /** What to measure. */

@@ -1,4 +1,4 @@
-import type { Sessions } from '../store/types.ts';
+import type { Sessions } from '../../store/types.ts';
 import type { BenchDocument } from './cases.ts';
 
 /** Small documents that are committed together. */

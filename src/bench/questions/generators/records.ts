@@ -1,5 +1,5 @@
 import type { BenchDocument } from '../cases.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../random.ts';
 
 /** Kinds of questions that users asked; a record never names its own, only its wording shows it. */
 export const labels = ['person', 'location', 'number', 'date', 'definition', 'reason'] as const;

@@ -1,5 +1,5 @@
 import type { BenchDocument } from './cases.ts';
-import { Random } from './random.ts';
+import { Random } from '../random.ts';
 
 /** Size of one stored document, characters. */
 const documentChars = 25_000_000;

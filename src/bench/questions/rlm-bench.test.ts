@@ -8,7 +8,7 @@ import {
   startScriptedUpstream,
   status,
   type RecordedRequest,
-} from '../../test/support/scripted-upstream.ts';
+} from '../../../test/support/scripted-upstream.ts';
 import { CellLog, type BenchCell } from './cells.ts';
 import { runBench, type BenchPlan, type BenchWorld } from './rlm-bench.ts';
 

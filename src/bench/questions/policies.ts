@@ -3,8 +3,8 @@ import {
   resultsAfterQuestion,
   type Policy,
   type ScriptedTurn,
-} from '../upstream/demo-policy.ts';
-import type { PlainRequest } from '../wire/types.ts';
+} from '../../upstream/demo-policy.ts';
+import type { PlainRequest } from '../../wire/types.ts';
 import { benchKinds, questionHead, type BenchKind } from './cases.ts';
 import {
   callersProgram,

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { systemClock } from '../clock.ts';
-import { openSearchEngine } from '../search/engine.ts';
-import type { Corpus, SearchEngine, SearchQuery, SearchResult } from '../search/types.ts';
-import { BlockTable } from '../store/text/block-table.ts';
+import { systemClock } from '../../clock.ts';
+import { openSearchEngine } from '../../search/engine.ts';
+import type { Corpus, SearchEngine, SearchQuery, SearchResult } from '../../search/types.ts';
+import { BlockTable } from '../../store/text/block-table.ts';
 import { writeCorpus } from './corpus-file.ts';
 import { hostileCases, searchBenchCases, toRipgrep, type SearchBenchCase } from './search-cases.ts';
 

@@ -1,9 +1,9 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Corpus } from '../search/types.ts';
-import { BlockTable } from '../store/text/block-table.ts';
-import { countText } from '../kernels/text-counts.ts';
-import { corpusNeedle, CorpusText } from './corpus-text.ts';
+import type { Corpus } from '../../search/types.ts';
+import { BlockTable } from '../../store/text/block-table.ts';
+import { countText } from '../../kernels/text-counts.ts';
+import { corpusNeedle, CorpusText } from '../corpus-text.ts';
 
 /** Writes a seeded text of about `chars` code points into `folder` as one session's text. About 60 MB a second; memory stays flat. */
 export function writeCorpus(folder: string, chars: number, seed: number): Corpus {

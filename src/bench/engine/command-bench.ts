@@ -5,7 +5,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { writeCorpus } from './corpus-file.ts';
-import { corpusNeedle } from './corpus-text.ts';
+import { corpusNeedle } from '../corpus-text.ts';
 
 /** What a command takes as a process, from its start to its end. */
 interface CommandTime {

@@ -1,5 +1,5 @@
 import { questionHead, type BenchQuestion, type CaseGenerator } from '../cases.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../random.ts';
 import { answerForm, scoreExact, scoreNumber } from '../scoring.ts';
 import {
   dateOf,
