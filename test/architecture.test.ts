@@ -136,6 +136,23 @@ test('imports go only along the arrows', () => {
   expect(new Set(seen.map(({ from }) => from)).size).toBeGreaterThan(9);
 });
 
+test('no part imports itself by way of others, not even for a type', () => {
+  const seen = Map.groupBy(crossings(sources), ({ from }) => from);
+  const importsOf = (part: string): readonly string[] => (seen.get(part) ?? []).map(({ to }) => to);
+  const reachedFrom = (part: string): Set<string> => {
+    const reached = new Set<string>();
+    const waiting = [...importsOf(part)];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      if (reached.has(next)) continue;
+      reached.add(next);
+      waiting.push(...importsOf(next));
+    }
+    return reached;
+  };
+  expect([...seen.keys()].filter((part) => reachedFrom(part).has(part))).toEqual([]);
+  expect(reachedFrom('cli').size).toBeGreaterThan(12);
+});
+
 test('every part of the program has its arrows', () => {
   const parts = new Set(sources.map(partOf));
   expect([...parts].filter((part) => !(part in arrows))).toEqual([]);
