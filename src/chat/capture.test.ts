@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Message, ToolCall } from '../wire/types.ts';
-import { candidatesOf, isPruned } from './capture.ts';
+import { isPruned } from '../clients/known-clients.ts';
+import { candidatesOf } from './capture.ts';
 import { withTexts } from './message-texts.ts';
 
 const limits = {
@@ -74,8 +75,8 @@ describe('what belongs in the store', () => {
 });
 
 it('a mark of pruning is known by all of the text', () => {
-  expect(isPruned(result(' [Old tool result content cleared]\n'))).toBe(true);
-  expect(isPruned(result('It says [Old tool result content cleared]'))).toBe(false);
+  expect(isPruned(' [Old tool result content cleared]\n')).toBe(true);
+  expect(isPruned('It says [Old tool result content cleared]')).toBe(false);
 });
 
 it('only the texts that are named are replaced', () => {

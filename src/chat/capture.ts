@@ -8,6 +8,7 @@ import type {
 } from '../store/types.ts';
 import { callName, callText } from '../wire/calls.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
+import { isPruned } from '../clients/known-clients.ts';
 import {
   isPartOf,
   readSpillFile,
@@ -16,6 +17,7 @@ import {
   type SpillNote,
 } from '../clients/spill-file.ts';
 import { LruMap } from '../base/lru-map.ts';
+import type { Captured } from './history.ts';
 import type { LargeMessage } from './large-message.ts';
 import { hashCall } from './identity.ts';
 import { endsOf, type LargeText, type TextEnds } from './large-text.ts';
@@ -33,17 +35,6 @@ export interface CaptureLimits {
   readonly spillFolder?: string;
 }
 
-/** One text of a message that is kept in the store. */
-export interface Captured {
-  /** Index in a content list; -1 when the content is the text itself. */
-  readonly part: number;
-  readonly entry: Entry;
-  /** Whether its place in the prompt is taken from the start. */
-  readonly stripped: boolean;
-  /** Whether the entry holds the text itself, and not the file that it is the beginning of, or what UTF-8 can hold of it. */
-  readonly isVerbatim: boolean;
-}
-
 /** A text that has been found worth storing and is not stored yet. */
 export interface Candidate {
   readonly part: number;
@@ -56,22 +47,11 @@ export interface Candidate {
 /** Longest text of a call that is kept with its output, code units. */
 const maxArgsLength = 2_000;
 
-/** What our own tools and markers put where a client has pruned an output itself. Never stored, never taken for the original. */
-const prunedMarkers: ReadonlySet<string> = new Set([
-  '[Old tool result content cleared]',
-  '[Old tool result content omitted]',
-]);
-
 /** A client's note that the part after it is a file's content. */
 const attachmentLead = /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s;
 
 /** OpenCode's `read`: the model asked for just that text, so twice the general size stays in the prompt. */
 const readTools: ReadonlySet<string> = new Set(['read', 'Read', 'read_file', 'view']);
-
-/** Whether a tool message holds nothing but a client's own mark of a pruned output. */
-export function isPruned(message: Message): boolean {
-  return typeof message.content === 'string' && prunedMarkers.has(message.content.trim());
-}
 
 /**
  * The texts of a message that belong in the store. Pure. `call` is the call that a tool message answers; a result of one of our
@@ -90,7 +70,7 @@ export function candidatesOf(
   const { limits, chatId, large } = context;
   if (message.role === 'tool') {
     const tool = call === undefined ? undefined : callName(call);
-    if (tool?.startsWith('rlm_') === true || isPruned(message)) return [];
+    if (tool?.startsWith('rlm_') === true || isPruned(message.content)) return [];
     const facts = {
       kind: 'tool_result' as const,
       chatId,

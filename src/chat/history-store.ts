@@ -6,10 +6,9 @@ import {
   readStub,
   storeCandidates,
   type Candidate,
-  type Captured,
   type CaptureLimits,
 } from './capture.ts';
-import type { HistoryItem, KnownMessages } from './history.ts';
+import type { Captured, HistoryItem, KnownMessages } from './history.ts';
 import { withTexts } from './message-texts.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import type { Whose } from './whose.ts';

@@ -1,12 +1,22 @@
+import type { Entry } from '../store/types.ts';
 import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { RawMessage } from './body.ts';
-import type { Captured } from './capture.ts';
 import type { Identity } from './identity.ts';
 import type { LargeMessage } from './large-message.ts';
 import type { MessageSize } from './message-size.ts';
-import type { HistoryMessage } from './weave.ts';
+
+/** One text of a message that is kept in the store. */
+export interface Captured {
+  /** Index in a content list; -1 when the content is the text itself. */
+  readonly part: number;
+  readonly entry: Entry;
+  /** Whether its place in the prompt is taken from the start. */
+  readonly stripped: boolean;
+  /** Whether the entry holds the text itself, and not the file that it is the beginning of, or what UTF-8 can hold of it. */
+  readonly isVerbatim: boolean;
+}
 
 /** What is kept of a message that has been seen: enough to recognise it by its raw bytes and never parse it again. */
 export interface KnownMessage {
@@ -47,6 +57,20 @@ export interface KnownMessage {
 
 /** Messages by the hash of their bytes. Forgetting costs one parse. */
 export type KnownMessages = LruMap<string, KnownMessage>;
+
+/** Whether a message whose texts are in the store can be had from there as it was. */
+export function canBeWhole({ captured }: NonNullable<KnownMessage['stored']>): boolean {
+  return captured.every(({ isVerbatim }) => isVerbatim);
+}
+
+/** A message of the client's history, as weaving needs it. */
+export interface HistoryMessage {
+  readonly identity: Identity;
+  /** Whether there can be lines of ours in its reasoning. */
+  readonly mayHoldProgress: boolean;
+  /** The message as it is to go upstream: with stubs in place. */
+  message(): UpstreamMessage;
+}
 
 /** One message of the request at hand: its bytes, and what is known of it. */
 export class HistoryItem extends UnparsedMessage implements HistoryMessage {

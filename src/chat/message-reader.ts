@@ -6,7 +6,7 @@ import type { Message } from '../wire/types.ts';
 import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
 import type { RawMessage } from './body.ts';
 import { placesIn } from './answer-memory.ts';
-import { isPruned } from './capture.ts';
+import { isPruned } from '../clients/known-clients.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
 import type { KnownMessage } from './history.ts';
 import { clientText, identityOf, visibleText } from './identity.ts';
@@ -69,7 +69,7 @@ function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage 
     ...(places === '' ? {} : { places }),
   };
   if (holdsProgress(message)) return { ...base, holdsProgress: true };
-  if (message.role === 'tool' && isPruned(message)) return { ...base, isPruned: true };
+  if (message.role === 'tool' && isPruned(message.content)) return { ...base, isPruned: true };
   if (message.role !== 'system' && message.role !== 'developer') return base;
   const workingDirectory = workingDirectoryOf(visibleText(message));
   return workingDirectory === undefined ? base : { ...base, workingDirectory };

@@ -1,8 +1,8 @@
 import { ProxyError } from '../errors.ts';
 import type { SessionStore } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
-import { readStub, type Captured } from './capture.ts';
-import type { HistoryItem, KnownMessage } from './history.ts';
+import { readStub } from './capture.ts';
+import { canBeWhole, type Captured, type HistoryItem } from './history.ts';
 import { withTexts } from './message-texts.ts';
 
 /**
@@ -50,11 +50,6 @@ export async function restoreTexts(
       if (item.isDropped || !(error instanceof ProxyError)) throw error;
     }
   }
-}
-
-/** Whether a message whose texts are in the store can be had from there as it was. */
-export function canBeWhole({ captured }: NonNullable<KnownMessage['stored']>): boolean {
-  return captured.every(({ isVerbatim }) => isVerbatim);
 }
 
 /**

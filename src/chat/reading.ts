@@ -1,9 +1,8 @@
 import { readMessage } from './message-reader.ts';
 import type { Origin } from '../clients/origin.ts';
 import type { RawMessage } from './body.ts';
-import { HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
+import { canBeWhole, HistoryItem, type KnownMessage, type KnownMessages } from './history.ts';
 import type { Trail } from './answer-memory.ts';
-import { canBeWhole } from './moved-texts.ts';
 import type { Place, SessionFinder, Whose } from './whose.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */

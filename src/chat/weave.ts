@@ -1,17 +1,9 @@
 import type { Message, ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
+import type { HistoryMessage } from './history.ts';
 import { chainAfter, emptyChain, type Identity } from './identity.ts';
 import { withoutProgress } from './progress.ts';
 import type { Place, TurnRecord } from './turn-memory.ts';
-
-/** A message of the client's history, as weaving needs it. */
-export interface HistoryMessage {
-  readonly identity: Identity;
-  /** Whether there can be lines of ours in its reasoning. */
-  readonly mayHoldProgress: boolean;
-  /** The message as it is to go upstream: with stubs in place. */
-  message(): UpstreamMessage;
-}
 
 /** A message of the list that goes upstream, and where it comes from. */
 export interface WovenMessage {

@@ -7,6 +7,8 @@ export interface Client {
   /** The header in which a subagent names the conversation that started it, in lower case. */
   readonly parentChatIdHeader: string;
   readonly spill: SpillForms;
+  /** What it leaves in the place of a tool output that it has pruned itself, without the space around it. */
+  readonly prunedMarkers: readonly string[];
 }
 
 /** How a client cuts tool outputs, and where it saves the whole text of one. */

@@ -12,3 +12,12 @@ export function workingDirectoryOf(systemText: string): string | undefined {
   }
   return undefined;
 }
+
+const prunedMarkers: ReadonlySet<string> = new Set(
+  knownClients.flatMap((client) => client.prunedMarkers),
+);
+
+/** Whether a tool output is nothing but a client's own mark of one that it has pruned. Never stored, never taken for the original. */
+export function isPruned(output: unknown): boolean {
+  return typeof output === 'string' && prunedMarkers.has(output.trim());
+}

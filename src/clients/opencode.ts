@@ -20,4 +20,5 @@ export const openCode: Client = {
     folders: ['opencode', 'tool-output'],
     fileName: /^tool_[A-Za-z0-9]+$/,
   },
+  prunedMarkers: ['[Old tool result content cleared]', '[Old tool result content omitted]'],
 };
