@@ -1,7 +1,7 @@
 import type { Logger } from '../log.ts';
-import { promptSize } from './prompt-cost.ts';
-import type { Prompt, PromptTarget } from './prompt-types.ts';
-import type { TokenGauge } from './token-gauge.ts';
+import { promptSize } from '../prompt/prompt-cost.ts';
+import type { Prompt, PromptTarget } from '../prompt/prompt-types.ts';
+import type { TokenGauge } from '../prompt/token-gauge.ts';
 
 /** Takes in what the upstream counted of a turn's first step; a count that cannot be true teaches nothing and is told once a model. */
 export function learnCount(

@@ -1,5 +1,5 @@
-import type { FinishedTurn } from './turn-types.ts';
-import { sumUsages } from './usage-sums.ts';
+import type { FinishedTurn } from '../turn/turn-types.ts';
+import { sumUsages } from '../turn/usage-sums.ts';
 
 /** What one turn adds. */
 export interface TurnTally {

@@ -5,9 +5,9 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { AnswerMemory } from '../../chat/answer-memory.ts';
-import { RequestIntake } from '../../chat/intake.ts';
-import { SessionFinder } from '../../chat/whose.ts';
+import { AnswerMemory } from '../../history/answer-memory.ts';
+import { RequestIntake } from '../../capture/intake.ts';
+import { SessionFinder } from '../../history/session-resolver.ts';
 import { randomIds, systemClock } from '../../clock.ts';
 import { boundGarbage } from '../../garbage.ts';
 import { limitedBody } from '../../http/body-stream.ts';

@@ -1,0 +1,133 @@
+import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { LruMap } from '../base/lru-map.ts';
+import { ProxyError } from '../errors.ts';
+import { suitBody } from '../garbage.ts';
+import type { Logger } from '../log.ts';
+import { headerOf, originOf } from '../clients/origin.ts';
+import type { Envelope } from '../wire/types.ts';
+import { BodyReader } from '../history/body-reader.ts';
+import type { CaptureLimits } from './capture.ts';
+import { HistoryStore } from './capture-history.ts';
+import { KnownEnvelopes } from '../history/envelope-cache.ts';
+import { PrefixTree } from '../history/prefix-tree.ts';
+import { Reading } from '../history/read-request.ts';
+import type { HistoryItem, KnownMessages } from '../history/request-message.ts';
+import type { SessionFinder, Whose } from '../history/session-resolver.ts';
+
+/** A client's request, taken in: large texts are in the store, and every message is known. */
+export interface Intake {
+  /** The request without its messages, members in the client's order. */
+  readonly envelope: Envelope;
+  /** Its size as it came. */
+  readonly envelopeBytes: number;
+  readonly items: readonly HistoryItem[];
+  readonly whose: Whose;
+  /** A client's own helper request (title, compaction): passed on untouched. */
+  readonly isHelper: boolean;
+  /** Texts of this request that were not in the store before. */
+  readonly newlyStored: number;
+  /** Entries the store held before this request. */
+  readonly entriesBefore: number;
+  /** Why nothing could be stored, if so. The chat goes on without. */
+  readonly storeFault?: ProxyError;
+}
+
+/** What taking in requests needs. */
+export interface IntakeOptions {
+  readonly finder: SessionFinder;
+  readonly limits: CaptureLimits;
+  /** False where every text goes upstream as it came, whatever is stored. */
+  readonly usesStubs: boolean;
+  readonly log: Logger;
+}
+
+/**
+ * Messages that are recognised by their bytes: those of several chats of 100 MB, less than 2 KB each. (One that was longer than this would
+ * find none of its messages: what is forgotten first is what comes next.)
+ */
+const maxKnownMessages = 65_536;
+
+/** Takes in requests: cuts them up as they arrive, recognises what is known, stores what is new and large. */
+export class RequestIntake {
+  readonly #options: IntakeOptions;
+  readonly #known: KnownMessages;
+  readonly #beginnings: PrefixTree;
+  readonly #envelopes = new KnownEnvelopes();
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#known = new LruMap(maxKnownMessages);
+    this.#beginnings = new PrefixTree(2 * maxKnownMessages);
+  }
+
+  /**
+   * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A store that fails does not throw: see `storeFault`.
+   */
+  async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
+    const reader = new BodyReader(this.#beginnings);
+    const { limits, finder, usesStubs } = this.#options;
+    const reading = new Reading(
+      this.#known,
+      { finder, usesStubs, minStoredBytes: limits.captureMinChars },
+      { origin: originOf(headers), keyHash: keyHashOf(headers) },
+    );
+    for await (const piece of body) {
+      await reading.addAll(reader.feed(piece));
+      reader.free();
+    }
+    await reading.addAll(reader.end());
+    suitBody(reader.sizeBytes);
+    const envelopeText = reader.envelope();
+    const envelope = this.#envelopes.parse(envelopeText);
+    const envelopeBytes = envelopeText.length;
+    if (reading.items.length === 0)
+      throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
+        param: 'messages',
+      });
+    const whose = await reading.whose();
+    const isHelper = isHelperRequest(envelope, whose, headers);
+    const entriesBefore = whose.session?.store.totals.entries ?? 0;
+    const taken = { envelope, envelopeBytes, items: reading.items, whose, isHelper, entriesBefore };
+    return isHelper ? { ...taken, newlyStored: 0 } : { ...taken, ...(await this.#store(taken)) };
+  }
+
+  /** A failing store leaves the texts where they are. */
+  async #store({
+    items,
+    whose,
+    entriesBefore,
+  }: Pick<Intake, 'items' | 'whose' | 'entriesBefore'>): Promise<
+    Pick<Intake, 'newlyStored' | 'storeFault'>
+  > {
+    try {
+      const history = new HistoryStore(items, this.#known, this.#options.limits);
+      const session = await history.store(whose);
+      return {
+        newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore,
+        ...(whose.fault === undefined ? {} : { storeFault: whose.fault }),
+      };
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#options.log.warn(
+        { code: error.code, reason: error.message },
+        'texts could not be stored; they stay in the prompt',
+      );
+      return { newlyStored: 0, storeFault: error };
+    }
+  }
+}
+
+/** A title or a compaction: no tools and no directory of its own, from a client that names its conversation. */
+function isHelperRequest(envelope: Envelope, whose: Whose, headers: IncomingHttpHeaders): boolean {
+  const hasTools = (envelope.tools ?? []).length > 0;
+  return !hasTools && !whose.isNamed && originOf(headers).chatId !== undefined;
+}
+
+const noKeyHash = hash('sha256', '').slice(0, 16);
+
+/** Only keeps apart, never identifies: a short hash of the key the client sent. */
+function keyHashOf(headers: IncomingHttpHeaders): string {
+  const key = headerOf(headers, 'authorization');
+  return key === undefined ? noKeyHash : hash('sha256', key).slice(0, 16);
+}

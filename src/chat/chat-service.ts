@@ -1,0 +1,345 @@
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { IndexKeeper } from '../tools/index-keeper.ts';
+import { failureOf } from '../upstream/retry.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
+import type { CompletionHead } from '../wire/encode.ts';
+import type { Chunk, ChatRequest } from '../wire/types.ts';
+import { AnswerLimit, type AnswerLimits } from '../turn/answer-limit.ts';
+import type { DeliveredAnswer } from '../history/answer-memory.ts';
+import type { Budget, TokenPrices } from '../turn/budget.ts';
+import { affinityHeaders, type ChatCall, type ChatReply, framesOf, wholeOf } from './chat-reply.ts';
+import { answerOf, shortenResult } from './delivered-answer.ts';
+import type { Intake, RequestIntake } from '../capture/intake.ts';
+import { withClosingText } from './closing-text.ts';
+import { answersTo, manyAnswers } from './many-answers.ts';
+import { meterUpstream } from '../turn/metered-upstream.ts';
+import type { PromptMaker } from '../prompt/build-prompt.ts';
+import { learnCount } from './learn-count.ts';
+import type { Prompt, PromptTarget } from '../prompt/prompt-types.ts';
+import type { ToollessModels } from '../prompt/toolless-models.ts';
+import { runTurn } from '../turn/run-turn.ts';
+import type { TurnStats } from './turn-stats.ts';
+import {
+  openTurnTools,
+  type SubTarget,
+  type TurnTools,
+  type TurnToolsOptions,
+} from '../turn/turn-tools.ts';
+import type { FinishedTurn, TurnLimits } from '../turn/turn-types.ts';
+import { sumUsages } from '../turn/usage-sums.ts';
+import type { TokenGauge } from '../prompt/token-gauge.ts';
+
+/** A model to answer with, and who serves it. */
+export interface ChatTarget extends PromptTarget {
+  readonly upstream: Upstream;
+  readonly prices?: TokenPrices;
+}
+
+/** What answering needs. */
+export interface ChatProxyOptions {
+  readonly intake: RequestIntake;
+  readonly prompts: PromptMaker;
+  readonly toolless: ToollessModels;
+  readonly gauge: TokenGauge;
+  /** The target of a client's model name. @throws ProxyError `unknown_model` */
+  readonly resolve: (model: string, signal: AbortSignal) => Promise<ChatTarget>;
+  /** The target of a turn's sub-calls. */
+  readonly resolveSub: (target: ChatTarget, signal: AbortSignal) => Promise<SubTarget>;
+  /** A fresh budget for one turn. */
+  readonly openBudget: () => Budget;
+  /** Has what the day's turns have used written down, soon. */
+  readonly keepDay: () => void;
+  readonly tools: TurnToolsOptions;
+  /** Told of sessions that have grown. */
+  readonly indexes: IndexKeeper;
+  readonly limits: TurnLimits;
+  readonly answerLimits: AnswerLimits;
+  readonly showProgress: boolean;
+  /** Longest text from a program that stands in later prompts as it was shown; of a longer one they have a stub. Code units. */
+  readonly maxClosingChars: number;
+  readonly clock: Clock;
+  readonly stats: TurnStats;
+  readonly nextId: () => string;
+  readonly log: Logger;
+}
+
+/** Answers chat requests: takes them in, makes the prompt, runs the turn, encodes what comes. */
+export class ChatProxy {
+  readonly #options: ChatProxyOptions;
+
+  constructor(options: ChatProxyOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ProxyError whatever is wrong before the answer begins */
+  async handle(call: ChatCall): Promise<ChatReply> {
+    const { clock } = this.#options;
+    const startedMs = clock.elapsedMs();
+    const intake = await this.#options.intake.take(call.body, call.headers);
+    const target = await this.#options.resolve(intake.envelope.model, call.signal);
+    const prompt = await this.#options.prompts.make(intake, target);
+    if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
+    const run: Run = {
+      call,
+      intake,
+      target,
+      prompt,
+      wasRefused: false,
+      headers: {},
+      quietUntilMs: 0,
+      startedMs,
+    };
+    if (prompt.own !== undefined) await this.#resolveSub(run);
+    const count = intake.envelope['n'] ?? 1;
+    if (count !== 1 && prompt.own !== undefined) throw manyAnswers();
+    const chunks = count === 1 ? this.#turn(run) : this.#answers(run);
+    const head: CompletionHead = {
+      id: `chatcmpl-${call.requestId}`,
+      created: Math.floor(clock.now() / 1000),
+      model: intake.envelope.model,
+    };
+    if (intake.envelope.stream === true)
+      return {
+        kind: 'stream',
+        frames: framesOf(chunks, head, intake.envelope),
+        headers: run.headers,
+        quietUntilMs: () => run.quietUntilMs,
+      };
+    const body = await wholeOf(chunks, head, Number(count));
+    return { kind: 'json', status: 200, body, headers: run.headers };
+  }
+
+  /** Several answers to one question, in a conversation where nothing is hidden. */
+  async *#answers(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
+    const { request } = run.prompt;
+    const budget = this.#options.openBudget();
+    const answers = answersTo(request, this.#metered(run, budget), {
+      signal: run.call.signal,
+      headers: affinityHeaders(run.call.headers),
+      onRetry: (attempt) => this.#noteRetry(run, attempt),
+    });
+    await this.#finish(run, yield* this.#counted(answers, budget));
+  }
+
+  /** The target's upstream as a run uses it: paid from the budget, and what its answers say of themselves noted. */
+  #metered(run: Run, budget: Budget): Upstream {
+    return meterUpstream(run.target.upstream, budget, {
+      prices: run.target.prices,
+      isLoop: true,
+      limit: new AnswerLimit(this.#options.answerLimits),
+      onAnswer: ({ headers }) => {
+        run.quietUntilMs = 0;
+        Object.assign(run.headers, headers);
+      },
+      onFault: (error) => {
+        if (error instanceof ProxyError) run.statedWindowTokens ??= error.parts.windowTokens;
+      },
+    });
+  }
+
+  #noteRetry(run: Run, attempt: RetryNotice): void {
+    run.quietUntilMs = this.#options.clock.elapsedMs() + attempt.waitMs;
+    this.#logRetry(run, attempt, 'upstream call is repeated');
+  }
+
+  #logRetry(run: Run, { number, ...attempt }: RetryNotice, words: string): void {
+    this.#options.log.info({ request: run.call.requestId, attempt: number, ...attempt }, words);
+  }
+
+  #turn(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
+    const { call, prompt } = run;
+    const budget = this.#options.openBudget();
+    const toolsOf = ({ own, request }: Prompt): TurnTools | undefined =>
+      own === undefined || run.sub === undefined
+        ? undefined
+        : openTurnTools(this.#options.tools, {
+            own,
+            offered: new Set((request.tools ?? []).map((tool) => tool.function?.name ?? '')),
+            sub: run.sub,
+            budget,
+            signal: call.signal,
+            onSubRetry: (attempt) =>
+              this.#logRetry(run, attempt, 'upstream call of a sub-model is repeated'),
+          });
+    let tools = toolsOf(prompt);
+    const turn = runTurn({
+      upstream: this.#metered(run, budget),
+      request: prompt.request,
+      ...(prompt.handOver === undefined ? {} : { handOver: prompt.handOver }),
+      ...(prompt.room === undefined ? {} : { room: prompt.room }),
+      ...(tools === undefined
+        ? {}
+        : { tools: tools.own, withoutUs: { promptTokens: this.#tokensWithout(run) } }),
+      takeAnswers: () => tools?.takeAnswers() ?? [],
+      limits: this.#options.limits,
+      budget,
+      signal: call.signal,
+      headers: affinityHeaders(call.headers),
+      showProgress: this.#options.showProgress,
+      remember: async (done) => this.#finish(run, done),
+      shorten: async (message, made) => shortenResult(run.prompt, message, made),
+      withoutTools: async (error) => {
+        const bare = await this.#withoutTools(run, error);
+        if (bare === undefined) return undefined;
+        run.prompt = bare;
+        return { request: bare.request, tools: undefined };
+      },
+      shrink: async (request) => {
+        const smaller = await this.#shrink(run, request);
+        if (smaller === undefined) return undefined;
+        run.prompt = smaller;
+        if (smaller.own !== undefined) await this.#resolveSub(run);
+        tools ??= toolsOf(smaller);
+        return { request: smaller.request, tools: tools?.own, handOver: smaller.handOver };
+      },
+      onRetry: (attempt) => this.#noteRetry(run, attempt),
+    });
+    return this.#counted(turn, budget);
+  }
+
+  async #resolveSub(run: Run): Promise<void> {
+    run.sub ??= await this.#options.resolveSub(run.target, run.call.signal);
+  }
+
+  /** However a turn ends, its time counts for the day. */
+  async *#counted<Result>(
+    turn: AsyncGenerator<readonly Chunk[], Result, void>,
+    budget: Budget,
+  ): AsyncGenerator<readonly Chunk[], Result, void> {
+    try {
+      return yield* turn;
+    } finally {
+      budget.close();
+      this.#options.keepDay();
+    }
+  }
+
+  /** After the upstream has refused tools that are all ours: the same without, and so from now on with this model. */
+  async #withoutTools({ intake, target, call }: Run, error: unknown): Promise<Prompt | undefined> {
+    const { toolless, prompts, log } = this.#options;
+    const { envelope } = intake;
+    // With tools of its own the client's request would be refused without us, too.
+    if ((envelope.tools ?? []).length > 0) return undefined;
+    const news = toolless.note(error, target.gaugeKey, envelope);
+    if (news === undefined) return undefined;
+    if (news !== '')
+      log.warn(
+        { request: call.requestId, model: news, ...failureOf(error as ProxyError) },
+        'the model takes no tools; chats with it go on without ours, and large texts stay in the prompt',
+      );
+    return prompts.make(intake, target);
+  }
+
+  /** After the upstream has found a prompt too long: it knows its window better than we do, and it is smaller than what was sent. */
+  async #shrink(run: Run, request: ChatRequest): Promise<Prompt | undefined> {
+    const { gauge, prompts } = this.#options;
+    const { intake, target } = run;
+    const scales = prompts.scalesOf(target);
+    const sizeBytes = scales.weighRequest(request);
+    const estimate = sizeBytes / scales.bytesPerToken;
+    // Where the refusal states the window, it is that of the model which really answers.
+    const windowTokens = Math.min(
+      target.windowTokens ?? Infinity,
+      run.statedWindowTokens ?? Infinity,
+      estimate,
+    );
+    run.wasRefused = true;
+    if (run.statedWindowTokens !== undefined)
+      gauge.learnWindow(target.gaugeKey, run.statedWindowTokens);
+    const smaller = await prompts.make(intake, target, windowTokens);
+    if (target.windowTokens !== undefined && request === run.prompt.request)
+      gauge.learnRefusal(target.gaugeKey, sizeBytes, target.windowTokens);
+    return scales.weighRequest(smaller.request) < sizeBytes ? smaller : undefined;
+  }
+
+  /** Before the answer ends: what the client has not seen is written down, what the upstream counted is taken in. */
+  async #finish(run: Run, done: FinishedTurn): Promise<void> {
+    const { prompt, target, intake } = run;
+    const [first] = done.usages;
+    const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
+    if (first !== undefined && !run.wasRefused)
+      learnCount(this.#options, { ...run, requestId: run.call.requestId }, first.prompt_tokens);
+    const answer = answerOf(done);
+    const remembered = intake.whose.delivered(answer);
+    if (prompt.own !== undefined)
+      await this.#remember(prompt.own, done, { answer, requestId: run.call.requestId });
+    await remembered;
+    this.#options.stats.add({
+      done,
+      newlyStored: intake.newlyStored,
+      clientTokens: this.#tokensWithout(run),
+      demoted: prompt.window.demoted,
+      ...(intake.storeFault === undefined ? {} : { storeFault: intake.storeFault.code }),
+    });
+    this.#options.log.info(
+      {
+        request: run.call.requestId,
+        session: prompt.own?.session.id ?? intake.whose.session?.id,
+        chat: intake.whose.chatId,
+        model: target.gaugeKey,
+        steps: done.steps,
+        calls: done.ownCalls,
+        promptTokens,
+        cachedTokens,
+        uncachedTokens: promptTokens - cachedTokens,
+        completionTokens,
+        estimatedPromptTokensWithout: this.#tokensWithout(run),
+        stored: intake.newlyStored,
+        demotions: prompt.window.steps,
+        limit: done.limit,
+        ms: Math.round(this.#options.clock.elapsedMs() - run.startedMs),
+      },
+      'turn',
+    );
+  }
+
+  /** Prompt tokens of the client's own history, had it gone upstream as it came. An estimate. */
+  #tokensWithout({ prompt, target }: Run): number {
+    return Math.round(prompt.clientBytes / this.#options.gauge.bytesPerToken(target.gaugeKey));
+  }
+
+  /** Losing this memory costs a cache miss and never an answer, so a full disk ends no turn. */
+  async #remember(
+    own: NonNullable<Prompt['own']>,
+    done: FinishedTurn,
+    { answer, requestId }: { readonly answer: DeliveredAnswer; readonly requestId: string },
+  ): Promise<void> {
+    try {
+      const record = {
+        before: done.before,
+        message: await withClosingText(own, done, this.#options.maxClosingChars),
+        results: done.results,
+        shownTextHash: answer.textHash,
+      };
+      await own.memory.remember(own.place, answer, record, this.#options.nextId());
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#options.log.warn(
+        { request: requestId, code: error.code },
+        'the hidden steps of this turn could not be written down; the next one costs a cache miss',
+      );
+    }
+  }
+}
+
+/** One request on its way. */
+interface Run {
+  readonly call: ChatCall;
+  readonly intake: Intake;
+  readonly target: ChatTarget;
+  /** What went upstream; a smaller one after a refusal. */
+  prompt: Prompt;
+  /** Whether the upstream has found a prompt of this turn too long. */
+  wasRefused: boolean;
+  /** Of the upstream's answer, for the client. */
+  readonly headers: Record<string, string>;
+  /** Until when nothing happens but waiting between two attempts, by the clock's elapsed milliseconds. */
+  quietUntilMs: number;
+  /** The window that a refusal of this turn has stated, tokens. */
+  statedWindowTokens?: number | undefined;
+  /** Set where there are tools that could ask it. */
+  sub?: SubTarget;
+  readonly startedMs: number;
+}

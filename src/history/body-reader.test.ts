@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { BodyReader } from './body-reader.ts';
+import { BodySplitter, type RawMessage } from './split-body.ts';
+import { PrefixTree } from './prefix-tree.ts';
+
+const anyPart = fc.oneof(
+  fc.record({
+    role: fc.constantFrom('user', 'assistant'),
+    // Long enough that a few make a run, with everything that a string can hold.
+    content: fc
+      .tuple(fc.string({ unit: 'binary', maxLength: 40 }), fc.nat(3_000))
+      .map(([text, times]) => `${text}"\\`.repeat(times)),
+  }),
+  fc.jsonValue(),
+);
+
+interface Seen {
+  readonly text: string;
+  readonly sizeBytes: number;
+  readonly hash: string;
+}
+
+/** Reads a body as a request does: what passes is looked at before the next piece, and what it lay in is gone then. */
+function read(tree: PrefixTree, bytes: Uint8Array, cuts: readonly number[] = []) {
+  const reader = new BodyReader(tree);
+  const seen: (() => Seen)[] = [];
+  const take = (found: readonly RawMessage[]): void => {
+    for (const message of found) {
+      const { sizeBytes, hash, pieces, isPassing } = message;
+      if (isPassing === true) {
+        const text = Buffer.concat(pieces).toString();
+        seen.push(() => ({ text, sizeBytes, hash }));
+      } else seen.push(() => ({ text: Buffer.concat(pieces).toString(), sizeBytes, hash }));
+    }
+  };
+  const pieces = piecesOf(bytes, cuts);
+  for (const piece of pieces) {
+    take(reader.feed(piece));
+    reader.free();
+  }
+  take(reader.end());
+  const messages = seen.map((look) => look());
+  return { messages, envelope: String(reader.envelope()), pieces };
+}
+
+/** What a body is made of, without any memory. */
+function walked(bytes: Uint8Array) {
+  const splitter = new BodySplitter();
+  const listAt = splitter.feedHead(bytes);
+  if (listAt === undefined) return { messages: [], envelope: String(splitter.end()) };
+  splitter.resume(false);
+  const messages = splitter.feed(bytes.subarray(listAt)).map(({ pieces, sizeBytes, hash }) => ({
+    text: Buffer.concat(pieces).toString(),
+    sizeBytes,
+    hash,
+  }));
+  return { messages, envelope: String(splitter.end()) };
+}
+
+function bodyOf(messages: readonly unknown[], tail: unknown): Uint8Array {
+  return Uint8Array.from(Buffer.from(JSON.stringify({ model: 'm', messages, tail })));
+}
+
+/** Pieces in buffers of their own, as from a socket. */
+function piecesOf(bytes: Uint8Array, cuts: readonly number[]): readonly Uint8Array[] {
+  const ends = [...cuts.map((at) => at % bytes.length).sort((a, b) => a - b), bytes.length];
+  return ends.map((end, at) => bytes.slice(ends[at - 1] ?? 0, end));
+}
+
+const everyPiece = (bytes: Uint8Array): readonly number[] =>
+  Array.from({ length: Math.floor(bytes.length / 65_536) }, (_, at) => at * 65_536);
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('a body that was seen before', () => {
+  it('is cut up as it was, whatever came before and however it arrives', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyPart, { minLength: 1, maxLength: 12 }),
+        fc.array(anyPart, { maxLength: 4 }),
+        fc.nat(11),
+        fc.string({ maxLength: 20 }),
+        fc.array(fc.nat(400_000), { maxLength: 8 }),
+        (messages, more, edited, text, cuts) => {
+          const tree = new PrefixTree(10_000);
+          const first = bodyOf(messages, text);
+          const longer = bodyOf([...messages, ...more], text);
+          const changed = bodyOf(messages.with(edited % messages.length, text), text);
+          for (const bytes of [first, first, longer, changed, longer, first, changed])
+            expect(read(tree, bytes, cuts)).toMatchObject(walked(bytes));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is so when it is long, and only its tags are known', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(150_000), { minLength: 30, maxLength: 50 }),
+        fc.array(fc.nat(10_000_000), { minLength: 40, maxLength: 80 }),
+        fc.nat(),
+        (sizes, cuts, edited) => {
+          const messages = sizes.map((size, at) => ({
+            role: 'user',
+            content: `${at}`.repeat(size),
+          }));
+          const tree = new PrefixTree(10_000);
+          const longer = [...messages, { role: 'user', content: 'and now?' }];
+          const changed = longer.with(edited % longer.length, { role: 'user', content: 'changed' });
+          for (const list of [messages, messages, longer, changed, longer]) {
+            const bytes = bodyOf(list, 'the end');
+            const { messages: seen, envelope } = read(tree, bytes, cuts);
+            expect(envelope).toBe('{"model":"m","messages":[],"tail":"the end"}');
+            expect(seen.map(({ text }) => JSON.parse(text) as unknown)).toEqual(list);
+            for (const { text, sizeBytes, hash } of seen) {
+              expect(Buffer.byteLength(text)).toBe(sizeBytes);
+              expect(createHash('sha256').update(text).digest('base64url')).toBe(hash);
+            }
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
+  it('is so with another head, with its list first, and where elements end in nothing of their own', () => {
+    const tree = new PrefixTree(1_000);
+    const long = 'x'.repeat(70_000);
+    for (const body of [
+      `{"a":"${long}","messages":[1,2.5,true,{"role":"user"}],"b":1}`,
+      `{"messages":[{"role":"user","content":"${long}"},1],"messages2":1}`,
+      `{"messages":[{"role":"user","content":"${long}"},12],"messages2":1}`,
+      `{"model":"other","messages" : [ {"role":"user","content":"${long}"} , {"b":[]},null ],"c":{}}`,
+      `{"model":"other","messages" : [ {"role":"user","content":"${long}"} ]}`,
+      `{"messages":[]}`,
+      `{"messages":[{}]}`,
+      `{"messages":[{},{}]}`,
+    ]) {
+      const bytes = Uint8Array.from(Buffer.from(body));
+      for (let round = 0; round < 3; round += 1)
+        expect(read(tree, bytes, [17, 70_010])).toMatchObject(walked(bytes));
+    }
+  });
+
+  const turn = (at: number) => ({ role: 'user', content: `${at} `.repeat(3_000) });
+  const history = Array.from({ length: 60 }, (_, at) => turn(at));
+
+  it('is not looked at again, but for what is new', () => {
+    const tree = new PrefixTree(10_000);
+    read(tree, bodyOf(history, 0));
+    const feed = vi.spyOn(BodySplitter.prototype, 'feed');
+    const longer = bodyOf([...history, turn(60)], 0);
+    read(tree, longer, everyPiece(longer));
+    const fedBytes = feed.mock.calls.reduce((total, [piece]) => total + piece.length, 0);
+    expect(fedBytes).toBeLessThan(Buffer.byteLength(JSON.stringify(turn(60))) + 100);
+  });
+
+  it('gives the very messages that it gave before, where their bytes are kept', () => {
+    const tree = new PrefixTree(10_000);
+    const given = (bytes: Uint8Array): readonly RawMessage[] => {
+      const reader = new BodyReader(tree);
+      return [...reader.feed(bytes), ...reader.end()];
+    };
+    given(bodyOf(history, 0));
+    const second = given(bodyOf(history, 0));
+    const third = given(bodyOf([...history, turn(60)], 1));
+    const same = second.filter((message, at) => message === third[at]);
+    // All but those of the last run, which has been made longer.
+    expect(same.length).toBeGreaterThan(history.length - 8);
+  });
+
+  it('is walked again when others have taken its place', () => {
+    const tree = new PrefixTree(5);
+    const bytes = bodyOf(history, 0);
+    read(tree, bytes);
+    expect(read(tree, bytes)).toMatchObject(walked(bytes));
+    const feed = vi.spyOn(BodySplitter.prototype, 'feed');
+    read(tree, bytes);
+    const fedBytes = feed.mock.calls.reduce((total, [piece]) => total + piece.length, 0);
+    expect(fedBytes).toBeGreaterThan(bytes.length / 2);
+  });
+
+  it('leaves of its pieces only those in which something new lies', () => {
+    const tree = new PrefixTree(10_000);
+    const long = Array.from({ length: 400 }, (_, at) => turn(at));
+    const bytes = bodyOf(long, 0);
+    const cuts = everyPiece(bytes);
+    read(tree, bytes, cuts);
+    const { pieces } = read(tree, bytes, cuts);
+    expect(pieces.length).toBeGreaterThan(60);
+    expect(pieces.filter(({ length }) => length > 0).length).toBeLessThanOrEqual(4);
+  });
+});

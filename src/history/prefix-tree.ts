@@ -1,0 +1,204 @@
+import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
+import type { RawMessage } from './split-body.ts';
+import type { HistoryItem } from './request-message.ts';
+
+/** Where a message lies in a run, and what it is. */
+export interface RunPart {
+  /** Its first byte, from the start of the run. */
+  readonly from: number;
+  readonly sizeBytes: number;
+  /** SHA-256 of its bytes, base64url. */
+  readonly hash: string;
+}
+
+/** A message of a run whose bytes are kept: the same object for every request that begins with the same bytes. */
+class KeptMessage implements RawMessage {
+  readonly sizeBytes: number;
+  readonly hash: string;
+  readonly pieces: readonly Uint8Array[];
+  item?: HistoryItem;
+
+  constructor({ from, sizeBytes, hash }: RunPart, run: Uint8Array) {
+    this.sizeBytes = sizeBytes;
+    this.hash = hash;
+    this.pieces = [run.subarray(from, from + sizeBytes)];
+  }
+}
+
+/** The bytes of a run, and its messages in them. */
+interface KeptRun {
+  readonly bytes: Uint8Array;
+  readonly messages: readonly RawMessage[];
+}
+
+/**
+ * Whole messages behind each other, with what stands between them, at one place of a body's list: everything before them in the list is
+ * the same, too.
+ */
+export interface Run {
+  readonly before: Run | undefined;
+  readonly sizeBytes: number;
+  /** Bytes of the list up to its end. */
+  readonly endBytes: number;
+  /** Names all bytes of the list up to its end. */
+  readonly tag: string;
+  readonly parts: readonly RunPart[];
+  /** For runs that were seen lately near a list's start. */
+  kept: KeptRun | undefined;
+  /** Runs that came after it, the newest last. */
+  readonly next: Run[];
+}
+
+/** Up to here the bytes of runs are kept, from the start of the list. */
+const keptUpToBytes = 1_048_576;
+
+/** Bytes kept of all runs together: those of some dozen chats of usual length. */
+const maxKeptBytes = 16_777_216;
+
+/** Ways on from one run that are remembered: of many chats that share a system prompt, and of few behind that. */
+const maxNext = 256;
+
+/**
+ * What came before at the beginning of clients' lists of messages. A history that is sent again begins with the bytes it began with
+ * before: compared run by run, it needs no look at its messages. A run is known by its bytes, which takes a few microseconds; further
+ * on in a list by a tag, 16 us and nearly nothing a byte (both measured). Tags are GMACs under a key that never leaves the process, so
+ * that no text can be written to be taken for another. Bounded; what is forgotten is walked once more.
+ */
+export class PrefixTree {
+  readonly #key = createSecretKey(randomBytes(16));
+  readonly #nonce = Buffer.alloc(12);
+  /** All runs, those that were used last at the end. */
+  readonly #runs = new Set<Run>();
+  /** Those of them with bytes. */
+  readonly #kept = new Set<Run>();
+  readonly #maxMessages: number;
+  #messages = 0;
+  #keptBytes = 0;
+  /** The empty beginning. */
+  readonly root: Run = {
+    before: undefined,
+    sizeBytes: 0,
+    endBytes: 0,
+    tag: '',
+    parts: [],
+    kept: undefined,
+    next: [],
+  };
+
+  /** @param maxMessages Of all runs together */
+  constructor(maxMessages: number) {
+    this.#maxMessages = maxMessages;
+  }
+
+  /** Remembers a run. */
+  add(before: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run {
+    const sizeBytes = lengthOf(bytes);
+    const endBytes = before.endBytes + sizeBytes;
+    const tag = this.#tag(before.tag, bytes);
+    const same = before.next.find((run) => run.tag === tag);
+    if (same !== undefined) return same;
+    const run: Run = { before, sizeBytes, endBytes, tag, parts, kept: undefined, next: [] };
+    before.next.push(run);
+    if (before.next.length > maxNext) this.forget(before.next[0]!);
+    this.#runs.add(run);
+    this.#messages += parts.length;
+    if (endBytes <= keptUpToBytes) {
+      const own = ownCopy(bytes);
+      run.kept = { bytes: own, messages: parts.map((part) => new KeptMessage(part, own)) };
+      this.#kept.add(run);
+      this.#keptBytes += sizeBytes;
+    }
+    for (const oldest of this.#runs) {
+      if (this.#messages <= this.#maxMessages) break;
+      this.forget(oldest);
+    }
+    for (const oldest of this.#kept) {
+      if (this.#keptBytes <= maxKeptBytes) break;
+      this.#dropBytes(oldest);
+    }
+    return run;
+  }
+
+  /** Whether a run is the one with these bytes, which are as many. */
+  has(run: Run, bytes: readonly Uint8Array[]): boolean {
+    return run.tag === this.#tag(run.before!.tag, bytes);
+  }
+
+  /** A run has come again. */
+  use(run: Run): void {
+    this.#runs.delete(run);
+    this.#runs.add(run);
+    if (this.#kept.delete(run)) this.#kept.add(run);
+  }
+
+  /** Forgets a run; what came after it is not found any more. */
+  forget(run: Run): void {
+    if (!this.#runs.delete(run)) return;
+    this.#messages -= run.parts.length;
+    const siblings = run.before!.next;
+    siblings.splice(siblings.indexOf(run), 1);
+    this.#dropBytes(run);
+  }
+
+  #dropBytes(run: Run): void {
+    if (!this.#kept.delete(run)) return;
+    this.#keptBytes -= run.sizeBytes;
+    run.kept = undefined;
+  }
+
+  #tag(before: string, bytes: readonly Uint8Array[]): string {
+    // The tag alone is wanted: all of the text is what GCM calls additional data.
+    const cipher = createCipheriv('aes-128-gcm', this.#key, this.#nonce);
+    cipher.setAAD(Buffer.from(before, 'latin1'));
+    for (const piece of bytes) cipher.setAAD(piece);
+    cipher.final();
+    return cipher.getAuthTag().toString('latin1');
+  }
+}
+
+/** Pure. How many bytes pieces have together. */
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((total, { length }) => total + length, 0);
+}
+
+/** Pure. The bytes from `from` to `to` of what came in pieces. */
+export function sliceOf(
+  pieces: readonly Uint8Array[],
+  from: number,
+  to: number,
+): readonly Uint8Array[] {
+  const slices: Uint8Array[] = [];
+  let start = 0;
+  for (const piece of pieces) {
+    const end = start + piece.length;
+    if (start < to && from < end)
+      slices.push(piece.subarray(Math.max(0, from - start), Math.min(piece.length, to - start)));
+    start = end;
+    if (start >= to) break;
+  }
+  return slices;
+}
+
+/** Pure. Whether pieces begin with the beginning of `bytes`, as far as both go. */
+export function beginAlike(pieces: readonly Uint8Array[], bytes: Uint8Array): boolean {
+  let at = 0;
+  for (const piece of pieces) {
+    if (at === bytes.length) return true;
+    const length = Math.min(piece.length, bytes.length - at);
+    if (Buffer.compare(piece.subarray(0, length), bytes.subarray(at, at + length)) !== 0)
+      return false;
+    at += length;
+  }
+  return true;
+}
+
+/** Pure. In memory of its own: what arrived is freed, or shares its memory with much else. */
+export function ownCopy(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = Buffer.allocUnsafeSlow(lengthOf(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}

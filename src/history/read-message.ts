@@ -1,0 +1,76 @@
+import { isUtf8 } from 'node:buffer';
+import { ProxyError } from '../errors.ts';
+import { workingDirectoryOf } from '../clients/known-clients.ts';
+import { parseMessage } from '../wire/request.ts';
+import type { Message } from '../wire/types.ts';
+import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
+import type { RawMessage } from './split-body.ts';
+import { placesIn } from './answer-memory.ts';
+import { isPruned } from '../clients/known-clients.ts';
+import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
+import type { KnownMessage } from './request-message.ts';
+import { clientText, identityOf, visibleText } from './identity.ts';
+import { sizeOfMessage } from './message-size.ts';
+import { holdsProgress } from './progress.ts';
+import { readLargeMessage, type LargeMessage } from './large-message.ts';
+
+/** Messages of this size are read in slices and not parsed, bytes: about 5 ms of `JSON.parse` and hashing. */
+const largeMessageBytes = 1_048_576;
+
+/** A message seen for the first time: parsed, or read without being parsed. */
+export interface ReadMessage {
+  readonly known: KnownMessage;
+  readonly original?: Message;
+  readonly large?: LargeMessage;
+}
+
+/** Reads the message at `at`. @throws ProxyError `invalid_request` */
+export async function readMessage(raw: RawMessage, at: number): Promise<ReadMessage> {
+  if (raw.sizeBytes >= largeMessageBytes) {
+    const large = await readLargeMessage(raw.pieces, raw.sizeBytes);
+    if (large !== undefined) {
+      const frame = parseMessage(large.frame, at);
+      const known = knownOf(frame, large.texts);
+      return frame === large.frame
+        ? { known, large }
+        : { known: { ...known, mustBeWritten: true }, large: { ...large, frame } };
+    }
+  }
+  const json = textOfPieces(raw.pieces);
+  const parsed = parseJson(json, at);
+  const original = parseMessage(mayHoldHalves(json) ? wellFormed(parsed) : parsed, at);
+  const known = knownOf(original);
+  if (original === parsed && isWhole(raw)) return { known, original };
+  return { known: { ...known, mustBeWritten: true }, original };
+}
+
+/** Whether a message's bytes are UTF-8. Only whole ones are looked at: a piece can end within a character. */
+function isWhole({ pieces }: RawMessage): boolean {
+  return isUtf8(joinPieces(pieces));
+}
+
+function parseJson(json: string, at: number): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new ProxyError('invalid_request', `messages[${at}] is not valid JSON.`, {
+      cause,
+      param: `messages[${at}]`,
+    });
+  }
+}
+
+function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage {
+  const places = placesIn(clientText(message));
+  const base = {
+    identity: identityOf(message, large),
+    shape: shapeOf(message),
+    size: sizeOfMessage(message, large),
+    ...(places === '' ? {} : { places }),
+  };
+  if (holdsProgress(message)) return { ...base, holdsProgress: true };
+  if (message.role === 'tool' && isPruned(message.content)) return { ...base, isPruned: true };
+  if (message.role !== 'system' && message.role !== 'developer') return base;
+  const workingDirectory = workingDirectoryOf(visibleText(message));
+  return workingDirectory === undefined ? base : { ...base, workingDirectory };
+}

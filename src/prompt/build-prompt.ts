@@ -1,0 +1,308 @@
+import { ProxyError } from '../errors.ts';
+import type { Session } from '../store/types.ts';
+import { activate, becomesActive, readActivation, type Activation } from './activation.ts';
+import { ChatTexts, tellingIndex, type LaidTexts, type Way } from './chat-texts.ts';
+import { cutsFor } from './cut-text.ts';
+import { hiddenCallsIn } from './hidden-calls.ts';
+import type { HistoryItem } from '../history/request-message.ts';
+import type { Intake } from '../capture/intake.ts';
+import type { Scales } from './prompt-cost.ts';
+import { nobody, noTools, PromptLayout } from './prompt-layout.ts';
+import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
+import { memoryOf } from '../store/session/recent-memory.ts';
+import { UnstoredCuts } from './unstored-cuts.ts';
+import { placesOf } from './weave.ts';
+
+/** An estimate of what is cut away may be wrong; so often it is corrected. */
+const maxCutRounds = 4;
+
+const cutHint =
+  'Let the model call tools (`tool_choice: "auto"`), send less text at once, or choose a model with a larger window.';
+
+/** Turns a taken-in request into what goes upstream: stubs, hidden turns, instructions and tools, within the window. */
+export class PromptMaker {
+  readonly #options: PromptOptions;
+  readonly #layout: PromptLayout;
+  readonly #chats = new WeakMap<Intake, Chat>();
+  readonly #unstored = new UnstoredCuts();
+
+  constructor(options: PromptOptions) {
+    this.#options = options;
+    this.#layout = new PromptLayout(options);
+  }
+
+  /**
+   * `windowTokens` overrides what is known of the target's window after the upstream has refused a prompt.
+   * @throws ProxyError `context_length_exceeded` where the model may call no tool and the texts do not fit whatever is left out
+   */
+  async make(
+    intake: Intake,
+    target: PromptTarget,
+    windowTokens = this.#options.gauge.windowTokens(target.gaugeKey, target.windowTokens),
+  ): Promise<Prompt> {
+    const { envelope, items } = intake;
+    if (intake.isHelper || this.#options.inject === 'never') {
+      for (const item of items) item.useNoStubs();
+      return this.#layout.plain({ intake, target }, { items, told: nobody });
+    }
+    const chat = await this.#chatOf(intake);
+    const window =
+      windowTokens === undefined
+        ? undefined
+        : this.#layout.windowOf(target, windowTokens, envelope);
+    const scales = this.#layout.scalesOf(target);
+    const takesTools = !this.#options.toolless.has(target.gaugeKey, envelope);
+    const work = {
+      intake,
+      target,
+      chat,
+      takesTools,
+      scales,
+      ...(window === undefined ? {} : { window }),
+    };
+    return this.#bounded(work, await this.#make(work));
+  }
+
+  async #make(work: Work): Promise<Prompt> {
+    const { takesTools, intake } = work;
+    const { envelope } = intake;
+    const { registry } = this.#layout.toolsFor(envelope.tools ?? noTools);
+    const calls = hiddenCallsIn(envelope, takesTools ? registry.names : []);
+    if (calls.kind === 'possible') {
+      const open = await this.#withCalls(work, calls.changed);
+      if (open !== undefined) return open;
+    }
+    const whole = await this.#withoutCalls(work, { kind: 'whole' });
+    if (whole.excessBytes <= 0) return whole.prompt;
+    if (calls.kind === 'before') {
+      const prompt = await this.#withCalls(work, {});
+      if (prompt?.own !== undefined) return { ...prompt, handOver: calls.handOver };
+    }
+    return this.#cut(work, whole);
+  }
+
+  /** While nothing can be stored, texts are cut that would not fit: the guard had nowhere to put them. */
+  async #bounded({ intake, window, scales, target }: Work, prompt: Prompt): Promise<Prompt> {
+    if (window === undefined) return prompt;
+    const isOver = sizeOf(intake.items, scales) + intake.envelopeBytes > window.highBytes;
+    if (!(await this.#layout.storeFails(intake, isOver))) return prompt;
+    const { request } = prompt;
+    const { weigh } = scales;
+    const { chatId } = intake.whose;
+    const { messages } = request;
+    const textBytes = messages.reduce((total, message) => total + weigh(message) + 1, 0);
+    const overheadBytes = scales.weighRequest(request) - textBytes;
+    const room = {
+      highBytes: window.highBytes - overheadBytes,
+      lowBytes: window.lowBytes - overheadBytes,
+    };
+    const cut = this.#unstored.fit(messages, { chatId, room, weigh });
+    if (cut.count === 0) return prompt;
+    this.#options.log.warn(
+      { chat: chatId, model: target.model, messages: cut.count },
+      'nothing can be stored: texts were cut to fit the window, and what was left out is kept nowhere',
+    );
+    return { ...prompt, request: { ...request, messages: cut.messages } };
+  }
+
+  /** What the parts of a prompt cost with this model. */
+  scalesOf(target: PromptTarget): Scales {
+    return this.#layout.scalesOf(target);
+  }
+
+  /** What is known of the chat that a request belongs to; of each request once. */
+  async #chatOf(intake: Intake): Promise<Chat> {
+    const known = this.#chats.get(intake);
+    if (known !== undefined) return known;
+    const { whose, items } = intake;
+    const isStored = items.some((item) => item.known.stored !== undefined);
+    const session = whose.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
+    const memory = session === undefined ? undefined : memoryOf(session);
+    const activation =
+      session === undefined
+        ? undefined
+        : await this.#layout.guarded(async () => readActivation(session, whose.chatId));
+    const isActive = activation !== undefined;
+    const places = lazily(() => placesOf(items));
+    const texts = ChatTexts.mayMatter(items, memory, whose.chatId)
+      ? await this.#layout.guarded(async () =>
+          ChatTexts.read(items, {
+            chains: places().chains,
+            chatId: whose.chatId,
+            memory,
+            isActive,
+          }),
+        )
+      : undefined;
+    const chat = { session, isActive, texts, places };
+    this.#chats.set(intake, chat);
+    return chat;
+  }
+
+  /** With our tools, if there is something to open; as the client sent it where there is not. Nothing where stubs would stand that cannot be opened. */
+  async #withCalls(
+    work: Work,
+    changed: Readonly<Record<string, unknown>>,
+  ): Promise<Prompt | undefined> {
+    const { intake, chat, window } = work;
+    const way = { kind: 'stubs' } as const;
+    const laid = await this.#lay(work, way);
+    const active = await this.#activation(
+      intake,
+      laid.items,
+      window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes,
+    );
+    if (active === undefined)
+      return laid.items.some((item) => item.wantsStub) ? undefined : this.#layout.plain(work, laid);
+    const { prompt } = await this.#layout.layOut(work, laid, { ...active, changed });
+    await this.#remember(active.session, chat, { way });
+    return prompt;
+  }
+
+  /** Without a look outside: what is new stands whole, or by its ends. Our tools and what is said of them are only there in a chat that has them already. */
+  async #withoutCalls(
+    work: Work,
+    way: Way,
+  ): Promise<{ readonly prompt: Prompt; readonly excessBytes: number }> {
+    const { intake, chat, window } = work;
+    const laid = await this.#lay(work, way);
+    const { session } = chat;
+    const activation =
+      session === undefined || !work.takesTools
+        ? undefined
+        : await this.#layout.guarded(async () => readActivation(session, intake.whose.chatId));
+    const overflows = window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes;
+    const holder =
+      activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
+    if (session !== undefined && activation === undefined && isFirst(laid.items))
+      await this.#noteDue(session, intake);
+    const hasStubs = laid.items.some((item) => item.wantsStub);
+    if (holder === undefined || (activation === undefined && !overflows && !hasStubs)) {
+      if (holder !== undefined) await this.#remember(holder, chat, { way });
+      const excessBytes = sizeOf(laid.items, work.scales) + intake.envelopeBytes - maxBytes(window);
+      return { prompt: await this.#layout.plain(work, laid), excessBytes };
+    }
+    const tellAt = tellingIndex(laid.items);
+    const { prompt, sizeBytes, isReduced } = await this.#layout.layOut(work, laid, {
+      session: holder,
+      activation,
+      kept: new Set(chat.texts?.fresh),
+      ...(tellAt === undefined ? {} : { tellAt }),
+      changed: {},
+    });
+    const toldAt = isReduced && tellAt !== undefined ? { toldAt: tellAt } : {};
+    await this.#remember(holder, chat, { way, ...toldAt });
+    return { prompt, excessBytes: sizeBytes - maxBytes(window) };
+  }
+
+  /** Where nothing can be opened and all of it does not fit: the two ends of the longest texts. @throws ProxyError `context_length_exceeded` */
+  async #cut(
+    work: Work,
+    whole: { readonly prompt: Prompt; readonly excessBytes: number },
+  ): Promise<Prompt> {
+    const { intake, chat, window } = work;
+    let { prompt, excessBytes } = whole;
+    let wantedBytes = 0;
+    for (let round = 0; round < maxCutRounds && excessBytes > 0; round += 1) {
+      wantedBytes += excessBytes;
+      const cuts = cutsFor(intake.items, chat.texts?.fresh ?? [], wantedBytes);
+      if (cuts.size === 0) break;
+      ({ prompt, excessBytes } = await this.#withoutCalls(work, { kind: 'cut', cuts }));
+    }
+    if (chat.session === undefined || (await this.#layout.storeFails(intake, false))) return prompt;
+    // Between this and what was tried for, there is the answer's room and an estimate's error: the upstream knows.
+    if (window !== undefined && excessBytes + maxBytes(window) > window.windowBytes)
+      throw new ProxyError(
+        'context_length_exceeded',
+        `The request does not fit into the window of ${Math.round(window.windowTokens)} tokens, and as no tool may be called in it, nothing of it can be left in the context store to be opened later.`,
+        { param: 'messages', hint: cutHint },
+      );
+    this.#options.log.info(
+      { chat: intake.whose.chatId },
+      'texts that no tool could open in this request were cut to fit the window',
+    );
+    return prompt;
+  }
+
+  /** The list with each text as it is to stand. */
+  async #lay({ intake, chat }: Work, way: Way): Promise<LaidTexts> {
+    const { texts, session } = chat;
+    const laid =
+      texts === undefined
+        ? undefined
+        : await this.#layout.guarded(async () => texts.lay(way, session?.store));
+    return laid ?? { items: intake.items, told: nobody };
+  }
+
+  async #remember(
+    session: Session,
+    { texts }: Chat,
+    done: { readonly way: Way; readonly toldAt?: number },
+  ): Promise<void> {
+    await this.#layout.guarded(async () => {
+      await texts?.save(memoryOf(session), done);
+    });
+  }
+
+  async #activation(
+    intake: Intake,
+    items: readonly HistoryItem[],
+    overflows: boolean,
+  ): Promise<{ session: Session; activation: Activation } | undefined> {
+    const { whose } = intake;
+    const { chatId } = whose;
+    const known =
+      whose.session === undefined ? undefined : await readActivation(whose.session, chatId);
+    if (known !== undefined && whose.session !== undefined)
+      return { session: whose.session, activation: known };
+    const signs = {
+      mode: this.#options.inject,
+      hasStub: items.some((item) => item.wantsStub) || overflows,
+      isFirstRequest:
+        isFirst(items) ||
+        (whose.session !== undefined && memoryOf(whose.session).has(dueKey(chatId))),
+      entriesBefore: intake.entriesBefore,
+    };
+    if (!becomesActive(signs)) return undefined;
+    return this.#layout.guarded(async () => {
+      const session = await whose.ensure();
+      const { registry } = this.#layout.toolsFor(intake.envelope.tools ?? noTools);
+      const own = new Set(
+        items.flatMap(({ known: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
+      );
+      const from = signs.isFirstRequest ? signs.entriesBefore : 0;
+      return { session, activation: await activate(session, chatId, registry, { from, own }) };
+    });
+  }
+
+  /** A chat whose first request lets the model call nothing is told of what the store holds in the first one that does. */
+  async #noteDue(session: Session, { whose, entriesBefore }: Intake): Promise<void> {
+    const memory = memoryOf(session);
+    const key = dueKey(whose.chatId);
+    if (entriesBefore === 0 || memory.has(key)) return;
+    await this.#layout.guarded(async () => memory.put([{ key, value: true }]));
+  }
+}
+
+function dueKey(chatId: string): string {
+  return `due:${chatId}`;
+}
+
+/** What a turn with hidden steps may fill, and a text that cannot be opened otherwise; bytes. */
+function maxBytes(window: Window | undefined): number {
+  return window === undefined ? Infinity : window.room.maxTokens * window.room.scales.bytesPerToken;
+}
+
+function sizeOf(items: readonly HistoryItem[], { weigh }: Scales): number {
+  return items.reduce((total, item) => total + weigh(item), 0);
+}
+
+/** Whether nothing was answered yet. */
+function isFirst(items: readonly HistoryItem[]): boolean {
+  return !items.some((item) => item.identity.role === 'assistant');
+}
+
+function lazily<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { memorySession } from '../../test/support/memory-session.ts';
+import type { ChatMemory, SessionStore } from '../store/types.ts';
+import type { ContentPart, Message } from '../wire/types.ts';
+import { parsed, shapeOf } from '../wire/unparsed-message.ts';
+import { ChatTexts, tellingIndex, withCannotOpen, type LaidTexts, type Way } from './chat-texts.ts';
+import { HistoryItem } from '../history/request-message.ts';
+import { identityOf } from '../history/identity.ts';
+import { placesOf } from './weave.ts';
+
+class MapMemory implements ChatMemory {
+  readonly values = new Map<string, unknown>();
+  writes = 0;
+  async get(key: string): Promise<unknown> {
+    return structuredClone(this.values.get(key));
+  }
+  has(key: string): boolean {
+    return this.values.has(key);
+  }
+  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+    this.writes += 1;
+    for (const { key, value } of records) this.values.set(key, structuredClone(value));
+  }
+}
+
+const texts = ['one', 'two', 'three'].map((word) => `${`${word} `.repeat(3_000)}\n`);
+const { store } = memorySession(texts.map((text) => ({ text })));
+
+function itemOf(message: Message, stored?: HistoryItem['known']['stored']): HistoryItem {
+  const bytes = Buffer.from(JSON.stringify(message));
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  const known = { identity: identityOf(message), shape: shapeOf(message) };
+  return new HistoryItem(
+    { hash, pieces: [bytes], sizeBytes: bytes.length },
+    stored === undefined ? known : { ...known, stored },
+  );
+}
+
+/** A user's message with the text at this index, which has a stub. */
+function large(index: number): HistoryItem {
+  const content = texts[index]!;
+  return itemOf(
+    { role: 'user', content },
+    {
+      sessionId: store.sessionId,
+      hasStub: true,
+      captured: [{ part: -1, entry: store.entries[index]!, stripped: true, isVerbatim: true }],
+      stripped: { role: 'user', content: `stub ${index}` },
+    },
+  );
+}
+
+const said = (): HistoryItem => itemOf({ role: 'assistant', content: 'Well.' });
+
+/** One chat, its requests one after the other. */
+class Asked {
+  readonly memory = new MapMemory();
+  last: ChatTexts | undefined;
+
+  async lay(
+    items: readonly HistoryItem[],
+    way: Way,
+    { of = store, isActive = true }: { of?: SessionStore | undefined; isActive?: boolean } = {},
+  ): Promise<LaidTexts> {
+    for (const item of items) item.useStubs();
+    const { chains } = placesOf(items);
+    const given = { chains, chatId: 'chat', memory: this.memory, isActive };
+    this.last = await ChatTexts.read(items, given);
+    return this.last.lay(way, of);
+  }
+
+  async keep(way: Way, toldAt?: number): Promise<void> {
+    await this.last?.save(this.memory, toldAt === undefined ? { way } : { way, toldAt });
+  }
+}
+
+/** What stands in the prompt: `stub 0`, a whole text's first word, or `cut`. */
+function shown({ items }: LaidTexts): readonly string[] {
+  return items.map((item) => {
+    const content = String(parsed(item.message()).content);
+    if (content.includes('are left out here')) return 'cut';
+    return content.startsWith('stub') ? content : content.trim().split(' ')[0]!;
+  });
+}
+
+it('what stood whole once stays so, and what comes after it has a stub again', async () => {
+  const chat = new Asked();
+  expect(shown(await chat.lay([large(0)], { kind: 'whole' }))).toEqual(['one']);
+  await chat.keep({ kind: 'whole' });
+  const next = [large(0), said(), large(1)];
+  expect(shown(await chat.lay(next, { kind: 'stubs' }))).toEqual(['one', 'Well.', 'stub 1']);
+  await chat.keep({ kind: 'stubs' });
+  const later = [large(0), said(), large(1), said(), large(2)];
+  expect(shown(await chat.lay(later, { kind: 'whole' }))).toEqual([
+    'one',
+    'Well.',
+    'stub 1',
+    'Well.',
+    'three',
+  ]);
+});
+
+it('what had a stub once keeps it, also where nothing can be opened', async () => {
+  const chat = new Asked();
+  await chat.lay([large(0)], { kind: 'stubs' });
+  await chat.keep({ kind: 'stubs' });
+  expect(shown(await chat.lay([large(0)], { kind: 'whole' }))).toEqual(['stub 0']);
+});
+
+it('in a chat that has been active all that was answered had a stub', async () => {
+  const items = (): HistoryItem[] => [large(0), said(), large(1)];
+  const whole = { kind: 'whole' } as const;
+  expect(shown(await new Asked().lay(items(), whole))).toEqual(['stub 0', 'Well.', 'two']);
+  const fresh = new Asked();
+  expect(shown(await fresh.lay(items(), whole, { isActive: false }))).toEqual([
+    'one',
+    'Well.',
+    'two',
+  ]);
+  expect(fresh.last?.fresh).toEqual([2]);
+});
+
+it('a text of which the ends stood has the same ends in the next request', async () => {
+  const chat = new Asked();
+  const way = { kind: 'cut', cuts: new Map([[0, [[-1, 1_000, 500]] as const]]) } as const;
+  const first = await chat.lay([large(0)], way);
+  await chat.keep(way);
+  const next = await chat.lay([large(0), said(), large(1)], { kind: 'stubs' });
+  expect(shown(next)).toEqual(['cut', 'Well.', 'stub 1']);
+  const contents = [first, next].map(({ items }) => parsed(items[0]!.message()).content);
+  expect(contents[1]).toBe(contents[0]);
+  expect(contents[0]).toContain('10501 characters');
+});
+
+it('which messages say that nothing can be opened is remembered', async () => {
+  const chat = new Asked();
+  await chat.lay([large(0)], { kind: 'whole' });
+  await chat.keep({ kind: 'whole' }, 0);
+  const { told } = await chat.lay([large(0), said(), large(1)], { kind: 'stubs' });
+  expect([...told]).toEqual([0]);
+});
+
+it('a decision about a message is none about the same message elsewhere', async () => {
+  const chat = new Asked();
+  await chat.lay([large(0)], { kind: 'whole' });
+  await chat.keep({ kind: 'whole' });
+  const undone = [itemOf({ role: 'user', content: 'Other.' }), large(0)];
+  expect(shown(await chat.lay(undone, { kind: 'stubs' }))).toEqual(['Other.', 'stub 0']);
+});
+
+it('what has not changed is not written again', async () => {
+  const chat = new Asked();
+  for (let times = 0; times < 3; times += 1) {
+    await chat.lay([large(0)], { kind: 'whole' });
+    await chat.keep({ kind: 'whole' });
+  }
+  expect(chat.memory.writes).toBe(1);
+});
+
+it('a text whose bytes are gone comes from the store, byte for byte', async () => {
+  const chat = new Asked();
+  const item = large(0);
+  item.drop();
+  const [entry] = store.entries;
+  const reading = {
+    ...store,
+    readEntry: async () => (await store.read(entry!.offsetChars, entry!.lengthChars)).text,
+  };
+  const { items } = await chat.lay([item], { kind: 'whole' }, { of: reading });
+  expect(parsed(items[0]!.message())).toEqual({ role: 'user', content: texts[0] });
+});
+
+it('without a store nothing takes the place of what is there', async () => {
+  const chat = new Asked();
+  const item = large(0);
+  const { items } = await chat.lay([item], { kind: 'whole' }, { of: undefined });
+  expect(items).toEqual([item]);
+});
+
+it('matters only where something could have a stub or was decided', () => {
+  const memory = new MapMemory();
+  expect(ChatTexts.mayMatter([said()], memory, 'chat')).toBe(false);
+  const item = large(0);
+  item.useStubs();
+  expect(ChatTexts.mayMatter([item], memory, 'chat')).toBe(true);
+  memory.values.set('texts:chat', { whole: [], cut: {}, told: [] });
+  expect(ChatTexts.mayMatter([said()], memory, 'chat')).toBe(true);
+  expect(ChatTexts.mayMatter([said()], undefined, 'chat')).toBe(false);
+});
+
+it('the line stands behind a message’s own text, whatever form it has, the same each time', () => {
+  const plain = withCannotOpen({ role: 'user', content: 'Why?' });
+  expect(plain.content).toMatch(/^Why\?\n\n\[rlm\] .*cannot be opened in this request/);
+  const part = { type: 'text', text: 'Why?' };
+  const listed = withCannotOpen({ role: 'user', content: [part] });
+  const [own, line] = listed.content as readonly ContentPart[];
+  expect(own).toBe(part);
+  expect(line?.text).toMatch(/^\[rlm\] .*cannot be opened/);
+  expect(withCannotOpen({ role: 'user', content: [part] })).toEqual(listed);
+});
+
+it('the newest message that is not the model’s says it', () => {
+  const question = itemOf({ role: 'user', content: 'a' });
+  const result = itemOf({ role: 'tool', tool_call_id: 'c', content: 'b' });
+  expect(tellingIndex([question, said(), result, said()])).toBe(2);
+  expect(tellingIndex([question, said()])).toBe(0);
+  expect(tellingIndex([said()])).toBeUndefined();
+});

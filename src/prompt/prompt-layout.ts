@@ -1,0 +1,271 @@
+import { ProxyError } from '../errors.ts';
+import type { Session } from '../store/types.ts';
+import type { ToolRegistry } from '../tools/registry.ts';
+import { jsonBytes } from '../wire/message-json.ts';
+import type { ChatRequest } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
+import { clashes, withInstructions, type Activation } from './activation.ts';
+import { withCannotOpen, type LaidTexts } from './chat-texts.ts';
+import { settle } from '../history/request-message.ts';
+import type { Identity } from '../history/identity.ts';
+import type { Intake } from '../capture/intake.ts';
+import { scalesFor, type Scales } from './prompt-cost.ts';
+import { restoreTexts } from '../capture/rehydrate.ts';
+import { OwnResults } from './shorten-results.ts';
+import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
+import { memoryOf } from '../store/session/recent-memory.ts';
+import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
+import { weave } from './weave.ts';
+import { windowMarks } from './window.ts';
+import { fitWindow, type Fitted } from './window-guard.ts';
+
+/** What is made once for each session. */
+interface SessionParts {
+  readonly memory: TurnMemory;
+  readonly ownResults: OwnResults;
+}
+
+type ToolList = NonNullable<ChatRequest['tools']>;
+
+interface OfferedTools {
+  readonly registry: ToolRegistry;
+  readonly tools: ToolList;
+}
+
+export const nobody: ReadonlySet<number> = new Set();
+
+/** Of a client that has none. */
+export const noTools: ToolList = [];
+
+/** Hidden turns kept in memory per session besides the disk: those of a long chat. */
+const maxCachedRecords = 500;
+
+/** Of a prompt that is laid out. */
+export interface LaidPrompt {
+  readonly prompt: Prompt;
+  /** Estimated, with tools and instructions, bytes. */
+  readonly sizeBytes: number;
+  /** Whether something stands outside of it. */
+  readonly isReduced: boolean;
+}
+
+/** How a prompt is laid out. */
+export interface LayOut {
+  readonly session: Session;
+  /** Present: with our tools and instructions. */
+  readonly activation: Activation | undefined;
+  /** Indexes of messages whose texts stay. */
+  readonly kept?: ReadonlySet<number>;
+  /** Index of the message that says that nothing can be opened, if there is something. */
+  readonly tellAt?: number;
+  /** Members that go up in place of the client's. */
+  readonly changed: Readonly<Record<string, unknown>>;
+}
+
+/** Puts prompts together from what was decided: weaves, fits, adds instructions and tools. */
+export class PromptLayout {
+  readonly #options: PromptOptions;
+  readonly #parts = new WeakMap<Session, SessionParts>();
+  readonly #offered = new WeakMap<ToolList, OfferedTools>();
+  /** Requests of which something could not be stored. */
+  readonly #failing = new WeakSet<Intake>();
+
+  constructor(options: PromptOptions) {
+    this.#options = options;
+  }
+
+  /** As the client sent it, but for what stands in the place of texts. */
+  async plain(
+    { intake, target }: Pick<Work, 'intake' | 'target'>,
+    { items, told }: LaidTexts,
+  ): Promise<Prompt> {
+    const { session } = intake.whose;
+    if (session !== undefined) await restoreTexts(items, session.store);
+    const messages = items.map((item, index) =>
+      told.has(index) ? withCannotOpen(parsed(item.message())) : item.message(),
+    );
+    return {
+      request: { ...intake.envelope, model: target.model, messages },
+      window: { steps: 0, demoted: false },
+      clientBytes: clientBytesOf(intake, this.scalesOf(target)),
+    };
+  }
+
+  /** The list within the window, and our tools where the chat has them. */
+  async layOut(work: Work, laid: LaidTexts, how: LayOut): Promise<LaidPrompt> {
+    const { intake, target, window, chat, scales } = work;
+    const { envelope, whose } = intake;
+    const { session, activation, changed } = how;
+    const { registry, tools } = this.toolsFor(envelope.tools ?? noTools);
+    const added =
+      activation === undefined
+        ? 0
+        : jsonBytes(registry.definitions).length + activation.instructions.length;
+    const overheadBytes = intake.envelopeBytes + added;
+    settle(laid.items);
+    const places = chat.places();
+    const fitted = await this.#fit(work, laid, { ...how, overheadBytes });
+    const place = {
+      chatId: whose.chatId,
+      chain: places.chains.at(-1) ?? '',
+      userTextHash: places.questions.at(-1) ?? '',
+    };
+    const head = { ...envelope, model: target.model };
+    const request: ChatRequest =
+      activation === undefined
+        ? { ...head, ...changed, messages: fitted.messages }
+        : {
+            ...head,
+            tools,
+            ...changed,
+            messages: withInstructions(fitted.messages, activation.instructions),
+          };
+    const prompt: Prompt = {
+      request,
+      ...(activation === undefined
+        ? {}
+        : { own: { session, registry, place, ...this.#partsOf(session) } }),
+      window: { steps: fitted.steps, demoted: fitted.demoted },
+      ...(window === undefined ? {} : { room: window.room }),
+      clientBytes: clientBytesOf(intake, scales),
+    };
+    const sizeBytes = fitted.sizeBytes + overheadBytes;
+    return { prompt, sizeBytes, isReduced: fitted.isReduced };
+  }
+
+  /** Weaves, and where a window is known or something was demoted before, fits. */
+  async #fit(
+    { intake, window, chat, scales }: Work,
+    { items, told }: LaidTexts,
+    how: LayOut & { readonly overheadBytes: number },
+  ): Promise<Fitted> {
+    const { session, kept, tellAt, overheadBytes } = how;
+    const { chatId } = intake.whose;
+    const places = chat.places();
+    const { memory, ownResults } = this.#partsOf(session);
+    const find = async (place: Place, identity: Identity): Promise<TurnRecord | undefined> =>
+      this.guarded(async () => memory.find(place, identity));
+    const guarded = {
+      session,
+      chatId,
+      items,
+      chains: places.chains,
+      ownResults,
+      weigh: scales.weigh,
+      kept: kept ?? nobody,
+      told,
+      ...(tellAt === undefined ? {} : { tellAt }),
+      weave: async (from: number) =>
+        weave(items, places, {
+          chatId,
+          from,
+          find: (place, identity) =>
+            memory.mayKnow(place, identity) ? find(place, identity) : undefined,
+        }),
+      onStoreFault: (error: ProxyError) => {
+        this.#failing.add(intake);
+        this.#tolerate(error);
+      },
+    };
+    return fitWindow(guarded, {
+      highBytes: (window?.highBytes ?? Infinity) - overheadBytes,
+      lowBytes: (window?.lowBytes ?? Infinity) - overheadBytes,
+    });
+  }
+
+  /**
+   * Whether nothing of a request can be stored: its texts could not, or what was to leave the prompt could not. With `asks` a session is made
+   * if there is none, and if that goes, it can.
+   */
+  async storeFails(intake: Intake, asks: boolean): Promise<boolean> {
+    if (intake.storeFault !== undefined || this.#failing.has(intake)) return true;
+    if (!asks || intake.whose.session !== undefined) return false;
+    return (await this.ensured(intake)) === undefined;
+  }
+
+  /** The session, made now if there is none; nothing where it cannot be. */
+  async ensured({ whose }: Intake): Promise<Session | undefined> {
+    return this.guarded(async () => whose.ensure());
+  }
+
+  /** Nothing where the store fails: what it would have remembered costs a cache miss and never an answer. */
+  async guarded<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#tolerate(error);
+      return undefined;
+    }
+  }
+
+  #tolerate(error: unknown): void {
+    if (!(error instanceof ProxyError)) throw error;
+    this.#options.log.warn(
+      { code: error.code, reason: error.message },
+      'the memory of this chat does not work; the chat goes on without',
+    );
+  }
+
+  /** Our tools beside the client's, and both lists in one. Made once for a list: a known envelope has the same one in every turn. */
+  toolsFor(theirs: ToolList): OfferedTools {
+    let offered = this.#offered.get(theirs);
+    if (offered === undefined) {
+      const registry = this.#registryFor(theirs);
+      offered = { registry, tools: [...theirs, ...registry.definitions] };
+      this.#offered.set(theirs, offered);
+    }
+    return offered;
+  }
+
+  #registryFor(tools: ToolList): ToolRegistry {
+    const names = clashes(tools, this.#options.registry);
+    if (names.size === 0) return this.#options.registry;
+    this.#options.log.warn(
+      { tools: [...names] },
+      'the client has tools of these names itself; ours are withdrawn',
+    );
+    return this.#options.registry.without(names);
+  }
+
+  #partsOf(session: Session): SessionParts {
+    let parts = this.#parts.get(session);
+    if (parts === undefined) {
+      parts = {
+        memory: new TurnMemory(memoryOf(session), { maxCachedRecords }),
+        ownResults: new OwnResults(session.store),
+      };
+      this.#parts.set(session, parts);
+    }
+    return parts;
+  }
+
+  /** What the parts of a prompt cost with this model. */
+  scalesOf({ gaugeKey }: PromptTarget): Scales {
+    const { gauge } = this.#options;
+    return scalesFor(gaugeKey, {
+      bytesPerToken: gauge.bytesPerToken(gaugeKey),
+      partScale: gauge.partScale(gaugeKey),
+    });
+  }
+
+  windowOf(target: PromptTarget, windowTokens: number, envelope: Intake['envelope']): Window {
+    const asked = [envelope['max_tokens'], envelope['max_completion_tokens']].find(
+      (value) => typeof value === 'number',
+    );
+    const answerTokens = asked ?? target.maxOutputTokens ?? this.#options.answerTokens;
+    const marks = windowMarks(windowTokens, answerTokens, this.#options.shares);
+    const scales = this.scalesOf(target);
+    const { bytesPerToken } = scales;
+    return {
+      highBytes: marks.highTokens * bytesPerToken,
+      lowBytes: marks.lowTokens * bytesPerToken,
+      room: { maxTokens: marks.turnTokens, scales },
+      windowTokens,
+      windowBytes: windowTokens * bytesPerToken,
+    };
+  }
+}
+
+function clientBytesOf({ items, envelopeBytes }: Intake, { weigh }: Scales): number {
+  return items.reduce((total, item) => total + weigh(item) + 1, envelopeBytes);
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import type { ChatMemory } from '../store/types.ts';
+import type { Message } from '../wire/types.ts';
+import { hashText, identityOf } from '../history/identity.ts';
+import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
+
+class MapMemory implements ChatMemory {
+  readonly values = new Map<string, unknown>();
+  async get(key: string): Promise<unknown> {
+    return structuredClone(this.values.get(key));
+  }
+  has(key: string): boolean {
+    return this.values.has(key);
+  }
+  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+    for (const { key, value } of records) this.values.set(key, structuredClone(value));
+  }
+}
+
+const place: Place = { chatId: 'chat', chain: 'chain', userTextHash: 'question' };
+
+function calling(id: string, args = '{}', content: string | null = null): Message {
+  return {
+    role: 'assistant',
+    content,
+    tool_calls: [{ id, type: 'function', function: { name: 'bash', arguments: args } }],
+  };
+}
+
+function recordOf(message: Message, hidden = 'hidden'): TurnRecord {
+  const shown = typeof message.content === 'string' ? message.content : '';
+  return {
+    before: [{ role: 'assistant', content: hidden }],
+    message,
+    results: {},
+    shownTextHash: hashText(shown),
+  };
+}
+
+async function remembering(
+  ...turns: readonly (readonly [Place, Message, string])[]
+): Promise<TurnMemory> {
+  const memory = new TurnMemory(new MapMemory(), { maxCachedRecords: 2 });
+  for (const [at, message, hidden] of turns)
+    await memory.remember(at, identityOf(message), recordOf(message, hidden), hidden);
+  return memory;
+}
+
+async function foundBy(memory: TurnMemory, at: Place, copy: Message): Promise<string | undefined> {
+  const record = await memory.find(at, identityOf(copy));
+  return record?.before[0]?.content as string | undefined;
+}
+
+const long = 'A text that is long enough to stand for itself in a chat.';
+
+describe('what a turn is found by', () => {
+  it('is found where it was, and in a fork with another name', async () => {
+    const memory = await remembering([place, calling('a'), 'one']);
+    expect(await foundBy(memory, place, calling('a'))).toBe('one');
+    expect(await foundBy(memory, { ...place, chatId: 'fork' }, calling('a'))).toBe('one');
+  });
+
+  it('is found by question and call where the history before it was changed', async () => {
+    const memory = await remembering([place, calling('a'), 'one']);
+    expect(await foundBy(memory, { ...place, chain: 'other' }, calling('a'))).toBe('one');
+    expect(
+      await foundBy(memory, { ...place, chain: 'second', userTextHash: 'x' }, calling('a')),
+    ).toBeUndefined();
+    expect(
+      await foundBy(memory, { ...place, chain: 'third', chatId: 'fork' }, calling('a')),
+    ).toBeUndefined();
+  });
+
+  it('is found by question and text only where the text is long enough', async () => {
+    const other = { ...place, chain: 'other' };
+    const memory = await remembering(
+      [place, { role: 'assistant', content: 'ok' }, 'short'],
+      [place, { role: 'assistant', content: long }, 'long'],
+    );
+    expect(await foundBy(memory, other, { role: 'assistant', content: 'ok' })).toBeUndefined();
+    expect(await foundBy(memory, other, { role: 'assistant', content: long })).toBe('long');
+  });
+
+  it('a provider that numbers anew: call_0 of one turn is not call_0 of another', async () => {
+    const next = { ...place, chain: 'next' };
+    const memory = await remembering(
+      [place, calling('call_0'), 'one'],
+      [next, calling('call_0'), 'two'],
+    );
+    expect(await foundBy(memory, place, calling('call_0'))).toBe('one');
+    expect(await foundBy(memory, next, calling('call_0'))).toBe('two');
+    expect(await foundBy(memory, { ...place, chain: 'other' }, calling('call_0'))).toBeUndefined();
+  });
+
+  it('where it was found once by its call it stays, even if the call comes to name two', async () => {
+    const edited = { ...place, chain: 'edited' };
+    const memory = await remembering([place, calling('call_0'), 'one']);
+    expect(await foundBy(memory, edited, calling('call_0'))).toBe('one');
+    const again = { ...place, chain: 'later' };
+    await memory.remember(
+      again,
+      identityOf(calling('call_0')),
+      recordOf(calling('call_0'), 'two'),
+      'two',
+    );
+    expect(await foundBy(memory, edited, calling('call_0'))).toBe('one');
+  });
+
+  it('is not found for a copy that says something else or calls something else', async () => {
+    const memory = await remembering([place, calling('a', '{"n":1}', 'I call.'), 'one']);
+    expect(await foundBy(memory, place, calling('a', '{"n":1}', 'I never call.'))).toBeUndefined();
+    expect(await foundBy(memory, place, calling('a', '{"n":2}', 'I call.'))).toBeUndefined();
+    // Some clients drop the text of a turn with calls.
+    expect(await foundBy(memory, place, calling('a', '{ "n": 1 }'))).toBe('one');
+  });
+
+  it('odd ids are ids like others', async () => {
+    const memory = await remembering(
+      [place, calling('toString'), 'one'],
+      [place, calling('__proto__'), 'two'],
+    );
+    expect(await foundBy(memory, place, calling('toString'))).toBe('one');
+    expect(await foundBy(memory, place, calling('__proto__'))).toBe('two');
+  });
+});

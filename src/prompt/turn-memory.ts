@@ -1,0 +1,176 @@
+import { hash } from 'node:crypto';
+import type { ChatMemory } from '../store/types.ts';
+import type { Message } from '../wire/types.ts';
+import type { Identity } from '../history/identity.ts';
+import { LruMap } from '../base/lru-map.ts';
+import { turnKeyPrefix } from '../store/session/recent-memory.ts';
+
+/**
+ * What happened between a client's message and the answer it saw, verbatim: everything the upstream has seen and the client has not.
+ */
+export interface TurnRecord {
+  /** Hidden assistant messages and the results of our tools, in order, before the visible turn. */
+  readonly before: readonly Message[];
+  /** The visible assistant turn as the upstream gave it, with our calls in it where there were any. */
+  readonly message: Message;
+  /** Results of our calls in `message`, by call id. */
+  readonly results: Readonly<Record<string, string>>;
+  /** Hash of the text the client was shown, over all steps of the turn (white space folded). */
+  readonly shownTextHash: string;
+}
+
+/** Where a turn stands in a conversation. */
+export interface Place {
+  readonly chatId: string;
+  /** Chain hash of everything before the visible answer. */
+  readonly chain: string;
+  /** Text hash of the newest user message before it. */
+  readonly userTextHash: string;
+}
+
+/** What identifies the answer that a client saw. */
+export type AnswerIdentity = Pick<Identity, 'callIds' | 'callHashes' | 'textHash' | 'textLength'>;
+
+/** A text this short could stand in any conversation; it is no anchor without the chain. Code units. */
+const minAnchorTextLength = 40;
+
+/** Keys under which a turn is found again. */
+interface Anchors {
+  /** Strongest first: what came before it and what it is, in this chat; the same in any (a client's fork has a name of its own). The newest turn has them. */
+  readonly exact: readonly [chat: string, any: string];
+  /** For a history that was changed before it: the question and one of its calls, or its text. Each is good for as long as one turn alone has it. */
+  readonly loose: readonly string[];
+}
+
+/** Pure. Keys are hashes, because all keys of a session are held in memory. */
+function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
+  const { chatId, chain, userTextHash } = place;
+  const { callIds, callHashes, textHash, textLength } = answer;
+  const hasCalls = callIds.length > 0;
+  const what = hasCalls ? `c:${callIds.join(',')}:${callHashes.join(',')}` : `t:${textHash}`;
+  const exact = [anchor('chat', chatId, chain, what), anchor('any', chain, what)] as const;
+  const question = [chatId, userTextHash];
+  if (hasCalls) {
+    const loose = callIds.map((id, index) =>
+      anchor('call', ...question, id, callHashes[index] as string),
+    );
+    return { exact, loose };
+  }
+  if (textLength < minAnchorTextLength) return { exact, loose: [] };
+  return { exact, loose: [anchor('text', ...question, textHash)] };
+}
+
+function anchor(...parts: readonly string[]): string {
+  return `turn:${hash('sha256', parts.join('\0'), 'base64url')}`;
+}
+
+/** Of the answers in the prompts that are sent at the moment; those of turns that have left them are not asked for any more. */
+const maxKeptAnchors = 1_000;
+
+interface Alias {
+  readonly record: string;
+  readonly ambiguous?: boolean;
+}
+
+/** Finds and keeps {@link TurnRecord}s. Stateless but for a bounded cache of records read lately. */
+export class TurnMemory {
+  readonly #memory: ChatMemory;
+  readonly #cache: LruMap<string, TurnRecord>;
+  readonly #anchors = new LruMap<Identity, { readonly place: Place; readonly anchors: Anchors }>(
+    maxKeptAnchors,
+  );
+
+  constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
+    this.#memory = memory;
+    this.#cache = new LruMap(options.maxCachedRecords);
+  }
+
+  /** Whether a turn could be found: false at once, and without a look at the disk, for what was never remembered. */
+  mayKnow(place: Place, identity: Identity): boolean {
+    const { exact, loose } = this.#anchorsOf(place, identity);
+    // What is kept for a chat is kept for any, too, in the same put: one look for both, at every answer of a long history.
+    return this.#memory.has(exact[1]) || loose.some((key) => this.#memory.has(key));
+  }
+
+  /** The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or the client has edited it. */
+  async find(place: Place, identity: Identity): Promise<TurnRecord | undefined> {
+    const { exact, loose } = this.#anchorsOf(place, identity);
+    for (const [at, key] of [...exact, ...loose].entries()) {
+      if (!this.#memory.has(key)) continue;
+      const alias = (await this.#memory.get(key)) as Alias | undefined;
+      if (alias === undefined || alias.ambiguous === true) continue;
+      const record = await this.#read(alias.record);
+      if (record === undefined || !isCopyOf(identity, record)) continue;
+      // From now on this is where it stands, even if its loose anchor comes to name another turn, too.
+      if (at >= exact.length)
+        await this.#memory.put(
+          exact.map((each) => ({ key: each, value: { record: alias.record } })),
+        );
+      return record;
+    }
+    return undefined;
+  }
+
+  /** Remembers a turn before its answer ends. @throws ProxyError `store_full` */
+  async remember(
+    place: Place,
+    answer: AnswerIdentity,
+    record: TurnRecord,
+    recordId: string,
+  ): Promise<void> {
+    const key = `${turnKeyPrefix}${recordId}`;
+    const { exact, loose } = anchorsOf(place, answer);
+    const writes: { key: string; value: unknown }[] = [{ key, value: record }];
+    for (const each of exact) writes.push({ key: each, value: { record: key } satisfies Alias });
+    for (const each of loose) {
+      // A provider that numbers its calls anew in every turn, or an answer given twice: the loose anchor names nobody any more.
+      const value: Alias = this.#memory.has(each)
+        ? { record: key, ambiguous: true }
+        : { record: key };
+      writes.push({ key: each, value });
+    }
+    await this.#memory.put(writes);
+    this.#keep(key, record);
+  }
+
+  /** A history is looked up anew in every turn, and is mostly that of the turn before. */
+  #anchorsOf(place: Place, identity: Identity): Anchors {
+    const known = this.#anchors.get(identity);
+    const { chatId, chain, userTextHash } = place;
+    if (
+      known?.place.chain === chain &&
+      known.place.chatId === chatId &&
+      known.place.userTextHash === userTextHash
+    )
+      return known.anchors;
+    const anchors = anchorsOf(place, identity);
+    this.#anchors.set(identity, { place, anchors });
+    return anchors;
+  }
+
+  async #read(key: string): Promise<TurnRecord | undefined> {
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const record = (await this.#memory.get(key)) as TurnRecord | undefined;
+    if (record !== undefined) this.#keep(key, record);
+    return record;
+  }
+
+  #keep(key: string, record: TurnRecord): void {
+    this.#cache.set(key, record);
+  }
+}
+
+/**
+ * Whether a client's copy is of this turn and not an edit of it: the same calls or fewer, and the text it was shown, or none (some
+ * clients drop the text of a turn with calls).
+ */
+function isCopyOf(identity: Identity, record: TurnRecord): boolean {
+  const calls = record.message.tool_calls ?? [];
+  const theirs = new Set(
+    calls.filter((call) => !Object.hasOwn(record.results, call.id)).map((call) => call.id),
+  );
+  if (!identity.callIds.every((id) => theirs.has(id))) return false;
+  if (theirs.size > 0 && identity.callIds.length === 0) return false;
+  return identity.textHash === '' || identity.textHash === record.shownTextHash;
+}

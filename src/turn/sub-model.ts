@@ -1,0 +1,199 @@
+import { ProxyError } from '../errors.ts';
+import type { Programs } from '../tools/program-host.ts';
+import type { ToolRegistry } from '../tools/registry.ts';
+import type { Slice, SubModel, SubQuestion } from '../tools/sub-model.ts';
+import type { ToolContext } from '../tools/tool.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
+import { TurnFold } from '../wire/fold.ts';
+import type { ChatRequest, FoldedTurn } from '../wire/types.ts';
+import type { Budget, TokenPrices } from './budget.ts';
+import { meterUpstream } from './metered-upstream.ts';
+import type { Semaphore } from '../base/semaphore.ts';
+import { droppedMessage } from '../prompt/shorten-results.ts';
+import { runTurn } from './run-turn.ts';
+import type { OwnTools, TurnLimits } from './turn-types.ts';
+
+/** What {@link createSubModel} needs. */
+export interface SubModelOptions {
+  readonly upstream: Upstream;
+  /** The sub-model's id at that upstream. */
+  readonly model: string;
+  readonly prices?: TokenPrices | undefined;
+  /** Of the turn or the sub-call that asks. */
+  readonly budget: Budget;
+  /** Shared by all sub-calls of a turn: completions under way at once. */
+  readonly slots: Semaphore;
+  readonly concurrency: number;
+  readonly maxTextChars: number;
+  /** What a sub-call with tools gets: the tools, and the asker's context to run them in. */
+  readonly tools: ToolRegistry;
+  readonly context: Omit<ToolContext, 'subModel' | 'slice' | 'signal'>;
+  /** Bounds of one sub-call with tools. */
+  readonly limits: TurnLimits;
+  /** Takes a line of progress for each sub-call and each step inside one; `↳` once for each level. */
+  readonly report: (text: string) => void;
+  /** Told of each call that is repeated. */
+  readonly onRetry: (attempt: RetryNotice) => void;
+}
+
+/** Stands once for each level before a line of progress. */
+const levelMark = '↳';
+
+const readerRole =
+  'You answer a question about a part of a longer text. You see only that part. Answer from it alone, briefly and completely; if it does not hold the answer, say so in one short sentence.';
+
+const explorerRole =
+  'You answer a question about a part of a longer text that is not in this conversation. Reach it with the tools: search first, read only what you need, let rlm_exec count. Offsets are those of the whole text. Answer briefly and completely, from what you read.';
+
+/** The sub-models of one turn, or of one sub-call inside it: questions become completions, paid from the one budget. */
+export function createSubModel(options: SubModelOptions): SubModel {
+  const { budget, maxTextChars, concurrency } = options;
+  return {
+    maxTextChars,
+    concurrency,
+    mayExplore: budget.mayRecurse,
+    ask: async (question, signal) => {
+      if (budget.takeSubCalls(1) === 0)
+        throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
+      options.report(`${levelMark.repeat(budget.depth + 1)} ${question.label}`);
+      return question.slice === undefined
+        ? read(question, queued(options, false), { ...options, signal })
+        : explore(question, question.slice, { options, signal });
+    },
+  };
+}
+
+/** The upstream as sub-calls use it: a completion waits for a slot, holds it until it has ended, and is paid. */
+function queued({ upstream, budget, prices, slots }: SubModelOptions, isLoop: boolean): Upstream {
+  const metered = meterUpstream(upstream, budget, { prices, isLoop });
+  return {
+    ...metered,
+    complete: async (request, call) =>
+      slots.run(call.signal, async () => {
+        const ended = budget.check();
+        if (ended !== undefined) throw new ProxyError('limit_reached', ended.sentence);
+        const { model, batches } = await metered.complete(request, call);
+        return { model, batches: replay(await Array.fromAsync(batches)) };
+      }),
+  };
+}
+
+async function* replay<Item>(items: readonly Item[]): AsyncGenerator<Item, void, void> {
+  yield* items;
+}
+
+/** One completion over a text. */
+async function read(
+  { question, text }: SubQuestion,
+  upstream: Upstream,
+  {
+    model,
+    signal,
+    onRetry,
+  }: Pick<SubModelOptions, 'model' | 'onRetry'> & { readonly signal: AbortSignal },
+): Promise<string> {
+  const content = text === undefined ? question : `${question}\n\n<text>\n${text}\n</text>`;
+  const request: ChatRequest = {
+    model,
+    messages: [
+      { role: 'system', content: readerRole },
+      { role: 'user', content },
+    ],
+  };
+  const stream = await upstream.complete(request, { signal, onRetry });
+  const fold = new TurnFold();
+  for await (const batch of stream.batches) for (const chunk of batch) fold.add(chunk);
+  return answerOf(fold.turn());
+}
+
+function answerOf({ message, finishReason }: FoldedTurn): string {
+  const text = typeof message.content === 'string' ? message.content.trim() : '';
+  if (text === '')
+    throw new ProxyError('upstream_failed', `the sub-model gave no answer (${finishReason})`);
+  return finishReason === 'length' ? `${text} [cut by the sub-model's output limit]` : text;
+}
+
+/** A turn of its own over a slice, one level deeper: the recursion. */
+async function explore(
+  { question }: SubQuestion,
+  slice: Slice,
+  given: {
+    readonly options: SubModelOptions;
+    readonly signal: AbortSignal;
+  },
+): Promise<string> {
+  const { options, signal } = given;
+  const { tools } = options;
+  const answers: string[] = [];
+  const budget = options.budget.child();
+  const { programs, ...shared } = options.context;
+  const own = programs === undefined ? undefined : ofSubCall(programs, slice, answers);
+  const context: ToolContext = {
+    ...shared,
+    // Its programs see its slice: variables of their own, which end with it.
+    ...(own === undefined ? {} : { programs: own }),
+    signal,
+    slice,
+    subModel: createSubModel({ ...options, budget }),
+  };
+  const ownTools: OwnTools = {
+    isOwn: (name) => tools.isOwn(name),
+    expect: (name) => tools.expect(name, context),
+    describe: (call) => tools.describe(call, context),
+    run: async (call) => {
+      options.report(`${levelMark.repeat(budget.depth + 1)} ${tools.describe(call, context)}`);
+      return tools.run(call, context);
+    },
+  };
+  const turn = runTurn({
+    upstream: queued(options, true),
+    request: exploreRequest(question, slice, options),
+    tools: ownTools,
+    limits: options.limits,
+    budget,
+    signal,
+    headers: {},
+    showProgress: false,
+    remember: async () => undefined,
+    shorten: async (message) => droppedMessage(message),
+    shrink: async () => undefined,
+    onRetry: options.onRetry,
+    takeAnswers: () => answers.splice(0),
+  });
+  const texts: string[] = [];
+  try {
+    for await (const batch of turn)
+      for (const { content } of batch) if (content !== undefined) texts.push(content);
+  } finally {
+    await own?.sandboxes.end(own.chatId);
+  }
+  const answer = texts.join('').trim();
+  if (answer === '') throw new ProxyError('upstream_failed', 'the sub-call gave no answer');
+  return answer;
+}
+
+function exploreRequest(
+  question: string,
+  { startChars, endChars }: Slice,
+  { model, tools }: SubModelOptions,
+): ChatRequest {
+  const where = `The part is characters ${startChars} to ${endChars} of the whole text.`;
+  return {
+    model,
+    messages: [
+      { role: 'system', content: `${explorerRole} ${where}` },
+      { role: 'user', content: question },
+    ],
+    tools: tools.definitions,
+  };
+}
+
+/** The place where a sub-call's programs run. */
+function ofSubCall(programs: Programs, slice: Slice, answers: string[]): Programs {
+  return {
+    sandboxes: programs.sandboxes,
+    chatId: `${programs.chatId}:${slice.startChars}-${slice.endChars}`,
+    names: { load: async () => [], save: async () => undefined },
+    onAnswer: (text) => void answers.push(text),
+  };
+}

@@ -1,0 +1,270 @@
+import { ProxyError } from '../errors.ts';
+import { callName, callText } from '../wire/calls.ts';
+import type { ChatRequest, Chunk, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
+import type { OwnTools, Turn } from './turn-types.ts';
+import type { HandOver } from '../prompt/hidden-calls.ts';
+import { fitSteps } from '../prompt/turn-room.ts';
+import { toolMessage } from '../prompt/weave.ts';
+import { messageBytes, requestBytes } from '../wire/message-json.ts';
+
+/** The same call so often in a row gets the old result and a note (opencode's own guard uses 3). */
+const maxIdenticalCalls = 3;
+
+/** A count below this says little about how many bytes make a token. */
+const minCountedTokens = 1_000;
+
+/** What is sent after a refusal is at most so much of what was refused. */
+const refusedShare = 0.7;
+
+/** What changes from step to step of one turn. */
+export class TurnState {
+  readonly #turn: Turn;
+  /** Hidden turns and results so far: part of what the upstream sees, and of what is remembered. */
+  readonly before: Message[] = [];
+  readonly usages: Usage[] = [];
+  steps = 0;
+  ownCalls = 0;
+  /** JSON of all requests so far, bytes. */
+  sentBytes = 0;
+  /** All text the client has been shown. */
+  shownText = '';
+  /** The limit that has been reached, in words. */
+  limit: string | undefined;
+  /** Whether steps of ours came first, and the step that runs has the client's own choice of tools. */
+  isHandingOver = false;
+  /** Whether the request has been made smaller after an overflow. */
+  isShrunk = false;
+  request: ChatRequest;
+  tools: OwnTools | undefined;
+  /** What has to come to pass before the step in which the client's own choice of tools holds; absent in that step, and where it always holds. */
+  handOver: HandOver | undefined;
+  readonly #repeats = new RepeatGuard();
+  /** Calls of the step that runs of which the client has had pieces, by index. From then on nothing of the step is tried again. */
+  readonly streamed = new Set<number>();
+  /** All calls of the step that has ended, in the order of their indexes. */
+  calls: readonly ToolCall[] = [];
+  #holdsCalls = false;
+  /** Size of the last step's request. */
+  #lastBytes = 0;
+  #measured: { readonly request: ChatRequest; readonly sizeBytes: number } | undefined;
+
+  constructor(turn: Turn) {
+    this.#turn = turn;
+    this.request = turn.request;
+    this.tools = turn.tools;
+    this.handOver = turn.handOver;
+  }
+
+  /** Whether the step that runs is the one that has to answer. */
+  get isLast(): boolean {
+    return this.limit !== undefined || this.isHandingOver;
+  }
+
+  /** Before a step's chunks come. */
+  beginStep(): void {
+    this.streamed.clear();
+    this.#holdsCalls = this.handOver !== undefined;
+  }
+
+  /**
+   * Pieces of calls that the client may see at once: in a chat without our tools all of them, else those of its own calls, until a call of
+   * ours comes. What is behind that waits for the step's end: clients run a call as soon as its arguments parse, and ours are run first.
+   */
+  streamable(deltas: readonly ToolCallDelta[]): readonly ToolCallDelta[] {
+    return deltas.filter(({ index, name, type }) => {
+      if (name !== undefined && !this.#holdsCalls) {
+        const isOwn = type !== 'custom' && this.tools?.isOwn(name) === true;
+        if (isOwn) this.#holdsCalls = true;
+        else this.streamed.add(index);
+      }
+      return this.streamed.has(index);
+    });
+  }
+
+  /** Whether the text of the step that runs is held back until it has ended: of several texts the client is to get one, as its answer. */
+  get holdsText(): boolean {
+    if (this.handOver !== undefined) return true;
+    return this.isOneDocument && this.tools !== undefined && !this.isLast;
+  }
+
+  /** Whether a program is going to read the answer: then it is the text of one step and nothing else. */
+  get isOneDocument(): boolean {
+    const format = this.request['response_format'];
+    if (typeof format !== 'object' || format === null) return false;
+    return ((format as { readonly type?: unknown }).type ?? 'text') !== 'text';
+  }
+
+  /** From the next step on the client's own choice of tools holds. */
+  handOverNow(): void {
+    this.isHandingOver = true;
+    this.handOver = undefined;
+  }
+
+  /** Before the next step: makes room for the results of the last one. */
+  async fit(): Promise<void> {
+    const { room, shorten } = this.#turn;
+    if (room === undefined || this.before.length === 0) return;
+    const counted = this.usages.at(-1)?.prompt_tokens ?? 0;
+    // The last step's count is better than what was known before the turn; small ones are mostly templates.
+    const known = room.scales.bytesPerToken;
+    // One count that is far off what many have shown is no reason to take results away.
+    const measured =
+      counted >= minCountedTokens ? Math.max(this.#lastBytes / counted, known / 2) : known;
+    await fitSteps(this.before, {
+      requestBytes: this.#requestBytes(),
+      maxBytes: room.maxTokens * Math.min(measured, known),
+      shorten,
+    });
+  }
+
+  /** Whether the step can be tried once more with another request, after the upstream has refused this one. */
+  async recover(error: unknown): Promise<boolean> {
+    if (error instanceof ProxyError && error.code === 'context_length_exceeded')
+      return this.#shrink();
+    if (this.tools === undefined || this.before.length > 0) return false;
+    const bare = await this.#turn.withoutTools?.(error);
+    if (bare === undefined) return false;
+    this.request = bare.request;
+    this.tools = bare.tools;
+    this.handOver = undefined;
+    return true;
+  }
+
+  /** After the upstream found the last request too long: once in a turn, makes it smaller. Whether that went. */
+  async #shrink(): Promise<boolean> {
+    if (this.isShrunk) return false;
+    this.isShrunk = true;
+    const sentBytes = this.#lastBytes;
+    const smaller = await this.#turn.shrink(this.request);
+    if (smaller !== undefined) {
+      this.request = smaller.request;
+      this.tools = smaller.tools;
+      if (this.before.length === 0) this.handOver = smaller.handOver;
+    }
+    const { shorten } = this.#turn;
+    await fitSteps(this.before, {
+      requestBytes: this.#requestBytes(),
+      maxBytes: sentBytes * refusedShare,
+      shorten,
+    });
+    return this.#totalBytes() < sentBytes;
+  }
+
+  /**
+   * The request of the next step. At a limit the model is told to answer with what it has.
+   * @throws ProxyError `limit_reached` when a day's budget is used up before the first step
+   */
+  next(): ChatRequest {
+    const { request, before } = this;
+    const ended = this.limit ?? this.#limitReached();
+    if (ended !== undefined && before.length === 0) throw new ProxyError('limit_reached', ended);
+    if (ended !== undefined && this.limit === undefined) {
+      this.limit = ended;
+      if (this.handOver !== undefined) this.handOverNow();
+      this.#closeWith(ended);
+    }
+    const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
+    this.#lastBytes = this.#totalBytes();
+    this.sentBytes += requestBytes({ ...request, messages });
+    if (this.handOver !== undefined) return { ...request, ...this.handOver.opening, messages };
+    // What the client demands, it gets in the last step, too.
+    if (this.limit === undefined || this.isHandingOver) return { ...request, messages };
+    return { ...request, messages, tool_choice: 'none' };
+  }
+
+  /** A hidden turn and its results become part of what the upstream sees next. */
+  append(
+    message: Message,
+    calls: readonly ToolCall[],
+    results: Readonly<Record<string, string>>,
+  ): void {
+    this.before.push(
+      message,
+      ...calls.map((call) => toolMessage(call.id, results[call.id] as string)),
+    );
+  }
+
+  /** Takes note of text that goes to the client; a hidden step between two texts becomes a paragraph's end. */
+  show(chunk: Chunk, isFirstOfStep: boolean): Chunk {
+    const { content } = chunk;
+    if (content === undefined) return chunk;
+    const glued =
+      isFirstOfStep && this.shownText !== '' && !/\s$/.test(this.shownText) && !/^\s/.test(content);
+    const shown = glued ? `\n\n${content}` : content;
+    this.shownText += shown;
+    return glued ? { ...chunk, content: shown } : chunk;
+  }
+
+  /** The result of a call that has just been made too often in a row, instead of making it again. */
+  repeated(call: ToolCall): string | undefined {
+    return this.#repeats.answer(call);
+  }
+
+  noteResult(call: ToolCall, result: string): void {
+    this.#repeats.note(call, result);
+  }
+
+  #totalBytes(): number {
+    return this.before.reduce(
+      (total, message) => total + messageBytes(message) + 1,
+      this.#requestBytes(),
+    );
+  }
+
+  #requestBytes(): number {
+    if (this.#measured?.request !== this.request)
+      this.#measured = { request: this.request, sizeBytes: this.#weigh(this.request) };
+    return this.#measured.sizeBytes;
+  }
+
+  /** What is no text counts as what it costs, where that is known. */
+  #weigh(request: ChatRequest): number {
+    const { room } = this.#turn;
+    return room === undefined ? requestBytes(request) : room.scales.weighRequest(request);
+  }
+
+  #limitReached(): string | undefined {
+    const { limits, budget } = this.#turn;
+    // The last step that is allowed is the one that has to answer.
+    const isLastStep = this.steps > 0 && this.steps + 1 >= limits.steps;
+    return isLastStep
+      ? `Stopped by the limit turn.steps: ${limits.steps} steps a turn are used up.`
+      : budget.check()?.sentence;
+  }
+
+  /** The order to answer stands in the last result, for providers that know no `tool_choice: none`; it stays there, so that the prefix does. */
+  #closeWith(limit: string): void {
+    const last = this.before.at(-1);
+    if (last === undefined) return;
+    const order = this.isHandingOver ? 'Search no further' : 'Call no more tools';
+    const note = `\n[rlm] ${limit} ${order}; answer now with what you have, and say what is missing.`;
+    this.before[this.before.length - 1] = {
+      ...last,
+      content: `${typeof last.content === 'string' ? last.content : ''}${note}`,
+    };
+  }
+}
+
+/** Notices a model that makes the same call again and again. */
+class RepeatGuard {
+  #key = '';
+  #count = 0;
+  #result = '';
+
+  answer(call: ToolCall): string | undefined {
+    if (callKey(call) !== this.#key || this.#count < maxIdenticalCalls - 1) return undefined;
+    this.#count += 1;
+    return `${this.#result}\n[rlm] This is the result from before: the same call was made ${this.#count} times in a row. Use it, or ask something else.`;
+  }
+
+  note(call: ToolCall, result: string): void {
+    const key = callKey(call);
+    this.#count = key === this.#key ? this.#count + 1 : 1;
+    this.#key = key;
+    this.#result = result;
+  }
+}
+
+function callKey(call: ToolCall): string {
+  return `${callName(call)}\0${callText(call).replace(/\s+/g, '')}`;
+}

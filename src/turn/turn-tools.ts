@@ -1,0 +1,109 @@
+import type { Clock } from '../clock.ts';
+import type { NameRecord } from '../sandbox/types.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
+import type { SearchEngine } from '../search/types.ts';
+import type { Session } from '../store/types.ts';
+import type { ToolContext } from '../tools/tool.ts';
+import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
+import type { Budget, TokenPrices } from './budget.ts';
+import type { Prompt } from '../prompt/prompt-types.ts';
+import { memoryOf } from '../store/session/recent-memory.ts';
+import { Semaphore } from '../base/semaphore.ts';
+import { createSubModel } from './sub-model.ts';
+import type { OwnTools, TurnLimits } from './turn-types.ts';
+
+/** A model that sub-calls go to. */
+export interface SubTarget {
+  readonly upstream: Upstream;
+  readonly model: string;
+  readonly prices?: TokenPrices;
+  /** Longest text of one question, characters. */
+  readonly maxTextChars: number;
+}
+
+/** What our tools need in any turn. */
+export interface TurnToolsOptions {
+  readonly search: SearchEngine;
+  readonly sandboxes: Sandboxes;
+  readonly clock: Clock;
+  readonly searchDeadlineMs: number;
+  readonly maxResultChars: number;
+  /** Sub-calls of one turn at the same time. */
+  readonly concurrency: number;
+  /** Bounds of one sub-call that has tools. */
+  readonly limits: TurnLimits;
+}
+
+/** Our tools as one turn has them. */
+export interface TurnTools {
+  readonly own: OwnTools;
+  /** Texts that programs gave to the user; each is handed out once. */
+  readonly takeAnswers: () => readonly string[];
+}
+
+/** Sets up our tools for one turn: everything they use draws on the turn's budget and ends with its signal. */
+export function openTurnTools(
+  options: TurnToolsOptions,
+  turn: {
+    readonly own: NonNullable<Prompt['own']>;
+    /** Names of the tools in the request: a stray `rlm_` name among a model's calls is answered here, where a client could make nothing of it. */
+    readonly offered: ReadonlySet<string>;
+    readonly sub: SubTarget;
+    readonly budget: Budget;
+    readonly signal: AbortSignal;
+    /** Told of a sub-model's call that is repeated. */
+    readonly onSubRetry: (attempt: RetryNotice) => void;
+  },
+): TurnTools {
+  const { session, registry, place } = turn.own;
+  const answers: string[] = [];
+  const base = {
+    session,
+    search: options.search,
+    clock: options.clock,
+    searchDeadlineMs: options.searchDeadlineMs,
+    maxResultChars: options.maxResultChars,
+    programs: {
+      sandboxes: options.sandboxes,
+      chatId: `${session.id}:${place.chatId}`,
+      names: programNames(session, place.chatId),
+      onAnswer: (text: string) => void answers.push(text),
+    },
+  };
+  const slots = new Semaphore(options.concurrency);
+  const contextFor = (signal: AbortSignal, report: (text: string) => void): ToolContext => ({
+    ...base,
+    signal,
+    subModel: createSubModel({
+      ...turn.sub,
+      prices: turn.sub.prices,
+      budget: turn.budget,
+      slots,
+      concurrency: options.concurrency,
+      tools: registry,
+      context: base,
+      limits: options.limits,
+      report,
+      onRetry: turn.onSubRetry,
+    }),
+  });
+  const described = contextFor(turn.signal, () => undefined);
+  return {
+    own: {
+      isOwn: (name) => registry.isOwn(name, turn.offered),
+      expect: (name) => registry.expect(name, described),
+      describe: (call) => registry.describe(call, described),
+      run: async (call, signal, report) => registry.run(call, contextFor(signal, report)),
+    },
+    takeAnswers: () => answers.splice(0),
+  };
+}
+
+/** Remembers a chat's variables by name, so that lost ones can be named after a restart. */
+function programNames(session: Session, chatId: string): NameRecord {
+  const key = `names:${chatId}`;
+  return {
+    load: async () => ((await memoryOf(session).get(key)) as readonly string[] | undefined) ?? [],
+    save: async (names) => memoryOf(session).put([{ key, value: names }]),
+  };
+}
