@@ -13,7 +13,8 @@ export async function launch(entry) {
   const entryUrl = new URL(entry, import.meta.url);
   if (!existsSync(entryUrl)) fail('rlm-opencode is not built yet. Run: npm ci');
   if (Number(process.versions.node.split('.')[0]) >= neededMajor) {
-    // Compiled code is kept between starts: a command spends half of its time on compiling otherwise.
+    // Compiled code is kept between starts: a command spends half of its time on compiling
+    // otherwise.
     module.enableCompileCache?.();
     await import(entryUrl.href);
     return;

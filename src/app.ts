@@ -64,7 +64,9 @@ export interface App {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Kept free for the answer where neither client nor configuration says how long it may get, tokens. */
+/**
+ * Kept free for the answer where neither client nor configuration says how long it may get, tokens.
+ */
 const defaultAnswerTokens = 8_192;
 /** A day, milliseconds. */
 const dayMs = 86_400_000;
@@ -72,11 +74,17 @@ const dayMs = 86_400_000;
 const listMaxAgeMs = 600_000;
 /** Longest wait for a provider's model list. */
 const listTimeoutMs = 5_000;
-/** Sandboxes alive at once, one a chat: 25 MB each, 50 MB after a program has streamed through 100M characters (measured). */
+/**
+ * Sandboxes alive at once, one a chat: 25 MB each, 50 MB after a program has streamed through 100M
+ * characters (measured).
+ */
 const maxSandboxes = 4;
 /** A chat's variables are kept for so long after its last program. */
 const sandboxIdleMs = 1_800_000;
-/** Share of a sub-model's window that a slice of text may fill, in characters: 3 to a token, and room for question and answer. */
+/**
+ * Share of a sub-model's window that a slice of text may fill, in characters: 3 to a token, and
+ * room for question and answer.
+ */
 const subTextCharsPerToken = 1.5;
 
 /**

@@ -10,7 +10,10 @@ export interface Clock {
   elapsedMs(): number;
   /** Resolves after `ms` milliseconds; rejects with the signal's reason if it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `run` once after `ms` milliseconds unless the returned function is called first. Does not keep the process alive. */
+  /**
+   * Calls `run` once after `ms` milliseconds unless the returned function is called first. Does not
+   * keep the process alive.
+   */
   after(ms: number, run: () => void): () => void;
 }
 
@@ -37,7 +40,10 @@ export const systemClock: Clock = {
 /** Random bytes in a name. */
 const nameBytes = 8;
 
-/** Random bytes fetched at once: asking the system for eight takes longer than all else about a name. */
+/**
+ * Random bytes fetched at once: asking the system for eight takes longer than all else about a
+ * name.
+ */
 let fetched = Buffer.alloc(0);
 
 /** Names from the system's random source. */
@@ -50,16 +56,24 @@ export const randomIds: Ids = {
   },
 };
 
-/** A look that comes so much later than it was ordered for has been held up: the process was stopped, or busy. Milliseconds. */
+/**
+ * A look that comes so much later than it was ordered for has been held up: the process was
+ * stopped, or busy. Milliseconds.
+ */
 const lateMs = 200;
 
-/** What lies in the socket after such a time, and in what unpacks it, has so long to come in. Milliseconds. */
+/**
+ * What lies in the socket after such a time, and in what unpacks it, has so long to come in.
+ * Milliseconds.
+ */
 const wakeGraceMs = 1_000;
 
 /**
- * Barks when a wait lasts too long. Only waiting counts, so a slow client that makes us read slowly does not look like a
- * silent upstream. A wait that has lasted too long is looked at twice, the second time after the event loop has looked at the sockets: whoever
- * wakes up from Ctrl-Z, or in a virtual machine that was paused, finds the time over and the words waiting. One timer serves all waits: setting one for each chunk would cost more than the chunk.
+ * Barks when a wait lasts too long. Only waiting counts, so a slow client that makes us read slowly
+ * does not look like a silent upstream. A wait that has lasted too long is looked at twice, the
+ * second time after the event loop has looked at the sockets: whoever wakes up from Ctrl-Z, or in a
+ * virtual machine that was paused, finds the time over and the words waiting. One timer serves all
+ * waits: setting one for each chunk would cost more than the chunk.
  */
 export class Watchdog {
   readonly #clock: Clock;

@@ -1,4 +1,7 @@
-/** What may go wrong, once for all: HTTP status, OpenAI `type`, whether trying again can help, whether the text may be shown. */
+/**
+ * What may go wrong, once for all: HTTP status, OpenAI `type`, whether trying again can help,
+ * whether the text may be shown.
+ */
 export const errorTable = {
   invalid_request: {
     status: 400,
@@ -79,7 +82,9 @@ export interface ErrorParts {
   readonly retryable?: boolean;
 }
 
-/** An operational failure with a name. Anything else that is thrown is a bug and becomes `internal`. */
+/**
+ * An operational failure with a name. Anything else that is thrown is a bug and becomes `internal`.
+ */
 export class ProxyError extends Error {
   readonly code: ErrorCode;
   readonly parts: ErrorParts;
@@ -102,7 +107,10 @@ export class ProxyError extends Error {
   }
 }
 
-/** Turns whatever was caught into a {@link ProxyError}; a stranger becomes `internal` with the stranger as its cause. */
+/**
+ * Turns whatever was caught into a {@link ProxyError}; a stranger becomes `internal` with the
+ * stranger as its cause.
+ */
 export function toProxyError(caught: unknown): ProxyError {
   if (caught instanceof ProxyError) return caught;
   return new ProxyError('internal', 'Something went wrong inside rlm-opencode.', { cause: caught });

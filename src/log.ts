@@ -15,7 +15,10 @@ const secretPaths = [
   '*.authorization',
 ];
 
-/** The program's logger: JSON lines on stderr, so that stdout belongs to the commands. Bodies and prompts are never passed to it. */
+/**
+ * The program's logger: JSON lines on stderr, so that stdout belongs to the commands. Bodies and
+ * prompts are never passed to it.
+ */
 export function createLogger(level: string): Logger {
   return pino(
     { level, redact: { paths: secretPaths, censor: '[redacted]' }, base: null },

@@ -1,6 +1,6 @@
 /**
- * The part of WebAssembly's API that we and our packages use. TypeScript has it only in its browser libraries, which would bring
- * `window` and a second `setTimeout` with them.
+ * The part of WebAssembly's API that we and our packages use. TypeScript has it only in its browser
+ * libraries, which would bring `window` and a second `setTimeout` with them.
  */
 declare namespace WebAssembly {
   type Exports = Record<string, unknown>;

@@ -5,7 +5,10 @@ import { expect, test } from 'vitest';
 /** Free to import from everywhere; they import only each other. */
 const leaves = ['base', 'errors', 'clock', 'garbage', 'log', 'wire', 'kernels'];
 
-/** Who may import whom, beside the leaves. A folder that is not here may import nothing and nobody may import it. */
+/**
+ * Who may import whom, beside the leaves. A folder that is not here may import nothing and nobody
+ * may import it.
+ */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   cli: [
     'app',
@@ -60,7 +63,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(leaves.map((leaf) => [leaf, []])),
 };
 
-/** Folders in rooms: who may import whom inside. A room may import only rooms that stand below it here. */
+/**
+ * Folders in rooms: who may import whom inside. A room may import only rooms that stand below it
+ * here.
+ */
 const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   bench: {
     engine: ['questions', 'corpus-text', 'random'],
@@ -277,3 +283,14 @@ function commandFiles(): readonly string[] {
   expect(files.length).toBeGreaterThan(10);
   return files;
 }
+
+test('comments are at most 100 columns wide', () => {
+  const wide = sources.flatMap((file) =>
+    readFileSync(join(root, file), 'utf8')
+      .split('\n')
+      .flatMap((line, at) =>
+        line.length > 100 && /^\s*(?:\/\*|\*|\/\/ )/.test(line) ? [`${file}:${at + 1}`] : [],
+      ),
+  );
+  expect(wide).toEqual([]);
+});

@@ -1,13 +1,16 @@
 /**
- * Makes a release of this checkout: `npm run release -- 0.2.0`, and with `--dry-run` says what it would do.
+ * Makes a release of this checkout: `npm run release -- 0.2.0`, and with `--dry-run` says what it
+ * would do.
  *
  * In this order, and nothing is written before all of the checks hold:
  *   1. the version: three numbers, not lower than the present one, no tag of that name yet
  *   2. the work tree is clean, and CHANGELOG.md has something under "Unreleased"
  *   3. `npm run check`, `npm run build`, and publint over what would be published
- *   4. CHANGELOG.md gets a section with version and date; package.json and the lock file get the version
+ *   4. CHANGELOG.md gets a section with version and date; package.json and the lock file get the
+ *      version
  *   5. a commit `release: v0.2.0`, and an annotated tag with the section as its message
- * Pushing and publishing are left to a person. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+ * Pushing and publishing are left to a person. Exit codes: 0 done, 1 refused or failed, 2 wrong
+ * usage.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

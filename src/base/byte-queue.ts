@@ -4,7 +4,10 @@ export interface Sender {
   resume(): unknown;
 }
 
-/** Bytes that come by callback and are pulled by one reader. While too many wait, their sender is held up. */
+/**
+ * Bytes that come by callback and are pulled by one reader. While too many wait, their sender is
+ * held up.
+ */
 export class ByteQueue {
   readonly #maxWaitingBytes: number;
   readonly #sender: Sender;
@@ -71,7 +74,10 @@ export class ByteQueue {
     return piece;
   }
 
-  /** All that waits in one piece; undefined where nothing does. A copy, unless it is one piece already. */
+  /**
+   * All that waits in one piece; undefined where nothing does. A copy, unless it is one piece
+   * already.
+   */
   takeAll(): Buffer | undefined {
     if (this.#pieces.length < 2) return this.take();
     const all = Buffer.concat(this.#pieces, this.#waitingBytes);

@@ -5,7 +5,10 @@ export interface Waiting<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Does jobs in groups, one group at a time: what comes while one is at work goes together in the next. */
+/**
+ * Does jobs in groups, one group at a time: what comes while one is at work goes together in the
+ * next.
+ */
 export class GroupCommit<Job, Result> {
   readonly #commit: (group: readonly Waiting<Job, Result>[]) => Promise<void>;
   readonly #countFitting: (waiting: readonly Waiting<Job, Result>[]) => number;
@@ -14,7 +17,8 @@ export class GroupCommit<Job, Result> {
 
   /**
    * @param commit Does a group, and resolves or rejects each of its jobs; never throws
-   * @param countFitting How many of those that wait, from the first on, make a group: at least 1. Absent = all
+   * @param countFitting How many of those that wait, from the first on, make a group: at least 1.
+   * Absent = all
    */
   constructor(
     commit: (group: readonly Waiting<Job, Result>[]) => Promise<void>,

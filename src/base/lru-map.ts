@@ -20,7 +20,8 @@ export class LruMap<Key, Value> {
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
     if (value === undefined) return undefined;
-    // While there is room for as many again nothing will have to go soon, and the order need not be kept: half the cost of a look.
+    // While there is room for as many again nothing will have to go soon, and the order need not be
+    // kept: half the cost of a look.
     if (this.#entries.size * 2 >= this.#maxCount) {
       this.#entries.delete(key);
       this.#entries.set(key, value);

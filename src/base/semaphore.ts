@@ -9,7 +9,8 @@ export class Semaphore {
   }
 
   /**
-   * Resolves when there is room. The returned function gives it back; calling it again does nothing.
+   * Resolves when there is room. The returned function gives it back; calling it again does
+   * nothing.
    * @throws the signal's reason when it aborts first
    */
   async acquire(signal: AbortSignal): Promise<() => void> {
@@ -27,7 +28,10 @@ export class Semaphore {
     };
   }
 
-  /** Runs `work` when there is room. @throws the signal's reason while it waits, else what `work` throws */
+  /**
+   * Runs `work` when there is room. @throws the signal's reason while it waits, else what `work`
+   * throws
+   */
   async run<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
     const release = await this.acquire(signal);
     try {

@@ -1,6 +1,7 @@
 /**
- * Binary search: how many of the first `count` places satisfy `holds`, which is true up to some place and false from there on (what C++
- * and Rust call the partition point). The last place that satisfies it is one less.
+ * Binary search: how many of the first `count` places satisfy `holds`, which is true up to some
+ * place and false from there on (what C++ and Rust call the partition point). The last place that
+ * satisfies it is one less.
  */
 export function partitionPoint(count: number, holds: (index: number) => boolean): number {
   let low = 0;

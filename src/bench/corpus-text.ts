@@ -23,8 +23,9 @@ const emoji = ['🚀', '✅', '😀', '👩‍💻', '🔥'];
 const levels = ['INFO', 'INFO', 'INFO', 'DEBUG', 'WARN', 'ERROR'];
 
 /**
- * Text as a coding assistant gathers it: seeded, endless pieces of 2 to 60 KB in random order, 55 % source code, 16 % logs, 12 % JSON
- * lines, 3 % web routes, 14 % Chinese prose with emoji. In random order, because that is hard for an index.
+ * Text as a coding assistant gathers it: seeded, endless pieces of 2 to 60 KB in random order, 55 %
+ * source code, 16 % logs, 12 % JSON lines, 3 % web routes, 14 % Chinese prose with emoji. In random
+ * order, because that is hard for an index.
  */
 export class CorpusText {
   readonly #random: Random;

@@ -1,4 +1,7 @@
-/** A seeded generator of numbers (Doty-Humphrey's sfc32): the same seed gives the same sequence on every machine. Not for secrets. */
+/**
+ * A seeded generator of numbers (Doty-Humphrey's sfc32): the same seed gives the same sequence on
+ * every machine. Not for secrets.
+ */
 export class Random {
   #a: number;
   #b: number;

@@ -13,7 +13,10 @@ import { withTexts } from '../history/message-texts.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import type { Whose } from '../history/session-resolver.ts';
 
-/** Bytes of messages committed together: one data sync for a turn, and a bound on what the first sight of a long history holds. */
+/**
+ * Bytes of messages committed together: one data sync for a turn, and a bound on what the first
+ * sight of a long history holds.
+ */
 const groupBytes = 4_194_304;
 /** Known messages passed over before others get their turn: 1 ms. */
 const sliceItems = 4_096;
@@ -38,7 +41,10 @@ export class HistoryStore {
     this.#limits = limits;
   }
 
-  /** @returns The session, if there is one now. @throws ProxyError what the store throws; then the texts stay where they are */
+  /**
+   * @returns The session, if there is one now. @throws ProxyError what the store throws; then the
+   * texts stay where they are
+   */
   async store(whose: Whose): Promise<Session | undefined> {
     let { session } = whose;
     for await (const group of this.#waiting(whose)) {
@@ -122,7 +128,10 @@ export class HistoryStore {
     }
   }
 
-  /** A client that has pruned an output itself left a mark where the stub can stand: it says where the original is. */
+  /**
+   * A client that has pruned an output itself left a mark where the stub can stand: it says where
+   * the original is.
+   */
   async #replacePruned(whose: Whose): Promise<void> {
     const { session } = whose;
     if (session === undefined) return;
@@ -154,7 +163,9 @@ export class HistoryStore {
   }
 }
 
-/** A tool output without its texts, where the store has all that is needed to put it together again. */
+/**
+ * A tool output without its texts, where the store has all that is needed to put it together again.
+ */
 function frameMember(
   item: HistoryItem,
   captured: readonly Captured[],

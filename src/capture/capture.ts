@@ -50,12 +50,16 @@ const maxArgsLength = 2_000;
 /** A client's note that the part after it is a file's content. */
 const attachmentLead = /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s;
 
-/** OpenCode's `read`: the model asked for just that text, so twice the general size stays in the prompt. */
+/**
+ * OpenCode's `read`: the model asked for just that text, so twice the general size stays in the
+ * prompt.
+ */
 const readTools: ReadonlySet<string> = new Set(['read', 'Read', 'read_file', 'view']);
 
 /**
- * The texts of a message that belong in the store. Pure. `call` is the call that a tool message answers; a result of one of our
- * own tools never reaches a client, and one that looks so (name `rlm_…`) is left alone.
+ * The texts of a message that belong in the store. Pure. `call` is the call that a tool message
+ * answers; a result of one of our own tools never reaches a client, and one that looks so (name
+ * `rlm_…`) is left alone.
  */
 export function candidatesOf(
   message: Message,
@@ -103,9 +107,9 @@ export function candidatesOf(
 }
 
 /**
- * Stores candidates. Where a result says that the client cut it, and names the file with all of it, the file's text is stored in
- * its place, if it may be read and really begins or ends with what was printed; where it has been before, the same entry stands for it
- * again, file or no file.
+ * Stores candidates. Where a result says that the client cut it, and names the file with all of it,
+ * the file's text is stored in its place, if it may be read and really begins or ends with what was
+ * printed; where it has been before, the same entry stands for it again, file or no file.
  * @throws ProxyError `store_full`, `store_corrupt`
  */
 export async function storeCandidates(
@@ -137,7 +141,10 @@ export async function storeCandidates(
 
 const fullTextNote = 'the whole text, from the file that the client saved';
 
-/** The whole text of which an output is a part; nothing where there is none, or the output is no part of it. */
+/**
+ * The whole text of which an output is a part; nothing where there is none, or the output is no
+ * part of it.
+ */
 async function wholeOf(
   store: SessionStore,
   entry: NewEntry,
@@ -159,8 +166,9 @@ async function wholeOf(
 }
 
 /**
- * The entry that stands for the output of a call in a chat: the only text that came under this id for this very tool with these arguments.
- * None where there were several, or where it cannot be told.
+ * The entry that stands for the output of a call in a chat: the only text that came under this id
+ * for this very tool with these arguments. None where there were several, or where it cannot be
+ * told.
  */
 export function outputOf(store: SessionStore, chatId: string, call: ToolCall): Entry | undefined {
   const found = new Set<Entry>();
@@ -169,7 +177,10 @@ export function outputOf(store: SessionStore, chatId: string, call: ToolCall): E
   return found.size === 1 ? [...found][0] : undefined;
 }
 
-/** What an earlier version wrote does not say for which call it came again: then it must be the call for which the text came first. */
+/**
+ * What an earlier version wrote does not say for which call it came again: then it must be the call
+ * for which the text came first.
+ */
 function answers({ entry, call: known }: StoredOutput, call: ToolCall): boolean {
   if (known !== undefined) return known === hashCall(call);
   const { tool, args = '' } = entry;
@@ -185,7 +196,10 @@ const maxKeptStubs = 1_000;
 
 const keptStubs = new WeakMap<SessionStore, LruMap<string, string>>();
 
-/** The stub of an entry. The same bytes whenever and wherever it is made, so those made lately are kept. */
+/**
+ * The stub of an entry. The same bytes whenever and wherever it is made, so those made lately are
+ * kept.
+ */
 export async function readStub(store: SessionStore, entry: Entry): Promise<string> {
   const kept = keptStubs.get(store) ?? new LruMap<string, string>(maxKeptStubs);
   keptStubs.set(store, kept);
@@ -234,7 +248,9 @@ function candidateOf(
     : { part, entry: { ...facts, text: text.bytes }, ends: text, stripMinChars };
 }
 
-/** Whether a text has at least `minChars` characters, without counting where the code units tell. */
+/**
+ * Whether a text has at least `minChars` characters, without counting where the code units tell.
+ */
 function isLong(text: Text, minChars: number): boolean {
   if (text.length < minChars) return false;
   if (text.length >= minChars * 2 || typeof text !== 'string') return true;

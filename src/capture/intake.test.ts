@@ -91,7 +91,8 @@ describe('a history that is known', () => {
     const second = await intake.take(inPieces(long), inProject);
     expect(first.newlyStored).toBe(turns);
     expect(second.newlyStored).toBe(0);
-    // What is kept of a list's first megabyte for all requests, and one or two of the pools that small buffers share.
+    // What is kept of a list's first megabyte for all requests, and one or two of the pools that
+    // small buffers share.
     expect(long.length).toBeGreaterThan(4_000_000);
     expect(heldBytes(second)).toBeLessThan(1_048_576 + 3 * 65_536);
     expect(sentBy(second)).toBe(sentBy(first));
@@ -112,7 +113,8 @@ describe('a history that is known', () => {
     }
     const second = await intake.take(watched(), inProject);
     expect(came.length).toBeGreaterThan(80);
-    // The first message has no stub, and what it lies in stays; so does the end, which no block has closed.
+    // The first message has no stub, and what it lies in stays; so does the end, which no block has
+    // closed.
     expect(came.filter(({ length }) => length > 0).length).toBeLessThan(6);
     expect(sentBy(second)).toBe(sentBy(first));
   });

@@ -43,12 +43,16 @@ export interface IntakeOptions {
 }
 
 /**
- * Messages that are recognised by their bytes: those of several chats of 100 MB, less than 2 KB each. (One that was longer than this would
- * find none of its messages: what is forgotten first is what comes next.)
+ * Messages that are recognised by their bytes: those of several chats of 100 MB, less than 2 KB
+ * each. (One that was longer than this would find none of its messages: what is forgotten first is
+ * what comes next.)
  */
 const maxKnownMessages = 65_536;
 
-/** Takes in requests: cuts them up as they arrive, recognises what is known, stores what is new and large. */
+/**
+ * Takes in requests: cuts them up as they arrive, recognises what is known, stores what is new and
+ * large.
+ */
 export class RequestIntake {
   readonly #options: IntakeOptions;
   readonly #known: KnownMessages;
@@ -62,7 +66,8 @@ export class RequestIntake {
   }
 
   /**
-   * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A store that fails does not throw: see `storeFault`.
+   * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A
+   * store that fails does not throw: see `storeFault`.
    */
   async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
     const reader = new BodyReader(this.#beginnings);
@@ -118,7 +123,10 @@ export class RequestIntake {
   }
 }
 
-/** A title or a compaction: no tools and no directory of its own, from a client that names its conversation. */
+/**
+ * A title or a compaction: no tools and no directory of its own, from a client that names its
+ * conversation.
+ */
 function isHelperRequest(envelope: Envelope, whose: Whose, headers: IncomingHttpHeaders): boolean {
   const hasTools = (envelope.tools ?? []).length > 0;
   return !hasTools && !whose.isNamed && originOf(headers).chatId !== undefined;

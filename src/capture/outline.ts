@@ -1,6 +1,7 @@
 /**
- * The context compression hint: what kind of text this is and, where it is cheap to tell, what it holds. It lets a model aim its
- * first search instead of reading from the start. Works on the first part of a text only, so its cost has a bound.
+ * The context compression hint: what kind of text this is and, where it is cheap to tell, what it
+ * holds. It lets a model aim its first search instead of reading from the start. Works on the first
+ * part of a text only, so its cost has a bound.
  */
 export interface Outline {
   /** A short name of the type, such as `JSON`, `log`, `TypeScript or JavaScript`. */
@@ -71,7 +72,10 @@ const recognisers: readonly Recogniser[] = [
   { type: 'comma-separated values', line: /^[^,\n]*(?:,[^,\n]*){3,}$/, share: 0.9 },
 ];
 
-/** Tells what `head` (the first part of a text, or all of it) is. Pure; linear in the length of `head`. */
+/**
+ * Tells what `head` (the first part of a text, or all of it) is. Pure; linear in the length of
+ * `head`.
+ */
 export function outlineOf(head: string): Outline {
   const json = jsonOutline(head);
   if (json !== undefined) return json;

@@ -11,9 +11,10 @@ interface Decision {
 }
 
 /**
- * Finds the originals of outputs that a client has pruned. Some providers number their calls anew in every turn, so an output stands only
- * for the call that it answered: same id, same tool, same arguments. A mark is left where even that is not one call alone. What was
- * decided once stays so, whatever comes later, so that the prompt's prefix does.
+ * Finds the originals of outputs that a client has pruned. Some providers number their calls anew
+ * in every turn, so an output stands only for the call that it answered: same id, same tool, same
+ * arguments. A mark is left where even that is not one call alone. What was decided once stays so,
+ * whatever comes later, so that the prompt's prefix does.
  */
 export class PrunedOutputs {
   readonly #session: Session;
@@ -28,7 +29,9 @@ export class PrunedOutputs {
     this.#items = items;
   }
 
-  /** The entry of the output at `index`, which answers `call`. @throws ProxyError `store_corrupt` */
+  /**
+   * The entry of the output at `index`, which answers `call`. @throws ProxyError `store_corrupt`
+   */
   async entryFor(index: number, call: ToolCall | undefined): Promise<Entry | undefined> {
     if (call === undefined) return undefined;
     const { store } = this.#session;

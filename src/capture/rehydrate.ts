@@ -6,8 +6,9 @@ import { canBeWhole, type Captured, type HistoryItem } from '../history/request-
 import { withTexts } from '../history/message-texts.ts';
 
 /**
- * Notes what has left a chat's prompt with its turns: all before `end`. Of the tool outputs among it nothing is kept that is in the store: their
- * stubs go now, and their bytes, when the history comes again, as they arrive.
+ * Notes what has left a chat's prompt with its turns: all before `end`. Of the tool outputs among
+ * it nothing is kept that is in the store: their stubs go now, and their bytes, when the history
+ * comes again, as they arrive.
  */
 export function noteMoved(items: readonly HistoryItem[], end: number, chatId: string): void {
   for (let index = 0; index < end; index += 1) {
@@ -22,8 +23,9 @@ export function noteMoved(items: readonly HistoryItem[], end: number, chatId: st
 }
 
 /**
- * Makes again what was let go and is wanted after all: a client has taken turns back, and the prompt reaches further into the past than it did; or
- * another chat has the same message in its prompt.
+ * Makes again what was let go and is wanted after all: a client has taken turns back, and the
+ * prompt reaches further into the past than it did; or another chat has the same message in its
+ * prompt.
  * @throws ProxyError `store_corrupt`; the next request keeps its bytes and does not need the store
  */
 export async function restoreTexts(
@@ -53,8 +55,8 @@ export async function restoreTexts(
 }
 
 /**
- * The item with all its texts in their place, for this request alone. The very same item, with its stubs, where neither its bytes are
- * at hand nor the store has them.
+ * The item with all its texts in their place, for this request alone. The very same item, with its
+ * stubs, where neither its bytes are at hand nor the store has them.
  * @throws ProxyError `store_corrupt`
  */
 export async function wholeItem(item: HistoryItem, store: SessionStore): Promise<HistoryItem> {

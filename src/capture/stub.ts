@@ -14,7 +14,10 @@ export const stubHeadChars = 100_000;
 /** So much of its end, in characters. */
 export const stubTailChars = 4_000;
 
-/** How much of each end is shown. A question sits at one end of a pasted text, mostly the last; so that the newest question stays readable, user texts show far more. */
+/**
+ * How much of each end is shown. A question sits at one end of a pasted text, mostly the last; so
+ * that the newest question stays readable, user texts show far more.
+ */
 const previews = {
   tool_result: { headChars: 700, tailChars: 500 },
   file: { headChars: 700, tailChars: 500 },
@@ -24,9 +27,9 @@ const previews = {
 } as const;
 
 /**
- * The text that stands in a prompt for a stored one: what it is, where it lies, what it looks like, how to read it. A pure function
- * of its arguments, which are themselves functions of the entry, so it is the same in every turn and after every restart;
- * it never names the chat or the time.
+ * The text that stands in a prompt for a stored one: what it is, where it lies, what it looks like,
+ * how to read it. A pure function of its arguments, which are themselves functions of the entry, so
+ * it is the same in every turn and after every restart; it never names the chat or the time.
  */
 export function stubOf(entry: Entry, ends: TextEnds): string {
   const outline = outlineOf(ends.head);
@@ -50,8 +53,9 @@ export function stubOf(entry: Entry, ends: TextEnds): string {
 }
 
 /**
- * Stored text as a stub shows it: line feeds and tabs stay, of other control characters, colour codes and marks that turn the direction of
- * writing only a picture or nothing. What is stored stays as it is.
+ * Stored text as a stub shows it: line feeds and tabs stay, of other control characters, colour
+ * codes and marks that turn the direction of writing only a picture or nothing. What is stored
+ * stays as it is.
  */
 function shownText(text: string): string {
   return (
@@ -60,7 +64,8 @@ function shownText(text: string): string {
       .replaceAll('\r\n', '\n')
       .replaceAll(controls, pictureOf)
       .replaceAll(/[\x80-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd')
-      // A line of a stub's own frame, or a note in our name, in the stored text would be taken for one.
+      // A line of a stub's own frame, or a note in our name, in the stored text would be taken for
+      // one.
       .replaceAll(/^(?=(?:\[rlm\]|--- (?:beginning|end|… \d+ characters left out …) ---))/gm, '| ')
   );
 }

@@ -29,7 +29,9 @@ export type ChatReply =
       readonly quietUntilMs: () => number;
     };
 
-/** A streamed answer in the client's frames; several answers, where chunks say to which they belong. */
+/**
+ * A streamed answer in the client's frames; several answers, where chunks say to which they belong.
+ */
 export async function* framesOf(
   chunks: AsyncIterable<readonly Chunk[]>,
   head: CompletionHead,
@@ -66,7 +68,10 @@ export async function wholeOf(
   return encodeCompletion(head, first.turn(), others);
 }
 
-/** Names of the conversation that providers use to find their cache; everything else about the client stays here. */
+/**
+ * Names of the conversation that providers use to find their cache; everything else about the
+ * client stays here.
+ */
 export function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
   const passed: Record<string, string> = {};
   for (const name of conversationHeaders) {

@@ -57,7 +57,10 @@ export interface ChatProxyOptions {
   readonly limits: TurnLimits;
   readonly answerLimits: AnswerLimits;
   readonly showProgress: boolean;
-  /** Longest text from a program that stands in later prompts as it was shown; of a longer one they have a stub. Code units. */
+  /**
+   * Longest text from a program that stands in later prompts as it was shown; of a longer one they
+   * have a stub. Code units.
+   */
   readonly maxClosingChars: number;
   readonly clock: Clock;
   readonly stats: TurnStats;
@@ -123,7 +126,10 @@ export class ChatProxy {
     await this.#finish(run, yield* this.#counted(answers, budget));
   }
 
-  /** The target's upstream as a run uses it: paid from the budget, and what its answers say of themselves noted. */
+  /**
+   * The target's upstream as a run uses it: paid from the budget, and what its answers say of
+   * themselves noted.
+   */
   #metered(run: Run, budget: Budget): Upstream {
     return meterUpstream(run.target.upstream, budget, {
       prices: run.target.prices,
@@ -216,7 +222,10 @@ export class ChatProxy {
     }
   }
 
-  /** After the upstream has refused tools that are all ours: the same without, and so from now on with this model. */
+  /**
+   * After the upstream has refused tools that are all ours: the same without, and so from now on
+   * with this model.
+   */
   async #withoutTools({ intake, target, call }: Run, error: unknown): Promise<Prompt | undefined> {
     const { toolless, prompts, log } = this.#options;
     const { envelope } = intake;
@@ -232,7 +241,10 @@ export class ChatProxy {
     return prompts.make(intake, target);
   }
 
-  /** After the upstream has found a prompt too long: it knows its window better than we do, and it is smaller than what was sent. */
+  /**
+   * After the upstream has found a prompt too long: it knows its window better than we do, and it
+   * is smaller than what was sent.
+   */
   async #shrink(run: Run, request: ChatRequest): Promise<Prompt | undefined> {
     const { gauge, prompts } = this.#options;
     const { intake, target } = run;
@@ -254,7 +266,10 @@ export class ChatProxy {
     return scales.weighRequest(smaller.request) < sizeBytes ? smaller : undefined;
   }
 
-  /** Before the answer ends: what the client has not seen is written down, what the upstream counted is taken in. */
+  /**
+   * Before the answer ends: what the client has not seen is written down, what the upstream counted
+   * is taken in.
+   */
   async #finish(run: Run, done: FinishedTurn): Promise<void> {
     const { prompt, target, intake } = run;
     const [first] = done.usages;
@@ -335,7 +350,10 @@ interface Run {
   wasRefused: boolean;
   /** Of the upstream's answer, for the client. */
   readonly headers: Record<string, string>;
-  /** Until when nothing happens but waiting between two attempts, by the clock's elapsed milliseconds. */
+  /**
+   * Until when nothing happens but waiting between two attempts, by the clock's elapsed
+   * milliseconds.
+   */
   quietUntilMs: number;
   /** The window that a refusal of this turn has stated, tokens. */
   statedWindowTokens?: number | undefined;

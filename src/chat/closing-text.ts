@@ -4,8 +4,9 @@ import type { Prompt } from '../prompt/prompt-types.ts';
 import type { FinishedTurn } from '../turn/turn-types.ts';
 
 /**
- * The visible turn as later prompts have it: with all that the client was shown, because the user will speak of it. What is longer than
- * `maxChars` becomes an entry, and its stub stands there. @throws ProxyError `store_full`, `store_corrupt`
+ * The visible turn as later prompts have it: with all that the client was shown, because the user
+ * will speak of it. What is longer than `maxChars` becomes an entry, and its stub stands there.
+ * @throws ProxyError `store_full`, `store_corrupt`
  */
 export async function withClosingText(
   { session, place }: NonNullable<Prompt['own']>,

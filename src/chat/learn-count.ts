@@ -3,7 +3,10 @@ import { promptSize } from '../prompt/prompt-cost.ts';
 import type { Prompt, PromptTarget } from '../prompt/prompt-types.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
 
-/** Takes in what the upstream counted of a turn's first step; a count that cannot be true teaches nothing and is told once a model. */
+/**
+ * Takes in what the upstream counted of a turn's first step; a count that cannot be true teaches
+ * nothing and is told once a model.
+ */
 export function learnCount(
   { gauge, log }: { readonly gauge: TokenGauge; readonly log: Logger },
   run: { readonly prompt: Prompt; readonly target: PromptTarget; readonly requestId: string },

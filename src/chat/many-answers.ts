@@ -5,7 +5,10 @@ import { requestBytes } from '../wire/message-json.ts';
 import type { Chunk, ChatRequest } from '../wire/types.ts';
 import type { FinishedTurn } from '../turn/turn-types.ts';
 
-/** Several answers to one request, passed on as they come: one completion and no loop. Returns the first one, as a turn. @throws ProxyError `upstream_*` */
+/**
+ * Several answers to one request, passed on as they come: one completion and no loop. Returns the
+ * first one, as a turn. @throws ProxyError `upstream_*`
+ */
 export async function* answersTo(
   request: ChatRequest,
   upstream: Upstream,

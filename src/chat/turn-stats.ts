@@ -11,7 +11,10 @@ export interface TurnTally {
   readonly storeFault?: string;
 }
 
-/** Sums since the server started, for `/health`. Token counts are the upstream's own except where they say `estimated`. */
+/**
+ * Sums since the server started, for `/health`. Token counts are the upstream's own except where
+ * they say `estimated`.
+ */
 export interface TurnTotals {
   readonly turns: number;
   readonly steps: number;
@@ -22,7 +25,10 @@ export interface TurnTotals {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly completionTokens: number;
-  /** Prompt tokens that the same turns would have cost without the proxy, each sent once. An estimate. */
+  /**
+   * Prompt tokens that the same turns would have cost without the proxy, each sent once. An
+   * estimate.
+   */
   readonly estimatedTokensWithout: number;
   readonly demotions: number;
   readonly lastStoreFault: string | undefined;

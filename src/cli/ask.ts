@@ -33,7 +33,10 @@ interface AskFlags extends SessionFlags {
 /** Where the question is asked: headers that name the store. */
 type Place = Readonly<Record<string, string>>;
 
-/** `rlm-opencode ask`: one question over files or a store, the answer on stdout, the steps on a terminal's stderr. */
+/**
+ * `rlm-opencode ask`: one question over files or a store, the answer on stdout, the steps on a
+ * terminal's stderr.
+ */
 export function askCommand(): Command {
   const command = new Command('ask')
     .description('ask one question over files of any size, or over what is stored')
@@ -67,7 +70,10 @@ interface AskServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The server that holds the data directory; else one in this process, on a free port, for as long as the command runs. */
+/**
+ * The server that holds the data directory; else one in this process, on a free port, for as long
+ * as the command runs.
+ */
 async function openAskServer(config: Config): Promise<AskServer> {
   const { apiToken } = config.server;
   const headers: Readonly<Record<string, string>> =

@@ -21,8 +21,8 @@ export function logPath(dataDir: string): string {
 }
 
 /**
- * Starts `serve` with the same arguments as a process of its own and waits until it listens. One that runs already is named and left
- * as it is.
+ * Starts `serve` with the same arguments as a process of its own and waits until it listens. One
+ * that runs already is named and left as it is.
  * @throws ProxyError `config_invalid` with the end of its log if it ends instead
  */
 export async function startBackground(dataDir: string): Promise<void> {

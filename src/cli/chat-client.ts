@@ -26,7 +26,10 @@ export interface StreamedAnswer {
   readonly usage?: Usage;
 }
 
-/** The proxy marks its own lines in the reasoning with pairs of U+2063; the words stand between them. */
+/**
+ * The proxy marks its own lines in the reasoning with pairs of U+2063; the words stand between
+ * them.
+ */
 const markedStep = /\u2063\u2063· ([^\u2063]*)\u2063\u2063/g;
 
 /** Asks the proxy and reads its stream. @throws ProxyError `upstream_failed` with what it said */

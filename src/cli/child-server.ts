@@ -41,7 +41,8 @@ export async function startChildServer(
   ];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A configuration file that does not exist is none; only what a process needs to live is inherited.
+    // A configuration file that does not exist is none; only what a process needs to live is
+    // inherited.
     env: { PATH: '/usr/bin:/bin', HOME: dataDir, XDG_CONFIG_HOME: dataDir, ...env },
   });
   let said = '';

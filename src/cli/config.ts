@@ -4,7 +4,9 @@ import { differencesOf, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
-/** `rlm-opencode config`: every setting, its value and where it came from; secrets are not shown. */
+/**
+ * `rlm-opencode config`: every setting, its value and where it came from; secrets are not shown.
+ */
 export function configCommand(): Command {
   const command = new Command('config')
     .description('show every setting with its value and where it came from')

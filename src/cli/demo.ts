@@ -37,7 +37,10 @@ const needle = 'the harbour lamp is lit at 04:17 by keeper Ines';
 const needleLine = `NOTE to whoever finds this: ${needle} (beacon-7741)`;
 const question = 'What does the note about "beacon-7741" say?';
 
-/** `rlm-opencode demo`: shows that something in 100 million characters is found again, without a key. */
+/**
+ * `rlm-opencode demo`: shows that something in 100 million characters is found again, without a
+ * key.
+ */
 export function demoCommand(): Command {
   return new Command('demo')
     .description(

@@ -23,7 +23,10 @@ import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { fetchHealth } from './status.ts';
 import { print, printJson } from './screen.ts';
 
-/** `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to do. */
+/**
+ * `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to
+ * do.
+ */
 export function doctorCommand(): Command {
   const command = new Command('doctor')
     .description('look for what is wrong, and say what to do')
@@ -177,7 +180,10 @@ async function serverFinding({ dataDir }: Config): Promise<Finding> {
   };
 }
 
-/** A server that could not store something goes on answering, so only here and in its log does one learn of it. */
+/**
+ * A server that could not store something goes on answering, so only here and in its log does one
+ * learn of it.
+ */
 async function answeringFinding(address: string, dataDir: string): Promise<Finding> {
   const { status, lastStoreFault } = await fetchHealth(address);
   if (status === 'ok') return { level: 'ok', text: `server: ${address}` };

@@ -26,7 +26,10 @@ export interface HitStyle {
   readonly text?: string;
 }
 
-/** Prints hits as ripgrep does: in a terminal under headings and with colours, in a pipe one line each, or as JSON lines. */
+/**
+ * Prints hits as ripgrep does: in a terminal under headings and with colours, in a pipe one line
+ * each, or as JSON lines.
+ */
 export class HitPrinter {
   readonly #out: Output;
   readonly #style: HitStyle;

@@ -1,9 +1,10 @@
 import { type Command, CommanderError } from 'commander';
 
 /**
- * Makes every command see the options that are given to it, wherever they stand. Commander hands an option that a command and its
- * inner command both declare to the outer one, and the inner one then works on the default: here what stands behind the inner
- * command's name is its own, what stands before it is handed down, and what cannot be handed down is a fault.
+ * Makes every command see the options that are given to it, wherever they stand. Commander hands an
+ * option that a command and its inner command both declare to the outer one, and the inner one then
+ * works on the default: here what stands behind the inner command's name is its own, what stands
+ * before it is handed down, and what cannot be handed down is a fault.
  */
 export function handDownOptions(program: Command): void {
   everyCommand(program, (command) => {
@@ -20,7 +21,10 @@ export function everyCommand(command: Command, visit: (command: Command) => void
   for (const inner of command.commands) everyCommand(inner, visit);
 }
 
-/** @throws CommanderError for an option that the inner command does not know or was given another value for */
+/**
+ * @throws CommanderError for an option that the inner command does not know or was given another
+ * value for
+ */
 function handDown(above: Command, action: Command): void {
   for (const option of above.options) {
     const name = option.attributeName();

@@ -8,13 +8,17 @@ import { factsOf, type KnownServer, type ModelLimits } from './server-facts.ts';
 
 /** What OpenCode is told, and where the model's limits come from. */
 export interface OpenCodeFacts extends ProviderFacts {
-  /** `assumed`: nobody states them; `installed`: nobody states them here, so what OpenCode has stays. */
+  /**
+   * `assumed`: nobody states them; `installed`: nobody states them here, so what OpenCode has
+   * stays.
+   */
   readonly limitsFrom: 'server' | 'settings' | 'installed' | 'assumed';
 }
 
 /**
- * What OpenCode has to know: from the running server, which was perhaps started with other settings; where none runs, from the
- * settings here. An address given on the command line holds against both. The demo's limits are no model's and never written.
+ * What OpenCode has to know: from the running server, which was perhaps started with other
+ * settings; where none runs, from the settings here. An address given on the command line holds
+ * against both. The demo's limits are no model's and never written.
  * @param installed Our block as it stands in OpenCode's configuration
  * @throws ProxyError `config_invalid` where no port is known
  */

@@ -14,9 +14,11 @@ export type CallOperation = (
 ) => Promise<unknown>;
 
 /**
- * Gives a command its way to the stores: through the server that holds the data directory, else by opening them here.
+ * Gives a command its way to the stores: through the server that holds the data directory, else by
+ * opening them here.
  * @param flags Those of the settings, as commander gives them
- * @throws ProxyError `config_invalid`; through a server only for what says where the data directory is: the other settings are the server's
+ * @throws ProxyError `config_invalid`; through a server only for what says where the data directory
+ * is: the other settings are the server's
  * @throws ProxyError `store_locked` where another command holds them
  */
 export async function withOperations(
@@ -135,7 +137,8 @@ async function post(
   operation: string,
   body: Buffer,
 ): Promise<IncomingMessage> {
-  // Neither `fetch` nor `import`: both load the whole of undici first, and a command spends as long on it as on starting Node.
+  // Neither `fetch` nor `import`: both load the whole of undici first, and a command spends as long
+  // on it as on starting Node.
   const { request } = process.getBuiltinModule('node:http');
   const asked = request(`${server.address}/v1/rlm/${operation}`, {
     method: 'POST',

@@ -1,6 +1,9 @@
 import { Command } from 'commander';
 
-/** Every command by its name. A command is loaded when it is run: most of what a start takes is loading. Add one: a file, a line here. */
+/**
+ * Every command by its name. A command is loaded when it is run: most of what a start takes is
+ * loading. Add one: a file, a line here.
+ */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
@@ -22,7 +25,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 const versionFlags = '-V, --version';
 
 /**
- * `rlm-opencode` with the command that the arguments name; with all of them where they name none, for help and for what is misspelt.
+ * `rlm-opencode` with the command that the arguments name; with all of them where they name none,
+ * for help and for what is misspelt.
  * @param args What will be parsed; absent: all commands
  */
 export async function rlmProgram(version: string, args: readonly string[] = []): Promise<Command> {

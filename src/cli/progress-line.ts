@@ -1,6 +1,8 @@
 import { printStyled, visible } from './screen.ts';
 
-/** One line on a terminal that is written over as work goes on. Writes nothing where nobody looks. */
+/**
+ * One line on a terminal that is written over as work goes on. Writes nothing where nobody looks.
+ */
 export class ProgressLine {
   readonly #out: NodeJS.WriteStream;
   #isShown = false;

@@ -21,8 +21,8 @@ const timeoutMs = 10_000;
 const namedModels = 3;
 
 /**
- * Asks each provider for its list of models: costs nothing, goes the way of a chat, and shows whether address, key and model names
- * are right.
+ * Asks each provider for its list of models: costs nothing, goes the way of a chat, and shows
+ * whether address, key and model names are right.
  */
 export async function checkProviders(
   config: Config,
@@ -86,7 +86,8 @@ function failure(
     };
   }
   const text = `${name}: ${message} (${place})`;
-  // A provider without a list may chat all the same; one that cannot be reached, or is none, cannot.
+  // A provider without a list may chat all the same; one that cannot be reached, or is none,
+  // cannot.
   const hasNoList = error.parts.status !== undefined && status < 500;
   return {
     level: hasNoList ? 'note' : 'fail',
@@ -157,7 +158,10 @@ function modelFinding(
   ];
 }
 
-/** The models that the settings name, by provider. Those of a preset are the program's own and not the user's. */
+/**
+ * The models that the settings name, by provider. Those of a preset are the program's own and not
+ * the user's.
+ */
 function wantedModels(config: Config): ReadonlyMap<string, readonly string[]> {
   const wanted = new Map<string, Set<string>>();
   const add = (providerId: string, model: string): void => {

@@ -9,7 +9,10 @@ export const exitCodes = { done: 0, nothing: 1, failed: 2 } as const;
 /** A value of {@link exitCodes}. */
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Parses the arguments, runs the command and sets the exit code. An expected failure is a sentence on stderr, a bug shows its stack. */
+/**
+ * Parses the arguments, runs the command and sets the exit code. An expected failure is a sentence
+ * on stderr, a bug shows its stack.
+ */
 export async function runProgram(program: Command, args: readonly string[]): Promise<void> {
   // A reader that has seen enough (`| head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -4,8 +4,9 @@ import type { WriteStream } from 'node:tty';
 export type Output = Pick<WriteStream, 'isTTY'> & NodeJS.WritableStream;
 
 /**
- * Control characters but tab and line feed, those of eight bits too, and the marks that turn the direction of writing: what stored
- * texts and file names could drive a terminal with (its title, its clipboard, what is seen of a line).
+ * Control characters but tab and line feed, those of eight bits too, and the marks that turn the
+ * direction of writing: what stored texts and file names could drive a terminal with (its title,
+ * its clipboard, what is seen of a line).
  */
 // eslint-disable-next-line no-control-regex
 const driving = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
@@ -30,7 +31,10 @@ export function printError(text: string): void {
   print(text, process.stderr);
 }
 
-/** Writes a value as JSON, which shows its own control characters, and its pieces in the same way in a terminal and a pipe. */
+/**
+ * Writes a value as JSON, which shows its own control characters, and its pieces in the same way in
+ * a terminal and a pipe.
+ */
 export function printJson(value: unknown, indent?: number): void {
   process.stdout.write(`${jsonText(value, indent)}\n`);
 }

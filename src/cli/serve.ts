@@ -55,7 +55,10 @@ async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise
   await told;
 }
 
-/** Tells commands where the server is; on a full or read-only disk as soon as the store could be opened. */
+/**
+ * Tells commands where the server is; on a full or read-only disk as soon as the store could be
+ * opened.
+ */
 async function publish(
   dataDir: string,
   server: { readonly address: string; readonly secret: string },
@@ -74,7 +77,10 @@ async function publish(
 /** Between two looks whether the store is open, milliseconds. */
 const publishMs = 1000;
 
-/** What a provider's own list says against the settings: better at the start than at the first question. */
+/**
+ * What a provider's own list says against the settings: better at the start than at the first
+ * question.
+ */
 async function tellOfProviders(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
   const { checkProviders } = await import('./provider-check.ts');
   for (const { level, text, advice } of await checkProviders(config, signal)) {

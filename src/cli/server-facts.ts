@@ -51,7 +51,10 @@ export function factsOf(loaded: LoadedConfig): ServerFacts {
   };
 }
 
-/** The server that holds the data directory, if one answers. A server of an older version says nothing of itself and is none. */
+/**
+ * The server that holds the data directory, if one answers. A server of an older version says
+ * nothing of itself and is none.
+ */
 export async function knownServer({ dataDir }: Config): Promise<KnownServer | undefined> {
   const server = serverOf(await readOwner(dataDir));
   if (server === undefined || !(await isAnswering(server))) return undefined;

@@ -18,7 +18,10 @@ import { print, printError, printJson } from './screen.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
 
-/** `rlm-opencode sessions`: the stores there are, deleting one, saving what is sound of a damaged one. */
+/**
+ * `rlm-opencode sessions`: the stores there are, deleting one, saving what is sound of a damaged
+ * one.
+ */
 export function sessionsCommand(): Command {
   const command = new Command('sessions').description('list the stores of all directories');
   addDataDirFlag(command).option('--json', 'JSON for machines').action(list);
@@ -84,7 +87,8 @@ async function removeSession(
   flags: { yes?: boolean; dataDir?: string },
 ): Promise<void> {
   const dataDir = await dataDirOf(flags);
-  // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder is not to be made.
+  // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder
+  // is not to be made.
   const place = `${sessionPaths(dataDir, id).text.replace(/_context\.txt$/, '')}*`;
   const sizeBytes = await sessionSizeBytes(dataDir, id);
   await withOperations(flags, async (call) => {
@@ -101,7 +105,10 @@ async function removeSession(
   });
 }
 
-/** What a session takes on the disk, bytes, its index counted. @throws ProxyError `unknown_session` where there is no such session */
+/**
+ * What a session takes on the disk, bytes, its index counted. @throws ProxyError `unknown_session`
+ * where there is no such session
+ */
 async function sessionSizeBytes(dataDir: string, id: string): Promise<number> {
   const folder = sessionsDir(dataDir);
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(

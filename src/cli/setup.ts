@@ -32,7 +32,10 @@ interface SetupOptions {
   readonly liftToolOutput?: boolean;
 }
 
-/** `rlm-opencode-setup`: puts the proxy into OpenCode's configuration and takes it out again. Starts nothing. */
+/**
+ * `rlm-opencode-setup`: puts the proxy into OpenCode's configuration and takes it out again. Starts
+ * nothing.
+ */
 export function setupProgram(version: string): Command {
   const program = new Command('rlm-opencode-setup')
     .description("add the proxy to OpenCode's configuration, or take it out again")
@@ -151,7 +154,10 @@ async function status(options: SetupOptions): Promise<void> {
   finish(current ? exitCodes.done : exitCodes.nothing);
 }
 
-/** Writes an edit, or shows it, or says why there is none and what to paste. @returns Whether there is a change */
+/**
+ * Writes an edit, or shows it, or says why there is none and what to paste. @returns Whether there
+ * is a change
+ */
 async function apply(
   file: ConfigFile,
   outcome: EditOutcome,
@@ -179,7 +185,10 @@ async function apply(
   return true;
 }
 
-/** The user's own configuration may hold keys beside our block; a variable's name (`{env:NAME}`) and our own word are none. */
+/**
+ * The user's own configuration may hold keys beside our block; a variable's name (`{env:NAME}`) and
+ * our own word are none.
+ */
 function withoutKeys(diff: string): string {
   const members =
     /("[\w-]*(?:key|token|authorization|password|secret)"\s*:\s*)"(?!\{|rlm-local)[^"]+"/gi;

@@ -1,7 +1,10 @@
 import { styleText } from 'node:util';
 import { printStyled, visible } from './screen.ts';
 
-/** Shows a hidden step as a branch of a tree, a sub-call's one level deeper; for whoever watches a terminal, nothing else. */
+/**
+ * Shows a hidden step as a branch of a tree, a sub-call's one level deeper; for whoever watches a
+ * terminal, nothing else.
+ */
 export function showStep(step: string): void {
   const [, levels = '', words = step] = /^(↳*) ?(.*)$/s.exec(step) ?? [];
   showBranch(`${'│  '.repeat(levels.length)}├─`, words);

@@ -28,7 +28,8 @@ async function stop(config: Config): Promise<void> {
     finish(exitCodes.nothing);
     return;
   }
-  // The pid alone could be a stranger's by now: only who knows the secret of the owner file is our server.
+  // The pid alone could be a stranger's by now: only who knows the secret of the owner file is our
+  // server.
   if (!(await isAnswering(server))) {
     throw new ProxyError(
       'internal',

@@ -2,18 +2,25 @@
 export interface Client {
   /** Finds the working directory in a system message: group 1, the path raw and unquoted. */
   readonly workingDirectory: RegExp;
-  /** Headers in which it names its conversation, in lower case; the first one that is there counts. */
+  /**
+   * Headers in which it names its conversation, in lower case; the first one that is there counts.
+   */
   readonly chatIdHeaders: readonly string[];
   /** The header in which a subagent names the conversation that started it, in lower case. */
   readonly parentChatIdHeader: string;
   readonly spill: SpillForms;
-  /** What it leaves in the place of a tool output that it has pruned itself, without the space around it. */
+  /**
+   * What it leaves in the place of a tool output that it has pruned itself, without the space
+   * around it.
+   */
   readonly prunedMarkers: readonly string[];
 }
 
 /** How a client cuts tool outputs, and where it saves the whole text of one. */
 interface SpillForms {
-  /** A note with the output's end behind it, at the start of a result. Group 1 is the file's path. */
+  /**
+   * A note with the output's end behind it, at the start of a result. Group 1 is the file's path.
+   */
   readonly noteBefore: RegExp;
   /** A note with the output's beginning before it, at the end of a result. Group 1 is the path. */
   readonly noteBehind: RegExp;

@@ -29,7 +29,10 @@ export interface Origin {
   readonly parentChatId?: string | undefined;
 }
 
-/** Reads {@link Origin} from headers. A directory that is not valid percent-encoding is taken as it is. */
+/**
+ * Reads {@link Origin} from headers. A directory that is not valid percent-encoding is taken as it
+ * is.
+ */
 export function originOf(headers: IncomingHttpHeaders): Origin {
   const encoded = headerOf(headers, 'x-rlm-directory');
   return {

@@ -28,7 +28,10 @@ export interface SpillLimits {
   readonly ownFolder?: string | undefined;
 }
 
-/** The note in a tool output, if it has one at an end. `ends` are the text's first and last 2,000 characters or more. */
+/**
+ * The note in a tool output, if it has one at an end. `ends` are the text's first and last 2,000
+ * characters or more.
+ */
 export function spillNoteOf(
   text: string | Uint8Array,
   ends: { readonly head: string; readonly tail: string },
@@ -51,11 +54,15 @@ export function spillNoteOf(
   return undefined;
 }
 
-/** Whether what was printed is an end of a text, white space at the border and bytes that are no UTF-8 aside. Nothing is no part. */
+/**
+ * Whether what was printed is an end of a text, white space at the border and bytes that are no
+ * UTF-8 aside. Nothing is no part.
+ */
 export function isPartOf({ visible, at }: SpillNote, whole: Uint8Array): boolean {
   const printed = visible.toString().trim();
   if (printed === '') return false;
-  // Bytes that are no UTF-8 were printed as three each, so a part of the file that is as long is enough; some more for white space.
+  // Bytes that are no UTF-8 were printed as three each, so a part of the file that is as long is
+  // enough; some more for white space.
   const length = visible.length + edgeBytes;
   const bytes = Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength);
   const end = at === 'end' ? bytes.subarray(Math.max(0, bytes.length - length)) : bytes;
@@ -95,13 +102,17 @@ export async function readSpillFile(
     if (!facts.isFile() || facts.size > options.maxBytes) return undefined;
     return await file.readFile();
   } catch (error) {
-    // Gone, not ours to read, a name that no file can have: whatever it is, what the client has sent is stored instead.
+    // Gone, not ours to read, a name that no file can have: whatever it is, what the client has
+    // sent is stored instead.
     if (typeof (error as NodeJS.ErrnoException).code === 'string') return undefined;
     throw error;
   }
 }
 
-/** Whether a folder can have come with a project: it lies in the chat's, or in any repository, and is not where the client keeps its data. */
+/**
+ * Whether a folder can have come with a project: it lies in the chat's, or in any repository, and
+ * is not where the client keeps its data.
+ */
 async function isBrought(
   folder: string,
   { ownFolder, projectDirectory: project }: SpillLimits,

@@ -48,7 +48,9 @@ export const windowSettings = z
     path: ['lowWater'],
   });
 
-/** What is remembered of hidden steps. Forgetting only costs a miss of the provider's prompt cache. */
+/**
+ * What is remembered of hidden steps. Forgetting only costs a miss of the provider's prompt cache.
+ */
 export const memorySettings = z.strictObject({
   maxAgeDays: count(30, 1, {
     env: 'RLM_MEMORY_MAX_AGE_DAYS',

@@ -2,7 +2,10 @@ import { resolve } from 'node:path';
 import { type LoadOptions, machineOf, readSettingsFile, standardDataDir } from './places.ts';
 import type { SettingMeta } from './setting.ts';
 
-/** The setting `dataDir`. It stands here, without the schema: all that a command needs to find a running server. */
+/**
+ * The setting `dataDir`. It stands here, without the schema: all that a command needs to find a
+ * running server.
+ */
 export const dataDirSetting = {
   env: 'RLM_DATA_DIR',
   flag: 'data-dir',
@@ -11,8 +14,8 @@ export const dataDirSetting = {
 } as const satisfies SettingMeta;
 
 /**
- * The data directory alone, absolute: the same as `loadConfig` finds, in a fraction of the time. Other settings are not looked at; what
- * is no path is left to `loadConfig` and its words.
+ * The data directory alone, absolute: the same as `loadConfig` finds, in a fraction of the time.
+ * Other settings are not looked at; what is no path is left to `loadConfig` and its words.
  * @throws ProxyError `config_invalid`
  */
 export async function loadDataDir(options: LoadOptions = {}): Promise<string> {

@@ -2,7 +2,10 @@ import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { ProxyError } from '../errors.ts';
 import { isObject } from '../wire/json.ts';
 
-/** What a settings file says, not compared with the schema yet. @throws ProxyError `config_invalid` for what is no JSON object */
+/**
+ * What a settings file says, not compared with the schema yet. @throws ProxyError `config_invalid`
+ * for what is no JSON object
+ */
 export function parseSettingsFile(file: {
   readonly path: string;
   readonly text: string;

@@ -16,8 +16,8 @@ export interface LoadedConfig extends ParsedSettings {
 }
 
 /**
- * Reads the settings: flags, then environment, then `rlm-opencode/config.jsonc` in the configuration home
- * (or the file that `RLM_CONFIG` names), then defaults.
+ * Reads the settings: flags, then environment, then `rlm-opencode/config.jsonc` in the
+ * configuration home (or the file that `RLM_CONFIG` names), then defaults.
  * @throws ProxyError `config_invalid`
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {

@@ -32,7 +32,8 @@ type JsonObject = Record<string, unknown>;
 /**
  * Merges flags over environment over file over defaults. Pure: reads nothing.
  * An empty environment variable counts as absent.
- * @throws ProxyError `config_invalid`, naming every fault and where it stands; values are not repeated, they may be secret
+ * @throws ProxyError `config_invalid`, naming every fault and where it stands; values are not
+ * repeated, they may be secret
  */
 export function parseSettings(layers: SettingLayers): ParsedSettings {
   const merged = layers.file === undefined ? {} : parseSettingsFile(layers.file);

@@ -22,7 +22,10 @@ export interface Folders {
   readonly dataHome: string;
 }
 
-/** Where configuration and data belong on this machine; relative paths in the variables are to be ignored, says the specification. */
+/**
+ * Where configuration and data belong on this machine; relative paths in the variables are to be
+ * ignored, says the specification.
+ */
 function foldersOf(env: Environment, homeDir: string): Folders {
   return {
     configHome: absoluteOr(env['XDG_CONFIG_HOME'], join(homeDir, '.config')),
@@ -39,7 +42,10 @@ export function standardDataDir({ dataHome }: Folders): string {
   return join(dataHome, 'rlm-opencode');
 }
 
-/** Environment and folders that were given, else those of this process and its user. The only reader of the process's environment. */
+/**
+ * Environment and folders that were given, else those of this process and its user. The only reader
+ * of the process's environment.
+ */
 export function machineOf({ env = process.env, homeDir = homedir() }: LoadOptions = {}): {
   readonly env: Environment;
   readonly folders: Folders;
@@ -48,7 +54,8 @@ export function machineOf({ env = process.env, homeDir = homedir() }: LoadOption
 }
 
 /**
- * The settings file: the one that `RLM_CONFIG` names, else `rlm-opencode/config.jsonc` in the configuration home. Without `text` there is none.
+ * The settings file: the one that `RLM_CONFIG` names, else `rlm-opencode/config.jsonc` in the
+ * configuration home. Without `text` there is none.
  * @throws ProxyError `config_invalid` if it cannot be read
  */
 export function readSettingsFile(

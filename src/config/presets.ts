@@ -17,7 +17,10 @@ export interface Preset {
 /** Assumed of a model that nobody describes; what most hosted models have at least. */
 export const fallbackLimits = { contextWindowTokens: 128_000, maxOutputTokens: 32_000 } as const;
 
-/** Windows of the GLM family as Z.ai states them; other hosts serve less, so their presets name fewer. */
+/**
+ * Windows of the GLM family as Z.ai states them; other hosts serve less, so their presets name
+ * fewer.
+ */
 const glmModels: readonly PresetModel[] = [
   { id: 'glm-5', contextWindowTokens: 202_752, maxOutputTokens: 131_072 },
   { id: 'glm-5.3', contextWindowTokens: 1_048_576, maxOutputTokens: 131_072 },
@@ -29,7 +32,10 @@ const glmModels: readonly PresetModel[] = [
   { id: 'glm-4.5-air', contextWindowTokens: 131_072, maxOutputTokens: 98_304 },
 ];
 
-/** Providers that can be used by name. The window of a local server is what it was started with, so it must be said. */
+/**
+ * Providers that can be used by name. The window of a local server is what it was started with, so
+ * it must be said.
+ */
 export const presets: Readonly<Record<string, Preset>> = {
   zai: {
     baseURL: 'https://api.z.ai/api/paas/v4',

@@ -47,16 +47,24 @@ export interface Config extends Omit<
   readonly outputFolder: string;
   /** Empty: the demo upstream. */
   readonly providers: readonly ConfiguredProvider[];
-  /** What the alias stands for. Without `modelId` it is the first model that the provider lists. Absent with the demo upstream. */
+  /**
+   * What the alias stands for. Without `modelId` it is the first model that the provider lists.
+   * Absent with the demo upstream.
+   */
   readonly defaultModel?: { readonly providerId: string; readonly modelId?: string };
 }
 
-/** A file read is what the model asked for, so it stays in the prompt at lengths where a log would not. */
+/**
+ * A file read is what the model asked for, so it stays in the prompt at lengths where a log would
+ * not.
+ */
 const fileReadFactor = 2;
 
 /**
- * Fills in what follows from the machine and the presets. Pure: `env` is only asked for the keys that providers name.
- * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that does not exist
+ * Fills in what follows from the machine and the presets. Pure: `env` is only asked for the keys
+ * that providers name.
+ * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that
+ * does not exist
  */
 export function resolveConfig(settings: Settings, env: Environment, folders: Folders): Config {
   const { $schema: _, upstream, providers, defaultModel, dataDir, ...rest } = settings;
@@ -133,7 +141,10 @@ function resolveProvider(from: {
   };
 }
 
-/** The provider's key, or the one in the variable that customarily holds it; empty where there is none. @throws ProxyError `config_invalid` */
+/**
+ * The provider's key, or the one in the variable that customarily holds it; empty where there is
+ * none. @throws ProxyError `config_invalid`
+ */
 function keyOf(
   id: string,
   provider: ProviderSettings,
@@ -185,7 +196,10 @@ function modelsOf(
   };
 }
 
-/** The user's numbers first, those of the model before those of the provider; then the vendor's, then what most models have. */
+/**
+ * The user's numbers first, those of the model before those of the provider; then the vendor's,
+ * then what most models have.
+ */
 function limitsOf(
   said: readonly Pick<ProviderSettings, 'contextWindow' | 'maxOutput' | 'prices'>[],
   vendors: ConfiguredModel | undefined,
@@ -215,7 +229,10 @@ function resolveDefaultModel(
   return { providerId: first.id, ...(modelId === undefined ? {} : { modelId }) };
 }
 
-/** Takes `<provider>.<model>` apart; with one provider a bare model will do. @throws ProxyError `config_invalid` */
+/**
+ * Takes `<provider>.<model>` apart; with one provider a bare model will do. @throws ProxyError
+ * `config_invalid`
+ */
 function placeOfModel(
   setting: string,
   model: string,
@@ -231,7 +248,10 @@ function placeOfModel(
   });
 }
 
-/** A misspelt model would only be noticed when it is needed. The alias names no provider and is always there. */
+/**
+ * A misspelt model would only be noticed when it is needed. The alias names no provider and is
+ * always there.
+ */
 function checkModels(settings: Settings, providers: readonly ConfiguredProvider[]): void {
   const named = [
     ['subModel', settings.subModel] as const,

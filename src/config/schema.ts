@@ -13,7 +13,10 @@ import { serverSettings } from './server-settings.ts';
 import { optionalText, type SettingMeta } from './setting.ts';
 import { traceSettings } from './trace-settings.ts';
 
-/** Every setting there is. Each leaf says its names and what it does; the README's table and the flags are made from it. */
+/**
+ * Every setting there is. Each leaf says its names and what it does; the README's table and the
+ * flags are made from it.
+ */
 export const settingsSchema = z.strictObject({
   $schema: z.string().optional(),
   upstream: upstreamSettings.prefault({}),

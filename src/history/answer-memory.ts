@@ -20,7 +20,10 @@ export interface DeliveredAnswer {
 interface Delivered {
   /** Null where more than one conversation got this answer at this place: it tells none of them. */
   readonly chat: string | null;
-  /** Where the conversation was at home: a directory or a session id that the client named at the time. */
+  /**
+   * Where the conversation was at home: a directory or a session id that the client named at the
+   * time.
+   */
   readonly at?: string;
   /** How much the conversation had got from us by then, code units; see {@link enoughWeight}. */
   readonly weight: number;
@@ -39,8 +42,9 @@ export interface FoundChat {
 }
 
 /**
- * From here on what a conversation has got from us is its own, whatever its prompt says: more than any greeting, code units of text and of
- * calls' arguments. Below it, the client must also name the same places as then (its directory, mostly): models greet alike.
+ * From here on what a conversation has got from us is its own, whatever its prompt says: more than
+ * any greeting, code units of text and of calls' arguments. Below it, the client must also name the
+ * same places as then (its directory, mostly): models greet alike.
  */
 const enoughWeight = 200;
 
@@ -57,9 +61,10 @@ const maxKept = 10_000;
 const writeAfterMs = 500;
 
 /**
- * Tells conversations apart whose clients give them no name, by what only one of them can hold: an answer or a call that we delivered, at its
- * place behind the same messages. Two that begin alike share nothing, and an answer that two have got is no sign of either.
- * Bounded by the memory it writes to; what is forgotten costs a conversation its memory, and never gives it that of another.
+ * Tells conversations apart whose clients give them no name, by what only one of them can hold: an
+ * answer or a call that we delivered, at its place behind the same messages. Two that begin alike
+ * share nothing, and an answer that two have got is no sign of either. Bounded by the memory it
+ * writes to; what is forgotten costs a conversation its memory, and never gives it that of another.
  */
 export class AnswerMemory {
   readonly #memory: ChatMemory;
@@ -80,7 +85,10 @@ export class AnswerMemory {
     return new Trail(keyHash, (key) => this.#kept.has(key) || this.#memory.has(key));
   }
 
-  /** The conversation that a history belongs to; nothing where no answer in it is a sign of one alone. At most {@link maxLookups} reads. */
+  /**
+   * The conversation that a history belongs to; nothing where no answer in it is a sign of one
+   * alone. At most {@link maxLookups} reads.
+   */
   async find(trail: Trail): Promise<FoundChat | undefined> {
     for (const { key, textHash } of trail.newestFirst()) {
       const found = await this.#get(key);
@@ -95,8 +103,8 @@ export class AnswerMemory {
   }
 
   /**
-   * Remembers an answer before it ends. On the disk when this resolves if `isDurable`, else soon after. A memory that cannot be written to
-   * costs what is known after a restart, and no answer.
+   * Remembers an answer before it ends. On the disk when this resolves if `isDurable`, else soon
+   * after. A memory that cannot be written to costs what is known after a restart, and no answer.
    */
   async remember(
     trail: Trail,
@@ -147,7 +155,10 @@ export class AnswerMemory {
   }
 }
 
-/** Follows the messages of one request as they come: where its answers stand, and which of them are known. */
+/**
+ * Follows the messages of one request as they come: where its answers stand, and which of them are
+ * known.
+ */
 export class Trail {
   readonly #keyHash: string;
   readonly #has: (key: string) => boolean;
@@ -163,7 +174,10 @@ export class Trail {
     this.#has = has;
   }
 
-  /** The next message. `places` are those that the client's own words in it name: see {@link placesIn}. */
+  /**
+   * The next message. `places` are those that the client's own words in it name: see {@link
+   * placesIn}.
+   */
   add(identity: Identity, places = ''): void {
     if (identity.role === 'assistant') {
       this.#hasAnswer = true;
@@ -212,13 +226,19 @@ const keys = new WeakMap<
 const absolutePath =
   /(?<![\w:/.~\\-])(?:\/[^\s"'`<>|:;,()[\]{}\\/]+)+|\b[A-Za-z]:\\[^\s"'`<>|:;,()[\]{}]+/g;
 
-/** Pure. A short hash of the places that a text names, whatever else changes in it (dates, modes); empty where it names none. */
+/**
+ * Pure. A short hash of the places that a text names, whatever else changes in it (dates, modes);
+ * empty where it names none.
+ */
 export function placesIn(text: string): string {
   const places = new Set(text.match(absolutePath) ?? []);
   return places.size === 0 ? '' : digest([...places].sort().join('\0'));
 }
 
-/** Pure. Whether an id was drawn at random, and not counted (`bash:0`, `call_12`): its letters and digits are mixed, or its number is long. */
+/**
+ * Pure. Whether an id was drawn at random, and not counted (`bash:0`, `call_12`): its letters and
+ * digits are mixed, or its number is long.
+ */
 export function isRandomId(id: string): boolean {
   return id.split(/[^A-Za-z0-9]+/).some((run) => {
     const digits = run.replace(/^\D*0*/, '').replace(/\D/g, '').length;
@@ -227,7 +247,10 @@ export function isRandomId(id: string): boolean {
   });
 }
 
-/** Whether a short answer was given to a prompt that named the same places. Counted calls need one that names some. */
+/**
+ * Whether a short answer was given to a prompt that named the same places. Counted calls need one
+ * that names some.
+ */
 function isSameBeginning({ frame, isNumbered }: Delivered, trail: Trail): boolean {
   return frame === trail.frame && (isNumbered !== true || frame !== '');
 }

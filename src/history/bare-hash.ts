@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** Hash of a text without its white space, taken in pieces. A piece must not end between the halves of a surrogate pair. */
+/**
+ * Hash of a text without its white space, taken in pieces. A piece must not end between the halves
+ * of a surrogate pair.
+ */
 export class BareHash {
   readonly #sum = createHash('sha256');
   #isBlank = true;

@@ -22,7 +22,10 @@ interface Seen {
   readonly hash: string;
 }
 
-/** Reads a body as a request does: what passes is looked at before the next piece, and what it lay in is gone then. */
+/**
+ * Reads a body as a request does: what passes is looked at before the next piece, and what it lay
+ * in is gone then.
+ */
 function read(tree: PrefixTree, bytes: Uint8Array, cuts: readonly number[] = []) {
   const reader = new BodyReader(tree);
   const seen: (() => Seen)[] = [];

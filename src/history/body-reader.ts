@@ -10,14 +10,17 @@ import {
   sliceOf,
 } from './prefix-tree.ts';
 
-/** A run of messages is closed at the first end of a message behind so many bytes; the last run of a list may be shorter. */
+/**
+ * A run of messages is closed at the first end of a message behind so many bytes; the last run of a
+ * list may be shorter.
+ */
 const minRunBytes = 65_536;
 
 const closeBrace = 0x7d;
 
 /**
- * Cuts a body into its messages while it arrives, without a look at those with which an earlier body began. The pieces of a body are its
- * own.
+ * Cuts a body into its messages while it arrives, without a look at those with which an earlier
+ * body began. The pieces of a body are its own.
  */
 export class BodyReader {
   readonly #splitter = new BodySplitter();
@@ -51,7 +54,10 @@ export class BodyReader {
     this.#run = tree.root;
   }
 
-  /** Takes the next piece; the messages that are whole now, some a piece later. @throws ProxyError `invalid_request` */
+  /**
+   * Takes the next piece; the messages that are whole now, some a piece later. @throws ProxyError
+   * `invalid_request`
+   */
   feed(piece: Uint8Array): readonly RawMessage[] {
     this.sizeBytes += piece.length;
     let from = 0;
@@ -70,7 +76,10 @@ export class BodyReader {
       : this.#walk([from === 0 ? piece : piece.subarray(from)]);
   }
 
-  /** Gives back the memory of pieces whose messages have been taken. A history of 100 MB arrives in pieces of 64 KB. */
+  /**
+   * Gives back the memory of pieces whose messages have been taken. A history of 100 MB arrives in
+   * pieces of 64 KB.
+   */
   free(): void {
     for (const piece of this.#done) freeBytes(piece);
     this.#done = [];
@@ -83,7 +92,10 @@ export class BodyReader {
     return found;
   }
 
-  /** After {@link end}: the request without its messages, JSON. @throws ProxyError as {@link BodySplitter.end} */
+  /**
+   * After {@link end}: the request without its messages, JSON. @throws ProxyError as {@link
+   * BodySplitter.end}
+   */
   envelope(): Buffer {
     return this.#splitter.end();
   }
@@ -150,7 +162,9 @@ export class BodyReader {
     }
   }
 
-  /** A short run at the end of what is known becomes part of the one that is made of what follows. */
+  /**
+   * A short run at the end of what is known becomes part of the one that is made of what follows.
+   */
   #reopen(): void {
     const { before, parts } = this.#run;
     if (before === undefined || this.#tail === undefined) return;
@@ -178,7 +192,10 @@ export class BodyReader {
     return found;
   }
 
-  /** A message for the next run. One that does not end in its own last byte, such as a number, cannot be the last of a run. */
+  /**
+   * A message for the next run. One that does not end in its own last byte, such as a number,
+   * cannot be the last of a run.
+   */
   #note({ at, pieces, sizeBytes, hash }: WalkedMessage): void {
     const from = this.#baseBytes + at;
     this.#messages.push({ from, sizeBytes, hash });
@@ -206,7 +223,10 @@ export class BodyReader {
   }
 }
 
-/** A message of a run that came again, in the pieces in which it came: they are freed when it has been looked at. */
+/**
+ * A message of a run that came again, in the pieces in which it came: they are freed when it has
+ * been looked at.
+ */
 class PassingMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;

@@ -6,10 +6,15 @@ import { parseEnvelope } from '../wire/request.ts';
 import type { Envelope } from '../wire/types.ts';
 import { LruMap } from '../base/lru-map.ts';
 
-/** Envelopes kept: a client's tools are 50 KB and more, and the same in every turn of every chat. */
+/**
+ * Envelopes kept: a client's tools are 50 KB and more, and the same in every turn of every chat.
+ */
 const maxKept = 32;
 
-/** Parses envelopes (requests without their messages), and knows those that came lately by their hash. */
+/**
+ * Parses envelopes (requests without their messages), and knows those that came lately by their
+ * hash.
+ */
 export class KnownEnvelopes {
   readonly #byHash = new LruMap<string, Envelope>(maxKept);
 

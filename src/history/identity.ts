@@ -5,15 +5,20 @@ import type { LargeMessage } from './large-message.ts';
 import { BareHash } from './bare-hash.ts';
 
 /**
- * Who a message is, whatever a client did to its copy. Clients re-serialise arguments, drop or merge reasoning, turn null into
- * "", trim, and take out reminders that they had put in themselves (facts: OpenCode's plan mode). None of that changes an
- * identity; other words or other calls do.
+ * Who a message is, whatever a client did to its copy. Clients re-serialise arguments, drop or
+ * merge reasoning, turn null into "", trim, and take out reminders that they had put in themselves
+ * (facts: OpenCode's plan mode). None of that changes an identity; other words or other calls do.
  */
 export interface Identity {
   readonly role: Message['role'];
-  /** Identifies the message for the chain hash; empty for system messages, which do not take part. */
+  /**
+   * Identifies the message for the chain hash; empty for system messages, which do not take part.
+   */
   readonly key: string;
-  /** Hash of a user's or an assistant's visible text without its white space; empty where there is none. */
+  /**
+   * Hash of a user's or an assistant's visible text without its white space; empty where there is
+   * none.
+   */
   readonly textHash: string;
   /** Code units of the visible text. */
   readonly textLength: number;
@@ -26,8 +31,8 @@ export interface Identity {
 }
 
 /**
- * Pure. A tool message is identified by the call it answers and not by its text: clients prune old outputs. `large` holds the texts that
- * are not in the message because they are too long.
+ * Pure. A tool message is identified by the call it answers and not by its text: clients prune old
+ * outputs. `large` holds the texts that are not in the message because they are too long.
  */
 export function identityOf(message: Message, large: LargeMessage['texts'] = new Map()): Identity {
   const { role } = message;
@@ -64,7 +69,10 @@ export function identityOf(message: Message, large: LargeMessage['texts'] = new 
 
 const none: readonly string[] = [];
 
-/** The hash of all messages up to and including one: the next link of the chain. System messages leave it as it is. */
+/**
+ * The hash of all messages up to and including one: the next link of the chain. System messages
+ * leave it as it is.
+ */
 export function chainAfter(chain: string, identity: Identity): string {
   if (identity.key === '') return chain;
   const known = links.get(identity);
@@ -74,13 +82,19 @@ export function chainAfter(chain: string, identity: Identity): string {
   return after;
 }
 
-/** The last link of each identity: a history is linked anew in every turn, and is mostly that of the turn before. */
+/**
+ * The last link of each identity: a history is linked anew in every turn, and is mostly that of the
+ * turn before.
+ */
 const links = new WeakMap<Identity, { readonly before: string; readonly after: string }>();
 
 /** The chain's beginning. */
 export const emptyChain = '';
 
-/** Text of a message; a user's without the reminders that a client adds to its newest message and takes away later. */
+/**
+ * Text of a message; a user's without the reminders that a client adds to its newest message and
+ * takes away later.
+ */
 export function visibleText(message: Message): string {
   return visibleParts(message)
     .map(([, text]) => text)
@@ -88,7 +102,10 @@ export function visibleText(message: Message): string {
     .join('\n');
 }
 
-/** What a client itself says in a message: its system prompt, and the reminders that it puts into a user's message. */
+/**
+ * What a client itself says in a message: its system prompt, and the reminders that it puts into a
+ * user's message.
+ */
 export function clientText({ content, role }: Message): string {
   const texts =
     typeof content === 'string'
@@ -129,7 +146,9 @@ function hashLarge(message: Message, large: LargeMessage['texts']): string {
   return hashes.length === 1 ? (hashes[0] as string) : hashOf(hashes.join('\0'));
 }
 
-/** Hash of a text without its white space, so that trimming, joining and splitting do not matter. */
+/**
+ * Hash of a text without its white space, so that trimming, joining and splitting do not matter.
+ */
 export function hashText(text: string): string {
   const sum = new BareHash();
   for (let start = 0, end = 0; start < text.length; start = end) {
@@ -141,17 +160,25 @@ export function hashText(text: string): string {
   return sum.digest();
 }
 
-/** Code units that are freed of white space at once: done in one go, 60 million characters take 600 MB for a moment. */
+/**
+ * Code units that are freed of white space at once: done in one go, 60 million characters take 600
+ * MB for a moment.
+ */
 const hashedAtOnce = 65_536;
 
-/** Hash of a call by name and arguments. Providers that number their calls anew in every turn make all turns alike but for this. */
+/**
+ * Hash of a call by name and arguments. Providers that number their calls anew in every turn make
+ * all turns alike but for this.
+ */
 export function hashCall(call: ToolCall): string {
   return hashOf(
     `${callName(call)}\0${isFunctionCall(call) ? plainArguments(call) : callText(call)}`,
   );
 }
 
-/** Arguments as the JSON value they are, members in order; broken ones without their white space. */
+/**
+ * Arguments as the JSON value they are, members in order; broken ones without their white space.
+ */
 function plainArguments(call: ToolCall): string {
   const text = callText(call).trim();
   try {
@@ -165,7 +192,10 @@ function plainArguments(call: ToolCall): string {
 /** Digits in a row from which on a number may be another one once it has been read. */
 const longNumber = /\d{16}/;
 
-/** JSON text as it is spelled by us: the same for the same value. @throws SyntaxError, RangeError for one nested too deep */
+/**
+ * JSON text as it is spelled by us: the same for the same value. @throws SyntaxError, RangeError
+ * for one nested too deep
+ */
 function sortedJson(text: string): string {
   const value: unknown = longNumber.test(text)
     ? JSON.parse(text, (_, each: unknown, { source }: { source?: string } = {}) =>
@@ -191,7 +221,9 @@ function otherParts(message: Message): string {
   return others.length === 0 ? '' : hashOf(JSON.stringify(others));
 }
 
-/** A part of a digest would keep the whole one in memory beside it: V8 does not copy what it slices. */
+/**
+ * A part of a digest would keep the whole one in memory beside it: V8 does not copy what it slices.
+ */
 function hashOf(text: string): string {
   return hash('sha256', text, 'base64url');
 }

@@ -4,7 +4,10 @@ import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
 import { LargeTextWriter, type LargeText } from './large-text.ts';
 import { withTexts } from './message-texts.ts';
 
-/** A message of megabytes, read without ever being a string: its large texts as UTF-8 bytes, the rest as usual. */
+/**
+ * A message of megabytes, read without ever being a string: its large texts as UTF-8 bytes, the
+ * rest as usual.
+ */
 export interface LargeMessage {
   /** The message with empty texts in the place of large ones. */
   readonly frame: Message;
@@ -21,8 +24,9 @@ const quote = 0x22;
 const backslash = 0x5c;
 
 /**
- * Reads a message in slices that hold up nobody. Nothing where it is not that simple: large strings elsewhere than in the content, lone
- * surrogates, bytes that are no JSON; then `JSON.parse` has the last word.
+ * Reads a message in slices that hold up nobody. Nothing where it is not that simple: large strings
+ * elsewhere than in the content, lone surrogates, bytes that are no JSON; then `JSON.parse` has the
+ * last word.
  */
 export async function readLargeMessage(
   pieces: readonly Uint8Array[],

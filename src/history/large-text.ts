@@ -104,7 +104,9 @@ export class LargeTextWriter {
     return this.#check(this.#bytes.subarray(from, this.#size));
   }
 
-  /** Writes what the escape at `at` stands for. Returns its length; 0 where it stands for nothing. */
+  /**
+   * Writes what the escape at `at` stands for. Returns its length; 0 where it stands for nothing.
+   */
   #unescape(input: Uint8Array, at: number): number {
     const short = shortEscapes.get(input[at + 1] as number);
     if (short !== undefined) {

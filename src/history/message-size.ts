@@ -2,7 +2,10 @@ import { isObject } from '../wire/json.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
 import type { LargeMessage } from './large-message.ts';
 
-/** What a part of a message is that is no text. `dense`: text that is no language, of which a token holds about one character. */
+/**
+ * What a part of a message is that is no text. `dense`: text that is no language, of which a token
+ * holds about one character.
+ */
 type PartKind = 'image' | 'file' | 'audio' | 'video' | 'dense';
 
 /** A part that does not cost what its bytes in the request would, had they been text. */
@@ -16,7 +19,9 @@ export interface SizedPart {
 
 /** What a message is made of, as far as it decides about its tokens. */
 export interface MessageSize {
-  /** JSON of all but the parts, UTF-8 without escapes: what counts is the text and not its spelling. */
+  /**
+   * JSON of all but the parts, UTF-8 without escapes: what counts is the text and not its spelling.
+   */
   readonly textBytes: number;
   readonly parts: readonly SizedPart[];
 }
@@ -71,7 +76,10 @@ function sizedPart(part: ContentPart): SizedPart | undefined {
   return { kind, dataBytes: Math.floor((longestText(part) * 3) / 4), isLow };
 }
 
-/** Length of the longest text in a part, two levels deep: its data, where it has them. An address is none. */
+/**
+ * Length of the longest text in a part, two levels deep: its data, where it has them. An address is
+ * none.
+ */
 function longestText(value: object, depth = 0): number {
   let longest = 0;
   for (const member of Object.values(value) as readonly unknown[]) {
@@ -99,7 +107,10 @@ function takeDense(text: string, length: number, parts: SizedPart[]): number {
 const minRunLength = 60;
 const runs = /[A-Za-z0-9+/_=-]{60,}/g;
 
-/** Characters of a text that are base64: long runs in which capitals, small letters and digits are mixed as chance mixes them. */
+/**
+ * Characters of a text that are base64: long runs in which capitals, small letters and digits are
+ * mixed as chance mixes them.
+ */
 function denseLength(text: string): number {
   if (text.length < minRunLength) return 0;
   let total = 0;

@@ -11,7 +11,10 @@ export interface RunPart {
   readonly hash: string;
 }
 
-/** A message of a run whose bytes are kept: the same object for every request that begins with the same bytes. */
+/**
+ * A message of a run whose bytes are kept: the same object for every request that begins with the
+ * same bytes.
+ */
 class KeptMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;
@@ -32,8 +35,8 @@ interface KeptRun {
 }
 
 /**
- * Whole messages behind each other, with what stands between them, at one place of a body's list: everything before them in the list is
- * the same, too.
+ * Whole messages behind each other, with what stands between them, at one place of a body's list:
+ * everything before them in the list is the same, too.
  */
 export interface Run {
   readonly before: Run | undefined;
@@ -55,14 +58,19 @@ const keptUpToBytes = 1_048_576;
 /** Bytes kept of all runs together: those of some dozen chats of usual length. */
 const maxKeptBytes = 16_777_216;
 
-/** Ways on from one run that are remembered: of many chats that share a system prompt, and of few behind that. */
+/**
+ * Ways on from one run that are remembered: of many chats that share a system prompt, and of few
+ * behind that.
+ */
 const maxNext = 256;
 
 /**
- * What came before at the beginning of clients' lists of messages. A history that is sent again begins with the bytes it began with
- * before: compared run by run, it needs no look at its messages. A run is known by its bytes, which takes a few microseconds; further
- * on in a list by a tag, 16 us and nearly nothing a byte (both measured). Tags are GMACs under a key that never leaves the process, so
- * that no text can be written to be taken for another. Bounded; what is forgotten is walked once more.
+ * What came before at the beginning of clients' lists of messages. A history that is sent again
+ * begins with the bytes it began with before: compared run by run, it needs no look at its
+ * messages. A run is known by its bytes, which takes a few microseconds; further on in a list by a
+ * tag, 16 us and nearly nothing a byte (both measured). Tags are GMACs under a key that never
+ * leaves the process, so that no text can be written to be taken for another. Bounded; what is
+ * forgotten is walked once more.
  */
 export class PrefixTree {
   readonly #key = createSecretKey(randomBytes(16));

@@ -1,8 +1,9 @@
 import type { Message } from '../wire/types.ts';
 
 /**
- * Progress of the hidden loop, shown to the client as reasoning text. Clients replay reasoning, so each line is marked: U+2063
- * (invisible separator) twice before and after it. Nothing else writes that pair, so the lines can be taken out again.
+ * Progress of the hidden loop, shown to the client as reasoning text. Clients replay reasoning, so
+ * each line is marked: U+2063 (invisible separator) twice before and after it. Nothing else writes
+ * that pair, so the lines can be taken out again.
  */
 const mark = '\u2063\u2063';
 

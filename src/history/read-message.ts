@@ -14,7 +14,10 @@ import { sizeOfMessage } from './message-size.ts';
 import { holdsProgress } from './progress.ts';
 import { readLargeMessage, type LargeMessage } from './large-message.ts';
 
-/** Messages of this size are read in slices and not parsed, bytes: about 5 ms of `JSON.parse` and hashing. */
+/**
+ * Messages of this size are read in slices and not parsed, bytes: about 5 ms of `JSON.parse` and
+ * hashing.
+ */
 const largeMessageBytes = 1_048_576;
 
 /** A message seen for the first time: parsed, or read without being parsed. */
@@ -44,7 +47,10 @@ export async function readMessage(raw: RawMessage, at: number): Promise<ReadMess
   return { known: { ...known, mustBeWritten: true }, original };
 }
 
-/** Whether a message's bytes are UTF-8. Only whole ones are looked at: a piece can end within a character. */
+/**
+ * Whether a message's bytes are UTF-8. Only whole ones are looked at: a piece can end within a
+ * character.
+ */
 function isWhole({ pieces }: RawMessage): boolean {
   return isUtf8(joinPieces(pieces));
 }

@@ -64,7 +64,8 @@ export class Reading {
 
   #knownItem(raw: RawMessage, known: KnownMessage): HistoryItem {
     if (raw.isPassing === true) {
-      // Of a long history most messages are small: they are copied once and for all, and not out of every body.
+      // Of a long history most messages are small: they are copied once and for all, and not out of
+      // every body.
       const isSmall = raw.sizeBytes < this.#options.minStoredBytes;
       if (isSmall && known.isPruned !== true && known.mustBeWritten !== true)
         return lastingOf(known) ?? lastingItem(raw, known);
@@ -81,14 +82,19 @@ export class Reading {
     return item;
   }
 
-  /** Whether what is known by now says whose the request is, and that it is no client's helper: nothing that follows changes it. */
+  /**
+   * Whether what is known by now says whose the request is, and that it is no client's helper:
+   * nothing that follows changes it.
+   */
   get #isNamed(): boolean {
     const { sessionId, directory } = this.#sender.origin;
     const named = sessionId ?? directory ?? this.#workingDirectory;
     return named !== undefined && this.#hasUser;
   }
 
-  /** Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn. */
+  /**
+   * Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn.
+   */
   #isGone({ stored, movedIn, isWanted }: KnownMessage, place: Place | undefined): boolean {
     if (!this.#options.usesStubs || stored === undefined) return false;
     if (stored.sessionId !== place?.session?.id) return false;
@@ -99,8 +105,8 @@ export class Reading {
   }
 
   /**
-   * Such bytes go while the body still arrives, and with them the pieces they came in: so a history of 100 MB takes no more memory than
-   * what of it goes upstream.
+   * Such bytes go while the body still arrives, and with them the pieces they came in: so a history
+   * of 100 MB takes no more memory than what of it goes upstream.
    */
   #gone(raw: RawMessage, known: KnownMessage): HistoryItem {
     let item = lastingOf(known);
@@ -123,7 +129,10 @@ export class Reading {
     else if (identity.role === 'user') this.#hasUser = true;
   }
 
-  /** Whose the request is; to be asked when all of it has come. @throws ProxyError `unknown_session`, `invalid_request` */
+  /**
+   * Whose the request is; to be asked when all of it has come. @throws ProxyError
+   * `unknown_session`, `invalid_request`
+   */
   async whose(): Promise<Whose> {
     this.#place ??= await this.#placeNamed();
     this.#whose ??= await this.#options.finder.find(this.#sender, this.#trail, this.#place);
@@ -156,7 +165,10 @@ export class Reading {
   }
 }
 
-/** The item that was made for all requests; one that was made for what was known before does not count. */
+/**
+ * The item that was made for all requests; one that was made for what was known before does not
+ * count.
+ */
 function lastingOf(known: KnownMessage): HistoryItem | undefined {
   return known.lasting?.known === known ? known.lasting : undefined;
 }

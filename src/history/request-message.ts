@@ -14,17 +14,26 @@ export interface Captured {
   readonly entry: Entry;
   /** Whether its place in the prompt is taken from the start. */
   readonly stripped: boolean;
-  /** Whether the entry holds the text itself, and not the file that it is the beginning of, or what UTF-8 can hold of it. */
+  /**
+   * Whether the entry holds the text itself, and not the file that it is the beginning of, or what
+   * UTF-8 can hold of it.
+   */
   readonly isVerbatim: boolean;
 }
 
-/** What is kept of a message that has been seen: enough to recognise it by its raw bytes and never parse it again. */
+/**
+ * What is kept of a message that has been seen: enough to recognise it by its raw bytes and never
+ * parse it again.
+ */
 export interface KnownMessage {
   readonly identity: Identity;
   readonly shape: MessageShape;
   /** What decides about its tokens; absent where its bytes tell. */
   readonly size?: MessageSize;
-  /** Not to be sent as it came: its bytes are no UTF-8, or a member has a null that some providers refuse. */
+  /**
+   * Not to be sent as it came: its bytes are no UTF-8, or a member has a null that some providers
+   * refuse.
+   */
   readonly mustBeWritten?: true;
   /** There are lines of ours in its reasoning. */
   readonly holdsProgress?: true;
@@ -42,16 +51,28 @@ export interface KnownMessage {
     readonly captured: readonly Captured[];
     /** Whether stubs take the place of texts in it. */
     readonly hasStub: boolean;
-    /** The message with those stubs. Of a turn that has left the prompt, it is made again from {@link frame} if it is wanted. */
+    /**
+     * The message with those stubs. Of a turn that has left the prompt, it is made again from
+     * {@link frame} if it is wanted.
+     */
     stripped?: Message | undefined;
-    /** A tool output without the texts that {@link captured} has: with them, or their stubs, it is what stands in the prompt. */
+    /**
+     * A tool output without the texts that {@link captured} has: with them, or their stubs, it is
+     * what stands in the prompt.
+     */
     readonly frame?: Message;
   };
   /** Stands whole in some chat's prompt, though it has a stub: its bytes are wanted. */
   isWanted?: true;
-  /** The chat that has it in a turn that has left the prompt; of several, the one that was laid out last. */
+  /**
+   * The chat that has it in a turn that has left the prompt; of several, the one that was laid out
+   * last.
+   */
   movedIn?: string | undefined;
-  /** The same item for every request, for a message of a long history: one that needs no bytes any more, or few. */
+  /**
+   * The same item for every request, for a message of a long history: one that needs no bytes any
+   * more, or few.
+   */
   lasting?: HistoryItem | undefined;
 }
 
@@ -81,7 +102,10 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
   #stripped: Message | undefined;
   /** What takes the message's place is none of its known stubs. */
   #isCut = false;
-  /** The same object stands for the message in other requests, too: what one of them decides must not change it. */
+  /**
+   * The same object stands for the message in other requests, too: what one of them decides must
+   * not change it.
+   */
   isShared = false;
 
   /** A message of megabytes that has been read and not parsed, until it is stored. */
@@ -116,7 +140,10 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
     return this.#isCut || (this.#usesStubs && this.known.stored?.hasStub === true);
   }
 
-  /** Puts the stubs that are known in the place of texts. From now on the item has them, whatever becomes of them elsewhere. */
+  /**
+   * Puts the stubs that are known in the place of texts. From now on the item has them, whatever
+   * becomes of them elsewhere.
+   */
   useStubs(): void {
     this.#usesStubs = true;
     if (this.#isCut) this.#stripped = undefined;
@@ -166,8 +193,9 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
 const smallBodyBytes = 1_048_576;
 
 /**
- * Once it is clear what goes upstream: lets go of the bytes of what stubs stand for. The others are copied out of the pieces in which
- * they arrived, which would otherwise keep the whole body in memory until the answer has ended.
+ * Once it is clear what goes upstream: lets go of the bytes of what stubs stand for. The others are
+ * copied out of the pieces in which they arrived, which would otherwise keep the whole body in
+ * memory until the answer has ended.
  */
 export function settle(items: readonly HistoryItem[]): void {
   let sizeBytes = 0;

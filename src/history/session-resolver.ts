@@ -10,24 +10,33 @@ import { LruMap } from '../base/lru-map.ts';
 export interface Place {
   /** The project directory, where one is known. */
   readonly directory?: string;
-  /** Whether the request itself says whose it is: by a header, or by the environment block of a client's system prompt. */
+  /**
+   * Whether the request itself says whose it is: by a header, or by the environment block of a
+   * client's system prompt.
+   */
   readonly isNamed: boolean;
   /** The session, if there is one already. */
   readonly session: Session | undefined;
   /** Why the session cannot be used, if so: the chat goes on without. */
   readonly fault?: ProxyError;
-  /** The session, made now if there is none: called when there is something to store. @throws ProxyError {@link Place.fault} */
+  /**
+   * The session, made now if there is none: called when there is something to store. @throws
+   * ProxyError {@link Place.fault}
+   */
   ensure(): Promise<Session>;
 }
 
 /** Whose a request is. */
 export interface Whose extends Place {
   /**
-   * The conversation: what the client's `x-session-id` says (its "session" is a chat here), or a name
-   * of ours. Several chats share the session of their project.
+   * The conversation: what the client's `x-session-id` says (its "session" is a chat here), or a
+   * name of ours. Several chats share the session of their project.
    */
   readonly chatId: string;
-  /** Remembers the answer by which a conversation without a name will be known again; called before the answer ends. */
+  /**
+   * Remembers the answer by which a conversation without a name will be known again; called before
+   * the answer ends.
+   */
   delivered(answer: DeliveredAnswer): Promise<void>;
 }
 
@@ -49,7 +58,10 @@ export interface SessionFinderOptions {
   readonly log: Logger;
 }
 
-/** Conversations whose directory is remembered for requests that do not name it (titles, compaction). */
+/**
+ * Conversations whose directory is remembered for requests that do not name it (titles,
+ * compaction).
+ */
 const maxRememberedChats = 10_000;
 
 /** Finds the session of a request; the order is that of the design, first hit wins. */
@@ -57,7 +69,9 @@ export class SessionFinder {
   readonly #sessions: FoundSessions;
   readonly #options: SessionFinderOptions;
   readonly #directories = new LruMap<string, string>(maxRememberedChats);
-  /** Those of them that are written down, so that a restart does not part a chat from its session. */
+  /**
+   * Those of them that are written down, so that a restart does not part a chat from its session.
+   */
   readonly #kept = new LruMap<string, string>(maxRememberedChats);
 
   constructor(options: SessionFinderOptions) {
@@ -65,14 +79,18 @@ export class SessionFinder {
     this.#sessions = options.sessions;
   }
 
-  /** Begins to follow a history whose client gives it no name. `keyHash` keeps apart clients that use different keys. */
+  /**
+   * Begins to follow a history whose client gives it no name. `keyHash` keeps apart clients that
+   * use different keys.
+   */
   trail(keyHash: string): Trail {
     return this.#options.answers.trail(keyHash);
   }
 
   /**
    * The store of a request whose headers or system prompt say so; nothing where they do not.
-   * @throws ProxyError `unknown_session` when the request names a session that does not exist; `invalid_request`
+   * @throws ProxyError `unknown_session` when the request names a session that does not exist;
+   * `invalid_request`
    */
   async placeNamed({ origin, workingDirectory }: RequestFacts): Promise<Place | undefined> {
     if (origin.sessionId !== undefined) return this.#placeById(origin.sessionId);
@@ -92,8 +110,8 @@ export class SessionFinder {
   }
 
   /**
-   * Whose a request is, when all of its history has come. The order is that of the design, first hit wins; `place` is what
-   * {@link placeNamed} has found.
+   * Whose a request is, when all of its history has come. The order is that of the design, first
+   * hit wins; `place` is what {@link placeNamed} has found.
    */
   async find({ origin }: RequestFacts, trail: Trail, place: Place | undefined): Promise<Whose> {
     const { answers, ids } = this.#options;
@@ -131,7 +149,10 @@ export class SessionFinder {
     return { isNamed: true, session, ensure: async () => session, ...directoryMember(directory) };
   }
 
-  /** A directory that a client's name for its conversation leads to, else a session of that name's own. */
+  /**
+   * A directory that a client's name for its conversation leads to, else a session of that name's
+   * own.
+   */
   async #placeOfChat(chatId: string, parentChatId: string | undefined): Promise<Place> {
     const directory = (await this.#remembered(chatId)) ?? (await this.#remembered(parentChatId));
     if (directory !== undefined) return this.#inDirectory(directory, false, chatId);
@@ -159,7 +180,10 @@ export class SessionFinder {
     }
   }
 
-  /** A session of the conversation's own. Nobody can ask for it by name, so its id is said when it is made. */
+  /**
+   * A session of the conversation's own. Nobody can ask for it by name, so its id is said when it
+   * is made.
+   */
   async #placeOfUnnamed(chatId: string): Promise<Place> {
     const { log } = this.#options;
     return this.#lazily(false, async (create) => {
@@ -235,7 +259,9 @@ export class SessionFinder {
     });
   }
 
-  /** What cannot be read or written costs what is known of a chat after a restart, and no answer. */
+  /**
+   * What cannot be read or written costs what is known of a chat after a restart, and no answer.
+   */
   async #tolerating<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();

@@ -33,7 +33,10 @@ export interface WalkedMessage extends RawMessage {
 
 /** Where a splitter stands between two bytes. */
 interface Position {
-  /** What the walked bytes belong to: the envelope, an element of `messages`, or nothing (between two elements). */
+  /**
+   * What the walked bytes belong to: the envelope, an element of `messages`, or nothing (between
+   * two elements).
+   */
   place: 'envelope' | 'between' | 'element';
   /** Open brackets and braces around the next byte. The elements of `messages` stand at 2. */
   depth: number;
@@ -52,24 +55,33 @@ interface Position {
 /** Longest member name that is looked at, bytes; `messages` spelled in escapes takes 48. */
 const maxKeyBytes = 64;
 
-/** Deepest nesting. `JSON.stringify` and everything else that walks values by calling itself ends at some 5,000 levels. */
+/**
+ * Deepest nesting. `JSON.stringify` and everything else that walks values by calling itself ends at
+ * some 5,000 levels.
+ */
 const maxDepth = 1_000;
 
-/** A message is hashed when it has ended, a longer one while it comes: 1 ms at most in one go. Bytes. */
+/**
+ * A message is hashed when it has ended, a longer one while it comes: 1 ms at most in one go.
+ * Bytes.
+ */
 const maxUnhashedBytes = 1_048_576;
 
 /**
  * Cuts the body of a chat request into its messages while it arrives.
  *
- * A client resends its whole history with every turn, 100 MB and more of it. Parsing that as one JSON text stops the event
- * loop for most of a second (measured: 700 ms at 100 MB), and nearly all of it is known from the turn before. So the bytes are only
- * walked structurally (strings, nesting); each element of the top-level `messages` list is handed on as raw bytes with its
- * SHA-256, and everything else is collected as the *envelope*: the request with an empty `messages`. What is known by its hash
- * is never parsed again.
+ * A client resends its whole history with every turn, 100 MB and more of it. Parsing that as one
+ * JSON text stops the event loop for most of a second (measured: 700 ms at 100 MB), and nearly all
+ * of it is known from the turn before. So the bytes are only walked structurally (strings,
+ * nesting); each element of the top-level `messages` list is handed on as raw bytes with its
+ * SHA-256, and everything else is collected as the *envelope*: the request with an empty
+ * `messages`. What is known by its hash is never parsed again.
  *
- * Every valid JSON object is accepted. The inside of messages and of other members is not checked; parsing those does that.
+ * Every valid JSON object is accepted. The inside of messages and of other members is not checked;
+ * parsing those does that.
  *
- * A push machine: `feed` pieces, then `end`. Holds only the envelope and the message that is not finished yet.
+ * A push machine: `feed` pieces, then `end`. Holds only the envelope and the message that is not
+ * finished yet.
  */
 export class BodySplitter {
   #at: Position = {
@@ -100,8 +112,8 @@ export class BodySplitter {
   #elementAt = 0;
 
   /**
-   * Takes the next piece up to the list of messages. @returns The index behind the bracket that opens it; undefined where it is not in
-   * this piece. @throws ProxyError `invalid_request`
+   * Takes the next piece up to the list of messages. @returns The index behind the bracket that
+   * opens it; undefined where it is not in this piece. @throws ProxyError `invalid_request`
    */
   feedHead(piece: Uint8Array): number | undefined {
     for (let from = 0; from < piece.length; from += jsonPieceBytes) {
@@ -112,14 +124,17 @@ export class BodySplitter {
     return undefined;
   }
 
-  /** Goes on inside the list, behind messages that were not fed or, if there are none, at its start. */
+  /**
+   * Goes on inside the list, behind messages that were not fed or, if there are none, at its start.
+   */
   resume(isBehindMessages: boolean): void {
     this.#at.afterElement = isBehindMessages;
     this.#baseBytes = 0;
   }
 
   /**
-   * Takes the next piece, which must not change afterwards, and returns the messages that it completed.
+   * Takes the next piece, which must not change afterwards, and returns the messages that it
+   * completed.
    * @throws ProxyError `invalid_request`
    */
   feed(piece: Uint8Array): readonly WalkedMessage[] {
@@ -130,7 +145,9 @@ export class BodySplitter {
     return ready;
   }
 
-  /** @returns Where it stopped: at the end, or with `toList` behind the bracket that opens the list. */
+  /**
+   * @returns Where it stopped: at the end, or with `toList` behind the bracket that opens the list.
+   */
   #feedPart(piece: Uint8Array, toList = false): number {
     loadJsonPiece(piece);
     let start = 0;
@@ -160,7 +177,8 @@ export class BodySplitter {
    */
   end(): Buffer {
     const envelope = Buffer.concat(this.#envelope);
-    // What is no JSON is told by whoever parses it; an object that is whole and has none is told here.
+    // What is no JSON is told by whoever parses it; an object that is whole and has none is told
+    // here.
     if (this.#at.complete && !this.#at.sawMessages) {
       throw new ProxyError('invalid_request', 'The request needs `messages`, a list of messages.', {
         param: 'messages',
@@ -235,7 +253,9 @@ export class BodySplitter {
     this.#at.afterComma = false;
   }
 
-  /** One byte between two elements. Commas are dropped, so that the envelope keeps an empty list. */
+  /**
+   * One byte between two elements. Commas are dropped, so that the envelope keeps an empty list.
+   */
   #walkBetween(byte: number, index: number): number {
     if (byte <= space) return index + 1;
     if (byte === closeBracket) {
@@ -275,7 +295,8 @@ export class BodySplitter {
       this.#at.atMessages = isMessages(this.#key);
       this.#key = undefined;
     }
-    // A string that is itself an element of `messages`: nonsense, but well-formed; the message check names it.
+    // A string that is itself an element of `messages`: nonsense, but well-formed; the message
+    // check names it.
     if (this.#at.place === 'element' && this.#at.depth === 2) this.#at.place = 'between';
     return end + 1;
   }

@@ -10,7 +10,10 @@ import { silentBody } from './live-requests.ts';
 interface BodyRules {
   /** Largest body, bytes; of a compressed one, after unpacking. */
   readonly limitBytes: number;
-  /** How long the next piece is waited for, and what ends that before; absent: for as long as the connection lasts. */
+  /**
+   * How long the next piece is waited for, and what ends that before; absent: for as long as the
+   * connection lasts.
+   */
   readonly idle?: { readonly clock: Clock; readonly ms: number; readonly signal: AbortSignal };
   /** Called for each piece as it came. */
   readonly onPiece?: () => void;
@@ -19,10 +22,12 @@ interface BodyRules {
 }
 
 /**
- * The pieces of a request's body as they arrive, pulled, unpacked and without a byte order mark. The rest of a body that is too large is
- * left to Node, which throws it away.
- * @throws ProxyError `body_too_large` before the first piece where the length is declared, else at the limit; `body_timeout`;
- *   `unsupported_media_type` for a compression that is not known; `invalid_request` for one that is broken
+ * The pieces of a request's body as they arrive, pulled, unpacked and without a byte order mark.
+ * The rest of a body that is too large is left to Node, which throws it away.
+ * @throws ProxyError `body_too_large` before the first piece where the length is declared, else at
+ * the limit; `body_timeout`;
+ *   `unsupported_media_type` for a compression that is not known; `invalid_request` for one that is
+ *   broken
  */
 export async function* limitedBody(
   request: IncomingMessage,
@@ -94,7 +99,8 @@ async function* sentPieces(
   request: IncomingMessage,
   { idle, onPiece }: BodyRules,
 ): AsyncGenerator<Buffer, void> {
-  // Does what the stream's own iterator does, for a fourth of its time, which a short request feels.
+  // Does what the stream's own iterator does, for a fourth of its time, which a short request
+  // feels.
   const pieces = new ByteQueue(maxWaitingBytes, request);
   const onData = (piece: Buffer): void => pieces.push(piece);
   const onEnd = (): void => pieces.end();

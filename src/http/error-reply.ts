@@ -3,7 +3,10 @@ import { ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { errorBody, errorHeaders } from '../wire/error-body.ts';
 
-/** Answers a request with an error, in OpenAI's shape and this client's words, and logs what only the operator can mend. */
+/**
+ * Answers a request with an error, in OpenAI's shape and this client's words, and logs what only
+ * the operator can mend.
+ */
 export function sendError(
   from: { readonly caught: unknown; readonly log: Logger },
   request: FastifyRequest,
@@ -11,7 +14,8 @@ export function sendError(
 ): FastifyReply {
   const error = fromFastify(from.caught);
   reportFailure(from.log, error, request.id);
-  // A refused body is still arriving; reading it only to throw it away would cost what the refusal saves.
+  // A refused body is still arriving; reading it only to throw it away would cost what the refusal
+  // saves.
   if (!request.raw.complete) void reply.header('connection', 'close');
   return reply
     .code(error.status)
@@ -21,8 +25,9 @@ export function sendError(
 }
 
 /**
- * Logs a request that failed, a refused one at `info`: who looks for the reason of an error finds a line. The message stays out of
- * it, since an upstream's may quote the prompt; the hint is our own. A client that left has its line from the chat route.
+ * Logs a request that failed, a refused one at `info`: who looks for the reason of an error finds a
+ * line. The message stays out of it, since an upstream's may quote the prompt; the hint is our own.
+ * A client that left has its line from the chat route.
  */
 export function reportFailure(log: Logger, error: ProxyError, requestId: string): void {
   const { code, status, parts } = error;

@@ -4,8 +4,9 @@ import { isIP } from 'node:net';
 import { ProxyError } from '../errors.ts';
 
 /**
- * What may reach the server. A web page must not reach a local model or a store, neither by a cross-site request
- * (`Origin`) nor by a name of its own that it lets point to 127.0.0.1 (`Host`, DNS rebinding).
+ * What may reach the server. A web page must not reach a local model or a store, neither by a
+ * cross-site request (`Origin`) nor by a name of its own that it lets point to 127.0.0.1 (`Host`,
+ * DNS rebinding).
  */
 export interface GuardRules {
   /** The address listened on. */
@@ -21,8 +22,9 @@ export interface GuardRules {
 }
 
 /**
- * Who may use a route: everybody who may reach the server, clients, the user's own commands. A client's token is not enough for the
- * last: operations read files of this machine and delete stores.
+ * Who may use a route: everybody who may reach the server, clients, the user's own commands. A
+ * client's token is not enough for the last: operations read files of this machine and delete
+ * stores.
  */
 export type Access = 'open' | 'clients' | 'owner';
 

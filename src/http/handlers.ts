@@ -3,7 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** A chat request as it came in: nothing of it has been parsed. */
 export interface ChatCall {
   /**
-   * The JSON bytes as they arrive, so that a history of 100 MB need not lie in memory at once. Read once, to its end.
+   * The JSON bytes as they arrive, so that a history of 100 MB need not lie in memory at once. Read
+   * once, to its end.
    * @throws ProxyError `body_too_large` while it is read
    */
   readonly body: AsyncIterable<Buffer>;
@@ -25,21 +26,34 @@ export interface JsonReply {
 
 /**
  * A streamed answer. `frames` does all the work when it is pulled, so `handle` can resolve at once.
- * What it throws before its first frame becomes an HTTP status with a JSON body, unless the headers had to go out
- * because the wait was long; what it throws later becomes a last frame in the form the client understands. Its `return`
- * is called when the client leaves, after `signal` has aborted.
+ * What it throws before its first frame becomes an HTTP status with a JSON body, unless the headers
+ * had to go out because the wait was long; what it throws later becomes a last frame in the form
+ * the client understands. Its `return` is called when the client leaves, after `signal` has
+ * aborted.
  */
 export interface StreamReply {
   readonly kind: 'stream';
-  /** Ready server-sent events with their blank line, several joined into one string where several are ready; ends with `[DONE]`. */
+  /**
+   * Ready server-sent events with their blank line, several joined into one string where several
+   * are ready; ends with `[DONE]`.
+   */
   readonly frames: AsyncIterable<string | Uint8Array>;
-  /** Read when the head goes out, with the first frame: what the upstream's answer brings may be added until then. */
+  /**
+   * Read when the head goes out, with the first frame: what the upstream's answer brings may be
+   * added until then.
+   */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed milliseconds. */
+  /**
+   * Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed
+   * milliseconds.
+   */
   readonly quietUntilMs?: () => number;
 }
 
-/** What answers `POST /v1/chat/completions`. @throws ProxyError anything that is wrong before the answer has begun */
+/**
+ * What answers `POST /v1/chat/completions`. @throws ProxyError anything that is wrong before the
+ * answer has begun
+ */
 export interface ChatHandler {
   handle(call: ChatCall): Promise<JsonReply | StreamReply>;
 }
@@ -70,7 +84,8 @@ export interface HealthHandler {
 /** What answers `POST /v1/rlm/{operation}`: the commands' way through a running server. */
 export interface OperationsHandler {
   /**
-   * JSON lines, each ending in a newline: any number of `{"progress": ...}`, then one `{"result": ...}`.
+   * JSON lines, each ending in a newline: any number of `{"progress": ...}`, then one `{"result":
+   * ...}`.
    * @throws ProxyError `not_found` for an unknown operation, `invalid_request` for wrong arguments
    */
   run(call: {

@@ -15,12 +15,15 @@ export interface ReceivedRequest {
 /** Bodies that may be coming at once, for each request that may be worked on. */
 const bodiesPerRequest = 2;
 
-/** A body that has been silent for so long makes room for another where there is none, milliseconds. */
+/**
+ * A body that has been silent for so long makes room for another where there is none, milliseconds.
+ */
 const evictableMs = 1_000;
 
 /**
- * The requests that are being worked on: each with the signal that ends its work. Bodies that are still coming are counted apart, and the
- * one that has been silent for the longest makes room for a new one: requests that are begun and never ended keep nobody out.
+ * The requests that are being worked on: each with the signal that ends its work. Bodies that are
+ * still coming are counted apart, and the one that has been silent for the longest makes room for a
+ * new one: requests that are begun and never ended keep nobody out.
  */
 export class LiveRequests {
   readonly #limit: number;
@@ -42,8 +45,9 @@ export class LiveRequests {
   }
 
   /**
-   * Counts a request until its response is over. The signal aborts when the client is gone before that. (Fastify's own
-   * `request.signal` aborts as soon as a body has been read, so the response is what is watched.)
+   * Counts a request until its response is over. The signal aborts when the client is gone before
+   * that. (Fastify's own `request.signal` aborts as soon as a body has been read, so the response
+   * is what is watched.)
    * @throws ProxyError `too_busy`
    */
   begin(response: ServerResponse): AbortSignal {
@@ -51,7 +55,10 @@ export class LiveRequests {
     return this.#add(response).signal;
   }
 
-  /** The same for a request whose body is yet to come: it takes its place among the others when it is in. @throws ProxyError `too_busy` */
+  /**
+   * The same for a request whose body is yet to come: it takes its place among the others when it
+   * is in. @throws ProxyError `too_busy`
+   */
   receive(response: ServerResponse): ReceivedRequest {
     this.#checkRoom();
     if (this.#receiving.size >= this.#limit * bodiesPerRequest) this.#evict();

@@ -9,7 +9,10 @@ import { sendStream } from './reply-stream.ts';
 /** Largest request of a command: names and patterns, no texts. */
 const bodyLimitBytes = 1_048_576;
 
-/** `POST /v1/rlm/{operation}`, for the commands of the same user: behind the secret of the owner file, always. */
+/**
+ * `POST /v1/rlm/{operation}`, for the commands of the same user: behind the secret of the owner
+ * file, always.
+ */
 export function addOperationsRoute(
   server: FastifyInstance,
   parts: {

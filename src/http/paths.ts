@@ -5,8 +5,9 @@ const spokenPaths = 'POST /v1/chat/completions, GET /v1/models, GET /v1/models/{
 const underV1 = /^\/(?:chat\/completions|models)(?:\/|$)/;
 
 /**
- * A request's path as the routes spell it: clients write a base URL with or without `/v1`, with one or two slashes in the middle and at
- * the end. Other spellings of hosts and the query stay as they are.
+ * A request's path as the routes spell it: clients write a base URL with or without `/v1`, with one
+ * or two slashes in the middle and at the end. Other spellings of hosts and the query stay as they
+ * are.
  */
 export function plainUrl(url: string): string {
   if (!url.startsWith('/')) return url;

@@ -13,7 +13,10 @@ export interface OutgoingStream {
   readonly errorFrame: (error: ProxyError) => string;
   /** Sent while `frames` is silent; means nothing to the reader. */
   readonly heartbeat: string;
-  /** Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed milliseconds; the head waits for that, too. */
+  /**
+   * Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed
+   * milliseconds; the head waits for that, too.
+   */
   readonly quietUntilMs?: (() => number) | undefined;
 }
 
@@ -27,13 +30,13 @@ interface StreamOptions {
 }
 
 /**
- * Pulls frames and writes them, as fast as the client reads and no faster. Headers go out with the first frame, or after
- * `heartbeatMs` of waiting for one attempt of the upstream (what fails again and again for longer keeps its status); from then on no
- * silence is longer than that. The first frame leaves at once, later ones that are ready together
- * in one write.
+ * Pulls frames and writes them, as fast as the client reads and no faster. Headers go out with the
+ * first frame, or after `heartbeatMs` of waiting for one attempt of the upstream (what fails again
+ * and again for longer keeps its status); from then on no silence is longer than that. The first
+ * frame leaves at once, later ones that are ready together in one write.
  *
- * Never ends in silence: what `frames` throws before the headers are out is thrown on (and becomes a status), later it is
- * the last frame. A client that leaves ends the iteration.
+ * Never ends in silence: what `frames` throws before the headers are out is thrown on (and becomes
+ * a status), later it is the last frame. A client that leaves ends the iteration.
  */
 export async function sendStream(
   reply: FastifyReply,
@@ -62,7 +65,10 @@ export function abortReason(error: unknown, signal: AbortSignal): ProxyError {
   return toProxyError(signal.aborted ? signal.reason : error);
 }
 
-/** Writes whole frames to a response that it opens with the first one, and a heartbeat when there is none for long. */
+/**
+ * Writes whole frames to a response that it opens with the first one, and a heartbeat when there is
+ * none for long.
+ */
 class FrameWriter {
   isOpen = false;
   readonly #reply: FastifyReply;
@@ -101,7 +107,8 @@ class FrameWriter {
     this.#lastWriteMs = this.#options.clock.elapsedMs();
     const { raw } = this.#reply;
     if (this.#isFirst) {
-      // The first one waits for nothing: the end of a short answer, which may be here already, takes a look at the disk.
+      // The first one waits for nothing: the end of a short answer, which may be here already,
+      // takes a look at the disk.
       this.#isFirst = false;
       raw.socket?.cork();
       const isTaken = raw.write(frame);
@@ -133,7 +140,8 @@ class FrameWriter {
     if (!this.#isCorked) return;
     this.#isCorked = false;
     const { raw } = this.#reply;
-    // Node 24 opens the socket first and then writes a chunk in four system calls; held shut around it, the socket makes it one.
+    // Node 24 opens the socket first and then writes a chunk in four system calls; held shut around
+    // it, the socket makes it one.
     raw.socket?.cork();
     raw.uncork();
     raw.socket?.uncork();

@@ -44,13 +44,16 @@ export interface ServerOptions extends GuardRules {
 
 /** A server that is not listening yet. */
 export interface ProxyServer {
-  /** @returns Its address, as in `http://127.0.0.1:8768`. @throws ProxyError `config_invalid` where it cannot listen */
+  /**
+   * @returns Its address, as in `http://127.0.0.1:8768`. @throws ProxyError `config_invalid` where
+   * it cannot listen
+   */
   listen(): Promise<string>;
   /** Requests being worked on. */
   readonly liveCount: number;
   /**
-   * Stops accepting, lets live answers finish for `drainMs`, ends the others with `shutting_down` and closes every connection.
-   * May be called more than once.
+   * Stops accepting, lets live answers finish for `drainMs`, ends the others with `shutting_down`
+   * and closes every connection. May be called more than once.
    */
   close(): Promise<void>;
 }

@@ -20,7 +20,10 @@ export function sniffDecoding(head: Uint8Array): Decoding | 'binary' {
   return marked ? { ...utf8, note: 'begins with a UTF-8 byte order mark' } : utf8;
 }
 
-/** The decoding to take when the bytes were not of the first one: it never fails. Reads them once, to see what prevails. */
+/**
+ * The decoding to take when the bytes were not of the first one: it never fails. Reads them once,
+ * to see what prevails.
+ */
 export async function fallbackDecoding(
   first: Decoding,
   pieces: AsyncIterable<Uint8Array>,
@@ -30,13 +33,15 @@ export async function fallbackDecoding(
   if (first.encoding !== 'utf-8') return { ...first, lossy: true, note };
   const counts = new SequenceCounts();
   for await (const piece of pieces) counts.add(piece);
-  // Text that holds more whole sequences than broken ones is UTF-8 with an accident; else its high bytes were never UTF-8.
+  // Text that holds more whole sequences than broken ones is UTF-8 with an accident; else its high
+  // bytes were never UTF-8.
   if (counts.valid > counts.invalid) return { ...first, lossy: true, note };
   return { encoding: 'latin-1', lossy: false, note: 'decoded from Latin-1' };
 }
 
 /**
- * The text of a file's pieces as UTF-8. UTF-8 that must not lose anything passes as it is, unchecked (the store checks it).
+ * The text of a file's pieces as UTF-8. UTF-8 that must not lose anything passes as it is,
+ * unchecked (the store checks it).
  * @throws TypeError where the bytes are no UTF-16 and the decoding is not lossy
  */
 export async function* decodePieces(
@@ -72,7 +77,10 @@ const strictDecodings = {
   },
 } as const;
 
-/** Counts multi-byte sequences by their form: a lead byte with as many continuation bytes as it asks for, or not. */
+/**
+ * Counts multi-byte sequences by their form: a lead byte with as many continuation bytes as it asks
+ * for, or not.
+ */
 class SequenceCounts {
   valid = 0;
   invalid = 0;

@@ -35,7 +35,10 @@ export class FileIntake {
   readonly #entriesBefore: number;
   readonly #stored = new Set<string>();
   #batch: NewEntry[] = [];
-  /** The bytes of the batch's files, in one piece of memory: thousands of small ones would keep the garbage collector busy. */
+  /**
+   * The bytes of the batch's files, in one piece of memory: thousands of small ones would keep the
+   * garbage collector busy.
+   */
   #slab = emptySlab;
   /** The one of the batch that is being committed, to be used again after that. */
   #otherSlab = emptySlab;
@@ -51,7 +54,10 @@ export class FileIntake {
     this.#entriesBefore = store.totals.entries;
   }
 
-  /** Takes files; those that cannot be read are among the {@link failures}. @throws what the store throws; the signal's reason */
+  /**
+   * Takes files; those that cannot be read are among the {@link failures}. @throws what the store
+   * throws; the signal's reason
+   */
   async takeAll(files: readonly FoundFile[]): Promise<void> {
     try {
       for (const [index, file] of files.entries()) {
@@ -104,7 +110,10 @@ export class FileIntake {
     }
   }
 
-  /** Puts a small file into the batch; false for one that is not simply UTF-8, or not as it was found. */
+  /**
+   * Puts a small file into the batch; false for one that is not simply UTF-8, or not as it was
+   * found.
+   */
   async #takeWhole(file: FoundFile): Promise<boolean> {
     const { path, sizeBytes } = file;
     if (this.#slab === emptySlab) this.#slab = Buffer.allocUnsafeSlow(batchMaxBytes);
@@ -129,7 +138,9 @@ export class FileIntake {
     this.#meter.addBytes(sizeBytes, path);
   }
 
-  /** Stores a file piece by piece, a second time with another decoding where the first was wrong. */
+  /**
+   * Stores a file piece by piece, a second time with another decoding where the first was wrong.
+   */
   async #stream(facts: NewEntryFacts, reader: SourceFileReader, decoding: Decoding): Promise<void> {
     const path = facts.path ?? '';
     try {
@@ -208,7 +219,10 @@ function withNote(facts: NewEntryFacts, decoding: Decoding): NewEntryFacts {
   return { ...facts, note: notes.join('; ') };
 }
 
-/** The store says `invalid_request` of pieces that are no UTF-8, the decoder throws a TypeError for UTF-16. */
+/**
+ * The store says `invalid_request` of pieces that are no UTF-8, the decoder throws a TypeError for
+ * UTF-16.
+ */
 function isUndecodable(error: unknown): boolean {
   return (
     (error instanceof ProxyError && error.code === 'invalid_request') || error instanceof TypeError

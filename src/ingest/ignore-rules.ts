@@ -3,8 +3,9 @@ import { dirname, join, relative, sep } from 'node:path';
 import createIgnore, { type Ignore } from 'ignore';
 
 /*
- * The `ignore` package makes expressions of the rules, on the event loop, and a repository brings its own rules: what could keep one busy
- * is not given to it. Measured: three `**` over 200 folders take 0.7 s, a fourth 42 s; single `*` are harmless.
+ * The `ignore` package makes expressions of the rules, on the event loop, and a repository brings
+ * its own rules: what could keep one busy is not given to it. Measured: three `**` over 200 folders
+ * take 0.7 s, a fourth 42 s; single `*` are harmless.
  */
 
 /** Longer rules, of rule files longer than {@link maxRuleFileUnits}, are left out, UTF-16 units. */
@@ -18,12 +19,18 @@ const maxDoubleStars = 3;
 const maxDepth = 64;
 
 interface Layer {
-  /** Characters of the folder's path with the separator behind it; the rules speak of paths below it. */
+  /**
+   * Characters of the folder's path with the separator behind it; the rules speak of paths below
+   * it.
+   */
   readonly prefixLength: number;
   readonly rules: Ignore;
 }
 
-/** The `.gitignore` rules that hold in one folder: its own and those of all folders above, up to the repository's root. */
+/**
+ * The `.gitignore` rules that hold in one folder: its own and those of all folders above, up to the
+ * repository's root.
+ */
 export class IgnoreRules {
   /** The deepest first. */
   readonly #layers: readonly Layer[];
@@ -33,8 +40,8 @@ export class IgnoreRules {
   }
 
   /**
-   * The rules that hold in `folder`, read from there upwards. Outside a repository, and in a folder that is ignored itself
-   * (whoever names it wants it), only the folder's own count.
+   * The rules that hold in `folder`, read from there upwards. Outside a repository, and in a folder
+   * that is ignored itself (whoever names it wants it), only the folder's own count.
    */
   static async forFolder(folder: string): Promise<IgnoreRules> {
     const root = await repositoryRoot(folder);
@@ -56,7 +63,10 @@ export class IgnoreRules {
     return this.#with(folder, '.gitignore');
   }
 
-  /** Whether git would leave out a path below the folder. The deepest rule file that says anything about it decides. */
+  /**
+   * Whether git would leave out a path below the folder. The deepest rule file that says anything
+   * about it decides.
+   */
   ignores(path: string, isFolder: boolean): boolean {
     for (const layer of this.#layers) {
       const below = path.slice(layer.prefixLength).replaceAll(sep, '/');

@@ -48,9 +48,11 @@ export interface IngestReport {
 const failuresShown = 100;
 
 /**
- * Stores files, folders, globs and `-` (stdin) in a session: each file one entry of kind `file`, duplicates once. A file that
- * cannot be read is reported, not fatal. Running it again takes up where an earlier run was stopped.
- * @throws ProxyError `cancelled`, `store_full`, `store_corrupt`, `internal`; what was stored until then stays
+ * Stores files, folders, globs and `-` (stdin) in a session: each file one entry of kind `file`,
+ * duplicates once. A file that cannot be read is reported, not fatal. Running it again takes up
+ * where an earlier run was stopped.
+ * @throws ProxyError `cancelled`, `store_full`, `store_corrupt`, `internal`; what was stored until
+ * then stays
  */
 export async function ingestPaths(
   session: Session,

@@ -5,14 +5,15 @@ const pieceBytes = 1024 * 1024;
 const headBytes = 8192;
 
 /**
- * Reads a small file at once into the start of `target`: about 10 us, against 200 us through the thread pool, and in a source tree
- * the files are many and small. Undefined for a file that has not `sizeBytes` bytes (any more); `target` has room for one more.
- * Throws the system's error.
+ * Reads a small file at once into the start of `target`: about 10 us, against 200 us through the
+ * thread pool, and in a source tree the files are many and small. Undefined for a file that has not
+ * `sizeBytes` bytes (any more); `target` has room for one more. Throws the system's error.
  */
 export function readSmallFile(path: string, sizeBytes: number, target: Buffer): Buffer | undefined {
   const descriptor = openSync(path, 'r');
   try {
-    // One byte more than there should be, so that a file that has grown shows without being asked for its size.
+    // One byte more than there should be, so that a file that has grown shows without being asked
+    // for its size.
     const count = readSync(descriptor, target, 0, sizeBytes + 1, 0);
     return count === sizeBytes ? target.subarray(0, count) : undefined;
   } finally {
@@ -51,7 +52,10 @@ export class SourceFileReader {
     return bytes.subarray(0, bytesRead);
   }
 
-  /** All bytes from the start, in pieces of at most 1 MiB, each in memory of its own. Stops with the signal's reason. */
+  /**
+   * All bytes from the start, in pieces of at most 1 MiB, each in memory of its own. Stops with the
+   * signal's reason.
+   */
   async *pieces(signal: AbortSignal): AsyncGenerator<Buffer> {
     for (let at = 0; ;) {
       signal.throwIfAborted();

@@ -3,8 +3,8 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Brings a stream of unknown length and speed to a file of its own (0600) in `folder`, hands its path to `use`, and deletes it. A
- * stream may wait for a person to type; the store must not.
+ * Brings a stream of unknown length and speed to a file of its own (0600) in `folder`, hands its
+ * path to `use`, and deletes it. A stream may wait for a person to type; the store must not.
  */
 export async function spoolStream(
   stream: AsyncIterable<Uint8Array>,

@@ -32,9 +32,10 @@ interface WalkOptions {
 }
 
 /**
- * All files that `paths` name, each once: files as they are named (links followed), folders with all that is below (links not
- * followed, so nothing outside is reached), and globs (`src/**`, `*.{ts,md}`) where no file has just that name. In groups, because
- * in a tree of small files a turn of the event loop for each would be a tenth of the work.
+ * All files that `paths` name, each once: files as they are named (links followed), folders with
+ * all that is below (links not followed, so nothing outside is reached), and globs (`src/**`,
+ * `*.{ts,md}`) where no file has just that name. In groups, because in a tree of small files a turn
+ * of the event loop for each would be a tenth of the work.
  */
 export async function* walkPaths(
   paths: readonly string[],
@@ -95,7 +96,8 @@ async function* walkFolder(
   const levels: Level[] = [];
   const entriesIn = (folder: string): readonly Dirent[] => {
     try {
-      // Sorted, so that the store's order is the same on every machine. With their kinds, so that what is ignored is not even looked at.
+      // Sorted, so that the store's order is the same on every machine. With their kinds, so that
+      // what is ignored is not even looked at.
       return readdirSync(folder, { withFileTypes: true }).toSorted((a, b) =>
         a.name < b.name ? -1 : 1,
       );
@@ -106,7 +108,8 @@ async function* walkFolder(
   };
   levels.push({ folder: top, rules, entries: entriesIn(top), next: 0 });
   for (let turn = 1; levels.length > 0; turn += 1) {
-    // At once, for the speed (5 us a file instead of 50), but not without the event loop getting its turn.
+    // At once, for the speed (5 us a file instead of 50), but not without the event loop getting
+    // its turn.
     if (turn % namesPerTurn === 0) {
       yield found;
       found = [];

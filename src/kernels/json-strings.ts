@@ -6,7 +6,10 @@ export const jsonPieceBytes = 65_536;
 const kernels = openKernels(jsonPieceBytes);
 const scratch = new Uint8Array(kernels.memory.buffer);
 
-/** Makes a piece of JSON text, at most {@link jsonPieceBytes}, the one that {@link findStringEnd} looks at. Copies it. */
+/**
+ * Makes a piece of JSON text, at most {@link jsonPieceBytes}, the one that {@link findStringEnd}
+ * looks at. Copies it.
+ */
 export function loadJsonPiece(piece: Uint8Array): void {
   scratch.set(piece);
 }
@@ -19,7 +22,10 @@ export interface StringEnd {
   readonly isCut: boolean;
 }
 
-/** Finds the end of the JSON string that `from` lies in (not inside an escape), in the loaded piece of `lengthBytes`; about 5 GB/s. */
+/**
+ * Finds the end of the JSON string that `from` lies in (not inside an escape), in the loaded piece
+ * of `lengthBytes`; about 5 GB/s.
+ */
 export function findStringEnd(from: number, lengthBytes: number): StringEnd {
   const index = kernels.stringEnd(from, lengthBytes);
   return { index, isCut: kernels.stringCut.value === 1 };

@@ -1,6 +1,6 @@
 /**
- * What the kernels mean, in plain TypeScript over the same memory: slow, obvious, and what the tests compare them with. Where a kernel
- * leaves results in variables, its twin returns them.
+ * What the kernels mean, in plain TypeScript over the same memory: slow, obvious, and what the
+ * tests compare them with. Where a kernel leaves results in variables, its twin returns them.
  */
 
 /** Newlines and code points of bytes[at, end). */
@@ -28,7 +28,10 @@ export function lineStartBeforeTwin(bytes: Uint8Array, start: number, at: number
   return start;
 }
 
-/** The hits of `scanLines`, where it stopped, in which state, and whether before an unknown transition. */
+/**
+ * The hits of `scanLines`, where it stopped, in which state, and whether before an unknown
+ * transition.
+ */
 export function scanLinesTwin(
   bytes: Uint8Array,
   from: number,

@@ -2,8 +2,9 @@ import { workerData } from 'node:worker_threads';
 import { kernelsWasm } from './kernels-wasm.ts';
 
 /**
- * The hot loops over UTF-8 bytes, compiled from `assembly/` with 128-bit SIMD. Everything is an address in `memory`, which the
- * owner lays out as it likes; ranges are [at, end). The plain TypeScript meaning of each function is in `kernels-twins.ts`.
+ * The hot loops over UTF-8 bytes, compiled from `assembly/` with 128-bit SIMD. Everything is an
+ * address in `memory`, which the owner lays out as it likes; ranges are [at, end). The plain
+ * TypeScript meaning of each function is in `kernels-twins.ts`.
  */
 export interface Kernels {
   readonly memory: WebAssembly.Memory;
@@ -17,7 +18,10 @@ export interface Kernels {
   nextNewline(at: number, end: number): number;
   /** Address after the last newline before `at`, or `start`. */
   lineStartBefore(start: number, at: number): number;
-  /** Walks lines through a table of transitions; see `assembly/dfa.ts` for the table. 1 before an unknown transition, else 0. */
+  /**
+   * Walks lines through a table of transitions; see `assembly/dfa.ts` for the table. 1 before an
+   * unknown transition, else 0.
+   */
   scanLines(
     at: number,
     end: number,
@@ -32,7 +36,10 @@ export interface Kernels {
   readonly walkHits: WasmNumber;
   /** The same over four ranges at once; 1 to 4 names the range that met an unknown transition. */
   scanLinesFourfold(streams: number, classes: number, start: number): number;
-  /** Finds lines by literals; see `assembly/literals.ts` for the specification. 1 before an unknown transition, else 0. */
+  /**
+   * Finds lines by literals; see `assembly/literals.ts` for the specification. 1 before an unknown
+   * transition, else 0.
+   */
   literalLines(
     at: number,
     end: number,
@@ -59,8 +66,9 @@ interface WasmNumber {
 }
 
 /**
- * The compiled kernels. A thread that was given them (`workerData.kernelsModule`) uses those: compiled once a process, their code is
- * not made and freed again with every thread that is started and stopped.
+ * The compiled kernels. A thread that was given them (`workerData.kernelsModule`) uses those:
+ * compiled once a process, their code is not made and freed again with every thread that is started
+ * and stopped.
  */
 export const kernelsModule: WebAssembly.Module =
   (workerData as { readonly kernelsModule?: WebAssembly.Module } | null)?.kernelsModule ??

@@ -11,10 +11,16 @@ const scratchBytes = 65_536;
 const kernels = openKernels(scratchBytes);
 const scratch = new Uint8Array(kernels.memory.buffer);
 
-/** Below this many bytes a plain loop is faster than the copy into the kernels' memory. Measured on Node 24. */
+/**
+ * Below this many bytes a plain loop is faster than the copy into the kernels' memory. Measured on
+ * Node 24.
+ */
 const smallBytes = 48;
 
-/** Newlines and code points of UTF-8 bytes, at about 8 GB/s. A code point that is cut at a border counts where it starts. */
+/**
+ * Newlines and code points of UTF-8 bytes, at about 8 GB/s. A code point that is cut at a border
+ * counts where it starts.
+ */
 export function countText(bytes: Uint8Array): TextCounts {
   if (bytes.length < smallBytes) return countSmall(bytes);
   let newlines = 0;

@@ -15,12 +15,16 @@ export const ingestArgs = z.strictObject({
   /** What relative paths are relative to; absolute. */
   workingDirectory: z.string().startsWith('/'),
   respectIgnore: z.boolean().default(true),
-  /** A file with what the path `-` stands for: the command's standard input does not reach the server. */
+  /**
+   * A file with what the path `-` stands for: the command's standard input does not reach the
+   * server.
+   */
   stdinFile: z.string().startsWith('/').optional(),
 });
 
 /**
- * Takes files into a session, made if it is not there, and indexes it. Yields how far it is, then the report.
+ * Takes files into a session, made if it is not there, and indexes it. Yields how far it is, then
+ * the report.
  * @throws ProxyError as `ingestPaths`
  */
 export async function* ingest(
@@ -58,12 +62,16 @@ export async function* ingest(
     await parts.search.index(await session.store.snapshot(), signal);
     yield { result: { session: session.id, directory: session.directory, ...report } };
   } finally {
-    // Whoever stops listening has aborted the signal; the work must be over before the session is anybody else's.
+    // Whoever stops listening has aborted the signal; the work must be over before the session is
+    // anybody else's.
     await Promise.allSettled([work]);
   }
 }
 
-/** The session that a reading command would find; where there is none, a new one of the directory itself. */
+/**
+ * The session that a reading command would find; where there is none, a new one of the directory
+ * itself.
+ */
 async function openFor(sessions: Sessions, choice: SessionChoice): Promise<Session> {
   const found = await chosenSession(sessions, choice);
   if (found !== undefined) return found;

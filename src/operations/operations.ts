@@ -17,7 +17,10 @@ interface OperationParts {
   readonly server?: ServerSide;
 }
 
-/** Questions that only a running server can answer: it was perhaps started with other settings than the command's. */
+/**
+ * Questions that only a running server can answer: it was perhaps started with other settings than
+ * the command's.
+ */
 export interface ServerSide {
   /** Its settings, without secrets. */
   describe(): object;
@@ -51,8 +54,8 @@ const searchDeadlineMs = 600_000;
 const registry = new ToolRegistry(readingTools);
 
 /**
- * What the commands do to the stores, as a server offers it to them and as they do it themselves where no server runs.
- * Answers are JSON lines: any number of `progress`, one `result`.
+ * What the commands do to the stores, as a server offers it to them and as they do it themselves
+ * where no server runs. Answers are JSON lines: any number of `progress`, one `result`.
  */
 export function createOperations(parts: OperationParts): RunOperation {
   return async function* ({ operation, body, signal }) {

@@ -7,7 +7,10 @@ export const choiceArgs = {
   session: z.string().min(1).optional(),
   /** Absolute. */
   directory: z.string().min(1).optional(),
-  /** Whether a directory above may answer for one that has no store: for commands that read, run somewhere inside a project. */
+  /**
+   * Whether a directory above may answer for one that has no store: for commands that read, run
+   * somewhere inside a project.
+   */
   climb: z.boolean().default(false),
 };
 
@@ -18,7 +21,10 @@ export interface SessionChoice {
   readonly climb: boolean;
 }
 
-/** The chosen session, if there is one. @throws ProxyError `unknown_session` for an id that does not exist */
+/**
+ * The chosen session, if there is one. @throws ProxyError `unknown_session` for an id that does not
+ * exist
+ */
 export async function chosenSession(
   sessions: Sessions,
   choice: SessionChoice,

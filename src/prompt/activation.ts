@@ -26,7 +26,10 @@ export interface ActivationSigns {
   readonly entriesBefore: number;
 }
 
-/** Whether a chat that is not active yet becomes so. Small chats over an empty store never do: they cost nothing. */
+/**
+ * Whether a chat that is not active yet becomes so. Small chats over an empty store never do: they
+ * cost nothing.
+ */
 export function becomesActive(signs: ActivationSigns): boolean {
   if (signs.mode === 'never') return false;
   return (
@@ -46,12 +49,16 @@ export async function readActivation(
 interface Earlier {
   /** Entries before which none was stored for the chat. */
   readonly from: number;
-  /** Entries that stand for texts of the chat's history, each once: a history may come to us under another name. */
+  /**
+   * Entries that stand for texts of the chat's history, each once: a history may come to us under
+   * another name.
+   */
   readonly own: ReadonlySet<Entry>;
 }
 
 /**
- * Activates a chat: takes the snapshot of the store that its instructions will always show. @throws ProxyError `store_full`
+ * Activates a chat: takes the snapshot of the store that its instructions will always show. @throws
+ * ProxyError `store_full`
  */
 export async function activate(
   session: Session,
@@ -65,7 +72,10 @@ export async function activate(
   return activation;
 }
 
-/** What a store held before a chat's first text came into it, but for what the chat has in its history. */
+/**
+ * What a store held before a chat's first text came into it, but for what the chat has in its
+ * history.
+ */
 function totalsBefore(
   { entries, totals }: SessionStore,
   chatId: string,
@@ -97,13 +107,19 @@ function activationKey(chatId: string): string {
   return `chat:${chatId}`;
 }
 
-/** System messages with instructions in them, by what they are without: long texts that every turn would write again. */
+/**
+ * System messages with instructions in them, by what they are without: long texts that every turn
+ * would write again.
+ */
 const extended = new WeakMap<
   Identity,
   { readonly instructions: string; readonly message: Message }
 >();
 
-/** The list with our instructions behind the first system message's own text, or before everything where there is none. */
+/**
+ * The list with our instructions behind the first system message's own text, or before everything
+ * where there is none.
+ */
 export function withInstructions(
   messages: readonly UpstreamMessage[],
   instructions: string,

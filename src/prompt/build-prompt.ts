@@ -19,7 +19,10 @@ const maxCutRounds = 4;
 const cutHint =
   'Let the model call tools (`tool_choice: "auto"`), send less text at once, or choose a model with a larger window.';
 
-/** Turns a taken-in request into what goes upstream: stubs, hidden turns, instructions and tools, within the window. */
+/**
+ * Turns a taken-in request into what goes upstream: stubs, hidden turns, instructions and tools,
+ * within the window.
+ */
 export class PromptMaker {
   readonly #options: PromptOptions;
   readonly #layout: PromptLayout;
@@ -32,8 +35,10 @@ export class PromptMaker {
   }
 
   /**
-   * `windowTokens` overrides what is known of the target's window after the upstream has refused a prompt.
-   * @throws ProxyError `context_length_exceeded` where the model may call no tool and the texts do not fit whatever is left out
+   * `windowTokens` overrides what is known of the target's window after the upstream has refused a
+   * prompt.
+   * @throws ProxyError `context_length_exceeded` where the model may call no tool and the texts do
+   * not fit whatever is left out
    */
   async make(
     intake: Intake,
@@ -81,7 +86,10 @@ export class PromptMaker {
     return this.#cut(work, whole);
   }
 
-  /** While nothing can be stored, texts are cut that would not fit: the guard had nowhere to put them. */
+  /**
+   * While nothing can be stored, texts are cut that would not fit: the guard had nowhere to put
+   * them.
+   */
   async #bounded({ intake, window, scales, target }: Work, prompt: Prompt): Promise<Prompt> {
     if (window === undefined) return prompt;
     const isOver = sizeOf(intake.items, scales) + intake.envelopeBytes > window.highBytes;
@@ -139,7 +147,10 @@ export class PromptMaker {
     return chat;
   }
 
-  /** With our tools, if there is something to open; as the client sent it where there is not. Nothing where stubs would stand that cannot be opened. */
+  /**
+   * With our tools, if there is something to open; as the client sent it where there is not.
+   * Nothing where stubs would stand that cannot be opened.
+   */
   async #withCalls(
     work: Work,
     changed: Readonly<Record<string, unknown>>,
@@ -159,7 +170,10 @@ export class PromptMaker {
     return prompt;
   }
 
-  /** Without a look outside: what is new stands whole, or by its ends. Our tools and what is said of them are only there in a chat that has them already. */
+  /**
+   * Without a look outside: what is new stands whole, or by its ends. Our tools and what is said of
+   * them are only there in a chat that has them already.
+   */
   async #withoutCalls(
     work: Work,
     way: Way,
@@ -195,7 +209,10 @@ export class PromptMaker {
     return { prompt, excessBytes: sizeBytes - maxBytes(window) };
   }
 
-  /** Where nothing can be opened and all of it does not fit: the two ends of the longest texts. @throws ProxyError `context_length_exceeded` */
+  /**
+   * Where nothing can be opened and all of it does not fit: the two ends of the longest texts.
+   * @throws ProxyError `context_length_exceeded`
+   */
   async #cut(
     work: Work,
     whole: { readonly prompt: Prompt; readonly excessBytes: number },
@@ -210,7 +227,8 @@ export class PromptMaker {
       ({ prompt, excessBytes } = await this.#withoutCalls(work, { kind: 'cut', cuts }));
     }
     if (chat.session === undefined || (await this.#layout.storeFails(intake, false))) return prompt;
-    // Between this and what was tried for, there is the answer's room and an estimate's error: the upstream knows.
+    // Between this and what was tried for, there is the answer's room and an estimate's error: the
+    // upstream knows.
     if (window !== undefined && excessBytes + maxBytes(window) > window.windowBytes)
       throw new ProxyError(
         'context_length_exceeded',
@@ -275,7 +293,10 @@ export class PromptMaker {
     });
   }
 
-  /** A chat whose first request lets the model call nothing is told of what the store holds in the first one that does. */
+  /**
+   * A chat whose first request lets the model call nothing is told of what the store holds in the
+   * first one that does.
+   */
   async #noteDue(session: Session, { whose, entriesBefore }: Intake): Promise<void> {
     const memory = memoryOf(session);
     const key = dueKey(whose.chatId);

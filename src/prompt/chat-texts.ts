@@ -5,9 +5,14 @@ import { wholeItem } from '../capture/rehydrate.ts';
 import type { HistoryItem } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 
-/** What was decided about the texts of a chat; later prompts begin with the same bytes. All keys are chain hashes of messages. */
+/**
+ * What was decided about the texts of a chat; later prompts begin with the same bytes. All keys are
+ * chain hashes of messages.
+ */
 interface TextRecord {
-  /** The last message of which a text got a stub: up to it, what has no other place here has a stub. */
+  /**
+   * The last message of which a text got a stub: up to it, what has no other place here has a stub.
+   */
   readonly stubbed?: string;
   /** Messages that stand whole though they could have a stub. */
   readonly whole: readonly string[];
@@ -37,8 +42,8 @@ export interface LaidTexts {
 }
 
 /**
- * Which texts of a request stand whole, which as stubs and which by their ends. What was decided once holds for as long as the client sends the
- * same history, until the window guard demotes it.
+ * Which texts of a request stand whole, which as stubs and which by their ends. What was decided
+ * once holds for as long as the client sends the same history, until the window guard demotes it.
  */
 export class ChatTexts {
   readonly #items: readonly HistoryItem[];
@@ -47,7 +52,10 @@ export class ChatTexts {
   #record: TextRecord;
   /** Indexes of messages that could have a stub and are not decided. */
   readonly #open: readonly number[];
-  /** Indexes of messages with stored texts that the model has not answered to: nothing takes their place where it could not open it. */
+  /**
+   * Indexes of messages with stored texts that the model has not answered to: nothing takes their
+   * place where it could not open it.
+   */
   readonly fresh: readonly number[];
 
   private constructor(
@@ -171,7 +179,9 @@ export class ChatTexts {
 const cannotOpen =
   '[rlm] Texts that are kept in the context store cannot be opened in this request: no tool can be called for its answer. Answer from what stands here, and say so if that is not enough.';
 
-/** The message with the line that says so behind its own text. Always the same for the same message. */
+/**
+ * The message with the line that says so behind its own text. Always the same for the same message.
+ */
 export function withCannotOpen(message: Message): Message {
   const { content } = message;
   if (Array.isArray(content))

@@ -5,13 +5,19 @@ import { messageSize } from './prompt-cost.ts';
 /** How much of a text stays at its two ends, characters; by its place in the message. */
 export type Cut = readonly (readonly [part: number, headChars: number, tailChars: number])[];
 
-/** A text keeps at least so much of both ends together, characters; with less of it a model cannot do what it was asked. */
+/**
+ * A text keeps at least so much of both ends together, characters; with less of it a model cannot
+ * do what it was asked.
+ */
 const minKeptChars = 2_000;
 
 /** What the sentence about the gap takes, bytes, and a little more. */
 const gapBytes = 500;
 
-/** The two ends of a stored text with the gap named. The same bytes whenever it is made. @throws ProxyError `store_corrupt` */
+/**
+ * The two ends of a stored text with the gap named. The same bytes whenever it is made. @throws
+ * ProxyError `store_corrupt`
+ */
 export async function cutTextOf(
   entry: Entry,
   { headChars, tailChars }: { readonly headChars: number; readonly tailChars: number },
@@ -28,8 +34,8 @@ export async function cutTextOf(
 }
 
 /**
- * The same of a text that no store has: what is left out is kept nowhere, and the sentence says so. Lengths in UTF-16 units; a pair of them
- * is never parted. Pure.
+ * The same of a text that no store has: what is left out is kept nowhere, and the sentence says so.
+ * Lengths in UTF-16 units; a pair of them is never parted. Pure.
  */
 export function cutUnstoredText(text: string, headLength: number, tailLength: number): string {
   const headEnd = isPairAt(text, headLength - 1) ? headLength - 1 : headLength;
@@ -78,8 +84,9 @@ export function cutsFor(
 }
 
 /**
- * Which texts are cut and where, so that the prompt gets `excessBytes` smaller: the longest ones, all to the same size. Both ends keep the same.
- * Of what cannot get smaller any more nothing is cut.
+ * Which texts are cut and where, so that the prompt gets `excessBytes` smaller: the longest ones,
+ * all to the same size. Both ends keep the same. Of what cannot get smaller any more nothing is
+ * cut.
  */
 export function cutTexts(
   texts: readonly Cuttable[],
@@ -115,7 +122,9 @@ function cuttablesOf(item: HistoryItem, index: number): readonly Cuttable[] {
   }));
 }
 
-/** The size to which all larger ones must come down, so that together they are no more than allowed. */
+/**
+ * The size to which all larger ones must come down, so that together they are no more than allowed.
+ */
 function levelOf(sizes: readonly number[], allowed: number): number {
   const sorted = sizes.toSorted((one, other) => one - other);
   let left = Math.max(0, allowed);

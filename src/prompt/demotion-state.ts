@@ -1,8 +1,8 @@
 import type { ChatMemory } from '../store/types.ts';
 
 /**
- * How far a kind of demotion has gone: the chain hashes of the last messages that it covers, newest first. Several, so that it still
- * holds for a history whose end a client has taken back.
+ * How far a kind of demotion has gone: the chain hashes of the last messages that it covers, newest
+ * first. Several, so that it still holds for a history whose end a client has taken back.
  */
 export type Mark = readonly string[];
 
@@ -10,7 +10,9 @@ export type Mark = readonly string[];
 export interface BranchState {
   /** Our own results up to here are shortened. */
   readonly own?: Mark;
-  /** Stored texts up to here are stubs, whatever their size: tool outputs, then old pasted texts. */
+  /**
+   * Stored texts up to here are stubs, whatever their size: tool outputs, then old pasted texts.
+   */
   readonly outputs?: Mark;
   readonly pasted?: Mark;
   /** Whole turns up to here are in the store. */
@@ -25,11 +27,17 @@ interface MovedTurns {
   readonly note: string;
   /** Their entries, oldest first. */
   readonly entries: readonly string[];
-  /** What kinds of parts that are no text have left with them, each by its noun; absent in what was written before. */
+  /**
+   * What kinds of parts that are no text have left with them, each by its noun; absent in what was
+   * written before.
+   */
   readonly parts?: readonly string[];
   /** Messages of the client that were moved. */
   readonly count: number;
-  /** Chain hash of a user message among them that stayed: the newest one, when its own long turn outgrew the window. */
+  /**
+   * Chain hash of a user message among them that stayed: the newest one, when its own long turn
+   * outgrew the window.
+   */
   readonly kept?: string;
 }
 
@@ -52,7 +60,10 @@ export interface FoundState {
   readonly steps: number;
 }
 
-/** The state for a history, given by its chain hashes; empty where none was made for it: it is edited, compacted, or another branch. */
+/**
+ * The state for a history, given by its chain hashes; empty where none was made for it: it is
+ * edited, compacted, or another branch.
+ */
 export async function findState(
   memory: ChatMemory,
   chatId: string,
@@ -67,7 +78,10 @@ export async function findState(
   return { branch: branches.length === 0 ? {} : (branches.find(fits) ?? {}), steps };
 }
 
-/** Remembers a branch that has been demoted, in place of what it was before. @throws ProxyError `store_full` */
+/**
+ * Remembers a branch that has been demoted, in place of what it was before. @throws ProxyError
+ * `store_full`
+ */
 export async function saveState(
   memory: ChatMemory,
   chatId: string,

@@ -4,13 +4,16 @@ import type { Envelope, ToolCall } from '../wire/types.ts';
 export interface HandOver {
   /** Members of the request in the steps before: they let the model call our tools. */
   readonly opening: Readonly<Record<string, unknown>>;
-  /** Whether calls of the client's tools, made in such a step, are what the client asked for: then no further step is needed. */
+  /**
+   * Whether calls of the client's tools, made in such a step, are what the client asked for: then
+   * no further step is needed.
+   */
   readonly isMet: (calls: readonly ToolCall[]) => boolean;
 }
 
 /**
- * Whether the model can call our tools in a request: what stands outside the prompt can be opened in no other way, so it decides about
- * stubs and tools.
+ * Whether the model can call our tools in a request: what stands outside the prompt can be opened
+ * in no other way, so it decides about stubs and tools.
  */
 export type HiddenCalls =
   | {
@@ -27,7 +30,9 @@ export type HiddenCalls =
 /** `tool_choice` that demands a call and leaves open which: OpenAI's word, and Mistral's. */
 const anyCall: ReadonlySet<unknown> = new Set(['required', 'any']);
 
-/** Asked once for a request. Pure. `ourNames`: the tools that would be offered beside the client's. */
+/**
+ * Asked once for a request. Pure. `ourNames`: the tools that would be offered beside the client's.
+ */
 export function hiddenCallsIn(envelope: Envelope, ourNames: readonly string[]): HiddenCalls {
   if (ourNames.length === 0) return { kind: 'impossible' };
   const choice = envelope.tool_choice ?? 'auto';

@@ -1,8 +1,9 @@
 import type { Totals } from '../store/types.ts';
 
 /**
- * What a chat is told about the store, once. The sizes are those from before the chat's own first text and are remembered, never
- * updated: a number that changed from turn to turn would cost the provider's prompt cache from here on. Names no identity.
+ * What a chat is told about the store, once. The sizes are those from before the chat's own first
+ * text and are remembered, never updated: a number that changed from turn to turn would cost the
+ * provider's prompt cache from here on. Names no identity.
  */
 export function instructionsFor(totals: Totals, toolNames: readonly string[]): string {
   const holds =

@@ -3,7 +3,10 @@ import { isObject } from '../wire/json.ts';
 import type { ContentPart, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 
-/** A part whose JSON is shorter stands in the text of its conversation as it is, characters: an address is one. */
+/**
+ * A part whose JSON is shorter stands in the text of its conversation as it is, characters: an
+ * address is one.
+ */
 const maxInlineLength = 2_000;
 
 /** A part of a message that is no text and is kept beside the texts. */
@@ -14,8 +17,9 @@ export interface KeptPart {
 }
 
 /**
- * Keeps the parts that are no text of messages that leave a prompt: the bytes as they are (what a data URL holds, else the part's JSON) beside the
- * texts, and an entry that says so, so that no search meets them. The same bytes are kept once.
+ * Keeps the parts that are no text of messages that leave a prompt: the bytes as they are (what a
+ * data URL holds, else the part's JSON) beside the texts, and an entry that says so, so that no
+ * search meets them. The same bytes are kept once.
  * @throws ProxyError what the store throws
  */
 export async function keepParts(
@@ -64,7 +68,10 @@ function dataOf(
   return { noun, media: `${noun} (${url.media})`, bytes: Buffer.from(url.base64, 'base64') };
 }
 
-/** The data of a part whose only long text is a data URL that is pure base64: then its bytes say all. */
+/**
+ * The data of a part whose only long text is a data URL that is pure base64: then its bytes say
+ * all.
+ */
 function dataUrl(value: object): { readonly media: string; readonly base64: string } | undefined {
   for (const member of Object.values(value) as readonly unknown[]) {
     if (isObject(member)) {

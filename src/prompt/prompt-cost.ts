@@ -4,17 +4,24 @@ import { UnparsedMessage } from '../wire/unparsed-message.ts';
 import { HistoryItem } from '../history/request-message.ts';
 import { sizeOfMessage, type MessageSize, type SizedPart } from '../history/message-size.ts';
 
-/** Tokens of one image by the family that a model's name tells; published rules for a picture of a screen's size. A coarse one is a fixed 85 at OpenAI. */
+/**
+ * Tokens of one image by the family that a model's name tells; published rules for a picture of a
+ * screen's size. A coarse one is a fixed 85 at OpenAI.
+ */
 const imageTokens: readonly (readonly [family: RegExp, tokens: number, low: number])[] = [
   [/gpt|(?:^|\W)o\d/i, 1_105, 85],
   [/gemini/i, 1_120, 280],
   [/qwen/i, 2_700, 700],
 ];
 
-/** Of a model of no known family: Anthropic's largest picture, which is more than most others take. */
+/**
+ * Of a model of no known family: Anthropic's largest picture, which is more than most others take.
+ */
 const otherImageTokens = 1_600;
 
-/** A page of a document takes about so many bytes and, as text and picture together, so many tokens. */
+/**
+ * A page of a document takes about so many bytes and, as text and picture together, so many tokens.
+ */
 const pageBytes = 60_000;
 const pageTokens = 2_000;
 /** Documents are read up to so many pages. */
@@ -24,7 +31,9 @@ const audioBytesPerToken = 500;
 /** A film is looked at picture by picture; nobody says how many. */
 const videoTokens = 10_000;
 
-/** What a part costs, in tokens, by its kind and the model that gets it. The one place that says so. */
+/**
+ * What a part costs, in tokens, by its kind and the model that gets it. The one place that says so.
+ */
 function partTokens(part: SizedPart, model: string): number {
   switch (part.kind) {
     case 'image': {
@@ -81,7 +90,10 @@ export function promptSize(request: ChatRequest, model: string): PromptSize {
   return { textBytes, partTokens: tokens };
 }
 
-/** Weighs messages in bytes of text that would cost as much: what the guard, the decision about stubs and the statistics count in. */
+/**
+ * Weighs messages in bytes of text that would cost as much: what the guard, the decision about
+ * stubs and the statistics count in.
+ */
 export interface Scales {
   readonly bytesPerToken: number;
   readonly weigh: (message: UpstreamMessage) => number;
@@ -89,7 +101,10 @@ export interface Scales {
   readonly weighRequest: (request: ChatRequest) => number;
 }
 
-/** The scales for a model. `partScale` corrects what parts are estimated to cost, as far as counts have shown. */
+/**
+ * The scales for a model. `partScale` corrects what parts are estimated to cost, as far as counts
+ * have shown.
+ */
 export function scalesFor(
   model: string,
   { bytesPerToken, partScale }: { readonly bytesPerToken: number; readonly partScale: number },

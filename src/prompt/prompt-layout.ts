@@ -174,8 +174,8 @@ export class PromptLayout {
   }
 
   /**
-   * Whether nothing of a request can be stored: its texts could not, or what was to leave the prompt could not. With `asks` a session is made
-   * if there is none, and if that goes, it can.
+   * Whether nothing of a request can be stored: its texts could not, or what was to leave the
+   * prompt could not. With `asks` a session is made if there is none, and if that goes, it can.
    */
   async storeFails(intake: Intake, asks: boolean): Promise<boolean> {
     if (intake.storeFault !== undefined || this.#failing.has(intake)) return true;
@@ -188,7 +188,10 @@ export class PromptLayout {
     return this.guarded(async () => whose.ensure());
   }
 
-  /** Nothing where the store fails: what it would have remembered costs a cache miss and never an answer. */
+  /**
+   * Nothing where the store fails: what it would have remembered costs a cache miss and never an
+   * answer.
+   */
   async guarded<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();
@@ -206,7 +209,10 @@ export class PromptLayout {
     );
   }
 
-  /** Our tools beside the client's, and both lists in one. Made once for a list: a known envelope has the same one in every turn. */
+  /**
+   * Our tools beside the client's, and both lists in one. Made once for a list: a known envelope
+   * has the same one in every turn.
+   */
   toolsFor(theirs: ToolList): OfferedTools {
     let offered = this.#offered.get(theirs);
     if (offered === undefined) {

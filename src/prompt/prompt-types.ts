@@ -36,13 +36,21 @@ export interface Prompt {
     readonly place: Place;
     readonly ownResults: OwnResults;
   };
-  /** Steps of ours that come before the one in which the client's choice of tools holds; absent where it holds from the start. */
+  /**
+   * Steps of ours that come before the one in which the client's choice of tools holds; absent
+   * where it holds from the start.
+   */
   readonly handOver?: HandOver;
-  /** How large the request may become by the turn's own steps; absent where the window is not known. */
+  /**
+   * How large the request may become by the turn's own steps; absent where the window is not known.
+   */
   readonly room?: TurnRoom;
   /** Demotion steps of this chat so far, and whether this request made one. */
   readonly window: { readonly steps: number; readonly demoted: boolean };
-  /** What the client's messages and tools would weigh upstream without us, bytes of text that cost as much. */
+  /**
+   * What the client's messages and tools would weigh upstream without us, bytes of text that cost
+   * as much.
+   */
   readonly clientBytes: number;
 }
 

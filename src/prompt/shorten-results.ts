@@ -14,7 +14,10 @@ const minDroppedLength = droppedResult.length + 200;
 
 const readsOnly: ReadonlySet<string> = new Set(readingTools.map((tool) => tool.name));
 
-/** Takes results of our own tools out of a conversation. What cannot be read again by the same call goes into the store first. */
+/**
+ * Takes results of our own tools out of a conversation. What cannot be read again by the same call
+ * goes into the store first.
+ */
 export class OwnResults {
   readonly #store: SessionStore;
   /** By the original: what goes out once is asked for in every turn from then on. */
@@ -25,8 +28,8 @@ export class OwnResults {
   }
 
   /**
-   * The result, shortened; the very same message where it is short already, or where the store cannot take it. The same bytes
-   * whenever it is asked, after a restart too.
+   * The result, shortened; the very same message where it is short already, or where the store
+   * cannot take it. The same bytes whenever it is asked, after a restart too.
    */
   async shorten(
     message: Message,

@@ -1,7 +1,10 @@
 import type { Clock } from '../clock.ts';
 import type { PromptSize } from './prompt-cost.ts';
 
-/** The bytes of prompt JSON in a token where nothing has been measured. English text, code and JSON lie between 3.2 and 4.2. */
+/**
+ * The bytes of prompt JSON in a token where nothing has been measured. English text, code and JSON
+ * lie between 3.2 and 4.2.
+ */
 const defaultBytesPerToken = 3.6;
 
 /** Counts that are remembered of a model: a few wrong ones do not move the middle of so many. */
@@ -10,21 +13,32 @@ const maxCounts = 7;
 /** No text has more bytes in a token than this, and none has less than one. */
 const maxBytesPerToken = 12;
 
-/** A count may be so much above what all bytes together could be: templates, hidden instructions of a provider. Tokens. */
+/**
+ * A count may be so much above what all bytes together could be: templates, hidden instructions of
+ * a provider. Tokens.
+ */
 const templateTokens = 2_000;
 
 /** What parts cost may differ so much from what is estimated. */
 const maxPartScale = 8;
 const minPartScale = 0.05;
 
-/** Where parts are estimated at less than this share of a count it tells of the text, above the other one of the parts. */
+/**
+ * Where parts are estimated at less than this share of a count it tells of the text, above the
+ * other one of the parts.
+ */
 const fewParts = 0.1;
 const manyParts = 0.3;
 
-/** A window that refusals have stated is believed for so long, milliseconds: servers are started anew with others. */
+/**
+ * A window that refusals have stated is believed for so long, milliseconds: servers are started
+ * anew with others.
+ */
 const statedForMs = 3_600_000;
 
-/** So many refusals have to state the same window: what leaves a prompt for it does not come back. */
+/**
+ * So many refusals have to state the same window: what leaves a prompt for it does not come back.
+ */
 const statedTimes = 2;
 
 interface StatedWindow {
@@ -44,8 +58,9 @@ interface Learned {
 export type Learning = 'taken' | 'ignored' | 'implausible' | 'implausible again';
 
 /**
- * Learns from the upstream's own counts how many bytes of prompt make a token, per model, and what parts that are no text cost. What leaves a
- * prompt does not come back, so no single count decides: the middle of the last few does, and what cannot be true is not among them.
+ * Learns from the upstream's own counts how many bytes of prompt make a token, per model, and what
+ * parts that are no text cost. What leaves a prompt does not come back, so no single count decides:
+ * the middle of the last few does, and what cannot be true is not among them.
  */
 export class TokenGauge {
   readonly #learned = new Map<string, Learned>();
@@ -56,8 +71,8 @@ export class TokenGauge {
   }
 
   /**
-   * The window of a model, tokens: the configured one, or a smaller one that refusals have stated lately, several of them the same.
-   * A longer prompt that was taken since has refuted them.
+   * The window of a model, tokens: the configured one, or a smaller one that refusals have stated
+   * lately, several of them the same. A longer prompt that was taken since has refuted them.
    */
   windowTokens(model: string, configuredTokens: number | undefined): number | undefined {
     const stated = this.#learned.get(model)?.stated;
@@ -85,14 +100,20 @@ export class TokenGauge {
     return middle([1, ...(this.#learned.get(model)?.partScale ?? [])]);
   }
 
-  /** Whether a count can be true of a prompt of this size: no more than the window and than a token a byte, no fewer than a token for a dozen bytes. */
+  /**
+   * Whether a count can be true of a prompt of this size: no more than the window and than a token
+   * a byte, no fewer than a token for a dozen bytes.
+   */
   isPlausible(size: PromptSize, promptTokens: number, windowTokens = Infinity): boolean {
     const most = size.textBytes + size.partTokens * maxPartScale + templateTokens;
     const least = size.textBytes / maxBytesPerToken - templateTokens;
     return promptTokens <= Math.min(most, windowTokens) && promptTokens >= least;
   }
 
-  /** Takes in what the upstream counted for a prompt of this size. Small prompts say more about templates than about text. */
+  /**
+   * Takes in what the upstream counted for a prompt of this size. Small prompts say more about
+   * templates than about text.
+   */
   learn(
     model: string,
     size: PromptSize,
@@ -122,7 +143,10 @@ export class TokenGauge {
     return 'taken';
   }
 
-  /** Takes in that a prompt of this weight was too long for a window: it has more tokens than that. One refusal at most halves what was known. */
+  /**
+   * Takes in that a prompt of this weight was too long for a window: it has more tokens than that.
+   * One refusal at most halves what was known.
+   */
   learnRefusal(model: string, weighedBytes: number, windowTokens: number): void {
     const known = this.bytesPerToken(model);
     const most = Math.max(1, known / 2, weighedBytes / windowTokens);

@@ -1,7 +1,10 @@
 import { ProxyError } from '../errors.ts';
 import type { Envelope } from '../wire/types.ts';
 
-/** Sentences in which servers say that a model takes no tools: Ollama, vLLM, OpenRouter, OpenAI's and their kin. */
+/**
+ * Sentences in which servers say that a model takes no tools: Ollama, vLLM, OpenRouter, OpenAI's
+ * and their kin.
+ */
 const refusals = [
   /\bdo(?:es)?(?:n't| not) support (?:the use of )?(?:tools?|tool[ -]us(?:e|ing)|tool[ -]call(?:s|ing)?|functions?|function[ -]call(?:s|ing)?)\b/i,
   /\b(?:tools?|tool[ _]choice|tool[ -](?:use|calls|calling)|functions?|function[ -]calling)\b.{0,60}\b(?:not supported|unsupported|not available|not enabled|not allowed)\b/i,
@@ -13,7 +16,10 @@ const refusals = [
 const jsonRefusal =
   /\b(?:json mode|response[ _]format|structured outputs?)\b.{0,80}\b(?:tools?|function)\b|\b(?:tools?|function)\b.{0,80}\b(?:json mode|response[ _]format|structured outputs?)\b/i;
 
-/** Models that have refused our tools. To them a chat goes on without: what would be a stub stands there whole. */
+/**
+ * Models that have refused our tools. To them a chat goes on without: what would be a stub stands
+ * there whole.
+ */
 export class ToollessModels {
   readonly #models = new Set<string>();
 
@@ -27,7 +33,10 @@ export class ToollessModels {
     return [...this.#models];
   }
 
-  /** Takes note of a refusal, where it is one: its name if it was not known, '' if it was, nothing for any other failure. */
+  /**
+   * Takes note of a refusal, where it is one: its name if it was not known, '' if it was, nothing
+   * for any other failure.
+   */
   note(error: unknown, model: string, envelope: Envelope): string | undefined {
     if (!(error instanceof ProxyError) || !refusalCodes.has(error.code)) return undefined;
     const isAboutJson = asksForJson(envelope) && jsonRefusal.test(error.message);

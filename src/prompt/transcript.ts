@@ -7,8 +7,8 @@ import { callName, callText } from '../wire/calls.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 
 /**
- * Messages as a text to store and to search: who said what, with reasoning, calls and results. A client's tool output that is an entry
- * of its own is named and not written down twice.
+ * Messages as a text to store and to search: who said what, with reasoning, calls and results. A
+ * client's tool output that is an entry of its own is named and not written down twice.
  */
 export function transcriptOf(
   woven: readonly WovenMessage[],
@@ -53,7 +53,10 @@ const firstRequestLength = 600;
 /** Entries that the note names; the older ones are found by searching. */
 const maxNamedEntries = 12;
 
-/** What stands in a prompt for the turns that have left it: how many, where they are, and what the conversation was about. */
+/**
+ * What stands in a prompt for the turns that have left it: how many, where they are, and what the
+ * conversation was about.
+ */
 export function noteOf(
   entries: readonly string[],
   {

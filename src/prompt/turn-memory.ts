@@ -6,12 +6,15 @@ import { LruMap } from '../base/lru-map.ts';
 import { turnKeyPrefix } from '../store/session/recent-memory.ts';
 
 /**
- * What happened between a client's message and the answer it saw, verbatim: everything the upstream has seen and the client has not.
+ * What happened between a client's message and the answer it saw, verbatim: everything the upstream
+ * has seen and the client has not.
  */
 export interface TurnRecord {
   /** Hidden assistant messages and the results of our tools, in order, before the visible turn. */
   readonly before: readonly Message[];
-  /** The visible assistant turn as the upstream gave it, with our calls in it where there were any. */
+  /**
+   * The visible assistant turn as the upstream gave it, with our calls in it where there were any.
+   */
   readonly message: Message;
   /** Results of our calls in `message`, by call id. */
   readonly results: Readonly<Record<string, string>>;
@@ -31,14 +34,22 @@ export interface Place {
 /** What identifies the answer that a client saw. */
 export type AnswerIdentity = Pick<Identity, 'callIds' | 'callHashes' | 'textHash' | 'textLength'>;
 
-/** A text this short could stand in any conversation; it is no anchor without the chain. Code units. */
+/**
+ * A text this short could stand in any conversation; it is no anchor without the chain. Code units.
+ */
 const minAnchorTextLength = 40;
 
 /** Keys under which a turn is found again. */
 interface Anchors {
-  /** Strongest first: what came before it and what it is, in this chat; the same in any (a client's fork has a name of its own). The newest turn has them. */
+  /**
+   * Strongest first: what came before it and what it is, in this chat; the same in any (a client's
+   * fork has a name of its own). The newest turn has them.
+   */
   readonly exact: readonly [chat: string, any: string];
-  /** For a history that was changed before it: the question and one of its calls, or its text. Each is good for as long as one turn alone has it. */
+  /**
+   * For a history that was changed before it: the question and one of its calls, or its text. Each
+   * is good for as long as one turn alone has it.
+   */
   readonly loose: readonly string[];
 }
 
@@ -64,7 +75,10 @@ function anchor(...parts: readonly string[]): string {
   return `turn:${hash('sha256', parts.join('\0'), 'base64url')}`;
 }
 
-/** Of the answers in the prompts that are sent at the moment; those of turns that have left them are not asked for any more. */
+/**
+ * Of the answers in the prompts that are sent at the moment; those of turns that have left them are
+ * not asked for any more.
+ */
 const maxKeptAnchors = 1_000;
 
 interface Alias {
@@ -72,7 +86,9 @@ interface Alias {
   readonly ambiguous?: boolean;
 }
 
-/** Finds and keeps {@link TurnRecord}s. Stateless but for a bounded cache of records read lately. */
+/**
+ * Finds and keeps {@link TurnRecord}s. Stateless but for a bounded cache of records read lately.
+ */
 export class TurnMemory {
   readonly #memory: ChatMemory;
   readonly #cache: LruMap<string, TurnRecord>;
@@ -85,14 +101,21 @@ export class TurnMemory {
     this.#cache = new LruMap(options.maxCachedRecords);
   }
 
-  /** Whether a turn could be found: false at once, and without a look at the disk, for what was never remembered. */
+  /**
+   * Whether a turn could be found: false at once, and without a look at the disk, for what was
+   * never remembered.
+   */
   mayKnow(place: Place, identity: Identity): boolean {
     const { exact, loose } = this.#anchorsOf(place, identity);
-    // What is kept for a chat is kept for any, too, in the same put: one look for both, at every answer of a long history.
+    // What is kept for a chat is kept for any, too, in the same put: one look for both, at every
+    // answer of a long history.
     return this.#memory.has(exact[1]) || loose.some((key) => this.#memory.has(key));
   }
 
-  /** The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or the client has edited it. */
+  /**
+   * The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or
+   * the client has edited it.
+   */
   async find(place: Place, identity: Identity): Promise<TurnRecord | undefined> {
     const { exact, loose } = this.#anchorsOf(place, identity);
     for (const [at, key] of [...exact, ...loose].entries()) {
@@ -101,7 +124,8 @@ export class TurnMemory {
       if (alias === undefined || alias.ambiguous === true) continue;
       const record = await this.#read(alias.record);
       if (record === undefined || !isCopyOf(identity, record)) continue;
-      // From now on this is where it stands, even if its loose anchor comes to name another turn, too.
+      // From now on this is where it stands, even if its loose anchor comes to name another turn,
+      // too.
       if (at >= exact.length)
         await this.#memory.put(
           exact.map((each) => ({ key: each, value: { record: alias.record } })),
@@ -123,7 +147,8 @@ export class TurnMemory {
     const writes: { key: string; value: unknown }[] = [{ key, value: record }];
     for (const each of exact) writes.push({ key: each, value: { record: key } satisfies Alias });
     for (const each of loose) {
-      // A provider that numbers its calls anew in every turn, or an answer given twice: the loose anchor names nobody any more.
+      // A provider that numbers its calls anew in every turn, or an answer given twice: the loose
+      // anchor names nobody any more.
       const value: Alias = this.#memory.has(each)
         ? { record: key, ambiguous: true }
         : { record: key };
@@ -162,8 +187,8 @@ export class TurnMemory {
 }
 
 /**
- * Whether a client's copy is of this turn and not an edit of it: the same calls or fewer, and the text it was shown, or none (some
- * clients drop the text of a turn with calls).
+ * Whether a client's copy is of this turn and not an edit of it: the same calls or fewer, and the
+ * text it was shown, or none (some clients drop the text of a turn with calls).
  */
 function isCopyOf(identity: Identity, record: TurnRecord): boolean {
   const calls = record.message.tool_calls ?? [];

@@ -14,9 +14,10 @@ export interface TurnRoom {
 export type Shorten = (message: Message, call: ToolCall | undefined) => Promise<Message>;
 
 /**
- * Keeps a turn's own results inside the window: when they outgrow `maxBytes`, the oldest are shortened until half of their room is
- * free again, in one go, because each time breaks the cached prefix; of the newest step only as many as must be. `before` is
- * changed in place and remembered so, and later turns replay what was sent.
+ * Keeps a turn's own results inside the window: when they outgrow `maxBytes`, the oldest are
+ * shortened until half of their room is free again, in one go, because each time breaks the cached
+ * prefix; of the newest step only as many as must be. `before` is changed in place and remembered
+ * so, and later turns replay what was sent.
  */
 export async function fitSteps(
   before: Message[],

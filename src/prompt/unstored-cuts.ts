@@ -28,15 +28,17 @@ export interface CutList {
 }
 
 /**
- * Keeps a chat inside the window while nothing can be stored: of the longest texts only the two ends stand. What was cut once is remembered
- * for as long as the process lives and cut in the same way in later requests of the chat, so that they begin with the same bytes.
+ * Keeps a chat inside the window while nothing can be stored: of the longest texts only the two
+ * ends stand. What was cut once is remembered for as long as the process lives and cut in the same
+ * way in later requests of the chat, so that they begin with the same bytes.
  */
 export class UnstoredCuts {
   readonly #kept = new LruMap<string, Cut>(maxKeptCuts);
 
   /**
-   * Cuts only if the list is above the high mark: down to halfway between the marks, or so that the texts keep half of what is free, and the
-   * next turns, which add to it, need not cut again. New results go first, then a new message of the user; if that is not enough, all texts.
+   * Cuts only if the list is above the high mark: down to halfway between the marks, or so that the
+   * texts keep half of what is free, and the next turns, which add to it, need not cut again. New
+   * results go first, then a new message of the user; if that is not enough, all texts.
    */
   fit(
     messages: readonly UpstreamMessage[],

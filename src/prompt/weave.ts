@@ -16,7 +16,9 @@ export interface WovenMessage {
 
 /** Where each message of a history stands. */
 export interface Places {
-  /** Chain hash after each message: for the window's marks, and for the turn that is about to be. */
+  /**
+   * Chain hash after each message: for the window's marks, and for the turn that is about to be.
+   */
   readonly chains: readonly string[];
   /** Text hash of the newest user message before each one, and behind the last. */
   readonly questions: readonly string[];
@@ -38,11 +40,13 @@ export function placesOf(history: readonly HistoryMessage[]): Places {
 }
 
 /**
- * Puts hidden turns back into a replayed history, so that the upstream sees the bytes it saw before. What is not known, or was
- * edited, stays as the client sent it. From `from` on only; what lies before it has been demoted and is not looked up.
+ * Puts hidden turns back into a replayed history, so that the upstream sees the bytes it saw
+ * before. What is not known, or was edited, stays as the client sent it. From `from` on only; what
+ * lies before it has been demoted and is not looked up.
  *
- * Every call is answered exactly once and directly after its message, if it was in what the client sent: a call of a known turn whose
- * result the client does not send (a partial replay) is left out, and its turn keeps the rest; of an unknown turn, too.
+ * Every call is answered exactly once and directly after its message, if it was in what the client
+ * sent: a call of a known turn whose result the client does not send (a partial replay) is left
+ * out, and its turn keeps the rest; of an unknown turn, too.
  */
 export async function weave(
   history: readonly HistoryMessage[],
@@ -77,13 +81,17 @@ export async function weave(
       continue;
     }
     messages.push(...wovenTurn(history, index, record));
-    // The results stand with their turn now; a second answer to the same call, or one to a call that we do not know, is dropped.
+    // The results stand with their turn now; a second answer to the same call, or one to a call
+    // that we do not know, is dropped.
     while (history[index + 1]?.identity.role === 'tool') index += 1;
   }
   return messages;
 }
 
-/** A turn that nobody knows and whose calls the client has not all answered: as a record of its own, so that only the answered ones stay. */
+/**
+ * A turn that nobody knows and whose calls the client has not all answered: as a record of its own,
+ * so that only the answered ones stay.
+ */
 function repaired(
   history: readonly HistoryMessage[],
   index: number,
@@ -96,7 +104,10 @@ function repaired(
   return { before: [], message: parsed(withoutOurProgress(item)), results: {} };
 }
 
-/** A turn as the upstream saw it: what was hidden before it, the turn itself, and all its results in the order of its calls. */
+/**
+ * A turn as the upstream saw it: what was hidden before it, the turn itself, and all its results in
+ * the order of its calls.
+ */
 function wovenTurn(
   history: readonly HistoryMessage[],
   index: number,
@@ -129,7 +140,10 @@ export function toolMessage(callId: string, content: string): Message {
   return { role: 'tool', tool_call_id: callId, content };
 }
 
-/** Index of each tool message that directly follows a turn, by call id; the first answer to a call counts. */
+/**
+ * Index of each tool message that directly follows a turn, by call id; the first answer to a call
+ * counts.
+ */
 function resultsAfter(
   history: readonly HistoryMessage[],
   index: number,
@@ -142,7 +156,10 @@ function resultsAfter(
   return found;
 }
 
-/** The turn with only these calls; the very same object where none is missing; nothing where nothing would be left of it. */
+/**
+ * The turn with only these calls; the very same object where none is missing; nothing where nothing
+ * would be left of it.
+ */
 function withCalls(message: Message, calls: readonly ToolCall[]): Message | undefined {
   const all = message.tool_calls ?? [];
   if (calls.length === all.length) return message;

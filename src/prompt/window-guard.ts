@@ -4,7 +4,10 @@ import { findState, saveState } from './demotion-state.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
 import { Layout, type GuardedChat } from './window-layout.ts';
 
-/** What the list must fit into: bytes that all messages together may have, before anything is demoted and after. */
+/**
+ * What the list must fit into: bytes that all messages together may have, before anything is
+ * demoted and after.
+ */
 export interface Room {
   readonly highBytes: number;
   readonly lowBytes: number;
@@ -23,8 +26,9 @@ export interface Fitted {
 }
 
 /**
- * Keeps a chat inside the upstream's window: applies what was demoted before, and if the list is still over the high mark, demotes in
- * one step to the low one. Nothing that is taken out is lost: all of it is in the store.
+ * Keeps a chat inside the upstream's window: applies what was demoted before, and if the list is
+ * still over the high mark, demotes in one step to the low one. Nothing that is taken out is lost:
+ * all of it is in the store.
  */
 export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> {
   const { branch, steps } = (await guarded(chat, async () =>

@@ -24,9 +24,14 @@ export interface GuardedChat {
   readonly ownResults: OwnResults;
   /** What a message costs, in bytes of text. */
   readonly weigh: (message: UpstreamMessage) => number;
-  /** Indexes of messages whose texts stay, because nothing that took their place could be opened. */
+  /**
+   * Indexes of messages whose texts stay, because nothing that took their place could be opened.
+   */
   readonly kept: ReadonlySet<number>;
-  /** Indexes of messages that say that nothing can be opened; the last one only where there is something. */
+  /**
+   * Indexes of messages that say that nothing can be opened; the last one only where there is
+   * something.
+   */
   readonly told: ReadonlySet<number>;
   readonly tellAt?: number;
   /** Weaves from this message on. */
@@ -68,8 +73,9 @@ export class Layout {
   }
 
   /**
-   * One large step, in the order of what is missed least: results of ours, tool outputs, pasted texts, whole turns; and where even
-   * the newest turn's results are too much, those. Down to `lowBytes`, the last to `highBytes`. Returns whether anything went.
+   * One large step, in the order of what is missed least: results of ours, tool outputs, pasted
+   * texts, whole turns; and where even the newest turn's results are too much, those. Down to
+   * `lowBytes`, the last to `highBytes`. Returns whether anything went.
    */
   async demote(lowBytes: number, highBytes: number): Promise<boolean> {
     const before = this.sizeBytes;
@@ -125,7 +131,10 @@ export class Layout {
     return said;
   }
 
-  /** Demotes group by group (a turn with its results), oldest first, to the low mark; remembers how far it got. */
+  /**
+   * Demotes group by group (a turn with its results), oldest first, to the low mark; remembers how
+   * far it got.
+   */
   async #demoteGroups(
     kind: 'own' | 'outputs' | 'pasted',
     end: number,
@@ -221,7 +230,10 @@ export class Layout {
     return true;
   }
 
-  /** Shortens results of our tools. Meets the messages in order, and so knows the call that each answers. */
+  /**
+   * Shortens results of our tools. Meets the messages in order, and so knows the call that each
+   * answers.
+   */
   #withoutOwnResults(): Change {
     const calls = new Map<string, ToolCall>();
     return async (woven) => {

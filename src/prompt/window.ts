@@ -11,8 +11,8 @@ export interface WindowMarks {
 }
 
 /**
- * The marks of a request. What the answer needs is kept free above the high one, up to a quarter of the window; shares as in
- * DESIGN 4.4 (0.70 and 0.35 of the window).
+ * The marks of a request. What the answer needs is kept free above the high one, up to a quarter of
+ * the window; shares as in DESIGN 4.4 (0.70 and 0.35 of the window).
  */
 export function windowMarks(
   windowTokens: number,
@@ -28,12 +28,15 @@ export function windowMarks(
   };
 }
 
-/** Between this share of the window and the high mark a turn's own steps have room, whatever the turn began with. */
+/**
+ * Between this share of the window and the high mark a turn's own steps have room, whatever the
+ * turn began with.
+ */
 const turnShare = 0.9;
 
 /**
- * The first message that is never demoted: the newest user message, or the last turn with its results where a long turn of tool calls
- * follows it. Half a call and result pair is never left.
+ * The first message that is never demoted: the newest user message, or the last turn with its
+ * results where a long turn of tool calls follows it. Half a call and result pair is never left.
  */
 export function protectedFrom(items: readonly HistoryItem[]): number {
   for (let index = items.length - 1; index >= 0; index -= 1) {
@@ -48,7 +51,10 @@ export function newestUserIndex(items: readonly HistoryItem[]): number {
   return items.findLastIndex((item) => item.identity.role === 'user');
 }
 
-/** Where the group that begins at `index` ends: a turn and the results that follow it, or one other message. */
+/**
+ * Where the group that begins at `index` ends: a turn and the results that follow it, or one other
+ * message.
+ */
 export function groupEnd(items: readonly HistoryItem[], index: number): number {
   let end = index + 1;
   if (items[index]?.identity.role === 'assistant')

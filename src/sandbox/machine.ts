@@ -5,10 +5,16 @@ import { persistDeclarations } from './program.ts';
 import { type BoundedQuickJs, instantiateQuickJs } from './quickjs.ts';
 import type { SandboxLimits } from './types.ts';
 
-/** QuickJS's `JS_EVAL_FLAG_ASYNC`: a global program that may `await`; gives a promise of `{ value }`. */
+/**
+ * QuickJS's `JS_EVAL_FLAG_ASYNC`: a global program that may `await`; gives a promise of `{ value
+ * }`.
+ */
 const evalAsync = 128;
 
-/** Share of the memory that must be free in one piece for the next program; with less of it all variables go. */
+/**
+ * Share of the memory that must be free in one piece for the next program; with less of it all
+ * variables go.
+ */
 const memoryShareToWork = 0.25;
 
 /** How a program ended inside the machine. */
@@ -38,7 +44,10 @@ export interface MachineOwner {
   interrupted(): string | undefined;
 }
 
-/** One QuickJS in WebAssembly: the realm in which one chat's programs run. Not shared, not thread-safe. */
+/**
+ * One QuickJS in WebAssembly: the realm in which one chat's programs run. Not shared, not
+ * thread-safe.
+ */
 export class Machine {
   readonly #engine: BoundedQuickJs;
   readonly #runtime: QuickJSRuntime;
@@ -102,7 +111,10 @@ export class Machine {
     return { ...this.#evaluate(program), resetReason };
   }
 
-  /** Gives the program its built-ins anew; false when a program has nailed something else to their names, or stopped it. */
+  /**
+   * Gives the program its built-ins anew; false when a program has nailed something else to their
+   * names, or stopped it.
+   */
   #install(lengthChars: number): boolean {
     const done = this.#vm
       .newNumber(lengthChars)
@@ -116,7 +128,8 @@ export class Machine {
     const { code, callNumber } = program;
     const fileName = `call-${callNumber}.js`;
     let result = vm.evalCode(persistDeclarations(code), fileName, evalAsync);
-    // A program that does not parse after our edits is shown its own text's error, or runs as it was written.
+    // A program that does not parse after our edits is shown its own text's error, or runs as it
+    // was written.
     if (result.error && this.#isSyntaxError(result.error)) {
       result.error.dispose();
       result = vm.evalCode(code, fileName, evalAsync);
@@ -134,8 +147,9 @@ export class Machine {
   }
 
   /**
-   * Whether variables leave the next program too little to work with. The engine's own figures know no sizes (see `quickjs.ts`), so it is
-   * tried: asked only when the memory has grown as far as it may.
+   * Whether variables leave the next program too little to work with. The engine's own figures know
+   * no sizes (see `quickjs.ts`), so it is tried: asked only when the memory has grown as far as it
+   * may.
    */
   #isFull(): boolean {
     const bytes = Math.floor(this.#limits.memoryBytes * memoryShareToWork);
@@ -173,7 +187,10 @@ export class Machine {
     return bridge;
   }
 
-  /** Calls one of the prelude's functions; undefined when even that failed (memory, stack, interrupt). */
+  /**
+   * Calls one of the prelude's functions; undefined when even that failed (memory, stack,
+   * interrupt).
+   */
   #callBridge(name: string, ...args: QuickJSHandle[]): QuickJSHandle | undefined {
     const method = this.#vm.getProp(this.#bridge, name);
     const result = this.#vm.callFunction(method, this.#vm.undefined, ...args);
@@ -191,7 +208,10 @@ export class Machine {
     return this.#vm.getProp(error, 'name').consume((it) => this.#vm.dump(it) === 'SyntaxError');
   }
 
-  /** Waits for a promise by running the jobs it hangs on. Nothing outside can settle it: host calls block. */
+  /**
+   * Waits for a promise by running the jobs it hangs on. Nothing outside can settle it: host calls
+   * block.
+   */
   #settled(
     promise: QuickJSHandle,
     program: { readonly code: string; readonly callNumber: number },

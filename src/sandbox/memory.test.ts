@@ -32,7 +32,8 @@ test.each([
   expect(errors[0]).toMatch(/out of memory|stopped after 3 s/);
   const mostBytes = 2 * limitBytes + slackBytes;
   expect(peakBytes).toBeLessThanOrEqual(mostBytes);
-  // A program that is stopped between two operations keeps its thread and its variables: a matter of timing.
+  // A program that is stopped between two operations keeps its thread and its variables: a matter
+  // of timing.
   const isKept = errors[0]?.includes('variables are kept') === true;
   expect(afterBytes).toBeLessThanOrEqual(isKept ? mostBytes : slackBytes);
 });

@@ -1,7 +1,9 @@
 /** Share of the limit that the beginning of the output gets; the end gets the rest. */
 const headShare = 0.6;
 
-/** Printed text with a limit: the beginning and the end are kept, the middle is counted and named. */
+/**
+ * Printed text with a limit: the beginning and the end are kept, the middle is counted and named.
+ */
 export class OutputBuffer {
   readonly #headLimit: number;
   readonly #tailLimit: number;

@@ -1,8 +1,8 @@
 /**
- * The program's side of the bridge, run inside QuickJS before any program. It is called with the one host function
- * (`host(method, jsonText) -> taggedText`) and gives back what the machine needs. Built-ins are taken out of the
- * realm first, so that a program which replaces `JSON.stringify` fools only itself: nothing here is a defence of
- * the host, which trusts no text that comes out.
+ * The program's side of the bridge, run inside QuickJS before any program. It is called with the
+ * one host function (`host(method, jsonText) -> taggedText`) and gives back what the machine needs.
+ * Built-ins are taken out of the realm first, so that a program which replaces `JSON.stringify`
+ * fools only itself: nothing here is a defence of the host, which trusts no text that comes out.
  */
 export const preludeSource = String.raw`(function (host, limits) {
   'use strict';

@@ -8,17 +8,23 @@ import {
   type QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
 
-/** The package's types describe its CommonJS build, in which the variant lies one `default` deeper. */
+/**
+ * The package's types describe its CommonJS build, in which the variant lies one `default` deeper.
+ */
 const variant = releaseSync as unknown as QuickJSSyncVariant;
 
 /** A page of WebAssembly memory, bytes (fixed by its specification). */
 const pageBytes = 65_536;
 
-/** What the module asks for at least (its own data and stack lie there too), and may have at most, pages: its memory import says so. */
+/**
+ * What the module asks for at least (its own data and stack lie there too), and may have at most,
+ * pages: its memory import says so.
+ */
 const pages = { min: 256, max: 32_768 };
 
 /**
- * Compiles QuickJS, off this thread: once for all threads, since a compiled module can be handed to any of them.
+ * Compiles QuickJS, off this thread: once for all threads, since a compiled module can be handed to
+ * any of them.
  * @throws Error if the package's file cannot be read
  */
 export async function compileQuickJs(): Promise<WebAssembly.Module> {
@@ -34,8 +40,9 @@ export interface BoundedQuickJs {
 }
 
 /**
- * A QuickJS with a memory of its own that cannot grow past `memoryBytes` and what the engine itself needs (16 MiB). The engine's own
- * limit is not enough: its WebAssembly build counts 8 bytes for an allocation of any size, because the allocator tells it no sizes.
+ * A QuickJS with a memory of its own that cannot grow past `memoryBytes` and what the engine itself
+ * needs (16 MiB). The engine's own limit is not enough: its WebAssembly build counts 8 bytes for an
+ * allocation of any size, because the allocator tells it no sizes.
  */
 export async function instantiateQuickJs(
   module: WebAssembly.Module,

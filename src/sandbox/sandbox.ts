@@ -14,19 +14,31 @@ import {
 import { serveCall } from './service.ts';
 import type { SandboxHost, SandboxLimits } from './types.ts';
 
-/** A thread is ended when a program has computed so long past its limit: some built-ins never look at their time. */
+/**
+ * A thread is ended when a program has computed so long past its limit: some built-ins never look
+ * at their time.
+ */
 const graceMs = 1000;
 
-/** The limit is processor time; on a busy machine it may take this many times as long by the clock, and no longer. */
+/**
+ * The limit is processor time; on a busy machine it may take this many times as long by the clock,
+ * and no longer.
+ */
 const wallFactor = 20;
 
 /** Longest start of a thread, milliseconds. */
 const startMs = 60_000;
 
-/** Native stack of the thread, MB: deep enough for `stackBytes` of 256 KB in QuickJS's own recursion (measured). */
+/**
+ * Native stack of the thread, MB: deep enough for `stackBytes` of 256 KB in QuickJS's own recursion
+ * (measured).
+ */
 const threadStackMb = 32;
 
-/** Heap of the thread beside WebAssembly's memory, MB: the thread's own code, and the texts that cross, which grow with a program's memory. */
+/**
+ * Heap of the thread beside WebAssembly's memory, MB: the thread's own code, and the texts that
+ * cross, which grow with a program's memory.
+ */
 const threadHeapMb = { least: 32, most: 192, share: 0.5 };
 
 /** What is newly made in the thread before garbage is collected, MB. */
@@ -64,7 +76,8 @@ export class Sandbox {
       },
     });
     this.#worker.unref();
-    // Without a listener an error between two programs would end the process; the next program finds the thread gone.
+    // Without a listener an error between two programs would end the process; the next program
+    // finds the thread gone.
     this.#worker.on('error', () => undefined);
     this.#worker.on('exit', () => (this.#exited = true));
   }
@@ -161,7 +174,9 @@ export class Sandbox {
   }
 }
 
-/** Waits for `work`, or for the abort: a host that does not listen to the signal holds nobody up. */
+/**
+ * Waits for `work`, or for the abort: a host that does not listen to the signal holds nobody up.
+ */
 async function raceAbort(work: Promise<string>, signal: AbortSignal): Promise<string> {
   const aborted = Promise.withResolvers<string>();
   const onAbort = (): void => aborted.resolve('Ecancelled');
@@ -182,7 +197,10 @@ interface Watched {
   readonly kill: () => void;
 }
 
-/** The owner's watch over one program: it ends the thread when the program stops looking at its own clock. */
+/**
+ * The owner's watch over one program: it ends the thread when the program stops looking at its own
+ * clock.
+ */
 class RunningProgram {
   readonly #watched: Watched;
   readonly #settle = Promise.withResolvers<SandboxEnd>();
@@ -209,8 +227,8 @@ class RunningProgram {
   }
 
   /**
-   * The program must call or end before it has computed for so long. The clock only says when to look: a thread that a busy machine
-   * leaves waiting has used none of it.
+   * The program must call or end before it has computed for so long. The clock only says when to
+   * look: a thread that a busy machine leaves waiting has used none of it.
    */
   expect(computeMs: number): void {
     const { clock, worker } = this.#watched;

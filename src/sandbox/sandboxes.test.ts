@@ -410,7 +410,8 @@ describe('a thread that stands ready', () => {
 });
 
 test('a program that the machine leaves waiting is not ended for it', async () => {
-  // A clock that runs twenty times as fast as the processor: the limit is over by it long before the program has computed so much.
+  // A clock that runs twenty times as fast as the processor: the limit is over by it long before
+  // the program has computed so much.
   const started = performance.now();
   const hurried: Clock = {
     ...systemClock,

@@ -16,7 +16,10 @@ const maxRemembered = 200;
 interface SandboxesOptions {
   readonly clock: Clock;
   readonly limits: SandboxLimits;
-  /** Sandboxes alive at once, one a chat; the one idle longest goes first. Programs beyond it wait for a free one. */
+  /**
+   * Sandboxes alive at once, one a chat; the one idle longest goes first. Programs beyond it wait
+   * for a free one.
+   */
   readonly maxSandboxes: number;
   /** A sandbox without a program for so long is ended, milliseconds. */
   readonly idleMs: number;
@@ -32,13 +35,15 @@ interface SandboxRun {
 /** The programs of all chats. */
 export interface Sandboxes {
   /**
-   * Runs a program with the chat's variables. Programs of one chat run one after the other. Whatever the program
-   * does comes back as text; rejects only when `names` cannot be read or written.
+   * Runs a program with the chat's variables. Programs of one chat run one after the other.
+   * Whatever the program does comes back as text; rejects only when `names` cannot be read or
+   * written.
    */
   run(chatId: string, code: string, options: SandboxRun): Promise<SandboxResult>;
   /**
-   * Says that a chat's program is on its way. A thread takes some 70 ms to start: so it starts while the model writes. Does nothing where
-   * one stands ready, or where there is no room for another.
+   * Says that a chat's program is on its way. A thread takes some 70 ms to start: so it starts
+   * while the model writes. Does nothing where one stands ready, or where there is no room for
+   * another.
    */
   prepare(chatId: string): void;
   /** Ends a chat's sandbox, with its variables, whatever runs in it. */
@@ -171,7 +176,10 @@ class SandboxPool implements Sandboxes {
     return ended(end, lostNames);
   }
 
-  /** Waits until this slot may have a thread: ends the idle one that rested longest, or waits for a program to end. */
+  /**
+   * Waits until this slot may have a thread: ends the idle one that rested longest, or waits for a
+   * program to end.
+   */
   async #makeRoom(slot: Slot, signal: AbortSignal): Promise<void> {
     while (slot.sandbox === undefined && this.#alive() >= this.#options.maxSandboxes) {
       if (signal.aborted || this.#spare !== undefined) return;

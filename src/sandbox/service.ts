@@ -3,8 +3,9 @@ import type { HostCall } from './mailbox.ts';
 import type { SandboxHost, SandboxLimits, SandboxQuestion } from './types.ts';
 
 /**
- * Serves one call of a program: checks what it sent, asks the host, and tags the reply for the mailbox
- * (`T` text, `J` JSON, `E` error). Never throws: whatever goes wrong becomes an error inside the program.
+ * Serves one call of a program: checks what it sent, asks the host, and tags the reply for the
+ * mailbox (`T` text, `J` JSON, `E` error). Never throws: whatever goes wrong becomes an error
+ * inside the program.
  */
 export async function serveCall(
   call: HostCall,
@@ -55,7 +56,10 @@ export async function serveCall(
   }
 }
 
-/** How one failed answer of a batch looks to the program: text like the others, so that joining them never throws. */
+/**
+ * How one failed answer of a batch looks to the program: text like the others, so that joining them
+ * never throws.
+ */
 function failedReply(error: string): string {
   return `[failed: ${error}]`;
 }

@@ -17,8 +17,9 @@ if (port === null) throw new Error('thread.ts runs only as a worker');
 const { control, limits, quickJs } = workerData as ThreadData;
 
 /**
- * Most that a program may hand over in one call, UTF-16 units: the owner parses it on its event loop. On its way the text exists some
- * eight times, in both threads, so it gets a small part of the program's memory.
+ * Most that a program may hand over in one call, UTF-16 units: the owner parses it on its event
+ * loop. On its way the text exists some eight times, in both threads, so it gets a small part of
+ * the program's memory.
  */
 const maxArgumentChars = Math.min(16_000_000, limits.memoryBytes / 16);
 
@@ -46,7 +47,10 @@ function newRun(): Run {
 let run = newRun();
 let running = false;
 
-/** This thread's CPU time: unlike the clock's it leaves out waits for the host, and what a busy machine takes away. */
+/**
+ * This thread's CPU time: unlike the clock's it leaves out waits for the host, and what a busy
+ * machine takes away.
+ */
 function cpuMs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
@@ -95,7 +99,8 @@ port.on('message', (message: ProgramStart) => {
   running = false;
   const end = ended.error !== undefined && isCancelled(control) ? { error: 'cancelled' } : ended;
   const computeMs = computedMs();
-  // What follows gets a time of its own: a program at its limit or cancelled has its names listed all the same.
+  // What follows gets a time of its own: a program at its limit or cancelled has its names listed
+  // all the same.
   run = { ...run, startedCpuMs: cpuMs() };
   const isFull = ended.isFull === true;
   const names = isFull ? [] : machine.names();

@@ -1,8 +1,14 @@
-/** What a program may cost. Reaching a limit ends the program with a sentence for the model; the next call works. */
+/**
+ * What a program may cost. Reaching a limit ends the program with a sentence for the model; the
+ * next call works.
+ */
 export interface SandboxLimits {
   /** Memory of one chat's variables, bytes. */
   readonly memoryBytes: number;
-  /** Stack of the program's own calls, bytes: 256 KB are about 2,000 nested calls. At most 256 KB is safe in a 32 MB thread stack. */
+  /**
+   * Stack of the program's own calls, bytes: 256 KB are about 2,000 nested calls. At most 256 KB is
+   * safe in a 32 MB thread stack.
+   */
   readonly stackBytes: number;
   /** CPU time of one call, milliseconds: waits for reads, searches and sub-calls do not count. */
   readonly computeMs: number;
@@ -28,8 +34,9 @@ export type SandboxReply =
   | { readonly ok: false; readonly error: string };
 
 /**
- * All that a program can reach. Everything that crosses is text or plain JSON data. An operational failure is
- * thrown as an `Error`; its message becomes an error inside the program, nothing else of it does.
+ * All that a program can reach. Everything that crosses is text or plain JSON data. An operational
+ * failure is thrown as an `Error`; its message becomes an error inside the program, nothing else of
+ * it does.
  */
 export interface SandboxHost {
   /** Length of the context when the call began, code points. */

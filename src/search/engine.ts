@@ -97,13 +97,17 @@ interface EngineOptions {
 }
 
 /**
- * Searches at once at most; more wait their turn. All of them together have to find room in a worker's memory. A search is planned, and
- * done if the index has cut it small, in a lane of its own, so that it does not wait behind those that read everything.
+ * Searches at once at most; more wait their turn. All of them together have to find room in a
+ * worker's memory. A search is planned, and done if the index has cut it small, in a lane of its
+ * own, so that it does not wait behind those that read everything.
  */
 const maxSmallRuns = 6;
 const maxLargeRuns = 5;
 
-/** So often a search begins anew because text was found damaged. The second time almost all of it is known. */
+/**
+ * So often a search begins anew because text was found damaged. The second time almost all of it is
+ * known.
+ */
 const maxLooks = 5;
 
 /** Starts the workers. Dispose of the engine to stop them; they do not keep the process alive. */
@@ -151,7 +155,8 @@ class Engine implements SearchEngine {
         if (damage === undefined) return result;
         return { ...result, note: result.note === undefined ? damage : `${damage} ${result.note}` };
       }
-      // What was found there may be what was never stored: once more, when it is known what is damaged.
+      // What was found there may be what was never stored: once more, when it is known what is
+      // damaged.
       if (attempt === maxLooks) throw changesAllTheTime();
       known = await known.checks.recheck([...new Set(wrongBlocks)]);
     }

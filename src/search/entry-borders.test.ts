@@ -10,7 +10,10 @@ const options = { signal: new AbortController().signal, deadlineMs: 20_000 };
 
 afterAll(() => engine[Symbol.asyncDispose]());
 
-/** Texts as a store keeps them: one after the other, with a newline between them where a text has none at its end. */
+/**
+ * Texts as a store keeps them: one after the other, with a newline between them where a text has
+ * none at its end.
+ */
 async function search(
   texts: readonly string[],
   pattern: string,

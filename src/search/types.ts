@@ -11,8 +11,9 @@ export interface Corpus {
   readonly totals: { readonly bytes: number; readonly chars: number; readonly lines: number };
   readonly blocks: BlockTable;
   /**
-   * The texts that the file is made of, oldest first: a live list that only grows and may be ahead of `totals`. Lines around a hit and
-   * matches over several lines end at their borders. Absent = one text.
+   * The texts that the file is made of, oldest first: a live list that only grows and may be ahead
+   * of `totals`. Lines around a hit and matches over several lines end at their borders. Absent =
+   * one text.
    */
   readonly entries?: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
   /** Absent: the text is taken as it is. */
@@ -22,8 +23,9 @@ export interface Corpus {
 /** What is known of the soundness of a text. */
 interface CorpusChecks {
   /**
-   * By block of the table, in shared memory: 0 nothing is known, 1 it is as its `crc` says, 2 there is damage in it. Who reads a block of
-   * state 0 compares it, once for all; the last block is compared with `lastCrc` each time.
+   * By block of the table, in shared memory: 0 nothing is known, 1 it is as its `crc` says, 2 there
+   * is damage in it. Who reads a block of state 0 compares it, once for all; the last block is
+   * compared with `lastCrc` each time.
    */
   readonly states: Uint8Array;
   readonly lastCrc: number;
@@ -33,17 +35,24 @@ interface CorpusChecks {
     readonly endBytes: number;
     readonly name: string;
   }[];
-  /** Places in blocks of state 2 that are known for certain: bytes, code points, line number, three by three, in shared memory. */
+  /**
+   * Places in blocks of state 2 that are known for certain: bytes, code points, line number, three
+   * by three, in shared memory.
+   */
   readonly anchors: Float64Array;
-  /** Looks into blocks that are not as they should be: the corpus with what is damaged there known. */
+  /**
+   * Looks into blocks that are not as they should be: the corpus with what is damaged there known.
+   */
   recheck(blocks: readonly number[]): Promise<Corpus>;
 }
 
 /**
- * Where blocks start. Block i covers bytes [byteStart[i], byteStart[i+1]); the last one ends at `totals.bytes`. A block is the
- * longest run of at most 32,768 bytes that ends after a newline or, where a line is longer than that, 32,768 bytes cut back to
- * a code point border. A pure function of the text, so it can always be recomputed. `lineStart` is the 1-based number of the
- * line that the block's first byte lies in. `crc` is the CRC-32 of each block's bytes but the last one's. Arrays may be longer than `count`.
+ * Where blocks start. Block i covers bytes [byteStart[i], byteStart[i+1]); the last one ends at
+ * `totals.bytes`. A block is the longest run of at most 32,768 bytes that ends after a newline or,
+ * where a line is longer than that, 32,768 bytes cut back to a code point border. A pure function
+ * of the text, so it can always be recomputed. `lineStart` is the 1-based number of the line that
+ * the block's first byte lies in. `crc` is the CRC-32 of each block's bytes but the last one's.
+ * Arrays may be longer than `count`.
  */
 export interface BlockTable {
   readonly count: number;
@@ -64,21 +73,27 @@ export interface SearchQuery {
   /** Lines shown before and after a hit (0 to 20). */
   readonly contextLines: number;
   readonly order: 'newest' | 'oldest';
-  /** From an earlier answer of the same query: continues after its last hit, stable while the store grows. */
+  /**
+   * From an earlier answer of the same query: continues after its last hit, stable while the store
+   * grows.
+   */
   readonly cursor?: string;
   /** Byte ranges [start, end) that may be searched, ascending and disjoint; absent = everything. */
   readonly ranges?: readonly (readonly [number, number])[];
   readonly aggregate?: Aggregate;
   /**
-   * What is listed and counted: each matching line once (the default), at its first match; or each match, so that a line of megabytes
-   * gives all of its own.
+   * What is listed and counted: each matching line once (the default), at its first match; or each
+   * match, so that a line of megabytes gives all of its own.
    */
   readonly unit?: 'line' | 'match';
   /** Longest text of one hit, in characters; longer lines are clipped around the match. */
   readonly maxLineChars: number;
 }
 
-/** What to compute over all hits instead of listing them. `group` is a capture group's number (0 = the whole match) or name. */
+/**
+ * What to compute over all hits instead of listing them. `group` is a capture group's number (0 =
+ * the whole match) or name.
+ */
 export interface Aggregate {
   readonly kind: 'count' | 'count_by' | 'unique' | 'first_last';
   readonly group?: number | string;
@@ -92,11 +107,16 @@ export interface SearchMatch {
   readonly line: number;
   /** The line without its newline, clipped around the match where it is long. */
   readonly text: string;
-  /** Code point offset of the match itself (not of the line), so that a read from there shows it. */
+  /**
+   * Code point offset of the match itself (not of the line), so that a read from there shows it.
+   */
   readonly offsetChars: number;
   readonly offsetBytes: number;
   readonly clipped: boolean;
-  /** Set where a line that is clipped holds more matches than the one shown; with `unit: 'match'` they are listed. */
+  /**
+   * Set where a line that is clipped holds more matches than the one shown; with `unit: 'match'`
+   * they are listed.
+   */
   readonly hasMore?: true;
   /** Set where lines before or after would have come from another entry and are left out. */
   readonly atEntryBorder?: true;
@@ -116,20 +136,28 @@ export interface AggregateGroup {
 /** The answer. */
 export interface SearchResult {
   readonly matches: readonly SearchMatch[];
-  /** Matching lines in all that was searched (a match over several lines counts once, at its first); matches where the query's `unit` says so. */
+  /**
+   * Matching lines in all that was searched (a match over several lines counts once, at its first);
+   * matches where the query's `unit` says so.
+   */
   readonly total: number;
   /** True where not everything was searched: `total` is then a lower bound. `note` says why. */
   readonly partial: boolean;
   /** Set where the deadline ended the search before the text did. */
   readonly outOfTime?: true;
-  /** Lines that were given up, each for itself: a backtracking pattern took too long on it alone, or it is too long. Absent = none. */
+  /**
+   * Lines that were given up, each for itself: a backtracking pattern took too long on it alone, or
+   * it is too long. Absent = none.
+   */
   readonly linesGivenUp?: number;
   readonly nextCursor?: string;
   readonly groups?: readonly AggregateGroup[];
   readonly groupCount?: number;
   /** Occurrences, for an aggregate (a line may hold several). */
   readonly occurrences?: number;
-  /** What the asker should know: the pattern was taken as plain text, a construct was dropped, ... */
+  /**
+   * What the asker should know: the pattern was taken as plain text, a construct was dropped, ...
+   */
   readonly note?: string;
   /** For tests and benches: how the answer was found. */
   readonly work: {
@@ -138,7 +166,10 @@ export interface SearchResult {
     readonly blocksRead: number;
     readonly blocksTotal: number;
     readonly indexed: boolean;
-    /** Blocks that were read and are not as their checksums say. The engine looks into them before it answers. */
+    /**
+     * Blocks that were read and are not as their checksums say. The engine looks into them before
+     * it answers.
+     */
     readonly wrongBlocks?: readonly number[];
   };
 }
@@ -148,7 +179,10 @@ export interface SearchOptions {
   readonly signal: AbortSignal;
   /** Longest time for the work, milliseconds. */
   readonly deadlineMs: number;
-  /** For whom: searches of one owner wait for those of others that have fewer at work. Absent = the signal. */
+  /**
+   * For whom: searches of one owner wait for those of others that have fewer at work. Absent = the
+   * signal.
+   */
   readonly owner?: object;
 }
 
@@ -159,7 +193,10 @@ export interface SearchEngine {
    * `deadlineMs` counts from the start of the work, not from the queueing.
    */
   search(corpus: Corpus, query: SearchQuery, options: SearchOptions): Promise<SearchResult>;
-  /** Builds what is missing of the index in the background. Resolves when it is complete for this snapshot. */
+  /**
+   * Builds what is missing of the index in the background. Resolves when it is complete for this
+   * snapshot.
+   */
   index(corpus: Corpus, signal: AbortSignal): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

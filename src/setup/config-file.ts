@@ -14,7 +14,10 @@ export interface ConfigFile {
   readonly text?: string;
 }
 
-/** The file in OpenCode's folder that holds our block, else the first that exists, else the one to create. */
+/**
+ * The file in OpenCode's folder that holds our block, else the first that exists, else the one to
+ * create.
+ */
 export async function findConfigFile(folder: string): Promise<ConfigFile> {
   const files = await Promise.all(fileNames.map((name) => readConfigFile(join(folder, name))));
   const existing = files.filter((file) => file.text !== undefined);
@@ -40,8 +43,9 @@ export function backupPath(path: string): string {
 }
 
 /**
- * Replaces a configuration file whole: temporary file, sync, rename. Follows symbolic links (dotfile repositories) and keeps the
- * mode. The text it had is kept in {@link backupPath} unless that text already had our block.
+ * Replaces a configuration file whole: temporary file, sync, rename. Follows symbolic links
+ * (dotfile repositories) and keeps the mode. The text it had is kept in {@link backupPath} unless
+ * that text already had our block.
  * @throws ProxyError `invalid_request` if the file is not what was read any more
  */
 export async function writeConfigFile(file: ConfigFile, text: string): Promise<void> {

@@ -25,11 +25,16 @@ export type EditOutcome =
 /** What an installation writes. */
 export interface Installation {
   readonly facts: ProviderFacts;
-  /** Also lift OpenCode's own cut of tool outputs. It holds for all providers, so only on request. */
+  /**
+   * Also lift OpenCode's own cut of tool outputs. It holds for all providers, so only on request.
+   */
   readonly liftToolOutput: boolean;
 }
 
-/** A tool output may then be 20 MB: more than any log one would want to keep, less than what stalls OpenCode. */
+/**
+ * A tool output may then be 20 MB: more than any log one would want to keep, less than what stalls
+ * OpenCode.
+ */
 const liftedToolOutput = { max_lines: 1_000_000, max_bytes: 20_000_000 } as const;
 
 /** Where providers stand: for both majors, and natively for 2.x. */
@@ -38,8 +43,9 @@ const sections: readonly string[] = ['provider', 'providers'];
 const freshText = '{\n  "$schema": "https://opencode.ai/config.json"\n}\n';
 
 /**
- * Puts our provider into the text of an OpenCode configuration (JSON with comments), or brings it up to date. Everything else
- * stays: comments, order, indentation, line ends, byte order mark, and what the user added to our block. Idempotent.
+ * Puts our provider into the text of an OpenCode configuration (JSON with comments), or brings it
+ * up to date. Everything else stays: comments, order, indentation, line ends, byte order mark, and
+ * what the user added to our block. Idempotent.
  * @param text Absent for a file that does not exist
  */
 export function installProvider(text: string | undefined, wanted: Installation): EditOutcome {
@@ -58,7 +64,10 @@ export function installProvider(text: string | undefined, wanted: Installation):
   return verified(original, edited, wanted.liftToolOutput ? ['tool_output'] : []);
 }
 
-/** Takes our provider out again, and what {@link installProvider} lifted if it still stands as it was set. */
+/**
+ * Takes our provider out again, and what {@link installProvider} lifted if it still stands as it
+ * was set.
+ */
 export function uninstallProvider(text: string): EditOutcome {
   const checked = checkConfig(text);
   if (!checked.ok) return checked;
@@ -81,7 +90,8 @@ export function installedBlock(text: string): Readonly<Record<string, unknown>> 
 }
 
 /**
- * Whether a text is exactly what an installation makes of another one, so that taking it out may put that one back byte for byte.
+ * Whether a text is exactly what an installation makes of another one, so that taking it out may
+ * put that one back byte for byte.
  * @param before Absent: of no file at all
  */
 export function isInstallationOf(text: string, before: string | undefined): boolean {

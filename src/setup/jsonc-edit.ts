@@ -15,8 +15,8 @@ import { isObject, type JsonObject } from '../wire/json.ts';
 const byteOrderMark = '\uFEFF';
 
 /**
- * Sets a member, in front of its siblings where it is new: behind them a trailing comment would end up in the wrong place.
- * A text that has the value already comes back as it is.
+ * Sets a member, in front of its siblings where it is new: behind them a trailing comment would end
+ * up in the wrong place. A text that has the value already comes back as it is.
  */
 export function setValue(text: string, path: JSONPath, value: unknown): string {
   if (isDeepStrictEqual(at(valueOf(text), path as string[]), value)) return text;

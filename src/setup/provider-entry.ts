@@ -14,7 +14,10 @@ export interface ProviderFacts {
   readonly maxOutputTokens: number;
 }
 
-/** A block for OpenCode's configuration, and which of its members an update overwrites; all others are the user's. */
+/**
+ * A block for OpenCode's configuration, and which of its members an update overwrites; all others
+ * are the user's.
+ */
 export interface ProviderEntry {
   /** The key it stands under: 1.x reads `provider`, 2.x also its native `providers`. */
   readonly section: 'provider' | 'providers';

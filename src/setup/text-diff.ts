@@ -2,8 +2,8 @@
 const contextLines = 3;
 
 /**
- * The change from one text to another as lines marked `-`, `+` and ` `. One run of changed lines, from the first to the last
- * difference: enough for an edit in one place.
+ * The change from one text to another as lines marked `-`, `+` and ` `. One run of changed lines,
+ * from the first to the last difference: enough for an edit in one place.
  */
 export function textDiff(before: string, after: string): string {
   if (before === after) return '';

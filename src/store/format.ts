@@ -1,39 +1,52 @@
 /**
- * The on-disk format, version 1. Truth is in two files per session; everything else can be made again from them.
+ * The on-disk format, version 1. Truth is in two files per session; everything else can be made
+ * again from them.
  *
- * `sess_<id>_context.txt`: the texts, UTF-8, one behind the other, never changed. A text that does not end in a newline is
- * followed by one that belongs to no entry, so the committed text is empty or ends in a newline.
+ * `sess_<id>_context.txt`: the texts, UTF-8, one behind the other, never changed. A text that does
+ * not end in a newline is followed by one that belongs to no entry, so the committed text is empty
+ * or ends in a newline.
  *
- * `sess_<id>_entries.jsonl`: the journal, the commit record. One JSON object a line, each ending in the member
- * `"crc":"xxxxxxxx"`: CRC-32 (the one of zlib) in lower-case hexadecimal of the line's bytes before `,"crc"`. A line is
- *   header  {"type":"header","format":"rlm-opencode-entries","version":1,"sessionId":...,"createdMs":...}     first line
- *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals}                 N = 1, 2, 3, ...
- *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"path"?,"source"?,"timeMs":...,"end":Totals}
- * `end` is the session's totals once the line is committed. An alias says that text N came again, under another tool call or
- * from another file. `source` ({sizeBytes, mtimeMs}) is the file as it was read, so that an unchanged one is not read again.
+ * `sess_<id>_entries.jsonl`: the journal, the commit record. One JSON object a line, each ending in
+ * the member `"crc":"xxxxxxxx"`: CRC-32 (the one of zlib) in lower-case hexadecimal of the line's
+ * bytes before `,"crc"`. A line is
+ *   header  {"type":"header","format":"rlm-opencode-entries","version":1,"sessionId":...,
+ *            "createdMs":...}; the first line
+ *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals};
+ *            N = 1, 2, 3, ...
+ *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"path"?,"source"?,
+ *            "timeMs":...,"end":Totals}
+ * `end` is the session's totals once the line is committed. An alias says that text N came again,
+ * under another tool call or from another file. `source` ({sizeBytes, mtimeMs}) is the file as it
+ * was read, so that an unchanged one is not read again.
  *
  * Order of one commit: texts, sync, journal lines, sync. So after a crash at any byte
  *   - text behind `end.bytes` of the last line was never committed: cut;
  *   - bytes behind the journal's last newline are a torn tail, never committed: cut;
- *   - pages of the last append that never came are zeros (see `lostPagesAt`); with lines of no other commit behind them: cut from the
+ *   - pages of the last append that never came are zeros (see `lostPagesAt`); with lines of no
+ *     other commit behind them: cut from the
  *     line on that they are in;
- *   - anything else (a whole line with a wrong CRC, a record with another byte in its newline's place, a missing seq, a gap between entries, text shorter than `end.bytes`) is
+ *   - anything else (a whole line with a wrong CRC, a record with another byte in its newline's
+ *     place, a missing seq, a gap between entries, text shorter than `end.bytes`) is
  *     not the work of a crash but damage: `store_corrupt`, and nothing is changed.
  *
- * `sess_<id>_chats.jsonl`: the chat memory; the same line form, `{"k":key,"t":timeMs,"v":value,"crc":...}` behind a header of
- * format `rlm-opencode-chats`. The newest line of a key wins. It may forget, so damaged lines are dropped, not refused.
+ * `sess_<id>_chats.jsonl`: the chat memory; the same line form,
+ * `{"k":key,"t":timeMs,"v":value,"crc":...}` behind a header of format `rlm-opencode-chats`. The
+ * newest line of a key wins. It may forget, so damaged lines are dropped, not refused.
  *
- * `sess_<id>_originals/<sha256>`: the bytes as they came, of texts that are no valid UTF-8 (see `Entry.original`).
+ * `sess_<id>_originals/<sha256>`: the bytes as they came, of texts that are no valid UTF-8 (see
+ * `Entry.original`).
  *
- * `sess_<id>_incoming/`: large texts on their way in. `part-<n>` is being written and belongs to nobody after a crash. A file named by
- * its text's key (SHA-256, or `<encoding>_<SHA-256>` of the original) is whole and synced; where an entry has that key, its place in
- * the text file may not be filled yet, nor be there at all: it is filled from this file, which is then removed. Where none has, the
- * text was never committed.
+ * `sess_<id>_incoming/`: large texts on their way in. `part-<n>` is being written and belongs to
+ * nobody after a crash. A file named by its text's key (SHA-256, or `<encoding>_<SHA-256>` of the
+ * original) is whole and synced; where an entry has that key, its place in the text file may not be
+ * filled yet, nor be there at all: it is filled from this file, which is then removed. Where none
+ * has, the text was never committed.
  *
  * `sess_<id>_index/blocks.bin`: a cache of the block table (see `block-cache.ts`).
  *
- * `sess_<id>_index/checked.json`: what was known when the session was closed (see `checked-record.ts`): which file was compared when, and
- * how far the journal went. A journal that is shorter has lost its end: damage, too.
+ * `sess_<id>_index/checked.json`: what was known when the session was closed (see
+ * `checked-record.ts`): which file was compared when, and how far the journal went. A journal that
+ * is shorter has lost its end: damage, too.
  */
 import { crc32 } from 'node:zlib';
 import type { Entry, SourceFile, Totals } from './types.ts';
@@ -104,7 +117,10 @@ export function encodeHeader(format: string, sessionId: string, createdMs: numbe
   return encodeRecord(header);
 }
 
-/** A file that begins with a header of this program, of the same format, session and version. Else what is wrong with it. */
+/**
+ * A file that begins with a header of this program, of the same format, session and version. Else
+ * what is wrong with it.
+ */
 export function headerFault(line: Buffer, format: string, sessionId: string): string | undefined {
   if (!isWholeRecord(line)) return 'its first line is no header of ours';
   const header = JSON.parse(line.toString()) as HeaderRecord;
@@ -140,8 +156,8 @@ const isOptionalMember: Readonly<Record<OptionalMember, true>> = {
 const optionalMembers = Object.keys(isOptionalMember) as readonly OptionalMember[];
 
 /**
- * The entry of a journal line. Made member by member, all in one order: opening a store makes tens of thousands, and taking members out
- * of the parsed line costs more than parsing it.
+ * The entry of a journal line. Made member by member, all in one order: opening a store makes tens
+ * of thousands, and taking members out of the parsed line costs more than parsing it.
  */
 export function recordToEntry(record: EntryRecord): Entry {
   const entry: Omit<Entry, OptionalMember> = {
@@ -167,7 +183,10 @@ export function entryId(seq: number): string {
   return `e${seq}`;
 }
 
-/** Whether a text needs the newline that belongs to no entry behind it. `lastByte` is undefined for an empty text. */
+/**
+ * Whether a text needs the newline that belongs to no entry behind it. `lastByte` is undefined for
+ * an empty text.
+ */
 export function needsSeparator(lastByte: number | undefined): boolean {
   return lastByte !== 0x0a;
 }

@@ -8,8 +8,9 @@ import type { ChatMemory, Session, SessionHealth, Salvage, Sessions } from './ty
 const retryMs = 10_000;
 
 /**
- * Opens a data directory. Where its disk is full or read-only the server starts all the same: chats go on, nothing is stored, and
- * the directory is tried again, at most every ten seconds, when something is to be stored.
+ * Opens a data directory. Where its disk is full or read-only the server starts all the same: chats
+ * go on, nothing is stored, and the directory is tried again, at most every ten seconds, when
+ * something is to be stored.
  * @throws ProxyError `store_locked`, and every other failure than those of the disk
  */
 export async function openSessionsSoon(options: SessionsOptions): Promise<Sessions> {
@@ -123,7 +124,10 @@ class LateSessions implements Sessions {
   }
 }
 
-/** Remembers in this process until there is a memory on disk; what was remembered till then stays here. */
+/**
+ * Remembers in this process until there is a memory on disk; what was remembered till then stays
+ * here.
+ */
 function memoryUntil(opened: () => ChatMemory | undefined): ChatMemory {
   const kept = new Map<string, unknown>();
   return {

@@ -31,7 +31,10 @@ export interface SessionsOptions {
   readonly maxSessionBytes?: number;
   /** How much of a text that comes in pieces is held in memory, bytes (8 MiB). */
   readonly heldTextBytes?: number;
-  /** Sessions whose files are open at once, at most, as long as no more are in use (64); each has three descriptors. */
+  /**
+   * Sessions whose files are open at once, at most, as long as no more are in use (64); each has
+   * three descriptors.
+   */
   readonly maxOpen?: number;
   /** A session's files are closed after so long without use, milliseconds (ten minutes). */
   readonly idleMs?: number;
@@ -39,7 +42,10 @@ export interface SessionsOptions {
   readonly chatMemory?: ChatMemoryLimits;
 }
 
-/** A line a chat, and one for each answer to a conversation without a name: 40,000 of some 200 bytes; the oldest half goes first. */
+/**
+ * A line a chat, and one for each answer to a conversation without a name: 40,000 of some 200
+ * bytes; the oldest half goes first.
+ */
 const maxChatsBytes = 8 * 1024 ** 2;
 
 const defaultMaxOpen = 64;
@@ -49,8 +55,8 @@ const defaultMaxSessionBytes = 64 * 1024 ** 3;
 const defaultChatMemory = { maxBytes: 256 * 1024 ** 2, maxAgeMs: 90 * 24 * 3600 * 1000 };
 
 /**
- * Takes the owner lock of a data directory, made if it is missing (0700), and opens it. Sessions are opened when they are
- * asked for. @throws ProxyError `store_locked`, `store_full`, `internal`
+ * Takes the owner lock of a data directory, made if it is missing (0700), and opens it. Sessions
+ * are opened when they are asked for. @throws ProxyError `store_locked`, `store_full`, `internal`
  */
 export async function openSessions(options: SessionsOptions): Promise<Sessions> {
   const { dataDir, files = realFiles } = options;
@@ -324,8 +330,8 @@ class FileSessions implements Sessions {
   }
 
   async #hasFiles(sessionId: string): Promise<boolean> {
-    // By their names: with thousands of sessions the folder is long.
-    // An index alone says nothing: it can be made again, and a search may have left it where all else was deleted.
+    // By their names: with thousands of sessions the folder is long. An index alone says nothing:
+    // it can be made again, and a search may have left it where all else was deleted.
     const { indexDir: _, ...paths } = sessionPaths(this.#options.dataDir, sessionId);
     for (const path of Object.values(paths)) {
       if (await this.#files.exists(path)) return true;

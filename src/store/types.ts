@@ -3,9 +3,9 @@ import type { ProxyError } from '../errors.ts';
 type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
 
 /**
- * One stored text, immutable. All offsets are from the start of the session's context file; a character is a
- * Unicode code point; lines count from 1. A text that does not end in a newline is followed by one in the file
- * that belongs to no entry, so that entries never share a line.
+ * One stored text, immutable. All offsets are from the start of the session's context file; a
+ * character is a Unicode code point; lines count from 1. A text that does not end in a newline is
+ * followed by one in the file that belongs to no entry, so that entries never share a line.
  */
 export interface Entry {
   /** `e` and the entry's number in the session, from 1: `e42`. */
@@ -43,7 +43,9 @@ export interface Entry {
 
 /** Where the bytes are, of which the stored text is only a readable form. */
 export interface OriginalBytes {
-  /** SHA-256 of the original bytes, lower-case hexadecimal; the name of the file that holds them. */
+  /**
+   * SHA-256 of the original bytes, lower-case hexadecimal; the name of the file that holds them.
+   */
   readonly sha256: string;
   readonly sizeBytes: number;
   /** `utf-16le`: a string with lone surrogates. `bytes`: broken UTF-8. */
@@ -65,7 +67,10 @@ export interface NewEntryFacts {
   readonly path?: string;
   readonly chatId?: string;
   readonly toolCallId?: string;
-  /** What the call was, tool and arguments, as a hash or any other short name: ids of calls may come again for other calls. */
+  /**
+   * What the call was, tool and arguments, as a hash or any other short name: ids of calls may come
+   * again for other calls.
+   */
   readonly call?: string;
   readonly note?: string;
   /** When the text came, where that is not now. */
@@ -75,8 +80,9 @@ export interface NewEntryFacts {
 }
 
 /**
- * A text to store, and what is known of it. `text` is a string, or UTF-8 bytes that nobody changes until the promise is settled.
- * What UTF-8 cannot hold (lone surrogates, invalid bytes) is stored as U+FFFD with a note, the original beside it.
+ * A text to store, and what is known of it. `text` is a string, or UTF-8 bytes that nobody changes
+ * until the promise is settled. What UTF-8 cannot hold (lone surrogates, invalid bytes) is stored
+ * as U+FFFD with a note, the original beside it.
  */
 export interface NewEntry extends NewEntryFacts {
   readonly text: string | Uint8Array;
@@ -84,9 +90,14 @@ export interface NewEntry extends NewEntryFacts {
 
 /** A text to store that is too large to hold. */
 export interface NewStream extends NewEntryFacts {
-  /** Valid UTF-8 in pieces of any length. Whatever the iteration throws is passed on, and nothing is stored. */
+  /**
+   * Valid UTF-8 in pieces of any length. Whatever the iteration throws is passed on, and nothing is
+   * stored.
+   */
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** The bytes as they came, where `chunks` is only a readable form of them. Read before `chunks`. */
+  /**
+   * The bytes as they came, where `chunks` is only a readable form of them. Read before `chunks`.
+   */
   readonly original?: AsyncIterable<Uint8Array>;
   /** What `original` is (default `bytes`). */
   readonly originalEncoding?: OriginalBytes['encoding'];
@@ -120,14 +131,22 @@ export interface Naming {
   readonly entry: Entry;
 }
 
-/** What is kept of the entries as they come, so that nobody has to walk them all. Live and growing, as {@link SessionStore.entries}. */
+/**
+ * What is kept of the entries as they come, so that nobody has to walk them all. Live and growing,
+ * as {@link SessionStore.entries}.
+ */
 export interface EntryList {
   readonly kinds: ReadonlyMap<string, EntryShare>;
   /** Outputs by tool, with their entries, oldest first. */
   readonly tools: ReadonlyMap<string, EntryShare & { readonly entries: readonly Entry[] }>;
-  /** Every path that a text has come under, in the order of coming. The same entry may stand there several times, under other paths. */
+  /**
+   * Every path that a text has come under, in the order of coming. The same entry may stand there
+   * several times, under other paths.
+   */
   readonly namings: readonly Naming[];
-  /** Entries in whose place a later one of the same kind and tool stands under each of their paths. */
+  /**
+   * Entries in whose place a later one of the same kind and tool stands under each of their paths.
+   */
   readonly replaced: ReadonlySet<Entry>;
   /** Whether no entry is older than the one before it. */
   readonly isInTimeOrder: boolean;
@@ -154,48 +173,63 @@ export interface SessionStore {
   entry(id: string): Entry | undefined;
   /** The entry with exactly these bytes, if any. */
   entryByHash(sha256: string): Entry | undefined;
-  /** The outputs that came under this call id in a chat, oldest first, each once. Several where ids are numbered anew. */
+  /**
+   * The outputs that came under this call id in a chat, oldest first, each once. Several where ids
+   * are numbered anew.
+   */
   outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[];
   /**
-   * Stores texts in order and commits them together with one data sync. A text that the session already holds
-   * gives back its entry and writes nothing (a new tool_call_id is remembered for it).
+   * Stores texts in order and commits them together with one data sync. A text that the session
+   * already holds gives back its entry and writes nothing (a new tool_call_id is remembered for
+   * it).
    * @throws ProxyError `store_full`, `store_corrupt`, `internal`
    */
   append(entries: readonly NewEntry[]): Promise<readonly Entry[]>;
   /**
-   * Stores one text that arrives in pieces, in bounded memory. Other appends to this session go on meanwhile, and wait for a few
-   * milliseconds of it at most, however long it is. A text of more than 8 MiB needs its size on the disk twice until it is stored.
+   * Stores one text that arrives in pieces, in bounded memory. Other appends to this session go on
+   * meanwhile, and wait for a few milliseconds of it at most, however long it is. A text of more
+   * than 8 MiB needs its size on the disk twice until it is stored.
    * @throws ProxyError as {@link append}, and `invalid_request` where the pieces are no UTF-8
    */
   appendStream(stream: NewStream): Promise<Entry>;
   /** What was stored from the file at `path` when it was last read. */
   source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined;
   /**
-   * Any range by code points, clamped to what is stored and to 64 Mi code points. Microseconds at any size; while the block table is
-   * being made anew the entries in question are read once. Verified against checksums. @throws ProxyError `store_corrupt`
+   * Any range by code points, clamped to what is stored and to 64 Mi code points. Microseconds at
+   * any size; while the block table is being made anew the entries in question are read once.
+   * Verified against checksums. @throws ProxyError `store_corrupt`
    */
   read(offsetChars: number, lengthChars: number): Promise<TextSlice>;
-  /** Whole lines `first` to `last` (1-based, inclusive) with their newlines, clamped as {@link read}. */
+  /**
+   * Whole lines `first` to `last` (1-based, inclusive) with their newlines, clamped as {@link
+   * read}.
+   */
   readLines(first: number, last: number): Promise<TextSlice>;
-  /** One entry's text, whole, verified against its hash. @throws ProxyError `store_corrupt`, `limit_reached` above 256 MiB */
+  /**
+   * One entry's text, whole, verified against its hash. @throws ProxyError `store_corrupt`,
+   * `limit_reached` above 256 MiB
+   */
   readEntry(entry: Entry): Promise<string>;
   /**
-   * The bytes as they came, in pieces of at most 1 MiB: the kept original where there is one, else the text. Verified against the
-   * hash at the end of the iteration. @throws ProxyError `store_corrupt`
+   * The bytes as they came, in pieces of at most 1 MiB: the kept original where there is one, else
+   * the text. Verified against the hash at the end of the iteration. @throws ProxyError
+   * `store_corrupt`
    */
   readOriginal(entry: Entry): AsyncIterable<Uint8Array>;
   /** Reads all text and compares it with the journal's hashes: the entries that are damaged. */
   verify(): Promise<readonly Entry[]>;
   /**
-   * What a search needs: what is committed now. Cheap; the arrays are shared and only grow. Only where the cached block table was
-   * missing or old, or where a text was stored while a large one is on its way into the session, it waits until the table is whole
-   * (1.5 s for 1 GB). @throws ProxyError `internal`, `shutting_down`
+   * What a search needs: what is committed now. Cheap; the arrays are shared and only grow. Only
+   * where the cached block table was missing or old, or where a text was stored while a large one
+   * is on its way into the session, it waits until the table is whole (1.5 s for 1 GB). @throws
+   * ProxyError `internal`, `shutting_down`
    */
   snapshot(): Promise<Snapshot>;
 }
 
 /**
- * A consistent view of a session's text; fits `Corpus` of `src/search/types.ts` by shape (the block rule is written down there).
+ * A consistent view of a session's text; fits `Corpus` of `src/search/types.ts` by shape (the block
+ * rule is written down there).
  */
 export interface Snapshot {
   readonly sessionId: string;
@@ -228,20 +262,30 @@ export interface DamagedText {
 /** What is known of the soundness of a snapshot's text. */
 export interface SnapshotChecks {
   /**
-   * By block: 0 nothing is known, 1 it is as its `crc` says, 2 there is damage in it. In shared memory, so that who compares a block
-   * first does it for all; the last block is compared by everyone, with `lastCrc`.
+   * By block: 0 nothing is known, 1 it is as its `crc` says, 2 there is damage in it. In shared
+   * memory, so that who compares a block first does it for all; the last block is compared by
+   * everyone, with `lastCrc`.
    */
   readonly states: Uint8Array;
   readonly lastCrc: number;
   /** What is not to be searched, ascending and disjoint. */
   readonly damaged: readonly DamagedText[];
-  /** Where entries start in blocks of state 2, from the journal: bytes, code points, line number, three by three. */
+  /**
+   * Where entries start in blocks of state 2, from the journal: bytes, code points, line number,
+   * three by three.
+   */
   readonly anchors: Float64Array;
-  /** Looks into blocks that were read and are not as their checksums say: a snapshot that knows what is damaged there. */
+  /**
+   * Looks into blocks that were read and are not as their checksums say: a snapshot that knows what
+   * is damaged there.
+   */
   recheck(blocks: readonly number[]): Promise<Snapshot>;
 }
 
-/** All that the proxy must remember per chat, by key: hidden steps, decisions of the window guard, snapshots. Append only; the newest value of a key wins. */
+/**
+ * All that the proxy must remember per chat, by key: hidden steps, decisions of the window guard,
+ * snapshots. Append only; the newest value of a key wins.
+ */
 export interface ChatMemory {
   /** The newest value under `key`, read by position from disk. */
   get(key: string): Promise<unknown>;
@@ -258,8 +302,8 @@ export interface StoredOutput {
 }
 
 /**
- * The store of one project directory: its texts, its memory, its place. Not a conversation: all chats
- * of a project share one session, and a chat is known by its id only (`Entry.chatId`).
+ * The store of one project directory: its texts, its memory, its place. Not a conversation: all
+ * chats of a project share one session, and a chat is known by its id only (`Entry.chatId`).
  */
 export interface Session {
   readonly id: string;
@@ -292,24 +336,41 @@ export interface Salvage {
   readonly keptAliases: number;
   /** Old ids of entries whose text is not what was stored. */
   readonly lostEntries: readonly string[];
-  /** Lines of the journal that cannot be read; their texts are kept without what was known of them. */
+  /**
+   * Lines of the journal that cannot be read; their texts are kept without what was known of them.
+   */
   readonly lostRecords: number;
 }
 
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
-  /** Why nothing can be stored at present, where that is known: the disk was full or read-only when the server started. */
+  /**
+   * Why nothing can be stored at present, where that is known: the disk was full or read-only when
+   * the server started.
+   */
   readonly fault?: ProxyError | undefined;
-  /** What is remembered beside all sessions: which project a chat belongs to, and by which answers one without a name is known again. */
+  /**
+   * What is remembered beside all sessions: which project a chat belongs to, and by which answers
+   * one without a name is known again.
+   */
   readonly chats: ChatMemory;
-  /** The session of a project directory, made on first use when `create` is set. The directory need not exist on this machine. */
+  /**
+   * The session of a project directory, made on first use when `create` is set. The directory need
+   * not exist on this machine.
+   */
   forDirectory(
     directory: string,
     options: { readonly create: boolean },
   ): Promise<Session | undefined>;
-  /** @throws ProxyError `unknown_session` for an id that does not exist or is no session id (`../`, …). */
+  /**
+   * @throws ProxyError `unknown_session` for an id that does not exist or is no session id (`../`,
+   * …).
+   */
   byId(sessionId: string): Promise<Session>;
-  /** The session of a conversation without a directory, found by a key and kept in the directory map as `key:<key>`. */
+  /**
+   * The session of a conversation without a directory, found by a key and kept in the directory map
+   * as `key:<key>`.
+   */
   forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined>;
   list(): Promise<
     readonly {
@@ -323,17 +384,19 @@ export interface Sessions {
     }[]
   >;
   /**
-   * Compares a session with its checksums, but for text that was compared before and whose file is the same since; never throws because
-   * of damage. @throws ProxyError `unknown_session`
+   * Compares a session with its checksums, but for text that was compared before and whose file is
+   * the same since; never throws because of damage. @throws ProxyError `unknown_session`
    */
   check(sessionId: string): Promise<SessionHealth>;
   /** The same with every hash there is, whatever is known; yields how far it is. */
   checkDeeply(sessionId: string): AsyncGenerator<CheckProgress, SessionHealth>;
   /**
-   * Copies what is sound in a damaged session to a new one, which then takes over its directory, all at once: until then the directory
-   * keeps the old one, and what an attempt has left that did not come to its end is thrown away by the next. Who asks for the directory
-   * meanwhile waits. The damaged one stays under its id, unchanged, until it is removed. What chats remembered is not taken over: it
-   * names entries by their old ids. @throws ProxyError `unknown_session`, `store_full`
+   * Copies what is sound in a damaged session to a new one, which then takes over its directory,
+   * all at once: until then the directory keeps the old one, and what an attempt has left that did
+   * not come to its end is thrown away by the next. Who asks for the directory meanwhile waits. The
+   * damaged one stays under its id, unchanged, until it is removed. What chats remembered is not
+   * taken over: it names entries by their old ids. @throws ProxyError `unknown_session`,
+   * `store_full`
    */
   salvage(sessionId: string): Promise<Salvage>;
   /** Deletes a session with all its files. @throws ProxyError `unknown_session` */

@@ -3,7 +3,10 @@ export type ReadJson =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly reason: string };
 
-/** Values nest this deep at most in a text that is no JSON as it stands: no arguments of ours are deeper. */
+/**
+ * Values nest this deep at most in a text that is no JSON as it stands: no arguments of ours are
+ * deeper.
+ */
 const maxDepth = 50;
 
 /** So often a text may be JSON inside a JSON string. */
@@ -13,9 +16,10 @@ const maxEncodings = 3;
 const shownUnits = 20;
 
 /**
- * Reads the arguments of a call, which models write almost as JSON: escapes that JSON does not know (a backslash too few in a regular
- * expression), raw line feeds in strings, single quotes, Python's constants, a comma too many, a fence or words around, the whole
- * encoded twice, an empty object in front. Taken only where one reading is possible. Linear.
+ * Reads the arguments of a call, which models write almost as JSON: escapes that JSON does not know
+ * (a backslash too few in a regular expression), raw line feeds in strings, single quotes, Python's
+ * constants, a comma too many, a fence or words around, the whole encoded twice, an empty object in
+ * front. Taken only where one reading is possible. Linear.
  */
 export function readAlmostJson(text: string): ReadJson {
   let current = text;

@@ -25,7 +25,10 @@ const otherValues: Readonly<Record<string, string>> = {
 
 const wordsForNothing: ReadonlySet<string> = new Set(['null', 'none', 'undefined', 'nil']);
 
-/** A value with the type that its member wants, where it can mean only one; else as it is. `undefined`: it means nothing. */
+/**
+ * A value with the type that its member wants, where it can mean only one; else as it is.
+ * `undefined`: it means nothing.
+ */
 export function valueFor(member: Member, value: unknown, name: string): unknown {
   const types = member.anyOf?.map((one) => one.type) ?? [member.type];
   if (member.enum !== undefined) return enumValue(member.enum, value);
@@ -109,7 +112,10 @@ function asList(value: unknown, name: string): unknown {
   return name === 'entries' ? value.map(entryName) : value;
 }
 
-/** `e12` for 12, "12", "E12", "#12", "entry e12" and a list of just one of these; any other value as it is. */
+/**
+ * `e12` for 12, "12", "E12", "#12", "entry e12" and a list of just one of these; any other value as
+ * it is.
+ */
 export function entryName(value: unknown): unknown {
   if (Array.isArray(value) && value.length === 1) return entryName(value[0]);
   if (typeof value === 'number' && Number.isInteger(value)) return `e${value}`;

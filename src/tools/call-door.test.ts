@@ -20,7 +20,10 @@ function toolOf(name: string): (typeof allTools)[number] {
   return tool;
 }
 
-/** What came of arguments: those that are not as the tool fills them in, and the notes; or the fault. */
+/**
+ * What came of arguments: those that are not as the tool fills them in, and the notes; or the
+ * fault.
+ */
 function taken(name: string, given: unknown): unknown {
   const tool = toolOf(name);
   const checked =

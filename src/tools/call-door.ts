@@ -12,12 +12,16 @@ import {
 } from './argument-values.ts';
 
 /*
- * The one door through which calls of our tools come in: name, argument text, object, schema. Models write all four almost right, and
- * some providers' call formats have no types at all, so what can mean one thing only is taken as that; what it was taken for and is not
- * what was written is told beside the result. The schema that models see stays strict.
+ * The one door through which calls of our tools come in: name, argument text, object, schema.
+ * Models write all four almost right, and some providers' call formats have no types at all, so
+ * what can mean one thing only is taken as that; what it was taken for and is not what was written
+ * is told beside the result. The schema that models see stays strict.
  */
 
-/** What a call's arguments are. `notes` are sentences for the model: what was taken otherwise than it was written. */
+/**
+ * What a call's arguments are. `notes` are sentences for the model: what was taken otherwise than
+ * it was written.
+ */
 export type CheckedArguments =
   | { readonly ok: true; readonly args: unknown; readonly notes: readonly string[] }
   | { readonly ok: false; readonly fault: string };
@@ -33,7 +37,10 @@ interface Shape {
   readonly required: ReadonlySet<string>;
 }
 
-/** Other names of a member, without `_` and in lower case, the likeliest first. Taken only where the tool has no such member itself. */
+/**
+ * Other names of a member, without `_` and in lower case, the likeliest first. Taken only where the
+ * tool has no such member itself.
+ */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
   pattern: ['query', 'regex', 'regexp', 'q', 'search', 'searchterm', 'text', 'expression'],
   text: ['query', 'pattern', 'q', 'string', 'needle', 'search', 'searchterm', 'substring'],
@@ -62,7 +69,9 @@ const negatedNames: Readonly<Record<string, readonly string[]>> = {
   case_sensitive: ['ignorecase', 'caseinsensitive', 'insensitive', 'i'],
 };
 
-/** Members that have a form of their own, so that a word for "nothing" cannot be meant as a text. */
+/**
+ * Members that have a form of their own, so that a word for "nothing" cannot be meant as a text.
+ */
 const formalMembers: ReadonlySet<string> = new Set(['entry', 'since', 'cursor']);
 
 /** All our tools' names, also of those that are not offered. */
@@ -117,9 +126,10 @@ export function checkArguments(given: unknown, tool: ToolShape): CheckedArgument
 }
 
 /**
- * The name of ours that a call's name stands for, whatever decorates it: case, white space, `-` or nothing for `_`, a namespace in front
- * (`functions.`, `default_api:`, `mcp__x__`), a template's mark behind. Any name that begins with our prefix is one, also
- * where there is no such tool. `undefined` for every other name.
+ * The name of ours that a call's name stands for, whatever decorates it: case, white space, `-` or
+ * nothing for `_`, a namespace in front (`functions.`, `default_api:`, `mcp__x__`), a template's
+ * mark behind. Any name that begins with our prefix is one, also where there is no such tool.
+ * `undefined` for every other name.
  */
 export function plainOwnName(
   name: string,
@@ -164,7 +174,10 @@ function asObject(given: unknown, { members, required }: Shape): Map<string, unk
   return new Map(entries);
 }
 
-/** Each member under its own name and with the type that the schema wants, where that can be only one. */
+/**
+ * Each member under its own name and with the type that the schema wants, where that can be only
+ * one.
+ */
 function meantMembers(
   given: ReadonlyMap<string, unknown>,
   shape: Shape,
@@ -197,7 +210,10 @@ function take(name: string, value: unknown, shape: Shape, { meant, notes }: Mean
   meant.set(name, clamped(name, one, member, notes));
 }
 
-/** A member that the tool does not have by this name. What stands for none of its members stays, and is refused by the schema. */
+/**
+ * A member that the tool does not have by this name. What stands for none of its members stays, and
+ * is refused by the schema.
+ */
 function takeOther(name: string, value: unknown, shape: Shape, into: Meant): void {
   const key = keyOf(name);
   for (const member of shape.members.keys()) {

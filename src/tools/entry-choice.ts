@@ -12,7 +12,10 @@ export interface EntryFilter {
   readonly since?: string | undefined;
 }
 
-/** The entries that a filter leaves, oldest first; `undefined` for no filter; a sentence where it leaves none or is at fault. */
+/**
+ * The entries that a filter leaves, oldest first; `undefined` for no filter; a sentence where it
+ * leaves none or is at fault.
+ */
 export type EntryChoice =
   | {
       readonly ok: true;
@@ -35,8 +38,8 @@ const maxCompared = 2_000;
 const shownNames = 5;
 
 /**
- * The entries that a filter chooses: for the tools, for programs and for commands. What is asked again, and what the store keeps in order
- * anyway, costs no walk over the entries.
+ * The entries that a filter chooses: for the tools, for programs and for commands. What is asked
+ * again, and what the store keeps in order anyway, costs no walk over the entries.
  */
 export function chooseEntries(
   store: SessionStore,
@@ -107,8 +110,8 @@ export function findEntry(
 const shownPaths = 3;
 
 /**
- * Under which names a hit's or an entry's text is shown: the path that a filter asked for, else the first; beside it some of the others,
- * where the same text came from several files.
+ * Under which names a hit's or an entry's text is shown: the path that a filter asked for, else the
+ * first; beside it some of the others, where the same text came from several files.
  */
 export function namesOf(
   list: EntryList,
@@ -167,8 +170,8 @@ interface KeptChoice {
 const kept = new WeakMap<EntryList, Map<string, KeptChoice>>();
 
 /**
- * What a path chooses. Names of files can hold brackets (`app/[id]/page.tsx`): where they fit no path as a class of characters, they are
- * taken as they are written.
+ * What a path chooses. Names of files can hold brackets (`app/[id]/page.tsx`): where they fit no
+ * path as a class of characters, they are taken as they are written.
  */
 function ofPath(
   list: EntryList,

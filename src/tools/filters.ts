@@ -33,7 +33,10 @@ export const filterArgs = {
 /** Byte ranges [start, end), ascending and disjoint. */
 type ByteRanges = readonly (readonly [number, number])[];
 
-/** Byte ranges of the entries that a filter leaves, merged where they touch; `undefined` for no filter; a text when the filter itself is at fault. */
+/**
+ * Byte ranges of the entries that a filter leaves, merged where they touch; `undefined` for no
+ * filter; a text when the filter itself is at fault.
+ */
 export type FilterOutcome =
   | {
       readonly ok: true;
@@ -44,7 +47,10 @@ export type FilterOutcome =
     }
   | { readonly ok: false; readonly fault: string };
 
-/** Turns a filter into byte ranges. A filter that leaves nothing is a fault: nobody shall take it for "does not occur". */
+/**
+ * Turns a filter into byte ranges. A filter that leaves nothing is a fault: nobody shall take it
+ * for "does not occur".
+ */
 export function rangesOf(store: SessionStore, filter: EntryFilter, nowMs: number): FilterOutcome {
   const chosen = chooseEntries(store, filter, nowMs);
   if (!chosen.ok) return chosen;
@@ -91,7 +97,10 @@ const replacedByList = new WeakMap<
   { readonly namings: number; readonly ranges: ByteRanges }
 >();
 
-/** Ranges of the texts that newer ones of the same files have replaced. Kept until a text comes under a path again. */
+/**
+ * Ranges of the texts that newer ones of the same files have replaced. Kept until a text comes
+ * under a path again.
+ */
 export function replacedRanges(list: EntryList): ByteRanges {
   const known = replacedByList.get(list);
   if (known?.namings === list.namings.length) return known.ranges;

@@ -39,7 +39,8 @@ export const getContextTool: Tool<z.infer<typeof args>> = {
     if (named?.ok === false) return JSON.stringify({ error: named.fault });
     const total = named?.entry.lengthChars ?? store.totals.chars;
     const { startChars, endChars } = visibleChars(store, visible);
-    // Without an entry named, the one that the offset lies in: a read never shows another's text under its name.
+    // Without an entry named, the one that the offset lies in: a read never shows another's text
+    // under its name.
     const entry = named?.entry ?? (offset < total ? entryFrom(store, offset) : undefined);
     // The newline between two entries is nobody's: a read from there begins behind it.
     const from =
@@ -80,7 +81,10 @@ export const getContextTool: Tool<z.infer<typeof args>> = {
   },
 };
 
-/** The entry that holds a character; for the newline between two, and for empty ones, the next that has text. */
+/**
+ * The entry that holds a character; for the newline between two, and for empty ones, the next that
+ * has text.
+ */
 function entryFrom({ entries, totals }: SessionStore, offsetChars: number): Entry | undefined {
   const index = partitionPoint(totals.entries, (at) => {
     const { offsetChars: start, lengthChars } = entries[at]!;

@@ -4,7 +4,10 @@ import type { Logger } from '../log.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
 
-/** After a failure the index is left alone for so long: on a full disk each turn would read text for nothing. */
+/**
+ * After a failure the index is left alone for so long: on a full disk each turn would read text for
+ * nothing.
+ */
 const retryAfterMs = 30_000;
 
 /** What {@link IndexKeeper} needs. */
@@ -15,8 +18,8 @@ interface IndexKeeperOptions {
 }
 
 /**
- * Keeps the search indexes of sessions up to date in the background, one session at a time each. An index is a cache: what fails here
- * is logged, searches go on without it.
+ * Keeps the search indexes of sessions up to date in the background, one session at a time each. An
+ * index is a cache: what fails here is logged, searches go on without it.
  */
 export class IndexKeeper {
   readonly #options: IndexKeeperOptions;

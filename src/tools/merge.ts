@@ -4,7 +4,9 @@ import { askAll, type SubModel, type SubQuestion } from './sub-model.ts';
 /** Room for the line above an answer, code points. */
 const headingChars = 40;
 
-/** One more sub-call over all answers; over groups of them first, where they are too long for one. */
+/**
+ * One more sub-call over all answers; over groups of them first, where they are too long for one.
+ */
 export async function mergeAnswers(
   question: string,
   answers: readonly string[],

@@ -1,7 +1,10 @@
 /** Only so much of a name's end is compared, UTF-16 units. */
 const comparedUnits = 80;
 
-/** The names that are most like a wanted one, the nearest first: by pairs of letters they share, those of the last part first. */
+/**
+ * The names that are most like a wanted one, the nearest first: by pairs of letters they share,
+ * those of the last part first.
+ */
 export function nearestNames(
   wanted: string,
   names: readonly string[],

@@ -66,7 +66,10 @@ export function readingsOf({ pattern, literal }: Subject): readonly Reading[] {
   return found;
 }
 
-/** A pattern that also fits where terminal colour codes stand between its signs; undefined where it cannot be rewritten. */
+/**
+ * A pattern that also fits where terminal colour codes stand between its signs; undefined where it
+ * cannot be rewritten.
+ */
 export function colourPassing({
   pattern,
   literal,
@@ -84,7 +87,10 @@ export function colourPassing({
   return { pattern: passing.join(''), code: colourCodes };
 }
 
-/** The signs of a pattern, each with its escape; undefined where a group or class would have to be understood. */
+/**
+ * The signs of a pattern, each with its escape; undefined where a group or class would have to be
+ * understood.
+ */
 function signsOf(pattern: string): readonly string[] | undefined {
   const signs = pattern.match(
     /\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|\[(?:\\.|[^\]\\])+\]|\{\d*,?\d*\}|./gsu,

@@ -9,9 +9,14 @@ const maxPathUnits = 4_096;
 
 /** A path pattern that has been read. */
 export interface PathPattern {
-  /** Whether it chooses the file, by one of its paths. Polynomial: a walk over the pieces, no expression. */
+  /**
+   * Whether it chooses the file, by one of its paths. Polynomial: a walk over the pieces, no
+   * expression.
+   */
   matches(path: string): boolean;
-  /** Whether any path so far has fitted what stands behind the `!`, or the whole where none does. */
+  /**
+   * Whether any path so far has fitted what stands behind the `!`, or the whole where none does.
+   */
   readonly hasFitted: boolean;
   /** Whether it holds brackets that could stand for themselves as well: `app/[id]/page.tsx`. */
   readonly hasClass: boolean;
@@ -39,9 +44,10 @@ interface Glob {
 }
 
 /**
- * Reads a path filter. Without wildcards a path fits that contains it. With wildcards the rules are git-ignore's, from any folder on:
- * `*` and `?` stay inside a name, `**` stands for folders, `[a-z]` and `[!a]` for one character, a pattern without a slash is a
- * name at any depth, what fits a folder fits all below it, `\` takes the meaning from a character, `!` in front turns the choice
+ * Reads a path filter. Without wildcards a path fits that contains it. With wildcards the rules are
+ * git-ignore's, from any folder on: `*` and `?` stay inside a name, `**` stands for folders,
+ * `[a-z]` and `[!a]` for one character, a pattern without a slash is a name at any depth, what fits
+ * a folder fits all below it, `\` takes the meaning from a character, `!` in front turns the choice
  * around; and beside them `{a,b}` and a leading `./`. Text: what is wrong with the pattern.
  * `brackets`: `as-written` takes `[` and `]` for the characters that they are.
  */
@@ -110,7 +116,10 @@ function expandBraces(pattern: string): readonly string[] | undefined {
   return found;
 }
 
-/** The options of the brace that opens at `start`; undefined where it does not close or has one option only. */
+/**
+ * The options of the brace that opens at `start`; undefined where it does not close or has one
+ * option only.
+ */
 function braceAt(
   pattern: string,
   start: number,
@@ -168,7 +177,9 @@ function tokensOf(part: string, classes: boolean): readonly Token[] {
   return tokens;
 }
 
-/** The class that opens at `start`; undefined where it does not close: then the bracket is itself. */
+/**
+ * The class that opens at `start`; undefined where it does not close: then the bracket is itself.
+ */
 function setAt(
   part: string,
   start: number,

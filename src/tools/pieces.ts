@@ -23,7 +23,10 @@ const headerChars = 60;
 /** The least share of a piece that a cut back to a line border may leave. */
 const minShareAfterCut = 0.5;
 
-/** Cuts the characters [start, end) into pieces of at most `maxChars`, at line borders where lines are short enough for that. */
+/**
+ * Cuts the characters [start, end) into pieces of at most `maxChars`, at line borders where lines
+ * are short enough for that.
+ */
 export async function* cutRange(
   store: SessionStore,
   range: { readonly startChars: number; readonly endChars: number },
@@ -62,7 +65,10 @@ export function countChars(text: string): number {
   return count;
 }
 
-/** The lines around hits, overlapping ones as one piece, in the order of the text. Long windows are cut. */
+/**
+ * The lines around hits, overlapping ones as one piece, in the order of the text. Long windows are
+ * cut.
+ */
 export async function* cutAroundHits(
   store: SessionStore,
   matches: readonly SearchMatch[],

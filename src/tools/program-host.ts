@@ -26,15 +26,22 @@ export interface Programs {
 /** Search results may be so long inside a program, characters: they are not read by the model. */
 const maxSearchChars = 4_000_000;
 
-/** A search inside a program may take so long, milliseconds: it must be exact, and nobody waits for it at a prompt. */
+/**
+ * A search inside a program may take so long, milliseconds: it must be exact, and nobody waits for
+ * it at a prompt.
+ */
 const searchDeadlineMs = 60_000;
 
-/** A program's view of the session: what the tools see, through the same checks. Offsets are those of the whole context. */
+/**
+ * A program's view of the session: what the tools see, through the same checks. Offsets are those
+ * of the whole context.
+ */
 export function createProgramHost(context: ToolContext): SandboxHost {
   const { store } = context.session;
   const { startChars, endChars } = visibleChars(store, context.slice);
   return {
-    // Offsets are those of the whole context, so a slice ends where it ends; before its start there is nothing.
+    // Offsets are those of the whole context, so a slice ends where it ends; before its start there
+    // is nothing.
     lengthChars: endChars,
     read: async (offsetChars, lengthChars) => {
       const start = Math.max(startChars, offsetChars);

@@ -114,7 +114,10 @@ function rangesOf(asked: PartRequest, context: ToolContext): readonly NamedRange
     );
 }
 
-/** Parts whose text goes into the question; a text says why there are none. Only places are kept: text is read when it is asked about. */
+/**
+ * Parts whose text goes into the question; a text says why there are none. Only places are kept:
+ * text is read when it is asked about.
+ */
 export async function partsToRead(
   asked: PartRequest,
   context: ToolContext,

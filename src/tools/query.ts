@@ -137,7 +137,10 @@ function faultOf(asked: QueryArgs, context: ToolContext, subModel: SubModel): st
   return undefined;
 }
 
-/** The answers as the model reads them, all of them, each cut alike where together they are too long. */
+/**
+ * The answers as the model reads them, all of them, each cut alike where together they are too
+ * long.
+ */
 function shownAnswers(
   answers: readonly SubAnswer<QueryPart>[],
   maxChars: number,

@@ -35,9 +35,10 @@ export class ToolRegistry {
   }
 
   /**
-   * Whether a call of this name is for us: one of these tools, however its name is decorated, or a name that begins with our prefix, which
-   * a client could make nothing of. `offered` are the names of all tools in the request: what is among them and not here, under that very
-   * name or under the plain form of it, is the client's.
+   * Whether a call of this name is for us: one of these tools, however its name is decorated, or a
+   * name that begins with our prefix, which a client could make nothing of. `offered` are the names
+   * of all tools in the request: what is among them and not here, under that very name or under the
+   * plain form of it, is the client's.
    */
   isOwn(name: string, offered: ReadonlySet<string> = nothingOffered): boolean {
     if (this.has(name)) return true;
@@ -56,15 +57,18 @@ export class ToolRegistry {
     this.#tools.get(name)?.expect?.(context);
   }
 
-  /** A short text of what a call is about to do, for progress; the tool's name where its arguments are no good. */
+  /**
+   * A short text of what a call is about to do, for progress; the tool's name where its arguments
+   * are no good.
+   */
   describe(call: FunctionCall, context: ToolContext): string {
     const found = this.#check(call);
     return found.ok ? found.tool.describe(found.args, context) : call.function.name;
   }
 
   /**
-   * Runs a call and returns the text for the model, never empty. An unknown tool, arguments that are no JSON or do not fit
-   * come back as one clear sentence.
+   * Runs a call and returns the text for the model, never empty. An unknown tool, arguments that
+   * are no JSON or do not fit come back as one clear sentence.
    * @throws whatever the tool throws: its own failure
    */
   async run(call: FunctionCall, context: ToolContext): Promise<string> {
@@ -107,9 +111,10 @@ function withNotes(result: string, notes: readonly string[]): string {
 }
 
 /**
- * A call of ours as it goes back upstream: as the model wrote it. Only what servers refuse to read is made readable: arguments that are
- * empty or say nothing become `{}` (the result says what was wrong with them), and a name that the protocol does not allow (`functions.x`)
- * loses its decoration.
+ * A call of ours as it goes back upstream: as the model wrote it. Only what servers refuse to read
+ * is made readable: arguments that are empty or say nothing become `{}` (the result says what was
+ * wrong with them), and a name that the protocol does not allow (`functions.x`) loses its
+ * decoration.
  */
 export function sentBack(call: FunctionCall): FunctionCall {
   const { name, arguments: text } = call.function;

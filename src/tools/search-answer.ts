@@ -6,7 +6,10 @@ import { replacedNote, totalNote } from './search-notes.ts';
 import { visibleRanges } from './slice.ts';
 import type { ToolContext } from './tool.ts';
 
-/** One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is where the match begins. */
+/**
+ * One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is
+ * where the match begins.
+ */
 interface Hit {
   readonly line: number;
   readonly text: string;
@@ -37,7 +40,9 @@ export interface SearchArgs extends EntryFilter {
   readonly cursor?: string | undefined;
 }
 
-/** Runs a search for a tool and writes the answer as JSON, within the size that a result may have. */
+/**
+ * Runs a search for a tool and writes the answer as JSON, within the size that a result may have.
+ */
 export async function answerSearch(
   asked: SearchArgs,
   what: Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate'>,
@@ -67,7 +72,8 @@ export async function answerSearch(
   let hits = hitsOf(result.matches, store, asked);
   const fitting = countFitting(hits, context.maxResultChars);
   if (fitting < hits.length && fitting > 0) {
-    // Too long for one result: ask for as many as fit, so that the cursor goes on right behind them.
+    // Too long for one result: ask for as many as fit, so that the cursor goes on right behind
+    // them.
     const fewer = { ...query, maxResults: fitting };
     result = await context.search.search(await store.snapshot(), fewer, options);
     hits = hitsOf(result.matches, store, asked);
@@ -125,7 +131,10 @@ function hitsOf(
   });
 }
 
-/** Lines around a hit, as far as they are its entry's; where that begins or ends among them, it says so. */
+/**
+ * Lines around a hit, as far as they are its entry's; where that begins or ends among them, it says
+ * so.
+ */
 function linesAround(
   { line, before, after, text }: SearchMatch,
   entry: Entry | undefined,

@@ -42,7 +42,10 @@ export async function totalNote(
   );
 }
 
-/** Says how many of the lines lie in texts that newer ones of the same files have replaced: the total counts both. */
+/**
+ * Says how many of the lines lie in texts that newer ones of the same files have replaced: the
+ * total counts both.
+ */
 export async function replacedNote(
   result: SearchResult,
   {

@@ -2,7 +2,9 @@ import { partitionPoint } from '../base/sorted.ts';
 import type { Entry, SessionStore } from '../store/types.ts';
 import type { Slice } from './sub-model.ts';
 
-/** The characters that a tool may see here: the slice of a sub-call, or everything. End exclusive. */
+/**
+ * The characters that a tool may see here: the slice of a sub-call, or everything. End exclusive.
+ */
 export function visibleChars(
   store: SessionStore,
   slice: Slice | undefined,

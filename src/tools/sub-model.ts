@@ -1,4 +1,7 @@
-/** A part of the context that a sub-call is confined to. Start inclusive, end exclusive, of the whole context. */
+/**
+ * A part of the context that a sub-call is confined to. Start inclusive, end exclusive, of the
+ * whole context.
+ */
 export interface Slice {
   readonly startChars: number;
   readonly endChars: number;
@@ -11,7 +14,9 @@ export interface SubQuestion {
   readonly question: string;
   /** What it is about, given to the model to read. At most {@link SubModel.maxTextChars}. */
   readonly text?: string;
-  /** Instead of a text: the part of the context that the sub-call explores with tools of its own. */
+  /**
+   * Instead of a text: the part of the context that the sub-call explores with tools of its own.
+   */
   readonly slice?: Slice;
   /** For progress: `part 3, characters 120000-180000`. Holds no stored text. */
   readonly label: string;
@@ -19,13 +24,19 @@ export interface SubQuestion {
 
 /** Models that a tool may ask. All share the turn's budget. */
 export interface SubModel {
-  /** Longest text of one question, code points: what fits the sub-model's window beside question and answer. */
+  /**
+   * Longest text of one question, code points: what fits the sub-model's window beside question and
+   * answer.
+   */
   readonly maxTextChars: number;
   /** How many questions may be under way at once. */
   readonly concurrency: number;
   /** Whether a sub-call made here may have tools (`slice`): false at the last depth. */
   readonly mayExplore: boolean;
-  /** The answer. @throws ProxyError of the upstream; `limit_reached` with the budget's sentence; `cancelled` */
+  /**
+   * The answer. @throws ProxyError of the upstream; `limit_reached` with the budget's sentence;
+   * `cancelled`
+   */
   ask(question: SubQuestion, signal: AbortSignal): Promise<string>;
 }
 
@@ -35,9 +46,9 @@ export type SubAnswer<Asked> =
   | { readonly ok: false; readonly asked: Asked; readonly error: string };
 
 /**
- * Asks all questions, so many at once as the sub-model allows, and pulls the next one only when one is answered.
- * Answers come in the order of the questions; one that fails leaves the others alone. After an abort it waits until
- * nothing is under way, then throws the signal's reason.
+ * Asks all questions, so many at once as the sub-model allows, and pulls the next one only when one
+ * is answered. Answers come in the order of the questions; one that fails leaves the others alone.
+ * After an abort it waits until nothing is under way, then throws the signal's reason.
  */
 export async function askAll<Asked extends SubQuestion>(
   questions: AsyncIterable<Asked>,

@@ -25,17 +25,28 @@ export interface ToolContext {
   readonly programs?: Programs;
 }
 
-/** A tool of ours, offered to the model and run here. Add one: a file, a line in `registry.ts`, its test. */
+/**
+ * A tool of ours, offered to the model and run here. Add one: a file, a line in `registry.ts`, its
+ * test.
+ */
 export interface Tool<Args> {
   /** `rlm_` and a verb. */
   readonly name: string;
   /** For the model: when to use it, what comes back, an example. Constant text. */
   readonly description: string;
   readonly args: z.ZodType<Args>;
-  /** Short text of what is being done, for progress and logs: `searching 60M characters for "x"`. Holds no stored text. */
+  /**
+   * Short text of what is being done, for progress and logs: `searching 60M characters for "x"`.
+   * Holds no stored text.
+   */
   describe(args: Args, context: ToolContext): string;
-  /** Called as soon as a model has begun to write a call: what takes its time to start can start meanwhile. */
+  /**
+   * Called as soon as a model has begun to write a call: what takes its time to start can start
+   * meanwhile.
+   */
   expect?(context: ToolContext): void;
-  /** Text for the model, never empty. Throws only on our own failure; bad arguments never reach it. */
+  /**
+   * Text for the model, never empty. Throws only on our own failure; bad arguments never reach it.
+   */
   run(args: Args, context: ToolContext): Promise<string>;
 }

@@ -1,7 +1,10 @@
 import type { SearchQuery, SearchResult } from '../search/types.ts';
 import { colourPassing, hasEmptyAlternative, readingsOf, type Reading } from './other-readings.ts';
 
-/** What explains a zero may take so long in all, milliseconds: it runs when the answer is known and must not be felt. */
+/**
+ * What explains a zero may take so long in all, milliseconds: it runs when the answer is known and
+ * must not be felt.
+ */
 export const explainMs = 50;
 
 /** So many counts are taken at most to explain a zero. */
@@ -28,8 +31,9 @@ export interface Explained {
 }
 
 /**
- * Why a total may be 0, or everything: another dialect, another spelling of the letters, a filter, words that occur singly. Said with
- * counts where there was time to count. `undefined`: nothing that would help is known.
+ * Why a total may be 0, or everything: another dialect, another spelling of the letters, a filter,
+ * words that occur singly. Said with counts where there was time to count. `undefined`: nothing
+ * that would help is known.
  */
 export async function explainTotal(asked: Explained, total: number): Promise<string | undefined> {
   const { pattern, literal } = asked.what;

@@ -18,7 +18,10 @@ export class AnswerLimit {
     this.#limits = limits;
   }
 
-  /** What of a batch is within the limits, and the sentence for the user where that is not all of it. */
+  /**
+   * What of a batch is within the limits, and the sentence for the user where that is not all of
+   * it.
+   */
   take(batch: readonly Chunk[]): { readonly kept: readonly Chunk[]; readonly sentence?: string } {
     for (const [at, chunk] of batch.entries()) {
       const leftChars = this.#limits.maxChars - this.#chars;

@@ -51,7 +51,10 @@ export interface Exhausted {
   readonly sentence: string;
 }
 
-/** What all turns of a day have used. One per process; `state` goes to disk and back where it must survive. */
+/**
+ * What all turns of a day have used. One per process; `state` goes to disk and back where it must
+ * survive.
+ */
 export class DayLedger {
   readonly #clock: Clock;
   #state: DayState;
@@ -127,8 +130,8 @@ interface Account {
 }
 
 /**
- * What a turn may still use. A program, a sub-call and the loop draw on the same one: {@link Budget.child} gives
- * a view one level deeper with the same sums. Nothing is ever taken back.
+ * What a turn may still use. A program, a sub-call and the loop draw on the same one: {@link
+ * Budget.child} gives a view one level deeper with the same sums. Nothing is ever taken back.
  */
 export class Budget {
   readonly #options: BudgetOptions;
@@ -203,7 +206,10 @@ export class Budget {
     this.#options.ledger.add({ wallClockMs: this.spent.elapsedMs });
   }
 
-  /** The first limit that is used up; undefined while the loop may go on. Sub-calls alone never end it. */
+  /**
+   * The first limit that is used up; undefined while the loop may go on. Sub-calls alone never end
+   * it.
+   */
   check(): Exhausted | undefined {
     const { turn, day, ledger } = this.#options;
     const { steps, promptTokens, completionTokens, money, elapsedMs } = this.spent;

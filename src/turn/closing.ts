@@ -6,8 +6,8 @@ import type { Turn } from './turn-types.ts';
 import { sumUsages } from './usage-sums.ts';
 
 /**
- * The last chunks of an answer: texts that a program handed to the user as they are, the limit's sentence, the client's calls whole
- * and in order, then finish reason and usage.
+ * The last chunks of an answer: texts that a program handed to the user as they are, the limit's
+ * sentence, the client's calls whole and in order, then finish reason and usage.
  */
 export function closingChunks(
   turn: Pick<Turn, 'takeAnswers' | 'withoutUs' | 'budget'>,
@@ -27,7 +27,8 @@ export function closingChunks(
         ? { reasoning: progressLine(`[rlm-opencode] ${state.limit}`) }
         : say(`[rlm-opencode] ${state.limit}`),
     );
-  // OpenCode runs a tool as soon as its arguments parse, so those that were held back come last and whole.
+  // OpenCode runs a tool as soon as its arguments parse, so those that were held back come last and
+  // whole.
   const held = theirs
     .map((call) => wholeDelta(call, state.calls.indexOf(call)))
     .filter(({ index }) => !state.streamed.has(index));
@@ -59,9 +60,11 @@ export function withoutCalls(message: Message): Message {
 }
 
 /**
- * What the client is told: prompt and cached tokens of the last step, because it decides about compaction by them; completion
- * tokens of the whole turn. What all steps and sub-calls took together is in `rlm`, with its cost where prices are configured, for chats that have our tools, beside an estimate of the prompt
- * that the client's own history would have been. Everything else is the upstream's own count.
+ * What the client is told: prompt and cached tokens of the last step, because it decides about
+ * compaction by them; completion tokens of the whole turn. What all steps and sub-calls took
+ * together is in `rlm`, with its cost where prices are configured, for chats that have our tools,
+ * beside an estimate of the prompt that the client's own history would have been. Everything else
+ * is the upstream's own count.
  */
 function turnUsage(
   { usages, ownCalls, sentBytes }: TurnState,

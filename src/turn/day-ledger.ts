@@ -18,7 +18,10 @@ export interface LedgerFile {
   readonly ledger: DayLedger;
   /** Has what was used written down soon, at most once a second: no answer waits for a disk. */
   keep(): void;
-  /** Writes down what was used, one write at a time. A disk that fails costs the memory of today's use, never an answer. */
+  /**
+   * Writes down what was used, one write at a time. A disk that fails costs the memory of today's
+   * use, never an answer.
+   */
   save(): Promise<void>;
   /** Writes what is not written yet. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -5,8 +5,8 @@ import { requestBytes } from '../wire/message-json.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 
 /**
- * The same upstream, with every completion's usage drawn from a budget as the upstream reports it; and a step for each, where
- * completions are those of a loop.
+ * The same upstream, with every completion's usage drawn from a budget as the upstream reports it;
+ * and a step for each, where completions are those of a loop.
  */
 export function meterUpstream(
   upstream: Upstream,

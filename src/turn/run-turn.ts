@@ -13,10 +13,11 @@ import type { OwnTools, Turn } from './turn-types.ts';
 /**
  * One client request to its answer: the loop, for streamed and whole answers alike.
  *
- * Text and reasoning go on to the client at once, and the client's calls piece by piece as long as no call of ours has come before; other calls
- * are held back until the step has ended. Only our calls: run them and go
- * on. Any of the client's: run ours now, hand over the client's, done. Yields what the client may see, in batches as it
- * came; the last batch carries the finish reason and the usage.
+ * Text and reasoning go on to the client at once, and the client's calls piece by piece as long as
+ * no call of ours has come before; other calls are held back until the step has ended. Only our
+ * calls: run them and go on. Any of the client's: run ours now, hand over the client's, done.
+ * Yields what the client may see, in batches as it came; the last batch carries the finish reason
+ * and the usage.
  * @throws ProxyError `upstream_*`, `context_length_exceeded`, …; the signal's reason
  */
 export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], void, void> {
@@ -31,10 +32,12 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
     const own = calls.filter(isOurs);
     const theirs = calls.filter((call) => !isOurs(call));
     const isMet = state.handOver?.isMet(theirs) ?? true;
-    // A call that the length limit has cut may be cut anywhere, even where it still parses; and after the last step nobody would see a result.
+    // A call that the length limit has cut may be cut anywhere, even where it still parses; and
+    // after the last step nobody would see a result.
     const isRunnable = own.length > 0 && said.finishReason !== 'length' && !state.isLast;
     if (!isMet && !isRunnable) {
-      // Nothing more is wanted of ours: now the client's own choice. What was written instead of it is no part of the conversation.
+      // Nothing more is wanted of ours: now the client's own choice. What was written instead of it
+      // is no part of the conversation.
       state.handOverNow();
       continue;
     }
@@ -119,7 +122,10 @@ async function* runStep(
   return folded;
 }
 
-/** Opens the next step; once in a turn each, an overflow makes the request smaller, and a model that takes no tools gets none. */
+/**
+ * Opens the next step; once in a turn each, an overflow makes the request smaller, and a model that
+ * takes no tools gets none.
+ */
 async function openStep(turn: Turn, state: TurnState): Promise<UpstreamStream> {
   const call = { signal: turn.signal, headers: turn.headers, onRetry: turn.onRetry };
   await state.fit();
@@ -156,7 +162,10 @@ async function runCalls(
   return Object.fromEntries(calls.map((call, index) => [call.id, results[index] as string]));
 }
 
-/** Does work and meanwhile hands on what it reports, as marked reasoning. Left early, it ends when the work has. */
+/**
+ * Does work and meanwhile hands on what it reports, as marked reasoning. Left early, it ends when
+ * the work has.
+ */
 async function* withReports<Result>(
   turn: Turn,
   work: (report: (text: string) => void) => Promise<Result>,
@@ -210,7 +219,8 @@ async function* finish(
   theirs: readonly ToolCall[],
   results: Readonly<Record<string, string>>,
 ): AsyncGenerator<readonly Chunk[], void, void> {
-  // The limit's sentence is part of what is shown and so of what the client replays: before the turn is remembered.
+  // The limit's sentence is part of what is shown and so of what the client replays: before the
+  // turn is remembered.
   const saidLength = state.shownText.length;
   const closing = closingChunks(turn, state, folded, theirs);
   await turn.remember({
@@ -228,7 +238,10 @@ async function* finish(
   yield closing;
 }
 
-/** Finish reason and usage are ours to send at the end, and calls that may be ours; the rest is the client's to see now. */
+/**
+ * Finish reason and usage are ours to send at the end, and calls that may be ours; the rest is the
+ * client's to see now.
+ */
 function visiblePart(chunk: Chunk, state: TurnState): Chunk | undefined {
   if (
     chunk.toolCalls === undefined &&
@@ -242,7 +255,10 @@ function visiblePart(chunk: Chunk, state: TurnState): Chunk | undefined {
   return Object.keys(visible).length === 0 ? undefined : visible;
 }
 
-/** The turn as it goes back upstream: calls of ours in a form that every server can read. The very same object where they are. */
+/**
+ * The turn as it goes back upstream: calls of ours in a form that every server can read. The very
+ * same object where they are.
+ */
 function withReadableCalls(folded: FoldedTurn, own: readonly FunctionCall[]): FoldedTurn {
   const calls = folded.message.tool_calls ?? [];
   const readable = new Map<ToolCall, ToolCall>(own.map((call) => [call, sentBack(call)]));

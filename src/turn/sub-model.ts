@@ -30,7 +30,9 @@ export interface SubModelOptions {
   readonly context: Omit<ToolContext, 'subModel' | 'slice' | 'signal'>;
   /** Bounds of one sub-call with tools. */
   readonly limits: TurnLimits;
-  /** Takes a line of progress for each sub-call and each step inside one; `↳` once for each level. */
+  /**
+   * Takes a line of progress for each sub-call and each step inside one; `↳` once for each level.
+   */
   readonly report: (text: string) => void;
   /** Told of each call that is repeated. */
   readonly onRetry: (attempt: RetryNotice) => void;
@@ -45,7 +47,10 @@ const readerRole =
 const explorerRole =
   'You answer a question about a part of a longer text that is not in this conversation. Reach it with the tools: search first, read only what you need, let rlm_exec count. Offsets are those of the whole text. Answer briefly and completely, from what you read.';
 
-/** The sub-models of one turn, or of one sub-call inside it: questions become completions, paid from the one budget. */
+/**
+ * The sub-models of one turn, or of one sub-call inside it: questions become completions, paid from
+ * the one budget.
+ */
 export function createSubModel(options: SubModelOptions): SubModel {
   const { budget, maxTextChars, concurrency } = options;
   return {
@@ -63,7 +68,10 @@ export function createSubModel(options: SubModelOptions): SubModel {
   };
 }
 
-/** The upstream as sub-calls use it: a completion waits for a slot, holds it until it has ended, and is paid. */
+/**
+ * The upstream as sub-calls use it: a completion waits for a slot, holds it until it has ended, and
+ * is paid.
+ */
 function queued({ upstream, budget, prices, slots }: SubModelOptions, isLoop: boolean): Upstream {
   const metered = meterUpstream(upstream, budget, { prices, isLoop });
   return {

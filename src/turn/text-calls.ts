@@ -5,9 +5,10 @@ import type { Chunk } from '../wire/types.ts';
 import type { OwnTools } from './turn-types.ts';
 
 /**
- * An answer's chunks in which calls of our tools that the model has written as text are calls, behind all others and with ids of ours; the
- * text around them stays. What could be such a call is held back until that is clear; a real call ends the wait, so that the text before it
- * comes before it.
+ * An answer's chunks in which calls of our tools that the model has written as text are calls,
+ * behind all others and with ids of ours; the text around them stays. What could be such a call is
+ * held back until that is clear; a real call ends the wait, so that the text before it comes before
+ * it.
  */
 export async function* withTextCalls(
   batches: AsyncIterable<readonly Chunk[]>,

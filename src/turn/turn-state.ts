@@ -30,16 +30,24 @@ export class TurnState {
   shownText = '';
   /** The limit that has been reached, in words. */
   limit: string | undefined;
-  /** Whether steps of ours came first, and the step that runs has the client's own choice of tools. */
+  /**
+   * Whether steps of ours came first, and the step that runs has the client's own choice of tools.
+   */
   isHandingOver = false;
   /** Whether the request has been made smaller after an overflow. */
   isShrunk = false;
   request: ChatRequest;
   tools: OwnTools | undefined;
-  /** What has to come to pass before the step in which the client's own choice of tools holds; absent in that step, and where it always holds. */
+  /**
+   * What has to come to pass before the step in which the client's own choice of tools holds;
+   * absent in that step, and where it always holds.
+   */
   handOver: HandOver | undefined;
   readonly #repeats = new RepeatGuard();
-  /** Calls of the step that runs of which the client has had pieces, by index. From then on nothing of the step is tried again. */
+  /**
+   * Calls of the step that runs of which the client has had pieces, by index. From then on nothing
+   * of the step is tried again.
+   */
   readonly streamed = new Set<number>();
   /** All calls of the step that has ended, in the order of their indexes. */
   calls: readonly ToolCall[] = [];
@@ -67,8 +75,9 @@ export class TurnState {
   }
 
   /**
-   * Pieces of calls that the client may see at once: in a chat without our tools all of them, else those of its own calls, until a call of
-   * ours comes. What is behind that waits for the step's end: clients run a call as soon as its arguments parse, and ours are run first.
+   * Pieces of calls that the client may see at once: in a chat without our tools all of them, else
+   * those of its own calls, until a call of ours comes. What is behind that waits for the step's
+   * end: clients run a call as soon as its arguments parse, and ours are run first.
    */
   streamable(deltas: readonly ToolCallDelta[]): readonly ToolCallDelta[] {
     return deltas.filter(({ index, name, type }) => {
@@ -81,13 +90,19 @@ export class TurnState {
     });
   }
 
-  /** Whether the text of the step that runs is held back until it has ended: of several texts the client is to get one, as its answer. */
+  /**
+   * Whether the text of the step that runs is held back until it has ended: of several texts the
+   * client is to get one, as its answer.
+   */
   get holdsText(): boolean {
     if (this.handOver !== undefined) return true;
     return this.isOneDocument && this.tools !== undefined && !this.isLast;
   }
 
-  /** Whether a program is going to read the answer: then it is the text of one step and nothing else. */
+  /**
+   * Whether a program is going to read the answer: then it is the text of one step and nothing
+   * else.
+   */
   get isOneDocument(): boolean {
     const format = this.request['response_format'];
     if (typeof format !== 'object' || format === null) return false;
@@ -105,7 +120,8 @@ export class TurnState {
     const { room, shorten } = this.#turn;
     if (room === undefined || this.before.length === 0) return;
     const counted = this.usages.at(-1)?.prompt_tokens ?? 0;
-    // The last step's count is better than what was known before the turn; small ones are mostly templates.
+    // The last step's count is better than what was known before the turn; small ones are mostly
+    // templates.
     const known = room.scales.bytesPerToken;
     // One count that is far off what many have shown is no reason to take results away.
     const measured =
@@ -117,7 +133,10 @@ export class TurnState {
     });
   }
 
-  /** Whether the step can be tried once more with another request, after the upstream has refused this one. */
+  /**
+   * Whether the step can be tried once more with another request, after the upstream has refused
+   * this one.
+   */
   async recover(error: unknown): Promise<boolean> {
     if (error instanceof ProxyError && error.code === 'context_length_exceeded')
       return this.#shrink();
@@ -130,7 +149,10 @@ export class TurnState {
     return true;
   }
 
-  /** After the upstream found the last request too long: once in a turn, makes it smaller. Whether that went. */
+  /**
+   * After the upstream found the last request too long: once in a turn, makes it smaller. Whether
+   * that went.
+   */
   async #shrink(): Promise<boolean> {
     if (this.isShrunk) return false;
     this.isShrunk = true;
@@ -184,7 +206,10 @@ export class TurnState {
     );
   }
 
-  /** Takes note of text that goes to the client; a hidden step between two texts becomes a paragraph's end. */
+  /**
+   * Takes note of text that goes to the client; a hidden step between two texts becomes a
+   * paragraph's end.
+   */
   show(chunk: Chunk, isFirstOfStep: boolean): Chunk {
     const { content } = chunk;
     if (content === undefined) return chunk;
@@ -195,7 +220,9 @@ export class TurnState {
     return glued ? { ...chunk, content: shown } : chunk;
   }
 
-  /** The result of a call that has just been made too often in a row, instead of making it again. */
+  /**
+   * The result of a call that has just been made too often in a row, instead of making it again.
+   */
   repeated(call: ToolCall): string | undefined {
     return this.#repeats.answer(call);
   }
@@ -232,7 +259,10 @@ export class TurnState {
       : budget.check()?.sentence;
   }
 
-  /** The order to answer stands in the last result, for providers that know no `tool_choice: none`; it stays there, so that the prefix does. */
+  /**
+   * The order to answer stands in the last result, for providers that know no `tool_choice: none`;
+   * it stays there, so that the prefix does.
+   */
   #closeWith(limit: string): void {
     const last = this.before.at(-1);
     if (last === undefined) return;

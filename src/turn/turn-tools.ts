@@ -41,12 +41,18 @@ export interface TurnTools {
   readonly takeAnswers: () => readonly string[];
 }
 
-/** Sets up our tools for one turn: everything they use draws on the turn's budget and ends with its signal. */
+/**
+ * Sets up our tools for one turn: everything they use draws on the turn's budget and ends with its
+ * signal.
+ */
 export function openTurnTools(
   options: TurnToolsOptions,
   turn: {
     readonly own: NonNullable<Prompt['own']>;
-    /** Names of the tools in the request: a stray `rlm_` name among a model's calls is answered here, where a client could make nothing of it. */
+    /**
+     * Names of the tools in the request: a stray `rlm_` name among a model's calls is answered
+     * here, where a client could make nothing of it.
+     */
     readonly offered: ReadonlySet<string>;
     readonly sub: SubTarget;
     readonly budget: Budget;

@@ -11,7 +11,10 @@ export interface OwnTools {
   expect(name: string): void;
   /** Short text for progress. */
   describe(call: FunctionCall): string;
-  /** Text for the model; throws only when we fail ourselves. `report` takes short texts about what is under way. */
+  /**
+   * Text for the model; throws only when we fail ourselves. `report` takes short texts about what
+   * is under way.
+   */
   run(call: FunctionCall, signal: AbortSignal, report: (text: string) => void): Promise<string>;
 }
 
@@ -39,20 +42,32 @@ export interface Turn {
   readonly headers: Readonly<Record<string, string>>;
   /** Whether hidden steps are shown as marked reasoning. */
   readonly showProgress: boolean;
-  /** Texts that programs have handed to the user as they are, once each; they go behind the model's own words. */
+  /**
+   * Texts that programs have handed to the user as they are, once each; they go behind the model's
+   * own words.
+   */
   readonly takeAnswers: () => readonly string[];
-  /** What the turn would have sent without us, estimated; present where our tools are, and then reported in the usage. */
+  /**
+   * What the turn would have sent without us, estimated; present where our tools are, and then
+   * reported in the usage.
+   */
   readonly withoutUs?: { readonly promptTokens: number };
   /** Called once, before the answer ends. */
   readonly remember: (done: FinishedTurn) => Promise<void>;
   /** Room for the turn's own results; absent where the window is not known. */
   readonly room?: TurnRoom;
   readonly shorten: Shorten;
-  /** A request without our tools after the upstream has refused this one because of them; nothing where that was not it. */
+  /**
+   * A request without our tools after the upstream has refused this one because of them; nothing
+   * where that was not it.
+   */
   readonly withoutTools?: (
     error: unknown,
   ) => Promise<{ readonly request: ChatRequest; readonly tools: OwnTools | undefined } | undefined>;
-  /** A smaller request, and the tools that are ours in it, after the upstream found this one too long; nothing when no more can be done. Asked once a turn. */
+  /**
+   * A smaller request, and the tools that are ours in it, after the upstream found this one too
+   * long; nothing when no more can be done. Asked once a turn.
+   */
   readonly shrink: (request: ChatRequest) => Promise<
     | {
         readonly request: ChatRequest;
@@ -73,7 +88,10 @@ export interface FinishedTurn {
   readonly results: Readonly<Record<string, string>>;
   /** All text the client was shown. */
   readonly shownText: string;
-  /** The end of it that the model has not written: what programs handed to the user, and the sentence of a limit. */
+  /**
+   * The end of it that the model has not written: what programs handed to the user, and the
+   * sentence of a limit.
+   */
   readonly closingText: string;
   readonly steps: number;
   readonly ownCalls: number;

@@ -3,7 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** Under which name a client gets an upstream's own request id; ours is in `x-request-id`. */
 const upstreamIdHeader = 'x-upstream-request-id';
 
-/** Headers of an answer that pass under their own name. Cookies, encodings and what is for one connection alone never do. */
+/**
+ * Headers of an answer that pass under their own name. Cookies, encodings and what is for one
+ * connection alone never do.
+ */
 const passed = /^(?:x-ratelimit-[a-z0-9-]+|retry-after(?:-ms)?|openai-processing-ms)$/;
 
 /** What may stand in a header. */
@@ -20,7 +23,10 @@ export function passedHeaders(headers: IncomingHttpHeaders): Record<string, stri
   return found;
 }
 
-/** The same, with the answer's own id where the upstream names its requests in no header (OpenRouter's costs are looked up by it). */
+/**
+ * The same, with the answer's own id where the upstream names its requests in no header
+ * (OpenRouter's costs are looked up by it).
+ */
 export function withAnswerId(
   headers: Record<string, string>,
   id: string | undefined,

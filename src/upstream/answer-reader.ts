@@ -29,7 +29,10 @@ interface AnswerParts {
   readonly contentType: string;
 }
 
-/** After the finish reason only the usage can come; a server that then neither speaks nor hangs up is not waited for. */
+/**
+ * After the finish reason only the usage can come; a server that then neither speaks nor hangs up
+ * is not waited for.
+ */
 const trailingTimeoutMs = 5000;
 
 /** How long a finished answer's connection may take to end before it is closed instead of kept. */
@@ -85,7 +88,8 @@ export class AnswerReader {
       body.destroy();
       return;
     }
-    // What the server still sends is nobody's; reading it to its end lets the connection serve the next call.
+    // What the server still sends is nobody's; reading it to its end lets the connection serve the
+    // next call.
     const cancelTimer = clock.after(drainMs, () => body.destroy());
     this.#drain().then(cancelTimer, cancelTimer);
   }
@@ -108,7 +112,9 @@ export class AnswerReader {
     if (reader.isDone) this.#finish(chunks);
   }
 
-  /** Undefined at the end, also at an abrupt one: what is missing then is found by what was read. */
+  /**
+   * Undefined at the end, also at an abrupt one: what is missing then is found by what was read.
+   */
   async #nextBytes(): Promise<Buffer | undefined> {
     const { reader, limits, signal, body } = this.#parts;
     const idleMs = this.#hasBytes ? limits.idleTimeoutMs : limits.firstByteTimeoutMs;
@@ -206,7 +212,10 @@ export class AnswerReader {
   }
 }
 
-/** Some servers send a whole JSON answer, or an error, where a stream was asked for, under any content type. Undefined for mere white space. */
+/**
+ * Some servers send a whole JSON answer, or an error, where a stream was asked for, under any
+ * content type. Undefined for mere white space.
+ */
 function formOf(bytes: Buffer): 'events' | 'json' | 'page' | undefined {
   const first = bytes.find((byte) => byte > 0x20);
   if (first === undefined) return undefined;
@@ -214,13 +223,19 @@ function formOf(bytes: Buffer): 'events' | 'json' | 'page' | undefined {
   return first === 0x7b || first === 0x5b ? 'json' : 'events';
 }
 
-/** Whether a text that is no JSON is several JSON values, one a line. The last line may have been cut. */
+/**
+ * Whether a text that is no JSON is several JSON values, one a line. The last line may have been
+ * cut.
+ */
 function isJsonLines(text: string): boolean {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   return lines.length > 1 && lines.slice(0, -1).every((line) => parseJson(line) !== undefined);
 }
 
-/** The answer's batches. Ending the iteration in any way, or aborting without ever beginning it, frees the connection and the place. */
+/**
+ * The answer's batches. Ending the iteration in any way, or aborting without ever beginning it,
+ * frees the connection and the place.
+ */
 export function batchesOf(parts: {
   readonly answer: AnswerReader;
   readonly first: readonly Chunk[] | undefined;

@@ -21,7 +21,10 @@ export interface CatalogProvider {
 export interface CatalogOptions extends ListCacheOptions {
   /** At least one. Their ids hold no dot. */
   readonly providers: readonly CatalogProvider[];
-  /** What {@link coreModelId} stands for; without a model, the provider's first. Default: the first provider. */
+  /**
+   * What {@link coreModelId} stands for; without a model, the provider's first. Default: the first
+   * provider.
+   */
   readonly defaultModel?: { readonly providerId: string; readonly modelId?: string } | undefined;
 }
 
@@ -37,7 +40,9 @@ export interface CatalogModel {
   readonly [member: string]: unknown;
   readonly id: string;
   readonly object: 'model';
-  /** Seconds since 1970: when this program was started, since providers do not agree on a meaning. */
+  /**
+   * Seconds since 1970: when this program was started, since providers do not agree on a meaning.
+   */
   readonly created: number;
   /** The provider's id. */
   readonly owned_by: string;
@@ -63,8 +68,9 @@ export class Catalog {
   }
 
   /**
-   * Finds a model by the name a client uses: the alias, `<provider>.<model>` (the model's id may hold `/`, `.` and `:`), or, with
-   * one provider, any id that names none. Asks a provider for its list only for an alias that names no model.
+   * Finds a model by the name a client uses: the alias, `<provider>.<model>` (the model's id may
+   * hold `/`, `.` and `:`), or, with one provider, any id that names none. Asks a provider for its
+   * list only for an alias that names no model.
    * @throws ProxyError `unknown_model`
    */
   async resolve(id: string, signal: AbortSignal): Promise<ResolvedModel> {
@@ -78,7 +84,10 @@ export class Catalog {
     return { ...this.#limitsOf(provider, modelId), upstream, providerId: provider.upstream.id };
   }
 
-  /** The alias, the configured models, and what the providers themselves list. A provider whose list fails only adds less. */
+  /**
+   * The alias, the configured models, and what the providers themselves list. A provider whose list
+   * fails only adds less.
+   */
   async list(signal: AbortSignal): Promise<readonly CatalogModel[]> {
     const { providers } = this.#options;
     const own = await Promise.all(providers.map((one) => this.#lists.get(one.upstream, signal)));
@@ -165,7 +174,10 @@ export class Catalog {
     };
   }
 
-  /** What the configuration says of the model; else its defaults, and never more than the provider itself states. */
+  /**
+   * What the configuration says of the model; else its defaults, and never more than the provider
+   * itself states.
+   */
   #limitsOf(provider: CatalogProvider, modelId: string): KnownModel {
     const known = provider.models.find((model) => model.id === modelId);
     if (known !== undefined) return known;

@@ -9,7 +9,10 @@ export interface ScriptedTurn {
   }[];
 }
 
-/** A script that plays a model: the next turn, from the conversation alone. Undefined when the conversation is none of its business. */
+/**
+ * A script that plays a model: the next turn, from the conversation alone. Undefined when the
+ * conversation is none of its business.
+ */
 export type Policy = (request: PlainRequest) => ScriptedTurn | undefined;
 
 /** Stands in every answer, so that nobody takes the script for a model. */
@@ -19,8 +22,9 @@ export const scriptNotice = '[demo script, not a language model]';
 const readAround = 300;
 
 /**
- * The demo's policy: look at the store, find what the question quotes or names, read around the newest hit, answer with the line and its
- * place. It really calls the tools; it understands nothing.
+ * The demo's policy: look at the store, find what the question quotes or names, read around the
+ * newest hit, answer with the line and its place. It really calls the tools; it understands
+ * nothing.
  */
 export const lookUpPolicy: Policy = (request) => {
   const question = newestQuestion(request.messages);
@@ -80,7 +84,10 @@ export const lookUpPolicy: Policy = (request) => {
   }
 };
 
-/** What the newest user message asks. Of several parts it is the last: clients put attached files before it, and only reminders after it. */
+/**
+ * What the newest user message asks. Of several parts it is the last: clients put attached files
+ * before it, and only reminders after it.
+ */
 export function newestQuestion(messages: readonly Message[]): string {
   const message = messages.findLast((each) => each.role === 'user');
   const content = message?.content;
@@ -99,9 +106,13 @@ export function resultsAfterQuestion(messages: readonly Message[]): readonly str
     );
 }
 
-/** What a question quotes; else the words in it that look like names (digits, underscores, inner capitals, dashes). At most three. */
+/**
+ * What a question quotes; else the words in it that look like names (digits, underscores, inner
+ * capitals, dashes). At most three.
+ */
 function termsOf(question: string): readonly string[] {
-  // A long pasted text stands in the prompt as a stub; the question is in the last lines of what it shows.
+  // A long pasted text stands in the prompt as a stub; the question is in the last lines of what it
+  // shows.
   const asked = (question.split(/\n--- end ---\nRead it with rlm_/)[0] ?? '').slice(-2_000);
   const quoted = [
     ...asked.matchAll(
@@ -131,7 +142,10 @@ interface ShownHit {
   readonly total: number;
 }
 
-/** The first hit that is not the question itself, which may be stored with the text it was asked about. */
+/**
+ * The first hit that is not the question itself, which may be stored with the text it was asked
+ * about.
+ */
 function firstHit(result: string | undefined, question: string): ShownHit | undefined {
   const parsed = parseObject(result);
   const matches = parsed?.['matches'];

@@ -17,8 +17,9 @@ export const demoModel: Required<UpstreamModel> = {
 const pieceLength = 24;
 
 /**
- * The upstream for when none is configured: scripts that play a model in-process. With it everything else is real: store, tools,
- * loop, streaming. `policies` are asked in order, the look-up script last.
+ * The upstream for when none is configured: scripts that play a model in-process. With it
+ * everything else is real: store, tools, loop, streaming. `policies` are asked in order, the
+ * look-up script last.
  */
 export function createDemoUpstream(options: {
   readonly ids: Ids;

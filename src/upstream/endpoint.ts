@@ -10,18 +10,25 @@ export interface Endpoint {
   readonly modelsPath: string;
   /** `Basic ...` where the address holds a user and a password. */
   readonly authorization?: string;
-  /** Whether the path names a version (`/v1`, `/api/paas/v4`, `/v1beta/openai`); without one the address is most likely cut short. */
+  /**
+   * Whether the path names a version (`/v1`, `/api/paas/v4`, `/v1beta/openai`); without one the
+   * address is most likely cut short.
+   */
   readonly hasVersion: boolean;
 }
 
-/** A text that was checked: what it means, or what is wrong with it. The fault never repeats the text. */
+/**
+ * A text that was checked: what it means, or what is wrong with it. The fault never repeats the
+ * text.
+ */
 export type Checked =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly fault: string };
 
 /**
- * A base URL as users write it, checked where the settings are read: white space and quotes around it are not part of it.
- * Everything that later uses it (chat, list of models, `doctor`, `config`) takes it apart with {@link parseEndpoint}.
+ * A base URL as users write it, checked where the settings are read: white space and quotes around
+ * it are not part of it. Everything that later uses it (chat, list of models, `doctor`, `config`)
+ * takes it apart with {@link parseEndpoint}.
  */
 export function checkAddress(written: string): Checked {
   const text = bare(written);
@@ -37,8 +44,8 @@ export function checkAddress(written: string): Checked {
 }
 
 /**
- * A key as it comes out of key files, `.env` files and documentation: white space and quotes around it and a `Bearer ` before it are
- * taken off. Empty text: there is none.
+ * A key as it comes out of key files, `.env` files and documentation: white space and quotes around
+ * it and a `Bearer ` before it are taken off. Empty text: there is none.
  */
 export function checkKey(written: string): Checked {
   const text = bare(bare(written).replace(/^bearer\s+/i, ''));
@@ -84,8 +91,9 @@ function headerFault(text: string): string | undefined {
 }
 
 /**
- * Takes a base URL as users write it: with or without a slash at the end, with any path prefix, with the query that Azure
- * wants (`?api-version=...`), with a user and a password, or with `/chat/completions` already there.
+ * Takes a base URL as users write it: with or without a slash at the end, with any path prefix,
+ * with the query that Azure wants (`?api-version=...`), with a user and a password, or with
+ * `/chat/completions` already there.
  */
 export function parseEndpoint(baseURL: string): Endpoint {
   const url = new URL(baseURL);
@@ -119,7 +127,10 @@ export function versionAdvice(baseURL: string, status: number | undefined): stri
     : `Does the base URL lack its \`/v1\`? Perhaps it is ${shownAddress(fuller)}.`;
 }
 
-/** An address as it may be shown: user, password and the values of the query are masked. A text that is no address stays as it is. */
+/**
+ * An address as it may be shown: user, password and the values of the query are masked. A text that
+ * is no address stays as it is.
+ */
 export function shownAddress(text: string): string {
   return text
     .replace(/(\/\/)[^/?#]*@/, '$1***@')

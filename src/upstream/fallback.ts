@@ -10,7 +10,10 @@ export interface Target {
   readonly model: string;
 }
 
-/** Failures that another provider does not share: this one is overloaded, silent, broken, or will not serve us any more. */
+/**
+ * Failures that another provider does not share: this one is overloaded, silent, broken, or will
+ * not serve us any more.
+ */
 const leavable: ReadonlySet<ErrorCode> = new Set([
   'too_busy',
   'quota_exhausted',
@@ -20,8 +23,9 @@ const leavable: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * An upstream that turns to the next target when the one before fails, in order, each with its own retries. Only before the
- * first chunk, as with retries. The error of the first is what the client sees if all fail: it is the one that was asked for.
+ * An upstream that turns to the next target when the one before fails, in order, each with its own
+ * retries. Only before the first chunk, as with retries. The error of the first is what the client
+ * sees if all fail: it is the one that was asked for.
  */
 export function withFallback(first: Target, others: readonly Target[]): Upstream {
   if (others.length === 0) return first.upstream;

@@ -60,7 +60,10 @@ const meaningByWord: Readonly<Record<string, FaultMeaning>> = {
   badrequesterror: 'rejected',
 };
 
-/** Statuses with which an overflow has been seen. A 429 that speaks of too many tokens is about a minute's allowance. */
+/**
+ * Statuses with which an overflow has been seen. A 429 that speaks of too many tokens is about a
+ * minute's allowance.
+ */
 const overflowStatuses: ReadonlySet<number | undefined> = new Set([undefined, 400, 413, 422, 500]);
 
 const errorCodes: Readonly<Record<FaultMeaning, ErrorCode>> = {
@@ -117,8 +120,9 @@ function meaningOf(
     meaningByWord[(fault.code ?? '').toLowerCase()] ??
     meaningByWord[(fault.type ?? '').toLowerCase()];
   const byStatus = status === undefined ? undefined : meaningByStatus[status];
-  // A word says more than a status, except that `invalid_request_error` is said of everything, and that no word makes a
-  // refusal one that will pass: Ollama says `api_error` of a model that cannot do what it was asked.
+  // A word says more than a status, except that `invalid_request_error` is said of everything, and
+  // that no word makes a refusal one that will pass: Ollama says `api_error` of a model that cannot
+  // do what it was asked.
   const mayBeWord = isRefusal(status) ? named !== 'busy' && named !== 'failed' : true;
   if (named !== undefined && named !== 'rejected' && mayBeWord) return named;
   if (byStatus !== undefined) return byStatus;
@@ -148,11 +152,15 @@ function messageOf(fault: UpstreamFault, status: number | undefined): string {
     : `The upstream answered HTTP ${status}.`;
 }
 
-/** The upstream's own status, except where ours tells a client more: 402 stops what 429 would have it repeat. */
+/**
+ * The upstream's own status, except where ours tells a client more: 402 stops what 429 would have
+ * it repeat.
+ */
 function statusPart(meaning: FaultMeaning, status: number | undefined): { status?: number } {
   const isOurs = meaning === 'quota' || meaning === 'overflow';
   if (isOurs || status === undefined || status < 400) return {};
-  // A client repeats after 429 and 5xx; what we know to be passing must not look final, nor the other way round.
+  // A client repeats after 429 and 5xx; what we know to be passing must not look final, nor the
+  // other way round.
   const isPassing = meaning === 'busy' || meaning === 'failed';
   const looksPassing = status === 408 || status === 409 || status === 429 || status >= 500;
   return isPassing === looksPassing ? { status } : {};

@@ -7,9 +7,14 @@ import type { Way } from './way.ts';
 
 /** The bytes of an answer, pulled as fast as they are wanted and no faster. */
 export interface PieceSource {
-  /** All that has come since the last time; undefined at the end. @throws Error what broke the connection */
+  /**
+   * All that has come since the last time; undefined at the end. @throws Error what broke the
+   * connection
+   */
   next(): Promise<Buffer | undefined>;
-  /** Ends the connection, unless the answer is over. Whoever waits for a piece fails with `reason`. */
+  /**
+   * Ends the connection, unless the answer is over. Whoever waits for a piece fails with `reason`.
+   */
   destroy(reason?: Error): void;
 }
 
@@ -29,8 +34,9 @@ export function openDispatcher(origin: string, way: Way, connectTimeoutMs: numbe
 }
 
 /**
- * Sends a request and resolves with the head of the answer, whatever its status. undici's own `request` does the same by way of a
- * stream and its iterator, which for a chunk of a few bytes take longer than everything else.
+ * Sends a request and resolves with the head of the answer, whatever its status. undici's own
+ * `request` does the same by way of a stream and its iterator, which for a chunk of a few bytes
+ * take longer than everything else.
  * @throws Error what undici, or `signal`, gives for a reason
  */
 export function sendRequest(
@@ -153,7 +159,10 @@ function through(body: PieceSource, decoder: zlib.Unzip | zlib.BrotliDecompress)
   };
 }
 
-/** As much of the body as comes, up to the limits: what a broken connection left out of an error is not worth another error. */
+/**
+ * As much of the body as comes, up to the limits: what a broken connection left out of an error is
+ * not worth another error.
+ */
 export async function readText(
   body: PieceSource,
   limits: { readonly maxBytes: number; readonly stop: AbortSignal },

@@ -20,7 +20,10 @@ interface CachedList {
   settled?: readonly UpstreamModel[];
 }
 
-/** The providers' own model lists, asked for at most once in a while and never in the way of anything. */
+/**
+ * The providers' own model lists, asked for at most once in a while and never in the way of
+ * anything.
+ */
 export class ModelListCache {
   readonly #options: ListCacheOptions;
   readonly #lists = new Map<Upstream, CachedList>();

@@ -10,7 +10,10 @@ import type { UpstreamModel } from './upstream.ts';
 
 /** Whose list is asked for. */
 interface ListSource {
-  /** Sends the request, by the same way and with the same key as a chat. @throws ProxyError where nobody answers */
+  /**
+   * Sends the request, by the same way and with the same key as a chat. @throws ProxyError where
+   * nobody answers
+   */
   readonly get: (stopping: AbortController) => Promise<HttpAnswer>;
   readonly toError: (
     fault: Parameters<typeof faultToError>[0],

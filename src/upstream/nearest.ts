@@ -2,8 +2,8 @@
 const maxChars = 200;
 
 /**
- * The names that a misspelt one most likely means, the nearest first: those that hold it or that it holds, and those that a few changed
- * letters make of it.
+ * The names that a misspelt one most likely means, the nearest first: those that hold it or that it
+ * holds, and those that a few changed letters make of it.
  */
 export function nearestNames(
   wanted: string,

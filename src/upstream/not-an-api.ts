@@ -1,7 +1,10 @@
 import { ProxyError } from '../errors.ts';
 import type { HttpAnswer } from './http-answer.ts';
 
-/** What answers with success, or with a redirect, where a chat completion or a list of models should be, and is none. */
+/**
+ * What answers with success, or with a redirect, where a chat completion or a list of models should
+ * be, and is none.
+ */
 export type Stranger =
   | { readonly kind: 'page'; readonly title?: string | undefined }
   | { readonly kind: 'lines' }
@@ -10,8 +13,9 @@ export type Stranger =
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string | undefined };
 
 /**
- * The error for an address that is no chat API: a login page, a path that is wrong, a server's own protocol. Never retried, since no
- * repetition cures it. Of what came it shows a page's title and nothing else.
+ * The error for an address that is no chat API: a login page, a path that is wrong, a server's own
+ * protocol. Never retried, since no repetition cures it. Of what came it shows a page's title and
+ * nothing else.
  */
 export function notAnApi(origin: string, stranger: Stranger): ProxyError {
   const what = describe(stranger, 'chat completion');
@@ -22,7 +26,10 @@ export function notAnApi(origin: string, stranger: Stranger): ProxyError {
   });
 }
 
-/** The error for what stands where the list of models should be; `id` is the provider's name in the configuration. */
+/**
+ * The error for what stands where the list of models should be; `id` is the provider's name in the
+ * configuration.
+ */
 export function notAList(id: string, stranger: Stranger): ProxyError {
   const what = describe(stranger, 'list of models');
   return new ProxyError('upstream_rejected', `Where the list of models should be is ${what}.`, {
@@ -66,7 +73,9 @@ function placeOf(location: string | undefined): string {
   return url === null ? (location.split('?', 1)[0] ?? '') : url.origin + url.pathname;
 }
 
-/** The redirect that an answer's head is, with its target made absolute; undefined where it is none. */
+/**
+ * The redirect that an answer's head is, with its target made absolute; undefined where it is none.
+ */
 export function redirectOf(
   { statusCode: status, headers }: Pick<HttpAnswer, 'statusCode' | 'headers'>,
   origin: string,
@@ -77,7 +86,10 @@ export function redirectOf(
   return { kind: 'redirect', status, location: target };
 }
 
-/** What the head of a successful answer says of itself. @throws ProxyError for what is no chat API, after one request */
+/**
+ * What the head of a successful answer says of itself. @throws ProxyError for what is no chat API,
+ * after one request
+ */
 export function checkHead(answer: HttpAnswer, contentType: string, origin: string): void {
   const lines: Stranger | undefined = isLinesType(contentType) ? { kind: 'lines' } : undefined;
   const stranger = redirectOf(answer, origin) ?? lines;
@@ -86,7 +98,10 @@ export function checkHead(answer: HttpAnswer, contentType: string, origin: strin
   throw notAnApi(origin, stranger);
 }
 
-/** What a text that is no JSON is: a web page (it begins with a tag), or something else of this content type. */
+/**
+ * What a text that is no JSON is: a web page (it begins with a tag), or something else of this
+ * content type.
+ */
 export function strangerIn(text: string, contentType: string): Stranger {
   return /^\s*</.test(text)
     ? { kind: 'page', title: titleOf(text) }

@@ -17,8 +17,8 @@ interface NamedProvider {
 }
 
 /**
- * The upstream of a provider of the settings: the one place that says what its address, key, profile
- * and headers are in a request, whoever asks for what.
+ * The upstream of a provider of the settings: the one place that says what its address, key,
+ * profile and headers are in a request, whoever asks for what.
  * @throws ProxyError `config_invalid` for a profile that does not exist
  */
 export function openProvider(

@@ -55,7 +55,10 @@ export interface OpenAIUpstreamOptions {
   readonly patience: Patience;
   /** Calls at the same time; more wait their turn. */
   readonly maxInFlight: number;
-  /** The window of a model, tokens, where it is known: an empty answer to more than that is an overflow. */
+  /**
+   * The window of a model, tokens, where it is known: an empty answer to more than that is an
+   * overflow.
+   */
   readonly contextWindowOf?: (model: string) => number | undefined;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -64,7 +67,10 @@ export interface OpenAIUpstreamOptions {
   readonly log: Logger;
 }
 
-/** Creates the provider's upstream. Nothing is sent before the first call. @throws TypeError for a base URL that is none */
+/**
+ * Creates the provider's upstream. Nothing is sent before the first call. @throws TypeError for a
+ * base URL that is none
+ */
 export function createOpenAIUpstream(options: OpenAIUpstreamOptions): Upstream {
   return new OpenAIUpstream(options);
 }
@@ -136,7 +142,10 @@ class OpenAIUpstream implements Upstream {
     await this.#dispatcher.destroy();
   }
 
-  /** One attempt after the other, all with the same bytes; once more at once without a member that the model turns out to refuse. */
+  /**
+   * One attempt after the other, all with the same bytes; once more at once without a member that
+   * the model turns out to refuse.
+   */
   #attempts(request: ChatRequest, call: UpstreamCall): () => Promise<AnswerStart> {
     let body = this.#serialise(request);
     return async () => {

@@ -1,10 +1,16 @@
 /** What a sentence about a prompt that does not fit tells. */
 export interface Overflow {
-  /** The model's window as the sentence states it, tokens; absent where it states none, or none that can be. */
+  /**
+   * The model's window as the sentence states it, tokens; absent where it states none, or none that
+   * can be.
+   */
   readonly windowTokens?: number;
 }
 
-/** Sentences of one server each. A group is the window. They come before {@link otherMatters}, of which some speak as well. */
+/**
+ * Sentences of one server each. A group is the window. They come before {@link otherMatters}, of
+ * which some speak as well.
+ */
 const knownSentences: readonly RegExp[] = [
   // Anthropic
   /prompt is too long: [\d,]+ tokens > ([\d,]+) maximum/i,
@@ -49,7 +55,10 @@ const knownSentences: readonly RegExp[] = [
   /total tokens of image and text exceed max message tokens/i,
 ];
 
-/** Something else is too long, too large or too much: words that stand in such a sentence and in no overflow's. */
+/**
+ * Something else is too long, too large or too much: words that stand in such a sentence and in no
+ * overflow's.
+ */
 const otherMatters: readonly RegExp[] = [
   /\b(?:image|picture|file|audio|video|pdf|url|attachment|upload|header)s?\b/i,
   /\b(?:name|description|schema|metadata|identifier|id|title|label|stop|enum|property|properties)\b.{0,60}(?:exceed|too (?:long|large)|max(?:imum)? length)/i,
@@ -85,8 +94,9 @@ const smallestWindowTokens = 256;
 const largestWindowTokens = 100_000_000;
 
 /**
- * Whether a server's sentence says that the prompt does not fit its model, and what it says of the model's window. Most servers have
- * no code for it. Undefined for every other complaint, also about other things that are too long.
+ * Whether a server's sentence says that the prompt does not fit its model, and what it says of the
+ * model's window. Most servers have no code for it. Undefined for every other complaint, also about
+ * other things that are too long.
  */
 export function readOverflow(sentence: string): Overflow | undefined {
   for (const known of knownSentences) {

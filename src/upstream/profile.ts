@@ -11,12 +11,14 @@ export type FaultMeaning =
   | 'rejected';
 
 /**
- * How one provider differs from OpenAI, as data. All members but the name are optional: what is absent is as OpenAI has it.
- * Adding a provider is a row in `profiles.ts` and a case in its test.
+ * How one provider differs from OpenAI, as data. All members but the name are optional: what is
+ * absent is as OpenAI has it. Adding a provider is a row in `profiles.ts` and a case in its test.
  */
 export interface Profile {
   readonly name: string;
-  /** Chosen for these host names and their subdomains; a port may follow, as in `localhost:11434`. */
+  /**
+   * Chosen for these host names and their subdomains; a port may follow, as in `localhost:11434`.
+   */
   readonly hosts?: readonly string[];
   /** How the key is sent. Default: as a bearer token. */
   readonly keyHeader?: 'authorization' | 'api-key';
@@ -32,17 +34,28 @@ export interface Profile {
   readonly withTools?: Readonly<Record<string, unknown>>;
   /** `stream_options` is refused; the usage comes anyway. */
   readonly refusesStreamOptions?: boolean;
-  /** Which values of `tool_choice` it takes: only `auto`, or all that do not force a call. Default: all. */
+  /**
+   * Which values of `tool_choice` it takes: only `auto`, or all that do not force a call. Default:
+   * all.
+   */
   readonly toolChoices?: 'auto' | 'unforced';
   /** The smallest temperature it takes; less is raised to this. */
   readonly minTemperature?: number;
-  /** What happens to the reasoning of earlier turns. Default `keep`. `keep-or-empty`: a turn with calls that has none gets an empty one. */
+  /**
+   * What happens to the reasoning of earlier turns. Default `keep`. `keep-or-empty`: a turn with
+   * calls that has none gets an empty one.
+   */
   readonly reasoning?: 'keep' | 'keep-or-empty' | 'strip';
-  /** Call ids must be nine letters or digits: others are replaced by such, always the same for the same id. */
+  /**
+   * Call ids must be nine letters or digits: others are replaced by such, always the same for the
+   * same id.
+   */
   readonly shortCallIds?: boolean;
   /** A user message may not follow a tool message: a short assistant message is put between. */
   readonly bridgesToolToUser?: boolean;
-  /** Lower-case names of client headers that keep a conversation on one machine with a warm cache. */
+  /**
+   * Lower-case names of client headers that keep a conversation on one machine with a warm cache.
+   */
   readonly affinityHeaders?: readonly string[];
   /** First wait before a repeated attempt, milliseconds; it doubles each time. Default 1000. */
   readonly retryBaseMs?: number;

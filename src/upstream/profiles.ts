@@ -1,13 +1,18 @@
 import { ProxyError } from '../errors.ts';
 import type { FaultMeaning, Profile } from './profile.ts';
 
-/** OpenCode's names for a session; opaque, and what the provider would see without a proxy between. */
+/**
+ * OpenCode's names for a session; opaque, and what the provider would see without a proxy between.
+ */
 const sessionHeaders = ['x-session-affinity', 'x-session-id'] as const;
 
 /** OpenAI's own optional members that strict servers refuse as unknown. */
 const openAIOnly = ['store', 'metadata', 'service_tier', 'prompt_cache_key', 'safety_identifier'];
 
-/** Members that other providers put on an assistant's message: after a change of model the history still holds them. */
+/**
+ * Members that other providers put on an assistant's message: after a change of model the history
+ * still holds them.
+ */
 const foreignMembers = ['refusal', 'annotations', 'extra_content'];
 
 /** Z.ai's documented codes (docs.z.ai, error codes) and those its users met. */
@@ -25,7 +30,8 @@ const glmCodes: Readonly<Record<string, FaultMeaning>> = {
   '1302': 'busy',
   '1305': 'busy',
   '1312': 'busy',
-  // A plan's window is used up, or the plan does not allow the model: waiting inside a request is no use.
+  // A plan's window is used up, or the plan does not allow the model: waiting inside a request is
+  // no use.
   ...Object.fromEntries(
     [1308, 1309, 1310, 1311, 1313, 1314, 1315, 1316, 1317, 1318, 1319, 1320, 1321].map(
       (code): [string, FaultMeaning] => [String(code), 'quota'],
@@ -157,8 +163,9 @@ const lasting: ReadonlySet<FaultMeaning> = new Set([
 ]);
 
 /**
- * Codes of all providers that say of a failure that it lasts, for relays: they answer in the words of whoever is behind them, mostly with
- * a status that asks for a repetition. Codes that mean something else to another provider are none.
+ * Codes of all providers that say of a failure that it lasts, for relays: they answer in the words
+ * of whoever is behind them, mostly with a status that asks for a repetition. Codes that mean
+ * something else to another provider are none.
  */
 export const relayedCodes: Readonly<Record<string, FaultMeaning>> = lastingCodes();
 

@@ -7,7 +7,10 @@ import { readRetryAfter, type RetryPolicy, unreachableCode, withRetries } from '
 
 const signal = new AbortController().signal;
 
-/** Runs attempts that fail with these errors in turn and then succeed; the clock moves on as soon as somebody sleeps. */
+/**
+ * Runs attempts that fail with these errors in turn and then succeed; the clock moves on as soon as
+ * somebody sleeps.
+ */
 async function run(errors: readonly ProxyError[], more: Partial<RetryPolicy> = {}) {
   const clock = new ManualClock();
   const waits: number[] = [];

@@ -15,12 +15,16 @@ export interface RetryPolicy {
   readonly random: () => number;
 }
 
-/** Names that {@link repeats} must know apart: nobody is there, and waiting a few seconds will not change it. */
+/**
+ * Names that {@link repeats} must know apart: nobody is there, and waiting a few seconds will not
+ * change it.
+ */
 export const unreachableCode = 'upstream_unreachable';
 
 /**
- * The only retry loop of the program: whoever calls an upstream gets an answer that has begun, or the last error.
- * The upstream's own `retry-after` is obeyed; a wait that would pass the total is not begun, and the error then tells the client.
+ * The only retry loop of the program: whoever calls an upstream gets an answer that has begun, or
+ * the last error. The upstream's own `retry-after` is obeyed; a wait that would pass the total is
+ * not begun, and the error then tells the client.
  */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
@@ -58,7 +62,10 @@ export function cancelled(signal: AbortSignal): ProxyError {
   return new ProxyError('cancelled', 'The request was cancelled.', { cause: reason });
 }
 
-/** After a time-out the provider may still be at work on the first attempt: a second one would be paid twice. */
+/**
+ * After a time-out the provider may still be at work on the first attempt: a second one would be
+ * paid twice.
+ */
 function repeats(error: ProxyError): boolean {
   if (error.parts.wireCode === unreachableCode) return false;
   return error.retryable && error.code !== 'upstream_timeout' && error.code !== 'internal';
@@ -70,8 +77,9 @@ function backoffMs(number: number, policy: RetryPolicy): number {
 }
 
 /**
- * How long the answer's headers ask us to wait, milliseconds: `retry-after-ms`, `x-ms-retry-after-ms` (Azure), or `retry-after` in
- * seconds or as a date. Undefined when they do not, or not sensibly.
+ * How long the answer's headers ask us to wait, milliseconds: `retry-after-ms`,
+ * `x-ms-retry-after-ms` (Azure), or `retry-after` in seconds or as a date. Undefined when they do
+ * not, or not sensibly.
  * @param nowMs Milliseconds since 1970
  */
 export function readRetryAfter(

@@ -21,8 +21,9 @@ export type StreamMember = 'stream' | 'stream_options';
 const noneRefused: ReadonlySet<StreamMember> = new Set();
 
 /**
- * The request as the provider wants it, streamed unless `refused` says that it may not be. Members keep their order, and whatever the profile does not speak
- * of goes as it came. Pure and stable: the same messages give the same bytes in every turn, or the provider's cache is lost.
+ * The request as the provider wants it, streamed unless `refused` says that it may not be. Members
+ * keep their order, and whatever the profile does not speak of goes as it came. Pure and stable:
+ * the same messages give the same bytes in every turn, or the provider's cache is lost.
  */
 export function rewriteRequest(
   request: ChatRequest,
@@ -142,7 +143,10 @@ function rewriteParsed(message: Message, profile: Profile): Message {
   return profile.shortCallIds === true ? shortenCallIds(changed) : changed;
 }
 
-/** An assistant message with its reasoning as the policy wants it; the same object where nothing changes. */
+/**
+ * An assistant message with its reasoning as the policy wants it; the same object where nothing
+ * changes.
+ */
 export function applyReasoningPolicy(message: Message, policy: Profile['reasoning']): Message {
   const has = reasoningMembers.some((member) => member in message);
   if (policy === 'strip') return has ? without(message, reasoningMembers) : message;

@@ -1,13 +1,19 @@
-/** Shorter texts are names that local servers want for a key (`ollama`, `x`, `EMPTY`): cut out, they would only spoil words. */
+/**
+ * Shorter texts are names that local servers want for a key (`ollama`, `x`, `EMPTY`): cut out, they
+ * would only spoil words.
+ */
 const minSecretChars = 6;
 /** A text of one kind of letters up to this length is a word, as in `lm-studio` or `not-needed`. */
 const maxWordChars = 12;
-/** A text this long is cut out wherever it stands; a shorter one only where no letter or digit touches it. */
+/**
+ * A text this long is cut out wherever it stands; a shorter one only where no letter or digit
+ * touches it.
+ */
 const surelySecretChars = 16;
 
 /**
- * What must not be shown of a provider's settings: the key, the values of configured headers, and user, password and query of its
- * address.
+ * What must not be shown of a provider's settings: the key, the values of configured headers, and
+ * user, password and query of its address.
  */
 export function secretsOf(provider: {
   readonly baseURL: string;
@@ -26,7 +32,10 @@ export function secretsOf(provider: {
   return [...new Set(texts)].filter(isSecret).toSorted((a, b) => b.length - a.length);
 }
 
-/** The text with every secret in it replaced by `[key]`. @param secrets As {@link secretsOf} gives them */
+/**
+ * The text with every secret in it replaced by `[key]`. @param secrets As {@link secretsOf} gives
+ * them
+ */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   return secrets.reduce((left, secret) => replaceAlone(left, secret), text);
 }

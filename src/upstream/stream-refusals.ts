@@ -8,7 +8,10 @@ const maxRemembered = 1_000;
 
 const none: ReadonlySet<StreamMember> = new Set();
 
-/** What a provider's models refuse about streaming, found out by asking: each is refused once, and not sent again. */
+/**
+ * What a provider's models refuse about streaming, found out by asking: each is refused once, and
+ * not sent again.
+ */
 export class StreamRefusals {
   readonly #of: { readonly id: string; readonly profile: Profile; readonly log: Logger };
   readonly #byModel = new Map<string, ReadonlySet<StreamMember>>();
@@ -23,7 +26,10 @@ export class StreamRefusals {
     return this.#byModel.get(model) ?? none;
   }
 
-  /** Whether an error refuses a member about streaming that was sent: then asking again without it may help. */
+  /**
+   * Whether an error refuses a member about streaming that was sent: then asking again without it
+   * may help.
+   */
   learn(model: string, error: unknown): boolean {
     const { id, profile, log } = this.#of;
     const member = refusedMember(error);
@@ -42,11 +48,16 @@ export class StreamRefusals {
   }
 }
 
-/** OpenAI's words for organisations that are not verified, and other servers' for models that cannot. */
+/**
+ * OpenAI's words for organisations that are not verified, and other servers' for models that
+ * cannot.
+ */
 const streamRefusal =
   /verified to stream|stream(?:ing)?['"` ]{0,2} (?:is|are) not (?:supported|allowed|available)|not support (?:['"`]?stream|streaming)/i;
 
-/** The member about streaming that a refusal is about, if it is one: by its name, or by the words. */
+/**
+ * The member about streaming that a refusal is about, if it is one: by its name, or by the words.
+ */
 function refusedMember(error: unknown): StreamMember | undefined {
   if (!(error instanceof ProxyError) || error.code !== 'upstream_rejected') return undefined;
   const { message, parts } = error;

@@ -14,9 +14,15 @@ export interface UpstreamModel {
 export interface UpstreamCall {
   /** Aborting cancels the HTTP request at once and ends every wait. */
   readonly signal: AbortSignal;
-  /** Headers to pass on (session affinity). Never `authorization`, `cookie`, `origin`, `host`. Lower-case names. */
+  /**
+   * Headers to pass on (session affinity). Never `authorization`, `cookie`, `origin`, `host`.
+   * Lower-case names.
+   */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Called when a failed attempt is about to be repeated. For progress and logs; nothing has reached the client yet. */
+  /**
+   * Called when a failed attempt is about to be repeated. For progress and logs; nothing has
+   * reached the client yet.
+   */
   readonly onRetry?: (attempt: RetryNotice) => void;
   /** Present where the bytes of the call are written down. */
   readonly tap?: WireTap;
@@ -45,8 +51,8 @@ export interface AnswerTap {
   /** The answer's head is in. Lower-case names, nothing masked. */
   head(status: number, headers: IncomingHttpHeaders): void;
   /**
-   * Bytes of the body, without transfer compression and with the upstream's secrets masked. They come
-   * late by at most the length of a secret. Nobody changes them.
+   * Bytes of the body, without transfer compression and with the upstream's secrets masked. They
+   * come late by at most the length of a secret. Nobody changes them.
    * @returns What to wait for before the next are read, if anything
    */
   piece(bytes: Uint8Array): Promise<void> | undefined;
@@ -57,7 +63,10 @@ export interface AnswerTap {
   end(error?: unknown): void;
 }
 
-/** A failed attempt that is about to be repeated. Never the upstream's words: they may quote what it was asked. */
+/**
+ * A failed attempt that is about to be repeated. Never the upstream's words: they may quote what it
+ * was asked.
+ */
 export interface RetryNotice {
   /** Of the attempt that failed, from 1. */
   readonly number: number;
@@ -74,10 +83,10 @@ export interface RetryNotice {
 /** A completion that the upstream has accepted. */
 export interface UpstreamStream {
   /**
-   * The answer in batches: all chunks that one socket read brought, in order, never an empty batch. Pulled, so
-   * that a slow client slows the upstream. Ends normally only after a finish reason; otherwise throws a
-   * `ProxyError` (`upstream_cut`, `upstream_failed`, `upstream_timeout`, `context_length_exceeded`, ...).
-   * Leaving the loop early cancels the HTTP request.
+   * The answer in batches: all chunks that one socket read brought, in order, never an empty batch.
+   * Pulled, so that a slow client slows the upstream. Ends normally only after a finish reason;
+   * otherwise throws a `ProxyError` (`upstream_cut`, `upstream_failed`, `upstream_timeout`,
+   * `context_length_exceeded`, ...). Leaving the loop early cancels the HTTP request.
    */
   readonly batches: AsyncIterable<readonly Chunk[]>;
   /** The upstream model that really answers (it differs from the asked one after a fallback). */
@@ -87,18 +96,22 @@ export interface UpstreamStream {
 }
 
 /**
- * One configured provider. Adding one is a row in `profile.ts` or a section in the user's configuration.
+ * One configured provider. Adding one is a row in `profile.ts` or a section in the user's
+ * configuration.
  *
- * Contract (test/integration/upstream-contract.test.ts runs it over every implementation):
- * the request is sent with the provider's own spelling (`profile`), always streamed; retries happen only before
- * the first chunk; keys never appear in an error.
+ * Contract (test/integration/upstream-contract.test.ts runs it over every implementation): the
+ * request is sent with the provider's own spelling (`profile`), always streamed; retries happen
+ * only before the first chunk; keys never appear in an error.
  */
 export interface Upstream {
   /** The provider's name in the configuration, such as `zai`; `demo` for the built-in script. */
   readonly id: string;
   /** The provider's own list. @throws ProxyError `upstream_*` */
   models(signal: AbortSignal): Promise<readonly UpstreamModel[]>;
-  /** One completion. Resolves when the first chunk is in (retries are over); rejects with a `ProxyError`. */
+  /**
+   * One completion. Resolves when the first chunk is in (retries are over); rejects with a
+   * `ProxyError`.
+   */
   complete(request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream>;
   /** Closes kept connections. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -24,8 +24,9 @@ export interface Way {
 }
 
 /**
- * The proxies of the environment, with curl's precedence: small letters before capitals, the scheme's own before the one for all;
- * an empty variable is none. (curl leaves `HTTP_PROXY` out, because a web server would set it from a header; we are none.)
+ * The proxies of the environment, with curl's precedence: small letters before capitals, the
+ * scheme's own before the one for all; an empty variable is none. (curl leaves `HTTP_PROXY` out,
+ * because a web server would set it from a header; we are none.)
  */
 export function readProxies(env: Readonly<Record<string, string | undefined>>): ForwardProxies {
   const first = (...names: readonly string[]): Variable | undefined => {
@@ -39,7 +40,10 @@ export function readProxies(env: Readonly<Record<string, string | undefined>>): 
   };
 }
 
-/** How an address is reached. Loopback never goes through a proxy. @throws ProxyError `config_invalid` for a proxy that is no address */
+/**
+ * How an address is reached. Loopback never goes through a proxy. @throws ProxyError
+ * `config_invalid` for a proxy that is no address
+ */
 export function wayTo(address: string, proxies: ForwardProxies): Way {
   const url = new URL(address);
   const proxy = url.protocol === 'https:' ? proxies.https : proxies.http;
@@ -76,7 +80,10 @@ function isLoopback(host: string): boolean {
   return /^(.*\.)?localhost$/i.test(host) || /^127\.|^0\.0\.0\.0$|^::1?$/.test(host);
 }
 
-/** Whether a list names a host: `*`, a name with all below it, an address, a network (`10.0.0.0/8`), each with a port if it likes. */
+/**
+ * Whether a list names a host: `*`, a name with all below it, an address, a network (`10.0.0.0/8`),
+ * each with a port if it likes.
+ */
 function isNamed(host: string, port: string, list: string): boolean {
   return list.split(/[\s,]+/).some((entry) => {
     if (entry === '') return false;

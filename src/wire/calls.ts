@@ -1,14 +1,18 @@
 import type { FunctionCall, ToolCall, ToolCallDelta } from './types.ts';
 
 /**
- * The name of the tool that a call is for: a function's, a custom tool's, else the call's type, which is all that a call of a kind
- * we do not know says of itself. The only place that knows where the name stands.
+ * The name of the tool that a call is for: a function's, a custom tool's, else the call's type,
+ * which is all that a call of a kind we do not know says of itself. The only place that knows where
+ * the name stands.
  */
 export function callName(call: ToolCall): string {
   return call.function?.name ?? call.custom?.name ?? call.type ?? '';
 }
 
-/** What the call says to its tool, as it came: the JSON text of a function's arguments, or a custom tool's free text. Empty for calls of other kinds. */
+/**
+ * What the call says to its tool, as it came: the JSON text of a function's arguments, or a custom
+ * tool's free text. Empty for calls of other kinds.
+ */
 export function callText(call: ToolCall): string {
   return call.function?.arguments ?? call.custom?.input ?? '';
 }

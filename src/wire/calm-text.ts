@@ -1,7 +1,7 @@
 /**
- * What OpenCode 1.18 takes for a sign of a passing failure, in its own retry decision: numbers of HTTP statuses, even
- * inside other numbers, and these words. Measured against the binary for the numbers and the first words; the rest
- * are the same idea in other words.
+ * What OpenCode 1.18 takes for a sign of a passing failure, in its own retry decision: numbers of
+ * HTTP statuses, even inside other numbers, and these words. Measured against the binary for the
+ * numbers and the first words; the rest are the same idea in other words.
  */
 const alarming = new RegExp(
   [
@@ -19,8 +19,9 @@ const alarming = new RegExp(
 const wordJoiner = '\u2060';
 
 /**
- * The same text for the eye, without the words and digits that make OpenCode repeat a request. For errors that no
- * repetition can cure; without it a 400 that says "at most 15000" is sent five more times.
+ * The same text for the eye, without the words and digits that make OpenCode repeat a request. For
+ * errors that no repetition can cure; without it a 400 that says "at most 15000" is sent five more
+ * times.
  */
 export function calmText(text: string): string {
   return text.replace(alarming, (found) => Array.from(found).join(wordJoiner));

@@ -2,7 +2,10 @@ import { ChunkReader, type ChunkReaderOptions } from './chunk.ts';
 import { isObject } from './json.ts';
 import type { Chunk } from './types.ts';
 
-/** Reads a completion with several answers: each as if it were the only one, its chunks marked with its index. */
+/**
+ * Reads a completion with several answers: each as if it were the only one, its chunks marked with
+ * its index.
+ */
 export class ChoicesReader extends ChunkReader {
   readonly #readers: readonly ChunkReader[];
 

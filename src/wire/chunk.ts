@@ -15,9 +15,14 @@ export interface ChunkReaderOptions {
   readonly makeId: () => string;
   /** Names a failure that the upstream reports inside the stream. */
   readonly toError: (fault: UpstreamFault) => ProxyError;
-  /** The request used the old `functions`: `function_call` is passed on as it is instead of becoming a tool call. */
+  /**
+   * The request used the old `functions`: `function_call` is passed on as it is instead of becoming
+   * a tool call.
+   */
   readonly legacyFunctions?: boolean;
-  /** The model's window, tokens: an empty answer to a larger prompt is an overflow (GLM, LM Studio). */
+  /**
+   * The model's window, tokens: an empty answer to a larger prompt is an overflow (GLM, LM Studio).
+   */
   readonly contextWindowTokens?: number;
 }
 
@@ -38,7 +43,10 @@ const knownMembers: ReadonlySet<string> = new Set([
   'reasoning_details',
 ]);
 
-/** Members of a frame that are read, or ours to give; and the padding with which OpenAI hides the length of what it says. */
+/**
+ * Members of a frame that are read, or ours to give; and the padding with which OpenAI hides the
+ * length of what it says.
+ */
 const knownFrameMembers: ReadonlySet<string> = new Set([
   'id',
   'object',
@@ -62,8 +70,9 @@ const knownChoiceMembers: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Turns one completion's events into clean {@link Chunk}s, or throws what the upstream reports as a failure. The finish
- * reason and the usage are held back until {@link end}: providers send text, calls and second finish reasons after the first.
+ * Turns one completion's events into clean {@link Chunk}s, or throws what the upstream reports as a
+ * failure. The finish reason and the usage are held back until {@link end}: providers send text,
+ * calls and second finish reasons after the first.
  */
 export class ChunkReader {
   readonly #options: ChunkReaderOptions;
@@ -102,7 +111,10 @@ export class ChunkReader {
     return this.#finish !== undefined;
   }
 
-  /** Appends what the event brought to `chunks`. @throws ProxyError for a reported failure, or an event that is no JSON */
+  /**
+   * Appends what the event brought to `chunks`. @throws ProxyError for a reported failure, or an
+   * event that is no JSON
+   */
   read(event: SseEvent, chunks: Chunk[]): void {
     if (this.#isDone) return;
     // Not left to the parser, whose refusal is dear.
@@ -117,7 +129,10 @@ export class ChunkReader {
     else for (const part of splitGlued(event.data)) this.#readPart(part, chunks);
   }
 
-  /** The same for a value that is parsed already: a frame's, or a whole completion that came instead of a stream. */
+  /**
+   * The same for a value that is parsed already: a frame's, or a whole completion that came instead
+   * of a stream.
+   */
   readValue(value: unknown, chunks: Chunk[]): void {
     if (!isObject(value)) {
       const fault = findFault(value);
@@ -144,7 +159,10 @@ export class ChunkReader {
     chunks.push(this.end());
   }
 
-  /** The last chunk, with the finish reason. @throws ProxyError `upstream_cut` when the upstream never gave one */
+  /**
+   * The last chunk, with the finish reason. @throws ProxyError `upstream_cut` when the upstream
+   * never gave one
+   */
   end(): Chunk {
     if (this.#finish === undefined) {
       throw new ProxyError(
@@ -178,7 +196,8 @@ export class ChunkReader {
   }
 
   #readChoice(choice: JsonObject): Chunk | undefined {
-    // A whole message counts only where no delta has come before it: some servers end a stream by repeating everything.
+    // A whole message counts only where no delta has come before it: some servers end a stream by
+    // repeating everything.
     const isFirst = !this.#hasText && !this.#calls.hasNamed;
     const delta = choice['delta'] ?? (isFirst ? choice['message'] : undefined);
     const chunk: { -readonly [K in keyof Chunk]: Chunk[K] } = {};
@@ -233,7 +252,8 @@ export class ChunkReader {
   #readCalls(delta: JsonObject): ToolCallDelta[] {
     const entries: unknown[] = Array.isArray(delta['tool_calls']) ? [...delta['tool_calls']] : [];
     const legacy = delta['function_call'];
-    // Some servers say the same call in the old and the new words: taken twice, it would be run twice.
+    // Some servers say the same call in the old and the new words: taken twice, it would be run
+    // twice.
     this.#usesToolCalls ||= entries.length > 0;
     if (isObject(legacy) && !this.#usesToolCalls && this.#options.legacyFunctions !== true) {
       entries.push({ index: 0, function: legacy });
@@ -284,7 +304,10 @@ export class ChunkReader {
     });
   }
 
-  /** Gemini and Ollama end a turn with calls by `stop`; others say `tool_calls` without one. A client believes the word. */
+  /**
+   * Gemini and Ollama end a turn with calls by `stop`; others say `tool_calls` without one. A
+   * client believes the word.
+   */
   #finalReason(reason: FinishReason): FinishReason {
     if (reason === 'function_call' && this.#options.legacyFunctions === true) return reason;
     if (reason === 'length' || reason === 'content_filter') return reason;
@@ -292,7 +315,10 @@ export class ChunkReader {
   }
 }
 
-/** Hands out the members of frames that nobody here knows: each when it first comes, and again when it has changed. */
+/**
+ * Hands out the members of frames that nobody here knows: each when it first comes, and again when
+ * it has changed.
+ */
 class OtherMembers {
   readonly #known: ReadonlySet<string>;
   /** The last value of each that is no object or list. */

@@ -23,7 +23,10 @@ export function streamedRequestBody(model: string, messages: readonly Message[])
   });
 }
 
-/** The frames of a streamed answer's bytes, without the end mark. @throws SyntaxError for a frame that is no JSON */
+/**
+ * The frames of a streamed answer's bytes, without the end mark. @throws SyntaxError for a frame
+ * that is no JSON
+ */
 export async function* readClientFrames(
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<ClientFrame, void, void> {

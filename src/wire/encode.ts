@@ -18,8 +18,8 @@ export interface StreamEncoding {
 }
 
 /**
- * One streamed answer as the strictest client wants it: the role first, one id, calls numbered 0, 1, 2 over all steps,
- * one finish reason with nothing behind it but the usage, `[DONE]` last.
+ * One streamed answer as the strictest client wants it: the role first, one id, calls numbered 0,
+ * 1, 2 over all steps, one finish reason with nothing behind it but the usage, `[DONE]` last.
  */
 export class StreamEncoder {
   readonly #encoding: StreamEncoding;
@@ -93,7 +93,10 @@ export class StreamEncoder {
     return `${opening}${frame}${this.#before}{},"logprobs":null,"finish_reason":${reason}${rest}`;
   }
 
-  /** The JSON of members of the frame that are not simple; simple ones stand in every frame from now on. */
+  /**
+   * The JSON of members of the frame that are not simple; simple ones stand in every frame from now
+   * on.
+   */
   #frameMembers(members: Readonly<Record<string, unknown>>): string {
     const others: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(members)) {
@@ -173,7 +176,10 @@ export class StreamEncoder {
   }
 }
 
-/** The same answer for a client that asked for no stream; with the others behind it, where several were asked for. */
+/**
+ * The same answer for a client that asked for no stream; with the others behind it, where several
+ * were asked for.
+ */
 export function encodeCompletion(
   head: CompletionHead,
   turn: FoldedTurn,

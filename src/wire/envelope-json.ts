@@ -4,7 +4,10 @@ import { mayHoldHalves, wellFormed } from './well-formed.ts';
 /** Numbers of a request's own members as they came, by the member's name. */
 type ExactNumbers = ReadonlyMap<string, { readonly value: number; readonly json: string }>;
 
-/** Where a request keeps them: not a member, so that nothing that walks members meets it, and copied along by a spread. */
+/**
+ * Where a request keeps them: not a member, so that nothing that walks members meets it, and copied
+ * along by a spread.
+ */
 export const exactNumbers = Symbol('numbers as they came');
 
 /** A request that may have such numbers. */
@@ -12,7 +15,10 @@ export interface WithExactNumbers {
   readonly [exactNumbers]?: ExactNumbers;
 }
 
-/** What JavaScript's numbers may spell differently: 16 digits and more, zeros at the end, exponents, a negative zero. */
+/**
+ * What JavaScript's numbers may spell differently: 16 digits and more, zeros at the end, exponents,
+ * a negative zero.
+ */
 const oddNumber = /\d{16}|\d\.\d{15}|\d\.\d*0[\s,}\]]|\d[eE]|-0[\s,}\]]/;
 
 /** Node 24 has these; the library of types does not. */
@@ -25,9 +31,10 @@ const exact = JSON as unknown as {
 };
 
 /**
- * Parses a request without its messages so that its numbers keep their digits: a seed of 20 digits, a temperature of `1.0`. A number that
- * is a member of the request stays one and has its spelling beside it (see {@link exactNumbers}); one further inside, which nobody here
- * reads, becomes what `JSON.stringify` writes as it came. Halves of characters become U+FFFD.
+ * Parses a request without its messages so that its numbers keep their digits: a seed of 20 digits,
+ * a temperature of `1.0`. A number that is a member of the request stays one and has its spelling
+ * beside it (see {@link exactNumbers}); one further inside, which nobody here reads, becomes what
+ * `JSON.stringify` writes as it came. Halves of characters become U+FFFD.
  * @throws SyntaxError for what is no JSON
  */
 export function parseEnvelopeJson(json: string): unknown {
@@ -55,7 +62,9 @@ function parseExact(json: string): unknown {
   return numbers.size === 0 ? value : Object.assign(own, { [exactNumbers]: numbers });
 }
 
-/** The JSON of a request's member, with the digits it came with unless it has been changed since. */
+/**
+ * The JSON of a request's member, with the digits it came with unless it has been changed since.
+ */
 export function memberJson(request: WithExactNumbers, name: string, value: unknown): string {
   const known = request[exactNumbers]?.get(name);
   return known !== undefined && known.value === value ? known.json : JSON.stringify(value);

@@ -22,12 +22,18 @@ export interface UpstreamFault {
   readonly param?: string;
 }
 
-/** Whether a client is OpenCode, which reads meaning into the words of an error. @param userAgent Its `user-agent` header */
+/**
+ * Whether a client is OpenCode, which reads meaning into the words of an error. @param userAgent
+ * Its `user-agent` header
+ */
 function isOpenCode(userAgent: string | undefined): boolean {
   return userAgent?.startsWith('opencode/') ?? false;
 }
 
-/** How the failure reads for this client. OpenCode repeats a request whose error sounds temporary: a final one must not. */
+/**
+ * How the failure reads for this client. OpenCode repeats a request whose error sounds temporary: a
+ * final one must not.
+ */
 function shownMessage(error: ProxyError, userAgent: string | undefined): string {
   const isBug = error.code === 'internal';
   const plain = isBug ? 'Something went wrong inside rlm-opencode.' : error.message;
@@ -40,7 +46,10 @@ function isFinal(error: ProxyError): boolean {
   return !error.retryable && error.code !== 'context_length_exceeded';
 }
 
-/** The answer's body for a failure. The message ends with the hint; an unexpected failure shows nothing of itself. */
+/**
+ * The answer's body for a failure. The message ends with the hint; an unexpected failure shows
+ * nothing of itself.
+ */
 export function errorBody(error: ProxyError, userAgent?: string): ErrorBody {
   const calm = isFinal(error) && isOpenCode(userAgent) ? calmText : (text: string) => text;
   return {
@@ -54,8 +63,9 @@ export function errorBody(error: ProxyError, userAgent?: string): ErrorBody {
 }
 
 /**
- * The headers that go with {@link errorBody}: the upstream's that may pass, `retry-after` where the upstream gave one, and for a failure that no
- * repetition cures `x-should-retry: false`, which OpenAI's libraries obey.
+ * The headers that go with {@link errorBody}: the upstream's that may pass, `retry-after` where the
+ * upstream gave one, and for a failure that no repetition cures `x-should-retry: false`, which
+ * OpenAI's libraries obey.
  */
 export function errorHeaders(error: ProxyError): Record<string, string> {
   const headers: Record<string, string> = { ...error.parts.headers };
@@ -68,8 +78,9 @@ export function errorHeaders(error: ProxyError): Record<string, string> {
 }
 
 /**
- * The body of an error event inside a stream. OpenCode 1.18 decides by a code in a JSON text *inside* the message:
- * `invalid_prompt` stops, `server_error` repeats, `context_length_exceeded` compacts. All others get the plain form.
+ * The body of an error event inside a stream. OpenCode 1.18 decides by a code in a JSON text
+ * *inside* the message: `invalid_prompt` stops, `server_error` repeats, `context_length_exceeded`
+ * compacts. All others get the plain form.
  */
 export function streamErrorBody(error: ProxyError, userAgent?: string): ErrorBody {
   const body = errorBody(error, userAgent);
@@ -85,10 +96,11 @@ function openCodeStreamCode(error: ProxyError): string {
 }
 
 /**
- * Finds the failure in a JSON value that came where a completion was expected. Undefined when there is none.
- * Known forms: `{error: {...}}`, `{error: "text"}`, `[{error: ...}]` (Gemini), `{object: "error", message}` (vLLM, Mistral),
- * `{type: "error", ...}`, `{base_resp: {status_code, status_msg}}` at 200 (MiniMax), bare `{code, message}` (GLM),
- * `{detail}` (FastAPI), `{errors: [...]}`, `choices[0].error` (OpenRouter).
+ * Finds the failure in a JSON value that came where a completion was expected. Undefined when there
+ * is none. Known forms: `{error: {...}}`, `{error: "text"}`, `[{error: ...}]` (Gemini), `{object:
+ * "error", message}` (vLLM, Mistral), `{type: "error", ...}`, `{base_resp: {status_code,
+ * status_msg}}` at 200 (MiniMax), bare `{code, message}` (GLM), `{detail}` (FastAPI), `{errors:
+ * [...]}`, `choices[0].error` (OpenRouter).
  */
 export function findFault(value: unknown): UpstreamFault | undefined {
   if (Array.isArray(value)) return value.length === 0 ? undefined : findFault(value[0]);
@@ -111,7 +123,9 @@ export function findFault(value: unknown): UpstreamFault | undefined {
   return Array.isArray(value['errors']) ? findFault({ error: value['errors'][0] }) : undefined;
 }
 
-/** What the body of a failed HTTP answer says, be it JSON in any form, plain text or a page of HTML. */
+/**
+ * What the body of a failed HTTP answer says, be it JSON in any form, plain text or a page of HTML.
+ */
 export function readFault(body: string): UpstreamFault {
   const parsed = parseJson(body);
   const json = isTooDeep(parsed) ? undefined : parsed;
@@ -145,7 +159,10 @@ function describeFault(error: unknown, around: JsonObject): UpstreamFault {
   };
 }
 
-/** FastAPI's list of what is wrong, `{loc: ["body", "messages", 0], msg}` each: as sentences that name the members. */
+/**
+ * FastAPI's list of what is wrong, `{loc: ["body", "messages", 0], msg}` each: as sentences that
+ * name the members.
+ */
 function describeDetails(
   detail: unknown,
 ): { readonly message: string; readonly param?: string } | undefined {

@@ -1,6 +1,9 @@
 import type { FinishReason } from './types.ts';
 
-/** What an upstream's finish reason means: one of the five standard ones, a failure, or a prompt that did not fit. */
+/**
+ * What an upstream's finish reason means: one of the five standard ones, a failure, or a prompt
+ * that did not fit.
+ */
 export type FinishMeaning = FinishReason | 'failed' | 'overflow';
 
 const meanings: Readonly<Record<string, FinishMeaning>> = {
@@ -48,8 +51,8 @@ const meanings: Readonly<Record<string, FinishMeaning>> = {
 };
 
 /**
- * The meaning of an upstream's finish reason. A reason nobody knows is a normal end: the answer is there, and a
- * client that meets a strange word may repeat the whole request for ever.
+ * The meaning of an upstream's finish reason. A reason nobody knows is a normal end: the answer is
+ * there, and a client that meets a strange word may repeat the whole request for ever.
  */
 export function readFinishReason(reason: string): FinishMeaning {
   return meanings[reason.toLowerCase()] ?? 'stop';

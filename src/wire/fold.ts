@@ -86,7 +86,8 @@ export class TurnFold {
   #addCall(delta: ToolCallDelta): void {
     const known = this.#calls.get(delta.index);
     if (known === undefined) {
-      // The first piece of a call carries id and name (wire/types.ts); without them there is nothing to call.
+      // The first piece of a call carries id and name (wire/types.ts); without them there is
+      // nothing to call.
       if (delta.id === undefined || delta.name === undefined) return;
       const { id, name } = delta;
       this.#calls.set(delta.index, {
@@ -123,10 +124,16 @@ export function foldChunks(chunks: Iterable<Chunk>): FoldedTurn {
   return fold.turn();
 }
 
-/** Members whose texts arrive in pieces. All other texts (Gemini's signatures) are whole each time they come. */
+/**
+ * Members whose texts arrive in pieces. All other texts (Gemini's signatures) are whole each time
+ * they come.
+ */
 const growing: ReadonlySet<string> = new Set(['function_call', 'audio']);
 
-/** Adds what a delta brought to what came before: lists are continued, objects merged, the rest replaced. */
+/**
+ * Adds what a delta brought to what came before: lists are continued, objects merged, the rest
+ * replaced.
+ */
 function mergeExtra(before: JsonObject, more: JsonObject, grows = false): Record<string, unknown> {
   const merged: Record<string, unknown> = { ...before };
   for (const [member, value] of Object.entries(more)) {

@@ -22,7 +22,8 @@ function isContainer(value: unknown): value is object {
 }
 
 /**
- * Refuses a value that was parsed from a text of this length, UTF-16 units, if it is nested too deep; a short one cannot be.
+ * Refuses a value that was parsed from a text of this length, UTF-16 units, if it is nested too
+ * deep; a short one cannot be.
  * @throws ProxyError `upstream_failed`
  */
 export function checkDepth(value: unknown, length: number): void {

@@ -2,7 +2,10 @@ import { memberJson } from './envelope-json.ts';
 import type { ChatRequest, UpstreamMessage } from './types.ts';
 import { UnparsedMessage } from './unparsed-message.ts';
 
-/** JSON of messages and tool lists, for as long as somebody holds them: the same stubs, hidden turns and tools go up again and again. */
+/**
+ * JSON of messages and tool lists, for as long as somebody holds them: the same stubs, hidden turns
+ * and tools go up again and again.
+ */
 const written = new WeakMap<object, Buffer>();
 
 /** An object's JSON, UTF-8, written once. The object must not change afterwards. */
@@ -29,8 +32,9 @@ export function requestBytes(request: ChatRequest): number {
 }
 
 /**
- * A request's JSON, UTF-8. The messages last, whatever the order of members: what grows from turn to turn stands at the end, so that
- * everything before it is the same bytes. A message that was never parsed goes as it came, to the byte.
+ * A request's JSON, UTF-8. The messages last, whatever the order of members: what grows from turn
+ * to turn stands at the end, so that everything before it is the same bytes. A message that was
+ * never parsed goes as it came, to the byte.
  */
 export function requestBody(
   request: Readonly<Record<string, unknown>> & Pick<ChatRequest, 'messages'>,
@@ -57,8 +61,9 @@ export function requestBody(
 const comma = 0x2c;
 
 /**
- * Copies pieces behind each other. What already lies behind each other, as a client's messages and their commas do, is copied in one go:
- * when the run ends, so only what lies between two pieces that were given is sure to be the same by then.
+ * Copies pieces behind each other. What already lies behind each other, as a client's messages and
+ * their commas do, is copied in one go: when the run ends, so only what lies between two pieces
+ * that were given is sure to be the same by then.
  */
 class Runs {
   readonly #body: Buffer;

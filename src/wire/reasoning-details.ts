@@ -1,12 +1,15 @@
 import { isObject, nonEmptyText, type JsonObject } from './json.ts';
 
-/** Members of a reasoning detail that arrive in pieces. Signatures and encrypted data are never touched. */
+/**
+ * Members of a reasoning detail that arrive in pieces. Signatures and encrypted data are never
+ * touched.
+ */
 const growing: ReadonlySet<string> = new Set(['text', 'summary']);
 
 /**
- * Adds one streamed piece of structured reasoning (OpenRouter, MiniMax) to `details`: the texts of one block are
- * joined, everything else of a block keeps its bytes. A block goes on while index and type stay the same and it has
- * not been closed by its signature.
+ * Adds one streamed piece of structured reasoning (OpenRouter, MiniMax) to `details`: the texts of
+ * one block are joined, everything else of a block keeps its bytes. A block goes on while index and
+ * type stay the same and it has not been closed by its signature.
  */
 export function mergeReasoningDetails(details: unknown[], piece: unknown): void {
   const at = details.findLastIndex((detail) => isSameBlock(detail, piece));

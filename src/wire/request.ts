@@ -88,15 +88,16 @@ const envelopeSchema = z.looseObject(
 );
 
 /**
- * Checks everything of a parsed JSON body but its messages, and hands back the same members: unknown ones, their order and every
- * text stay as they came. Only what this program itself relies on is checked; the rest is the upstream's business.
+ * Checks everything of a parsed JSON body but its messages, and hands back the same members:
+ * unknown ones, their order and every text stay as they came. Only what this program itself relies
+ * on is checked; the rest is the upstream's business.
  * @throws ProxyError `invalid_request`, naming the member at fault
  */
 export function parseEnvelope(body: Readonly<Record<string, unknown>>): Envelope {
   const checked = envelopeSchema.safeParse(body);
   if (!checked.success) throw requestFault(checked.error);
-  // The client's own value, because zod's copy has its members in another order. Nulls, which some clients write where they
-  // mean nothing, are the one difference from the type.
+  // The client's own value, because zod's copy has its members in another order. Nulls, which some
+  // clients write where they mean nothing, are the one difference from the type.
   const { messages: _, ...all } = body as Envelope & { readonly messages?: unknown };
   if (all.tools !== null) return all;
   const { tools: __, ...rest } = all;
@@ -114,7 +115,9 @@ export function parseMessage(value: unknown, at: number): Message {
   return dropNullCalls(value as Message);
 }
 
-/** The same message, but for a `tool_calls: null` that some clients write and some upstreams refuse. */
+/**
+ * The same message, but for a `tool_calls: null` that some clients write and some upstreams refuse.
+ */
 export function dropNullCalls(message: Message): Message {
   const { tool_calls: calls, ...others } = message as Message & { tool_calls?: unknown };
   return calls === null ? others : message;

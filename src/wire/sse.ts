@@ -2,7 +2,9 @@ import { ProxyError } from '../errors.ts';
 
 /** One server-sent event. */
 export interface SseEvent {
-  /** The `event:` field; empty where there is none. An `error:` field (old llama.cpp) gives `error`. */
+  /**
+   * The `event:` field; empty where there is none. An `error:` field (old llama.cpp) gives `error`.
+   */
   readonly name: string;
   /** The `data:` lines joined with `\n`. */
   readonly data: string;
@@ -16,14 +18,18 @@ const dataField = Buffer.from('data');
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
- * Turns the bytes of an event stream into events, however the bytes are split. More tolerant than the HTML standard:
- * a last event without its blank line counts, and an `error` field makes an event.
+ * Turns the bytes of an event stream into events, however the bytes are split. More tolerant than
+ * the HTML standard: a last event without its blank line counts, and an `error` field makes an
+ * event.
  *
  * Lines are found in the bytes, so that a text is decoded once and never cut inside a character.
  */
 export class SseDecoder {
   readonly #maxEventBytes: number;
-  /** The beginning of a line whose end has not come, as it came: joined once, so that a huge event costs no more than its size. */
+  /**
+   * The beginning of a line whose end has not come, as it came: joined once, so that a huge event
+   * costs no more than its size.
+   */
   #pieces: Buffer[] = [];
   #pendingBytes = 0;
   #name = '';
@@ -33,18 +39,25 @@ export class SseDecoder {
   #afterCr = false;
   #atStart = true;
 
-  /** @param maxEventBytes An event that grows beyond this is an error. A frame of 28 MiB has been seen (facts on inline images). */
+  /**
+   * @param maxEventBytes An event that grows beyond this is an error. A frame of 28 MiB has been
+   * seen (facts on inline images).
+   */
   constructor(maxEventBytes: number = 256 * 1024 * 1024) {
     this.#maxEventBytes = maxEventBytes;
   }
 
-  /** All events that these bytes complete. @throws ProxyError `upstream_failed` when an event is too large */
+  /**
+   * All events that these bytes complete. @throws ProxyError `upstream_failed` when an event is too
+   * large
+   */
   push(bytes: Uint8Array): SseEvent[] {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const events: SseEvent[] = [];
     let start = this.#afterCr && chunk[0] === lf ? 1 : 0;
     if (chunk.length > 0) this.#afterCr = false;
-    // Almost no stream has a carriage return: look for the next one only when the last one is used up.
+    // Almost no stream has a carriage return: look for the next one only when the last one is used
+    // up.
     let nextCr = chunk.indexOf(cr, start);
     for (;;) {
       const nextLf = chunk.indexOf(lf, start);

@@ -6,7 +6,10 @@ const maxHeldUnits = 8_192;
 /** So many closing marks are tried for one call: its own arguments may hold that mark. */
 const maxClosingMarks = 8;
 
-/** A call that a model has written as text. `arguments` is what stood there, or JSON made of an XML form's texts. */
+/**
+ * A call that a model has written as text. `arguments` is what stood there, or JSON made of an XML
+ * form's texts.
+ */
 export interface TextCall {
   readonly name: string;
   readonly arguments: string;
@@ -31,10 +34,11 @@ interface Form {
 }
 
 /**
- * Reads calls of our tools that a model has written into its text, because its server does not know the model's marks: Qwen's and Hermes'
- * JSON, GLM's XML, Kimi's and DeepSeek's sections. Only what is whole and readable, begins a line outside of code fences and ends the text
- * is such a call; everything else, an answer about these marks too, comes out as it came in, in order. Only text that may still be
- * a call is held back, 8192 UTF-16 units at most.
+ * Reads calls of our tools that a model has written into its text, because its server does not know
+ * the model's marks: Qwen's and Hermes' JSON, GLM's XML, Kimi's and DeepSeek's sections. Only what
+ * is whole and readable, begins a line outside of code fences and ends the text is such a call;
+ * everything else, an answer about these marks too, comes out as it came in, in order. Only text
+ * that may still be a call is held back, 8192 UTF-16 units at most.
  */
 export class TextCallDoor {
   readonly #rules: TextCallRules;
@@ -53,13 +57,18 @@ export class TextCallDoor {
     this.#rules = rules;
   }
 
-  /** Takes the next piece of text and returns what may be seen of all that has come; may be empty. */
+  /**
+   * Takes the next piece of text and returns what may be seen of all that has come; may be empty.
+   */
   push(text: string): string {
     this.#held += text;
     return this.#release();
   }
 
-  /** The text is over, or interrupted: the rest that is text after all, and the calls it ended with. More text may follow. */
+  /**
+   * The text is over, or interrupted: the rest that is text after all, and the calls it ended with.
+   * More text may follow.
+   */
   end(): { readonly rest: string; readonly calls: readonly TextCall[] } {
     let rest = '';
     while (this.#held !== '') {
@@ -167,7 +176,10 @@ class Fences {
   }
 }
 
-/** Qwen, Hermes and many that were trained like them write JSON between these marks, GLM a name and XML. */
+/**
+ * Qwen, Hermes and many that were trained like them write JSON between these marks, GLM a name and
+ * XML.
+ */
 const toolCallForm: Form = {
   open: '<tool_call>',
   close: '</tool_call>',
@@ -261,7 +273,10 @@ function xmlCall(body: string): TextCall | undefined {
   return { name, arguments: JSON.stringify(Object.fromEntries(members)) };
 }
 
-/** The calls of a section that holds nothing else, and at least one. `one` is sticky: name, arguments with or without a fence. */
+/**
+ * The calls of a section that holds nothing else, and at least one. `one` is sticky: name,
+ * arguments with or without a fence.
+ */
 function listOf(
   body: string,
   one: RegExp,

@@ -3,7 +3,10 @@ import type { ToolCallDelta } from './types.ts';
 
 /** A call whose pieces are coming in. */
 interface Call {
-  /** Our index, from 0 in order of first appearance; undefined until its first piece has been handed out. */
+  /**
+   * Our index, from 0 in order of first appearance; undefined until its first piece has been handed
+   * out.
+   */
   index: number | undefined;
   id: string | undefined;
   name: string;
@@ -27,16 +30,20 @@ interface Piece {
 }
 
 /**
- * Tells the tool calls of one completion apart, whatever a provider does with `index` and `id`, and gives them
- * indexes of their own. Two pieces belong to one call when
- * - they carry the same id, unless the later one comes at a new index with a name (an id given twice), or
- * - they carry the same index, unless the later one brings a new id and a name, or a name after complete arguments
+ * Tells the tool calls of one completion apart, whatever a provider does with `index` and `id`, and
+ * gives them indexes of their own. Two pieces belong to one call when
+ * - they carry the same id, unless the later one comes at a new index with a name (an id given
+ *   twice), or
+ * - they carry the same index, unless the later one brings a new id and a name, or a name after
+ *   complete arguments
  *   (Ollama once gave all calls index 0), or
- * - the later one has no index and no id, and no name or the same one while the arguments are not complete, or
- * - the later one has neither id nor name, and an index that nobody knows: it goes on with the last call.
+ * - the later one has no index and no id, and no name or the same one while the arguments are not
+ *   complete, or
+ * - the later one has neither id nor name, and an index that nobody knows: it goes on with the last
+ *   call.
  *
- * A name can come in several fragments, so a call is handed out when its arguments begin, another call does, or the answer ends.
- * Linear in the number of pieces.
+ * A name can come in several fragments, so a call is handed out when its arguments begin, another
+ * call does, or the answer ends. Linear in the number of pieces.
  */
 export class ToolCallTracker {
   readonly #makeId: () => string;
@@ -66,7 +73,10 @@ export class ToolCallTracker {
     return this.#named > 0;
   }
 
-  /** Takes one entry of `delta.tool_calls`, and appends to `deltas` what is clear by now, in its clean form. What is no object is nothing. */
+  /**
+   * Takes one entry of `delta.tool_calls`, and appends to `deltas` what is clear by now, in its
+   * clean form. What is no object is nothing.
+   */
   read(entry: unknown, deltas: ToolCallDelta[]): void {
     if (!isObject(entry)) return;
     const piece = pieceOf(entry);
@@ -165,7 +175,10 @@ export class ToolCallTracker {
   }
 }
 
-/** Whether an object that comes in pieces is complete, by its brackets outside of texts. Each piece is looked at once, and only if somebody asks. */
+/**
+ * Whether an object that comes in pieces is complete, by its brackets outside of texts. Each piece
+ * is looked at once, and only if somebody asks.
+ */
 class ObjectEnd {
   #pieces: string[] = [];
   #depth = 0;

@@ -1,8 +1,9 @@
 /**
  * The OpenAI chat completions protocol as this program handles it. Types only.
  *
- * Requests are kept *loose*: members that we do not know are carried along untouched. Chunks are kept
- * *normal*: whatever dirt a provider sends, `upstream` has cleaned it before anybody sees a {@link Chunk}.
+ * Requests are kept *loose*: members that we do not know are carried along untouched. Chunks are
+ * kept *normal*: whatever dirt a provider sends, `upstream` has cleaned it before anybody sees a
+ * {@link Chunk}.
  */
 
 import type { UnparsedMessage } from './unparsed-message.ts';
@@ -15,8 +16,9 @@ export interface ContentPart {
 }
 
 /**
- * A call as it stands in an assistant message. What it is for and what it says are read by `callName` and `callText` of `calls.ts` alone:
- * OpenAI's custom calls have no `function`, and histories hold calls of kinds that we do not know.
+ * A call as it stands in an assistant message. What it is for and what it says are read by
+ * `callName` and `callText` of `calls.ts` alone: OpenAI's custom calls have no `function`, and
+ * histories hold calls of kinds that we do not know.
  */
 export interface ToolCall {
   readonly id: string;
@@ -109,7 +111,10 @@ export interface Usage {
   readonly [member: string]: unknown;
 }
 
-/** A piece of a tool call. `index` is always set, from 0 without gaps in order of first appearance; `id` and `name` only on a call's first piece, `name` never empty there. */
+/**
+ * A piece of a tool call. `index` is always set, from 0 without gaps in order of first appearance;
+ * `id` and `name` only on a call's first piece, `name` never empty there.
+ */
 export interface ToolCallDelta {
   readonly index: number;
   readonly id?: string;
@@ -128,7 +133,10 @@ export interface Chunk {
   readonly content?: string;
   /** The next piece of the reasoning, whatever member the provider uses for it. */
   readonly reasoning?: string;
-  /** The member the reasoning came in (`reasoning_content` or `reasoning`): it goes back under the same name. */
+  /**
+   * The member the reasoning came in (`reasoning_content` or `reasoning`): it goes back under the
+   * same name.
+   */
   readonly reasoningField?: string;
   /** OpenRouter's and MiniMax's structured reasoning, as it came. */
   readonly reasoningDetails?: readonly unknown[];
@@ -138,19 +146,35 @@ export interface Chunk {
   readonly finishReason?: FinishReason;
   readonly usage?: Usage;
   readonly logprobs?: unknown;
-  /** Other members of the delta (`annotations`, `audio`, …), passed on to the client as they are. */
+  /**
+   * Other members of the delta (`annotations`, `audio`, …), passed on to the client as they are.
+   */
   readonly extra?: Readonly<Record<string, unknown>>;
-  /** Other members of the choice (`content_filter_results`, `native_finish_reason`, …): those that are new or have changed. */
+  /**
+   * Other members of the choice (`content_filter_results`, `native_finish_reason`, …): those that
+   * are new or have changed.
+   */
   readonly choice?: Readonly<Record<string, unknown>>;
-  /** Other members of the frame (`system_fingerprint`, `citations`, …): those that are new or have changed. */
+  /**
+   * Other members of the frame (`system_fingerprint`, `citations`, …): those that are new or have
+   * changed.
+   */
   readonly frame?: Readonly<Record<string, unknown>>;
-  /** Which answer it belongs to, where several were asked for; absent: the only one, or the first. */
+  /**
+   * Which answer it belongs to, where several were asked for; absent: the only one, or the first.
+   */
   readonly choiceIndex?: number;
 }
 
-/** A whole assistant turn, folded from its chunks, as it is remembered and sent back upstream: verbatim. */
+/**
+ * A whole assistant turn, folded from its chunks, as it is remembered and sent back upstream:
+ * verbatim.
+ */
 export interface FoldedTurn {
-  /** The assistant message with all its members: content, reasoning under its own names, calls with their original argument bytes. */
+  /**
+   * The assistant message with all its members: content, reasoning under its own names, calls with
+   * their original argument bytes.
+   */
   readonly message: Message;
   readonly finishReason: FinishReason;
   readonly usage?: Usage;

@@ -2,7 +2,9 @@ import { dropNullCalls } from './request.ts';
 import type { Message, UpstreamMessage } from './types.ts';
 import { mayHoldHalves, wellFormed } from './well-formed.ts';
 
-/** What a message is made of, without its texts: enough to know whether a provider's rules touch it. */
+/**
+ * What a message is made of, without its texts: enough to know whether a provider's rules touch it.
+ */
 export interface MessageShape {
   readonly role: Message['role'];
   /** Names of its members. */
@@ -34,8 +36,9 @@ export function shapeOf(message: Message): MessageShape {
 }
 
 /**
- * A message as it came: bytes that have been checked once, in this request or an earlier one. It goes upstream without ever being
- * parsed again; that is what makes a resent history cost next to nothing.
+ * A message as it came: bytes that have been checked once, in this request or an earlier one. It
+ * goes upstream without ever being parsed again; that is what makes a resent history cost next to
+ * nothing.
  */
 export class UnparsedMessage {
   readonly shape: MessageShape;
@@ -78,7 +81,9 @@ export class UnparsedMessage {
     this.#parsed = undefined;
   }
 
-  /** Lets go of the bytes, for a message that something else stands for, or that can be had again. */
+  /**
+   * Lets go of the bytes, for a message that something else stands for, or that can be had again.
+   */
   drop(): void {
     this.#pieces = [];
   }
@@ -93,8 +98,8 @@ export class UnparsedMessage {
   }
 
   /**
-   * Keeps the JSON as a string, for a small message that lasts: a buffer of its own takes half a KB besides what is in it. Not for bytes
-   * that are no UTF-8, which a string cannot hold.
+   * Keeps the JSON as a string, for a small message that lasts: a buffer of its own takes half a KB
+   * besides what is in it. Not for bytes that are no UTF-8, which a string cannot hold.
    */
   condense(): void {
     if (this.isDropped) return;
@@ -106,7 +111,8 @@ export class UnparsedMessage {
   detach(): void {
     if (this.#isDetached || this.#pieces.length === 0) return;
     this.#isDetached = true;
-    // In memory of its own: small buffers share pools, and one that lives long would keep all of its pool alive.
+    // In memory of its own: small buffers share pools, and one that lives long would keep all of
+    // its pool alive.
     const bytes = Buffer.allocUnsafeSlow(this.sizeBytes);
     let at = 0;
     for (const piece of this.#pieces) {
@@ -117,7 +123,10 @@ export class UnparsedMessage {
   }
 }
 
-/** A message's JSON as an object: whole characters only, and no null where calls would be. @throws SyntaxError */
+/**
+ * A message's JSON as an object: whole characters only, and no null where calls would be. @throws
+ * SyntaxError
+ */
 function parseMessageJson(json: string): Message {
   const message = JSON.parse(json) as Message;
   return dropNullCalls(mayHoldHalves(json) ? wellFormed(message) : message);

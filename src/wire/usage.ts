@@ -2,8 +2,9 @@ import { isObject, type JsonObject } from './json.ts';
 import type { Usage } from './types.ts';
 
 /**
- * The token counts of a chunk in OpenAI's form, or undefined if there are none to go by. Counts become integers, negative ones are none,
- * a missing total is the sum, cached tokens are found under the names that others use, members that are null are left out, all others are kept.
+ * The token counts of a chunk in OpenAI's form, or undefined if there are none to go by. Counts
+ * become integers, negative ones are none, a missing total is the sum, cached tokens are found
+ * under the names that others use, members that are null are left out, all others are kept.
  */
 export function readUsage(value: unknown): Usage | undefined {
   if (!isObject(value)) return undefined;
@@ -32,7 +33,10 @@ export function readUsage(value: unknown): Usage | undefined {
   };
 }
 
-/** Where others report what came from their cache: DeepSeek and SiliconFlow, Anthropic's words, Moonshot. */
+/**
+ * Where others report what came from their cache: DeepSeek and SiliconFlow, Anthropic's words,
+ * Moonshot.
+ */
 const cachedMembers = ['prompt_cache_hit_tokens', 'cache_read_input_tokens', 'cached_tokens'];
 
 function cachedElsewhere(value: JsonObject): number | undefined {
@@ -44,8 +48,9 @@ function cachedElsewhere(value: JsonObject): number | undefined {
 }
 
 /**
- * Tokens of the prompt that `prompt_tokens` does not hold: some gateways count only what was not cached. More cached than there is prompt shows
- * it, and so does a total that is the sum of all of them.
+ * Tokens of the prompt that `prompt_tokens` does not hold: some gateways count only what was not
+ * cached. More cached than there is prompt shows it, and so does a total that is the sum of all of
+ * them.
  */
 function outsideTokens(
   value: JsonObject,

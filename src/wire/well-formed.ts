@@ -1,17 +1,24 @@
 import { isObject } from './json.ts';
 
-/** A surrogate written as an escape: the only way in which JSON that is UTF-8 can hold half a character. */
+/**
+ * A surrogate written as an escape: the only way in which JSON that is UTF-8 can hold half a
+ * character.
+ */
 const surrogateEscape = /\\u[dD][89a-fA-F]/;
 
-/** Whether a value parsed from this JSON may hold half a character somewhere. Most texts say at once that it does not. */
+/**
+ * Whether a value parsed from this JSON may hold half a character somewhere. Most texts say at once
+ * that it does not.
+ */
 export function mayHoldHalves(json: string): boolean {
   return surrogateEscape.test(json);
 }
 
 /**
- * The same value with U+FFFD in the place of every half of a character, in texts and in members' names: a client that cuts a text can cut
- * through an emoji, and strict providers refuse all of a request for it, in every later turn again. The very same value where there is none.
- * Recursive: to be used on what is nested within bounds.
+ * The same value with U+FFFD in the place of every half of a character, in texts and in members'
+ * names: a client that cuts a text can cut through an emoji, and strict providers refuse all of a
+ * request for it, in every later turn again. The very same value where there is none. Recursive: to
+ * be used on what is nested within bounds.
  */
 export function wellFormed<Value>(value: Value): Value {
   return mended(value) as Value;

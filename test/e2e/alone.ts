@@ -1,6 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 
-/** Ways into a network namespace of one's own: as root, then as anybody where the kernel allows it. */
+/**
+ * Ways into a network namespace of one's own: as root, then as anybody where the kernel allows it.
+ */
 const ways = [
   ['unshare', '--net'],
   ['unshare', '--map-root-user', '--net'],
@@ -11,7 +13,10 @@ export const interruptedCode = 130;
 
 const upAndOn = 'ip link set lo up && exec "$@"';
 
-/** Runs a program with nothing but the loopback interface, or says that it cannot and runs it as it is. @returns Its exit code */
+/**
+ * Runs a program with nothing but the loopback interface, or says that it cannot and runs it as it
+ * is. @returns Its exit code
+ */
 export async function runAlone(
   command: string,
   args: readonly string[],

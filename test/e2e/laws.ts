@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import type { PlainRequest, Message } from '../../src/wire/types.ts';
 import type { RecordedRequest } from '../support/scripted-upstream.ts';
 
-/** Every call is answered once and directly after its message, and nothing else is answered. @throws AssertionError */
+/**
+ * Every call is answered once and directly after its message, and nothing else is answered. @throws
+ * AssertionError
+ */
 export function assertWellFormed(messages: readonly Message[]): void {
   let open: readonly string[] = [];
   for (const [index, message] of messages.entries()) {
@@ -20,7 +23,10 @@ export function assertWellFormed(messages: readonly Message[]): void {
   assert.deepEqual(open, [], 'calls at the end are not answered');
 }
 
-/** Each request's bytes begin with those of the one before, up to the end of its message list. @throws AssertionError */
+/**
+ * Each request's bytes begin with those of the one before, up to the end of its message list.
+ * @throws AssertionError
+ */
 export function assertExtends(before: RecordedRequest, after: RecordedRequest): void {
   const open = withoutEnd(before.rawBody.toString());
   const longer = after.rawBody.toString();

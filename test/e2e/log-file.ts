@@ -34,7 +34,8 @@ export function logFile(token: string, sizeBytes: number): LogFile {
     line,
     text,
     name,
-    // When a command ends, OpenCode 1.18.33 may drop what it has not read yet (seen: 262,144 of 2,000,099 bytes in its own file).
+    // When a command ends, OpenCode 1.18.33 may drop what it has not read yet (seen: 262,144 of
+    // 2,000,099 bytes in its own file).
     print: bash(`cat ${name}; sleep 1`),
     write: async (project) => writeFile(join(project, name), text),
   };

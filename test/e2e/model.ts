@@ -36,8 +36,9 @@ const titleAnswer = 'A title';
 export const summaryAnswer = '## Objective\n- keep going\n\n## Work State\n- the log was printed';
 
 /**
- * Makes the upstream play a script: its reply depends on nothing but the request, so repeated, parallel and replayed requests
- * are answered alike. What it cannot answer becomes an error that ends OpenCode's turn, and a line in `faults`.
+ * Makes the upstream play a script: its reply depends on nothing but the request, so repeated,
+ * parallel and replayed requests are answered alike. What it cannot answer becomes an error that
+ * ends OpenCode's turn, and a line in `faults`.
  */
 export function playScript(
   upstream: ScriptedUpstream,
@@ -105,7 +106,10 @@ export interface ScriptedCall {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** A step that calls these tools, if they are offered; ids are made of the cue, so that each is used once. */
+/**
+ * A step that calls these tools, if they are offered; ids are made of the cue, so that each is used
+ * once.
+ */
 export function call(cue: string, ...calls: readonly ScriptedCall[]): Move {
   return ({ offeredTools, step }) => {
     for (const { name } of calls)

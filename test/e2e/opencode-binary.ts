@@ -17,8 +17,8 @@ const installTimeoutMs = 300_000;
 const startTimeoutMs = 60_000;
 
 /**
- * Finds OpenCode: `OPENCODE_BIN`, else the one installed before, else one installed now into a folder of its own in the user's
- * cache. It has 350 MB, too much for everybody's `npm ci`.
+ * Finds OpenCode: `OPENCODE_BIN`, else the one installed before, else one installed now into a
+ * folder of its own in the user's cache. It has 350 MB, too much for everybody's `npm ci`.
  */
 export async function findOpencode(env: NodeJS.ProcessEnv): Promise<Binary> {
   const given = env['OPENCODE_BIN'];
@@ -51,7 +51,8 @@ async function install(
       options,
     );
     if (npm.code !== 0) return `npm could not install it: ${npmReason(npm.stderr)}`;
-    // A newer npm holds install scripts back; this one only links the program that fits this machine.
+    // A newer npm holds install scripts back; this one only links the program that fits this
+    // machine.
     const linked = await runProgram(
       process.execPath,
       [join(packageFolder, 'postinstall.mjs')],

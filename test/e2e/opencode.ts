@@ -57,7 +57,10 @@ export class OpenCode {
     this.#env = { ...options.env, ...offlineEnv };
   }
 
-  /** Makes its configuration folder look as if its plugin package were there, so that it does not look for it on the network. */
+  /**
+   * Makes its configuration folder look as if its plugin package were there, so that it does not
+   * look for it on the network.
+   */
   async prepare(): Promise<void> {
     const folder = join(this.#home, 'config', 'opencode');
     const dependencies = { '@opencode-ai/plugin': '*' };

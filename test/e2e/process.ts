@@ -65,7 +65,10 @@ export class Program {
     return { code, stdout: this.stdout, stderr: this.stderr };
   }
 
-  /** Waits for a line on stdout or stderr and gives back the match. @throws Error with what it said instead */
+  /**
+   * Waits for a line on stdout or stderr and gives back the match. @throws Error with what it said
+   * instead
+   */
   async said(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
     const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
     const look = (): void => {

@@ -1,8 +1,10 @@
 /**
- * The real OpenCode against the built proxy and a scripted upstream, without a network: `npm run test:e2e`.
+ * The real OpenCode against the built proxy and a scripted upstream, without a network: `npm run
+ * test:e2e`.
  *
- * Finds or installs OpenCode, builds the package into a temporary folder, then starts itself again in a network namespace that
- * has only the loopback interface, where the machine allows it, and plays the scenarios there.
+ * Finds or installs OpenCode, builds the package into a temporary folder, then starts itself again
+ * in a network namespace that has only the loopback interface, where the machine allows it, and
+ * plays the scenarios there.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -26,7 +26,9 @@ export interface StageOptions {
   readonly liftToolOutput?: boolean;
 }
 
-/** OpenCode -> relay -> proxy -> scripted upstream, each on its own port, all in one private folder. */
+/**
+ * OpenCode -> relay -> proxy -> scripted upstream, each on its own port, all in one private folder.
+ */
 export interface Stage {
   readonly upstream: ScriptedUpstream;
   readonly relay: Relay;

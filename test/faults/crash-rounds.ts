@@ -9,7 +9,10 @@ import { openSessions } from '../../src/store/sessions.ts';
 import { crashText } from './crash-text.ts';
 import { projectSession } from './store-harness.ts';
 
-/** Deletes what can be made again: the writer that comes next makes the block table anew while it writes, and is killed in it. */
+/**
+ * Deletes what can be made again: the writer that comes next makes the block table anew while it
+ * writes, and is killed in it.
+ */
 export async function removeCaches(dataDir: string): Promise<void> {
   const folder = join(dataDir, 'sessions');
   const names = await readdir(folder).catch(() => []);
@@ -20,14 +23,18 @@ export async function removeCaches(dataDir: string): Promise<void> {
 
 /** What a round of {@link crashRound} saw. */
 export interface CrashRound {
-  /** Entries whose commit the writer had reported when it was killed, and those that were there afterwards. */
+  /**
+   * Entries whose commit the writer had reported when it was killed, and those that were there
+   * afterwards.
+   */
   readonly reported: number;
   readonly found: number;
 }
 
 /**
- * Starts a writer on `dataDir`, kills it after `afterReports` commits and `delayMs` more, opens what it left and compares all of
- * it with what was sent. Throws where a reported text is missing or anything is there that was not sent.
+ * Starts a writer on `dataDir`, kills it after `afterReports` commits and `delayMs` more, opens
+ * what it left and compares all of it with what was sent. Throws where a reported text is missing
+ * or anything is there that was not sent.
  */
 export async function crashRound(
   dataDir: string,

@@ -6,8 +6,8 @@ import { crashText } from './crash-text.ts';
 import { projectSession } from './store-harness.ts';
 
 /**
- * `node crash-writer.ts DATA_DIR`: stores text after text until it is killed. Says `N` on stdout once text number N is committed,
- * and `m N` once the chat memory holds N.
+ * `node crash-writer.ts DATA_DIR`: stores text after text until it is killed. Says `N` on stdout
+ * once text number N is committed, and `m N` once the chat memory holds N.
  */
 const sessions = await openSessions({
   dataDir: process.argv[2]!,

@@ -11,7 +11,10 @@ import type { Entry, Session, Sessions } from '../../src/store/types.ts';
 import { query } from '../property/search-corpus.ts';
 import { projectSession } from './store-harness.ts';
 
-/** Texts of many sizes, of one to four bytes a character, with words that are rare, frequent and nowhere. */
+/**
+ * Texts of many sizes, of one to four bytes a character, with words that are rare, frequent and
+ * nowhere.
+ */
 function damageTexts(): readonly string[] {
   const random = new Random(7);
   const texts = Array.from({ length: 60 }, (_, number) => {
@@ -76,15 +79,20 @@ export async function makeSoundStore(dataDir: string, engine: SearchEngine): Pro
 /** What a round of {@link damageRound} saw. */
 export interface DamageRound {
   readonly file: string;
-  /** Answers that were the right ones, that said that they may not be, and questions that were refused because of damage. */
+  /**
+   * Answers that were the right ones, that said that they may not be, and questions that were
+   * refused because of damage.
+   */
   readonly exact: number;
   readonly said: number;
   readonly refused: number;
 }
 
 /**
- * Damages a copy of a store (one file at random: bits, pages of zeros, or both), before or after it was opened, and asks all questions.
- * @throws where an answer is wrong without a word, shows what was not stored, or leaves out a hit of a sound entry
+ * Damages a copy of a store (one file at random: bits, pages of zeros, or both), before or after it
+ * was opened, and asks all questions.
+ * @throws where an answer is wrong without a word, shows what was not stored, or leaves out a hit
+ * of a sound entry
  */
 export async function damageRound(
   sound: SoundStore,
@@ -119,7 +127,10 @@ export async function damageRound(
   return seen;
 }
 
-/** The entries whose bytes on the disk are not those that were stored, as a reader that trusts nothing sees it. */
+/**
+ * The entries whose bytes on the disk are not those that were stored, as a reader that trusts
+ * nothing sees it.
+ */
 async function lostEntries(session: Session, { texts, entries }: SoundStore): Promise<Set<Entry>> {
   const lost = new Set<Entry>();
   await using file = await open(session.store.textPath, 'r');
@@ -203,7 +214,10 @@ async function filesIn(folder: string): Promise<readonly string[]> {
     .sort();
 }
 
-/** Flips bits, overwrites pages with zeros, or both. The time of change moves on by at least a tick of the kernel. */
+/**
+ * Flips bits, overwrites pages with zeros, or both. The time of change moves on by at least a tick
+ * of the kernel.
+ */
 async function damageFile(path: string, random: Random): Promise<void> {
   const { size } = await stat(path);
   const kind = random.below(3);

@@ -20,7 +20,10 @@ export type Fault =
   | { readonly kind: 'error'; readonly code: string }
   | { readonly kind: 'short-write'; readonly code?: string };
 
-/** The real file system, except that `decide` may make any writing call fail. Every call is kept in `calls`. */
+/**
+ * The real file system, except that `decide` may make any writing call fail. Every call is kept in
+ * `calls`.
+ */
 export function faultyFiles(decide: (call: WriteCall, index: number) => Fault): {
   readonly files: Files;
   readonly calls: WriteCall[];

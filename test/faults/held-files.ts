@@ -14,8 +14,9 @@ export interface HeldFiles extends Disposable {
 }
 
 /**
- * Holds reading number `held` (from 1) of a context file, and no other: directly after opening all of them are the background's that
- * makes the block table anew, so it stays half-done there until {@link HeldFiles.release}.
+ * Holds reading number `held` (from 1) of a context file, and no other: directly after opening all
+ * of them are the background's that makes the block table anew, so it stays half-done there until
+ * {@link HeldFiles.release}.
  */
 export function heldFiles(held: number): HeldFiles {
   const reached = Promise.withResolvers<void>();

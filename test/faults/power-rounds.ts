@@ -17,7 +17,10 @@ import { projectSession } from './store-harness.ts';
 
 const patterns = ['needle\\d', 'status=2 .*needle', 'text 3 line 1 ', 'nowhere at all'];
 
-/** Text number `at`, all different: mostly small, every fifth one of more than a megabyte, so that there is an index that is widened. */
+/**
+ * Text number `at`, all different: mostly small, every fifth one of more than a megabyte, so that
+ * there is an index that is widened.
+ */
 function textOf(at: number): string {
   const lines = Array.from({ length: at % 5 === 2 ? 24_000 : 40 + at }, (_, line) => {
     const rare = line % 1_501 === at ? ` needle${at % 10}` : '';
@@ -67,8 +70,8 @@ async function buildIndex(
 }
 
 /**
- * Cuts the power at a moment at random, opens what is left and asks it. @throws where an entry that was reported is not there, or an
- * answer is wrong
+ * Cuts the power at a moment at random, opens what is left and asks it. @throws where an entry that
+ * was reported is not there, or an answer is wrong
  */
 export async function powerRound(
   { disk, texts }: RecordedStory,

@@ -20,8 +20,9 @@ type Operation =
   | { readonly kind: 'told'; readonly entries: number };
 
 /**
- * The real file system, with everything that is written, synced and renamed kept in order, so that what a power cut at any moment could
- * have left can be made: of what was not synced each page came or not; names came in their order, up to some moment.
+ * The real file system, with everything that is written, synced and renamed kept in order, so that
+ * what a power cut at any moment could have left can be made: of what was not synced each page came
+ * or not; names came in their order, up to some moment.
  */
 export class RecordedDisk {
   readonly operations: Operation[] = [];
@@ -112,7 +113,10 @@ export class RecordedDisk {
     };
   }
 
-  /** Makes in `folder` what a power cut before operation `cut` could have left; how many entries were reported until then. */
+  /**
+   * Makes in `folder` what a power cut before operation `cut` could have left; how many entries
+   * were reported until then.
+   */
   async cutPower(cut: number, folder: string, random: Random): Promise<number> {
     const before = this.operations.slice(0, cut);
     const names = before.filter((each) => 'path' in each || 'from' in each);

@@ -127,7 +127,8 @@ it('goes on without capture when nothing can be stored, and says so', async () =
   const messages = [...withOutput.messages.slice(0, 3), resultOf('call_1', huge)];
   const { message } = await proxy.ask({ ...withOutput, messages });
   expect(message.content).toBe('still here');
-  // What the window has no room for cannot be kept anywhere: both ends go upstream, and the gap says so.
+  // What the window has no room for cannot be kept anywhere: both ends go upstream, and the gap
+  // says so.
   const sent = String(upstream.requests[0]?.body.messages.at(-1)?.content);
   expect(sent.length).toBeLessThan(500_000);
   expect(huge.startsWith(sent.slice(0, 10_000)) && huge.endsWith(sent.slice(-10_000))).toBe(true);

@@ -16,7 +16,10 @@ afterAll(async () => {
   await proxy[Symbol.asyncDispose]();
 });
 
-/** The whole way: generated text in the store, question over HTTP, loop, tools, programs, answer, score. */
+/**
+ * The whole way: generated text in the store, question over HTTP, loop, tools, programs, answer,
+ * score.
+ */
 test.each(benchKinds)('the scripted policy answers every %s question exactly', async (kind) => {
   const { documents, questions } = generators[kind](5, 120_000);
   const { sessionId } = await storeCase(proxy.app.sessions, `/bench/${kind}`, documents);

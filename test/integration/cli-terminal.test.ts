@@ -29,7 +29,10 @@ afterEach(() => {
   [process.stdout.isTTY, process.stderr.isTTY] = wasTerminal;
 });
 
-/** Control characters but tab and line feed, less a command's own: the colours of its words, the line that it writes over. */
+/**
+ * Control characters but tab and line feed, less a command's own: the colours of its words, the
+ * line that it writes over.
+ */
 function drivingIn(output: string): string[] {
   // eslint-disable-next-line no-control-regex
   const ownColours = output.replaceAll(/\u001b\[(?:3[1259]|2|22)m|\r\u001b\[K/g, '');

@@ -25,7 +25,10 @@ interface Delta {
   readonly function?: { readonly name?: string; readonly arguments?: string };
 }
 
-/** A call in pieces with a gate in the middle: the upstream goes on only when the test has seen the first half. */
+/**
+ * A call in pieces with a gate in the middle: the upstream goes on only when the test has seen the
+ * first half.
+ */
 function inPieces(gate: Gate, index = 0): readonly Step[] {
   return [
     toolDelta({ index, id: 'call_w', type: 'function', function: { name: 'bash', arguments: '' } }),
@@ -35,7 +38,10 @@ function inPieces(gate: Gate, index = 0): readonly Step[] {
   ];
 }
 
-/** Reads a stream's call deltas; opens the gate when the first half has come, so that a stream that holds it back never ends. */
+/**
+ * Reads a stream's call deltas; opens the gate when the first half has come, so that a stream that
+ * holds it back never ends.
+ */
 async function deltasOf(response: Response, gate: Gate | undefined): Promise<readonly Delta[]> {
   const deltas: Delta[] = [];
   let rest = '';

@@ -2,7 +2,10 @@ import { expect, it } from 'vitest';
 import { startProxy } from '../support/proxy.ts';
 import { answer, startScriptedUpstream } from '../support/scripted-upstream.ts';
 
-/** Messages as clients in other languages write them: with spaces, escapes, odd numbers, a null that means nothing. */
+/**
+ * Messages as clients in other languages write them: with spaces, escapes, odd numbers, a null that
+ * means nothing.
+ */
 const written = [
   '{"role": "system", "content": "Be brief."}',
   String.raw`{"role": "user", "content": "Wo ist K\u00f6ln?\/", "weight": 1.0}`,

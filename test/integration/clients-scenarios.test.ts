@@ -9,8 +9,9 @@ import { type ScriptedUpstream, startScriptedUpstream } from '../support/scripte
 import { hurriedClock } from '../support/test-upstream.ts';
 
 /**
- * Every provider behaviour through the whole proxy, seen by every client. That the clients understand the answer is the one
- * half; that raw frames pass the strictest reader (test/support/openai-schema.ts) is the other.
+ * Every provider behaviour through the whole proxy, seen by every client. That the clients
+ * understand the answer is the one half; that raw frames pass the strictest reader
+ * (test/support/openai-schema.ts) is the other.
  */
 let scripted: ScriptedUpstream;
 let dataDir: string;

@@ -22,8 +22,8 @@ import {
 } from '../support/scripted-upstream.ts';
 
 /**
- * The loops of real client libraries through the proxy: the model first uses one of our tools, which no client may notice, then one
- * of the client's, then both in one turn, then it answers.
+ * The loops of real client libraries through the proxy: the model first uses one of our tools,
+ * which no client may notice, then one of the client's, then both in one turn, then it answers.
  */
 let scripted: ScriptedUpstream;
 let proxy: TestProxy;
@@ -85,7 +85,10 @@ function weather(): {
   };
 }
 
-/** The last request must hold every step, ours and the client's, each call answered right after its message. */
+/**
+ * The last request must hold every step, ours and the client's, each call answered right after its
+ * message.
+ */
 function expectWholeHistory(): void {
   expect(scripted.requests.length).toBe(4);
   const { messages, tools } = scripted.requests[3]!.body;
@@ -100,7 +103,8 @@ function expectWholeHistory(): void {
     '=call_2',
     '=hidden_2',
   ]);
-  // Byte for byte as the model wrote it, though clients write arguments anew and drop the reasoning.
+  // Byte for byte as the model wrote it, though clients write arguments anew and drop the
+  // reasoning.
   expect(history[3]).toMatchObject({ content: 'I look. ', reasoning_content: 'hm' });
   expect(history[3]?.tool_calls?.[0]?.function?.arguments).toBe('{ "city": "Wien" }');
   expect(history[4]?.content).toBe('Wien: warm');

@@ -6,7 +6,10 @@ import { calling, clientTools, longText, resultOf, user } from '../support/conve
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { answer, callTools, startScriptedUpstream } from '../support/scripted-upstream.ts';
 
-/** Conversations of clients that send neither a session header nor a directory that we know how to read. */
+/**
+ * Conversations of clients that send neither a session header nor a directory that we know how to
+ * read.
+ */
 
 const secret = `password of client A is hunter2\n${longText(24_000)}`;
 const greeting = answer('Hello! How can I help you today?');

@@ -8,7 +8,10 @@ import { answer, startScriptedUpstream } from '../support/scripted-upstream.ts';
 const directories = Number(process.env['TEST_DIRECTORIES'] ?? 150);
 const chats = 64;
 
-/** A request of a chat in directory number `index`, with an output that is large enough to be stored. */
+/**
+ * A request of a chat in directory number `index`, with an output that is large enough to be
+ * stored.
+ */
 function requestOf(index: number): object {
   const output = `output of project ${index};\n${'a line of it, like all the others\n'.repeat(60)}`;
   const call = {

@@ -58,7 +58,10 @@ interface Sizes {
 
 const small: Sizes = { entries: 20, lines: 2_000, sessions: 3, turns: 5 };
 
-/** What the third of three turns of a chat costs that calls no tool: what it needs for the first time is there by then. */
+/**
+ * What the third of three turns of a chat costs that calls no tool: what it needs for the first
+ * time is there by then.
+ */
 async function turnOf({ entries, lines, sessions, turns }: Sizes): Promise<Work> {
   await using upstream = await startScriptedUpstream();
   upstream.otherwise(answer('an answer'));
@@ -89,7 +92,8 @@ async function turnOf({ entries, lines, sessions, turns }: Sizes): Promise<Work>
   const index = async (): Promise<void> =>
     proxy.app.search.index(await session.store.snapshot(), AbortSignal.timeout(60_000));
   await index();
-  // The index folder must have been left alone for a moment when it is looked at, to count as known.
+  // The index folder must have been left alone for a moment when it is looked at, to count as
+  // known.
   await wait(150);
   await index();
   await ask();

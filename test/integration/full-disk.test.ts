@@ -121,7 +121,8 @@ test('while nothing can be stored, texts are cut to fit the window, the same in 
     lastStoreFault: 'store_full',
   });
 
-  // A pasted text that is the newest question itself keeps its ends, and what was cut before does not change.
+  // A pasted text that is the newest question itself keeps its ends, and what was cut before does
+  // not change.
   const pasted = [
     ...next,
     { role: 'assistant' as const, content: 'hello' },

@@ -129,7 +129,8 @@ it.each(['never', 'always'])(
     );
     const last = frames.find(({ choices }) => typeof choices[0]?.['finish_reason'] === 'string');
     expect(last?.choices[0]).toMatchObject({ native_finish_reason: 'STOP', matched_stop: 7 });
-    // What is simple stands in every frame after the first that had it, the usage's too; the rest where it came.
+    // What is simple stands in every frame after the first that had it, the usage's too; the rest
+    // where it came.
     expect(frames.at(-1)).toMatchObject({ system_fingerprint: 'fp', provider: 'P' });
     expect(frames.filter((one) => 'citations' in one)).toHaveLength(1);
     // Where a hidden step comes first, the head has gone out by then.

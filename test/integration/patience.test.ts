@@ -38,7 +38,8 @@ it.each([
   const response = await passTime(clock, proxy.post(body));
   expect(response.status).toBe(code);
   expect(await response.json()).toMatchObject({ error: { message: 'later', code: name } });
-  // One and four more: the waits between them are longer than the silence after which a head goes out.
+  // One and four more: the waits between them are longer than the silence after which a head goes
+  // out.
   expect(upstream.requests).toHaveLength(5);
   expect(clock.elapsedMs()).toBeGreaterThan(10_000);
 });

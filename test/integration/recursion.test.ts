@@ -59,7 +59,10 @@ function textOf(message: Message | undefined): string {
   return typeof message?.content === 'string' ? message.content : '';
 }
 
-/** The turn's own requests have the client's question; sub-calls have another system message and no tools. */
+/**
+ * The turn's own requests have the client's question; sub-calls have another system message and no
+ * tools.
+ */
 function isSubCall({ body }: RecordedRequest): boolean {
   return body.tools === undefined;
 }
@@ -68,7 +71,9 @@ function lastText(request: PlainRequest): string {
   return textOf(request.messages.at(-1));
 }
 
-/** Plays a turn: one call, then the answer that repeats its result; sub-calls are answered by `sub`. */
+/**
+ * Plays a turn: one call, then the answer that repeats its result; sub-calls are answered by `sub`.
+ */
 function play(
   call: { readonly name: string; readonly args: unknown },
   sub: (request: RecordedRequest) => Reply | Promise<Reply>,
@@ -144,7 +149,10 @@ test('rlm_query asks every part once and keeps what failed beside what was answe
   );
 });
 
-/** Red lines of the first part, which failed, beside the first line that the sum above leaves out already. */
+/**
+ * Red lines of the first part, which failed, beside the first line that the sum above leaves out
+ * already.
+ */
 function missing(partChars: number): number {
   return (
     (lines

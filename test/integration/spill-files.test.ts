@@ -19,7 +19,10 @@ import {
   type ScriptedUpstream,
 } from '../support/scripted-upstream.ts';
 
-/** The file in which OpenCode keeps all of an output that it has cut: which is read, and which is not. */
+/**
+ * The file in which OpenCode keeps all of an output that it has cut: which is read, and which is
+ * not.
+ */
 
 const needle = 'only-in-the-file-π🙂';
 const whole = `${longText(80_000)}\n${needle}\n${longText(20_000, 'end')}`;

@@ -45,7 +45,10 @@ async function readAll(stream: UpstreamStream): Promise<string | null> {
   return foldChunks(chunks).message.content as string | null;
 }
 
-/** Moves the clock on until the promise settles: the code under test sets its timers when it gets there. */
+/**
+ * Moves the clock on until the promise settles: the code under test sets its timers when it gets
+ * there.
+ */
 async function passTime<T>(clock: ManualClock, ms: number, until: Promise<T>): Promise<T> {
   const settled = until.then(
     () => true,
@@ -223,7 +226,8 @@ describe('load', () => {
     const iterator = batches[Symbol.asyncIterator]();
     await iterator.next();
     const got = await scripted.nthRequest(1);
-    // It writes until every buffer between is full, and then no more, though 150 MB are there to write.
+    // It writes until every buffer between is full, and then no more, though 150 MB are there to
+    // write.
     let before = -1;
     while (before !== got.sentBytes) {
       before = got.sentBytes;

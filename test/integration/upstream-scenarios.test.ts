@@ -33,7 +33,10 @@ interface Outcome {
   readonly isEarly?: boolean;
 }
 
-/** The last reply in pieces of seven bytes, each in a socket write of its own: no piece is a whole frame. */
+/**
+ * The last reply in pieces of seven bytes, each in a socket write of its own: no piece is a whole
+ * frame.
+ */
 function inPieces(scenario: Scenario): Scenario {
   const last = scenario.replies.at(-1)!;
   if (typeof last === 'function' || last.status !== 200) return scenario;

@@ -3,7 +3,10 @@ import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { startProxy } from '../support/proxy.ts';
 
-/** A provider in a thread of its own, which goes on while this one stands still: the head after a while, then a word at a time. */
+/**
+ * A provider in a thread of its own, which goes on while this one stands still: the head after a
+ * while, then a word at a time.
+ */
 const provider = `
 const { createServer } = require('node:http');
 const { parentPort, workerData } = require('node:worker_threads');

@@ -42,7 +42,10 @@ function counted(words: string, sizeBytes: number): Reply {
 
 const question = 'What is the newest state of all this?';
 
-/** A history of turns whose outputs stay below the size at which they are stripped, if they are not longer than this. */
+/**
+ * A history of turns whose outputs stay below the size at which they are stripped, if they are not
+ * longer than this.
+ */
 function history(turns: number, outputChars = 5_000): readonly Message[] {
   const messages: Message[] = [systemFor('/work/window')];
   for (let turn = 1; turn <= turns; turn += 1)
@@ -134,7 +137,8 @@ describe('the window guard', () => {
     await proxy.ask({ messages: early, tools: clientTools });
     const said = { role: 'assistant' as const, content: 'Go on.' };
     const later: Message[] = [...early, said, ...history(80).slice(17), user(question)];
-    // The second time it is known that the first turns have left; the third time their bytes are not even kept.
+    // The second time it is known that the first turns have left; the third time their bytes are
+    // not even kept.
     for (let times = 0; times < 3; times += 1) {
       await proxy.ask({ messages: later, tools: clientTools });
       later.push(said, user(`${question} ${times}`));

@@ -10,11 +10,13 @@ import { performance } from 'node:perf_hooks';
 import { soakPlot } from './soak-plot.ts';
 
 /**
- * `node test/long/directories.ts [MINUTES [DIRECTORIES [PREFIX]]]`: mixed traffic over 1,000 project directories for ten minutes, eight chats
- * at once: outputs that are stored, searches, reads, programs, statistics, small talk, clients that hang up. Samples the server's file
- * descriptors and resident memory (Linux). Writes PREFIX.svg, PREFIX.json and PREFIX.table.txt, by default
- * docs/benchmarks/directories; exits with 1 if a turn fails, if a text is not found again, or if either figure still grows: the
- * last third's median must be within 15 % of the middle third's.
+ * `node test/long/directories.ts [MINUTES [DIRECTORIES [PREFIX]]]`: mixed traffic over 1,000
+ * project directories for ten minutes, eight chats at once: outputs that are stored, searches,
+ * reads, programs, statistics, small talk, clients that hang up. Samples the server's file
+ * descriptors and resident memory (Linux). Writes PREFIX.svg, PREFIX.json and PREFIX.table.txt, by
+ * default docs/benchmarks/directories; exits with 1 if a turn fails, if a text is not found again,
+ * or if either figure still grows: the last third's median must be within 15 % of the middle
+ * third's.
  */
 const minutes = Number(process.argv[2] ?? 10);
 const directories = Number(process.argv[3] ?? 1_000);
@@ -112,7 +114,8 @@ for await (const text of server.stdout) {
   origin = /listening on (http:\S+)/.exec(said)?.[1];
   if (origin !== undefined) break;
 }
-// The launcher may have started the real server as its child: the owner file says who holds the directory.
+// The launcher may have started the real server as its child: the owner file says who holds the
+// directory.
 const { pid } = JSON.parse(readFileSync(join(dataDir, 'owner.json'), 'utf8')) as { pid: number };
 
 interface Sample {

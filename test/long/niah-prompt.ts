@@ -1,6 +1,7 @@
 /**
- * One request with a prompt of 60 million characters from the official client: `node test/long/niah-prompt.ts [characters]`.
- * The needles must be found, and the server must stay under 600 MB.
+ * One request with a prompt of 60 million characters from the official client: `node
+ * test/long/niah-prompt.ts [characters]`. The needles must be found, and the server must stay under
+ * 600 MB.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';

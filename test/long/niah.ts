@@ -1,6 +1,7 @@
 /**
- * Needles of every kind that a script can look for, at sizes up to 300 million characters, through the real server in a process of
- * its own: `node test/long/niah.ts [sizes] [seeds]`. Each must be found, in memory that does not grow with the size.
+ * Needles of every kind that a script can look for, at sizes up to 300 million characters, through
+ * the real server in a process of its own: `node test/long/niah.ts [sizes] [seeds]`. Each must be
+ * found, in memory that does not grow with the size.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';

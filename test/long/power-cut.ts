@@ -6,7 +6,10 @@ import { systemClock } from '../../src/clock.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
 import { powerRound, recordStory } from '../faults/power-rounds.ts';
 
-/** `node test/long/power-cut.ts [ROUNDS] [SEED]`: cuts the power of a recorded store at random moments, 500 times by default. */
+/**
+ * `node test/long/power-cut.ts [ROUNDS] [SEED]`: cuts the power of a recorded store at random
+ * moments, 500 times by default.
+ */
 const rounds = Number(process.argv[2] ?? 500);
 const seed = Number(process.argv[3] ?? Date.now() % 1e9);
 const folder = await mkdtemp(join(tmpdir(), 'rlm-power-'));

@@ -1,4 +1,5 @@
-// 100,000 random searches against V8 and, for some, ripgrep: `node test/long/search.ts [pairs] [seed]`. Prints what it compared.
+// 100,000 random searches against V8 and, for some, ripgrep: `node test/long/search.ts [pairs]
+// [seed]`. Prints what it compared.
 import * as fc from 'fast-check';
 import { systemClock } from '../../src/clock.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';

@@ -10,7 +10,10 @@ const panelHeightPx = 240;
 const leftPx = 80;
 const rightPx = 20;
 
-/** A picture of panels over one axis of turns, that needs nothing else to be seen. A line's values lie at even distances from the first turn to the last. */
+/**
+ * A picture of panels over one axis of turns, that needs nothing else to be seen. A line's values
+ * lie at even distances from the first turn to the last.
+ */
 export function soakPlot(
   title: string,
   turns: number,

@@ -10,9 +10,11 @@ import { soakPlot } from './soak-plot.ts';
 import { startSoakUpstream } from './soak-upstream.ts';
 
 /**
- * `node test/long/soak.ts [TURNS [CHARS [PREFIX]]]`: one chat of 2,000 turns and 100M characters through the real server, in a process of its
- * own, against a provider that counts honestly, with a window of 128K tokens. The client resends its whole history each time and would compact it
- * if it were told of too many tokens. Writes PREFIX.svg, PREFIX.json and PREFIX.table.txt, by default docs/benchmarks/soak; exits with 1 if anything did not hold.
+ * `node test/long/soak.ts [TURNS [CHARS [PREFIX]]]`: one chat of 2,000 turns and 100M characters
+ * through the real server, in a process of its own, against a provider that counts honestly, with a
+ * window of 128K tokens. The client resends its whole history each time and would compact it if it
+ * were told of too many tokens. Writes PREFIX.svg, PREFIX.json and PREFIX.table.txt, by default
+ * docs/benchmarks/soak; exits with 1 if anything did not hold.
  */
 const turns = Number(process.argv[2] ?? 2_000);
 const totalChars = Number(process.argv[3] ?? 100_000_000);
@@ -143,7 +145,8 @@ history.add({ role: 'system', content: 'You are a coding assistant.' });
 for (let turn = 1; turn <= turns; turn += 1) {
   const startedMs = performance.now();
   history.add({ role: 'user', content: `Question ${turn}: what does part ${turn % 97} do?` });
-  // Every fourth turn reads many middling outputs, the others one large one; every tenth looks into the store first.
+  // Every fourth turn reads many middling outputs, the others one large one; every tenth looks into
+  // the store first.
   const sizes =
     turn % 4 === 0 ? Array.from({ length: 7 }, () => Math.round(perTurnChars / 7)) : [perTurnChars];
   if (turn % 10 === 0)

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { crashRound, removeCaches } from '../faults/crash-rounds.ts';
 
 /**
- * `node test/long/store-crash.ts [ROUNDS]`: kills a writer at random moments, 200 times by default; a new store every 20, the caches
- * deleted every second time.
+ * `node test/long/store-crash.ts [ROUNDS]`: kills a writer at random moments, 200 times by default;
+ * a new store every 20, the caches deleted every second time.
  */
 const rounds = Number(process.argv[2] ?? 200);
 let dataDir = '';

@@ -7,8 +7,9 @@ import { openSearchEngine } from '../../src/search/engine.ts';
 import { damageRound, makeSoundStore } from '../faults/damage-rounds.ts';
 
 /**
- * `node test/long/store-damage.ts [ROUNDS] [SEED]`: damages a file of a store at random and asks it, 2,000 times by default. Stops at an
- * answer that is wrong without a word, and says in which round of which seed.
+ * `node test/long/store-damage.ts [ROUNDS] [SEED]`: damages a file of a store at random and asks
+ * it, 2,000 times by default. Stops at an answer that is wrong without a word, and says in which
+ * round of which seed.
  */
 const rounds = Number(process.argv[2] ?? 2_000);
 const seed = Number(process.argv[3] ?? Date.now() % 1e9);

@@ -1,6 +1,9 @@
 import * as fc from 'fast-check';
 
-/** Pieces of text: several scripts, emoji, both newlines, what code and logs are made of. Neither U+017F nor U+212A, see case-folding.ts. */
+/**
+ * Pieces of text: several scripts, emoji, both newlines, what code and logs are made of. Neither
+ * U+017F nor U+212A, see case-folding.ts.
+ */
 const words = [
   'a',
   'b',
@@ -65,7 +68,9 @@ const longLine = fc
   )
   .map(([unit, times, rest]) => unit.repeat(times) + rest);
 
-/** A text of a few lines, now and then with very long ones, with or without a newline at the end. */
+/**
+ * A text of a few lines, now and then with very long ones, with or without a newline at the end.
+ */
 const text = fc
   .tuple(
     fc.array(fc.oneof({ weight: 200, arbitrary: line }, { weight: 1, arbitrary: longLine }), {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BlockTable, Corpus, SearchQuery } from '../../src/search/types.ts';
 
-/** The block table of a text, by the rule that `BlockTable` states, written as plainly as possible. */
+/**
+ * The block table of a text, by the rule that `BlockTable` states, written as plainly as possible.
+ */
 function blockTable(text: Buffer): BlockTable {
   const starts: number[] = [];
   const chars: number[] = [];

@@ -21,7 +21,10 @@ const engine = openSearchEngine({ clock: systemClock, workers: 2 });
 const signal = new AbortController().signal;
 const options = { signal, deadlineMs: 20_000 };
 
-/** 5 MB: two groups of blocks that can be indexed and some that cannot; words that come seldom, and a line that spans blocks. */
+/**
+ * 5 MB: two groups of blocks that can be indexed and some that cannot; words that come seldom, and
+ * a line that spans blocks.
+ */
 function bigText(salt: string): string {
   const lines: string[] = [];
   for (let i = 0; i < 150_000; i++) {

@@ -11,7 +11,10 @@ const options = { signal: new AbortController().signal, deadlineMs: 10_000 };
 
 afterAll(() => engine[Symbol.asyncDispose]());
 
-/** What must be found: the lines in which V8's matches over the whole text start, and how many matches there are. */
+/**
+ * What must be found: the lines in which V8's matches over the whole text start, and how many
+ * matches there are.
+ */
 function naive(text: string, regExp: RegExp): { lines: readonly number[]; occurrences: number } {
   const lines = new Set<number>();
   let occurrences = 0;
@@ -26,14 +29,18 @@ function naive(text: string, regExp: RegExp): { lines: readonly number[]; occurr
 }
 
 /**
- * Whether V8 reads a pattern otherwise than ripgrep, whose reading is ours: `.`, `^`, `$` and complements where there are carriage returns
- * and U+2028; `\\B`, which holds between CR and LF; and a repetition that may be empty, which V8 tries again with something in it.
+ * Whether V8 reads a pattern otherwise than ripgrep, whose reading is ours: `.`, `^`, `$` and
+ * complements where there are carriage returns and U+2028; `\\B`, which holds between CR and LF;
+ * and a repetition that may be empty, which V8 tries again with something in it.
  */
 function isReadOtherwise(pattern: string): boolean {
   return /[.^$]|\\[sSWDB]|[*+?}]\?|\(\?:\||\|\||\|\)/.test(pattern);
 }
 
-/** Whether alternatives that may be empty are repeated: where the first one is, V8 goes on to the next, ripgrep is content. */
+/**
+ * Whether alternatives that may be empty are repeated: where the first one is, V8 goes on to the
+ * next, ripgrep is content.
+ */
 function repeatsEmpty(pattern: string): boolean {
   const opened: number[] = [];
   for (const { 0: sign, index } of pattern.matchAll(/\\.|\[[^\]]*\]|[()]/gu)) {

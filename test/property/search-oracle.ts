@@ -5,7 +5,8 @@ import type { SearchQuery } from '../../src/search/types.ts';
 const timeoutMs = 1_000;
 
 /**
- * {@link naiveSearch}, given up where V8 backtracks without end: then there is nothing to compare with.
+ * {@link naiveSearch}, given up where V8 backtracks without end: then there is nothing to compare
+ * with.
  */
 export function boundedSearch(
   text: string,

@@ -3,8 +3,9 @@ import { rgPath } from '@vscode/ripgrep';
 import { parsePattern } from '../../src/search/pattern/pattern.ts';
 
 /**
- * How many lines of a text ripgrep finds with a pattern as it stands; undefined for one that it does not know. It is given the lines
- * without the returns of their ends, which are no part of them.
+ * How many lines of a text ripgrep finds with a pattern as it stands; undefined for one that it
+ * does not know. It is given the lines without the returns of their ends, which are no part of
+ * them.
  */
 export function ripgrepCount(
   pattern: string,
@@ -21,7 +22,10 @@ export function ripgrepCount(
   return Number(result.stdout.toString().trim() || 0);
 }
 
-/** How often each value of a group occurs in all matches, as `rg -o -r '$1' | sort | uniq -c` has it; undefined as above. */
+/**
+ * How often each value of a group occurs in all matches, as `rg -o -r '$1' | sort | uniq -c` has
+ * it; undefined as above.
+ */
 export function ripgrepGroups(
   pattern: string,
   group: number,

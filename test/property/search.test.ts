@@ -65,7 +65,8 @@ test('what groups hold is what ripgrep says that they hold', async () => {
         // A group that took no part is empty to ripgrep, and nothing here.
         expected.delete('<>');
         found.delete('<>');
-        // Where a loop may go round without taking anything, engines differ in what its groups hold then: V8's way is right, too.
+        // Where a loop may go round without taking anything, engines differ in what its groups hold
+        // then: V8's way is right, too.
         expect([expected, v8Groups(pattern, text)]).toContainEqual(found);
         compared++;
       }
@@ -75,7 +76,10 @@ test('what groups hold is what ripgrep says that they hold', async () => {
   expect(compared).toBeGreaterThan(10);
 }, 90_000);
 
-/** How often each value of the first group comes, as V8 sees it; a group that is empty or took no part is left out. */
+/**
+ * How often each value of the first group comes, as V8 sees it; a group that is empty or took no
+ * part is left out.
+ */
 function v8Groups(pattern: string, text: string): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const line of text.split(/\r?\n/)) {

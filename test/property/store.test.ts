@@ -11,7 +11,10 @@ import { heldFiles, type HeldFiles } from '../faults/held-files.ts';
 import { projectSession, temporaryData } from '../faults/store-harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-/** Every kind of text that has ever broken a store: all scripts, lone surrogates, CRLF, empty, long lines, many lines. */
+/**
+ * Every kind of text that has ever broken a store: all scripts, lone surrogates, CRLF, empty, long
+ * lines, many lines.
+ */
 const text = fc.oneof(
   { weight: 3, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }) },
   { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
@@ -97,7 +100,8 @@ class Pair {
       clock: new ManualClock(),
       ids: randomIds,
       log: silentLogger(),
-      // A text in a file of its own moves to its place behind the table: where that is held, who stores it would wait.
+      // A text in a file of its own moves to its place behind the table: where that is held, who
+      // stores it would wait.
       ...(held === Infinity ? { heldTextBytes: 1_000 } : {}),
     });
     this.#session = await projectSession(this.#sessions);
@@ -129,7 +133,10 @@ class Pair {
     }
   }
 
-  /** What a killed process leaves: the files as they are, with the beginning of something uncommitted behind them. */
+  /**
+   * What a killed process leaves: the files as they are, with the beginning of something
+   * uncommitted behind them.
+   */
   async #crash(action: {
     readonly keepCache: boolean;
     readonly held: number;

@@ -1,7 +1,9 @@
 import { deepEqual, equal, notEqual } from 'node:assert/strict';
 import type { Message } from '../../src/wire/types.ts';
 
-/** Every call is answered exactly once and directly behind its message, and nothing answers no call. */
+/**
+ * Every call is answered exactly once and directly behind its message, and nothing answers no call.
+ */
 export function expectWellFormed(messages: readonly Message[]): void {
   for (let at = 0; at < messages.length;) {
     const message = messages[at] as Message;

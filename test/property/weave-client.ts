@@ -1,13 +1,19 @@
 import { callName, callText } from '../../src/wire/calls.ts';
 import type { ContentPart, Message } from '../../src/wire/types.ts';
 
-/** A stream of small numbers: what a client does to its copies is drawn from it, so that a failure can be run again. */
+/**
+ * A stream of small numbers: what a client does to its copies is drawn from it, so that a failure
+ * can be run again.
+ */
 export type Draw = (below: number) => number;
 
 /** The mark that OpenCode leaves of an output that it has pruned. */
 const prunedMark = '[Old tool result content cleared]';
 
-/** A client's copy of a message, changed in the ways in which clients change what they send back; never in what it says. */
+/**
+ * A client's copy of a message, changed in the ways in which clients change what they send back;
+ * never in what it says.
+ */
 export function mangled(message: Message, draw: Draw): Message {
   if (message.role !== 'assistant') return message;
   const copy: Record<string, unknown> = { ...message };

@@ -203,7 +203,8 @@ class Player {
   #edit(name: Edit): void {
     const edited = edits[name](this.#history, this.#draw);
     if (JSON.stringify(edited) === JSON.stringify(this.#history)) return;
-    // Turns that are not known any more go upstream as the client spells them: it may not spell them anew each time.
+    // Turns that are not known any more go upstream as the client spells them: it may not spell
+    // them anew each time.
     this.#history = edited.map((message) => mangled(message, this.#draw));
     this.#settled = edited.length;
     this.#before = undefined;
@@ -227,7 +228,8 @@ class Player {
     if (this.#before !== undefined && !isDemoted && this.#wasActive === wasActive)
       expectPrefix(first as readonly Message[], this.#before);
     this.#before = bytesOf(bodies.at(-1) as readonly Message[]);
-    // What was answered without us goes up as the client spells it: it may not spell it anew each time.
+    // What was answered without us goes up as the client spells it: it may not spell it anew each
+    // time.
     if (!this.#wasActive) this.#settled = this.#history.length + 1;
     return copy;
   }
@@ -341,7 +343,10 @@ function expectWhole(messages: readonly Message[], sent: readonly Message[]): vo
     );
 }
 
-/** As it goes back upstream: servers refuse arguments that are empty or no JSON, so a call of ours has `{}` instead. */
+/**
+ * As it goes back upstream: servers refuse arguments that are empty or no JSON, so a call of ours
+ * has `{}` instead.
+ */
 function asSentBack(message: Message): Message {
   const calls = message.tool_calls;
   return calls === undefined ? message : { ...message, tool_calls: calls.map(callAsSentBack) };
@@ -362,7 +367,10 @@ function hasOwnCalls(message: Message): boolean {
   return (message.tool_calls ?? []).some((call) => isOwn(callName(call)));
 }
 
-/** Hidden turns are compared as they were; a mixed one may come back with fewer of the client's calls. */
+/**
+ * Hidden turns are compared as they were; a mixed one may come back with fewer of the client's
+ * calls.
+ */
 function canonical(message: Message): string {
   return JSON.stringify(Object.entries(message).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -48,7 +48,9 @@ function pieces(text: string, cuts: readonly number[]): string[] {
   return [0, ...at].map((from, n) => units.slice(from, at[n] ?? units.length).join(''));
 }
 
-/** The message as deltas, its texts cut at the given places and the pieces of its calls interleaved. */
+/**
+ * The message as deltas, its texts cut at the given places and the pieces of its calls interleaved.
+ */
 function deltas(turn: Message, cuts: readonly number[]): Chunk[] {
   const chunks: Chunk[] = [];
   const reasoning = turn['reasoning_content'];

@@ -1,4 +1,5 @@
-// The AI SDK behind a few types of our own (ai-sdk.d.ts): its published types do not pass this project's compiler settings.
+// The AI SDK behind a few types of our own (ai-sdk.d.ts): its published types do not pass this
+// project's compiler settings.
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
 

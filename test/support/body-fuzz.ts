@@ -8,7 +8,10 @@ export interface FuzzFailure {
   readonly body: string;
 }
 
-/** A conversation with most of what there is: a system block, parts, calls of several kinds, outputs, tools. */
+/**
+ * A conversation with most of what there is: a system block, parts, calls of several kinds,
+ * outputs, tools.
+ */
 const whole = {
   model: 'm',
   stream: false,
@@ -120,8 +123,8 @@ function mutate(body: unknown, random: () => number): void {
 }
 
 /**
- * Sends mutated bodies to a proxy whose upstream takes everything, and gives back those that were neither answered (200) nor refused as
- * the request's own fault (4xx).
+ * Sends mutated bodies to a proxy whose upstream takes everything, and gives back those that were
+ * neither answered (200) nor refused as the request's own fault (4xx).
  */
 export async function fuzzBodies(run: {
   readonly count: number;

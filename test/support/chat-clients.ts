@@ -1,6 +1,6 @@
 /**
- * Real clients, each asked the same question and each telling in the same words what it saw. What they disagree on is
- * theirs; what they must agree on is the proxy's.
+ * Real clients, each asked the same question and each telling in the same words what it saw. What
+ * they disagree on is theirs; what they must agree on is the proxy's.
  */
 import { APIError, OpenAI } from 'openai';
 import type { ChatCompletion } from 'openai/resources/chat/completions';

@@ -66,7 +66,10 @@ export class CliHome implements Disposable {
     }
   }
 
-  /** Starts a program; it is killed with the home. It may open `maxDescriptors` files and sockets, where that is given. */
+  /**
+   * Starts a program; it is killed with the home. It may open `maxDescriptors` files and sockets,
+   * where that is given.
+   */
   spawn(
     args: readonly string[],
     env: Record<string, string> = {},
@@ -106,7 +109,10 @@ export class CliHome implements Disposable {
     return { url: line.trim().split(' ').at(-1) ?? '', child, result };
   }
 
-  /** Runs `serve` inside this process, many times faster: for what commands say to a server. Closed by its disposal. */
+  /**
+   * Runs `serve` inside this process, many times faster: for what commands say to a server. Closed
+   * by its disposal.
+   */
   async serveHere(
     env: Record<string, string> = {},
   ): Promise<{ readonly url: string; [Symbol.asyncDispose](): Promise<void> }> {

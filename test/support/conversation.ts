@@ -42,7 +42,10 @@ export function resultOf(id: string, content: string): Message {
   return { role: 'tool', tool_call_id: id, content };
 }
 
-/** What a client sends after its command has put out this text: one that is large is stored, and our tools are offered with its stub. */
+/**
+ * What a client sends after its command has put out this text: one that is large is stored, and our
+ * tools are offered with its stub.
+ */
 export function outputRequest(
   output: string,
   directory = '/work/project',

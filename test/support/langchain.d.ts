@@ -9,7 +9,10 @@ export interface LangChainOutcome {
   readonly promptTokens?: number;
 }
 
-/** Asks, runs the tools that are called, and asks on, with `invoke` or with `stream`. Rejects on a failure. */
+/**
+ * Asks, runs the tools that are called, and asks on, with `invoke` or with `stream`. Rejects on a
+ * failure.
+ */
 export declare function loopWithLangChain(
   asked: AiQuestion,
   streaming: boolean,

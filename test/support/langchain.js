@@ -1,4 +1,5 @@
-// LangChain behind a few types of our own (langchain.d.ts): its published types do not pass this project's compiler settings.
+// LangChain behind a few types of our own (langchain.d.ts): its published types do not pass this
+// project's compiler settings.
 import { HumanMessage, ToolMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 

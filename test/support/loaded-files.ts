@@ -2,7 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 
-/** Loaded before a command (`--import`): writes what the process has loaded at its end, as JSON, to the file that `LOADED_FILES` names. */
+/**
+ * Loaded before a command (`--import`): writes what the process has loaded at its end, as JSON, to
+ * the file that `LOADED_FILES` names.
+ */
 const loaded: string[] = [];
 
 registerHooks({

@@ -16,7 +16,10 @@ function refuse(): never {
   throw new Error('the session in memory only reads');
 }
 
-/** A session over a few texts, without a disk: for tests of what reads a store. Each text should end in a newline. */
+/**
+ * A session over a few texts, without a disk: for tests of what reads a store. Each text should end
+ * in a newline.
+ */
 export function memorySession(texts: readonly MemoryText[]): Session {
   const whole = texts.map((one) => one.text).join('');
   const points = Array.from(whole);

@@ -1,6 +1,7 @@
 /**
- * What OpenAI's published description (its OpenAPI document) demands of the four objects that this program answers
- * with, in the terms of zod: required members, types, the closed sets of words. Unknown members are allowed, as there.
+ * What OpenAI's published description (its OpenAPI document) demands of the four objects that this
+ * program answers with, in the terms of zod: required members, types, the closed sets of words.
+ * Unknown members are allowed, as there.
  */
 import { z } from 'zod';
 
@@ -89,9 +90,10 @@ export const errorSchema = z.strictObject({
 });
 
 /**
- * Reads a streamed answer as the strictest client does, and fails at the first offence: only JSON frames and comments, and at the
- * very end either one `[DONE]` or the frame of an error; every chunk valid, with one id, created and model; the role first; call indexes from 0 without gaps, each
- * call begun with id, type and name; one finish reason and nothing behind it but the usage.
+ * Reads a streamed answer as the strictest client does, and fails at the first offence: only JSON
+ * frames and comments, and at the very end either one `[DONE]` or the frame of an error; every
+ * chunk valid, with one id, created and model; the role first; call indexes from 0 without gaps,
+ * each call begun with id, type and name; one finish reason and nothing behind it but the usage.
  */
 export function readStrictly(stream: string): {
   readonly chunks: readonly z.output<typeof chunkSchema>[];

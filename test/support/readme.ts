@@ -5,7 +5,10 @@ import { settingLeaves, type SettingLeaf } from '../../src/config/schema.ts';
 
 const programs = [await rlmProgram('0'), setupProgram('0')];
 
-/** The README with its generated parts made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
+/**
+ * The README with its generated parts made anew: what stands between `<!-- name -->` and `<!--
+ * /name -->`.
+ */
 export function freshReadme(text: string): string {
   return replacePart(replacePart(text, 'settings', settingsTable()), 'commands', commandsTable());
 }

@@ -2,8 +2,9 @@ import { systemClock } from '../../src/clock.ts';
 import { openSandboxes } from '../../src/sandbox/sandboxes.ts';
 
 /**
- * Runs one greedy program per argument, each in a chat of its own and all at once, and prints what became of this process's resident
- * memory as one JSON line: a process of its own, so that nothing else is in the figures.
+ * Runs one greedy program per argument, each in a chat of its own and all at once, and prints what
+ * became of this process's resident memory as one JSON line: a process of its own, so that nothing
+ * else is in the figures.
  */
 const mebibyte = 1_048_576;
 const memoryBytes = 32 * mebibyte;

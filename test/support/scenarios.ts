@@ -1,6 +1,7 @@
 /**
- * What upstreams really do, as data: each scenario is a provider's behaviour on one request, and what a client must make of it.
- * The same table is run against the upstream alone and, with several clients, streaming and not, against the whole proxy.
+ * What upstreams really do, as data: each scenario is a provider's behaviour on one request, and
+ * what a client must make of it. The same table is run against the upstream alone and, with several
+ * clients, streaming and not, against the whole proxy.
  */
 import type { ErrorCode } from '../../src/errors.ts';
 import type { FinishReason } from '../../src/wire/types.ts';

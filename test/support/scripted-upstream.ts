@@ -1,11 +1,12 @@
 /**
- * A provider under the test's control: a real HTTP server that answers each chat request with the next
- * reply of its script and remembers what it was asked.
+ * A provider under the test's control: a real HTTP server that answers each chat request with the
+ * next reply of its script and remembers what it was asked.
  *
  * ```ts
  * await using upstream = await startScriptedUpstream();
  * upstream.script(
- *   reply(toolCall('rlm_search', { pattern: 'needle' }), finish('tool_calls'), done()), // 1st request
+ *   reply(toolCall('rlm_search', { pattern: 'needle' }), finish('tool_calls'), done()), // 1st
+ *   request
  *   status(429, { error: { message: 'slow down' } }, { 'retry-after': '1' }),           // 2nd
  *   (request) => answer(`You sent ${request.body.messages.length} messages.`),           // 3rd
  * );
@@ -13,17 +14,20 @@
  * assert.equal(upstream.requests[0].body.messages.length, 2);
  * assert.equal(upstream.requests[1].headers['authorization'], 'Bearer test-key');
  * await upstream.nthRequest(3);          // resolves when the third request is in
- * await upstream.requests[2].ended;      // resolves when its reply is over; then .aborted tells who ended it
+ * await upstream.requests[2].ended;      // resolves when its reply is over; then .aborted tells
+ * who ended it
  *
  * const gate = new Gate();               // hold a stream in the middle, let go when the test wants
  * upstream.script(reply(text('Hel'), gate, text('lo'), finish(), done()));
  * gate.open();
  * ```
  *
- * A reply's steps: {@link chunk} and its short forms ({@link role}, {@link text}, {@link reasoning}, {@link toolCall},
- * {@link toolDelta}, {@link finish}, {@link usage}), {@link done}, {@link comment}, {@link raw}, {@link stall},
- * {@link cut}, {@link flood}, a {@link Gate}. Around a whole reply: {@link splitEvery}, {@link cutAfterBytes}, {@link gzipped},
- * {@link keepOpen}, {@link withHead}. A request without a reply left gets {@link ScriptedUpstream.otherwise}, else a 500 that says so.
+ * A reply's steps: {@link chunk} and its short forms ({@link role}, {@link text}, {@link
+ * reasoning}, {@link toolCall}, {@link toolDelta}, {@link finish}, {@link usage}), {@link done},
+ * {@link comment}, {@link raw}, {@link stall}, {@link cut}, {@link flood}, a {@link Gate}. Around a
+ * whole reply: {@link splitEvery}, {@link cutAfterBytes}, {@link gzipped}, {@link keepOpen}, {@link
+ * withHead}. A request without a reply left gets {@link ScriptedUpstream.otherwise}, else a 500
+ * that says so.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -90,7 +94,9 @@ export interface RecordedRequest {
 export interface ScriptedUpstream {
   /** What goes into the configuration: `http://127.0.0.1:PORT/v1`. */
   readonly baseURL: string;
-  /** Without the `/v1`, for path prefixes: every path that ends in `/chat/completions` is served. */
+  /**
+   * Without the `/v1`, for path prefixes: every path that ends in `/chat/completions` is served.
+   */
   readonly origin: string;
   /** Chat requests in the order they came; other requests are in {@link otherRequests}. */
   readonly requests: RecordedRequest[];
@@ -263,7 +269,10 @@ export function keepOpen(plain: Reply): Reply {
   return { ...plain, keepOpen: true };
 }
 
-/** The same reply with other headers, or with steps (a gate, a stall, a cut) before the head is sent. */
+/**
+ * The same reply with other headers, or with steps (a gate, a stall, a cut) before the head is
+ * sent.
+ */
 export function withHead(
   plain: Reply,
   head: { readonly headers?: Readonly<Record<string, string>>; readonly before?: readonly Step[] },
@@ -275,7 +284,9 @@ export function withHead(
   };
 }
 
-/** Starts the server on a free port of the loopback interface. Dispose of it, or the test run hangs. */
+/**
+ * Starts the server on a free port of the loopback interface. Dispose of it, or the test run hangs.
+ */
 export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
   const state = new ServerState();
   const server = createServer((incoming, response) => {

@@ -1,6 +1,6 @@
 /**
- * A result of one of our tools, as the model reads it. The one place where tests know the form that a result has, so that the form
- * can change without them.
+ * A result of one of our tools, as the model reads it. The one place where tests know the form that
+ * a result has, so that the form can change without them.
  * @throws where the text is no such result
  */
 export function toolResult(text: unknown): Readonly<Record<string, unknown>> {

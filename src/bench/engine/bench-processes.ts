@@ -16,7 +16,8 @@ export function sibling(name: string): string {
 }
 
 /**
- * Starts the program's `serve` on a free port before `upstream` (with `/v1`), with nothing of the user's own configuration.
+ * Starts the program's `serve` on a free port before `upstream` (with `/v1`), with nothing of the
+ * user's own configuration.
  * @throws Error with what it said if it ends instead of listening
  */
 export async function startProxy(
@@ -67,7 +68,8 @@ export interface ProcessUse {
 export function useOf({ pid }: ChildProcess): ProcessUse | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Behind the name in brackets; fields 14 and 15 of proc(5) are user and system time in ticks of 10 ms.
+    // Behind the name in brackets; fields 14 and 15 of proc(5) are user and system time in ticks of
+    // 10 ms.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const cpuMs = 10 * (Number(fields[11]) + Number(fields[12]));
     const io = readFileSync(`/proc/${pid}/io`, 'utf8');

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { benchCommands, commandBenchTable } from './command-bench.ts';
 
-/** A program that only does what is measured of one: it ends, or it says that it listens and is ended. */
+/**
+ * A program that only does what is measured of one: it ends, or it says that it listens and is
+ * ended.
+ */
 const program = `
   if (process.argv[2] === 'serve') { console.log('listening on x'); setInterval(() => {}, 1000); }
 `;

@@ -18,7 +18,9 @@ interface CommandTime {
   readonly wantedTimes?: number;
 }
 
-/** Everything `bench command` measures. All processes run on one machine, in one run, turn about. */
+/**
+ * Everything `bench command` measures. All processes run on one machine, in one run, turn about.
+ */
 export interface CommandBench {
   readonly machine: string;
   readonly chars: number;
@@ -45,7 +47,10 @@ interface Measured {
   readonly until?: string;
 }
 
-/** Starts each command several times, turn about with a Node that does nothing, so that whatever else the machine does falls on all. */
+/**
+ * Starts each command several times, turn about with a Node that does nothing, so that whatever
+ * else the machine does falls on all.
+ */
 export async function benchCommands(options: CommandBenchOptions): Promise<CommandBench> {
   const { program, chars, rounds, onStep } = options;
   const folder = await mkdtemp(join(tmpdir(), 'rlm-bench-command-'));

@@ -5,7 +5,10 @@ import { BlockTable } from '../../store/text/block-table.ts';
 import { countText } from '../../kernels/text-counts.ts';
 import { corpusNeedle, CorpusText } from '../corpus-text.ts';
 
-/** Writes a seeded text of about `chars` code points into `folder` as one session's text. About 60 MB a second; memory stays flat. */
+/**
+ * Writes a seeded text of about `chars` code points into `folder` as one session's text. About 60
+ * MB a second; memory stays flat.
+ */
 export function writeCorpus(folder: string, chars: number, seed: number): Corpus {
   mkdirSync(folder, { recursive: true });
   const textPath = join(folder, 'context.txt');

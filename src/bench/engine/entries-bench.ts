@@ -29,7 +29,10 @@ interface EntriesRow {
   readonly firstTurnMs: number;
   /** `JSON.parse` of the journal's lines, in a process of its own. */
   readonly parseMs: number;
-  /** The latest the event loop was in any first turn, beside what it is late in one of an empty store. */
+  /**
+   * The latest the event loop was in any first turn, beside what it is late in one of an empty
+   * store.
+   */
   readonly firstTurnLateMs: number;
 }
 
@@ -47,12 +50,17 @@ const calls: readonly (ModelCall & { readonly what: string })[] = [
   },
 ];
 
-/** Lines that a small file has, so that a store of many entries is a store of many and not of much. */
+/**
+ * Lines that a small file has, so that a store of many entries is a store of many and not of much.
+ */
 const linesOfAFile = 3;
 
 const filesOfAFolder = 1_000;
 
-/** Measures whether what a turn costs depends on how many entries a store holds. @throws Error when the server does not start or a turn fails */
+/**
+ * Measures whether what a turn costs depends on how many entries a store holds. @throws Error when
+ * the server does not start or a turn fails
+ */
 export async function benchEntries(plan: EntriesBenchPlan): Promise<EntriesBench> {
   const folder = await mkdtemp(join(plan.workDir, 'rlm-bench-entries-'));
   try {

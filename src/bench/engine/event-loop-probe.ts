@@ -1,6 +1,7 @@
 /**
- * Loaded with `--import` into a process that is to be measured: tells its parent, when asked, how late timers have been since
- * it was last asked. How late they are is how long everything else in that process has to wait.
+ * Loaded with `--import` into a process that is to be measured: tells its parent, when asked, how
+ * late timers have been since it was last asked. How late they are is how long everything else in
+ * that process has to wait.
  */
 import { createHistogram } from 'node:perf_hooks';
 

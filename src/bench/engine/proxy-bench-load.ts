@@ -33,7 +33,10 @@ const sentence = 'All work and no play makes a dull benchmark, says the log of y
 /** Conversations that ask in turn: what comes is never what came just before, as with people. */
 const conversationCount = 14;
 
-/** Turns after which a conversation is over and another one begins: most of a body has been seen before, as in a real chat. */
+/**
+ * Turns after which a conversation is over and another one begins: most of a body has been seen
+ * before, as in a real chat.
+ */
 const turnsOfAConversation = 20;
 
 /** Answers up to this many chunks are resent; behind a longer one a conversation ends. */
@@ -46,7 +49,10 @@ interface Conversation {
   turns: number;
 }
 
-/** Conversations in which nobody asks at the moment, by whom they ask and how. The one that has waited longest is next. */
+/**
+ * Conversations in which nobody asks at the moment, by whom they ask and how. The one that has
+ * waited longest is next.
+ */
 const waiting = new Map<string, Conversation[]>();
 
 let conversationsBegun = 0;
@@ -142,7 +148,10 @@ function goOn(asked: BenchRequest, conversation: Conversation, answer: string): 
   waitingFor(asked).push(conversation);
 }
 
-/** Hands each chunk's time to `take`; gives back the last frames' text, where a time may be cut in two. */
+/**
+ * Hands each chunk's time to `take`; gives back the last frames' text, where a time may be cut in
+ * two.
+ */
 function readStamps(text: string, take: (stampNs: string) => void): string {
   const stamps = /"content":"(\d{6,}) /g;
   let end = 0;

@@ -1,6 +1,6 @@
 /**
- * The two other processes of `bench proxy`, started as `node proxy-bench-server.ts upstream` or `... relay ORIGIN`. Each tells its
- * parent the port it got.
+ * The two other processes of `bench proxy`, started as `node proxy-bench-server.ts upstream` or
+ * `... relay ORIGIN`. Each tells its parent the port it got.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +11,10 @@ export function benchModel(chunks: number, gapMs: number): string {
   return `c${chunks}g${gapMs}`;
 }
 
-/** Streams what the model's name says. Each chunk carries the time it was written, nanoseconds of the machine's monotonic clock. */
+/**
+ * Streams what the model's name says. Each chunk carries the time it was written, nanoseconds of
+ * the machine's monotonic clock.
+ */
 async function answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const body = Buffer.concat(await Array.fromAsync<Buffer>(incoming)).toString();
   const [, chunks = '1', gapMs = '0'] = /"model":"c(\d+)g(\d+)"/.exec(body) ?? [];
@@ -49,7 +52,10 @@ function pause(ms: number): Promise<void> {
   });
 }
 
-/** Hands every byte on, both ways, and does nothing else, with the fastest client there is: what no proxy here can be faster than. */
+/**
+ * Hands every byte on, both ways, and does nothing else, with the fastest client there is: what no
+ * proxy here can be faster than.
+ */
 function relayTo(origin: string): (incoming: IncomingMessage, response: ServerResponse) => void {
   const pool = new Pool(origin, { connections: 256 });
   return (incoming, response) => {

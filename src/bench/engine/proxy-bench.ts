@@ -25,7 +25,10 @@ export interface ProxyBench {
   readonly machine: string;
   /** Of a request with a prompt of 200 KB, by the length of its messages. */
   readonly firstByte: readonly ({ readonly messageChars: number } & Compared<Spread>)[];
-  /** Processor time of one request of each size, milliseconds; absent where the system does not tell. */
+  /**
+   * Processor time of one request of each size, milliseconds; absent where the system does not
+   * tell.
+   */
   readonly cpuMs: readonly ({ readonly what: string } & Compared<number>)[];
   /** From the upstream's write to the client's read, one paced stream. */
   readonly chunkDelay: Compared<Spread>;
@@ -50,8 +53,8 @@ interface ProxyBenchPlan {
 const manyStreams = 200;
 
 /**
- * Measures what the proxy adds to a plain byte relay: both in processes of their own before the same scripted upstream, turn
- * about, so that whatever else the machine does falls on both.
+ * Measures what the proxy adds to a plain byte relay: both in processes of their own before the
+ * same scripted upstream, turn about, so that whatever else the machine does falls on both.
  * @throws Error when an answer is not whole
  */
 export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
@@ -192,7 +195,8 @@ async function startWorld(program: string): Promise<World> {
   const proxy = await startProxy(program, {
     dataDir,
     upstream: `${upstream.origin}/v1`,
-    // A window that no body fills: what is measured is the ordinary chat, and not the guard at its work.
+    // A window that no body fills: what is measured is the ordinary chat, and not the guard at its
+    // work.
     env: {
       RLM_UPSTREAM_MAX_IN_FLIGHT: String(manyStreams),
       RLM_UPSTREAM_CONTEXT_WINDOW: '1000000',
@@ -206,7 +210,8 @@ async function startWorld(program: string): Promise<World> {
     proxy: { baseURL },
     processes: { relay, proxy },
     activeHeaders,
-    // A pasted text of this size is stored, and from then on the tools are offered in its directory.
+    // A pasted text of this size is stored, and from then on the tools are offered in its
+    // directory.
     storeSomething: async () => {
       await askOnce({ ...small, baseURL, headers: activeHeaders, pastedChars: 50_000 });
     },

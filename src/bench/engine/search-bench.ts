@@ -56,7 +56,10 @@ export interface SearchBenchResult {
   readonly loopLagMs: { readonly p99: number; readonly max: number };
 }
 
-/** Measures the search on this machine, with ripgrep in the same run. Everything is written below `workDir` and removed again. */
+/**
+ * Measures the search on this machine, with ripgrep in the same run. Everything is written below
+ * `workDir` and removed again.
+ */
 export async function benchSearch(
   options: SearchBenchOptions,
 ): Promise<readonly SearchBenchResult[]> {
@@ -264,7 +267,10 @@ function ask(pattern: string): SearchQuery {
   };
 }
 
-/** A development dependency: the published package has no use for it. @throws Error where it is not installed */
+/**
+ * A development dependency: the published package has no use for it. @throws Error where it is not
+ * installed
+ */
 export async function findRipgrep(): Promise<string> {
   const { rgPath } = await import('@vscode/ripgrep');
   return rgPath;

@@ -2,12 +2,16 @@
 export interface SearchBenchCase {
   readonly pattern: string;
   /**
-   * What it stands for: few lines and a literal, so that the index pays; one literal; most lines match; anything else.
+   * What it stands for: few lines and a literal, so that the index pays; one literal; most lines
+   * match; anything else.
    */
   readonly kind: 'selective' | 'literal' | 'dense' | 'other';
 }
 
-/** The queries, over the text of `corpus-text.ts`. Both engines read them alike but for what `toRipgrep` changes. */
+/**
+ * The queries, over the text of `corpus-text.ts`. Both engines read them alike but for what
+ * `toRipgrep` changes.
+ */
 export const searchBenchCases: readonly SearchBenchCase[] = [
   { pattern: 'needle-3fa9c01d', kind: 'selective' },
   { pattern: '(?i)NEEDLE-3FA9c01d', kind: 'selective' },
@@ -35,7 +39,10 @@ export const searchBenchCases: readonly SearchBenchCase[] = [
   },
 ];
 
-/** Patterns on which a backtracking engine does not come back, each with the line it does not come back from. */
+/**
+ * Patterns on which a backtracking engine does not come back, each with the line it does not come
+ * back from.
+ */
 export const hostileCases: readonly { readonly pattern: string; readonly line: string }[] = [
   { pattern: '(a+)+$', line: `${'a'.repeat(40)}!` },
   { pattern: '(\\w+\\s?)*x', line: 'aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj' },

@@ -28,7 +28,9 @@ interface StepRow {
   readonly what: string;
   /** From the last byte of the tool call in the upstream's stream to the next upstream request. */
   readonly stepMs: number;
-  /** `rg -c` of the same over the same text, as a process; absent for a call that searches nothing. */
+  /**
+   * `rg -c` of the same over the same text, as a process; absent for a call that searches nothing.
+   */
   readonly ripgrepMs?: number;
 }
 
@@ -69,12 +71,16 @@ export interface ModelCall {
 
 type Call = (typeof calls)[number];
 
-/** Chats that search at once in the crowd, and turns that each of them gets at most, after some that are not counted. */
+/**
+ * Chats that search at once in the crowd, and turns that each of them gets at most, after some that
+ * are not counted.
+ */
 const crowd = { chats: 8, turns: 100, warmUpTurns: 15 };
 
 /**
- * Measures what a model waits for: each call through the real server, in a process of its own, from the end of the call in the upstream's
- * stream to the next request, turn about with `rg -c` over the same text.
+ * Measures what a model waits for: each call through the real server, in a process of its own, from
+ * the end of the call in the upstream's stream to the next request, turn about with `rg -c` over
+ * the same text.
  * @throws Error when the server does not start or a turn does not end
  */
 export async function benchSteps(plan: StepBenchPlan): Promise<readonly StepBenchResult[]> {
@@ -245,8 +251,8 @@ export async function ingest(
 }
 
 /**
- * One turn. @returns Milliseconds of the whole turn, and from the end of the call to the next upstream request (0 where nothing is
- * called). @throws Error when the turn does not end
+ * One turn. @returns Milliseconds of the whole turn, and from the end of the call to the next
+ * upstream request (0 where nothing is called). @throws Error when the turn does not end
  */
 export async function askModel(
   upstream: ModelUpstream,
@@ -282,7 +288,10 @@ export interface ModelUpstream extends AsyncDisposable {
   stepMs(id: number): number;
 }
 
-/** The provider: makes the expected call in the first step of a turn, and ends the turn in the second. */
+/**
+ * The provider: makes the expected call in the first step of a turn, and ends the turn in the
+ * second.
+ */
 export async function startUpstream(): Promise<ModelUpstream> {
   const expected = new Map<
     number,

@@ -31,7 +31,10 @@ interface Spread {
 export interface StoreBenchRow {
   readonly chars: number;
   readonly bytes: number;
-  /** One file of that size into the store, hashed, counted, synced: megabytes a second of time, and of processor time. */
+  /**
+   * One file of that size into the store, hashed, counted, synced: megabytes a second of time, and
+   * of processor time.
+   */
   readonly ingestMBps: number;
   readonly ingestMBpsPerCore: number;
   /** 50 KB, stored and synced; one at a time, and each of 16 at the same time. */
@@ -44,7 +47,10 @@ export interface StoreBenchRow {
   /** Opening the session with its cached block table, and without. */
   readonly openMs: number;
   readonly openUncachedMs: number;
-  /** From an opening without the table until it is made anew in the background, the text verified: so long a first search waits. */
+  /**
+   * From an opening without the table until it is made anew in the background, the text verified:
+   * so long a first search waits.
+   */
   readonly rebuildMs: number;
   /** Resident memory of the process after all that, bytes. */
   readonly memoryBytes: number;

@@ -1,6 +1,7 @@
 /**
- * The server of `bench turn`, in a process of its own: takes in chat requests as the proxy does, or only receives them, and says what that
- * cost. Started as `node turn-bench-server.ts DATA_DIR`; tells its parent the port it got.
+ * The server of `bench turn`, in a process of its own: takes in chat requests as the proxy does, or
+ * only receives them, and says what that cost. Started as `node turn-bench-server.ts DATA_DIR`;
+ * tells its parent the port it got.
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';

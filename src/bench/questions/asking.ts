@@ -33,7 +33,10 @@ interface OwnUsage {
   readonly completion_tokens?: number;
 }
 
-/** Asks one question in a conversation of its own and waits for the whole answer. A refusal is a result, not a throw. */
+/**
+ * Asks one question in a conversation of its own and waits for the whole answer. A refusal is a
+ * result, not a throw.
+ */
 export async function askServer(
   target: AskTarget,
   content: string,

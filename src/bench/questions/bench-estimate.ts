@@ -1,7 +1,9 @@
 import type { CellLog } from './cells.ts';
 import { openCases, type BareUpstream, type BenchPlan } from './rlm-bench.ts';
 
-/** Tokens of one question through the proxy where no earlier cell tells: three steps of a 5K prompt. */
+/**
+ * Tokens of one question through the proxy where no earlier cell tells: three steps of a 5K prompt.
+ */
 const guessedPromptTokens = 15_000;
 const guessedCompletionTokens = 600;
 
@@ -22,7 +24,9 @@ export interface Estimate {
   readonly sentence: string;
 }
 
-/** Counts what is still open and values it: by what the log says of the same model, else by a guess. */
+/**
+ * Counts what is still open and values it: by what the log says of the same model, else by a guess.
+ */
 export function estimateRun(
   plan: BenchPlan,
   log: CellLog,

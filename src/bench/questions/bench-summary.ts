@@ -6,7 +6,10 @@ export interface BenchRow {
   readonly sizeChars: number;
   readonly system: BenchSystem;
   readonly trials: number;
-  /** Mean score with Wilson's interval at 95 % (exact for scores of 0 and 1, an approximation between). */
+  /**
+   * Mean score with Wilson's interval at 95 % (exact for scores of 0 and 1, an approximation
+   * between).
+   */
   readonly accuracy: { readonly share: number; readonly low: number; readonly high: number };
   /** Mean score by question id. */
   readonly byQuestion: Readonly<Record<string, number>>;

@@ -13,7 +13,9 @@ export interface BenchQuestion {
   readonly id: string;
   readonly question: string;
   readonly expected: string;
-  /** False where wording alone does not lead to the answer: a script cannot play it, only a model. */
+  /**
+   * False where wording alone does not lead to the answer: a script cannot play it, only a model.
+   */
   readonly scriptable: boolean;
   /** 0 (wrong) to 1 (right) for the text that came back. */
   score(answer: string): number;
@@ -25,7 +27,10 @@ export interface BenchCase {
   readonly questions: readonly BenchQuestion[];
 }
 
-/** Makes a case of about `sizeChars` characters (ASCII, so bytes too). The same arguments give the same case. */
+/**
+ * Makes a case of about `sizeChars` characters (ASCII, so bytes too). The same arguments give the
+ * same case.
+ */
 export type CaseGenerator = (seed: number, sizeChars: number) => BenchCase;
 
 /** Names of the benchmarks. */
@@ -35,8 +40,8 @@ export const benchKinds = ['niah', 'aggregate', 'pairs', 'hops', 'codeqa', 'reca
 export type BenchKind = (typeof benchKinds)[number];
 
 /**
- * First line of every question: which benchmark asks. A real model is not helped by it; the scripted policies
- * recognize by it what is theirs to play.
+ * First line of every question: which benchmark asks. A real model is not helped by it; the
+ * scripted policies recognize by it what is theirs to play.
  */
 export function questionHead(kind: BenchKind): string {
   return `[benchmark ${kind}]`;

@@ -33,7 +33,10 @@ export function cellKey(
   return [cell.kind, cell.sizeChars, cell.seed, cell.question, cell.system, cell.model].join(' ');
 }
 
-/** The log of finished cells: one JSON line each, written as soon as a cell is done, so that an interrupted run goes on where it was. */
+/**
+ * The log of finished cells: one JSON line each, written as soon as a cell is done, so that an
+ * interrupted run goes on where it was.
+ */
 export class CellLog {
   readonly #path: string;
   readonly #cells: Map<string, BenchCell>;

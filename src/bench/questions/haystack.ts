@@ -42,7 +42,10 @@ export interface Insert {
   readonly line: string;
 }
 
-/** Documents of log lines with other lines put in at their depths. About `sizeChars` in all, never much more. */
+/**
+ * Documents of log lines with other lines put in at their depths. About `sizeChars` in all, never
+ * much more.
+ */
 export function haystack(
   seed: number,
   sizeChars: number,

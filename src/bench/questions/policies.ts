@@ -33,8 +33,9 @@ interface Call {
 }
 
 /**
- * Plays a model for the benchmark's questions: one call that a good model would make, then the answer from its result. It reads only
- * what a model would see, the question and the results. Any other conversation is none of its business.
+ * Plays a model for the benchmark's questions: one call that a good model would make, then the
+ * answer from its result. It reads only what a model would see, the question and the results. Any
+ * other conversation is none of its business.
  */
 export const benchPolicy: Policy = (request: PlainRequest): ScriptedTurn | undefined => {
   const question = newestQuestion(request.messages);

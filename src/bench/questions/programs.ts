@@ -1,6 +1,6 @@
 /**
- * The programs that the scripted policies run with `rlm_exec`: what a good model would write for each question.
- * Each ends with an expression: the answer.
+ * The programs that the scripted policies run with `rlm_exec`: what a good model would write for
+ * each question. Each ends with an expression: the answer.
  */
 
 /** A text as a JavaScript literal. */
@@ -18,7 +18,10 @@ const openings = {
   reason: ['Why did they', 'For what cau', 'What made th'],
 } as const;
 
-/** Reads all records in chunks and counts them by user, label and day; `rows` holds `[user, label, day, count]`. */
+/**
+ * Reads all records in chunks and counts them by user, label and day; `rows` holds `[user, label,
+ * day, count]`.
+ */
 const countRecords = `const labelOf = new Map(Object.entries(${literal(openings)}).flatMap(([label, all]) => all.map((opening) => [opening.slice(0, 12), label])));
 const counts = new Map();
 for (let at = 0, rest = ''; at < context.length; at += 1e6) {

@@ -21,7 +21,10 @@ const plan: BenchPlan = {
   model: 'scripted',
 };
 
-/** Answers a question from the text in the prompt, as a bare model would, with a regular expression for a mind. */
+/**
+ * Answers a question from the text in the prompt, as a bare model would, with a regular expression
+ * for a mind.
+ */
 function readPrompt(request: RecordedRequest) {
   const [message] = request.body.messages;
   const text = typeof message?.content === 'string' ? message.content : '';

@@ -112,7 +112,10 @@ export async function runBench(plan: BenchPlan, log: CellLog, world: BenchWorld)
   }
 }
 
-/** The whole text and the question in one prompt, as without the proxy. Text that cannot fit is not sent: the answer is a failure by size. */
+/**
+ * The whole text and the question in one prompt, as without the proxy. Text that cannot fit is not
+ * sent: the answer is a failure by size.
+ */
 async function askBare(
   bare: BareUpstream,
   made: BenchCase,

@@ -7,7 +7,9 @@ export function finalAnswer(answer: string): string {
 /** What every question asks for, so that the answer can be found in the prose around it. */
 export const answerForm = 'End your reply with one line: ANSWER: followed by the answer alone';
 
-/** 1 when the expected text stands in the answer as a word of its own and no other of `wrong` does. */
+/**
+ * 1 when the expected text stands in the answer as a word of its own and no other of `wrong` does.
+ */
 export function scoreExact(
   answer: string,
   expected: string,

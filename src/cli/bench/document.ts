@@ -4,7 +4,10 @@ import { basename, dirname, join, relative } from 'node:path';
 import { Command } from 'commander';
 import { print } from '../screen.ts';
 
-/** The parts of the document, in its order: a benchmark's results under its name, and what they mean. */
+/**
+ * The parts of the document, in its order: a benchmark's results under its name, and what they
+ * mean.
+ */
 const chapters: readonly {
   readonly name: string;
   readonly title: string;
@@ -75,7 +78,10 @@ const chapters: readonly {
   { name: 'recall', title: 'A long session', words: 'Scripted policy, not a model.' },
 ];
 
-/** Writes a benchmark's results as data, and its table, where {@link benchDocumentCommand} finds them. */
+/**
+ * Writes a benchmark's results as data, and its table, where {@link benchDocumentCommand} finds
+ * them.
+ */
 export async function writeResults(
   folder: string,
   name: string,
@@ -87,7 +93,9 @@ export async function writeResults(
   await writeFile(join(folder, `${name}.table.txt`), `${table.trimEnd()}\n`);
 }
 
-/** `rlm-opencode bench document`: one page from the results of all benchmarks that have been run. */
+/**
+ * `rlm-opencode bench document`: one page from the results of all benchmarks that have been run.
+ */
 export function benchDocumentCommand(): Command {
   return new Command('document')
     .description('write one page from the results of the benchmarks that have been run')

@@ -18,7 +18,10 @@ import { jsonText, print, printError } from '../screen.ts';
 /** A case just for the names of its questions, characters. */
 const smallCaseChars = 10_000;
 
-/** Runs one benchmark to its end, or to the next interruption, and writes log, results, plot and table. */
+/**
+ * Runs one benchmark to its end, or to the next interruption, and writes log, results, plot and
+ * table.
+ */
 export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void> {
   const { config } = loadFromFlags({ ...flags });
   const scripted = config.providers.length === 0;
@@ -104,7 +107,9 @@ function questionIds(kind: BenchKind): readonly string[] {
   return generators[kind](1, smallCaseChars).questions.map((one) => one.id);
 }
 
-/** @throws ProxyError `config_invalid` where no model is named: the results must say who answered */
+/**
+ * @throws ProxyError `config_invalid` where no model is named: the results must say who answered
+ */
 function modelName({ providers: [provider] }: Config): string {
   const model = provider?.models[0];
   if (provider !== undefined && model !== undefined) return `${provider.id}.${model.id}`;

@@ -10,12 +10,15 @@ import { openSessions } from '../../store/sessions.ts';
 import { coreModelId } from '../../wire/core-model.ts';
 import { startChildServer, type ChildServer } from '../child-server.ts';
 
-/** Share of a window that a bare prompt may fill with text, in characters a token: room for question and answer stays. */
+/**
+ * Share of a window that a bare prompt may fill with text, in characters a token: room for question
+ * and answer stays.
+ */
 const bareCharsPerToken = 3;
 
 /**
- * Stores a case in a folder of its own, then starts the real server over it, in its own process: its memory is the server's and not
- * the generator's. Ended and deleted with the case.
+ * Stores a case in a folder of its own, then starts the real server over it, in its own process:
+ * its memory is the server's and not the generator's. Ended and deleted with the case.
  */
 export async function openBenchServer(
   config: Config,

@@ -1,8 +1,10 @@
-// An automaton as a set of positions, all moved at once: slower than a table of states, but it has no states to run out of.
-// A specification is a struct of u32:
-//   +0 words, the number of u64 of a set        +4 masks: for each byte, the positions that it may be at
+// An automaton as a set of positions, all moved at once: slower than a table of states, but it has
+// no states to run out of. A specification is a struct of u32:
+//   +0 words, the number of u64 of a set        +4 masks: for each byte, the positions that it may
+//   be at
 //   +8 follow: for each 8 positions and each subset of them, the positions behind it
-//   +12 the set at the start of a line          +16 the set that is added at each byte          +20 room for two sets
+//   +12 the set at the start of a line          +16 the set that is added at each byte          +20
+//   room for two sets
 // Positions 0 to 2 are matches: whatever comes next, before a newline, before anything else.
 import { nextNewline } from './text';
 

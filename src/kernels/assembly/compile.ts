@@ -1,4 +1,5 @@
-// Compiles the kernels and prints the module that embeds them: `node src/kernels/assembly/compile.ts > src/kernels/kernels-wasm.ts`.
+// Compiles the kernels and prints the module that embeds them: `node
+// src/kernels/assembly/compile.ts > src/kernels/kernels-wasm.ts`.
 import asc from 'assemblyscript/asc';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,6 @@
-// Walking a table of transitions over lines. A cell holds the address of the next state's row, or one of these. The class table has
-// 256 u16: four times the class of the byte. A line ends with the newline that is fed like any other byte.
+// Walking a table of transitions over lines. A cell holds the address of the next state's row, or
+// one of these. The class table has 256 u16: four times the class of the byte. A line ends with the
+// newline that is fed like any other byte.
 import { nextNewline } from './text';
 
 const unknown: i32 = -1;
@@ -12,8 +13,9 @@ export let walkState: usize = 0;
 export let walkHits: usize = 0;
 
 /**
- * Walks [at, end) from `state`. Each matching line gives one u32 at `hits`: the address where the match was known. Returns 1 if it
- * stopped before an unknown transition, 0 at the end. `walkAt` is then past `end` if the rest of a line was skipped that goes on there.
+ * Walks [at, end) from `state`. Each matching line gives one u32 at `hits`: the address where the
+ * match was known. Returns 1 if it stopped before an unknown transition, 0 at the end. `walkAt` is
+ * then past `end` if the rest of a line was skipped that goes on there.
  */
 export function scanLines(
   at: usize,
@@ -49,9 +51,9 @@ export function scanLines(
 }
 
 /**
- * Walks four ranges of whole lines at once, so that one table look-up need not wait for another. A stream is four u32 at `streams`: where
- * it stands, its end, its state, where its next hit goes. Stops when a range has ended (0), or stands before an unknown transition (1 to 4:
- * which).
+ * Walks four ranges of whole lines at once, so that one table look-up need not wait for another. A
+ * stream is four u32 at `streams`: where it stands, its end, its state, where its next hit goes.
+ * Stops when a range has ended (0), or stands before an unknown transition (1 to 4: which).
  */
 export function scanLinesFourfold(streams: usize, classes: usize, start: usize): u32 {
   let stopped: u32 = 0;
@@ -111,7 +113,10 @@ function put(stream: usize, at: usize, state: usize): void {
   store<u32>(stream, state as u32, 8);
 }
 
-/** One byte on, to a state or, where the line is decided, to the next line. False where nobody knows. */
+/**
+ * One byte on, to a state or, where the line is decided, to the next line. False where nobody
+ * knows.
+ */
 function advance(stream: usize, next: i32, start: usize): bool {
   if (next == unknown) return false;
   const at: usize = load<u32>(stream);

@@ -1,4 +1,5 @@
-// Bitmaps of the 3- and 4-byte sequences of a block, with ASCII letters in lower case, and the transposition of 64 of them.
+// Bitmaps of the 3- and 4-byte sequences of a block, with ASCII letters in lower case, and the
+// transposition of 64 of them.
 
 /** Bits of a block: 2^14 for sequences of three bytes, then 2^15 for those of four. */
 const shortGrams: usize = 16384;
@@ -6,13 +7,16 @@ const allGrams: usize = 49152;
 /** Bytes of a block's bitmap. */
 const rowBytes: usize = allGrams / 8;
 
-/** Multipliers of the two hashes (odd, from the golden ratio and from MurmurHash3); the same as in `gram-hash.ts`. */
+/**
+ * Multipliers of the two hashes (odd, from the golden ratio and from MurmurHash3); the same as in
+ * `gram-hash.ts`.
+ */
 const shortFactor: u32 = 0x9e3779b1;
 const longFactor: u32 = 0x85ebca6b;
 
 /**
- * Writes the bitmap of the text [at, end) to `bitmap`. `scratch` has room for the text, 16 bytes more, and 49,152 bytes that are zero
- * before and after.
+ * Writes the bitmap of the text [at, end) to `bitmap`. `scratch` has room for the text, 16 bytes
+ * more, and 49,152 bytes that are zero before and after.
  */
 export function blockGrams(at: usize, end: usize, scratch: usize, bitmap: usize): void {
   const flags = scratch;
@@ -53,8 +57,8 @@ function fold(at: usize, end: usize, to: usize): void {
 }
 
 /**
- * Turns the bitmaps of 64 blocks, one behind the other at `bitmaps`, into one u64 per bit at `columns`: bit b of it is block b's.
- * `scratch` has room for 512 bytes.
+ * Turns the bitmaps of 64 blocks, one behind the other at `bitmaps`, into one u64 per bit at
+ * `columns`: bit b of it is block b's. `scratch` has room for 512 bytes.
  */
 export function transposeBitmaps(bitmaps: usize, columns: usize, scratch: usize): void {
   for (let word: usize = 0; word < rowBytes; word += 8) {
@@ -68,7 +72,10 @@ export function transposeBitmaps(bitmaps: usize, columns: usize, scratch: usize)
   }
 }
 
-/** A 64 x 64 bit matrix in place: swaps ever smaller squares across the diagonal (Hacker's Delight 7-3). */
+/**
+ * A 64 x 64 bit matrix in place: swaps ever smaller squares across the diagonal (Hacker's Delight
+ * 7-3).
+ */
 function transpose64(rows: usize): void {
   let mask: u64 = 0x00000000ffffffff;
   for (let width: usize = 32; width; width >>= 1) {

@@ -2,8 +2,9 @@
 export let stringCut: i32 = 0;
 
 /**
- * Address of the quote that closes the JSON string of which [at, end) is a part, or `end`. `at` is not in the middle of an
- * escape. Sixteen bytes at a time where there is neither quote nor backslash.
+ * Address of the quote that closes the JSON string of which [at, end) is a part, or `end`. `at` is
+ * not in the middle of an escape. Sixteen bytes at a time where there is neither quote nor
+ * backslash.
  */
 export function stringEnd(at: usize, end: usize): usize {
   const quotes = i8x16.splat(0x22);

@@ -1,8 +1,12 @@
 // Finding lines by literals that a match must hold. A specification is a struct of u32:
-//   +0 kind (0 one literal, 1 one literal in any letter case, 2 several)   +4 whether the automaton has to confirm a line
-//   one literal:  +8 address   +12 length   +16, +20 positions of its two rarest bytes (lower case where kind is 1)
-//   several:      +8 nibble masks (8 x 16 bytes: low and high nibble of the four bytes of a fingerprint, one bit per bucket)
-//                 +12 buckets (8 x {address of entries, count}); an entry is {offset of the fingerprint, length, address, any case}
+//   +0 kind (0 one literal, 1 one literal in any letter case, 2 several)   +4 whether the automaton
+//   has to confirm a line
+//   one literal:  +8 address   +12 length   +16, +20 positions of its two rarest bytes (lower case
+//   where kind is 1)
+//   several:      +8 nibble masks (8 x 16 bytes: low and high nibble of the four bytes of a
+//   fingerprint, one bit per bucket)
+//                 +12 buckets (8 x {address of entries, count}); an entry is {offset of the
+//                 fingerprint, length, address, any case}
 import { lineStartBefore, nextNewline } from './text';
 
 /** Where `literalLines` stopped, and behind its last hit. */
@@ -12,8 +16,8 @@ export let literalHits: usize = 0;
 export let candidates: u32 = 0;
 
 /**
- * Finds lines in [at, end), which are whole lines. Each hit gives one u32 at `hits`. Returns 0 at the end, or 1 before a line (at
- * `literalAt`) on which the automaton meets an unknown transition.
+ * Finds lines in [at, end), which are whole lines. Each hit gives one u32 at `hits`. Returns 0 at
+ * the end, or 1 before a line (at `literalAt`) on which the automaton meets an unknown transition.
  */
 export function literalLines(
   at: usize,
@@ -137,7 +141,10 @@ function findFolded(at: usize, end: usize, spec: usize): usize {
   return end;
 }
 
-/** Any of several literals, each known by four bytes somewhere in it (Teddy, after Hyperscan). Address of its start, or `end`. */
+/**
+ * Any of several literals, each known by four bytes somewhere in it (Teddy, after Hyperscan).
+ * Address of its start, or `end`.
+ */
 function findSeveral(at: usize, end: usize, spec: usize): usize {
   const masks: usize = load<u32>(spec, 8);
   const buckets: usize = load<u32>(spec, 12);
@@ -152,7 +159,8 @@ function findSeveral(at: usize, end: usize, spec: usize): usize {
   const nibble = i8x16.splat(15);
   const zero = i8x16.splat(0);
   const from = at;
-  // Each byte is looked up once for all four places; those of the bytes before are shifted in from the last 16.
+  // Each byte is looked up once for all four places; those of the bytes before are shifted in from
+  // the last 16.
   let last0 = zero;
   let last1 = zero;
   let last2 = zero;
@@ -196,7 +204,10 @@ function lookUp(table: v128, nibbles: v128): v128 {
   return i8x16.relaxed_swizzle(table, nibbles);
 }
 
-/** The literal whose fingerprint is at `at`, in one of the buckets of the bit set: its address, or 0. */
+/**
+ * The literal whose fingerprint is at `at`, in one of the buckets of the bit set: its address, or
+ * 0.
+ */
 function confirmSeveral(at: usize, from: usize, end: usize, buckets: usize, bits: u32): usize {
   while (bits) {
     const bucket = buckets + ((<usize>ctz(bits)) << 3);

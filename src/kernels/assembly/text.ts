@@ -1,4 +1,5 @@
-// Counting and jumping over UTF-8 text, 16 bytes at a time. `at` and `end` are addresses; ranges are [at, end).
+// Counting and jumping over UTF-8 text, 16 bytes at a time. `at` and `end` are addresses; ranges
+// are [at, end).
 
 /** Code points seen by the last `countText`: bytes that are not continuation bytes. */
 export let countedChars: u32 = 0;

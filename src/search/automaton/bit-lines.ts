@@ -2,7 +2,10 @@ import type { Nfa } from './nfa.ts';
 import { notBeforeNewline, opAssert, opByte, opMatch, opSplit, placeNumbers } from './nfa.ts';
 import type { ProgramSlot, ScanMemory } from '../text/scan-memory.ts';
 
-/** Bits of a set that stand for a match: whatever comes next, before a newline, before anything else. */
+/**
+ * Bits of a set that stand for a match: whatever comes next, before a newline, before anything
+ * else.
+ */
 const matchBit = 0;
 const matchAtEndBit = 1;
 const matchInsideBit = 2;
@@ -17,8 +20,9 @@ const noNewline = 2;
 const specBytes = 32;
 
 /**
- * Finds the lines that match by moving a set of positions, one bit each, from byte to byte (Glushkov's automaton, simulated in
- * parallel as in NR-grep). Its work per byte does not depend on the text: it takes over where the deterministic automaton has ever new states.
+ * Finds the lines that match by moving a set of positions, one bit each, from byte to byte
+ * (Glushkov's automaton, simulated in parallel as in NR-grep). Its work per byte does not depend on
+ * the text: it takes over where the deterministic automaton has ever new states.
  */
 export class BitLines {
   readonly #memory: ScanMemory;
@@ -30,8 +34,9 @@ export class BitLines {
   }
 
   /**
-   * Lays its tables out in a slot, over whatever was there. Undefined where it cannot: for word boundaries, which look at two bytes, and
-   * for more positions than the slot has room for (about 640).
+   * Lays its tables out in a slot, over whatever was there. Undefined where it cannot: for word
+   * boundaries, which look at two bytes, and for more positions than the slot has room for (about
+   * 640).
    */
   static create(nfa: Nfa, memory: ScanMemory, slot: ProgramSlot): BitLines | undefined {
     const { word, 'not-word': notWord } = placeNumbers;
@@ -47,7 +52,10 @@ export class BitLines {
     return new BitLines(memory, slot.tableAt);
   }
 
-  /** Scans whole lines in [at, end); the addresses of hits go to `memory.hitsAt`, ascending. Returns how many there are. */
+  /**
+   * Scans whole lines in [at, end); the addresses of hits go to `memory.hitsAt`, ascending. Returns
+   * how many there are.
+   */
   scan(at: number, end: number): number {
     const { kernels, hitsAt } = this.#memory;
     kernels.scanBits(at, end, this.#spec, hitsAt);

@@ -2,16 +2,23 @@ import { partitionPoint } from '../../base/sorted.ts';
 import { contains, type CodePointSet } from '../pattern/code-points.ts';
 import { unicodeWordChars } from '../pattern/unicode-words.ts';
 
-/** A carriage return that is part of a line's end, and a byte order mark that begins a line: characters of the file, not of the line. */
+/**
+ * A carriage return that is part of a line's end, and a byte order mark that begins a line:
+ * characters of the file, not of the line.
+ */
 const mark = 0xfeff;
 const carriageReturn = 13;
 
-/** A set that is no longer than this and has the mark as a member of its own was written by somebody who means the mark. */
+/**
+ * A set that is no longer than this and has the mark as a member of its own was written by somebody
+ * who means the mark.
+ */
 const maxNamedMembers = 20;
 
 /**
- * The characters of some sets in classes: two in the same class are in the same sets. Classes are numbered from 0; the last three are
- * not of characters: the return of a line's end, the mark at a line's beginning, and what lies behind the end of a text.
+ * The characters of some sets in classes: two in the same class are in the same sets. Classes are
+ * numbered from 0; the last three are not of characters: the return of a line's end, the mark at a
+ * line's beginning, and what lies behind the end of a text.
  */
 export class CharAlphabet {
   readonly classCount: number;
@@ -56,7 +63,10 @@ export class CharAlphabet {
     for (const [i, set] of sets.entries()) this.#markBorders(members[i]!, set);
   }
 
-  /** Whether the characters of a class are in set number `set` of those that the alphabet was made of. */
+  /**
+   * Whether the characters of a class are in set number `set` of those that the alphabet was made
+   * of.
+   */
   has(set: number, charClass: number): boolean {
     return this.#members[set]![charClass] === 1;
   }
@@ -87,7 +97,10 @@ export class CharAlphabet {
   }
 }
 
-/** Whether a set has the carriage return as a member of its own, and not just in a range or as what is left out of another set. */
+/**
+ * Whether a set has the carriage return as a member of its own, and not just in a range or as what
+ * is left out of another set.
+ */
 export function namesReturn(set: CodePointSet): boolean {
   return set.some((low, i) => i % 2 === 0 && low === carriageReturn && set[i + 1] === low);
 }

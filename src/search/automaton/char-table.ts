@@ -18,11 +18,17 @@ export const deadState = 0;
 interface CharTableOptions {
   /** Matches start only where the walk starts; else anywhere. */
   readonly anchored: boolean;
-  /** Keeps the order of preference and forgets what is less preferred than a match: finds the end that a backtracking engine finds. */
+  /**
+   * Keeps the order of preference and forgets what is less preferred than a match: finds the end
+   * that a backtracking engine finds.
+   */
   readonly ordered: boolean;
 }
 
-/** A machine over characters made deterministic, one transition at a time. A match is told with the character behind it. */
+/**
+ * A machine over characters made deterministic, one transition at a time. A match is told with the
+ * character behind it.
+ */
 export class CharTable {
   readonly #nfa: Nfa;
   readonly #alphabet: CharAlphabet;
@@ -47,7 +53,10 @@ export class CharTable {
     return this.#intern([this.#nfa.start]);
   }
 
-  /** Twice the state behind a character, plus one if a match ends at the place in front of it, where `flags` hold. */
+  /**
+   * Twice the state behind a character, plus one if a match ends at the place in front of it, where
+   * `flags` hold.
+   */
   step(state: number, flags: number, charClass: number): number {
     const index = state * this.#width + flags * this.#alphabet.classCount + charClass;
     const cell = this.#cells[index];
@@ -98,7 +107,10 @@ export class CharTable {
   }
 }
 
-/** Character instructions that are reached from some others where `flags` hold, the preferred ones first, and whether a match is. */
+/**
+ * Character instructions that are reached from some others where `flags` hold, the preferred ones
+ * first, and whether a match is.
+ */
 function closureOf(
   nfa: Nfa,
   from: readonly number[],

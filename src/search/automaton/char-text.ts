@@ -4,19 +4,25 @@ import type { CharAlphabet } from './char-alphabet.ts';
 export const lineStartFlag = 1;
 export const lineEndFlag = 2;
 export const wordBorderFlag = 4;
-/** The place is within a line's end, or in front of a mark at its beginning: no border of anything. */
+/**
+ * The place is within a line's end, or in front of a mark at its beginning: no border of anything.
+ */
 const insideFlag = 8;
 /** How many sets of them there are. */
 export const flagSets = 16;
 
-/** Whether a place that has these flags is between two words' characters that belong together, or between two others. */
+/**
+ * Whether a place that has these flags is between two words' characters that belong together, or
+ * between two others.
+ */
 export function holdsNoBorder(flags: number): boolean {
   return (flags & (wordBorderFlag | insideFlag)) === 0;
 }
 
 /**
- * Walks a text character by character, to either side, and tells what each is to an alphabet and what holds between them. A text is
- * bytes[from, to), a line or more without what surrounds them, valid UTF-8. The members are the walk's place: read them, never keep them.
+ * Walks a text character by character, to either side, and tells what each is to an alphabet and
+ * what holds between them. A text is bytes[from, to), a line or more without what surrounds them,
+ * valid UTF-8. The members are the walk's place: read them, never keep them.
  */
 export class CharText {
   /** Class of the character behind the place (forwards) or in front of it (backwards). */
@@ -44,7 +50,10 @@ export class CharText {
     this.#to = to;
   }
 
-  /** The character that starts at `at`, and what holds before it. At the end of the text the character is none. */
+  /**
+   * The character that starts at `at`, and what holds before it. At the end of the text the
+   * character is none.
+   */
   forwardAt(at: number): void {
     // Before the other, because each leaves the size of its character.
     const before = this.#asked === 0 ? 0 : this.#classBefore(at);
@@ -59,14 +68,20 @@ export class CharText {
     if (this.#asked !== 0) this.flags = this.#flagsBetween(before, at, this.charClass);
   }
 
-  /** The character that ends at `at`, and what holds behind it. `classBehind` is the class of the character that starts there. */
+  /**
+   * The character that ends at `at`, and what holds behind it. `classBehind` is the class of the
+   * character that starts there.
+   */
   backwardFrom(classBehind: number, at: number): void {
     const before = this.#classBefore(at);
     if (this.#asked !== 0) this.flags = this.#flagsBetween(before, at, classBehind);
     this.charClass = at <= this.#from ? this.#alphabet.textEnd : before;
   }
 
-  /** Class of the character in front of `at`: at the start of the text, a newline. `size` are its bytes. */
+  /**
+   * Class of the character in front of `at`: at the start of the text, a newline. `size` are its
+   * bytes.
+   */
   #classBefore(at: number): number {
     if (at <= this.#from) {
       this.size = 0;
@@ -126,7 +141,10 @@ export class CharText {
     return before === lineReturn || behind === lineMark ? flags | insideFlag : flags;
   }
 
-  /** Whether `at` is no place where an empty match may be: within a line's end, or in front of a mark at its beginning. */
+  /**
+   * Whether `at` is no place where an empty match may be: within a line's end, or in front of a
+   * mark at its beginning.
+   */
   isInsideBorder(at: number): boolean {
     const { lineReturn, lineMark } = this.#alphabet;
     return (

@@ -37,9 +37,10 @@ interface Closure {
 }
 
 /**
- * Turns an {@link Nfa} over bytes into a deterministic machine that finds matches anywhere, one transition at a time. A match is noticed
- * one byte late, when the byte after it is known, so that `$` and `\b` can look at it. States are numbered from 0, the dead one; their
- * number is the caller's to limit, by {@link Determinizer.forget}.
+ * Turns an {@link Nfa} over bytes into a deterministic machine that finds matches anywhere, one
+ * transition at a time. A match is noticed one byte late, when the byte after it is known, so that
+ * `$` and `\b` can look at it. States are numbered from 0, the dead one; their number is the
+ * caller's to limit, by {@link Determinizer.forget}.
  */
 export class Determinizer {
   /** Bytes that no instruction tells apart share a class. */
@@ -171,7 +172,10 @@ export class Determinizer {
   }
 }
 
-/** Whether an assertion holds between two kinds of bytes. Beside a character beyond ASCII a word may begin, end or go on. */
+/**
+ * Whether an assertion holds between two kinds of bytes. Beside a character beyond ASCII a word may
+ * begin, end or go on.
+ */
 function holds(place: number, before: number, after: number): boolean {
   switch (place) {
     case placeNumbers['line-start']:

@@ -10,8 +10,9 @@ const mark = Buffer.from('\ufeff');
 const minBroadSize = 100;
 
 /**
- * Looks once more at lines that a machine over bytes has let pass: where the machine is approximate, at those with characters beyond
- * ASCII; and where a mark begins a line, which such a machine takes for a character of the line.
+ * Looks once more at lines that a machine over bytes has let pass: where the machine is
+ * approximate, at those with characters beyond ASCII; and where a mark begins a line, which such a
+ * machine takes for a character of the line.
  */
 export class LineCheck {
   readonly #memory: ScanMemory;
@@ -28,8 +29,8 @@ export class LineCheck {
   }
 
   /**
-   * Leaves of the hits in the lines at the addresses [at, end) those that are; returns how many. `approximate` says whether the machine that
-   * has found them is.
+   * Leaves of the hits in the lines at the addresses [at, end) those that are; returns how many.
+   * `approximate` says whether the machine that has found them is.
    */
   keep(
     hits: Uint32Array,

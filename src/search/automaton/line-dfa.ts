@@ -15,11 +15,15 @@ const streamCount = 4;
 const streamWords = 4;
 
 /**
- * Finds the lines that match: a lazily built deterministic automaton whose table lies in the kernels' memory. The table has a fixed
- * size; when it is full it is cleared and built anew from where the walk stands.
+ * Finds the lines that match: a lazily built deterministic automaton whose table lies in the
+ * kernels' memory. The table has a fixed size; when it is full it is cleared and built anew from
+ * where the walk stands.
  */
 export class LineDfa {
-  /** Transitions that were computed, and how often the table was cleared: a measure of work, and of state explosion. */
+  /**
+   * Transitions that were computed, and how often the table was cleared: a measure of work, and of
+   * state explosion.
+   */
   computed = 0;
   cleared = 0;
   /** Lines that the last scan for literals had to confirm. */
@@ -60,16 +64,17 @@ export class LineDfa {
   }
 
   /**
-   * Scans whole lines in [at, end); the addresses of hits go to `memory.hitsAt`, ascending. Returns how many there are, or -1 if it was
-   * told to stop.
+   * Scans whole lines in [at, end); the addresses of hits go to `memory.hitsAt`, ascending. Returns
+   * how many there are, or -1 if it was told to stop.
    */
   scan(at: number, end: number): number {
     return end - at < minStreamedBytes ? this.#scanOne(at, end) : this.#scanFour(at, end);
   }
 
   /**
-   * Scans [at, end), which may end in the middle of a line, from `state`. The hits' addresses go to `memory.hitsAt`. Gives back their
-   * number, the state at the end, and whether the rest of the line there is to be skipped.
+   * Scans [at, end), which may end in the middle of a line, from `state`. The hits' addresses go to
+   * `memory.hitsAt`. Gives back their number, the state at the end, and whether the rest of the
+   * line there is to be skipped.
    */
   resume(
     at: number,
@@ -83,8 +88,8 @@ export class LineDfa {
   }
 
   /**
-   * Scans whole lines in [at, end) for literals and confirms the lines that have one, if the specification asks for that; otherwise
-   * as {@link LineDfa.scan}.
+   * Scans whole lines in [at, end) for literals and confirms the lines that have one, if the
+   * specification asks for that; otherwise as {@link LineDfa.scan}.
    */
   scanLiterals(from: number, end: number, spec: number): number {
     const { bytes, hitsAt } = this.#memory;
@@ -212,7 +217,10 @@ export class LineDfa {
     }
   }
 
-  /** Fills the cell that a stream stands before; all streams get new addresses if the table had to be cleared. */
+  /**
+   * Fills the cell that a stream stands before; all streams get new addresses if the table had to
+   * be cleared.
+   */
   #learn(stream: number): void {
     const streams = this.#streams;
     const order = [stream, ...[0, 1, 2, 3].filter((other) => other !== stream)];
@@ -222,7 +230,10 @@ export class LineDfa {
     for (const [k, i] of order.entries()) streams[streamWords * i + 2] = moved[k]!;
   }
 
-  /** Fills the cell of the first state; returns all states, which have new addresses if the table had to be cleared. */
+  /**
+   * Fills the cell of the first state; returns all states, which have new addresses if the table
+   * had to be cleared.
+   */
   #compute(states: readonly number[], byte: number): readonly number[] {
     const known = this.#known(states[0]!, byte);
     if (known !== unknownCell || this.#states.stateCount < this.#maxStates) return states;

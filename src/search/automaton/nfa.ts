@@ -18,7 +18,10 @@ export const placeNumbers: Readonly<Record<Place, number>> = {
   word: 2,
   'not-word': 3,
 };
-/** More that only a machine over bytes has: no newline comes next; a newline or a carriage return does; not between those two. */
+/**
+ * More that only a machine over bytes has: no newline comes next; a newline or a carriage return
+ * does; not between those two.
+ */
 export const notBeforeNewline = 4;
 export const beforeLineBreak = 5;
 export const notInLineBreak = 6;
@@ -28,9 +31,10 @@ export const groupStartTag = 1;
 export const groupEndTag = 2;
 
 /**
- * A pattern as a machine. Instruction i: `opByte` goes to next[i] on a byte from a[i] to b[i]; `opSet` on a character of set a[i];
- * `opSplit` goes to a[i], or with less preference to b[i]; `opAssert` goes to next[i] if assertion a[i] holds; `opTag` notes that
- * the group that is asked for begins or ends; `opMatch` ends.
+ * A pattern as a machine. Instruction i: `opByte` goes to next[i] on a byte from a[i] to b[i];
+ * `opSet` on a character of set a[i]; `opSplit` goes to a[i], or with less preference to b[i];
+ * `opAssert` goes to next[i] if assertion a[i] holds; `opTag` notes that the group that is asked
+ * for begins or ends; `opMatch` ends.
  */
 export interface Nfa {
   readonly op: readonly number[];
@@ -44,22 +48,30 @@ export interface Nfa {
 export interface ByteNfa {
   readonly nfa: Nfa;
   /**
-   * Whether lines with characters beyond ASCII may be let pass that do not match: a machine over bytes does not see whether such a
-   * character belongs to a word, and large sets of them may be too much for it. Never the other way round.
+   * Whether lines with characters beyond ASCII may be let pass that do not match: a machine over
+   * bytes does not see whether such a character belongs to a word, and large sets of them may be
+   * too much for it. Never the other way round.
    */
   readonly approximate: boolean;
 }
 
-/** More instructions than this are not compiled. A pattern of that size would crawl as an automaton as well. */
+/**
+ * More instructions than this are not compiled. A pattern of that size would crawl as an automaton
+ * as well.
+ */
 const maxInstructions = 40_000;
 /** Sets are spelled out to the last character as long as the machine stays below this. */
 const maxExactInstructions = 16_000;
-/** Sets of more ranges than this are not: all of Unicode's letters make the machine large, and most text has only ASCII. */
+/**
+ * Sets of more ranges than this are not: all of Unicode's letters make the machine large, and most
+ * text has only ASCII.
+ */
 const maxExactRanges = 120;
 
 /**
- * The machine over bytes of a regular pattern; undefined if it is too large. `newlines` says whether a newline is a character like
- * any other; else nothing matches it. `coarse` asks for one that is small and approximate.
+ * The machine over bytes of a regular pattern; undefined if it is too large. `newlines` says
+ * whether a newline is a character like any other; else nothing matches it. `coarse` asks for one
+ * that is small and approximate.
  */
 export function compileBytes(
   root: Node,
@@ -128,7 +140,10 @@ abstract class Builder {
     this.#b[at] = this.any(others);
   }
 
-  /** The assertions on each way from an instruction to a match that takes no byte; at most `maxWays`. */
+  /**
+   * The assertions on each way from an instruction to a match that takes no byte; at most
+   * `maxWays`.
+   */
   protected emptyWays(from: number, maxWays: number): readonly (readonly number[])[] {
     const ways = new Map<string, readonly number[]>();
     const walk = (at: number, places: readonly number[], seen: ReadonlySet<number>): void => {
@@ -289,8 +304,8 @@ class ByteBuilder extends Builder {
   }
 
   /**
-   * What else is asked at a line's end (`$\b`) is asked in front of the return, before that is walked over: behind it, it would be asked
-   * within the line break.
+   * What else is asked at a line's end (`$\b`) is asked in front of the return, before that is
+   * walked over: behind it, it would be asked within the line break.
    */
   protected override finish(): void {
     const lineEnd = placeNumbers['line-end'];
@@ -328,7 +343,10 @@ class ByteBuilder extends Builder {
     return this.#trie(utf8Ranges(set), 0, next, known);
   }
 
-  /** What is left of some runs from a byte on: runs that begin alike share their beginning, those that end alike their end. */
+  /**
+   * What is left of some runs from a byte on: runs that begin alike share their beginning, those
+   * that end alike their end.
+   */
   #trie(
     runs: readonly ByteRanges[],
     depth: number,

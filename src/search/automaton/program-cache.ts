@@ -3,7 +3,10 @@ import { openScanMemory, type ProgramSlot } from '../text/scan-memory.ts';
 import { TimeGuard } from './time-guard.ts';
 import type { SearchQuery } from '../types.ts';
 
-/** Programs of one worker. The same pattern comes again: with a cursor, a filter, after a look at the first hits. */
+/**
+ * Programs of one worker. The same pattern comes again: with a cursor, a filter, after a look at
+ * the first hits.
+ */
 export class ProgramCache {
   readonly memory = openScanMemory();
   readonly #guard = new TimeGuard();

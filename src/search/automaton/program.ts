@@ -18,14 +18,22 @@ import type { TimeGuard } from './time-guard.ts';
 import type { SearchQuery, SearchResult } from '../types.ts';
 import { V8Matcher } from './v8-matcher.ts';
 
-/** Where a literal is met more often than once in so many bytes, walking everything is faster than looking for it. Measured. */
+/**
+ * Where a literal is met more often than once in so many bytes, walking everything is faster than
+ * looking for it. Measured.
+ */
 const denseBytes = 160;
 /** After such a piece so many more are walked before literals are tried again. */
 const restingScans = 15;
-/** Literals that are expected more often than once in 2^this bytes are not looked for: spaces, `e`. */
+/**
+ * Literals that are expected more often than once in 2^this bytes are not looked for: spaces, `e`.
+ */
 const minRarity = 4.5;
 
-/** An automaton that has made more transitions than this, and one for each so many bytes, will go on like that. */
+/**
+ * An automaton that has made more transitions than this, and one for each so many bytes, will go on
+ * like that.
+ */
 const minComputed = 3_000;
 const bytesPerState = 32;
 
@@ -58,7 +66,10 @@ export class Program {
   /** Addresses of the last scan's hits. */
   readonly hits: Uint32Array;
   readonly #literals: LiteralScan | undefined;
-  /** Set once the automaton has proved to have too many states. Its tables lie where those of `lines` were. */
+  /**
+   * Set once the automaton has proved to have too many states. Its tables lie where those of
+   * `lines` were.
+   */
   #bits: BitLines | undefined;
   /** Set where that must not be: nothing else can do the work. */
   #mayThrash = false;
@@ -88,7 +99,8 @@ export class Program {
     const literals = whole === undefined ? bestOf(this.required) : [whole];
     if (literals === undefined) return undefined;
     if (whole === undefined && rarityOf(literals) < minRarity) return undefined;
-    // The backtracking matcher confirms by itself, and over several lines all that is asked is whether they are there.
+    // The backtracking matcher confirms by itself, and over several lines all that is asked is
+    // whether they are there.
     const confirm = whole === undefined && this.lines !== undefined && !this.pattern.multiline;
     const spec = layOutLiterals(this.memory, this.slot, literals, confirm);
     return spec === undefined ? undefined : { spec, confirm, resting: 0 };
@@ -113,8 +125,9 @@ export class Program {
   }
 
   /**
-   * Scans whole lines at the addresses [at, end) of its memory; the last may lack its newline, and the byte behind it is then overwritten. The
-   * hits, one address in each matching line, are in `hits`. Returns how many there are, or -1 if it was told to stop.
+   * Scans whole lines at the addresses [at, end) of its memory; the last may lack its newline, and
+   * the byte behind it is then overwritten. The hits, one address in each matching line, are in
+   * `hits`. Returns how many there are, or -1 if it was told to stop.
    */
   scan(at: number, end: number): number {
     const { bytes } = this.memory;
@@ -172,7 +185,9 @@ export class Program {
     return bits;
   }
 
-  /** Whether the automaton is to come back: told to, or because it makes new states all the time. */
+  /**
+   * Whether the automaton is to come back: told to, or because it makes new states all the time.
+   */
   #shouldPause(): boolean {
     if (this.shouldStop()) return true;
     const computed = this.lines?.computed ?? 0;
@@ -192,7 +207,10 @@ export class Program {
     return count;
   }
 
-  /** Whether a line that is longer than the memory can be scanned part by part. Else it has to be there whole. */
+  /**
+   * Whether a line that is longer than the memory can be scanned part by part. Else it has to be
+   * there whole.
+   */
   get scansParts(): boolean {
     return this.lines !== undefined && this.#bits === undefined && !this.#isApproximate;
   }
@@ -239,7 +257,10 @@ export class Program {
     return { ...walk, hits: walk.hits + 1 };
   }
 
-  /** Whether text at the addresses [at, end) may hold a match that reaches over lines. Sure only where it says no. */
+  /**
+   * Whether text at the addresses [at, end) may hold a match that reaches over lines. Sure only
+   * where it says no.
+   */
   mayMatch(at: number, end: number): boolean {
     if (this.#literals !== undefined) {
       const { kernels, hitsAt } = this.memory;
@@ -251,7 +272,10 @@ export class Program {
     return walk.hits !== 0 || this.lines.matchesAtEnd(walk.state);
   }
 
-  /** Lines given up since the last call, because they took too long or are too long for what the pattern needs. */
+  /**
+   * Lines given up since the last call, because they took too long or are too long for what the
+   * pattern needs.
+   */
   takeSkippedLines(): number {
     const skipped = (this.#v8?.takeSkippedLines() ?? 0) + this.#skippedLong;
     this.#skippedLong = 0;

@@ -12,15 +12,18 @@ interface RegExpOptions {
 }
 
 /**
- * Writes a pattern for V8 (flag `u`), for what automata cannot do: lookaround, backreferences, atomic groups. Letter
- * case is already in the sets. Capture group n is the named group `gn`. Where the pattern is matched within lines, it is meant for lines
- * without their returns and marks, unless it names them ({@link namesLineBorders}).
+ * Writes a pattern for V8 (flag `u`), for what automata cannot do: lookaround, backreferences,
+ * atomic groups. Letter case is already in the sets. Capture group n is the named group `gn`. Where
+ * the pattern is matched within lines, it is meant for lines without their returns and marks,
+ * unless it names them ({@link namesLineBorders}).
  */
 export function toRegExp(pattern: Pattern, options: RegExpOptions): RegExp {
   return new RegExp(new Printer(pattern, options.ascii).print(pattern.root), `u${options.flags}`);
 }
 
-/** Whether a pattern names the carriage return or the byte order mark, so that it wants to see them. */
+/**
+ * Whether a pattern names the carriage return or the byte order mark, so that it wants to see them.
+ */
 export function namesLineBorders(node: Node): boolean {
   switch (node.kind) {
     case 'set':

@@ -13,14 +13,18 @@ import {
 import type { Pattern } from '../pattern/syntax.ts';
 import { TagTable } from './tag-table.ts';
 
-/** Receives a match's bytes [start, end) and the text of the group that was asked for, undefined where it took no part. */
+/**
+ * Receives a match's bytes [start, end) and the text of the group that was asked for, undefined
+ * where it took no part.
+ */
 export type TakeOccurrence = (start: number, end: number, value: string | undefined) => void;
 
 /**
- * Finds where a regular pattern matches within a text, and what its groups hold, exactly and in linear time. It walks characters and
- * not bytes, so it knows words of all scripts, the return of a line's end and the mark at a line's beginning. One walk backwards marks
- * every place where some match starts; from the first place behind the last match, one walk forwards finds the end that a backtracking
- * engine would.
+ * Finds where a regular pattern matches within a text, and what its groups hold, exactly and in
+ * linear time. It walks characters and not bytes, so it knows words of all scripts, the return of a
+ * line's end and the mark at a line's beginning. One walk backwards marks every place where some
+ * match starts; from the first place behind the last match, one walk forwards finds the end that a
+ * backtracking engine would.
  */
 export class SpanFinder {
   readonly #pattern: Pattern;
@@ -32,7 +36,10 @@ export class SpanFinder {
   readonly #forward: CharTable;
   #anywhere: CharTable | undefined;
   readonly #tagged = new Map<number, TagTable>();
-  /** For each thread of a tagged walk, where the group starts and ends; one for the state that is, one for the next. */
+  /**
+   * For each thread of a tagged walk, where the group starts and ends; one for the state that is,
+   * one for the next.
+   */
   #registers = new Int32Array(0);
   #nextRegisters = new Int32Array(0);
 
@@ -58,7 +65,10 @@ export class SpanFinder {
     return new SpanFinder(pattern, forward, reversed, sets);
   }
 
-  /** Whether the pattern matches anywhere in bytes[from, to), a line or more without what surrounds them. */
+  /**
+   * Whether the pattern matches anywhere in bytes[from, to), a line or more without what surrounds
+   * them.
+   */
   matches(bytes: Uint8Array, from: number, to: number): boolean {
     this.#anywhere ??= new CharTable(this.#forwardNfa, this.#alphabet, {
       anchored: false,
@@ -91,8 +101,9 @@ export class SpanFinder {
   }
 
   /**
-   * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in order, none of which starts before
-   * `startsFrom`, with the text of a group (0 = the whole match; undefined = texts are not asked for).
+   * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in
+   * order, none of which starts before `startsFrom`, with the text of a group (0 = the whole match;
+   * undefined = texts are not asked for).
    */
   each(
     bytes: Uint8Array,

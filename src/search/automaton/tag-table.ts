@@ -10,7 +10,10 @@ const maxTransitions = 50_000;
 export interface TagStep {
   /** State behind the character; 0 when no thread is left. */
   readonly next: number;
-  /** For each thread of that state: the thread before that it comes from, and the tags it has met. Absent = all as they were. */
+  /**
+   * For each thread of that state: the thread before that it comes from, and the tags it has met.
+   * Absent = all as they were.
+   */
   readonly moves: readonly (readonly [from: number, tags: number])[] | undefined;
   /** The thread that has matched at the place in front of the character, and its tags. */
   readonly match: readonly [from: number, tags: number] | undefined;
@@ -20,9 +23,10 @@ export interface TagStep {
 type Thread = readonly [pc: number, from: number, tags: number];
 
 /**
- * A machine over characters that notes where a capture group begins and ends, made deterministic: a state is its threads in the order of
- * preference, and a transition says which thread goes on as which (Laurikari's tagged automata, built as they are needed). A walk
- * of it is linear, whatever the pattern.
+ * A machine over characters that notes where a capture group begins and ends, made deterministic: a
+ * state is its threads in the order of preference, and a transition says which thread goes on as
+ * which (Laurikari's tagged automata, built as they are needed). A walk of it is linear, whatever
+ * the pattern.
  */
 export class TagTable {
   readonly #nfa: Nfa;

@@ -4,11 +4,17 @@ import { createContext, Script } from 'node:vm';
 export interface GuardedRun {
   /** Whether the work came to its end. */
   readonly ended: boolean;
-  /** Processor time that this thread had meanwhile, milliseconds. On a busy machine it is far less than what went by on the clock. */
+  /**
+   * Processor time that this thread had meanwhile, milliseconds. On a busy machine it is far less
+   * than what went by on the clock.
+   */
   readonly cpuMs: number;
 }
 
-/** Runs work that may not end, such as a backtracking expression, and stops it after a time. Stopping leaves no trace in the work's own state. */
+/**
+ * Runs work that may not end, such as a backtracking expression, and stops it after a time.
+ * Stopping leaves no trace in the work's own state.
+ */
 export class TimeGuard {
   readonly #slot: { work: () => void } = { work: () => undefined };
   readonly #context = createContext(this.#slot);

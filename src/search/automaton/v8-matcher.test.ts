@@ -8,7 +8,10 @@ const memory = openScanMemory();
 const line = Buffer.from('payment user=7 status=declined\n');
 const text = Buffer.concat(Array.from({ length: 50 }, () => line));
 
-/** A guard on a machine that is busy with other things: every so many runs are stopped with `cpuMs` used, wherever they were. */
+/**
+ * A guard on a machine that is busy with other things: every so many runs are stopped with `cpuMs`
+ * used, wherever they were.
+ */
 class UnluckyGuard {
   /** How long each run was given, and whether it was stopped. */
   readonly runs: { readonly timeoutMs: number; readonly stopped: boolean }[] = [];

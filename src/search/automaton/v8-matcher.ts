@@ -5,20 +5,29 @@ import type { ScanMemory } from '../text/scan-memory.ts';
 import type { Pattern } from '../pattern/syntax.ts';
 import type { TimeGuard } from './time-guard.ts';
 
-/** Lines are matched under one guard for so long, because setting a guard takes as long as matching many lines. */
+/**
+ * Lines are matched under one guard for so long, because setting a guard takes as long as matching
+ * many lines.
+ */
 const batchMs = 10;
 
 /** The guard of a batch ends after this; the line that is under work then is tried again alone. */
 const maxBatchMs = 40;
 
-/** A line that is tried alone may have so much processor time, and a millisecond more for so many of its bytes. */
+/**
+ * A line that is tried alone may have so much processor time, and a millisecond more for so many of
+ * its bytes.
+ */
 const maxLineCpuMs = 300;
 const bytesPerCpuMs = 4_096;
 
 /** Lines tried alone may have so much together in one search; more of them are given up at once. */
 const maxAloneCpuMs = 3_000;
 
-/** A line that is tried alone gets no more time of the clock than so often its processor time, however busy the machine is. */
+/**
+ * A line that is tried alone gets no more time of the clock than so often its processor time,
+ * however busy the machine is.
+ */
 const maxPatience = 32;
 
 /** A pattern for texts of one kind. */
@@ -35,8 +44,9 @@ interface Found {
 }
 
 /**
- * Matches with V8's backtracking expressions, under a guard: for lookaround, backreferences, atomic groups and the texts of capture
- * groups. Works on decoded lines, so it is given candidates only where the caller can tell.
+ * Matches with V8's backtracking expressions, under a guard: for lookaround, backreferences, atomic
+ * groups and the texts of capture groups. Works on decoded lines, so it is given candidates only
+ * where the caller can tell.
  */
 export class V8Matcher {
   /** Lines given up. */
@@ -65,8 +75,8 @@ export class V8Matcher {
   }
 
   /**
-   * Tests lines of `memory`, given as addresses [start, end) in turn; the starts of those that match go to `memory.hitsAt`. Returns their
-   * number, or -1 if told to stop.
+   * Tests lines of `memory`, given as addresses [start, end) in turn; the starts of those that
+   * match go to `memory.hitsAt`. Returns their number, or -1 if told to stop.
    */
   scan(memory: ScanMemory, lines: readonly number[], shouldStop: () => boolean): number {
     const hits = new Uint32Array(memory.kernels.memory.buffer, memory.hitsAt);
@@ -98,8 +108,9 @@ export class V8Matcher {
   }
 
   /**
-   * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in order, none of which starts before
-   * `startsFrom`, with the text of a group (0 = the whole match; undefined = not asked for).
+   * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in
+   * order, none of which starts before `startsFrom`, with the text of a group (0 = the whole match;
+   * undefined = not asked for).
    */
   each(
     bytes: Uint8Array,
@@ -123,8 +134,9 @@ export class V8Matcher {
   }
 
   /**
-   * Does `one` for each of some lines, by its number, many under one guard. What was being done when a guard ended may just have had bad luck on a
-   * busy machine, so it is done again alone; `one` must bear that. False if told to stop.
+   * Does `one` for each of some lines, by its number, many under one guard. What was being done
+   * when a guard ended may just have had bad luck on a busy machine, so it is done again alone;
+   * `one` must bear that. False if told to stop.
    */
   #inBatches(
     lines: readonly number[],

@@ -1,12 +1,16 @@
 import { byteRarity } from '../pattern/byte-rarity.ts';
 
-/** Rows of a block's bitmap: 2^14 for sequences of three bytes, then 2^15 for those of four. The same as in `kernels/assembly/grams.ts`. */
+/**
+ * Rows of a block's bitmap: 2^14 for sequences of three bytes, then 2^15 for those of four. The
+ * same as in `kernels/assembly/grams.ts`.
+ */
 const shortGrams = 16_384;
 export const gramRows = 49_152;
 
 /**
- * The rows in which a block's bit must be set that holds the bytes: those of their sequences of four and three bytes, ASCII letters in
- * lower case. The sequences of four come first, because they say more, and of each length the rarest. Empty for less than three bytes.
+ * The rows in which a block's bit must be set that holds the bytes: those of their sequences of
+ * four and three bytes, ASCII letters in lower case. The sequences of four come first, because they
+ * say more, and of each length the rarest. Empty for less than three bytes.
  */
 export function gramRowsOf(bytes: Uint8Array): readonly number[] {
   const folded = Uint8Array.from(bytes, (byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));

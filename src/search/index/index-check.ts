@@ -8,11 +8,17 @@ import type { Corpus } from '../types.ts';
 export interface IndexCheck {
   /** Files that are there and whole. */
   readonly files: number;
-  /** Files that were damaged. They are deleted: an index is a cache, and what is missing is made anew. */
+  /**
+   * Files that were damaged. They are deleted: an index is a cache, and what is missing is made
+   * anew.
+   */
   readonly damaged: readonly string[];
 }
 
-/** Compares every row of a text's index with its checksum. 6.5 MB a file; other work gets its turn between two. */
+/**
+ * Compares every row of a text's index with its checksum. 6.5 MB a file; other work gets its turn
+ * between two.
+ */
 export async function checkIndex({ textPath, indexDir, blocks }: Corpus): Promise<IndexCheck> {
   const damaged: string[] = [];
   let files = 0;

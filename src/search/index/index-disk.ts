@@ -1,7 +1,10 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 
-/** The few things that building an index asks of a file system, at once: it is done in workers. Real here; a test hands in one that loses power. */
+/**
+ * The few things that building an index asks of a file system, at once: it is done in workers. Real
+ * here; a test hands in one that loses power.
+ */
 export interface IndexDisk {
   makeFolder(path: string): void;
   /** Makes an empty file, or empties the one that is there. */
@@ -40,7 +43,10 @@ export const realIndexDisk: IndexDisk = {
   },
 };
 
-/** Puts a file in place whole: its bytes are on the disk before it has its name, and its name before this returns. */
+/**
+ * Puts a file in place whole: its bytes are on the disk before it has its name, and its name before
+ * this returns.
+ */
 export function writeDurably(disk: IndexDisk, path: string, pieces: Iterable<Uint8Array>): void {
   const fresh = `${path}.new`;
   disk.makeFolder(dirname(path));

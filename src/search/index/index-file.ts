@@ -6,18 +6,24 @@ import type { TextFile } from '../text/text-file.ts';
 import type { BlockTable } from '../types.ts';
 
 /*
- * One file for each 1,024 blocks (up to 32 MiB of text): a header of 64 bytes, then 49,152 rows, one for each hashed byte sequence. A row
- * has a bit for each block that is indexed, in groups of 64 blocks, a u64 each. Rows lie in units of up to 128 bytes, each followed by its
- * CRC-32 (u32): a unit is what is read for a row, and it is compared with its checksum each time. With g groups a unit has the most rows, a
- * power of two, that make at most 16 groups. Only closed blocks are indexed, and only whole groups, so that the file is never more than 20 %
- * of the text it covers, and what it says about a block never changes. A file is written under another name, synced and renamed, and then
- * its folder is synced; it grows by being written anew, wider, from rows that were compared.
+ * One file for each 1,024 blocks (up to 32 MiB of text): a header of 64 bytes, then 49,152 rows,
+ * one for each hashed byte sequence. A row has a bit for each block that is indexed, in groups of
+ * 64 blocks, a u64 each. Rows lie in units of up to 128 bytes, each followed by its CRC-32 (u32): a
+ * unit is what is read for a row, and it is compared with its checksum each time. With g groups a
+ * unit has the most rows, a power of two, that make at most 16 groups. Only closed blocks are
+ * indexed, and only whole groups, so that the file is never more than 20 % of the text it covers,
+ * and what it says about a block never changes. A file is written under another name, synced and
+ * renamed, and then its folder is synced; it grows by being written anew, wider, from rows that
+ * were compared.
  *
- * Header, little-endian: magic, version, first block, groups (u32 each); first byte and end of the text covered (f64 each); CRC-32 over the
- * block table's part and over samples of the text; CRC-32 of the header before it. A file that does not fit the text is no index of it, whoever put it there. The checksum
- * of a unit starts from that of the header and the unit's number, so that no unit passes for another.
+ * Header, little-endian: magic, version, first block, groups (u32 each); first byte and end of the
+ * text covered (f64 each); CRC-32 over the block table's part and over samples of the text; CRC-32
+ * of the header before it. A file that does not fit the text is no index of it, whoever put it
+ * there. The checksum of a unit starts from that of the header and the unit's number, so that no
+ * unit passes for another.
  *
- * A file that is wrong is deleted by whoever finds it: the folder changes by that, so that the next upkeep builds it anew.
+ * A file that is wrong is deleted by whoever finds it: the folder changes by that, so that the next
+ * upkeep builds it anew.
  */
 
 export const blocksPerSegment = 1_024;
@@ -42,7 +48,10 @@ export function segmentPath(indexDir: string, segment: number): string {
   return join(indexDir, `blocks-${String(segment).padStart(6, '0')}.bits`);
 }
 
-/** How many groups of a segment can be indexed: its closed blocks, in whole groups. The last block of a table is open. */
+/**
+ * How many groups of a segment can be indexed: its closed blocks, in whole groups. The last block
+ * of a table is open.
+ */
 export function closedGroups(blocks: BlockTable, segment: number): number {
   const closed = Math.min(blocks.count - 1 - segment * blocksPerSegment, blocksPerSegment);
   return Math.max(0, Math.floor(closed / blocksPerGroup));
@@ -112,7 +121,10 @@ class Layout {
 /** Units that are written in one go. */
 const unitsPerPiece = 2_048;
 
-/** The bytes of an index file, in pieces, each valid until the next. `rows` are the rows one behind the other, a u64 for each group. */
+/**
+ * The bytes of an index file, in pieces, each valid until the next. `rows` are the rows one behind
+ * the other, a u64 for each group.
+ */
 export function* encodeSegment(header: Uint8Array, rows: Uint8Array): Generator<Uint8Array> {
   yield header;
   const layout = new Layout(rows.length / gramRows / 8, header);
@@ -154,7 +166,10 @@ export class SegmentFile {
     return this.#layout.groups;
   }
 
-  /** Opens the index of a segment; undefined if there is none that fits the text. One that can fit no later text either is deleted. */
+  /**
+   * Opens the index of a segment; undefined if there is none that fits the text. One that can fit
+   * no later text either is deleted.
+   */
   static open(
     path: string,
     segment: number,
@@ -177,7 +192,8 @@ export class SegmentFile {
       numbers.getUint32(4, true) === version &&
       numbers.getUint32(36, true) === checkHeader(numbers);
     const firstBlock = segment * blocksPerSegment;
-    // An index of blocks that this snapshot has not closed yet may be right, but it cannot be checked.
+    // An index of blocks that this snapshot has not closed yet may be right, but it cannot be
+    // checked.
     const isAhead = isOurs && groups > closedGroups(blocks, segment);
     if (isOurs && groups > 0 && !isAhead) {
       const layout = new Layout(groups, found);
@@ -190,7 +206,10 @@ export class SegmentFile {
     return undefined;
   }
 
-  /** A row's bits: two u32 for each group, valid until the next call. Undefined where the file is damaged; it is deleted then. */
+  /**
+   * A row's bits: two u32 for each group, valid until the next call. Undefined where the file is
+   * damaged; it is deleted then.
+   */
   row(number: number): Uint32Array | undefined {
     const { unitRows, strideBytes, groups } = this.#layout;
     const unit = Math.floor(number / unitRows);
@@ -203,7 +222,10 @@ export class SegmentFile {
     return this.#words.subarray(first, first + 2 * groups);
   }
 
-  /** All rows, one behind the other; undefined where one of them is damaged. The file is deleted then. */
+  /**
+   * All rows, one behind the other; undefined where one of them is damaged. The file is deleted
+   * then.
+   */
   readAll(): Uint8Array<ArrayBuffer> | undefined {
     const { strideBytes, unitBytes, unitRows } = this.#layout;
     const units = gramRows / unitRows;

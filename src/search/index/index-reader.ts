@@ -9,7 +9,10 @@ import type { TextFile } from '../text/text-file.ts';
 /** Rows read for one query at most; each is a read of up to 128 bytes, about 1.5 us. */
 const maxRows = 2_400;
 
-/** Of one literal so many rows are read at most, and if not even the fewer are left of `maxRows`, none. */
+/**
+ * Of one literal so many rows are read at most, and if not even the fewer are left of `maxRows`,
+ * none.
+ */
 const maxRowsEach = 24;
 const minRowsEach = 3;
 
@@ -24,13 +27,17 @@ const maxShare = 0.6;
 /** Open index files: those of two texts of 1 GB. */
 const maxOpen = 64;
 
-/** Asks the index which blocks may hold a match. One per worker; keeps files open, and notices when they vanish or change. */
+/**
+ * Asks the index which blocks may hold a match. One per worker; keeps files open, and notices when
+ * they vanish or change.
+ */
 export class IndexReader {
   readonly #open = new Map<string, { readonly text: number; readonly file: SegmentFile }>();
 
   /**
-   * The blocks that may hold every one of the literals' lists; undefined if the index cannot say, or says nothing worth while. Blocks
-   * that are not indexed, and lines that span blocks, are among them always.
+   * The blocks that may hold every one of the literals' lists; undefined if the index cannot say,
+   * or says nothing worth while. Blocks that are not indexed, and lines that span blocks, are among
+   * them always.
    */
   candidates(
     indexDir: string,
@@ -107,7 +114,10 @@ function toRows(list: Literals): readonly (readonly number[])[] | undefined {
   return rows.some((own) => own.length === 0) ? undefined : rows;
 }
 
-/** Clears the bits of blocks that hold none of the alternatives. How many rows it has read; undefined where one of them is damaged. */
+/**
+ * Clears the bits of blocks that hold none of the alternatives. How many rows it has read;
+ * undefined where one of them is damaged.
+ */
 function narrow(
   file: SegmentFile,
   list: readonly (readonly number[])[],
@@ -125,7 +135,8 @@ function narrow(
       const bits = file.row(row);
       if (bits === undefined) return undefined;
       quietRows = clear(own, bits) ? 0 : quietRows + 1;
-      // What has withstood several rows is most likely there; where it is little, it is faster to look than to ask on.
+      // What has withstood several rows is most likely there; where it is little, it is faster to
+      // look than to ask on.
       if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
     }
     for (let i = 0; i < any.length; i++) any[i]! |= own[i]!;

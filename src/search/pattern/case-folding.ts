@@ -2,8 +2,9 @@ import { partitionPoint } from '../../base/sorted.ts';
 import { codePointSet, type CodePointSet } from './code-points.ts';
 
 /**
- * Closes a set under letter case. ASCII letters fold among themselves only, as in JavaScript without the `u` flag (the Kelvin
- * sign is no `k`, the long s no `s`); other letters fold as the Unicode simple mappings to upper and lower case connect them.
+ * Closes a set under letter case. ASCII letters fold among themselves only, as in JavaScript
+ * without the `u` flag (the Kelvin sign is no `k`, the long s no `s`); other letters fold as the
+ * Unicode simple mappings to upper and lower case connect them.
  */
 export function closeUnderCase(set: CodePointSet): CodePointSet {
   const added: number[] = [...set];
@@ -51,7 +52,10 @@ const lastCased = 0x1_ef_ff;
 /** Made when first needed; constants of the runtime. */
 let groups: readonly (readonly number[])[] | undefined;
 
-/** All groups of two or more letters outside ASCII that differ in case only, found by asking the runtime. */
+/**
+ * All groups of two or more letters outside ASCII that differ in case only, found by asking the
+ * runtime.
+ */
 function casedGroups(): readonly (readonly number[])[] {
   const groupOf = new Map<number, number[]>();
   const join = (a: number, b: number): void => {

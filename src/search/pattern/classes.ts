@@ -27,8 +27,9 @@ const posixClasses: ReadonlyMap<string, CodePointSet> = new Map([
 ]);
 
 /**
- * Reads a bracket class after its `[`. A `]` that comes first is an ordinary character where another one closes the class (as
- * in Python, RE2 and POSIX); where none does, `[]` is empty and `[^]` is anything, as in JavaScript.
+ * Reads a bracket class after its `[`. A `]` that comes first is an ordinary character where
+ * another one closes the class (as in Python, RE2 and POSIX); where none does, `[]` is empty and
+ * `[^]` is anything, as in JavaScript.
  */
 export function readClass(reader: PatternReader): CodePointSet {
   const negated = reader.eat('^');
@@ -50,7 +51,10 @@ export function readClass(reader: PatternReader): CodePointSet {
   return complement(set);
 }
 
-/** Members up to and with the closing bracket, in all their cases where case is ignored, added to `ranges`; undefined if there is none. */
+/**
+ * Members up to and with the closing bracket, in all their cases where case is ignored, added to
+ * `ranges`; undefined if there is none.
+ */
 function readMembers(reader: PatternReader, ranges: number[]): number[] | undefined {
   const add = (set: CodePointSet): void => {
     ranges.push(...inAllCases(set, reader.flags.ignoreCase));

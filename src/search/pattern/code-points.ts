@@ -1,6 +1,6 @@
 /**
- * A set of Unicode code points: [low, high, low, high, ...], inclusive, ascending, disjoint and not touching. Built by
- * {@link codePointSet}.
+ * A set of Unicode code points: [low, high, low, high, ...], inclusive, ascending, disjoint and not
+ * touching. Built by {@link codePointSet}.
  */
 export type CodePointSet = readonly number[];
 

@@ -46,8 +46,8 @@ const controlEscapes: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Reads what follows a backslash where it stands for a set of characters (`\d`, `\p{Han}`); undefined, with nothing read, for
- * any other escape. @throws PatternError for an unknown property
+ * Reads what follows a backslash where it stands for a set of characters (`\d`, `\p{Han}`);
+ * undefined, with nothing read, for any other escape. @throws PatternError for an unknown property
  */
 export function readClassEscape(reader: PatternReader): CodePointSet | undefined {
   const letter = reader.source.charAt(reader.position);
@@ -66,8 +66,9 @@ export function readClassEscape(reader: PatternReader): CodePointSet | undefined
 }
 
 /**
- * Reads what follows a backslash where it stands for one character: `\n`, `\x41`, `\x{1F600}`, `\u4e2d`, `\u{1F600}`,
- * `\U0001F600`, `\cA`, `\0`, `\012`. Any other character stands for itself, as in JavaScript.
+ * Reads what follows a backslash where it stands for one character: `\n`, `\x41`, `\x{1F600}`,
+ * `\u4e2d`, `\u{1F600}`, `\U0001F600`, `\cA`, `\0`, `\012`. Any other character stands for itself,
+ * as in JavaScript.
  */
 export function readCharEscape(reader: PatternReader): number {
   const hex = readHexEscape(reader);

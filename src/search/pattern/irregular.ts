@@ -1,7 +1,9 @@
 import { type CodePointSet } from './code-points.ts';
 import { choice, sequence, type Node } from './syntax.ts';
 
-/** Whether a tree holds what no finite automaton knows: lookaround, backreferences, atomic groups. */
+/**
+ * Whether a tree holds what no finite automaton knows: lookaround, backreferences, atomic groups.
+ */
 export function isIrregular(node: Node): boolean {
   switch (node.kind) {
     case 'look':
@@ -22,8 +24,9 @@ export function isIrregular(node: Node): boolean {
 }
 
 /**
- * Makes atomic groups (and with them possessive counts) ordinary ones where giving back could not change the match: at the
- * pattern's end, and for a repeated set that is followed by something that cannot start with a member of it.
+ * Makes atomic groups (and with them possessive counts) ordinary ones where giving back could not
+ * change the match: at the pattern's end, and for a repeated set that is followed by something that
+ * cannot start with a member of it.
  */
 export function dropHarmlessAtomics(root: Node): Node {
   return rewrite(root, 'end');

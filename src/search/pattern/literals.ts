@@ -20,8 +20,8 @@ const maxClassSize = 10;
 const maxAlternatives = 64;
 
 /**
- * What every match of a tree holds: a list of alternatives, all of which must be there. May be empty. Alternatives without text never
- * occur in it.
+ * What every match of a tree holds: a list of alternatives, all of which must be there. May be
+ * empty. Alternatives without text never occur in it.
  */
 export function requiredLiterals(root: Node): readonly Literals[] {
   const { exact, required } = read(root);
@@ -39,7 +39,10 @@ export function wholeLiteral(root: Node): Literal | undefined {
   return isMixed ? undefined : only;
 }
 
-/** The share of positions at which one of the literals is to be expected, as -log2: the larger, the better to look for. */
+/**
+ * The share of positions at which one of the literals is to be expected, as -log2: the larger, the
+ * better to look for.
+ */
 export function rarityOf(literals: Literals): number {
   const share = literals.reduce((sum, literal) => sum + 2 ** -rarity(literal), 0);
   return -Math.log2(share);
@@ -52,7 +55,10 @@ function rarity({ text, anyCase }: Literal): number {
   return sorted.reduce((sum, own, i) => sum + own / (1 + i / 2), 0);
 }
 
-/** `exact`: all texts that the node can match, if they are few; `required`: what else each match holds. */
+/**
+ * `exact`: all texts that the node can match, if they are few; `required`: what else each match
+ * holds.
+ */
 interface Reading {
   readonly exact: Literals | undefined;
   readonly required: readonly Literals[];

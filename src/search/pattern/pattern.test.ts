@@ -20,7 +20,10 @@ function matches(
   return { found: count === 1, engine: program.engine };
 }
 
-/** Pattern, a line that it matches, a line that it does not. What models write, in all the spellings they know. */
+/**
+ * Pattern, a line that it matches, a line that it does not. What models write, in all the spellings
+ * they know.
+ */
 const table: readonly (readonly [pattern: string, yes: string, no: string])[] = [
   ['(?i)error', 'some ERROR here', 'eror'],
   ['a(?i)b', 'aB', 'AB'],

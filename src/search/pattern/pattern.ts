@@ -12,9 +12,12 @@ const maxRepeat = 65_535;
 const maxDepth = 250;
 
 /**
- * Reads a regular expression in the spellings of JavaScript, Python, RE2 and much of Perl. Where they disagree the reading is the
- * one a person searching lines of text means: `^` and `$` are the borders of a line, a carriage return at its end and a byte order mark at
- * its beginning are not of the line, `\n` is either line end, `.` is a code point, `\w \d \b` are Unicode's, `{` that starts no count is itself, an escape without meaning is the character. What none of them accepts gives `problem`.
+ * Reads a regular expression in the spellings of JavaScript, Python, RE2 and much of Perl. Where
+ * they disagree the reading is the one a person searching lines of text means: `^` and `$` are the
+ * borders of a line, a carriage return at its end and a byte order mark at its beginning are not of
+ * the line, `\n` is either line end, `.` is a code point, `\w \d \b` are Unicode's, `{` that starts
+ * no count is itself, an escape without meaning is the character. What none of them accepts gives
+ * `problem`.
  */
 export function parsePattern(
   source: string,

@@ -1,6 +1,9 @@
 import type { CodePointSet } from './code-points.ts';
 
-/** Where an assertion holds. `^`, `\A` and `$`, `\z`, `\Z` are the borders of a line; words are those of all scripts. */
+/**
+ * Where an assertion holds. `^`, `\A` and `$`, `\z`, `\Z` are the borders of a line; words are
+ * those of all scripts.
+ */
 export type Place = 'line-start' | 'line-end' | 'word' | 'not-word';
 
 /** A pattern's syntax tree. Letter case is already folded into the sets. */
@@ -33,7 +36,10 @@ export interface Pattern {
   /** Number of capture groups, the whole match not counted. */
   readonly groupCount: number;
   readonly groupNames: ReadonlyMap<string, number>;
-  /** Whether it names a newline on purpose (`\n`, `(?s).`, `[\s\S]`): it is then matched against the text, not against each line. */
+  /**
+   * Whether it names a newline on purpose (`\n`, `(?s).`, `[\s\S]`): it is then matched against the
+   * text, not against each line.
+   */
   readonly multiline: boolean;
   /** Whether it holds lookaround, a backreference or an atomic group: no finite automaton. */
   readonly irregular: boolean;

@@ -1,9 +1,15 @@
 import { codePointSet, type CodePointSet } from './code-points.ts';
 
-/** Assigned code points that are not plain blocks lie below; above it only whole blocks and two short tables follow. */
+/**
+ * Assigned code points that are not plain blocks lie below; above it only whole blocks and two
+ * short tables follow.
+ */
 const denseEnd = 0x3_4000;
 
-/** Where sets may begin or end above {@link denseEnd}: noncharacters, tags and variation selectors, private planes. */
+/**
+ * Where sets may begin or end above {@link denseEnd}: noncharacters, tags and variation selectors,
+ * private planes.
+ */
 const sparse = [
   ...Array.from({ length: 15 }, (_, plane) => [
     (plane + 2) * 0x1_0000 - 2,
@@ -13,12 +19,16 @@ const sparse = [
   ...Array.from({ length: 0x1d0 }, (_, i) => 0xe_0020 + i),
 ];
 
-/** What was asked before. The runtime's properties are constants, a few hundred at most; finding one takes milliseconds. */
+/**
+ * What was asked before. The runtime's properties are constants, a few hundred at most; finding one
+ * takes milliseconds.
+ */
 const known = new Map<string, CodePointSet | undefined>();
 
 /**
- * The code points of a Unicode property as people write it inside `\p{...}`: a general category (`L`, `Lu`, `Letter`), a script
- * (`Han`, `Greek`), a binary property (`Alphabetic`), or `Name=Value`. Undefined for a name that the runtime does not know.
+ * The code points of a Unicode property as people write it inside `\p{...}`: a general category
+ * (`L`, `Lu`, `Letter`), a script (`Han`, `Greek`), a binary property (`Alphabetic`), or
+ * `Name=Value`. Undefined for a name that the runtime does not know.
  */
 export function unicodeProperty(name: string): CodePointSet | undefined {
   const member = propertyRegExp(name);

@@ -5,7 +5,10 @@ import type { SearchQuery } from '../types.ts';
 export interface Cursor {
   /** The text as it was then: later pages count and list the same hits, however much is added. */
   readonly endBytes: number;
-  /** Oldest first: the first byte not yet listed. Newest first: everything from here on has been listed. */
+  /**
+   * Oldest first: the first byte not yet listed. Newest first: everything from here on has been
+   * listed.
+   */
   readonly after: number;
 }
 

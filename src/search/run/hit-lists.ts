@@ -1,7 +1,10 @@
 import type { LineView } from '../text/line-view.ts';
 import type { Hit, SearchTask } from './protocol.ts';
 
-/** Counts matches, several in a line each for itself, and keeps the hits that the query wants to see. They come in any order. */
+/**
+ * Counts matches, several in a line each for itself, and keeps the hits that the query wants to
+ * see. They come in any order.
+ */
 export class MatchList {
   /** Matches in all. */
   total = 0;
@@ -38,7 +41,10 @@ export class MatchList {
   }
 }
 
-/** Counts the lines in which matches over several lines start, and keeps the hits that the query wants to see. */
+/**
+ * Counts the lines in which matches over several lines start, and keeps the hits that the query
+ * wants to see.
+ */
 export class MultilineList {
   /** Lines in which a match starts. */
   total = 0;

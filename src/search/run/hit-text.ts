@@ -6,7 +6,10 @@ import { withinEntry } from '../text/shared-entries.ts';
 import type { Hit, ShownHit } from './protocol.ts';
 import type { SearchMatch, SearchQuery } from '../types.ts';
 
-/** Lines up to this many bytes are looked at whole to find the match in them; of longer ones the part around the hit. */
+/**
+ * Lines up to this many bytes are looked at whole to find the match in them; of longer ones the
+ * part around the hit.
+ */
 const maxLookBytes = 4_194_304;
 
 /** So far behind a match it is looked for another one in the same line. */
@@ -73,7 +76,10 @@ export class HitText {
     return matches > 1;
   }
 
-  /** The text of [start, end), or of the part around the match where it is longer than allowed: a quarter before it. */
+  /**
+   * The text of [start, end), or of the part around the match where it is longer than allowed: a
+   * quarter before it.
+   */
   #clip(start: number, end: number, matchAt: number): { text: string; clipped: boolean } {
     const limit = this.#query.maxLineChars;
     if (end - start <= limit)

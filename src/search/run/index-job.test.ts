@@ -30,7 +30,8 @@ test('the rows of an index are given back when it is written, not when the garba
     while (again.step());
   }
   expect(done).toBe(40);
-  // Those of 40 jobs would be 40 times this; what other tests of the process let go late is some of it.
+  // Those of 40 jobs would be 40 times this; what other tests of the process let go late is some of
+  // it.
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * rowsBytes);
 });
 

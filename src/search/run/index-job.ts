@@ -14,11 +14,17 @@ import type { Job } from './scan-job.ts';
 import type { ScanMemory } from '../text/scan-memory.ts';
 import { TextFile } from '../text/text-file.ts';
 
-/** Blocks done in one step: under a millisecond, so that a search that comes meanwhile does not wait. */
+/**
+ * Blocks done in one step: under a millisecond, so that a search that comes meanwhile does not
+ * wait.
+ */
 const blocksPerStep = 8;
 const bitmapBytes = gramRows / 8;
 
-/** Builds or widens the index of one segment. One that is whole costs a look at its header, and no memory for rows. */
+/**
+ * Builds or widens the index of one segment. One that is whole costs a look at its header, and no
+ * memory for rows.
+ */
 export class IndexJob implements Job {
   readonly #task: IndexTask;
   readonly #memory: ScanMemory;
@@ -68,7 +74,10 @@ export class IndexJob implements Job {
     return false;
   }
 
-  /** Makes room for the rows and takes those of the file that is there. False where they are all there. */
+  /**
+   * Makes room for the rows and takes those of the file that is there. False where they are all
+   * there.
+   */
   #begin(): boolean {
     const { indexDir, segment, blocks, groups } = this.#task;
     using old = SegmentFile.open(segmentPath(indexDir, segment), segment, blocks, this.#text);
@@ -135,7 +144,10 @@ export class IndexJob implements Job {
   }
 }
 
-/** Gives memory back at once. The garbage collector lets 64 MB of such rows lie in each worker before it looks at them. */
+/**
+ * Gives memory back at once. The garbage collector lets 64 MB of such rows lie in each worker
+ * before it looks at them.
+ */
 function free(rows: Float64Array<ArrayBuffer>): void {
   rows.buffer.transfer(0);
 }

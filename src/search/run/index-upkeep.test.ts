@@ -20,7 +20,10 @@ afterEach(() => {
 });
 afterAll(async () => engine[Symbol.asyncDispose]());
 
-/** A text of so many lines with a whole index; the folder looks as if nothing had been written there lately. */
+/**
+ * A text of so many lines with a whole index; the folder looks as if nothing had been written there
+ * lately.
+ */
 async function indexed(lines: number): Promise<TestCorpus> {
   const corpus = new TestCorpus(line.repeat(lines));
   corpora.push(corpus);

@@ -10,12 +10,16 @@ import { checksOf } from '../text/text-checks.ts';
 import type { BlockTable, Corpus } from '../types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
-/** Texts whose index is known; of further ones the headers are looked at again. An entry is about 200 bytes. */
+/**
+ * Texts whose index is known; of further ones the headers are looked at again. An entry is about
+ * 200 bytes.
+ */
 const maxKnown = 1_024;
 
 /**
- * A folder that was changed so shortly before it was looked at may change once more without another time of change: file systems count
- * in ticks of the kernel, 1 to 10 ms (FAT in 2 s; there the index is only missed for longer, and missing it costs time and no hit).
+ * A folder that was changed so shortly before it was looked at may change once more without another
+ * time of change: file systems count in ticks of the kernel, 1 to 10 ms (FAT in 2 s; there the
+ * index is only missed for longer, and missing it costs time and no hit).
  */
 const tickMs = 100;
 
@@ -38,9 +42,10 @@ interface IndexUpkeepOptions {
 }
 
 /**
- * Brings indexes up to date, one run at a time for each text. What was done is remembered, so that a text that has not grown costs two
- * looks at the file system and no order to any worker, at any size; a folder in which files were deleted, or that is gone, is gone
- * through again, the headers first.
+ * Brings indexes up to date, one run at a time for each text. What was done is remembered, so that
+ * a text that has not grown costs two looks at the file system and no order to any worker, at any
+ * size; a folder in which files were deleted, or that is gone, is gone through again, the headers
+ * first.
  */
 export class IndexUpkeep {
   readonly #options: IndexUpkeepOptions;
@@ -57,7 +62,8 @@ export class IndexUpkeep {
 
   /**
    * Resolves when the index is whole for this snapshot.
-   * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written, what {@link close} was given
+   * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written,
+   * what {@link close} was given
    */
   async index(corpus: Corpus, signal: AbortSignal): Promise<void> {
     const { indexDir } = corpus;
@@ -160,7 +166,8 @@ async function statOf(
   try {
     return await stat(path, { bigint: true });
   } catch {
-    // Whatever it is: what cannot be looked at is not known, and the run that follows says what is wrong.
+    // Whatever it is: what cannot be looked at is not known, and the run that follows says what is
+    // wrong.
     return undefined;
   }
 }

@@ -46,7 +46,10 @@ export interface MatchJobEnd {
   readonly stopped: boolean;
 }
 
-/** Goes through all matches of the chunks that it claims, line by line. Lines without a match are skipped by the automaton. */
+/**
+ * Goes through all matches of the chunks that it claims, line by line. Lines without a match are
+ * skipped by the automaton.
+ */
 export class MatchJob extends SpanJob {
   readonly #plan: Plan;
   readonly #done: (end: MatchJobEnd) => void;
@@ -114,13 +117,17 @@ export class MatchJob extends SpanJob {
   }
 }
 
-/** The text is looked at through a window of this size; matches start in its first three quarters, so 1 MiB is the longest sure match. */
+/**
+ * The text is looked at through a window of this size; matches start in its first three quarters,
+ * so 1 MiB is the longest sure match.
+ */
 const windowBytes = 4_194_304;
 const lookAheadBytes = 1_048_576;
 
 /**
- * Finds every match of a pattern that may reach over several lines, from the first to the last, in offsets of the file: where a match ends decides where the next
- * may start, so one worker does it alone.
+ * Finds every match of a pattern that may reach over several lines, from the first to the last, in
+ * offsets of the file: where a match ends decides where the next may start, so one worker does it
+ * alone.
  */
 export class MultilineJob extends SpanJob {
   readonly #done: (stopped: boolean) => void;
@@ -160,7 +167,8 @@ export class MultilineJob extends SpanJob {
     const text = bytes.subarray(textAt, textAt + end - base);
     let accept = text.length;
     if (end < rangeEnd) {
-      // The next window starts at a line's start, or, where a line is longer than all this, at a code point's.
+      // The next window starts at a line's start, or, where a line is longer than all this, at a
+      // code point's.
       accept = text.lastIndexOf(10, text.length - lookAheadBytes) + 1;
       if (accept === 0) {
         accept = text.length - lookAheadBytes;

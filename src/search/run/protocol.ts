@@ -4,10 +4,12 @@ import type { TextChecks } from '../text/text-checks.ts';
 import type { BlockTable, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
 
 /**
- * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It either answers alone (`answer`), or
- * says `spread`. When it is such a search's turn the engine sends `join` to all, who claim chunks from one shared counter and end with a
- * `part` each; the engine merges the parts and sends each of them a share of the hits to `show`; with what is `shown` it makes the
- * answer. Where values are counted, the parts go to one worker that has to `conclude` with an `answer`.
+ * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It
+ * either answers alone (`answer`), or says `spread`. When it is such a search's turn the engine
+ * sends `join` to all, who claim chunks from one shared counter and end with a `part` each; the
+ * engine merges the parts and sends each of them a share of the hits to `show`; with what is
+ * `shown` it makes the answer. Where values are counted, the parts go to one worker that has to
+ * `conclude` with an `answer`.
  */
 export type Order =
   | { readonly kind: 'plan'; readonly job: number; readonly task: SearchTask }
@@ -59,7 +61,10 @@ export interface Plan {
   readonly pieces: Pieces;
   /** Whether an index has ruled out the rest. */
   readonly indexed: boolean;
-  /** Whether one worker has to do it alone, because where a match ends decides where the next may start. */
+  /**
+   * Whether one worker has to do it alone, because where a match ends decides where the next may
+   * start.
+   */
   readonly solo: boolean;
 }
 

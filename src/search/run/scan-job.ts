@@ -9,7 +9,9 @@ export interface Job {
   step(): boolean;
 }
 
-/** Chunks may be as small as a block; so many bytes are searched before other jobs get their turn. */
+/**
+ * Chunks may be as small as a block; so many bytes are searched before other jobs get their turn.
+ */
 const stepBytes = 262_144;
 
 /** A line that has to be in memory as a whole may be this long. */
@@ -134,7 +136,10 @@ export class ScanJob implements Job {
     for (const hit of hits) found.push(hit + base);
   }
 
-  /** Takes over the hits in the program's memory. A hit that is known only at the end of the text belongs to the byte before it. */
+  /**
+   * Takes over the hits in the program's memory. A hit that is known only at the end of the text
+   * belongs to the byte before it.
+   */
   #take(count: number, shift: number, end: number, found: number[]): void {
     if (count < 0) {
       this.#stopped = true;
@@ -146,7 +151,10 @@ export class ScanJob implements Job {
     for (let i = 0; i < count; i++) found.push(Math.min(hits[i]! + shift, end - 1));
   }
 
-  /** Keeps the best hits of a chunk, one more than asked for, so that it is known whether there are more. */
+  /**
+   * Keeps the best hits of a chunk, one more than asked for, so that it is known whether there are
+   * more.
+   */
   #keep(found: number[]): void {
     const { query, after } = this.#task;
     const ordered = query.order === 'oldest' ? found : found.toReversed();

@@ -13,16 +13,24 @@ import {
 import type { SearchResult } from '../types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
-/** Workers are told to stop and given this long; then the answer goes out without what they have. Steps take a few milliseconds. */
+/**
+ * Workers are told to stop and given this long; then the answer goes out without what they have.
+ * Steps take a few milliseconds.
+ */
 const graceMs = 40;
 
-/** A worker that has not stopped this long after it was told to is killed. Longer than `graceMs`, because on a busy machine it may just be late. */
+/**
+ * A worker that has not stopped this long after it was told to is killed. Longer than `graceMs`,
+ * because on a busy machine it may just be late.
+ */
 const killMs = 400;
 
 /** A search that loses workers to the failures of others starts again this often. */
 const maxAttempts = 3;
 
-/** Fewer hits than this are not worth a second worker: the first one is done before it has started. */
+/**
+ * Fewer hits than this are not worth a second worker: the first one is done before it has started.
+ */
 const minShownEach = 10;
 
 /** What a run needs. */
@@ -33,7 +41,8 @@ interface RunParts {
   readonly deadlineMs: number;
   readonly task: Omit<SearchTask, 'control'>;
   /**
-   * Told when the search has proved to be a large one: calls `spread` when it is its turn. Absent = at once.
+   * Told when the search has proved to be a large one: calls `spread` when it is its turn. Absent =
+   * at once.
    */
   readonly large?: (spread: () => void) => void;
 }

@@ -42,7 +42,10 @@ export class TaskRunner {
     this.#report = report;
   }
 
-  /** The first worker to see a search decides how it is done. Undefined where it is large: that is said, and others are to join. */
+  /**
+   * The first worker to see a search decides how it is done. Undefined where it is large: that is
+   * said, and others are to join.
+   */
   plan(job: number, task: SearchTask): Job | undefined {
     const program = this.#program(task);
     const plan = this.#plan(task, program);
@@ -102,7 +105,10 @@ export class TaskRunner {
     return { shown: hits.map((hit) => shower.show(hit)), wrongBlocks: [...file.wrong] };
   }
 
-  /** What has to be read: what the index does not rule out. Matches over several lines may lie anywhere. */
+  /**
+   * What has to be read: what the index does not rule out. Matches over several lines may lie
+   * anywhere.
+   */
   #plan(task: SearchTask, program: Program): Plan {
     if (program.pattern.multiline) {
       return { pieces: cutPieces(task.scope), indexed: false, solo: true };

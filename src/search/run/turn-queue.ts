@@ -5,8 +5,9 @@ interface Waiting {
 }
 
 /**
- * Lets so many at a time work and keeps the others waiting. Whoever has the fewest at work gets the next free place, and among those the one
- * whose last turn (or first coming) is the longest ago: an owner with many questions does not keep back one with a single question.
+ * Lets so many at a time work and keeps the others waiting. Whoever has the fewest at work gets the
+ * next free place, and among those the one whose last turn (or first coming) is the longest ago: an
+ * owner with many questions does not keep back one with a single question.
  */
 export class TurnQueue {
   readonly #places: number;
@@ -22,7 +23,10 @@ export class TurnQueue {
     this.#places = places;
   }
 
-  /** Calls `start` when there is a place, at once if there is one. The place is kept until {@link TurnQueue.leave}. */
+  /**
+   * Calls `start` when there is a place, at once if there is one. The place is kept until {@link
+   * TurnQueue.leave}.
+   */
   enter(owner: object, start: () => void): void {
     if (!this.#lastTurn.has(owner)) this.#lastTurn.set(owner, this.#turns);
     this.#waiting.push({ owner, start });

@@ -115,7 +115,8 @@ test('at the deadline those who do not stop are not waited for, and killed in th
   const { run, pool, lost } = openRun('nine', { clock });
   run.start();
   const slow = busy(pool);
-  // The deadline; then, before any message of the worker can arrive, the two timers that it sets: kill and answer.
+  // The deadline; then, before any message of the worker can arrive, the two timers that it sets:
+  // kill and answer.
   for (const fire of timers.splice(0)) fire();
   const [kill, answer] = timers.splice(0);
   answer?.();

@@ -2,7 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { kernelsModule } from '../../kernels/kernels.ts';
 import type { Order, Report } from './protocol.ts';
 
-/** The worker's file lies beside this one, as TypeScript in the sources and as JavaScript in the build. */
+/**
+ * The worker's file lies beside this one, as TypeScript in the sources and as JavaScript in the
+ * build.
+ */
 const workerUrl = new URL(
   import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
   import.meta.url,
@@ -22,7 +25,10 @@ export interface PoolEvents {
   lost(worker: PoolWorker, reason: string): void;
 }
 
-/** Workers that die before they are ready are replaced this often in a row; after that only when somebody asks for one. */
+/**
+ * Workers that die before they are ready are replaced this often in a row; after that only when
+ * somebody asks for one.
+ */
 const maxFailedStarts = 3;
 
 class Slot implements PoolWorker {
@@ -46,14 +52,20 @@ class Slot implements PoolWorker {
   }
 }
 
-/** A fixed number of workers and, from the first report of work on, a warm spare that takes the place of one that had to be killed or has died. */
+/**
+ * A fixed number of workers and, from the first report of work on, a warm spare that takes the
+ * place of one that had to be killed or has died.
+ */
 export class WorkerPool {
   readonly #events: PoolEvents;
   readonly #size: number;
   readonly #workers: Slot[] = [];
   #spare: Slot | undefined;
   #failedStarts = 0;
-  /** Whether a worker has worked: what has no work yet needs no spare, and a start of the program is no time for one. */
+  /**
+   * Whether a worker has worked: what has no work yet needs no spare, and a start of the program is
+   * no time for one.
+   */
   #isUsed = false;
   #closed = false;
 
@@ -114,7 +126,8 @@ export class WorkerPool {
       this.#workers[index] = this.#spare ?? this.#open();
       this.#spare = this.#open();
     } else {
-      // Something is wrong with the program or the machine: starting threads without end would only make it worse.
+      // Something is wrong with the program or the machine: starting threads without end would only
+      // make it worse.
       this.#workers.splice(index, 1);
     }
     this.#events.lost(slot, reason);

@@ -4,7 +4,10 @@ import type { Job } from './scan-job.ts';
 import { TaskRunner } from './task-runner.ts';
 import { TextTooShort } from '../text/text-file.ts';
 
-/** A search worker: takes orders as they come, even in the middle of work, and gives each job a step in turn. */
+/**
+ * A search worker: takes orders as they come, even in the middle of work, and gives each job a step
+ * in turn.
+ */
 class SearchWorker {
   readonly #port: MessagePort;
   readonly #runner: TaskRunner;
@@ -32,7 +35,8 @@ class SearchWorker {
   #work(): void {
     this.#working = true;
     while (this.#short.size + this.#large.size + this.#background.size > 0) {
-      // All small ones get a step for one step of a large one: they do not wait behind those, and keep none of them waiting for long.
+      // All small ones get a step for one step of a large one: they do not wait behind those, and
+      // keep none of them waiting for long.
       for (const [id, job] of this.#short) this.#step(id, job);
       const isSearching = this.#short.size + this.#large.size > 0;
       for (const [id, job] of first(isSearching ? this.#large : this.#background)) {

@@ -11,7 +11,8 @@ export function countBlocks(bits: BlockBits): number {
   let sum = 0;
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i]!;
-    // Neighbouring bits are added, then pairs, then nibbles; the last step adds the bytes (Hacker's Delight 5-1).
+    // Neighbouring bits are added, then pairs, then nibbles; the last step adds the bytes (Hacker's
+    // Delight 5-1).
     const pairs = word - ((word >>> 1) & 0x5555_5555);
     const nibbles = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
     sum += Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;

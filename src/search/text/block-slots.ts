@@ -8,8 +8,9 @@ export interface HeldBlock {
 }
 
 /**
- * The blocks that were looked at last, in the kernels' memory: room that is used again and again, because to touch fresh memory takes
- * longer than to read a block into it. One per worker; whoever reads blocks is an owner, and meets only its own.
+ * The blocks that were looked at last, in the kernels' memory: room that is used again and again,
+ * because to touch fresh memory takes longer than to read a block into it. One per worker; whoever
+ * reads blocks is an owner, and meets only its own.
  */
 export class BlockSlots {
   readonly #memory: ScanMemory;

@@ -28,7 +28,10 @@ export class LineView {
     return Math.max(blocks.byteStart[first]!, floor);
   }
 
-  /** Where the newline of the line lies that holds byte `at`, or the end if it has none; not behind `ceiling`. */
+  /**
+   * Where the newline of the line lies that holds byte `at`, or the end if it has none; not behind
+   * `ceiling`.
+   */
   lineEnd(at: number, ceiling: number): number {
     const { blocks, endBytes } = this.#scope;
     if (at >= Math.min(ceiling, endBytes)) return Math.min(ceiling, endBytes);
@@ -54,7 +57,10 @@ export class LineView {
     return { line: from.line + newlines, chars: from.chars + chars };
   }
 
-  /** The last place up to `at` in a block of which line and code points are known for certain: its start, or in damage an anchor. */
+  /**
+   * The last place up to `at` in a block of which line and code points are known for certain: its
+   * start, or in damage an anchor.
+   */
   #anchorBefore(
     at: number,
     block: number,

@@ -5,15 +5,19 @@ import type { SharedTable } from './shared-blocks.ts';
 import type { EntryBorders } from './shared-entries.ts';
 import type { BlockTable } from '../types.ts';
 
-/** Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and small enough to share workers fairly. */
+/**
+ * Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and
+ * small enough to share workers fairly.
+ */
 const chunkBytes = 262_144;
 
 /** Pieces of one chunk are read together, gaps included, up to this gap. */
 const maxGapBytes = 16_384;
 
 /**
- * What a search reads. Piece i is the byte range [bounds[2i], bounds[2i + 1]), whole lines of what may be searched; chunk c is the pieces
- * from first[c] to first[c + 1]. Both are shared between threads.
+ * What a search reads. Piece i is the byte range [bounds[2i], bounds[2i + 1]), whole lines of what
+ * may be searched; chunk c is the pieces from first[c] to first[c + 1]. Both are shared between
+ * threads.
  */
 export interface Pieces {
   readonly bounds: Float64Array;
@@ -34,8 +38,8 @@ export interface Scope {
 }
 
 /**
- * Cuts a scope into pieces. `wanted` are the blocks that may hold a match, all that span lines among them; absent = all. A line that spans
- * blocks is never cut.
+ * Cuts a scope into pieces. `wanted` are the blocks that may hold a match, all that span lines
+ * among them; absent = all. A line that spans blocks is never cut.
  */
 export function cutPieces(scope: Scope, wanted?: BlockBits): Pieces {
   const bounds: number[] = [];

@@ -1,6 +1,9 @@
 import { partitionPoint } from '../../base/sorted.ts';
 
-/** Byte ranges [start, end, start, end, ...], ascending, disjoint and not touching, in memory that all threads see. */
+/**
+ * Byte ranges [start, end, start, end, ...], ascending, disjoint and not touching, in memory that
+ * all threads see.
+ */
 export type Ranges = Float64Array<SharedArrayBuffer>;
 
 /** Ranges of a text that ends at `endBytes`; absent = all of it. Those that touch become one. */

@@ -1,6 +1,9 @@
 import { openKernels, type Kernels } from '../../kernels/kernels.ts';
 
-/** One worker's memory for scanning text, laid out. Addresses are in the kernels' memory; what is never touched costs nothing. */
+/**
+ * One worker's memory for scanning text, laid out. Addresses are in the kernels' memory; what is
+ * never touched costs nothing.
+ */
 export interface ScanMemory {
   readonly kernels: Kernels;
   readonly bytes: Uint8Array;
@@ -39,7 +42,10 @@ export interface ProgramSlot {
 const kib = 1_024;
 const textBytes = 4_096 * kib;
 
-/** 2 MiB of transitions: about 10,000 states of an ordinary pattern, and it stays in the second-level cache. */
+/**
+ * 2 MiB of transitions: about 10,000 states of an ordinary pattern, and it stays in the
+ * second-level cache.
+ */
 const tableBytes = 2_048 * kib;
 const classesBytes = 1 * kib;
 const literalBytes = 31 * kib;
@@ -52,7 +58,10 @@ export const blockSlots = 4;
 /** 64 bitmaps of 6 KiB. */
 const groupBytes = 384 * kib;
 
-/** As many programs may be ready at once. More than searches may run at once, so that one is always free. */
+/**
+ * As many programs may be ready at once. More than searches may run at once, so that one is always
+ * free.
+ */
 const slotCount = 12;
 
 /** A memory of some 50 MiB, of which a search touches 1 to 3. */

@@ -3,7 +3,9 @@ import type { BlockTable } from '../types.ts';
 
 /** A block table that all threads see. */
 export interface SharedTable extends BlockTable {
-  /** The blocks that end in the middle of a line. May know more of them than the table has blocks. */
+  /**
+   * The blocks that end in the middle of a line. May know more of them than the table has blocks.
+   */
   readonly spanning: BlockBits;
 }
 
@@ -17,8 +19,8 @@ interface Copy {
 }
 
 /**
- * Puts block tables where all workers can read them. Tables only grow, so of one that was seen before only the new part is copied; one
- * that lies in shared memory already is taken as it is.
+ * Puts block tables where all workers can read them. Tables only grow, so of one that was seen
+ * before only the new part is copied; one that lies in shared memory already is taken as it is.
  */
 export class SharedBlocks {
   readonly #copies = new WeakMap<object, Copy>();

@@ -12,7 +12,10 @@ interface Copy {
   count: number;
 }
 
-/** Puts lists of entries where all workers can read them. Lists only grow, so each entry is copied once and a search costs nothing for the old ones. */
+/**
+ * Puts lists of entries where all workers can read them. Lists only grow, so each entry is copied
+ * once and a search costs nothing for the old ones.
+ */
 export class SharedEntries {
   readonly #copies = new WeakMap<object, Copy>();
 
@@ -39,7 +42,10 @@ export class SharedEntries {
   }
 }
 
-/** The part of [from, to) that lies in the entry of byte `at`; all of it where no entry holds that byte. */
+/**
+ * The part of [from, to) that lies in the entry of byte `at`; all of it where no entry holds that
+ * byte.
+ */
 export function withinEntry(
   borders: EntryBorders | undefined,
   at: number,
@@ -54,8 +60,8 @@ export function withinEntry(
 }
 
 /**
- * Bytes [from, to) cut at the borders of entries: pairs of bounds. What lies between two entries (a newline at most) is in none of
- * them.
+ * Bytes [from, to) cut at the borders of entries: pairs of bounds. What lies between two entries (a
+ * newline at most) is in none of them.
  */
 export function cutAtEntries(
   borders: EntryBorders | undefined,

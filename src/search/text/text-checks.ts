@@ -26,7 +26,10 @@ export function checksOf({ checks, totals }: Corpus, blocks: SharedTable): TextC
 /** Longest list of names in a note. */
 const maxNames = 10;
 
-/** Says which damaged text lies in the ranges [start, end) that were asked for and was left out; undefined for none. */
+/**
+ * Says which damaged text lies in the ranges [start, end) that were asked for and was left out;
+ * undefined for none.
+ */
 export function damageNote(
   corpus: Corpus,
   ranges: readonly (readonly [number, number])[] | undefined,

@@ -14,7 +14,10 @@ export class TextFile {
   readonly #fd: number;
   readonly #checks: TextChecks | undefined;
 
-  /** With `checks`, every block is compared that nobody has compared yet. @throws TextTooShort where there is no such file */
+  /**
+   * With `checks`, every block is compared that nobody has compared yet. @throws TextTooShort where
+   * there is no such file
+   */
   constructor(path: string, checks?: TextChecks) {
     this.#fd = openText(path);
     this.#checks = checks;
@@ -37,7 +40,10 @@ export class TextFile {
     return this.wrong.has(block) || this.#checks?.states[block] === blockStates.damaged;
   }
 
-  /** Compares the blocks that have a byte in `bytes`, which begin at `start`. Of one that is not all there the rest is read. */
+  /**
+   * Compares the blocks that have a byte in `bytes`, which begin at `start`. Of one that is not all
+   * there the rest is read.
+   */
   #compare(
     { blocks, endBytes, lastCrc, states }: TextChecks,
     bytes: Uint8Array,

@@ -2,7 +2,10 @@ import { createHash, type Hash } from 'node:crypto';
 import type { EntryIndex } from '../text/entry-index.ts';
 import type { Entry } from '../types.ts';
 
-/** An entry, and how many bytes of the file belong to it: its text, and the newline behind it if it has one of its own. */
+/**
+ * An entry, and how many bytes of the file belong to it: its text, and the newline behind it if it
+ * has one of its own.
+ */
 export interface EntrySpan {
   readonly entry: Entry;
   readonly spanBytes: number;
@@ -15,8 +18,9 @@ export interface EntryFinding {
 }
 
 /**
- * Compares a text that streams by with what the journal says of it, entry by entry: the one place where it is decided whether an entry
- * is what was stored. Reads, the block table's making, the scrub, `doctor` and `salvage` all ask it.
+ * Compares a text that streams by with what the journal says of it, entry by entry: the one place
+ * where it is decided whether an entry is what was stored. Reads, the block table's making, the
+ * scrub, `doctor` and `salvage` all ask it.
  */
 export class EntryVerifier {
   /** Entries whose bytes, or the newline behind them, are not what was stored. */
@@ -84,7 +88,10 @@ export class EntryVerifier {
   }
 }
 
-/** The entries from number `first` (from 0) on with their separators. A span is never empty: an empty text has a separator. */
+/**
+ * The entries from number `first` (from 0) on with their separators. A span is never empty: an
+ * empty text has a separator.
+ */
 export function* spansFrom(index: EntryIndex, first: number): Generator<EntrySpan> {
   for (let at = first; at < index.entries.length; at += 1) {
     const entry = index.entries[at]!;

@@ -50,7 +50,10 @@ async function storedTexts(data: TemporaryData): Promise<{
   return { whole: await readFile(textPath, 'utf8'), cache, cached, textPath };
 }
 
-/** Compares reads all over the text with the text itself. `whole` has no code point outside the basic plane. */
+/**
+ * Compares reads all over the text with the text itself. `whole` has no code point outside the
+ * basic plane.
+ */
 async function checkReads(store: SessionStore, whole: string): Promise<void> {
   expect(store.totals.chars).toBe(whole.length);
   for (let turn = 0; turn < 60; turn += 1) {
@@ -198,7 +201,8 @@ test.each([1, 4, Infinity])(
   async (number) => {
     await using data = await temporaryData();
     const { whole, textPath } = await storedTexts(data);
-    // An ASCII character becomes a byte that continues one: from here on the text would have a character less.
+    // An ASCII character becomes a byte that continues one: from here on the text would have a
+    // character less.
     const bytes = await readFile(textPath);
     const at = bytes.indexOf('small text 600\n');
     await flipByte(textPath, at, 0x80);

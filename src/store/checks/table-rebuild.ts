@@ -10,13 +10,17 @@ import type { TextChecks } from './text-checks.ts';
 import { runFrom, RunReader } from './text-runs.ts';
 import type { Entry } from '../types.ts';
 
-/** After so many bytes of a large text that moves to its place they are synced: an append that comes meanwhile waits for no more. */
+/**
+ * After so many bytes of a large text that moves to its place they are synced: an append that comes
+ * meanwhile waits for no more.
+ */
 const settleSyncBytes = 8 * 1024 * 1024;
 
 /**
- * Makes what is missing of a session's block table from its text, in the background, and verifies the text on the way: run by run of
- * entries, each about a millisecond. Appends go on meanwhile; the table takes over from where it has caught up with them. A large text
- * that is not in its place yet (`staged-texts.ts`) is moved there when its turn comes.
+ * Makes what is missing of a session's block table from its text, in the background, and verifies
+ * the text on the way: run by run of entries, each about a millisecond. Appends go on meanwhile;
+ * the table takes over from where it has caught up with them. A large text that is not in its place
+ * yet (`staged-texts.ts`) is moved there when its turn comes.
  */
 export class TableRebuild {
   readonly #text: ContextFile;
@@ -67,7 +71,10 @@ export class TableRebuild {
     return this.#text.isTableWhole ? this.#index.entries.length : this.#covered;
   }
 
-  /** The table was whole; now there is an entry whose text is still to be moved to its place, and the table ends before it. */
+  /**
+   * The table was whole; now there is an entry whose text is still to be moved to its place, and
+   * the table ends before it.
+   */
   leaveOff(entry: Entry): void {
     this.#covered = entry.seq - 1;
   }
@@ -83,7 +90,10 @@ export class TableRebuild {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when the table covers all that is committed. @throws ProxyError why it cannot; the next call tries again */
+  /**
+   * Resolves when the table covers all that is committed. @throws ProxyError why it cannot; the
+   * next call tries again
+   */
   async whole(): Promise<void> {
     this.start();
     await this.#running;

@@ -15,15 +15,19 @@ const damaged = 2;
 const groupBlocks = 8;
 
 /**
- * What is known of the soundness of a session's text, block by block, shared with the threads that search it. A block that nothing is
- * known of is compared by whoever reads it first, or by the scrub; one that is wrong is looked into entry by entry, so that it is known
- * which text is lost and which only lies beside it.
+ * What is known of the soundness of a session's text, block by block, shared with the threads that
+ * search it. A block that nothing is known of is compared by whoever reads it first, or by the
+ * scrub; one that is wrong is looked into entry by entry, so that it is known which text is lost
+ * and which only lies beside it.
  */
 export class TextChecks {
   readonly #text: ContextFile;
   readonly #index: EntryIndex;
   #states = new Uint8Array(new SharedArrayBuffer(64));
-  /** Closed blocks from here on were written by this process, as their checksums were made. Infinity until {@link begin}. */
+  /**
+   * Closed blocks from here on were written by this process, as their checksums were made. Infinity
+   * until {@link begin}.
+   */
   #ownFrom = Infinity;
   /** Blocks whose state has been set at least once. */
   #known = 0;
@@ -39,17 +43,23 @@ export class TextChecks {
     this.#index = index;
   }
 
-  /** The table covers all text now. Its first `fromCache` blocks come from a cache; all behind them have just been read and compared. */
+  /**
+   * The table covers all text now. Its first `fromCache` blocks come from a cache; all behind them
+   * have just been read and compared.
+   */
   begin(fromCache: number, areSound: boolean): void {
     const isFirst = this.#ownFrom === Infinity;
-    // Later, when the table is whole again: what has come meanwhile was written, or compared, by us.
+    // Later, when the table is whole again: what has come meanwhile was written, or compared, by
+    // us.
     if (isFirst) this.#ownFrom = fromCache;
     this.#grow();
     if (isFirst && areSound) this.#states.fill(sound, 0, fromCache);
     this.#mark();
   }
 
-  /** Somebody else has touched the file: nothing is known of it any more but what was found damaged. */
+  /**
+   * Somebody else has touched the file: nothing is known of it any more but what was found damaged.
+   */
   forget(): void {
     this.#states = new Uint8Array(new SharedArrayBuffer(this.#states.length));
     // The open block, too, may have been changed; as it is in memory it is what was stored.
@@ -107,7 +117,10 @@ export class TextChecks {
     for (const block of blocks) await this.#lookInto(block);
   }
 
-  /** Looks for the damage in an entry whose text is not what was stored: by its blocks, and where these seem right it is all of it. */
+  /**
+   * Looks for the damage in an entry whose text is not what was stored: by its blocks, and where
+   * these seem right it is all of it.
+   */
   async lookAt(entry: Entry): Promise<void> {
     if (this.#text.isTableWhole) {
       const [first, end] = this.#blocksOf(entry.offsetBytes, this.#index.startOf(entry.seq).bytes);
@@ -121,7 +134,10 @@ export class TextChecks {
     await this.look([this.#text.table.committed.count - 1]);
   }
 
-  /** Compares the next blocks that nothing is known of; false when there are none. Throws the signal's reason. */
+  /**
+   * Compares the next blocks that nothing is known of; false when there are none. Throws the
+   * signal's reason.
+   */
   async scrubSome(signal: AbortSignal): Promise<boolean> {
     this.#grow();
     const states = this.#states;

@@ -4,14 +4,20 @@ import type { EntryIndex } from '../text/entry-index.ts';
 import { EntryVerifier, spansFrom, type EntryFinding } from './entry-verifier.ts';
 import type { Entry } from '../types.ts';
 
-/** Bounds of a run that is read in one go: about a millisecond, whether its entries are many (3 us each) or large (1.5 us per KiB). */
+/**
+ * Bounds of a run that is read in one go: about a millisecond, whether its entries are many (3 us
+ * each) or large (1.5 us per KiB).
+ */
 const runMaxEntries = 512;
 const runMaxBytes = 512 * 1024;
 
 /** Entries [first, end) of a session, which lie one behind the other. */
 export type Run = readonly [first: number, end: number];
 
-/** The run that begins with entry number `first`: as much as is read in one go, at least that entry; none that is not in its place. */
+/**
+ * The run that begins with entry number `first`: as much as is read in one go, at least that entry;
+ * none that is not in its place.
+ */
 export function runFrom(index: EntryIndex, first: number): Run {
   const { totals } = index;
   const limitBytes = index.startOf(first).bytes + runMaxBytes;
@@ -33,7 +39,9 @@ export class RunReader {
     this.#index = index;
   }
 
-  /** The entries of a run that are damaged. `table` is fed with the run. Throws the signal's reason. */
+  /**
+   * The entries of a run that are damaged. `table` is fed with the run. Throws the signal's reason.
+   */
   async read(
     [first, end]: Run,
     options: {
@@ -60,7 +68,9 @@ export class RunReader {
     return verifier.damaged;
   }
 
-  /** Feeds a piece that the verifier has seen. Behind a damaged entry the journal says where we are. */
+  /**
+   * Feeds a piece that the verifier has seen. Behind a damaged entry the journal says where we are.
+   */
   #feed(table: BlockTable, piece: Uint8Array, verifier: EntryVerifier): void {
     let fed = 0;
     for (const entry of verifier.takeDamaged()) {

@@ -3,13 +3,19 @@ import { ProxyError, toProxyError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { TextChecks } from './text-checks.ts';
 
-/** How long a session is open before its text is compared: whoever opens it wants something else first. */
+/**
+ * How long a session is open before its text is compared: whoever opens it wants something else
+ * first.
+ */
 const delayMs = 5_000;
 
 /** Between two slices of 256 KiB: 25 MB/s, half a percent of the event loop. */
 const pauseMs = 10;
 
-/** Compares what nothing is known of in a session's text with its checksums, in the background and slowly. */
+/**
+ * Compares what nothing is known of in a session's text with its checksums, in the background and
+ * slowly.
+ */
 export class TextScrub {
   readonly #checks: TextChecks;
   readonly #clock: Clock;
@@ -41,7 +47,10 @@ export class TextScrub {
     });
   }
 
-  /** Compares all that is left at once, as fast as it goes. @throws what reading throws; `shutting_down` */
+  /**
+   * Compares all that is left at once, as fast as it goes. @throws what reading throws;
+   * `shutting_down`
+   */
   async finish(): Promise<void> {
     while (await this.#checks.scrubSome(this.#stop.signal));
     await this.#onEnd();

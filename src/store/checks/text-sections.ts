@@ -19,8 +19,8 @@ interface Section {
 }
 
 /**
- * Block tables of runs of entries, made when somebody reads there: the journal says where an entry starts, so that any of them can
- * be read without a table of all that lies before it.
+ * Block tables of runs of entries, made when somebody reads there: the journal says where an entry
+ * starts, so that any of them can be read without a table of all that lies before it.
  */
 export class TextSections {
   readonly #text: ContextFile;
@@ -35,7 +35,10 @@ export class TextSections {
     this.#index = index;
   }
 
-  /** The section that holds entry number `entryIndex`. Reads it once, whole: at least the entry, and what follows up to 512 KiB. */
+  /**
+   * The section that holds entry number `entryIndex`. Reads it once, whole: at least the entry, and
+   * what follows up to 512 KiB.
+   */
   async at(entryIndex: number): Promise<TextPart> {
     const known = this.#kept.find(
       ({ run: [first, end] }) => first <= entryIndex && entryIndex < end,
@@ -57,7 +60,10 @@ export class TextSections {
     }
   }
 
-  /** A damaged entry is alone in its run: where it ends only the journal knows, its bytes would tell another place. */
+  /**
+   * A damaged entry is alone in its run: where it ends only the journal knows, its bytes would tell
+   * another place.
+   */
   #soundRun(entryIndex: number): Run {
     const { entries, damaged } = this.#index;
     const [first, end] = runFrom(this.#index, entryIndex);

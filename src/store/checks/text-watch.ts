@@ -11,7 +11,10 @@ import { runFrom, RunReader } from './text-runs.ts';
 import { TextScrub } from './text-scrub.ts';
 import type { Entry } from '../types.ts';
 
-/** Text that was compared is taken for sound for so long, as long as its file is the same: disks forget without a word, if seldom. */
+/**
+ * Text that was compared is taken for sound for so long, as long as its file is the same: disks
+ * forget without a word, if seldom.
+ */
 const checkedForMs = 7 * 24 * 3600 * 1000;
 
 /** What a {@link TextWatch} watches over. */
@@ -28,7 +31,10 @@ interface TextWatchOptions {
   readonly checked: CheckedRecord | undefined;
 }
 
-/** Knows whether a session's text has been compared since its file changed, remembers it, and sees to it that it is. */
+/**
+ * Knows whether a session's text has been compared since its file changed, remembers it, and sees
+ * to it that it is.
+ */
 export class TextWatch {
   readonly checks: TextChecks;
   readonly #options: TextWatchOptions;
@@ -54,7 +60,10 @@ export class TextWatch {
     return this.#checkedMs !== undefined;
   }
 
-  /** What is known of the text is forgotten where somebody else has written to it, or it has not been looked at for long. */
+  /**
+   * What is known of the text is forgotten where somebody else has written to it, or it has not
+   * been looked at for long.
+   */
   notice(): void {
     const { text, clock } = this.#options;
     const isOld = this.#checkedMs !== undefined && clock.now() - this.#checkedMs > checkedForMs;
@@ -71,7 +80,10 @@ export class TextWatch {
     await this.checks.lookAtLast();
   }
 
-  /** Compares all text with the journal's hashes, whatever is known: run by run of entries, up to which byte, and what is damaged. */
+  /**
+   * Compares all text with the journal's hashes, whatever is known: run by run of entries, up to
+   * which byte, and what is damaged.
+   */
   async *verify(): AsyncGenerator<{
     readonly doneBytes: number;
     readonly damaged: readonly Entry[];
@@ -120,7 +132,9 @@ export class TextWatch {
     }
   }
 
-  /** When all of the text was compared, by the record that was kept, if the file is the same since. */
+  /**
+   * When all of the text was compared, by the record that was kept, if the file is the same since.
+   */
   #checkedBefore(): number | undefined {
     const { clock, index, text } = this.#options;
     const now = clock.now();

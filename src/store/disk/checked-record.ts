@@ -1,8 +1,9 @@
 /**
- * `_index/checked.json`, one line in the form of the journal's: what was known of a session when it was closed, or its text had been
- * compared. `identity` and `checkedMs` are there if all text is known to be what was stored: as long as the file is the same, it need not be
- * compared again for a while. `entries` and `journalBytes` bear witness of what was committed: a journal that ends before them has lost
- * its end, and is not one that a crash has left.
+ * `_index/checked.json`, one line in the form of the journal's: what was known of a session when it
+ * was closed, or its text had been compared. `identity` and `checkedMs` are there if all text is
+ * known to be what was stored: as long as the file is the same, it need not be compared again for a
+ * while. `entries` and `journalBytes` bear witness of what was committed: a journal that ends
+ * before them has lost its end, and is not one that a crash has left.
  */
 import { join } from 'node:path';
 import { replaceFile, type Files } from './files.ts';
@@ -22,7 +23,10 @@ export interface CheckedRecord {
 
 const type = 'checked';
 
-/** The record of a session; undefined where there is none, or one that is damaged or of another session. */
+/**
+ * The record of a session; undefined where there is none, or one that is damaged or of another
+ * session.
+ */
 export async function readChecked(
   files: Files,
   paths: SessionPaths,

@@ -1,18 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { isErrno, type Files } from './files.ts';
 
-/** A session has three descriptors open, and sessions may have an eighth of all: clients, upstreams and workers need the rest. */
+/**
+ * A session has three descriptors open, and sessions may have an eighth of all: clients, upstreams
+ * and workers need the rest.
+ */
 const descriptorsPerSession = 3;
 const share = 1 / 8;
 
-/** How many sessions may be open at once by the descriptors that this process may have; no such limit where that is not known. */
+/**
+ * How many sessions may be open at once by the descriptors that this process may have; no such
+ * limit where that is not known.
+ */
 export function sessionsForDescriptors(limits = readLimits()): number {
   const limit = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
   if (limit === undefined) return Number.POSITIVE_INFINITY;
   return Math.max(1, Math.floor((Number(limit) * share) / descriptorsPerSession));
 }
 
-/** Only Linux has this file; elsewhere a call that fails is what tells (see {@link filesWithRoom}). */
+/**
+ * Only Linux has this file; elsewhere a call that fails is what tells (see {@link filesWithRoom}).
+ */
 function readLimits(): string {
   try {
     return readFileSync('/proc/self/limits', 'latin1');
@@ -31,8 +39,8 @@ export function isOutOfDescriptors(error: unknown): boolean {
 }
 
 /**
- * The same file system, except that a call which finds no descriptor left has `makeRoom` close something and tries again. `makeRoom`
- * may wait until something becomes idle.
+ * The same file system, except that a call which finds no descriptor left has `makeRoom` close
+ * something and tries again. `makeRoom` may wait until something becomes idle.
  */
 export function filesWithRoom(files: Files, makeRoom: () => Promise<void>): Files {
   const retried = async <Result>(call: () => Promise<Result>): Promise<Result> => {

@@ -9,10 +9,16 @@ import { isSessionId } from './session-paths.ts';
 
 const nameMaxUnits = 4096;
 
-/** A map of fewer names is written anew with each change, so that whoever looks into the file sees it as it is. */
+/**
+ * A map of fewer names is written anew with each change, so that whoever looks into the file sees
+ * it as it is.
+ */
 const smallNames = 64;
 
-/** The member of the map's file that is no name: the CRC-32 of all others. Absent in files of earlier versions. */
+/**
+ * The member of the map's file that is no name: the CRC-32 of all others. Absent in files of
+ * earlier versions.
+ */
 const checksumName = 'checksum';
 
 /** A line of the log. */
@@ -23,11 +29,12 @@ type MapChange =
   | { readonly names: readonly string[]; readonly id: string };
 
 /**
- * `mappings/directory_to_rlm.json`: names (project directories, and `key:<key>` for clients without one) to session ids, and a checksum,
- * so that damage never gives one project the store of another; and
- * in a map of more than a few names `mappings/directory_to_rlm.jsonl`, what has changed since it was written, a checksummed line each
- * (`format.ts`), so that a new session costs a line and not the whole map. The lines are taken over when there are a quarter as many as
- * names, and when the map is opened and closed; doing that twice does no harm.
+ * `mappings/directory_to_rlm.json`: names (project directories, and `key:<key>` for clients without
+ * one) to session ids, and a checksum, so that damage never gives one project the store of another;
+ * and in a map of more than a few names `mappings/directory_to_rlm.jsonl`, what has changed since
+ * it was written, a checksummed line each (`format.ts`), so that a new session costs a line and not
+ * the whole map. The lines are taken over when there are a quarter as many as names, and when the
+ * map is opened and closed; doing that twice does no harm.
  */
 export class DirectoryMap {
   readonly #files: Files;
@@ -47,8 +54,8 @@ export class DirectoryMap {
   }
 
   /**
-   * Reads the map. The sessions' own metadata say the same, so a damaged file is put aside (`.damaged`) and made anew from
-   * `fromMetadata`.
+   * Reads the map. The sessions' own metadata say the same, so a damaged file is put aside
+   * (`.damaged`) and made anew from `fromMetadata`.
    */
   static async open(
     files: Files,
@@ -62,7 +69,8 @@ export class DirectoryMap {
       if (await files.exists(map.#logPath)) await map.#openLog();
       const isWhole = await map.#replay(ids ?? new Map());
       if (ids === undefined || !isWhole) {
-        // What the log says is newer than what metadata say of a name that was given to another session.
+        // What the log says is newer than what metadata say of a name that was given to another
+        // session.
         for (const [name, id] of await fromMetadata()) if (!map.#ids.has(name)) map.#set(name, id);
         if (bytes !== undefined && ids === undefined) {
           log.warn(
@@ -103,7 +111,10 @@ export class DirectoryMap {
     await this.#append({ name, id: sessionId });
   }
 
-  /** Gives all names of a session to another, which loses those that it had; `name` is what it is called if there are none. */
+  /**
+   * Gives all names of a session to another, which loses those that it had; `name` is what it is
+   * called if there are none.
+   */
   async handOver(fromId: string, toId: string, name: string): Promise<void> {
     const names = this.namesOf(fromId);
     await this.#append({ names: names.length === 0 ? [name] : names, id: toId });
@@ -185,7 +196,10 @@ export class DirectoryMap {
     else names.add(name);
   }
 
-  /** A map that cannot be written is as good as one that was: the next opening makes the same of the same files. */
+  /**
+   * A map that cannot be written is as good as one that was: the next opening makes the same of the
+   * same files.
+   */
   async #compactIfThereIsRoom(): Promise<void> {
     try {
       await this.#compact();
@@ -209,8 +223,9 @@ export class DirectoryMap {
 }
 
 /**
- * One spelling per directory: absolute, without `.`, `..`, doubled or trailing separators. Where links lead is {@link RealNames}' to say:
- * the directory may be on another machine. @throws ProxyError `invalid_request`
+ * One spelling per directory: absolute, without `.`, `..`, doubled or trailing separators. Where
+ * links lead is {@link RealNames}' to say: the directory may be on another machine. @throws
+ * ProxyError `invalid_request`
  */
 export function directoryName(directory: string): string {
   const windows = /^(?:[A-Za-z]:[\\/]|\\\\)/.test(directory);

@@ -4,11 +4,20 @@ import { dirname } from 'node:path';
 
 /** An open file, read and written by position. Whoever opens it closes it. */
 export interface OpenFile {
-  /** Fills `target` from `positionBytes`; the number of bytes read, smaller only at the end of the file. */
+  /**
+   * Fills `target` from `positionBytes`; the number of bytes read, smaller only at the end of the
+   * file.
+   */
   read(target: Uint8Array, positionBytes: number): Promise<number>;
-  /** The same at once, for a few blocks that are most likely in memory: 12 us instead of 30 to 80 for 64 KiB. */
+  /**
+   * The same at once, for a few blocks that are most likely in memory: 12 us instead of 30 to 80
+   * for 64 KiB.
+   */
   readNow(target: Uint8Array, positionBytes: number): number;
-  /** Writes from `bytes` at `positionBytes`; the number of bytes written may be smaller than asked (disk full, signal). */
+  /**
+   * Writes from `bytes` at `positionBytes`; the number of bytes written may be smaller than asked
+   * (disk full, signal).
+   */
   write(bytes: Uint8Array, positionBytes: number): Promise<number>;
   /** Returns when what was written is on the disk. */
   datasync(): Promise<void>;
@@ -17,9 +26,15 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** The few things that the store asks of a file system. Real here; the fault tests hand in one that fails. */
+/**
+ * The few things that the store asks of a file system. Real here; the fault tests hand in one that
+ * fails.
+ */
 export interface Files {
-  /** Opens for reading and writing, made with mode 0600 if it is missing and `create` is set. Rejects with the system's error. */
+  /**
+   * Opens for reading and writing, made with mode 0600 if it is missing and `create` is set.
+   * Rejects with the system's error.
+   */
   open(path: string, options: { readonly create: boolean }): Promise<OpenFile>;
   /** The whole of a small file, or undefined where there is none. */
   readWhole(path: string): Promise<Buffer | undefined>;
@@ -41,13 +56,16 @@ export interface Files {
   /** Returns when the folder's names are on the disk. */
   syncDirectory(path: string): Promise<void>;
   /**
-   * Inode, size and time of the last change of a file in one word, at once (3 us); undefined where there is none. As long as it is the
-   * same, nobody has written to the file.
+   * Inode, size and time of the last change of a file in one word, at once (3 us); undefined where
+   * there is none. As long as it is the same, nobody has written to the file.
    */
   identifyNow(path: string): string | undefined;
 }
 
-/** The machine's file system. Callback calls on plain descriptors: half the cost of `FileHandle` for small reads. */
+/**
+ * The machine's file system. Callback calls on plain descriptors: half the cost of `FileHandle` for
+ * small reads.
+ */
 export const realFiles: Files = {
   open: async (path, options) => {
     const flags = fs.constants.O_RDWR | (options.create ? fs.constants.O_CREAT : 0);
@@ -71,7 +89,8 @@ export const realFiles: Files = {
     }
   },
   makeDirectory: async (path) => {
-    // One by one: Node's own way up a path says ENOENT on a read-only disk, and in a place like /proc it never ends.
+    // One by one: Node's own way up a path says ENOENT on a read-only disk, and in a place like
+    // /proc it never ends.
     const missing: string[] = [];
     for (let at = path; !(await exists(at)); at = dirname(at)) missing.push(at);
     for (const folder of missing.toReversed()) {
@@ -148,7 +167,10 @@ export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-/** Writes all of `bytes`, however often the system stops short. A write that makes no progress rejects with `ENOSPC`. */
+/**
+ * Writes all of `bytes`, however often the system stops short. A write that makes no progress
+ * rejects with `ENOSPC`.
+ */
 export async function writeFully(
   file: OpenFile,
   bytes: Uint8Array,

@@ -6,12 +6,18 @@ import { isErrno, realFiles, replaceFile, type Files } from './files.ts';
 /** Who writes in a data directory, as it stands in `owner.json` (mode 0600) there. */
 export interface Owner {
   readonly pid: number;
-  /** When the process started, in the kernel's words; tells it from a later one with the same pid. Empty where that is not known. */
+  /**
+   * When the process started, in the kernel's words; tells it from a later one with the same pid.
+   * Empty where that is not known.
+   */
   readonly processStart: string;
   /** Names this holding of the lock. */
   readonly runId: string;
   readonly sinceMs: number;
-  /** Where its server listens: `http://127.0.0.1:8768`. Absent until {@link publishOwner}, and for commands that serve nothing. */
+  /**
+   * Where its server listens: `http://127.0.0.1:8768`. Absent until {@link publishOwner}, and for
+   * commands that serve nothing.
+   */
   readonly address?: string;
   /** What the server wants to see from a command of the same user. */
   readonly secret?: string;
@@ -56,7 +62,10 @@ export async function lockOwner(
   });
 }
 
-/** Writes where this process's server listens and its secret into the owner file, for {@link readOwner}. The lock is held by this process. */
+/**
+ * Writes where this process's server listens and its secret into the owner file, for {@link
+ * readOwner}. The lock is held by this process.
+ */
 export async function publishOwner(
   dataDir: string,
   server: { readonly address: string; readonly secret: string },
@@ -90,7 +99,9 @@ async function releaseOwner(files: Files, path: string, runId: string): Promise<
   if (bytes !== undefined && decodeOwner(bytes)?.runId === runId) await files.remove(path);
 }
 
-/** Makes an owner file that appears with all its content or not at all; false where there is one. */
+/**
+ * Makes an owner file that appears with all its content or not at all; false where there is one.
+ */
 async function createOwner(files: Files, path: string, owner: Owner): Promise<boolean> {
   const whole = `${path}.${owner.runId}`;
   await files.createExclusive(whole, encodeOwner(owner));
@@ -102,8 +113,9 @@ async function createOwner(files: Files, path: string, owner: Owner): Promise<bo
 }
 
 /**
- * Takes a dead process's file away. Several processes may want to: only the one that holds the takeover file compares and
- * removes, so that none removes the new file of another. False where another process is at it.
+ * Takes a dead process's file away. Several processes may want to: only the one that holds the
+ * takeover file compares and removes, so that none removes the new file of another. False where
+ * another process is at it.
  */
 async function removeStale(
   files: Files,
@@ -142,7 +154,10 @@ async function isAlive(files: Files, owner: Owner): Promise<boolean> {
   return owner.processStart === '' || start === undefined || start === owner.processStart;
 }
 
-/** Boot and start tick of a process on Linux; undefined elsewhere, where only the pid can be compared. */
+/**
+ * Boot and start tick of a process on Linux; undefined elsewhere, where only the pid can be
+ * compared.
+ */
 async function processStart(files: Files, pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') return undefined;
   const boot = await files.readWhole('/proc/sys/kernel/random/boot_id');

@@ -13,13 +13,17 @@ interface KnownNames {
 }
 
 /**
- * One name for a directory that can be reached by several: where symbolic links lead to. A name that has a store keeps it, also one that
- * was given by way of a link; a directory that is not on this machine is taken as it is written.
+ * One name for a directory that can be reached by several: where symbolic links lead to. A name
+ * that has a store keeps it, also one that was given by way of a link; a directory that is not on
+ * this machine is taken as it is written.
  */
 export class RealNames {
   readonly #known: KnownNames;
   readonly #realOf: (path: string) => Promise<string | undefined>;
-  /** Real directories of stores that have the name of a link; found once, when they could first matter. */
+  /**
+   * Real directories of stores that have the name of a link; found once, when they could first
+   * matter.
+   */
   #links: Promise<ReadonlyMap<string, string>> | undefined;
 
   constructor(known: KnownNames, realOf = realPathOf) {
@@ -27,7 +31,10 @@ export class RealNames {
     this.#realOf = realOf;
   }
 
-  /** The name under which a directory's store is found, or is to be made. `name` is absolute and normal. */
+  /**
+   * The name under which a directory's store is found, or is to be made. `name` is absolute and
+   * normal.
+   */
   async of(name: string): Promise<string> {
     if (this.#known.get(name) !== undefined) return name;
     const real = await this.#realOf(name);

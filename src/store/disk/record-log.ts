@@ -4,7 +4,10 @@ import { writeFully, type OpenFile } from './files.ts';
 /** Longest line of a log; a longer one is refused when written and taken for damage when read. */
 export const recordMaxBytes = 64 * 1024 * 1024;
 
-/** Read at once, bytes: some 300 entries, a few milliseconds of work between two turns of the event loop. */
+/**
+ * Read at once, bytes: some 300 entries, a few milliseconds of work between two turns of the event
+ * loop.
+ */
 const readBytes = 131_072;
 
 /** A line of a log, without its newline. */
@@ -15,7 +18,10 @@ export interface LogLine {
   readonly lineNumber: number;
   /** Its checksum is there and right. */
   readonly whole: boolean;
-  /** A newline is behind it. Only the last line of a file can be without: then another byte stands in its place. */
+  /**
+   * A newline is behind it. Only the last line of a file can be without: then another byte stands
+   * in its place.
+   */
   readonly ended: boolean;
 }
 
@@ -37,14 +43,18 @@ export class RecordLog {
   }
 
   /**
-   * Reads all lines from the start. A torn tail (bytes behind the last newline) is no line and not committed; see {@link rollBack}.
-   * Nor is a whole record with a wrong byte in its newline's place, but it is shown: no crash leaves that.
+   * Reads all lines from the start. A torn tail (bytes behind the last newline) is no line and not
+   * committed; see {@link rollBack}. Nor is a whole record with a wrong byte in its newline's
+   * place, but it is shown: no crash leaves that.
    */
   async *scan(): AsyncGenerator<LogLine> {
     for await (const lines of this.scanGroups()) yield* lines;
   }
 
-  /** The same in groups: what a caller does with one of them should not hold up the event loop, which has its turn in between. */
+  /**
+   * The same in groups: what a caller does with one of them should not hold up the event loop,
+   * which has its turn in between.
+   */
   async *scanGroups(): AsyncGenerator<readonly LogLine[]> {
     const fileBytes = await this.#file.sizeBytes();
     const chunk = Buffer.allocUnsafe(Math.min(readBytes, fileBytes));
@@ -90,14 +100,20 @@ export class RecordLog {
     }
   }
 
-  /** Appends whole lines and syncs them. When it rejects, call {@link rollBack} before the next append. */
+  /**
+   * Appends whole lines and syncs them. When it rejects, call {@link rollBack} before the next
+   * append.
+   */
   async append(lines: Uint8Array): Promise<void> {
     await writeFully(this.#file, lines, this.#sizeBytes);
     await this.#file.datasync();
     this.#sizeBytes += lines.length;
   }
 
-  /** What {@link scan} has seen from `positionBytes` on was never committed: the next {@link rollBack} cuts it. */
+  /**
+   * What {@link scan} has seen from `positionBytes` on was never committed: the next {@link
+   * rollBack} cuts it.
+   */
   uncommit(positionBytes: number): void {
     this.#sizeBytes = Math.min(this.#sizeBytes, positionBytes);
   }
@@ -132,9 +148,10 @@ export class RecordLog {
 const pageBytes = 4_096;
 
 /**
- * Pure. Where the zeros of a line begin if they are pages that never came to the disk, from the line's start; undefined where they are
- * not that. A power cut during an append leaves them: the file has grown to its new length, and some of its pages have not come. They
- * run from where the append or a page begins to where a page ends; a record holds no zero.
+ * Pure. Where the zeros of a line begin if they are pages that never came to the disk, from the
+ * line's start; undefined where they are not that. A power cut during an append leaves them: the
+ * file has grown to its new length, and some of its pages have not come. They run from where the
+ * append or a page begins to where a page ends; a record holds no zero.
  */
 export function lostPagesAt({ bytes, positionBytes }: LogLine): number | undefined {
   const first = bytes.indexOf(0);
@@ -152,7 +169,10 @@ function joinLine(carried: readonly Buffer[], rest: Buffer): Buffer {
   return carried.length === 0 ? rest : Buffer.concat([...carried, rest]);
 }
 
-/** The record in a tail that is a whole one and one byte more. Not where that is zero: a file may have grown before its bytes came. */
+/**
+ * The record in a tail that is a whole one and one byte more. Not where that is zero: a file may
+ * have grown before its bytes came.
+ */
 function recordBeforeWrongByte(tail: Buffer): Buffer | undefined {
   const record = tail.subarray(0, -1);
   return tail.at(-1) !== 0 && isWholeRecord(record) ? record : undefined;

@@ -37,7 +37,10 @@ export function isSessionId(text: string): boolean {
   return /^sess_[0-9a-f]{8,32}$/.test(text);
 }
 
-/** The error for an id that names no session here. @param dataDir Where it was looked for, if the user may have meant another place */
+/**
+ * The error for an id that names no session here. @param dataDir Where it was looked for, if the
+ * user may have meant another place
+ */
 export function unknownSession(sessionId: string, dataDir?: string): ProxyError {
   const shown = JSON.stringify(sessionId.slice(0, 64));
   const where = dataDir === undefined ? '' : ` in ${dataDir}`;

@@ -18,7 +18,10 @@ const reasons: Readonly<Record<string, string>> = {
 
 const fullErrors = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
-/** Names a failure of the file system: `store_full` where there is no room, else `internal`; a {@link ProxyError} passes as it is. */
+/**
+ * Names a failure of the file system: `store_full` where there is no room, else `internal`; a
+ * {@link ProxyError} passes as it is.
+ */
 export function toStoreFailure(caught: unknown, path: string): ProxyError {
   if (caught instanceof ProxyError) return caught;
   const code = caught instanceof Error && 'code' in caught ? String(caught.code) : 'unknown';
@@ -47,7 +50,10 @@ export function corruptStore(path: string, what: string): ProxyError {
 const lostHint =
   'The next request opens the store anew, or begins a new one. To delete a store use `rlm-opencode sessions rm`; `rlm-opencode doctor` shows what is left.';
 
-/** Names files that were deleted or replaced under a running server: what was written to them would be lost with them. */
+/**
+ * Names files that were deleted or replaced under a running server: what was written to them would
+ * be lost with them.
+ */
 export function lostStore(path: string): ProxyError {
   return new ProxyError(
     'store_corrupt',

@@ -11,7 +11,10 @@ export interface StorePlaceOptions {
   readonly onLost?: (error: ProxyError) => void;
 }
 
-/** Knows whether the files that a store has open are still what stands under their names: a look at each costs some microseconds. */
+/**
+ * Knows whether the files that a store has open are still what stands under their names: a look at
+ * each costs some microseconds.
+ */
 export class StorePlace {
   readonly #options: StorePlaceOptions;
   /** By path; only those that can be looked at. */
@@ -28,7 +31,10 @@ export class StorePlace {
     }
   }
 
-  /** Looks, and says what is wrong. Once a store is lost it stays so, whatever comes to stand in its place. */
+  /**
+   * Looks, and says what is wrong. Once a store is lost it stays so, whatever comes to stand in its
+   * place.
+   */
   lost(): ProxyError | undefined {
     if (this.#lost !== undefined) return this.#lost;
     const found = [...this.#inodes].find(([path, inode]) => this.#inodeOf(path) !== inode);
@@ -44,7 +50,10 @@ export class StorePlace {
     if (lost !== undefined) throw lost;
   }
 
-  /** Names what kept a large text from being taken in: that the store is lost, or what the file system said. */
+  /**
+   * Names what kept a large text from being taken in: that the store is lost, or what the file
+   * system said.
+   */
   failure(caught: unknown): ProxyError {
     return this.lost() ?? toStoreFailure(caught, this.#options.paths.incomingDir);
   }

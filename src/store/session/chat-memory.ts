@@ -56,7 +56,10 @@ interface EncodedRecord {
   readonly line: Buffer;
 }
 
-/** The chat memory in a file (`format.ts`): keys and places in memory, values read by position. Owns the file. */
+/**
+ * The chat memory in a file (`format.ts`): keys and places in memory, values read by position. Owns
+ * the file.
+ */
 export class FileChatMemory implements ChatMemory {
   readonly #options: ChatMemoryOptions;
   #generation: Generation;
@@ -74,8 +77,9 @@ export class FileChatMemory implements ChatMemory {
   }
 
   /**
-   * Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. A file that is no memory of this session is put
-   * aside (`.damaged`) and another one begun: what is remembered is a cache, whose loss costs a provider's prompt cache and no text.
+   * Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. A file that
+   * is no memory of this session is put aside (`.damaged`) and another one begun: what is
+   * remembered is a cache, whose loss costs a provider's prompt cache and no text.
    */
   static async open(options: ChatMemoryOptions): Promise<FileChatMemory> {
     return new FileChatMemory(options, await openOrBegin(options));
@@ -171,7 +175,8 @@ export class FileChatMemory implements ChatMemory {
       await retire(old);
       await files.syncDirectory(dirname(path));
     } catch (error) {
-      // Nothing is lost: where the old file goes on, it is compacted when it has grown by a quarter more.
+      // Nothing is lost: where the old file goes on, it is compacted when it has grown by a quarter
+      // more.
       this.#compactAtBytes = Math.max(this.#compactAtBytes, this.#generation.log.sizeBytes * 1.25);
       log.warn({ err: error, session: sessionId }, 'chat memory not compacted');
     }

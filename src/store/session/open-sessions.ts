@@ -9,7 +9,10 @@ import { SessionHandle, type OpenSession } from './session-handle.ts';
 const closedForRoom = 4;
 /** Where none is idle, one will be after some milliseconds. */
 const roomWaitMs = 50;
-/** So often an opening is tried that finds no descriptor left, with room made before each: some seconds. */
+/**
+ * So often an opening is tried that finds no descriptor left, with room made before each: some
+ * seconds.
+ */
 const maxOpenTries = 60;
 
 /** What {@link OpenSessions} needs. */
@@ -26,8 +29,8 @@ interface OpenSessionsOptions {
 }
 
 /**
- * The sessions whose files are open. Those that nobody uses are closed: after a while, when there are too many, when no descriptor is
- * left. Nothing in use is.
+ * The sessions whose files are open. Those that nobody uses are closed: after a while, when there
+ * are too many, when no descriptor is left. Nothing in use is.
  */
 export class OpenSessions {
   readonly #options: OpenSessionsOptions;
@@ -43,7 +46,9 @@ export class OpenSessions {
   readonly #lingering = new Set<SessionHandle>();
   /** Openings that found no descriptor left. */
   #scarce: Promise<unknown> = Promise.resolve();
-  /** When each session was used last; of open ones only. Milliseconds of the clock's `elapsedMs`. */
+  /**
+   * When each session was used last; of open ones only. Milliseconds of the clock's `elapsedMs`.
+   */
   readonly #usedMs = new Map<string, number>();
   #stopSweeping: (() => void) | undefined;
   #isDisposed = false;
@@ -90,8 +95,9 @@ export class OpenSessions {
   }
 
   /**
-   * Knows a session no more whose files are gone: whoever asks for it opens what is there now. They are closed after
-   * a while. */
+   * Knows a session no more whose files are gone: whoever asks for it opens what is there now. They
+   * are closed after a while.
+   */
   retire(sessionId: string): void {
     const handle = this.#open.get(sessionId);
     if (this.#isDisposed || !(handle instanceof SessionHandle)) return;
@@ -237,7 +243,10 @@ export class OpenSessions {
     return handle;
   }
 
-  /** Where descriptors run out, one at a time: many that are half open would keep each other from ever being whole. */
+  /**
+   * Where descriptors run out, one at a time: many that are half open would keep each other from
+   * ever being whole.
+   */
   async #openFiles(sessionId: string): Promise<OpenSession> {
     try {
       return await this.#tryOpenFiles(sessionId);

@@ -10,8 +10,9 @@ export const turnKeyPrefix = 'record:';
 const memories = new WeakMap<Session, ChatMemory>();
 
 /**
- * The memory of a session, with the small values that were written or read lately at hand: every turn asks for the same ones, and a
- * look at the disk, by way of another thread, takes longer than all else that a short turn does.
+ * The memory of a session, with the small values that were written or read lately at hand: every
+ * turn asks for the same ones, and a look at the disk, by way of another thread, takes longer than
+ * all else that a short turn does.
  */
 export function memoryOf(session: Session): ChatMemory {
   let memory = memories.get(session);
@@ -24,7 +25,8 @@ export function memoryOf(session: Session): ChatMemory {
 
 /**
  * Makes {@link memoryOf} give for a turn's own view of a session what it gives for the session
- * itself, and tell `onRead` of every value that is read through the view, from what is at hand, too.
+ * itself, and tell `onRead` of every value that is read through the view, from what is at hand,
+ * too.
  */
 export function watchMemory(
   view: Session,

@@ -37,7 +37,9 @@ export interface RecoveredSession {
   readonly checked: CheckedRecord | undefined;
 }
 
-/** Makes the empty files of a session; the journal last, because it says that the session exists. */
+/**
+ * Makes the empty files of a session; the journal last, because it says that the session exists.
+ */
 export async function createSessionFiles(
   files: Files,
   paths: SessionPaths,
@@ -49,8 +51,9 @@ export async function createSessionFiles(
 }
 
 /**
- * Opens a session's text and journal by the rules at the head of `format.ts`: cuts torn tails, refuses damage of the journal. Reads
- * the journal and at most one block of the text, which is verified when it is read or by `TableRebuild`.
+ * Opens a session's text and journal by the rules at the head of `format.ts`: cuts torn tails,
+ * refuses damage of the journal. Reads the journal and at most one block of the text, which is
+ * verified when it is read or by `TableRebuild`.
  * @throws ProxyError `store_corrupt`; whatever the file system throws
  */
 export async function recoverSession(
@@ -120,7 +123,10 @@ class JournalReplay {
   readonly #index: EntryIndex;
   /** When the commit of the last sound line was made. */
   #timeMs: number | undefined;
-  /** Where an append that never ended has lost pages; `timeMs` is the time of its commit, as far as it is known. */
+  /**
+   * Where an append that never ended has lost pages; `timeMs` is the time of its commit, as far as
+   * it is known.
+   */
   #torn:
     | { readonly fault: ProxyError; readonly positionBytes: number; timeMs?: number }
     | undefined;
@@ -140,7 +146,8 @@ class JournalReplay {
     }
     const record = JSON.parse(line.bytes.toString()) as JournalRecord;
     if (this.#torn !== undefined) {
-      // The lines of one commit bear one time. One of another commit shows that the append had ended: then it is damage.
+      // The lines of one commit bear one time. One of another commit shows that the append had
+      // ended: then it is damage.
       const { fault, timeMs = timeOf(record) } = this.#torn;
       if (timeMs === undefined || timeOf(record) !== timeMs) throw fault;
       this.#torn.timeMs = timeMs;
@@ -163,7 +170,8 @@ class JournalReplay {
     if (this.#torn !== undefined) return;
     const { positionBytes } = line;
     this.#torn = { fault, positionBytes };
-    // Pages that are lost from the line's start on were the first of their append; in the middle of it, lines before belong to it, too.
+    // Pages that are lost from the line's start on were the first of their append; in the middle of
+    // it, lines before belong to it, too.
     if (at > 0 && this.#timeMs !== undefined) this.#torn.timeMs = this.#timeMs;
   }
 }
@@ -192,7 +200,9 @@ function replayAlias(path: string, place: string, record: AliasRecord, index: En
   index.addAlias(entry, record);
 }
 
-/** A journal that ends before what is known to have been committed has not been left so by a crash. */
+/**
+ * A journal that ends before what is known to have been committed has not been left so by a crash.
+ */
 function checkEnd(
   { indexDir }: SessionPaths,
   journal: RecordLog,

@@ -22,9 +22,10 @@ interface Gap {
 }
 
 /**
- * Copies what is sound in a damaged session to another: every entry whose record is whole and whose text has the recorded hash, with the
- * calls and files under which it came again; and text whose record is gone, as entries that say so, as far as it is UTF-8. The damaged
- * files are only read. @throws ProxyError where what was copied does not read back
+ * Copies what is sound in a damaged session to another: every entry whose record is whole and whose
+ * text has the recorded hash, with the calls and files under which it came again; and text whose
+ * record is gone, as entries that say so, as far as it is UTF-8. The damaged files are only read.
+ * @throws ProxyError where what was copied does not read back
  */
 export async function salvageSession(
   files: Files,
@@ -65,7 +66,10 @@ export async function salvageSession(
   return { kept: kept.size, keptAliases: known.length, lostEntries, lostRecords };
 }
 
-/** The entries of all records that are whole, by their place in the text, and what came again; how many lines are not. */
+/**
+ * The entries of all records that are whole, by their place in the text, and what came again; how
+ * many lines are not.
+ */
 async function readCandidates(
   files: Files,
   path: string,

@@ -3,7 +3,10 @@ import { isErrno } from '../disk/files.ts';
 import type { FileSessionStore } from './session-store.ts';
 import type { CheckProgress, Entry, SessionHealth } from '../types.ts';
 
-/** What is damaged in a store, by its checksums: what was compared before, and is the same file since, is not read again. */
+/**
+ * What is damaged in a store, by its checksums: what was compared before, and is the same file
+ * since, is not read again.
+ */
 export async function checkStore(store: FileSessionStore): Promise<SessionHealth> {
   const names = new Set((await store.compare()).map(({ name }) => name));
   return { entries: store.totals.entries, damage: [...names].map((name) => sentence(store, name)) };

@@ -7,7 +7,9 @@ import { sessionsForDescriptors } from '../disk/descriptor-room.ts';
 import { realFiles, type Files, type OpenFile } from '../disk/files.ts';
 import type { Session, Sessions } from '../types.ts';
 
-/** The real files, those of sessions counted while they are open; `mayOpen` is asked before each. */
+/**
+ * The real files, those of sessions counted while they are open; `mayOpen` is asked before each.
+ */
 function countedFiles(mayOpen: (open: number) => boolean = () => true): {
   readonly files: Files;
   readonly open: Set<string>;

@@ -22,9 +22,10 @@ export interface OpenSession {
 }
 
 /**
- * A session as its users hold it, for as long as they like. The files behind it are closed when nothing has been asked of them for a
- * while, and opened again by the next question; nothing is closed under a question. What is known without the files (entries, totals)
- * is answered from what was there when they were closed: nobody can have written since, because a session has one handle.
+ * A session as its users hold it, for as long as they like. The files behind it are closed when
+ * nothing has been asked of them for a while, and opened again by the next question; nothing is
+ * closed under a question. What is known without the files (entries, totals) is answered from what
+ * was there when they were closed: nobody can have written since, because a session has one handle.
  */
 export class SessionHandle implements Session {
   readonly id: string;
@@ -126,7 +127,10 @@ export class SessionHandle implements Session {
   }
 }
 
-/** The files that an opening gives, if it succeeds. The chat memory first: closing the store may need a descriptor for a moment. */
+/**
+ * The files that an opening gives, if it succeeds. The chat memory first: closing the store may
+ * need a descriptor for a moment.
+ */
 async function closeFiles(open: Promise<OpenSession>): Promise<void> {
   const files = await open.catch(() => undefined);
   await files?.memory[Symbol.asyncDispose]();

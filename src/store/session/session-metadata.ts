@@ -21,7 +21,10 @@ export async function writeMetadata(
   await replaceFile(files, sessionPaths(dataDir, metadata.id).metadata, Buffer.from(json));
 }
 
-/** The sessions' names, as their own metadata say: of two with one name the newer, which has taken it over. */
+/**
+ * The sessions' names, as their own metadata say: of two with one name the newer, which has taken
+ * it over.
+ */
 export async function namesInMetadata(files: Files, dataDir: string): Promise<Map<string, string>> {
   const found: Metadata[] = [];
   const folder = sessionsDir(dataDir);

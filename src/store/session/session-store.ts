@@ -38,7 +38,10 @@ import type {
   Totals,
 } from '../types.ts';
 
-/** The cached block table is written again after so much new text: making it anew for that much takes about 50 ms. */
+/**
+ * The cached block table is written again after so much new text: making it anew for that much
+ * takes about 50 ms.
+ */
 const cacheEveryBytes = 64 * 1024 * 1024;
 
 /** Also what an append can have to wait for at most: that much is written in one go. */
@@ -51,7 +54,10 @@ interface SessionStoreOptions extends StorePlaceOptions {
   readonly log: Logger;
   /** Largest text of the session, bytes. */
   readonly maxSessionBytes: number;
-  /** A text that comes in pieces is held in memory up to this size, bytes (8 MiB); a larger one gets a file of its own. */
+  /**
+   * A text that comes in pieces is held in memory up to this size, bytes (8 MiB); a larger one gets
+   * a file of its own.
+   */
   readonly heldTextBytes?: number | undefined;
 }
 
@@ -118,7 +124,8 @@ export class FileSessionStore implements SessionStore {
       checks: this.#watch.checks,
       isCacheSound: this.#watch.isSound,
       log,
-      // Each time as much again, so that a table of any size is written a few times only; and what is done is kept at once.
+      // Each time as much again, so that a table of any size is written a few times only; and what
+      // is done is kept at once.
       onRun: () =>
         this.#saveBlocks(
           parts.text.isTableWhole ? 1 : Math.max(cacheEveryBytes, this.#cachedBytes),
@@ -237,7 +244,8 @@ export class FileSessionStore implements SessionStore {
   }
 
   /**
-   * The text is committed. If it cannot move now, that is in the log, the next question for it tries again, and so does opening the store.
+   * The text is committed. If it cannot move now, that is in the log, the next question for it
+   * tries again, and so does opening the store.
    */
   async #untilPlaced(entry: Entry): Promise<void> {
     try {
@@ -294,7 +302,10 @@ export class FileSessionStore implements SessionStore {
     yield* this.#watch.verify();
   }
 
-  /** Compares what nothing is known of yet, at once; all that is damaged. @throws ProxyError what reading throws */
+  /**
+   * Compares what nothing is known of yet, at once; all that is damaged. @throws ProxyError what
+   * reading throws
+   */
   async compare(): Promise<readonly DamagedText[]> {
     await this.#rebuild.whole();
     await this.#watch.finish();
@@ -308,8 +319,9 @@ export class FileSessionStore implements SessionStore {
   }
 
   /**
-   * Whether the table covers everything but a large text that is still moving to its place, with nothing behind it. Who stores that text
-   * is still waiting: a search need not, it sees what was there before.
+   * Whether the table covers everything but a large text that is still moving to its place, with
+   * nothing behind it. Who stores that text is still waiting: a search need not, it sees what was
+   * there before.
    */
   #isOnlyLastOnItsWay(): boolean {
     const { entries } = this.#index;
@@ -326,10 +338,12 @@ export class FileSessionStore implements SessionStore {
     await this.#rebuild.stop();
     await this.#watch.stop();
     await this.#committer.close();
-    // First what frees a descriptor: there may be none left, and keeping the table needs one for a moment.
+    // First what frees a descriptor: there may be none left, and keeping the table needs one for a
+    // moment.
     await this.#journal.close();
     await this.#saveBlocks(1);
-    // Of a store whose files are gone nothing may be left behind: it would be taken for a damaged one.
+    // Of a store whose files are gone nothing may be left behind: it would be taken for a damaged
+    // one.
     if (this.#where.lost() === undefined) await this.#watch.save();
     await this.#text.close();
   }
@@ -348,7 +362,9 @@ export class FileSessionStore implements SessionStore {
     return { sessionId, textPath, indexDir, totals, blocks, checks, entries: this.entries };
   }
 
-  /** Keeps the table, as far as it is, where that is at least `grownBytes` more than what is kept. */
+  /**
+   * Keeps the table, as far as it is, where that is at least `grownBytes` more than what is kept.
+   */
   async #saveBlocks(grownBytes: number): Promise<void> {
     const { coveredEntries } = this.#rebuild;
     const coveredBytes = this.#index.startOf(coveredEntries).bytes;

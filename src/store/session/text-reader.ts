@@ -15,7 +15,10 @@ import type { Entry, TextSlice } from '../types.ts';
 
 /** Blocks that are read and decoded in one go: 1 MiB, about 3 ms. */
 const groupBlocks = pieceMaxBytes / blockMaxBytes;
-/** Up to so many blocks (256 KiB) are read without leaving the event loop's turn: a millisecond even where the disk must be asked. */
+/**
+ * Up to so many blocks (256 KiB) are read without leaving the event loop's turn: a millisecond even
+ * where the disk must be asked.
+ */
 const nowBlocks = 8;
 /** Most code points of one read; at most half the longest string that V8 makes. */
 const readMaxChars = 64 * 1024 * 1024;
@@ -24,8 +27,8 @@ const entryMaxBytes = 256 * 1024 * 1024;
 const maxLooks = 1_000;
 
 /**
- * Reads committed text by position. Never shows bytes whose checksum is wrong. What the block table does not cover (yet) is read by
- * sections.
+ * Reads committed text by position. Never shows bytes whose checksum is wrong. What the block table
+ * does not cover (yet) is read by sections.
  */
 export class TextReader {
   readonly #file: ContextFile;
@@ -72,7 +75,10 @@ export class TextReader {
     return [decodeChars(blocks, bytes, [first, last + 1], [from, end]), end];
   }
 
-  /** Runs a read; where it meets a block that is wrong, that is looked into, and the read done again in the knowledge of what was found. */
+  /**
+   * Runs a read; where it meets a block that is wrong, that is looked into, and the read done again
+   * in the knowledge of what was found.
+   */
   async #lookingInto<T>(read: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -120,7 +126,10 @@ export class TextReader {
     return text;
   }
 
-  /** The entry's bytes in pieces of at most 1 MiB; throws `store_corrupt` at the end where they are not what was stored. */
+  /**
+   * The entry's bytes in pieces of at most 1 MiB; throws `store_corrupt` at the end where they are
+   * not what was stored.
+   */
   async *readEntryPieces(entry: Entry): AsyncGenerator<Buffer> {
     const digest = createHash('sha256');
     for (let at = 0; at < entry.lengthBytes; at += pieceMaxBytes) {
@@ -137,7 +146,10 @@ export class TextReader {
     return this.#damaged(entry);
   }
 
-  /** What the block table covers, if that is where `value` is and its block is not known to be damaged; up to the next that is. */
+  /**
+   * What the block table covers, if that is where `value` is and its block is not known to be
+   * damaged; up to the next that is.
+   */
   #tablePart(measure: 'chars' | 'lines', value: number): TextPart | undefined {
     const { coveredEntries } = this.#rebuild;
     const end = this.#index.startOf(coveredEntries);
@@ -151,7 +163,9 @@ export class TextReader {
     return measure === 'chars' && endChars <= value ? undefined : { blocks, endChars };
   }
 
-  /** The section of the entry at a place. @throws ProxyError `store_corrupt` where that is damaged */
+  /**
+   * The section of the entry at a place. @throws ProxyError `store_corrupt` where that is damaged
+   */
   async #section(measure: 'chars' | 'lines', value: number): Promise<TextPart> {
     const at = this.#index.indexAt(measure, value);
     const entry = this.#index.entries[at]!;
@@ -186,7 +200,8 @@ export class TextReader {
     const entry = this.#index.startOf(this.#index.indexAt('lines', before));
     if (entry.lines === before) return entry.chars;
     const { blocks } = this.#tablePart('lines', before) ?? (await this.#section('lines', before));
-    // The first byte of a line lies in, or right behind, the last block that starts in an earlier line.
+    // The first byte of a line lies in, or right behind, the last block that starts in an earlier
+    // line.
     const block = lastAtMost(blocks.lineStart, blocks.count, before);
     if (block < 0) return blocks.charStart[0]!;
     const bytes = this.#readBlocksNow(blocks, block, block + 1);
@@ -202,7 +217,10 @@ export class TextReader {
     return bytes;
   }
 
-  /** The same at once, for at most {@link nowBlocks} blocks, in a buffer that the next call uses again. */
+  /**
+   * The same at once, for at most {@link nowBlocks} blocks, in a buffer that the next call uses
+   * again.
+   */
   #readBlocksNow(blocks: CommittedBlocks, first: number, end: number): Buffer {
     const start = blocks.byteStart[first]!;
     this.#scratch ??= Buffer.allocUnsafe(nowBlocks * blockMaxBytes);
@@ -276,7 +294,10 @@ class BlockWrong extends Error {
   }
 }
 
-/** The code points [from, to) of the text, as far as they lie in the blocks [first, end), whose bytes are given. */
+/**
+ * The code points [from, to) of the text, as far as they lie in the blocks [first, end), whose
+ * bytes are given.
+ */
 function decodeChars(
   blocks: CommittedBlocks,
   bytes: Buffer,

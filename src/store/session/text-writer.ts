@@ -75,8 +75,9 @@ export class TextWriter {
   }
 
   /**
-   * Takes in a text that comes in pieces, beside whatever is being committed; nothing of it is visible yet. `sourceFailed` is told what
-   * the pieces' own iteration threw. @throws ProxyError `invalid_request` where they are no UTF-8, `store_full`; the file system's errors
+   * Takes in a text that comes in pieces, beside whatever is being committed; nothing of it is
+   * visible yet. `sourceFailed` is told what the pieces' own iteration threw. @throws ProxyError
+   * `invalid_request` where they are no UTF-8, `store_full`; the file system's errors
    */
   async receive(stream: NewStream, sourceFailed: (error: unknown) => void): Promise<ReceivedText> {
     const { chunks, original: bytes, originalEncoding: encoding = 'bytes', ...facts } = stream;
@@ -130,8 +131,9 @@ export class TextWriter {
   }
 
   /**
-   * The job of storing a text that has a file of its own: short, whatever its length. Only room is left for it; `moveLater` is told
-   * when the entry is committed, and whether the block table was whole until then.
+   * The job of storing a text that has a file of its own: short, whatever its length. Only room is
+   * left for it; `moveLater` is told when the entry is committed, and whether the block table was
+   * whole until then.
    */
   stagedJob(
     { key, tally, facts, sha256, original }: ReceivedText,
@@ -158,7 +160,10 @@ export class TextWriter {
     };
   }
 
-  /** The job of noting under which further calls, and from which files, entries of this session came again. */
+  /**
+   * The job of noting under which further calls, and from which files, entries of this session came
+   * again.
+   */
   aliasesJob(
     aliases: readonly { readonly entry: Entry; readonly alias: AliasRecord }[],
   ): CommitJob {
@@ -263,7 +268,10 @@ async function* told(
   }
 }
 
-/** The same bytes in pieces that end at code points. @throws ProxyError `invalid_request` where they are no UTF-8 */
+/**
+ * The same bytes in pieces that end at code points. @throws ProxyError `invalid_request` where they
+ * are no UTF-8
+ */
 async function* wholeCodePoints(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let carried: Uint8Array = Buffer.alloc(0);
   for await (const chunk of chunks) {

@@ -1,10 +1,13 @@
 /**
  * `_index/blocks.bin`, the block table as of some commit. Numbers are little-endian:
- *   bytes 0-7 `rlmblk01` | 8-11 CRC-32 of all that follows | 12-15 number of blocks | 16-19 CRC-32 of the last block
- *   20-23 zero | 24-31 end of the text, bytes | 32-39 number of entries | 40-103 SHA-256 of the last entry, hexadecimal
+ *   bytes 0-7 `rlmblk01` | 8-11 CRC-32 of all that follows | 12-15 number of blocks | 16-19 CRC-32
+ *   of the last block
+ *   20-23 zero | 24-31 end of the text, bytes | 32-39 number of entries | 40-103 SHA-256 of the
+ *   last entry, hexadecimal
  *   then the columns: byteStart, charStart, lineStart (8 bytes each), crc (4 bytes each)
- * It is used only if the journal has that entry with that end. What is behind that end, or everything where it is missing, is made
- * anew from the text in the background (`table-rebuild.ts`).
+ * It is used only if the journal has that entry with that end. What is behind that end, or
+ * everything where it is missing, is made anew from the text in the background
+ * (`table-rebuild.ts`).
  */
 import { crc32 } from 'node:zlib';
 import type { BlockColumns, CommittedBlocks } from './block-table.ts';
@@ -24,7 +27,10 @@ export interface KeptBlocks {
   readonly entries: number;
 }
 
-/** The file's bytes for a table of the first `entries` entries (at least one), which ends where they do. */
+/**
+ * The file's bytes for a table of the first `entries` entries (at least one), which ends where they
+ * do.
+ */
 export function encodeBlocks(blocks: CommittedBlocks, index: EntryIndex, entries: number): Buffer {
   const { count } = blocks;
   const bytes = Buffer.alloc(headBytes + count * rowBytes);
@@ -44,7 +50,10 @@ export function encodeBlocks(blocks: CommittedBlocks, index: EntryIndex, entries
   return bytes;
 }
 
-/** The table in the file's bytes; undefined where they are damaged or belong to another text than the journal's. */
+/**
+ * The table in the file's bytes; undefined where they are damaged or belong to another text than
+ * the journal's.
+ */
 export function decodeBlocks(bytes: Buffer, index: EntryIndex): KeptBlocks | undefined {
   if (bytes.length < headBytes || bytes.toString('latin1', 0, 8) !== magic) return undefined;
   if (bytes.readUInt32LE(8) !== crc32(bytes.subarray(12))) return undefined;

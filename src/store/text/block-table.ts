@@ -3,7 +3,10 @@ import { crc32 } from 'node:zlib';
 import { countText, type TextCounts } from '../../kernels/text-counts.ts';
 import { incompleteTailBytes } from './text-scan.ts';
 
-/** Longest block; 32 KiB serves reads, checksums and search alike (10 us to read and decode one; docs/benchmarks.md). */
+/**
+ * Longest block; 32 KiB serves reads, checksums and search alike (10 us to read and decode one;
+ * docs/benchmarks.md).
+ */
 export const blockMaxBytes = 32_768;
 
 /** The columns of a block table; longer than the number of blocks. */
@@ -11,7 +14,10 @@ export interface BlockColumns {
   readonly byteStart: Float64Array;
   readonly charStart: Float64Array;
   readonly lineStart: Float64Array;
-  /** CRC-32 of each closed block's bytes. The last block of a commit has its own, see {@link CommittedBlocks}. */
+  /**
+   * CRC-32 of each closed block's bytes. The last block of a commit has its own, see {@link
+   * CommittedBlocks}.
+   */
   readonly crc: Uint32Array;
 }
 
@@ -32,9 +38,10 @@ export interface TextPlace {
 }
 
 /**
- * Cuts a growing text into blocks by the rule of `BlockTable` in `src/search/types.ts`. Where a block starts is settled once the
- * text goes on for more than {@link blockMaxBytes} behind its predecessor's start, and never changes again; so a commit's
- * table stays right while more text is fed. Holds one block of text, nothing more.
+ * Cuts a growing text into blocks by the rule of `BlockTable` in `src/search/types.ts`. Where a
+ * block starts is settled once the text goes on for more than {@link blockMaxBytes} behind its
+ * predecessor's start, and never changes again; so a commit's table stays right while more text is
+ * fed. Holds one block of text, nothing more.
  */
 export class BlockTable {
   #columns: BlockColumns = newColumns(64);
@@ -61,7 +68,10 @@ export class BlockTable {
     return this.#committed;
   }
 
-  /** Takes more text. The bytes are not kept beyond the open block. `counts` are those of the bytes, where they are known already. */
+  /**
+   * Takes more text. The bytes are not kept beyond the open block. `counts` are those of the bytes,
+   * where they are known already.
+   */
   feed(bytes: Uint8Array, counts?: TextCounts): void {
     if (this.#openBytes + bytes.length <= blockMaxBytes) {
       this.#open.set(bytes, this.#openBytes);
@@ -82,8 +92,9 @@ export class BlockTable {
   }
 
   /**
-   * What was fed ends at `place`, as somebody knows better: it was damaged, so that what was counted in it since `from` is not what
-   * stood there. What is fed next has its right place by this; places within what was damaged are only near.
+   * What was fed ends at `place`, as somebody knows better: it was damaged, so that what was
+   * counted in it since `from` is not what stood there. What is fed next has its right place by
+   * this; places within what was damaged are only near.
    */
   correct(from: TextPlace, place: TextPlace): void {
     const { byteStart, charStart, lineStart } = this.#columns;
@@ -113,13 +124,19 @@ export class BlockTable {
     return count === 0 ? [0, 0] : [byteStart[count - 1]!, endBytes];
   }
 
-  /** Forgets what was fed since the last commit. `lastBlock` holds the bytes of {@link lastCommittedBlock}. */
+  /**
+   * Forgets what was fed since the last commit. `lastBlock` holds the bytes of {@link
+   * lastCommittedBlock}.
+   */
   rollBack(lastBlock: Uint8Array): void {
     this.#closed = Math.max(0, this.#committed.count - 1);
     this.#setOpen(lastBlock, this.#committedOpen);
   }
 
-  /** Starts from a table that was kept, all but its last block: the text from `byteStart[count - 1]` on is to be fed again. */
+  /**
+   * Starts from a table that was kept, all but its last block: the text from `byteStart[count - 1]`
+   * on is to be fed again.
+   */
   restore(columns: BlockColumns, count: number): void {
     const grown = newColumns(count + 64);
     copyColumns(columns, grown, count);
@@ -168,7 +185,9 @@ export class BlockTable {
   }
 }
 
-/** The last of the first `count` values that is at most `value`; -1 where none is. Values ascend. */
+/**
+ * The last of the first `count` values that is at most `value`; -1 where none is. Values ascend.
+ */
 export function lastAtMost(column: Float64Array, count: number, value: number): number {
   return partitionPoint(count, (index) => column[index]! <= value) - 1;
 }

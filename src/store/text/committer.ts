@@ -17,13 +17,19 @@ export interface CommitJob {
   readonly sizeBytes: number;
   /** Nothing else may be in the same commit. */
   readonly alone: boolean;
-  /** Writes texts and drafts their lines; whatever it throws undoes the whole commit and is passed on. */
+  /**
+   * Writes texts and drafts their lines; whatever it throws undoes the whole commit and is passed
+   * on.
+   */
   write(draft: Draft): Promise<readonly Entry[]>;
 }
 
 type WaitingJob = Waiting<CommitJob, readonly Entry[]>;
 
-/** Commits jobs in order; those that wait at the same time share one sync of the text and one of the journal. */
+/**
+ * Commits jobs in order; those that wait at the same time share one sync of the text and one of the
+ * journal.
+ */
 export class Committer {
   readonly #text: ContextFile;
   readonly #journal: RecordLog;
@@ -57,7 +63,10 @@ export class Committer {
     this.#afterCommit = parts.afterCommit;
   }
 
-  /** Resolves when the job's entries are on the disk and visible. @throws ProxyError `shutting_down` after {@link close} */
+  /**
+   * Resolves when the job's entries are on the disk and visible. @throws ProxyError `shutting_down`
+   * after {@link close}
+   */
   async commit(job: CommitJob): Promise<readonly Entry[]> {
     if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
     return this.#jobs.add(job);
@@ -102,11 +111,15 @@ export class Committer {
     try {
       await this.#cut();
     } catch {
-      // Stays uncut: the next commit tries again before it writes, and opening the session cuts it too.
+      // Stays uncut: the next commit tries again before it writes, and opening the session cuts it
+      // too.
     }
   }
 
-  /** Journal first: a journal without its text would be damage, text without its journal is a torn tail. */
+  /**
+   * Journal first: a journal without its text would be damage, text without its journal is a torn
+   * tail.
+   */
   async #cut(): Promise<void> {
     await this.#journal.rollBack();
     await this.#text.rollBack();

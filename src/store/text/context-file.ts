@@ -2,12 +2,15 @@ import type { TextCounts } from '../../kernels/text-counts.ts';
 import { BlockTable } from './block-table.ts';
 import { writeFully, type OpenFile } from '../disk/files.ts';
 
-/** Small pieces are gathered up to this size before they are written: a write through the thread pool costs as much as 200 KiB of it. */
+/**
+ * Small pieces are gathered up to this size before they are written: a write through the thread
+ * pool costs as much as 200 KiB of it.
+ */
 const gatherBytes = 512 * 1024;
 
 /**
- * A session's text file together with its block table, which sees every byte that is written once it is whole; until then it is
- * being made (`table-rebuild.ts`). Owns the file. One writer.
+ * A session's text file together with its block table, which sees every byte that is written once
+ * it is whole; until then it is being made (`table-rebuild.ts`). Owns the file. One writer.
  */
 export class ContextFile {
   readonly path: string;
@@ -16,7 +19,10 @@ export class ContextFile {
   #isTableWhole = false;
   #committedBytes: number;
   #endBytes: number;
-  /** Room has been left, uncommitted, for a text that comes later: the table cannot see what follows. */
+  /**
+   * Room has been left, uncommitted, for a text that comes later: the table cannot see what
+   * follows.
+   */
   #hasReserved = false;
   /** Made when the first piece comes: most sessions are only read. */
   #gathered: Buffer | undefined;
@@ -30,8 +36,8 @@ export class ContextFile {
   #wasChanged = false;
 
   /**
-   * `committedBytes`: where the committed text ends; what lies behind it in the file is cut by {@link rollBack}. `identify` tells whether
-   * somebody has written to the file.
+   * `committedBytes`: where the committed text ends; what lies behind it in the file is cut by
+   * {@link rollBack}. `identify` tells whether somebody has written to the file.
    */
   constructor(
     path: string,
@@ -58,7 +64,10 @@ export class ContextFile {
     return this.#isTableWhole;
   }
 
-  /** The table covers all committed text now, and nothing else has been written: from here on it sees what is. */
+  /**
+   * The table covers all committed text now, and nothing else has been written: from here on it
+   * sees what is.
+   */
   adoptTable(): void {
     this.#isTableWhole = true;
   }
@@ -68,7 +77,10 @@ export class ContextFile {
     return this.#writing > 0 ? undefined : this.#identity;
   }
 
-  /** Whether somebody else has written to the file, or put another in its place, since that was last taken. Costs one look at it. */
+  /**
+   * Whether somebody else has written to the file, or put another in its place, since that was last
+   * taken. Costs one look at it.
+   */
   hasForeignChange(): boolean {
     this.#look();
     return this.#wasChanged;
@@ -128,8 +140,8 @@ export class ContextFile {
   }
 
   /**
-   * Leaves room for a text that is safe elsewhere and will be {@link fill}ed in. From the next {@link commit} on the table is not whole.
-   * Nothing else may be in the same commit.
+   * Leaves room for a text that is safe elsewhere and will be {@link fill}ed in. From the next
+   * {@link commit} on the table is not whole. Nothing else may be in the same commit.
    */
   reserve(lengthBytes: number): void {
     this.#endBytes += lengthBytes;
@@ -166,7 +178,9 @@ export class ContextFile {
     this.#hasReserved = false;
   }
 
-  /** Back to the last {@link commit}: cuts what lies behind it. Safe to repeat until it succeeds. */
+  /**
+   * Back to the last {@link commit}: cuts what lies behind it. Safe to repeat until it succeeds.
+   */
   async rollBack(): Promise<void> {
     this.#gatheredBytes = 0;
     this.#hasReserved = false;
@@ -187,7 +201,10 @@ export class ContextFile {
     this.table.rollBack(lastBlock);
   }
 
-  /** Shows text that is on the disk, piece by piece, each in `scratch` until the next. Throws the signal's reason. */
+  /**
+   * Shows text that is on the disk, piece by piece, each in `scratch` until the next. Throws the
+   * signal's reason.
+   */
   async replay(options: {
     readonly range: readonly [from: number, end: number];
     readonly scratch: Buffer;

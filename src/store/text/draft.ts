@@ -18,7 +18,10 @@ export interface WrittenText {
   readonly original: OriginalBytes | undefined;
 }
 
-/** The journal lines of a commit that is being made, and what they will mean once they are on the disk. */
+/**
+ * The journal lines of a commit that is being made, and what they will mean once they are on the
+ * disk.
+ */
 export class Draft {
   readonly lines: string[] = [];
   readonly #index: EntryIndex;
@@ -41,7 +44,10 @@ export class Draft {
     return this.#totals;
   }
 
-  /** The entry that holds this text, committed or in the draft; notes under which tool call or file it came again. */
+  /**
+   * The entry that holds this text, committed or in the draft; notes under which tool call or file
+   * it came again.
+   */
   known(key: string, facts: NewEntryFacts): Entry | undefined {
     const entry = this.#index.byKey(key) ?? this.#byKey.get(key);
     if (entry !== undefined) this.#addAlias(entry, facts);
@@ -85,7 +91,10 @@ export class Draft {
     return entry;
   }
 
-  /** Runs `step` when everything in the draft is on the disk, in the moment in which it becomes visible. */
+  /**
+   * Runs `step` when everything in the draft is on the disk, in the moment in which it becomes
+   * visible.
+   */
   whenApplied(step: () => void): void {
     this.#apply.push(step);
   }
@@ -144,7 +153,10 @@ export class Draft {
 
 const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'call', 'note'] as const;
 
-/** Copies what is known, one by one: in a folder of small files a spread would cost more than the text. */
+/**
+ * Copies what is known, one by one: in a folder of small files a spread would cost more than the
+ * text.
+ */
 function copyFacts(facts: NewEntryFacts, entry: Entry): void {
   for (const name of copiedFacts) {
     const value = facts[name];

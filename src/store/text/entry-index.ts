@@ -8,7 +8,9 @@ import type { Entry, SourceFile, StoredOutput, Totals } from '../types.ts';
 /** The committed entries of a session in memory, a few hundred bytes each, never their text. */
 export class EntryIndex {
   readonly entries: Entry[] = [];
-  /** Entries whose text is committed and not in its place in the text file yet (`staged-texts.ts`). */
+  /**
+   * Entries whose text is committed and not in its place in the text file yet (`staged-texts.ts`).
+   */
   readonly unplaced = new Set<Entry>();
   readonly listing = new EntryListing();
   /** Entries whose bytes were found not to be what was stored. */
@@ -84,20 +86,28 @@ export class EntryIndex {
     return this.#sources.get(path);
   }
 
-  /** Where entry number `index` (from 0) starts; the end of the text for the number behind the last. */
+  /**
+   * Where entry number `index` (from 0) starts; the end of the text for the number behind the last.
+   */
   startOf(index: number): TextPlace {
     const entry = this.entries[index];
     if (entry === undefined) return this.totals;
     return { bytes: entry.offsetBytes, chars: entry.offsetChars, lines: entry.lineNumber - 1 };
   }
 
-  /** The number (from 0) of the entry that holds a place, named by one of its three measures; its separator is part of it. */
+  /**
+   * The number (from 0) of the entry that holds a place, named by one of its three measures; its
+   * separator is part of it.
+   */
   indexAt(measure: keyof TextPlace, value: number): number {
     const isBefore = (index: number): boolean => this.startOf(index)[measure] <= value;
     return Math.max(0, partitionPoint(this.entries.length, isBefore) - 1);
   }
 
-  /** Entries that have a byte in [startBytes, endBytes), ascending; separators belong to the entry before them. */
+  /**
+   * Entries that have a byte in [startBytes, endBytes), ascending; separators belong to the entry
+   * before them.
+   */
   overlapping(startBytes: number, endBytes: number): readonly Entry[] {
     const found: Entry[] = [];
     for (let at = this.indexAt('bytes', startBytes); at < this.entries.length; at += 1) {

@@ -1,8 +1,9 @@
 import type { Entry, EntryList, EntryShare, Naming } from '../types.ts';
 
 /**
- * What is kept of the entries as they come, so that nobody has to walk them all to count them or to find those of a file: numbers
- * by kind and tool, and under which paths each text has come. A few dozen bytes an entry.
+ * What is kept of the entries as they come, so that nobody has to walk them all to count them or to
+ * find those of a file: numbers by kind and tool, and under which paths each text has come. A few
+ * dozen bytes an entry.
  */
 export class EntryListing implements EntryList {
   readonly kinds = new Map<string, EntryShare>();
@@ -87,7 +88,10 @@ export class EntryListing implements EntryList {
     return paths.every((path) => this.#currentAt(path, entry) !== entry);
   }
 
-  /** The newest entry under a path that is what `like` is: a file's text, or an output of the same tool. */
+  /**
+   * The newest entry under a path that is what `like` is: a file's text, or an output of the same
+   * tool.
+   */
   #currentAt(path: string, like: Entry): Entry | undefined {
     return this.underPath(path).findLast(
       (entry) => entry.kind === like.kind && entry.tool === like.tool,

@@ -17,7 +17,10 @@ export class Originals {
     this.#folder = folder;
   }
 
-  /** Keeps bytes; they are on the disk when this resolves. Bytes that no entry comes to name are overwritten by the next. */
+  /**
+   * Keeps bytes; they are on the disk when this resolves. Bytes that no entry comes to name are
+   * overwritten by the next.
+   */
   async keep(
     pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     encoding: OriginalBytes['encoding'],
@@ -58,7 +61,10 @@ export class Originals {
     return { sha256, sizeBytes, encoding };
   }
 
-  /** The kept bytes, in pieces of at most 1 MiB. @throws ProxyError `store_corrupt` at the end where they are others */
+  /**
+   * The kept bytes, in pieces of at most 1 MiB. @throws ProxyError `store_corrupt` at the end where
+   * they are others
+   */
   async *read(original: OriginalBytes): AsyncGenerator<Uint8Array> {
     const path = join(this.#folder, original.sha256);
     const file = await this.#files.open(path, { create: false });

@@ -1,6 +1,9 @@
 import type { StoredOutput } from '../types.ts';
 
-/** Which texts came as the outputs of which calls. A call id alone says little: providers number their calls anew in every turn. */
+/**
+ * Which texts came as the outputs of which calls. A call id alone says little: providers number
+ * their calls anew in every turn.
+ */
 export class Outputs {
   /** Nearly every id comes once in a chat, so nearly no list is made. */
   readonly #byId = new Map<string, StoredOutput | StoredOutput[]>();
@@ -22,7 +25,10 @@ export class Outputs {
   }
 }
 
-/** Pure. Whether the same text came for the same call; a record that does not say for which does not make it another one. */
+/**
+ * Pure. Whether the same text came for the same call; a record that does not say for which does not
+ * make it another one.
+ */
 export function isSameOutput(known: StoredOutput, output: StoredOutput): boolean {
   if (known.entry !== output.entry) return false;
   return known.call === output.call || known.call === undefined || output.call === undefined;

@@ -15,10 +15,11 @@ export interface StagedText {
 }
 
 /**
- * The folder of large texts on their way into a session: a text of any length comes in here, beside the commit queue, is committed by
- * its journal line alone, and then moves to its place in the text file in steps, while other texts are appended behind that place. So
- * nobody waits longer than for one step. A text that is still here is read from nowhere else; what a crash leaves is moved at the next
- * opening.
+ * The folder of large texts on their way into a session: a text of any length comes in here, beside
+ * the commit queue, is committed by its journal line alone, and then moves to its place in the text
+ * file in steps, while other texts are appended behind that place. So nobody waits longer than for
+ * one step. A text that is still here is read from nowhere else; what a crash leaves is moved at
+ * the next opening.
  */
 export class StagedTexts {
   readonly #files: Files;
@@ -46,7 +47,10 @@ export class StagedTexts {
     return staged;
   }
 
-  /** The first `count` entries are known to be in their place: a crash came before their files were removed. */
+  /**
+   * The first `count` entries are known to be in their place: a crash came before their files were
+   * removed.
+   */
   async dropFirst(count: number): Promise<void> {
     for (const entry of this.entries) if (entry.seq <= count) await this.settled(entry);
   }
@@ -83,7 +87,10 @@ export class StagedTexts {
     return { path, lengthBytes: part.lengthBytes };
   }
 
-  /** Whether the disk has room for a text once more, and some to spare for what else is written meanwhile. */
+  /**
+   * Whether the disk has room for a text once more, and some to spare for what else is written
+   * meanwhile.
+   */
   async hasRoom({ lengthBytes }: StagedText, spareBytes: number): Promise<boolean> {
     return (await this.#files.freeBytes(this.#folder)) >= lengthBytes + spareBytes;
   }
@@ -114,7 +121,8 @@ export class StagedTexts {
       for (let at = 0; at < entry.lengthBytes; at += scratch.length) {
         const piece = scratch.subarray(0, Math.min(scratch.length, entry.lengthBytes - at));
         const count = await file.read(piece, at);
-        // What is not there any more shall be found damaged, not taken for what the last piece held.
+        // What is not there any more shall be found damaged, not taken for what the last piece
+        // held.
         piece.fill(0, count);
         lastByte = piece.at(-1);
         yield piece;

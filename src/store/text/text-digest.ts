@@ -24,7 +24,9 @@ const slotBytes = 256 * 1024;
 /** How far the text may be ahead of its hash, slots. */
 const slotCount = 8;
 
-/** An idle thread is kept so long for the next text, milliseconds: most come one after the other. */
+/**
+ * An idle thread is kept so long for the next text, milliseconds: most come one after the other.
+ */
 const idleMs = 10_000;
 
 /** One thread for all texts of the process. */
@@ -70,8 +72,9 @@ class DigestThread {
 let thread: DigestThread | undefined;
 
 /**
- * SHA-256 of a long text that comes in pieces, computed in a thread of its own: on the event loop it was half of what storing a large file
- * costs there. Holds 2 MiB. Ends with {@link TextDigest.sha256} or {@link TextDigest.abandon}.
+ * SHA-256 of a long text that comes in pieces, computed in a thread of its own: on the event loop
+ * it was half of what storing a large file costs there. Holds 2 MiB. Ends with {@link
+ * TextDigest.sha256} or {@link TextDigest.abandon}.
  */
 export class TextDigest {
   readonly #clock: Clock;
@@ -94,7 +97,10 @@ export class TextDigest {
     thread.add(this, { port: port2, memory: this.#memory, slotBytes });
   }
 
-  /** Takes a copy of the next piece; resolves when there is room for the one after it. @throws Error where the thread has died */
+  /**
+   * Takes a copy of the next piece; resolves when there is room for the one after it. @throws Error
+   * where the thread has died
+   */
   async update(piece: Uint8Array): Promise<void> {
     for (let at = 0; at < piece.length; at += slotBytes) {
       const part = piece.subarray(at, at + slotBytes);

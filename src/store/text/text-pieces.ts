@@ -3,7 +3,10 @@ import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
 import type { NewEntry, NewEntryFacts, OriginalBytes } from '../types.ts';
 
-/** Work on a text is done in pieces of at most this size, so that no slice of it holds up the event loop (about 1 ms each). */
+/**
+ * Work on a text is done in pieces of at most this size, so that no slice of it holds up the event
+ * loop (about 1 ms each).
+ */
 export const pieceMaxBytes = 1024 * 1024;
 const pieceMaxUnits = pieceMaxBytes / 4;
 
@@ -19,12 +22,18 @@ export interface PreparedText {
   readonly original?: { readonly facts: OriginalBytes; readonly bytes: Uint8Array };
 }
 
-/** The key under which a text is known: its hash, or that of its original where the stored form lost something. */
+/**
+ * The key under which a text is known: its hash, or that of its original where the stored form lost
+ * something.
+ */
 export function contentKey(sha256: string, original: OriginalBytes | undefined): string {
   return original === undefined ? sha256 : `${original.encoding}:${original.sha256}`;
 }
 
-/** The same at once for what is small and holds nothing that UTF-8 cannot; undefined for any other text. */
+/**
+ * The same at once for what is small and holds nothing that UTF-8 cannot; undefined for any other
+ * text.
+ */
 export function prepareSmallText(entry: NewEntry): PreparedText | undefined {
   const { text, ...facts } = entry;
   if (text.length > pieceMaxUnits) return undefined;
@@ -36,7 +45,10 @@ export function prepareSmallText(entry: NewEntry): PreparedText | undefined {
   return { facts, sha256, lengthBytes: bytes.length, key, pieces: () => [bytes] };
 }
 
-/** Hashes a text, in slices; a text that UTF-8 cannot hold gets a readable form with a note and keeps its original. */
+/**
+ * Hashes a text, in slices; a text that UTF-8 cannot hold gets a readable form with a note and
+ * keeps its original.
+ */
 export async function prepareText(entry: NewEntry): Promise<PreparedText> {
   const { text, ...facts } = entry;
   if (typeof text === 'string') {
@@ -78,7 +90,10 @@ async function prepare(
   };
 }
 
-/** The same as `isUtf8`. Valid pieces that end at code points make a valid text, and nothing else does. */
+/**
+ * The same as `isUtf8`. Valid pieces that end at code points make a valid text, and nothing else
+ * does.
+ */
 async function isUtf8InSlices(text: Uint8Array): Promise<boolean> {
   if (text.length <= pieceMaxBytes) return isUtf8(text);
   for (const piece of bytePieces(text)) {

@@ -2,7 +2,10 @@ import { countCodePoints } from '../../kernels/text-counts.ts';
 
 const strideBytes = 2048;
 
-/** Where code point number `chars` (from 0) starts; the length of `bytes` where there are not so many. */
+/**
+ * Where code point number `chars` (from 0) starts; the length of `bytes` where there are not so
+ * many.
+ */
 export function charToByte(bytes: Uint8Array, chars: number): number {
   let left = chars;
   let at = 0;
@@ -20,7 +23,10 @@ export function charToByte(bytes: Uint8Array, chars: number): number {
   return bytes.length;
 }
 
-/** Where line number `lines` (from 0) starts: just behind that many newlines; the length where there are not so many. */
+/**
+ * Where line number `lines` (from 0) starts: just behind that many newlines; the length where there
+ * are not so many.
+ */
 export function lineToByte(bytes: Uint8Array, lines: number): number {
   let at = 0;
   for (let left = lines; left > 0; left -= 1) {
@@ -31,7 +37,10 @@ export function lineToByte(bytes: Uint8Array, lines: number): number {
   return at;
 }
 
-/** How many bytes at the end belong to a code point that is not complete yet (0 to 3). `bytes` is a prefix of valid UTF-8. */
+/**
+ * How many bytes at the end belong to a code point that is not complete yet (0 to 3). `bytes` is a
+ * prefix of valid UTF-8.
+ */
 export function incompleteTailBytes(bytes: Uint8Array): number {
   for (let back = 1; back <= 3 && back <= bytes.length; back += 1) {
     const byte = bytes[bytes.length - back]!;

@@ -128,7 +128,9 @@ async function appears(path: string): Promise<void> {
   throw new Error(`${path} never came`);
 }
 
-/** Twice the time allowed, so that a request that stays open fails the check and not the whole play. */
+/**
+ * Twice the time allowed, so that a request that stays open fails the check and not the whole play.
+ */
 async function turnsLate(): Promise<void> {
   await setTimeout(2 * maxAbortMs, undefined, { ref: false });
 }

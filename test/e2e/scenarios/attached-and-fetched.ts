@@ -6,7 +6,10 @@ import { call, say, search, textOf } from '../model.ts';
 import type { Play } from '../play.ts';
 import { requestOf } from '../relay.ts';
 
-/** Large texts that come in other ways than from the shell: a file beside the question, a page whose end OpenCode cuts off. */
+/**
+ * Large texts that come in other ways than from the shell: a file beside the question, a page whose
+ * end OpenCode cuts off.
+ */
 export function attachedAndFetched(): Play {
   const attached = logFile('AT3306', 40_000);
   const page = logFile('WF8181', 400_000);

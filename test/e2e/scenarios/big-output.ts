@@ -6,7 +6,10 @@ import type { Play } from '../play.ts';
 /** What the whole request may have at most when the output has left it, bytes. */
 const maxRequestBytes = 60_000;
 
-/** 2 MB of output: through the wire where OpenCode's cut is lifted, else through the file that it saves. */
+/**
+ * 2 MB of output: through the wire where OpenCode's cut is lifted, else through the file that it
+ * saves.
+ */
 export function bigOutput({ isLifted }: { readonly isLifted: boolean }): Play {
   const log = logFile('ZX4417', 2_000_000);
   return {

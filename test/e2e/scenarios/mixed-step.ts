@@ -7,7 +7,10 @@ import { bash, call, kindOf, say, search, textOf } from '../model.ts';
 import type { Play } from '../play.ts';
 import { requestOf } from '../relay.ts';
 
-/** One turn with a mixed step and a hidden one, then the chat goes on in another OpenCode and another proxy. */
+/**
+ * One turn with a mixed step and a hidden one, then the chat goes on in another OpenCode and
+ * another proxy.
+ */
 export function mixedStep(): Play {
   const log = logFile('QR9021', 100_000);
   const pasted = logFile('PA6402', 20_000);

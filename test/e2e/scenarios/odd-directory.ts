@@ -4,7 +4,10 @@ import { logFile } from '../log-file.ts';
 import { bash, call, say, search, textOf } from '../model.ts';
 import type { Play } from '../play.ts';
 
-/** A chat whose history OpenCode rewrites (plan, build, fork), in a directory that is no repository and has a name of all kinds. */
+/**
+ * A chat whose history OpenCode rewrites (plan, build, fork), in a directory that is no repository
+ * and has a name of all kinds.
+ */
 export function oddDirectory(): Play {
   const log = logFile('OD1208', 100_000);
   return {

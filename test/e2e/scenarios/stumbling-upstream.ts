@@ -4,7 +4,10 @@ import { logFile } from '../log-file.ts';
 import { call, say, search, type Move } from '../model.ts';
 import type { Play } from '../play.ts';
 
-/** A provider in trouble: too many requests, a stream that breaks, one that just stops, each in the middle of a turn. */
+/**
+ * A provider in trouble: too many requests, a stream that breaks, one that just stops, each in the
+ * middle of a turn.
+ */
 export function stumblingUpstream(): Play {
   const log = logFile('ST5150', 100_000);
   const tooMany = status(
@@ -30,7 +33,8 @@ export function stumblingUpstream(): Play {
         assert.deepEqual(run.tools, ['bash']);
       });
       await check('and no more is asked than it takes', () => {
-        // Three failures, three steps, and the hidden one again, because the answer it belonged to was cut off.
+        // Three failures, three steps, and the hidden one again, because the answer it belonged to
+        // was cut off.
         assert.ok(upstream.requests.length <= 7, `${upstream.requests.length} requests`);
       });
     },

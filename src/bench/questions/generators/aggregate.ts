@@ -15,8 +15,9 @@ import {
 const users = 40;
 
 /**
- * OOLONG's kind of question over dated records of users: how many of a label, which is most frequent, per user,
- * before a date. Labels must be read off the wording. Numbers score 0.75 to the power of the error, the rest exactly.
+ * OOLONG's kind of question over dated records of users: how many of a label, which is most
+ * frequent, per user, before a date. Labels must be read off the wording. Numbers score 0.75 to the
+ * power of the error, the rest exactly.
  */
 export const generateAggregate: CaseGenerator = (seed, sizeChars) => {
   const shape = { count: Math.max(60, Math.round(sizeChars / recordChars)), users };

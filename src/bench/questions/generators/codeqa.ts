@@ -59,8 +59,9 @@ interface Func {
 }
 
 /**
- * A generated repository with a known call graph: where is a function defined, who calls it, how many routes are
- * declared, which configuration value wins, what is called in two steps. Callers are never named in a comment.
+ * A generated repository with a known call graph: where is a function defined, who calls it, how
+ * many routes are declared, which configuration value wins, what is called in two steps. Callers
+ * are never named in a comment.
  */
 export const generateCodeqa: CaseGenerator = (seed, sizeChars) => {
   const fileCount = Math.max(4, Math.round(sizeChars / fileChars));
@@ -119,7 +120,10 @@ function filePath(file: number): string {
   return `src/${parts[file % parts.length]}/module-${file}.ts`;
 }
 
-/** Calls go only to functions with a higher number, so that chains end; each function calls at most three. */
+/**
+ * Calls go only to functions with a higher number, so that chains end; each function calls at most
+ * three.
+ */
 function callGraph(seed: number, fileCount: number): readonly Func[] {
   const random = new Random(seed, 6);
   const count = fileCount * functionsPerFile;

@@ -9,7 +9,10 @@ const chainLengths = [2, 5, 10, 25];
 /** Chains nobody asks about. */
 const idleChains = 40;
 
-/** Chains of assignments strewn over logs, in any order: what is the value at the end? Each variable is set once. */
+/**
+ * Chains of assignments strewn over logs, in any order: what is the value at the end? Each variable
+ * is set once.
+ */
 export const generateHops: CaseGenerator = (seed, sizeChars) => {
   const random = new Random(seed, 5);
   const names = new Set<string>();

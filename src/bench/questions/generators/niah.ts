@@ -36,8 +36,9 @@ const otherNeedles = 8;
 const lookAlikes = 60;
 
 /**
- * Needles in a haystack: one; one of several keys; several values of one key; among near-duplicates; and one whose
- * question shares no word with it. Each needle is a six-digit code at a random depth.
+ * Needles in a haystack: one; one of several keys; several values of one key; among
+ * near-duplicates; and one whose question shares no word with it. Each needle is a six-digit code
+ * at a random depth.
  */
 export const generateNiah: CaseGenerator = (seed, sizeChars) => {
   const random = new Random(seed, 1);

@@ -19,8 +19,8 @@ const users = 60;
 const wantedUsers = 10;
 
 /**
- * Which pairs of users meet a condition: work that grows with the square of the users. Scored by F1. Conditions:
- * both asked for a label at least so often; both never asked for one after a date.
+ * Which pairs of users meet a condition: work that grows with the square of the users. Scored by
+ * F1. Conditions: both asked for a label at least so often; both never asked for one after a date.
  */
 export const generatePairs: CaseGenerator = (seed, sizeChars) => {
   const shape = { count: Math.max(200, Math.round(sizeChars / recordChars)), users };

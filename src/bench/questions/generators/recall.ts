@@ -38,8 +38,9 @@ interface TurnFacts {
 }
 
 /**
- * The log of a long agent session, and questions a user asks afterwards: the first error, the files edited before a
- * wish was spoken, what was forbidden, how often the tests failed, the last word on a decision.
+ * The log of a long agent session, and questions a user asks afterwards: the first error, the files
+ * edited before a wish was spoken, what was forbidden, how often the tests failed, the last word on
+ * a decision.
  */
 export const generateRecall: CaseGenerator = (seed, sizeChars) => {
   const turns = Math.max(40, Math.round(sizeChars / turnChars));
