@@ -1,5 +1,5 @@
 import { ProxyError } from '../errors.ts';
-import type { Session } from '../store/types.ts';
+import type { ChatMemory, Session } from '../store/types.ts';
 import { activate, becomesActive, readActivation, type Activation } from './activation.ts';
 import { ChatTexts, tellingIndex, type LaidTexts, type Way } from './chat-texts.ts';
 import { cutsFor } from './cut-text.ts';
@@ -133,14 +133,7 @@ export class PromptMaker {
     const isActive = activation !== undefined;
     const places = lazily(() => placesOf(items));
     const texts = ChatTexts.mayMatter(items, memory, whose.chatId)
-      ? await this.#layout.guarded(async () =>
-          ChatTexts.read(items, {
-            chains: places().chains,
-            chatId: whose.chatId,
-            memory,
-            isActive,
-          }),
-        )
+      ? await this.#layout.guarded(async () => readTexts(intake, { isActive, places, memory }))
       : undefined;
     const chat = { session, isActive, texts, places };
     this.#chats.set(intake, chat);
@@ -155,7 +148,7 @@ export class PromptMaker {
     work: Work,
     changed: Readonly<Record<string, unknown>>,
   ): Promise<Prompt | undefined> {
-    const { intake, chat, window } = work;
+    const { intake, window } = work;
     const way = { kind: 'stubs' } as const;
     const laid = await this.#lay(work, way);
     const active = await this.#activation(
@@ -166,7 +159,7 @@ export class PromptMaker {
     if (active === undefined)
       return laid.items.some((item) => item.wantsStub) ? undefined : this.#layout.plain(work, laid);
     const { prompt } = await this.#layout.layOut(work, laid, { ...active, changed });
-    await this.#remember(active.session, chat, { way });
+    await this.#remember(active.session, work, { way });
     return prompt;
   }
 
@@ -192,7 +185,7 @@ export class PromptMaker {
       await this.#noteDue(session, intake);
     const hasStubs = laid.items.some((item) => item.wantsStub);
     if (holder === undefined || (activation === undefined && !overflows && !hasStubs)) {
-      if (holder !== undefined) await this.#remember(holder, chat, { way });
+      if (holder !== undefined) await this.#remember(holder, work, { way });
       const excessBytes = sizeOf(laid.items, work.scales) + intake.envelopeBytes - maxBytes(window);
       return { prompt: await this.#layout.plain(work, laid), excessBytes };
     }
@@ -205,7 +198,7 @@ export class PromptMaker {
       changed: {},
     });
     const toldAt = isReduced && tellAt !== undefined ? { toldAt: tellAt } : {};
-    await this.#remember(holder, chat, { way, ...toldAt });
+    await this.#remember(holder, work, { way, ...toldAt });
     return { prompt, excessBytes: sizeBytes - maxBytes(window) };
   }
 
@@ -254,11 +247,15 @@ export class PromptMaker {
 
   async #remember(
     session: Session,
-    { texts }: Chat,
+    { intake, chat }: Work,
     done: { readonly way: Way; readonly toldAt?: number },
   ): Promise<void> {
     await this.#layout.guarded(async () => {
-      await texts?.save(memoryOf(session), done);
+      const memory = memoryOf(session);
+      // Without a stub of its own the chat may have been told of what the guard moved out.
+      const isNew = chat.texts === undefined && done.toldAt !== undefined;
+      const texts = isNew ? await readTexts(intake, { ...chat, memory }) : chat.texts;
+      await texts?.save(memory, done);
     });
   }
 
@@ -303,6 +300,25 @@ export class PromptMaker {
     if (entriesBefore === 0 || memory.has(key)) return;
     await this.#layout.guarded(async () => memory.put([{ key, value: true }]));
   }
+}
+
+/**
+ * What was decided about the texts of a request's chat. @throws ProxyError what the memory throws
+ */
+async function readTexts(
+  { items, whose }: Intake,
+  {
+    isActive,
+    places,
+    memory,
+  }: Pick<Chat, 'isActive' | 'places'> & { readonly memory: ChatMemory | undefined },
+): Promise<ChatTexts> {
+  return ChatTexts.read(items, {
+    chains: places().chains,
+    chatId: whose.chatId,
+    memory,
+    isActive,
+  });
 }
 
 function dueKey(chatId: string): string {

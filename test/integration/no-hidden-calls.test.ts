@@ -132,6 +132,25 @@ describe('a request in which the model may call none of our tools', () => {
     expect(String(prompts[3]?.at(-1)?.content)).not.toContain(needle);
   });
 
+  it('says so in a chat without a stub of its own, too, once the window has moved something out, and the prefix holds', async () => {
+    await using setup = await startPair(windowOf(12_000));
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Found.'));
+    const messages: Message[] = [systemFor('/work/told')];
+    const moved = (): boolean => bytesOf(lastPrompt()).includes(line);
+    const lastPrompt = (): readonly Message[] => upstream.requests.at(-1)?.body.messages ?? [];
+    for (let turn = 0; turn < 40 && !moved(); turn += 1) {
+      messages.push(user(longText(3_000, `part${turn}`)));
+      await proxy.ask({ messages, tools: [extract], tool_choice: 'none' });
+      messages.push({ role: 'assistant', content: 'Found.' });
+    }
+    const before = bytesOf(lastPrompt());
+    expect(before).toContain(line);
+    messages.push(user('And?'));
+    await proxy.ask({ messages, tools: [extract], tool_choice: 'none' });
+    expectPrefix(lastPrompt(), before);
+  });
+
   it('a text that had a stub in the same request before keeps it', async () => {
     await using setup = await startPair();
     const { upstream, proxy } = setup;
