@@ -8,7 +8,7 @@ import {
   type Candidate,
   type CaptureLimits,
 } from './capture.ts';
-import type { Captured, HistoryItem, KnownMessages } from '../history/request-message.ts';
+import type { Captured, RequestMessage, KnownMessages } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import type { Whose } from '../history/session-resolver.ts';
@@ -25,17 +25,17 @@ const sliceBytes = 262_144;
 
 /** A message whose texts are not stored yet. */
 interface Waiting {
-  readonly item: HistoryItem;
+  readonly item: RequestMessage;
   readonly candidates: readonly Candidate[];
 }
 
 /** Stores what is new and large in one request's history, and puts stubs in its place. */
 export class HistoryStore {
-  readonly #items: readonly HistoryItem[];
+  readonly #items: readonly RequestMessage[];
   readonly #known: KnownMessages;
   readonly #limits: CaptureLimits;
 
-  constructor(items: readonly HistoryItem[], known: KnownMessages, limits: CaptureLimits) {
+  constructor(items: readonly RequestMessage[], known: KnownMessages, limits: CaptureLimits) {
     this.#items = items;
     this.#known = known;
     this.#limits = limits;
@@ -63,7 +63,7 @@ export class HistoryStore {
     const limits = this.#limits;
     for (let index = 0; index < this.#items.length; index += 1) {
       if (index % sliceItems === sliceItems - 1) await setImmediate();
-      const item = this.#items[index] as HistoryItem;
+      const item = this.#items[index] as RequestMessage;
       const { role } = item.identity;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
       if (item.known.stored !== undefined && item.known.stored.sessionId === whose.session?.id) {
@@ -138,7 +138,7 @@ export class HistoryStore {
     const pruned = new PrunedOutputs(session, whose.chatId, this.#items);
     for (let index = 0; index < this.#items.length; index += 1) {
       if (index % sliceItems === sliceItems - 1) await setImmediate();
-      const item = this.#items[index] as HistoryItem;
+      const item = this.#items[index] as RequestMessage;
       if (item.known.isPruned !== true) continue;
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
@@ -154,7 +154,7 @@ export class HistoryStore {
   #callOf(index: number): ToolCall | undefined {
     const id = this.#items[index]?.identity.toolCallId;
     for (let at = index - 1; at >= 0; at -= 1) {
-      const item = this.#items[at] as HistoryItem;
+      const item = this.#items[at] as RequestMessage;
       if (item.identity.role === 'tool') continue;
       if (id === undefined || !item.identity.callIds.includes(id)) return undefined;
       return item.parse().tool_calls?.find((call) => call.id === id);
@@ -167,7 +167,7 @@ export class HistoryStore {
  * A tool output without its texts, where the store has all that is needed to put it together again.
  */
 function frameMember(
-  item: HistoryItem,
+  item: RequestMessage,
   captured: readonly Captured[],
 ): { readonly frame?: Message } {
   const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
@@ -177,7 +177,7 @@ function frameMember(
 
 async function strippedMessage(
   session: Session,
-  item: HistoryItem,
+  item: RequestMessage,
   captured: readonly Captured[],
 ): Promise<Message | undefined> {
   const texts = new Map<number, string>();
@@ -187,7 +187,7 @@ async function strippedMessage(
 }
 
 /** The message with other texts in the place of some. */
-function replaced(item: HistoryItem, texts: ReadonlyMap<number, string>): Message {
+function replaced(item: RequestMessage, texts: ReadonlyMap<number, string>): Message {
   // A setting may leave even megabytes where they are.
   const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !texts.has(part));
   return withTexts(isWhole ? item.parse() : item.frame(), texts);

@@ -12,7 +12,7 @@ import { HistoryStore } from './capture-history.ts';
 import { KnownEnvelopes } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
 import { Reading } from '../history/read-request.ts';
-import type { HistoryItem, KnownMessages } from '../history/request-message.ts';
+import type { RequestMessage, KnownMessages } from '../history/request-message.ts';
 import type { SessionFinder, Whose } from '../history/session-resolver.ts';
 
 /** A client's request, taken in: large texts are in the store, and every message is known. */
@@ -21,7 +21,7 @@ export interface Intake {
   readonly envelope: Envelope;
   /** Its size as it came. */
   readonly envelopeBytes: number;
-  readonly items: readonly HistoryItem[];
+  readonly items: readonly RequestMessage[];
   readonly whose: Whose;
   /** A client's own helper request (title, compaction): passed on untouched. */
   readonly isHelper: boolean;

@@ -1,6 +1,6 @@
 import type { Entry, Session } from '../store/types.ts';
 import type { ToolCall } from '../wire/types.ts';
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 import { outputOf } from './capture.ts';
 import { hashCall, type Identity } from '../history/identity.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
@@ -19,11 +19,11 @@ interface Decision {
 export class PrunedOutputs {
   readonly #session: Session;
   readonly #chatId: string;
-  readonly #items: readonly HistoryItem[];
+  readonly #items: readonly RequestMessage[];
   readonly #decided: { readonly key: string; readonly value: Decision }[] = [];
   #answers: ReadonlyMap<string, number> | undefined;
 
-  constructor(session: Session, chatId: string, items: readonly HistoryItem[]) {
+  constructor(session: Session, chatId: string, items: readonly RequestMessage[]) {
     this.#session = session;
     this.#chatId = chatId;
     this.#items = items;
@@ -59,7 +59,7 @@ export class PrunedOutputs {
 }
 
 /** How many tool messages answer each call. */
-function countAnswers(items: readonly HistoryItem[]): ReadonlyMap<string, number> {
+function countAnswers(items: readonly RequestMessage[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   let turn: Identity | undefined;
   for (const { identity } of items) {

@@ -2,7 +2,7 @@ import { ProxyError } from '../errors.ts';
 import type { SessionStore } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import { readStub } from './capture.ts';
-import { canBeWhole, type Captured, type HistoryItem } from '../history/request-message.ts';
+import { canBeWhole, type Captured, type RequestMessage } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 
 /**
@@ -10,9 +10,9 @@ import { withTexts } from '../history/message-texts.ts';
  * it nothing is kept that is in the store: their stubs go now, and their bytes, when the history
  * comes again, as they arrive.
  */
-export function noteMoved(items: readonly HistoryItem[], end: number, chatId: string): void {
+export function noteMoved(items: readonly RequestMessage[], end: number, chatId: string): void {
   for (let index = 0; index < end; index += 1) {
-    const { known } = items[index] as HistoryItem;
+    const { known } = items[index] as RequestMessage;
     const { stored } = known;
     if (stored?.frame === undefined) continue;
     known.movedIn = chatId;
@@ -29,7 +29,7 @@ export function noteMoved(items: readonly HistoryItem[], end: number, chatId: st
  * @throws ProxyError `store_corrupt`; the next request keeps its bytes and does not need the store
  */
 export async function restoreTexts(
-  items: readonly HistoryItem[],
+  items: readonly RequestMessage[],
   store: SessionStore,
 ): Promise<void> {
   const wanted = items.filter(lacksText);
@@ -59,7 +59,7 @@ export async function restoreTexts(
  * stubs, where neither its bytes are at hand nor the store has them.
  * @throws ProxyError `store_corrupt`
  */
-export async function wholeItem(item: HistoryItem, store: SessionStore): Promise<HistoryItem> {
+export async function wholeItem(item: RequestMessage, store: SessionStore): Promise<RequestMessage> {
   const { known } = item;
   known.isWanted = true;
   if (!item.isShared && !item.isDropped) {
@@ -78,7 +78,7 @@ export async function wholeItem(item: HistoryItem, store: SessionStore): Promise
 }
 
 /** Whether something is missing that the store has. */
-function lacksText(item: HistoryItem): boolean {
+function lacksText(item: RequestMessage): boolean {
   if (item.known.stored?.frame === undefined || item.stripped !== undefined) return false;
   return item.isDropped || item.wantsStub;
 }

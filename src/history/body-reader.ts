@@ -1,6 +1,6 @@
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
 import { freeBytes } from './free-bytes.ts';
-import type { HistoryItem } from './request-message.ts';
+import type { RequestMessage } from './request-message.ts';
 import {
   beginAlike,
   ownCopy,
@@ -231,7 +231,7 @@ class PassingMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;
   readonly isPassing = true;
-  item?: HistoryItem;
+  item?: RequestMessage;
   readonly #from: number;
   readonly #run: readonly Uint8Array[];
 

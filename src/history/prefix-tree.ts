@@ -1,6 +1,6 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import type { RawMessage } from './split-body.ts';
-import type { HistoryItem } from './request-message.ts';
+import type { RequestMessage } from './request-message.ts';
 
 /** Where a message lies in a run, and what it is. */
 export interface RunPart {
@@ -19,7 +19,7 @@ class KeptMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;
   readonly pieces: readonly Uint8Array[];
-  item?: HistoryItem;
+  item?: RequestMessage;
 
   constructor({ from, sizeBytes, hash }: RunPart, run: Uint8Array) {
     this.sizeBytes = sizeBytes;

@@ -3,7 +3,7 @@ import type { Origin } from '../clients/origin.ts';
 import type { RawMessage } from './split-body.ts';
 import {
   canBeWhole,
-  HistoryItem,
+  RequestMessage,
   type KnownMessage,
   type KnownMessages,
 } from './request-message.ts';
@@ -24,7 +24,7 @@ export interface ReadingOptions {
 
 /** One request while it arrives: its messages, and as soon as they tell, whose it is. */
 export class Reading {
-  readonly items: HistoryItem[] = [];
+  readonly items: RequestMessage[] = [];
   readonly #known: KnownMessages;
   readonly #options: ReadingOptions;
   readonly #sender: { readonly origin: Origin; readonly keyHash: string };
@@ -62,18 +62,18 @@ export class Reading {
     }
   }
 
-  #knownItem(raw: RawMessage, known: KnownMessage): HistoryItem {
+  #knownItem(raw: RawMessage, known: KnownMessage): RequestMessage {
     if (raw.isPassing === true) {
       // Of a long history most messages are small: they are copied once and for all, and not out of
       // every body.
       const isSmall = raw.sizeBytes < this.#options.minStoredBytes;
       if (isSmall && known.isPruned !== true && known.mustBeWritten !== true)
         return lastingOf(known) ?? lastingItem(raw, known);
-      const item = new HistoryItem(raw, known);
+      const item = new RequestMessage(raw, known);
       item.detach();
       return item;
     }
-    const item = new HistoryItem(raw, known);
+    const item = new RequestMessage(raw, known);
     // What is stored, or could be, is for each request to say.
     if (!this.#mayHoldText(raw, known) && known.isPruned !== true) {
       item.isShared = true;
@@ -108,10 +108,10 @@ export class Reading {
    * Such bytes go while the body still arrives, and with them the pieces they came in: so a history
    * of 100 MB takes no more memory than what of it goes upstream.
    */
-  #gone(raw: RawMessage, known: KnownMessage): HistoryItem {
+  #gone(raw: RawMessage, known: KnownMessage): RequestMessage {
     let item = lastingOf(known);
     if (item === undefined) {
-      item = new HistoryItem(raw, known);
+      item = new RequestMessage(raw, known);
       item.useStubs();
       item.drop();
       item.isShared = true;
@@ -120,7 +120,7 @@ export class Reading {
     return item;
   }
 
-  #add(item: HistoryItem): void {
+  #add(item: RequestMessage): void {
     this.items.push(item);
     const { identity, workingDirectory, places } = item.known;
     if (this.#sender.origin.chatId === undefined) this.#trail.add(identity, places);
@@ -147,12 +147,12 @@ export class Reading {
     });
   }
 
-  async #read(raw: RawMessage): Promise<HistoryItem> {
+  async #read(raw: RawMessage): Promise<RequestMessage> {
     const read = await readMessage(raw, this.items.length);
     // A message with large texts is only known once they are stored.
     const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
     if (isDone) this.#known.set(raw.hash, read.known);
-    const item = new HistoryItem(raw, read.known, read);
+    const item = new RequestMessage(raw, read.known, read);
     if (raw.isPassing === true) item.detach();
     // Of a long history that was never seen, texts are held only while their group is stored.
     if (!isDone && raw.sizeBytes >= releasedBytes && read.large === undefined) item.release();
@@ -169,12 +169,12 @@ export class Reading {
  * The item that was made for all requests; one that was made for what was known before does not
  * count.
  */
-function lastingOf(known: KnownMessage): HistoryItem | undefined {
+function lastingOf(known: KnownMessage): RequestMessage | undefined {
   return known.lasting?.known === known ? known.lasting : undefined;
 }
 
-function lastingItem(raw: RawMessage, known: KnownMessage): HistoryItem {
-  const item = new HistoryItem(raw, known);
+function lastingItem(raw: RawMessage, known: KnownMessage): RequestMessage {
+  const item = new RequestMessage(raw, known);
   item.condense();
   item.isShared = true;
   known.lasting = item;

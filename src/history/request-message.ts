@@ -73,7 +73,7 @@ export interface KnownMessage {
    * The same item for every request, for a message of a long history: one that needs no bytes any
    * more, or few.
    */
-  lasting?: HistoryItem | undefined;
+  lasting?: RequestMessage | undefined;
 }
 
 /** Messages by the hash of their bytes. Forgetting costs one parse. */
@@ -94,7 +94,7 @@ export interface HistoryMessage {
 }
 
 /** One message of the request at hand: its bytes, and what is known of it. */
-export class HistoryItem extends UnparsedMessage implements HistoryMessage {
+export class RequestMessage extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
   known: KnownMessage;
@@ -165,9 +165,9 @@ export class HistoryItem extends UnparsedMessage implements HistoryMessage {
   }
 
   /** The same message for this request alone. */
-  copy(): HistoryItem {
+  copy(): RequestMessage {
     const { hash, pieces, sizeBytes } = this;
-    return new HistoryItem({ hash, pieces, sizeBytes }, this.known);
+    return new RequestMessage({ hash, pieces, sizeBytes }, this.known);
   }
 
   /** The original, with empty texts in the place of large ones. */
@@ -197,7 +197,7 @@ const smallBodyBytes = 1_048_576;
  * copied out of the pieces in which they arrived, which would otherwise keep the whole body in
  * memory until the answer has ended.
  */
-export function settle(items: readonly HistoryItem[]): void {
+export function settle(items: readonly RequestMessage[]): void {
   let sizeBytes = 0;
   for (const item of items) sizeBytes += item.sizeBytes;
   if (sizeBytes < smallBodyBytes) return;

@@ -1,6 +1,6 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
-import type { HistoryItem } from './request-message.ts';
+import type { RequestMessage } from './request-message.ts';
 import { joinPieces } from '../wire/unparsed-message.ts';
 import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
 
@@ -22,7 +22,7 @@ export interface RawMessage {
   /** The bytes are freed when the message has been looked at: who wants them longer copies them. */
   readonly isPassing?: true;
   /** What was made of it, for the case that this very message comes again. */
-  item?: HistoryItem;
+  item?: RequestMessage;
 }
 
 /** A message that has been cut out of a body. */

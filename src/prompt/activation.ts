@@ -2,7 +2,7 @@ import type { Entry, Session, SessionStore, Totals } from '../store/types.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
 import type { ContentPart, Message, ToolDefinition, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
-import { HistoryItem } from '../history/request-message.ts';
+import { RequestMessage } from '../history/request-message.ts';
 import type { Identity } from '../history/identity.ts';
 import { instructionsFor } from './instructions.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
@@ -129,7 +129,7 @@ export function withInstructions(
   );
   const system = messages[at];
   if (system === undefined) return [{ role: 'system', content: instructions }, ...messages];
-  const identity = system instanceof HistoryItem ? system.identity : undefined;
+  const identity = system instanceof RequestMessage ? system.identity : undefined;
   const known = identity === undefined ? undefined : extended.get(identity);
   if (known?.instructions === instructions) return messages.with(at, known.message);
   const message = extend(parsed(system), instructions);

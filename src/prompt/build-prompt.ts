@@ -4,7 +4,7 @@ import { activate, becomesActive, readActivation, type Activation } from './acti
 import { ChatTexts, tellingIndex, type LaidTexts, type Way } from './chat-texts.ts';
 import { cutsFor } from './cut-text.ts';
 import { hiddenCallsIn } from './hidden-calls.ts';
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 import type { Intake } from '../capture/intake.ts';
 import type { Scales } from './prompt-cost.ts';
 import { nobody, noTools, PromptLayout } from './prompt-layout.ts';
@@ -261,7 +261,7 @@ export class PromptMaker {
 
   async #activation(
     intake: Intake,
-    items: readonly HistoryItem[],
+    items: readonly RequestMessage[],
     overflows: boolean,
   ): Promise<{ session: Session; activation: Activation } | undefined> {
     const { whose } = intake;
@@ -330,12 +330,12 @@ function maxBytes(window: Window | undefined): number {
   return window === undefined ? Infinity : window.room.maxTokens * window.room.scales.bytesPerToken;
 }
 
-function sizeOf(items: readonly HistoryItem[], { weigh }: Scales): number {
+function sizeOf(items: readonly RequestMessage[], { weigh }: Scales): number {
   return items.reduce((total, item) => total + weigh(item), 0);
 }
 
 /** Whether nothing was answered yet. */
-function isFirst(items: readonly HistoryItem[]): boolean {
+function isFirst(items: readonly RequestMessage[]): boolean {
   return !items.some((item) => item.identity.role === 'assistant');
 }
 

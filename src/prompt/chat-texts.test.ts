@@ -5,7 +5,7 @@ import type { ChatMemory, SessionStore } from '../store/types.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
 import { parsed, shapeOf } from '../wire/unparsed-message.ts';
 import { ChatTexts, tellingIndex, withCannotOpen, type LaidTexts, type Way } from './chat-texts.ts';
-import { HistoryItem } from '../history/request-message.ts';
+import { RequestMessage } from '../history/request-message.ts';
 import { identityOf } from '../history/identity.ts';
 import { placesOf } from './weave.ts';
 
@@ -27,18 +27,18 @@ class MapMemory implements ChatMemory {
 const texts = ['one', 'two', 'three'].map((word) => `${`${word} `.repeat(3_000)}\n`);
 const { store } = memorySession(texts.map((text) => ({ text })));
 
-function itemOf(message: Message, stored?: HistoryItem['known']['stored']): HistoryItem {
+function itemOf(message: Message, stored?: RequestMessage['known']['stored']): RequestMessage {
   const bytes = Buffer.from(JSON.stringify(message));
   const hash = createHash('sha256').update(bytes).digest('hex');
   const known = { identity: identityOf(message), shape: shapeOf(message) };
-  return new HistoryItem(
+  return new RequestMessage(
     { hash, pieces: [bytes], sizeBytes: bytes.length },
     stored === undefined ? known : { ...known, stored },
   );
 }
 
 /** A user's message with the text at this index, which has a stub. */
-function large(index: number): HistoryItem {
+function large(index: number): RequestMessage {
   const content = texts[index]!;
   return itemOf(
     { role: 'user', content },
@@ -51,7 +51,7 @@ function large(index: number): HistoryItem {
   );
 }
 
-const said = (): HistoryItem => itemOf({ role: 'assistant', content: 'Well.' });
+const said = (): RequestMessage => itemOf({ role: 'assistant', content: 'Well.' });
 
 /** One chat, its requests one after the other. */
 class Asked {
@@ -59,7 +59,7 @@ class Asked {
   last: ChatTexts | undefined;
 
   async lay(
-    items: readonly HistoryItem[],
+    items: readonly RequestMessage[],
     way: Way,
     { of = store, isActive = true }: { of?: SessionStore | undefined; isActive?: boolean } = {},
   ): Promise<LaidTexts> {
@@ -109,7 +109,7 @@ it('what had a stub once keeps it, also where nothing can be opened', async () =
 });
 
 it('in a chat that has been active all that was answered had a stub', async () => {
-  const items = (): HistoryItem[] => [large(0), said(), large(1)];
+  const items = (): RequestMessage[] => [large(0), said(), large(1)];
   const whole = { kind: 'whole' } as const;
   expect(shown(await new Asked().lay(items(), whole))).toEqual(['stub 0', 'Well.', 'two']);
   const fresh = new Asked();

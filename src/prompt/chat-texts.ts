@@ -2,7 +2,7 @@ import type { ChatMemory, SessionStore } from '../store/types.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
 import { cutTextOf, type Cut } from './cut-text.ts';
 import { wholeItem } from '../capture/rehydrate.ts';
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 
 /**
@@ -36,7 +36,7 @@ export type Way =
 
 /** A request's list with each text as it is to stand, and what is said in it. */
 export interface LaidTexts {
-  readonly items: readonly HistoryItem[];
+  readonly items: readonly RequestMessage[];
   /** Indexes of messages that say that nothing can be opened. */
   readonly told: ReadonlySet<number>;
 }
@@ -46,7 +46,7 @@ export interface LaidTexts {
  * once holds for as long as the client sends the same history, until the window guard demotes it.
  */
 export class ChatTexts {
-  readonly #items: readonly HistoryItem[];
+  readonly #items: readonly RequestMessage[];
   readonly #chains: readonly string[];
   readonly #chatId: string;
   #record: TextRecord;
@@ -59,7 +59,7 @@ export class ChatTexts {
   readonly fresh: readonly number[];
 
   private constructor(
-    items: readonly HistoryItem[],
+    items: readonly RequestMessage[],
     given: {
       readonly chains: readonly string[];
       readonly chatId: string;
@@ -94,7 +94,7 @@ export class ChatTexts {
 
   /** @throws ProxyError what the memory throws */
   static async read(
-    items: readonly HistoryItem[],
+    items: readonly RequestMessage[],
     given: {
       readonly chains: readonly string[];
       readonly chatId: string;
@@ -109,7 +109,7 @@ export class ChatTexts {
 
   /** Whether anything could be decided or was: without it, all stands as it came. */
   static mayMatter(
-    items: readonly HistoryItem[],
+    items: readonly RequestMessage[],
     memory: ChatMemory | undefined,
     chatId: string,
   ): boolean {
@@ -193,7 +193,7 @@ export function withCannotOpen(message: Message): Message {
 }
 
 /** Index of the message that says it: the last one that is not the model's. */
-export function tellingIndex(items: readonly HistoryItem[]): number | undefined {
+export function tellingIndex(items: readonly RequestMessage[]): number | undefined {
   const at = items.findLastIndex(
     ({ identity }) => identity.role === 'user' || identity.role === 'tool',
   );
@@ -201,12 +201,12 @@ export function tellingIndex(items: readonly HistoryItem[]): number | undefined 
 }
 
 /** In a turn that has left the prompt, and so on its own way. */
-function isGone(item: HistoryItem, chatId: string): boolean {
+function isGone(item: RequestMessage, chatId: string): boolean {
   return item.isDropped && item.known.movedIn === chatId;
 }
 
 /** The message with the ends of some of its texts, for this request alone. */
-async function cutItem(item: HistoryItem, cut: Cut, store: SessionStore): Promise<HistoryItem> {
+async function cutItem(item: RequestMessage, cut: Cut, store: SessionStore): Promise<RequestMessage> {
   const whole = await wholeItem(item, store);
   // Neither here nor in the store as it was: then its stub is all there is.
   if (whole === item && item.isDropped) return item;

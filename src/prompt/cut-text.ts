@@ -1,5 +1,5 @@
 import type { Entry, SessionStore } from '../store/types.ts';
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 import { messageSize } from './prompt-cost.ts';
 
 /** How much of a text stays at its two ends, characters; by its place in the message. */
@@ -73,12 +73,12 @@ export interface Cuttable {
 
 /** Which stored texts are cut, and where: see {@link cutTexts}. */
 export function cutsFor(
-  items: readonly HistoryItem[],
+  items: readonly RequestMessage[],
   indexes: readonly number[],
   excessBytes: number,
 ): ReadonlyMap<number, Cut> {
   return cutTexts(
-    indexes.flatMap((index) => cuttablesOf(items[index] as HistoryItem, index)),
+    indexes.flatMap((index) => cuttablesOf(items[index] as RequestMessage, index)),
     excessBytes,
   );
 }
@@ -111,7 +111,7 @@ export function cutTexts(
   return cuts;
 }
 
-function cuttablesOf(item: HistoryItem, index: number): readonly Cuttable[] {
+function cuttablesOf(item: RequestMessage, index: number): readonly Cuttable[] {
   const captured = item.known.stored?.captured ?? [];
   const allChars = captured.reduce((total, { entry }) => total + entry.lengthChars, 0);
   return captured.map(({ part, entry: { lengthChars } }) => ({

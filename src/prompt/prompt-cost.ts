@@ -1,7 +1,7 @@
 import { messageBytes, requestBytes } from '../wire/message-json.ts';
 import type { ChatRequest, UpstreamMessage } from '../wire/types.ts';
 import { UnparsedMessage } from '../wire/unparsed-message.ts';
-import { HistoryItem } from '../history/request-message.ts';
+import { RequestMessage } from '../history/request-message.ts';
 import { sizeOfMessage, type MessageSize, type SizedPart } from '../history/message-size.ts';
 
 /**
@@ -56,7 +56,7 @@ const sizes = new WeakMap<object, MessageSize>();
 
 /** The same of any message of a prompt. What was never parsed has it from when it was read. */
 export function messageSize(message: UpstreamMessage): MessageSize {
-  if (message instanceof HistoryItem) return message.known.size ?? plainSize(message.sizeBytes);
+  if (message instanceof RequestMessage) return message.known.size ?? plainSize(message.sizeBytes);
   if (message instanceof UnparsedMessage) return plainSize(message.sizeBytes);
   let size = sizes.get(message);
   if (size === undefined) {

@@ -1,6 +1,6 @@
 import type { ContentPart } from '../wire/types.ts';
 import { countParts, partText, type KeptPart } from './kept-parts.ts';
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 import { visibleText } from '../history/identity.ts';
 import type { WovenMessage } from './weave.ts';
 import { callName, callText } from '../wire/calls.ts';
@@ -12,7 +12,7 @@ import { parsed } from '../wire/unparsed-message.ts';
  */
 export function transcriptOf(
   woven: readonly WovenMessage[],
-  items: readonly HistoryItem[],
+  items: readonly RequestMessage[],
   kept: ReadonlyMap<ContentPart, KeptPart>,
 ): string {
   return woven.map((each) => transcriptPart(each, items, kept)).join('\n\n');
@@ -20,7 +20,7 @@ export function transcriptOf(
 
 function transcriptPart(
   { message: sent, index, hidden }: WovenMessage,
-  items: readonly HistoryItem[],
+  items: readonly RequestMessage[],
   kept: ReadonlyMap<ContentPart, KeptPart>,
 ): string {
   const message = parsed(sent);
@@ -65,7 +65,7 @@ export function noteOf(
     parts,
   }: {
     readonly count: number;
-    readonly items: readonly HistoryItem[];
+    readonly items: readonly RequestMessage[];
     /** What kinds of parts that are no text have left with them, each by its noun. */
     readonly parts: readonly string[];
   },

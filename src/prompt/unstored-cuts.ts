@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 import { cutTexts, cutUnstoredText, type Cut, type Cuttable } from './cut-text.ts';
-import { HistoryItem } from '../history/request-message.ts';
+import { RequestMessage } from '../history/request-message.ts';
 import { LruMap } from '../base/lru-map.ts';
 import { withTexts } from '../history/message-texts.ts';
 import type { Scales } from './prompt-cost.ts';
@@ -138,7 +138,7 @@ function textOf({ content }: Message, part: number): string {
 
 function keyOf(chatId: string, message: UpstreamMessage): string {
   const own =
-    message instanceof HistoryItem
+    message instanceof RequestMessage
       ? message.hash
       : hash('sha256', JSON.stringify(parsed(message)), 'base64url');
   return `${chatId} ${own}`;

@@ -4,7 +4,7 @@ import type { ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { readStub } from '../capture/capture.ts';
 import { withCannotOpen } from './chat-texts.ts';
 import { endOf, markAt, type BranchState } from './demotion-state.ts';
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 import { keepParts } from './kept-parts.ts';
 import { noteMoved, restoreTexts } from '../capture/rehydrate.ts';
 import type { OwnResults } from './shorten-results.ts';
@@ -18,7 +18,7 @@ import { withTexts } from '../history/message-texts.ts';
 export interface GuardedChat {
   readonly session: Session;
   readonly chatId: string;
-  readonly items: readonly HistoryItem[];
+  readonly items: readonly RequestMessage[];
   /** Chain hash after each item. */
   readonly chains: readonly string[];
   readonly ownResults: OwnResults;
@@ -283,7 +283,7 @@ export class Layout {
   }
 }
 
-function isSystem(item: HistoryItem): boolean {
+function isSystem(item: RequestMessage): boolean {
   return item.identity.role === 'system' || item.identity.role === 'developer';
 }
 

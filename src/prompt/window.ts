@@ -1,4 +1,4 @@
-import type { HistoryItem } from '../history/request-message.ts';
+import type { RequestMessage } from '../history/request-message.ts';
 
 /** How much of the upstream's window a prompt may fill, in tokens. */
 export interface WindowMarks {
@@ -38,16 +38,16 @@ const turnShare = 0.9;
  * The first message that is never demoted: the newest user message, or the last turn with its
  * results where a long turn of tool calls follows it. Half a call and result pair is never left.
  */
-export function protectedFrom(items: readonly HistoryItem[]): number {
+export function protectedFrom(items: readonly RequestMessage[]): number {
   for (let index = items.length - 1; index >= 0; index -= 1) {
-    const { role } = (items[index] as HistoryItem).identity;
+    const { role } = (items[index] as RequestMessage).identity;
     if (role === 'assistant' || role === 'user') return index;
   }
   return 0;
 }
 
 /** Index of the newest user message; -1 where there is none. */
-export function newestUserIndex(items: readonly HistoryItem[]): number {
+export function newestUserIndex(items: readonly RequestMessage[]): number {
   return items.findLastIndex((item) => item.identity.role === 'user');
 }
 
@@ -55,7 +55,7 @@ export function newestUserIndex(items: readonly HistoryItem[]): number {
  * Where the group that begins at `index` ends: a turn and the results that follow it, or one other
  * message.
  */
-export function groupEnd(items: readonly HistoryItem[], index: number): number {
+export function groupEnd(items: readonly RequestMessage[], index: number): number {
   let end = index + 1;
   if (items[index]?.identity.role === 'assistant')
     while (items[end]?.identity.role === 'tool') end += 1;
@@ -63,7 +63,7 @@ export function groupEnd(items: readonly HistoryItem[], index: number): number {
 }
 
 /** Where the group begins that a message belongs to. */
-export function groupStart(items: readonly HistoryItem[], index: number): number {
+export function groupStart(items: readonly RequestMessage[], index: number): number {
   let start = index;
   while (start > 0 && items[start]?.identity.role === 'tool') start -= 1;
   return start;
