@@ -8,7 +8,7 @@ import {
   type Candidate,
   type CaptureLimits,
 } from './capture.ts';
-import type { Captured, RequestMessage, KnownMessages } from '../history/request-message.ts';
+import type { Captured, RequestMessage, MessageCache } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import type { Whose } from '../history/session-resolver.ts';
@@ -32,10 +32,10 @@ interface Waiting {
 /** Stores what is new and large in one request's history, and puts stubs in its place. */
 export class HistoryStore {
   readonly #items: readonly RequestMessage[];
-  readonly #known: KnownMessages;
+  readonly #known: MessageCache;
   readonly #limits: CaptureLimits;
 
-  constructor(items: readonly RequestMessage[], known: KnownMessages, limits: CaptureLimits) {
+  constructor(items: readonly RequestMessage[], known: MessageCache, limits: CaptureLimits) {
     this.#items = items;
     this.#known = known;
     this.#limits = limits;

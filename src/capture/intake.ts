@@ -12,7 +12,7 @@ import { HistoryStore } from './capture-history.ts';
 import { KnownEnvelopes } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
 import { Reading } from '../history/read-request.ts';
-import type { RequestMessage, KnownMessages } from '../history/request-message.ts';
+import type { RequestMessage, MessageCache } from '../history/request-message.ts';
 import type { SessionFinder, Whose } from '../history/session-resolver.ts';
 
 /** A client's request, taken in: large texts are in the store, and every message is known. */
@@ -55,7 +55,7 @@ const maxKnownMessages = 65_536;
  */
 export class RequestIntake {
   readonly #options: IntakeOptions;
-  readonly #known: KnownMessages;
+  readonly #known: MessageCache;
   readonly #beginnings: PrefixTree;
   readonly #envelopes = new KnownEnvelopes();
 

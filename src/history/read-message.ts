@@ -8,7 +8,7 @@ import type { RawMessage } from './split-body.ts';
 import { placesIn } from './answer-memory.ts';
 import { isPruned } from '../clients/known-clients.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
-import type { KnownMessage } from './request-message.ts';
+import type { MessageFacts } from './request-message.ts';
 import { clientText, identityOf, visibleText } from './identity.ts';
 import { sizeOfMessage } from './message-size.ts';
 import { holdsProgress } from './progress.ts';
@@ -22,7 +22,7 @@ const largeMessageBytes = 1_048_576;
 
 /** A message seen for the first time: parsed, or read without being parsed. */
 export interface ReadMessage {
-  readonly known: KnownMessage;
+  readonly known: MessageFacts;
   readonly original?: Message;
   readonly large?: LargeMessage;
 }
@@ -66,7 +66,7 @@ function parseJson(json: string, at: number): unknown {
   }
 }
 
-function knownOf(message: Message, large?: LargeMessage['texts']): KnownMessage {
+function knownOf(message: Message, large?: LargeMessage['texts']): MessageFacts {
   const places = placesIn(clientText(message));
   const base = {
     identity: identityOf(message, large),

@@ -4,8 +4,8 @@ import type { RawMessage } from './split-body.ts';
 import {
   canBeWhole,
   RequestMessage,
-  type KnownMessage,
-  type KnownMessages,
+  type MessageFacts,
+  type MessageCache,
 } from './request-message.ts';
 import type { Trail } from './answer-memory.ts';
 import type { Place, SessionFinder, Whose } from './session-resolver.ts';
@@ -25,7 +25,7 @@ export interface ReadingOptions {
 /** One request while it arrives: its messages, and as soon as they tell, whose it is. */
 export class Reading {
   readonly items: RequestMessage[] = [];
-  readonly #known: KnownMessages;
+  readonly #known: MessageCache;
   readonly #options: ReadingOptions;
   readonly #sender: { readonly origin: Origin; readonly keyHash: string };
   #workingDirectory: string | undefined;
@@ -36,7 +36,7 @@ export class Reading {
   #whose: Whose | undefined;
 
   constructor(
-    known: KnownMessages,
+    known: MessageCache,
     options: ReadingOptions,
     sender: { readonly origin: Origin; readonly keyHash: string },
   ) {
@@ -62,7 +62,7 @@ export class Reading {
     }
   }
 
-  #knownItem(raw: RawMessage, known: KnownMessage): RequestMessage {
+  #knownItem(raw: RawMessage, known: MessageFacts): RequestMessage {
     if (raw.isPassing === true) {
       // Of a long history most messages are small: they are copied once and for all, and not out of
       // every body.
@@ -95,7 +95,7 @@ export class Reading {
   /**
    * Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn.
    */
-  #isGone({ stored, movedIn, isWanted }: KnownMessage, place: Place | undefined): boolean {
+  #isGone({ stored, movedIn, isWanted }: MessageFacts, place: Place | undefined): boolean {
     if (!this.#options.usesStubs || stored === undefined) return false;
     if (stored.sessionId !== place?.session?.id) return false;
     if (stored.stripped !== undefined && isWanted !== true && canBeWhole(stored)) return true;
@@ -108,7 +108,7 @@ export class Reading {
    * Such bytes go while the body still arrives, and with them the pieces they came in: so a history
    * of 100 MB takes no more memory than what of it goes upstream.
    */
-  #gone(raw: RawMessage, known: KnownMessage): RequestMessage {
+  #gone(raw: RawMessage, known: MessageFacts): RequestMessage {
     let item = lastingOf(known);
     if (item === undefined) {
       item = new RequestMessage(raw, known);
@@ -159,7 +159,7 @@ export class Reading {
     return item;
   }
 
-  #mayHoldText(raw: RawMessage, { identity: { role }, holdsNothing }: KnownMessage): boolean {
+  #mayHoldText(raw: RawMessage, { identity: { role }, holdsNothing }: MessageFacts): boolean {
     if (holdsNothing === true) return false;
     return (role === 'tool' || role === 'user') && raw.sizeBytes >= this.#options.minStoredBytes;
   }
@@ -169,11 +169,11 @@ export class Reading {
  * The item that was made for all requests; one that was made for what was known before does not
  * count.
  */
-function lastingOf(known: KnownMessage): RequestMessage | undefined {
+function lastingOf(known: MessageFacts): RequestMessage | undefined {
   return known.lasting?.known === known ? known.lasting : undefined;
 }
 
-function lastingItem(raw: RawMessage, known: KnownMessage): RequestMessage {
+function lastingItem(raw: RawMessage, known: MessageFacts): RequestMessage {
   const item = new RequestMessage(raw, known);
   item.condense();
   item.isShared = true;

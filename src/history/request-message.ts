@@ -25,7 +25,7 @@ export interface Captured {
  * What is kept of a message that has been seen: enough to recognise it by its raw bytes and never
  * parse it again.
  */
-export interface KnownMessage {
+export interface MessageFacts {
   readonly identity: Identity;
   readonly shape: MessageShape;
   /** What decides about its tokens; absent where its bytes tell. */
@@ -77,10 +77,10 @@ export interface KnownMessage {
 }
 
 /** Messages by the hash of their bytes. Forgetting costs one parse. */
-export type KnownMessages = LruMap<string, KnownMessage>;
+export type MessageCache = LruMap<string, MessageFacts>;
 
 /** Whether a message whose texts are in the store can be had from there as it was. */
-export function canBeWhole({ captured }: NonNullable<KnownMessage['stored']>): boolean {
+export function canBeWhole({ captured }: NonNullable<MessageFacts['stored']>): boolean {
   return captured.every(({ isVerbatim }) => isVerbatim);
 }
 
@@ -97,7 +97,7 @@ export interface HistoryMessage {
 export class RequestMessage extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
-  known: KnownMessage;
+  known: MessageFacts;
   #usesStubs = false;
   #stripped: Message | undefined;
   /** What takes the message's place is none of its known stubs. */
@@ -113,7 +113,7 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
 
   constructor(
     raw: RawMessage,
-    known: KnownMessage,
+    known: MessageFacts,
     read: { readonly original?: Message; readonly large?: LargeMessage } = {},
   ) {
     super(known.shape, raw, read.original);
