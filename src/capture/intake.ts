@@ -9,7 +9,7 @@ import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
 import type { CaptureLimits } from './capture.ts';
 import { HistoryStore } from './capture-history.ts';
-import { KnownEnvelopes } from '../history/envelope-cache.ts';
+import { EnvelopeCache } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
 import { Reading } from '../history/read-request.ts';
 import type { RequestMessage, MessageCache } from '../history/request-message.ts';
@@ -57,7 +57,7 @@ export class RequestIntake {
   readonly #options: IntakeOptions;
   readonly #known: MessageCache;
   readonly #beginnings: PrefixTree;
-  readonly #envelopes = new KnownEnvelopes();
+  readonly #envelopes = new EnvelopeCache();
 
   constructor(options: IntakeOptions) {
     this.#options = options;

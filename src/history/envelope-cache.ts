@@ -15,7 +15,7 @@ const maxKept = 32;
  * Parses envelopes (requests without their messages), and knows those that came lately by their
  * hash.
  */
-export class KnownEnvelopes {
+export class EnvelopeCache {
   readonly #byHash = new LruMap<string, Envelope>(maxKept);
 
   /** The same object for the same bytes. @throws ProxyError `invalid_request` */
