@@ -12,7 +12,7 @@ import { ToollessModels } from './prompt/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './turn/turn-tools.ts';
 import { AnswerMemory } from './history/answer-memory.ts';
-import { SessionFinder } from './history/session-resolver.ts';
+import { SessionResolver } from './history/session-resolver.ts';
 import { TokenGauge } from './prompt/token-gauge.ts';
 import type { Config } from './config/resolve.ts';
 import { maskedConfig } from './config/show.ts';
@@ -280,7 +280,7 @@ function createIntake(
   answers: AnswerMemory,
 ): RequestIntake {
   return new RequestIntake({
-    finder: new SessionFinder({ sessions, answers, ids, log }),
+    finder: new SessionResolver({ sessions, answers, ids, log }),
     limits: {
       captureMinChars: config.capture.minChars,
       stripMinChars: config.strip.minChars,

@@ -12,7 +12,7 @@ import { AnswerMemory } from '../history/answer-memory.ts';
 import type { CaptureLimits } from './capture.ts';
 import { RequestIntake, type Intake } from './intake.ts';
 import { noteMoved, restoreTexts } from './rehydrate.ts';
-import { SessionFinder } from '../history/session-resolver.ts';
+import { SessionResolver } from '../history/session-resolver.ts';
 
 let dataDir: string;
 let sessions: Sessions;
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 function intakeOf(usesStubs = true, limits: Partial<CaptureLimits> = {}): RequestIntake {
   return new RequestIntake({
-    finder: new SessionFinder({
+    finder: new SessionResolver({
       sessions,
       answers: new AnswerMemory(sessions.chats, systemClock),
       ids: randomIds,

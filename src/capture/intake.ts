@@ -13,7 +13,7 @@ import { EnvelopeCache } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
 import { Reading } from '../history/read-request.ts';
 import type { RequestMessage, MessageCache } from '../history/request-message.ts';
-import type { SessionFinder, Whose } from '../history/session-resolver.ts';
+import type { SessionResolver, Whose } from '../history/session-resolver.ts';
 
 /** A client's request, taken in: large texts are in the store, and every message is known. */
 export interface Intake {
@@ -35,7 +35,7 @@ export interface Intake {
 
 /** What taking in requests needs. */
 export interface IntakeOptions {
-  readonly finder: SessionFinder;
+  readonly finder: SessionResolver;
   readonly limits: CaptureLimits;
   /** False where every text goes upstream as it came, whatever is stored. */
   readonly usesStubs: boolean;

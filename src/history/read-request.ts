@@ -8,14 +8,14 @@ import {
   type MessageCache,
 } from './request-message.ts';
 import type { Trail } from './answer-memory.ts';
-import type { Place, SessionFinder, Whose } from './session-resolver.ts';
+import type { SessionPlace, SessionResolver, Whose } from './session-resolver.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */
 const releasedBytes = 4_096;
 
 /** What reading requests needs. */
 export interface ReadingOptions {
-  readonly finder: SessionFinder;
+  readonly finder: SessionResolver;
   /** Shorter messages hold nothing to store, bytes. */
   readonly minStoredBytes: number;
   /** False where every text goes upstream as it came, whatever is stored. */
@@ -32,7 +32,7 @@ export class Reading {
   #hasUser = false;
   /** Of a conversation that its client gives no name: what its history tells. */
   readonly #trail: Trail;
-  #place: Place | undefined;
+  #place: SessionPlace | undefined;
   #whose: Whose | undefined;
 
   constructor(
@@ -95,7 +95,7 @@ export class Reading {
   /**
    * Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn.
    */
-  #isGone({ stored, movedIn, isWanted }: MessageFacts, place: Place | undefined): boolean {
+  #isGone({ stored, movedIn, isWanted }: MessageFacts, place: SessionPlace | undefined): boolean {
     if (!this.#options.usesStubs || stored === undefined) return false;
     if (stored.sessionId !== place?.session?.id) return false;
     if (stored.stripped !== undefined && isWanted !== true && canBeWhole(stored)) return true;
@@ -139,7 +139,7 @@ export class Reading {
     return this.#whose;
   }
 
-  async #placeNamed(): Promise<Place | undefined> {
+  async #placeNamed(): Promise<SessionPlace | undefined> {
     const workingDirectory = this.#workingDirectory;
     return this.#options.finder.placeNamed({
       ...this.#sender,

@@ -7,7 +7,7 @@ import type { Message } from '../wire/types.ts';
 import { hashText, identityOf } from './identity.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { AnswerMemory } from './answer-memory.ts';
-import { SessionFinder, type RequestFacts, type Whose } from './session-resolver.ts';
+import { SessionResolver, type RequestFacts, type Whose } from './session-resolver.ts';
 
 /** Sessions that are made when asked for, and say by what. */
 function sessionsOf(): Sessions & { readonly made: string[] } {
@@ -41,11 +41,11 @@ function sessionsOf(): Sessions & { readonly made: string[] } {
 
 /** A finder as a process has it; another over the same sessions is the process after a restart. */
 class Finder {
-  readonly #finder: SessionFinder;
+  readonly #finder: SessionResolver;
 
   constructor(sessions: Sessions) {
     const answers = new AnswerMemory(sessions.chats, new ManualClock());
-    this.#finder = new SessionFinder({ sessions, answers, ids: randomIds, log: silentLogger() });
+    this.#finder = new SessionResolver({ sessions, answers, ids: randomIds, log: silentLogger() });
   }
 
   async find(facts: RequestFacts): Promise<Whose> {
@@ -129,7 +129,7 @@ describe('whose a request is', () => {
     const log = { info: (facts: unknown) => void said.push(facts) } as unknown as Logger;
     const sessions = sessionsOf();
     const answers = new AnswerMemory(sessions.chats, new ManualClock());
-    const finder = new SessionFinder({ sessions, answers, ids: randomIds, log });
+    const finder = new SessionResolver({ sessions, answers, ids: randomIds, log });
     const whose = await finder.find(facts, finder.trail('key'), undefined);
     expect(said).toEqual([]);
     const { id } = await whose.ensure();
@@ -141,7 +141,7 @@ describe('whose a request is', () => {
     const sessions = sessionsOf();
     const answers = new AnswerMemory(sessions.chats, new ManualClock());
     const options = { sessions, answers, ids: randomIds, log: silentLogger() };
-    const finder = new SessionFinder(options);
+    const finder = new SessionResolver(options);
     const ask = async (
       origin: RequestFacts['origin'],
       history: readonly Message[],

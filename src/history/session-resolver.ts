@@ -7,7 +7,7 @@ import type { AnswerMemory, DeliveredAnswer, FoundChat, Trail } from './answer-m
 import { LruMap } from '../base/lru-map.ts';
 
 /** The store of a request. */
-export interface Place {
+export interface SessionPlace {
   /** The project directory, where one is known. */
   readonly directory?: string;
   /**
@@ -21,13 +21,13 @@ export interface Place {
   readonly fault?: ProxyError;
   /**
    * The session, made now if there is none: called when there is something to store. @throws
-   * ProxyError {@link Place.fault}
+   * ProxyError {@link SessionPlace.fault}
    */
   ensure(): Promise<Session>;
 }
 
 /** Whose a request is. */
-export interface Whose extends Place {
+export interface Whose extends SessionPlace {
   /**
    * The conversation: what the client's `x-session-id` says (its "session" is a chat here), or a
    * name of ours. Several chats share the session of their project.
@@ -51,7 +51,7 @@ export interface RequestFacts {
 type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
 
 /** What finding sessions needs. */
-export interface SessionFinderOptions {
+export interface SessionResolverOptions {
   readonly sessions: FoundSessions;
   readonly answers: AnswerMemory;
   readonly ids: Ids;
@@ -65,16 +65,16 @@ export interface SessionFinderOptions {
 const maxRememberedChats = 10_000;
 
 /** Finds the session of a request; the order is that of the design, first hit wins. */
-export class SessionFinder {
+export class SessionResolver {
   readonly #sessions: FoundSessions;
-  readonly #options: SessionFinderOptions;
+  readonly #options: SessionResolverOptions;
   readonly #directories = new LruMap<string, string>(maxRememberedChats);
   /**
    * Those of them that are written down, so that a restart does not part a chat from its session.
    */
   readonly #kept = new LruMap<string, string>(maxRememberedChats);
 
-  constructor(options: SessionFinderOptions) {
+  constructor(options: SessionResolverOptions) {
     this.#options = options;
     this.#sessions = options.sessions;
   }
@@ -92,7 +92,7 @@ export class SessionFinder {
    * @throws ProxyError `unknown_session` when the request names a session that does not exist;
    * `invalid_request`
    */
-  async placeNamed({ origin, workingDirectory }: RequestFacts): Promise<Place | undefined> {
+  async placeNamed({ origin, workingDirectory }: RequestFacts): Promise<SessionPlace | undefined> {
     if (origin.sessionId !== undefined) return this.#placeById(origin.sessionId);
     const named = origin.directory ?? workingDirectory;
     if (named === undefined) return undefined;
@@ -113,7 +113,7 @@ export class SessionFinder {
    * Whose a request is, when all of its history has come. The order is that of the design, first
    * hit wins; `place` is what {@link placeNamed} has found.
    */
-  async find({ origin }: RequestFacts, trail: Trail, place: Place | undefined): Promise<Whose> {
+  async find({ origin }: RequestFacts, trail: Trail, place: SessionPlace | undefined): Promise<Whose> {
     const { answers, ids } = this.#options;
     if (origin.chatId !== undefined) {
       const { chatId } = origin;
@@ -143,7 +143,7 @@ export class SessionFinder {
     };
   }
 
-  async #placeById(sessionId: string): Promise<Place> {
+  async #placeById(sessionId: string): Promise<SessionPlace> {
     const session = await this.#sessions.byId(sessionId);
     const { directory } = session;
     return { isNamed: true, session, ensure: async () => session, ...directoryMember(directory) };
@@ -153,7 +153,7 @@ export class SessionFinder {
    * A directory that a client's name for its conversation leads to, else a session of that name's
    * own.
    */
-  async #placeOfChat(chatId: string, parentChatId: string | undefined): Promise<Place> {
+  async #placeOfChat(chatId: string, parentChatId: string | undefined): Promise<SessionPlace> {
     const directory = (await this.#remembered(chatId)) ?? (await this.#remembered(parentChatId));
     if (directory !== undefined) return this.#inDirectory(directory, false, chatId);
     return this.#lazily(false, async (create) =>
@@ -161,13 +161,13 @@ export class SessionFinder {
     );
   }
 
-  async #placeOfParent(parentChatId: string | undefined): Promise<Place | undefined> {
+  async #placeOfParent(parentChatId: string | undefined): Promise<SessionPlace | undefined> {
     const directory = await this.#remembered(parentChatId);
     return directory === undefined ? undefined : this.#inDirectory(directory, false);
   }
 
   /** Where a conversation without a name was at home when its client last said so. */
-  async #placeLastSeen(chat: FoundChat | undefined): Promise<Place | undefined> {
+  async #placeLastSeen(chat: FoundChat | undefined): Promise<SessionPlace | undefined> {
     const at = chat?.at;
     if (at === undefined) return undefined;
     if (!isSessionId(at)) return this.#inDirectory(at, false);
@@ -184,7 +184,7 @@ export class SessionFinder {
    * A session of the conversation's own. Nobody can ask for it by name, so its id is said when it
    * is made.
    */
-  async #placeOfUnnamed(chatId: string): Promise<Place> {
+  async #placeOfUnnamed(chatId: string): Promise<SessionPlace> {
     const { log } = this.#options;
     return this.#lazily(false, async (create) => {
       const session = await this.#sessions.forKey(`unnamed:${chatId}`, { create });
@@ -197,7 +197,7 @@ export class SessionFinder {
     });
   }
 
-  async #inDirectory(directory: string, isNamed: boolean, chatId?: string): Promise<Place> {
+  async #inDirectory(directory: string, isNamed: boolean, chatId?: string): Promise<SessionPlace> {
     const open = async (create: boolean): Promise<Session | undefined> => {
       const session = await this.#sessions.forDirectory(directory, { create });
       if (session !== undefined && chatId !== undefined) await this.#keep(chatId, directory);
@@ -210,7 +210,7 @@ export class SessionFinder {
     isNamed: boolean,
     open: (create: boolean) => Promise<Session | undefined>,
     directory?: string,
-  ): Promise<Place> {
+  ): Promise<SessionPlace> {
     let session: Session | undefined;
     let fault: ProxyError | undefined;
     try {

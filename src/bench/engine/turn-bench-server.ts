@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { AnswerMemory } from '../../history/answer-memory.ts';
 import { RequestIntake } from '../../capture/intake.ts';
-import { SessionFinder } from '../../history/session-resolver.ts';
+import { SessionResolver } from '../../history/session-resolver.ts';
 import { randomIds, systemClock } from '../../clock.ts';
 import { boundGarbage } from '../../garbage.ts';
 import { limitedBody } from '../../http/body-stream.ts';
@@ -47,7 +47,7 @@ async function main(dataDir: string): Promise<void> {
   });
   await using answers = new AnswerMemory(sessions.chats, systemClock);
   const intake = new RequestIntake({
-    finder: new SessionFinder({ sessions, answers, ids: randomIds, log: silentLogger() }),
+    finder: new SessionResolver({ sessions, answers, ids: randomIds, log: silentLogger() }),
     limits: {
       captureMinChars: 500,
       stripMinChars: 10_000,
