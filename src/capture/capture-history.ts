@@ -11,7 +11,7 @@ import {
 import type { Captured, RequestMessage, MessageCache } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
-import type { Whose } from '../history/session-resolver.ts';
+import type { ResolvedSession } from '../history/session-resolver.ts';
 
 /**
  * Bytes of messages committed together: one data sync for a turn, and a bound on what the first
@@ -23,7 +23,7 @@ const sliceItems = 4_096;
 /** Bytes of messages looked through, or replaced by stubs, before others get their turn: 3 ms. */
 const sliceBytes = 262_144;
 
-/** A message whose texts are not stored yet. */
+/** A message resolved texts are not stored yet. */
 interface Waiting {
   readonly item: RequestMessage;
   readonly candidates: readonly Candidate[];
@@ -45,18 +45,18 @@ export class HistoryStore {
    * @returns The session, if there is one now. @throws ProxyError what the store throws; then the
    * texts stay where they are
    */
-  async store(whose: Whose): Promise<Session | undefined> {
-    let { session } = whose;
-    for await (const group of this.#waiting(whose)) {
-      session ??= await whose.ensure();
+  async store(resolved: ResolvedSession): Promise<Session | undefined> {
+    let { session } = resolved;
+    for await (const group of this.#waiting(resolved)) {
+      session ??= await resolved.ensure();
       await this.#storeGroup(session, group);
     }
-    await this.#replacePruned(whose);
+    await this.#replacePruned(resolved);
     return session;
   }
 
   /** What is to be stored, in groups that are committed together. */
-  async *#waiting(whose: Whose): AsyncGenerator<readonly Waiting[], void, void> {
+  async *#waiting(resolved: ResolvedSession): AsyncGenerator<readonly Waiting[], void, void> {
     let found: Waiting[] = [];
     let foundBytes = 0;
     let sinceBytes = 0;
@@ -66,7 +66,7 @@ export class HistoryStore {
       const item = this.#items[index] as RequestMessage;
       const { role } = item.identity;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
-      if (item.known.stored !== undefined && item.known.stored.sessionId === whose.session?.id) {
+      if (item.known.stored !== undefined && item.known.stored.sessionId === resolved.session?.id) {
         item.useStubs();
         continue;
       }
@@ -78,7 +78,7 @@ export class HistoryStore {
       }
       const call = role === 'tool' ? this.#callOf(index) : undefined;
       const candidates = candidatesOf(item.frame(), call, {
-        chatId: whose.chatId,
+        chatId: resolved.chatId,
         limits,
         ...(item.large === undefined ? {} : { large: item.large.texts }),
       });
@@ -132,10 +132,10 @@ export class HistoryStore {
    * A client that has pruned an output itself left a mark where the stub can stand: it says where
    * the original is.
    */
-  async #replacePruned(whose: Whose): Promise<void> {
-    const { session } = whose;
+  async #replacePruned(resolved: ResolvedSession): Promise<void> {
+    const { session } = resolved;
     if (session === undefined) return;
-    const pruned = new PrunedOutputs(session, whose.chatId, this.#items);
+    const pruned = new PrunedOutputs(session, resolved.chatId, this.#items);
     for (let index = 0; index < this.#items.length; index += 1) {
       if (index % sliceItems === sliceItems - 1) await setImmediate();
       const item = this.#items[index] as RequestMessage;

@@ -141,7 +141,7 @@ describe('a history that is known', () => {
 });
 
 describe('a history that has left the prompt', () => {
-  const storeOf = ({ whose }: Intake): SessionStore => whose.session?.store as SessionStore;
+  const storeOf = ({ resolved }: Intake): SessionStore => resolved.session?.store as SessionStore;
 
   /** Takes it in twice with a first chat, notes that all of it has left, and takes it in again. */
   async function moved(
@@ -152,7 +152,7 @@ describe('a history that has left the prompt', () => {
     await intake.take(inPieces(text), inProject);
     const first = await intake.take(inPieces(text), inProject);
     const sent = sentBy(first);
-    noteMoved(first.items, first.items.length, first.whose.chatId);
+    noteMoved(first.items, first.items.length, first.resolved.chatId);
     const second = await intake.take(inPieces(text), inProject);
     return { intake, sent, second };
   }

@@ -13,7 +13,7 @@ import { EnvelopeCache } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
 import { Reading } from '../history/read-request.ts';
 import type { RequestMessage, MessageCache } from '../history/request-message.ts';
-import type { SessionResolver, Whose } from '../history/session-resolver.ts';
+import type { SessionResolver, ResolvedSession } from '../history/session-resolver.ts';
 
 /** A client's request, taken in: large texts are in the store, and every message is known. */
 export interface Intake {
@@ -22,7 +22,7 @@ export interface Intake {
   /** Its size as it came. */
   readonly envelopeBytes: number;
   readonly items: readonly RequestMessage[];
-  readonly whose: Whose;
+  readonly resolved: ResolvedSession;
   /** A client's own helper request (title, compaction): passed on untouched. */
   readonly isHelper: boolean;
   /** Texts of this request that were not in the store before. */
@@ -90,27 +90,27 @@ export class RequestIntake {
       throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
         param: 'messages',
       });
-    const whose = await reading.whose();
-    const isHelper = isHelperRequest(envelope, whose, headers);
-    const entriesBefore = whose.session?.store.totals.entries ?? 0;
-    const taken = { envelope, envelopeBytes, items: reading.items, whose, isHelper, entriesBefore };
+    const resolved = await reading.resolved();
+    const isHelper = isHelperRequest(envelope, resolved, headers);
+    const entriesBefore = resolved.session?.store.totals.entries ?? 0;
+    const taken = { envelope, envelopeBytes, items: reading.items, resolved, isHelper, entriesBefore };
     return isHelper ? { ...taken, newlyStored: 0 } : { ...taken, ...(await this.#store(taken)) };
   }
 
   /** A failing store leaves the texts where they are. */
   async #store({
     items,
-    whose,
+    resolved,
     entriesBefore,
-  }: Pick<Intake, 'items' | 'whose' | 'entriesBefore'>): Promise<
+  }: Pick<Intake, 'items' | 'resolved' | 'entriesBefore'>): Promise<
     Pick<Intake, 'newlyStored' | 'storeFault'>
   > {
     try {
       const history = new HistoryStore(items, this.#known, this.#options.limits);
-      const session = await history.store(whose);
+      const session = await history.store(resolved);
       return {
         newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore,
-        ...(whose.fault === undefined ? {} : { storeFault: whose.fault }),
+        ...(resolved.fault === undefined ? {} : { storeFault: resolved.fault }),
       };
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
@@ -127,9 +127,9 @@ export class RequestIntake {
  * A title or a compaction: no tools and no directory of its own, from a client that names its
  * conversation.
  */
-function isHelperRequest(envelope: Envelope, whose: Whose, headers: IncomingHttpHeaders): boolean {
+function isHelperRequest(envelope: Envelope, resolved: ResolvedSession, headers: IncomingHttpHeaders): boolean {
   const hasTools = (envelope.tools ?? []).length > 0;
-  return !hasTools && !whose.isNamed && originOf(headers).chatId !== undefined;
+  return !hasTools && !resolved.isNamed && originOf(headers).chatId !== undefined;
 }
 
 const noKeyHash = hash('sha256', '').slice(0, 16);

@@ -277,7 +277,7 @@ export class ChatProxy {
     if (first !== undefined && !run.wasRefused)
       learnCount(this.#options, { ...run, requestId: run.call.requestId }, first.prompt_tokens);
     const answer = answerOf(done);
-    const remembered = intake.whose.delivered(answer);
+    const remembered = intake.resolved.delivered(answer);
     if (prompt.own !== undefined)
       await this.#remember(prompt.own, done, { answer, requestId: run.call.requestId });
     await remembered;
@@ -291,8 +291,8 @@ export class ChatProxy {
     this.#options.log.info(
       {
         request: run.call.requestId,
-        session: prompt.own?.session.id ?? intake.whose.session?.id,
-        chat: intake.whose.chatId,
+        session: prompt.own?.session.id ?? intake.resolved.session?.id,
+        chat: intake.resolved.chatId,
         model: target.gaugeKey,
         steps: done.steps,
         calls: done.ownCalls,

@@ -8,7 +8,7 @@ import {
   type MessageCache,
 } from './request-message.ts';
 import type { Trail } from './answer-memory.ts';
-import type { SessionPlace, SessionResolver, Whose } from './session-resolver.ts';
+import type { SessionPlace, SessionResolver, ResolvedSession } from './session-resolver.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */
 const releasedBytes = 4_096;
@@ -22,7 +22,7 @@ export interface ReadingOptions {
   readonly usesStubs: boolean;
 }
 
-/** One request while it arrives: its messages, and as soon as they tell, whose it is. */
+/** One request while it arrives: its messages, and as soon as they tell, resolved it is. */
 export class Reading {
   readonly items: RequestMessage[] = [];
   readonly #known: MessageCache;
@@ -33,7 +33,7 @@ export class Reading {
   /** Of a conversation that its client gives no name: what its history tells. */
   readonly #trail: Trail;
   #place: SessionPlace | undefined;
-  #whose: Whose | undefined;
+  #resolved: ResolvedSession | undefined;
 
   constructor(
     known: MessageCache,
@@ -83,7 +83,7 @@ export class Reading {
   }
 
   /**
-   * Whether what is known by now says whose the request is, and that it is no client's helper:
+   * Whether what is known by now says resolved the request is, and that it is no client's helper:
    * nothing that follows changes it.
    */
   get #isNamed(): boolean {
@@ -130,13 +130,13 @@ export class Reading {
   }
 
   /**
-   * Whose the request is; to be asked when all of it has come. @throws ProxyError
+   * ResolvedSession the request is; to be asked when all of it has come. @throws ProxyError
    * `unknown_session`, `invalid_request`
    */
-  async whose(): Promise<Whose> {
+  async resolved(): Promise<ResolvedSession> {
     this.#place ??= await this.#placeNamed();
-    this.#whose ??= await this.#options.finder.find(this.#sender, this.#trail, this.#place);
-    return this.#whose;
+    this.#resolved ??= await this.#options.finder.find(this.#sender, this.#trail, this.#place);
+    return this.#resolved;
   }
 
   async #placeNamed(): Promise<SessionPlace | undefined> {

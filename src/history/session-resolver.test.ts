@@ -7,7 +7,7 @@ import type { Message } from '../wire/types.ts';
 import { hashText, identityOf } from './identity.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { AnswerMemory } from './answer-memory.ts';
-import { SessionResolver, type RequestFacts, type Whose } from './session-resolver.ts';
+import { SessionResolver, type RequestFacts, type ResolvedSession } from './session-resolver.ts';
 
 /** Sessions that are made when asked for, and say by what. */
 function sessionsOf(): Sessions & { readonly made: string[] } {
@@ -48,7 +48,7 @@ class Finder {
     this.#finder = new SessionResolver({ sessions, answers, ids: randomIds, log: silentLogger() });
   }
 
-  async find(facts: RequestFacts): Promise<Whose> {
+  async find(facts: RequestFacts): Promise<ResolvedSession> {
     const place = await this.#finder.placeNamed(facts);
     return this.#finder.find(facts, this.#finder.trail('key'), place);
   }
@@ -56,7 +56,7 @@ class Finder {
 
 const facts: RequestFacts = { origin: {} };
 
-describe('whose a request is', () => {
+describe('resolved a request is', () => {
   it('the session’s name goes before the directory, the header’s before the prompt’s', async () => {
     const finder = new Finder(sessionsOf());
     const both = { ...facts, workingDirectory: '/from/prompt' };
@@ -73,11 +73,11 @@ describe('whose a request is', () => {
 
   it('makes nothing until there is something to store', async () => {
     const sessions = sessionsOf();
-    const whose = await new Finder(sessions).find({ ...facts, workingDirectory: '/w' });
-    expect(whose.session).toBeUndefined();
+    const resolved = await new Finder(sessions).find({ ...facts, workingDirectory: '/w' });
+    expect(resolved.session).toBeUndefined();
     expect(sessions.made).toEqual([]);
-    const made = await whose.ensure();
-    expect(await whose.ensure()).toBe(made);
+    const made = await resolved.ensure();
+    expect(await resolved.ensure()).toBe(made);
     expect(sessions.made).toEqual(['/w']);
   });
 
@@ -130,11 +130,11 @@ describe('whose a request is', () => {
     const sessions = sessionsOf();
     const answers = new AnswerMemory(sessions.chats, new ManualClock());
     const finder = new SessionResolver({ sessions, answers, ids: randomIds, log });
-    const whose = await finder.find(facts, finder.trail('key'), undefined);
+    const resolved = await finder.find(facts, finder.trail('key'), undefined);
     expect(said).toEqual([]);
-    const { id } = await whose.ensure();
-    await whose.ensure();
-    expect(said).toEqual([{ session: id, chat: whose.chatId }]);
+    const { id } = await resolved.ensure();
+    await resolved.ensure();
+    expect(said).toEqual([{ session: id, chat: resolved.chatId }]);
   });
 
   it('a conversation without a name is still at home where its client last said', async () => {
@@ -145,7 +145,7 @@ describe('whose a request is', () => {
     const ask = async (
       origin: RequestFacts['origin'],
       history: readonly Message[],
-    ): Promise<Whose> => {
+    ): Promise<ResolvedSession> => {
       const trail = finder.trail('key');
       for (const message of history) trail.add(identityOf(message));
       return finder.find({ origin }, trail, await finder.placeNamed({ origin }));

@@ -96,7 +96,7 @@ export class PromptMaker {
     if (!(await this.#layout.storeFails(intake, isOver))) return prompt;
     const { request } = prompt;
     const { weigh } = scales;
-    const { chatId } = intake.whose;
+    const { chatId } = intake.resolved;
     const { messages } = request;
     const textBytes = messages.reduce((total, message) => total + weigh(message) + 1, 0);
     const overheadBytes = scales.weighRequest(request) - textBytes;
@@ -122,17 +122,17 @@ export class PromptMaker {
   async #chatOf(intake: Intake): Promise<Chat> {
     const known = this.#chats.get(intake);
     if (known !== undefined) return known;
-    const { whose, items } = intake;
+    const { resolved, items } = intake;
     const isStored = items.some((item) => item.known.stored !== undefined);
-    const session = whose.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
+    const session = resolved.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
     const memory = session === undefined ? undefined : memoryOf(session);
     const activation =
       session === undefined
         ? undefined
-        : await this.#layout.guarded(async () => readActivation(session, whose.chatId));
+        : await this.#layout.guarded(async () => readActivation(session, resolved.chatId));
     const isActive = activation !== undefined;
     const places = lazily(() => placesOf(items));
-    const texts = ChatTexts.mayMatter(items, memory, whose.chatId)
+    const texts = ChatTexts.mayMatter(items, memory, resolved.chatId)
       ? await this.#layout.guarded(async () => readTexts(intake, { isActive, places, memory }))
       : undefined;
     const chat = { session, isActive, texts, places };
@@ -177,7 +177,7 @@ export class PromptMaker {
     const activation =
       session === undefined || !work.takesTools
         ? undefined
-        : await this.#layout.guarded(async () => readActivation(session, intake.whose.chatId));
+        : await this.#layout.guarded(async () => readActivation(session, intake.resolved.chatId));
     const overflows = window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes;
     const holder =
       activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
@@ -229,7 +229,7 @@ export class PromptMaker {
         { param: 'messages', hint: cutHint },
       );
     this.#options.log.info(
-      { chat: intake.whose.chatId },
+      { chat: intake.resolved.chatId },
       'texts that no tool could open in this request were cut to fit the window',
     );
     return prompt;
@@ -264,23 +264,23 @@ export class PromptMaker {
     items: readonly RequestMessage[],
     overflows: boolean,
   ): Promise<{ session: Session; activation: Activation } | undefined> {
-    const { whose } = intake;
-    const { chatId } = whose;
+    const { resolved } = intake;
+    const { chatId } = resolved;
     const known =
-      whose.session === undefined ? undefined : await readActivation(whose.session, chatId);
-    if (known !== undefined && whose.session !== undefined)
-      return { session: whose.session, activation: known };
+      resolved.session === undefined ? undefined : await readActivation(resolved.session, chatId);
+    if (known !== undefined && resolved.session !== undefined)
+      return { session: resolved.session, activation: known };
     const signs = {
       mode: this.#options.inject,
       hasStub: items.some((item) => item.wantsStub) || overflows,
       isFirstRequest:
         isFirst(items) ||
-        (whose.session !== undefined && memoryOf(whose.session).has(dueKey(chatId))),
+        (resolved.session !== undefined && memoryOf(resolved.session).has(dueKey(chatId))),
       entriesBefore: intake.entriesBefore,
     };
     if (!becomesActive(signs)) return undefined;
     return this.#layout.guarded(async () => {
-      const session = await whose.ensure();
+      const session = await resolved.ensure();
       const { registry } = this.#layout.toolsFor(intake.envelope.tools ?? noTools);
       const own = new Set(
         items.flatMap(({ known: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
@@ -291,12 +291,12 @@ export class PromptMaker {
   }
 
   /**
-   * A chat whose first request lets the model call nothing is told of what the store holds in the
+   * A chat resolved first request lets the model call nothing is told of what the store holds in the
    * first one that does.
    */
-  async #noteDue(session: Session, { whose, entriesBefore }: Intake): Promise<void> {
+  async #noteDue(session: Session, { resolved, entriesBefore }: Intake): Promise<void> {
     const memory = memoryOf(session);
-    const key = dueKey(whose.chatId);
+    const key = dueKey(resolved.chatId);
     if (entriesBefore === 0 || memory.has(key)) return;
     await this.#layout.guarded(async () => memory.put([{ key, value: true }]));
   }
@@ -306,7 +306,7 @@ export class PromptMaker {
  * What was decided about the texts of a request's chat. @throws ProxyError what the memory throws
  */
 async function readTexts(
-  { items, whose }: Intake,
+  { items, resolved }: Intake,
   {
     isActive,
     places,
@@ -315,7 +315,7 @@ async function readTexts(
 ): Promise<ChatTexts> {
   return ChatTexts.read(items, {
     chains: places().chains,
-    chatId: whose.chatId,
+    chatId: resolved.chatId,
     memory,
     isActive,
   });

@@ -16,7 +16,7 @@ interface TextRecord {
   readonly stubbed?: string;
   /** Messages that stand whole though they could have a stub. */
   readonly whole: readonly string[];
-  /** Messages of whose texts only the ends stand. */
+  /** Messages of resolved texts only the ends stand. */
   readonly cut: Readonly<Record<string, Cut>>;
   /** Messages that say that nothing can be opened. */
   readonly told: readonly string[];

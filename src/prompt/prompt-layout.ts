@@ -54,7 +54,7 @@ export interface LayOut {
   readonly session: Session;
   /** Present: with our tools and instructions. */
   readonly activation: Activation | undefined;
-  /** Indexes of messages whose texts stay. */
+  /** Indexes of messages resolved texts stay. */
   readonly kept?: ReadonlySet<number>;
   /** Index of the message that says that nothing can be opened, if there is something. */
   readonly tellAt?: number;
@@ -79,7 +79,7 @@ export class PromptLayout {
     { intake, target }: Pick<Work, 'intake' | 'target'>,
     { items, told }: LaidTexts,
   ): Promise<Prompt> {
-    const { session } = intake.whose;
+    const { session } = intake.resolved;
     if (session !== undefined) await restoreTexts(items, session.store);
     const messages = items.map((item, index) =>
       told.has(index) ? withCannotOpen(parsed(item.message())) : item.message(),
@@ -94,7 +94,7 @@ export class PromptLayout {
   /** The list within the window, and our tools where the chat has them. */
   async layOut(work: Work, laid: LaidTexts, how: LayOut): Promise<LaidPrompt> {
     const { intake, target, window, chat, scales } = work;
-    const { envelope, whose } = intake;
+    const { envelope, resolved } = intake;
     const { session, activation, changed } = how;
     const { registry, tools } = this.toolsFor(envelope.tools ?? noTools);
     const added =
@@ -106,7 +106,7 @@ export class PromptLayout {
     const places = chat.places();
     const fitted = await this.#fit(work, laid, { ...how, overheadBytes });
     const place = {
-      chatId: whose.chatId,
+      chatId: resolved.chatId,
       chain: places.chains.at(-1) ?? '',
       userTextHash: places.questions.at(-1) ?? '',
     };
@@ -140,7 +140,7 @@ export class PromptLayout {
     how: LayOut & { readonly overheadBytes: number },
   ): Promise<Fitted> {
     const { session, kept, tellAt, overheadBytes } = how;
-    const { chatId } = intake.whose;
+    const { chatId } = intake.resolved;
     const places = chat.places();
     const { memory, ownResults } = this.#partsOf(session);
     const find = async (place: Place, identity: Identity): Promise<TurnRecord | undefined> =>
@@ -179,13 +179,13 @@ export class PromptLayout {
    */
   async storeFails(intake: Intake, asks: boolean): Promise<boolean> {
     if (intake.storeFault !== undefined || this.#failing.has(intake)) return true;
-    if (!asks || intake.whose.session !== undefined) return false;
+    if (!asks || intake.resolved.session !== undefined) return false;
     return (await this.ensured(intake)) === undefined;
   }
 
   /** The session, made now if there is none; nothing where it cannot be. */
-  async ensured({ whose }: Intake): Promise<Session | undefined> {
-    return this.guarded(async () => whose.ensure());
+  async ensured({ resolved }: Intake): Promise<Session | undefined> {
+    return this.guarded(async () => resolved.ensure());
   }
 
   /**

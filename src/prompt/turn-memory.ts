@@ -113,7 +113,7 @@ export class TurnMemory {
   }
 
   /**
-   * The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or
+   * The record of a turn resolved visible copy a client sent back; undefined where it is forgotten, or
    * the client has edited it.
    */
   async find(place: Place, identity: Identity): Promise<TurnRecord | undefined> {
