@@ -11,7 +11,7 @@ import type { CaptureLimits } from './capture.ts';
 import { HistoryStore } from './capture-history.ts';
 import { EnvelopeCache } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
-import { Reading } from '../history/read-request.ts';
+import { RequestReader } from '../history/read-request.ts';
 import type { RequestMessage, MessageCache } from '../history/request-message.ts';
 import type { SessionResolver, ResolvedSession } from '../history/session-resolver.ts';
 
@@ -72,7 +72,7 @@ export class RequestIntake {
   async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
     const reader = new BodyReader(this.#beginnings);
     const { limits, finder, usesStubs } = this.#options;
-    const reading = new Reading(
+    const reading = new RequestReader(
       this.#known,
       { finder, usesStubs, minStoredBytes: limits.captureMinChars },
       { origin: originOf(headers), keyHash: keyHashOf(headers) },

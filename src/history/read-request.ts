@@ -14,7 +14,7 @@ import type { SessionPlace, SessionResolver, ResolvedSession } from './session-r
 const releasedBytes = 4_096;
 
 /** What reading requests needs. */
-export interface ReadingOptions {
+export interface RequestReaderOptions {
   readonly finder: SessionResolver;
   /** Shorter messages hold nothing to store, bytes. */
   readonly minStoredBytes: number;
@@ -23,10 +23,10 @@ export interface ReadingOptions {
 }
 
 /** One request while it arrives: its messages, and as soon as they tell, resolved it is. */
-export class Reading {
+export class RequestReader {
   readonly items: RequestMessage[] = [];
   readonly #known: MessageCache;
-  readonly #options: ReadingOptions;
+  readonly #options: RequestReaderOptions;
   readonly #sender: { readonly origin: Origin; readonly keyHash: string };
   #workingDirectory: string | undefined;
   #hasUser = false;
@@ -37,7 +37,7 @@ export class Reading {
 
   constructor(
     known: MessageCache,
-    options: ReadingOptions,
+    options: RequestReaderOptions,
     sender: { readonly origin: Origin; readonly keyHash: string },
   ) {
     this.#known = known;
