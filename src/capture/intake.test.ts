@@ -11,7 +11,7 @@ import { requestBody } from '../wire/message-json.ts';
 import { AnswerMemory } from '../history/answer-memory.ts';
 import type { CaptureLimits } from './capture.ts';
 import { RequestIntake, type Intake } from './intake.ts';
-import { noteMoved, restoreTexts } from './rehydrate.ts';
+import { noteEvicted, rehydrate } from './rehydrate.ts';
 import { SessionResolver } from '../history/session-resolver.ts';
 
 let dataDir: string;
@@ -152,7 +152,7 @@ describe('a history that has left the prompt', () => {
     await intake.take(inPieces(text), inProject);
     const first = await intake.take(inPieces(text), inProject);
     const sent = sentBy(first);
-    noteMoved(first.items, first.items.length, first.resolved.chatId);
+    noteEvicted(first.items, first.items.length, first.resolved.chatId);
     const second = await intake.take(inPieces(text), inProject);
     return { intake, sent, second };
   }
@@ -162,7 +162,7 @@ describe('a history that has left the prompt', () => {
     const outputs = second.items.filter(({ role }) => role === 'tool');
     expect(outputs.length).toBe(turns);
     expect(outputs.filter((item) => item.stripped !== undefined || !item.isDropped)).toEqual([]);
-    await restoreTexts(second.items, storeOf(second));
+    await rehydrate(second.items, storeOf(second));
     expect(sentBy(second)).toBe(sent);
   });
 
@@ -170,9 +170,9 @@ describe('a history that has left the prompt', () => {
     const { intake, sent } = await moved(body);
     const fork = { ...inProject, 'x-session-id': 'fork' };
     const other = await intake.take(inPieces(body), fork);
-    await restoreTexts(other.items, storeOf(other));
+    await rehydrate(other.items, storeOf(other));
     // What happens in the first chat meanwhile is nothing to this one.
-    noteMoved(other.items, other.items.length, 'first');
+    noteEvicted(other.items, other.items.length, 'first');
     expect(sentBy(other)).toBe(sent);
   });
 
@@ -182,10 +182,10 @@ describe('a history that has left the prompt', () => {
     const damaged: SessionStore = Object.assign(Object.create(storeOf(second)), {
       read: async () => Promise.reject(fault),
     });
-    await expect(restoreTexts(second.items, damaged)).rejects.toBe(fault);
+    await expect(rehydrate(second.items, damaged)).rejects.toBe(fault);
     // The client tries again, and now its texts are needed.
     const third = await intake.take(inPieces(body), inProject);
-    await restoreTexts(third.items, damaged);
+    await rehydrate(third.items, damaged);
     expect(sentBy(third)).toBe(JSON.stringify({ model: 'm', tools: [], messages }));
   });
 
@@ -197,7 +197,7 @@ describe('a history that has left the prompt', () => {
     const { sent, second } = await moved(text, limits);
     expect(sent).toBe(text);
     expect(second.items[2]?.isDropped).toBe(true);
-    await restoreTexts(second.items, storeOf(second));
+    await rehydrate(second.items, storeOf(second));
     expect(sentBy(second)).toBe(text);
   });
 });

@@ -10,12 +10,12 @@ import { withTexts } from '../history/message-texts.ts';
  * it nothing is kept that is in the store: their stubs go now, and their bytes, when the history
  * comes again, as they arrive.
  */
-export function noteMoved(items: readonly RequestMessage[], end: number, chatId: string): void {
+export function noteEvicted(items: readonly RequestMessage[], end: number, chatId: string): void {
   for (let index = 0; index < end; index += 1) {
     const { known } = items[index] as RequestMessage;
     const { stored } = known;
     if (stored?.frame === undefined) continue;
-    known.movedIn = chatId;
+    known.evictedIn = chatId;
     if (stored.stripped === undefined) continue;
     stored.stripped = undefined;
     known.lasting = undefined;
@@ -28,14 +28,14 @@ export function noteMoved(items: readonly RequestMessage[], end: number, chatId:
  * prompt.
  * @throws ProxyError `store_corrupt`; the next request keeps its bytes and does not need the store
  */
-export async function restoreTexts(
+export async function rehydrate(
   items: readonly RequestMessage[],
   store: SessionStore,
 ): Promise<void> {
   const wanted = items.filter(lacksText);
   // Before anything is read: if the store fails, the next request has the bytes of all of them.
   for (const { known } of wanted) {
-    known.movedIn = undefined;
+    known.evictedIn = undefined;
     known.lasting = undefined;
   }
   for (const item of wanted) {

@@ -95,13 +95,13 @@ export class RequestReader {
   /**
    * Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn.
    */
-  #isGone({ stored, movedIn, isWanted }: MessageFacts, place: SessionPlace | undefined): boolean {
+  #isGone({ stored, evictedIn, isWanted }: MessageFacts, place: SessionPlace | undefined): boolean {
     if (!this.#options.usesStubs || stored === undefined) return false;
     if (stored.sessionId !== place?.session?.id) return false;
     if (stored.stripped !== undefined && isWanted !== true && canBeWhole(stored)) return true;
     // Which chat it is without a name shows only at its end; what it wants after all is made again.
-    const { chatId = movedIn } = this.#sender.origin;
-    return stored.frame !== undefined && movedIn !== undefined && movedIn === chatId;
+    const { chatId = evictedIn } = this.#sender.origin;
+    return stored.frame !== undefined && evictedIn !== undefined && evictedIn === chatId;
   }
 
   /**

@@ -68,7 +68,7 @@ export interface MessageFacts {
    * The chat that has it in a turn that has left the prompt; of several, the one that was laid out
    * last.
    */
-  movedIn?: string | undefined;
+  evictedIn?: string | undefined;
   /**
    * The same item for every request, for a message of a long history: one that needs no bytes any
    * more, or few.

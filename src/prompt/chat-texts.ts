@@ -202,7 +202,7 @@ export function tellingIndex(items: readonly RequestMessage[]): number | undefin
 
 /** In a turn that has left the prompt, and so on its own way. */
 function isGone(item: RequestMessage, chatId: string): boolean {
-  return item.isDropped && item.known.movedIn === chatId;
+  return item.isDropped && item.known.evictedIn === chatId;
 }
 
 /** The message with the ends of some of its texts, for this request alone. */

@@ -10,7 +10,7 @@ import { settle } from '../history/request-message.ts';
 import type { Identity } from '../history/identity.ts';
 import type { Intake } from '../capture/intake.ts';
 import { scalesFor, type Scales } from './prompt-cost.ts';
-import { restoreTexts } from '../capture/rehydrate.ts';
+import { rehydrate } from '../capture/rehydrate.ts';
 import { OwnResults } from './shorten-results.ts';
 import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
@@ -80,7 +80,7 @@ export class PromptLayout {
     { items, told }: LaidTexts,
   ): Promise<Prompt> {
     const { session } = intake.resolved;
-    if (session !== undefined) await restoreTexts(items, session.store);
+    if (session !== undefined) await rehydrate(items, session.store);
     const messages = items.map((item, index) =>
       told.has(index) ? withCannotOpen(parsed(item.message())) : item.message(),
     );
