@@ -11,7 +11,7 @@ import type { Identity } from '../history/identity.ts';
 import type { Intake } from '../capture/intake.ts';
 import { scalesFor, type Scales } from './prompt-cost.ts';
 import { rehydrate } from '../capture/rehydrate.ts';
-import { OwnResults } from './shorten-results.ts';
+import { ProxyResults } from './shorten-results.ts';
 import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
 import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
@@ -22,7 +22,7 @@ import { fitWindow, type Fitted } from './window-guard.ts';
 /** What is made once for each session. */
 interface SessionParts {
   readonly memory: TurnMemory;
-  readonly ownResults: OwnResults;
+  readonly ownResults: ProxyResults;
 }
 
 type ToolList = NonNullable<ChatRequest['tools']>;
@@ -238,7 +238,7 @@ export class PromptLayout {
     if (parts === undefined) {
       parts = {
         memory: new TurnMemory(memoryOf(session), { maxCachedRecords }),
-        ownResults: new OwnResults(session.store),
+        ownResults: new ProxyResults(session.store),
       };
       this.#parts.set(session, parts);
     }

@@ -6,7 +6,7 @@ import type { InjectMode } from './activation.ts';
 import type { ChatTexts } from './chat-texts.ts';
 import type { HandOver } from './hidden-calls.ts';
 import type { Intake } from '../capture/intake.ts';
-import type { OwnResults } from './shorten-results.ts';
+import type { ProxyResults } from './shorten-results.ts';
 import type { ToollessModels } from './toolless-models.ts';
 import type { TurnMemory, Place } from './turn-memory.ts';
 import type { TurnRoom } from './turn-room.ts';
@@ -34,7 +34,7 @@ export interface Prompt {
     readonly registry: ToolRegistry;
     readonly memory: TurnMemory;
     readonly place: Place;
-    readonly ownResults: OwnResults;
+    readonly ownResults: ProxyResults;
   };
   /**
    * Steps of ours that come before the one in which the client's choice of tools holds; absent

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { ProxyError } from '../errors.ts';
 import type { Entry, NewEntry, SessionStore } from '../store/types.ts';
 import type { ToolCall } from '../wire/types.ts';
-import { droppedResult, OwnResults } from './shorten-results.ts';
+import { droppedResult, ProxyResults } from './shorten-results.ts';
 
 function storeOf(
   append: (entries: readonly NewEntry[]) => Promise<readonly Entry[]>,
@@ -18,7 +18,7 @@ const long = { role: 'tool' as const, tool_call_id: 'a', content: 'x'.repeat(5_0
 
 it('what reads the store is dropped; what a model or a program said goes into it first', async () => {
   const stored: NewEntry[] = [];
-  const results = new OwnResults(
+  const results = new ProxyResults(
     storeOf(async (entries) => {
       stored.push(...entries);
       return [{ id: 'e7', lengthChars: 5_000 } as Entry];
@@ -35,7 +35,7 @@ it('what reads the store is dropped; what a model or a program said goes into it
 });
 
 it('short results stay, and so does what a full store cannot take', async () => {
-  const results = new OwnResults(
+  const results = new ProxyResults(
     storeOf(async () => {
       throw new ProxyError('store_full', 'The disk is full.');
     }),

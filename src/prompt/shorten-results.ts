@@ -18,7 +18,7 @@ const readsOnly: ReadonlySet<string> = new Set(readingTools.map((tool) => tool.n
  * Takes results of our own tools out of a conversation. What cannot be read again by the same call
  * goes into the store first.
  */
-export class OwnResults {
+export class ProxyResults {
   readonly #store: SessionStore;
   /** By the original: what goes out once is asked for in every turn from then on. */
   readonly #shortened = new WeakMap<Message, Message>();

@@ -7,7 +7,7 @@ import { endOf, markAt, type BranchState } from './demotion-state.ts';
 import type { RequestMessage } from '../history/request-message.ts';
 import { keepParts } from './kept-parts.ts';
 import { noteEvicted, rehydrate } from '../capture/rehydrate.ts';
-import type { OwnResults } from './shorten-results.ts';
+import type { ProxyResults } from './shorten-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
 import { groupEnd, groupStart, newestUserIndex, protectedFrom } from './window.ts';
@@ -21,7 +21,7 @@ export interface GuardedChat {
   readonly items: readonly RequestMessage[];
   /** Chain hash after each item. */
   readonly chains: readonly string[];
-  readonly ownResults: OwnResults;
+  readonly ownResults: ProxyResults;
   /** What a message costs, in bytes of text. */
   readonly weigh: (message: UpstreamMessage) => number;
   /**

@@ -8,7 +8,7 @@ import { progressLine } from '../history/progress.ts';
 import { withTextCalls } from './text-calls.ts';
 import { closingChunks, withoutCalls } from './closing.ts';
 import { TurnState } from './turn-state.ts';
-import type { OwnTools, Turn } from './turn-types.ts';
+import type { ProxyTools, Turn } from './turn-types.ts';
 
 /**
  * One client request to its answer: the loop, for streamed and whole answers alike.
@@ -140,7 +140,7 @@ async function openStep(turn: Turn, state: TurnState): Promise<UpstreamStream> {
 
 async function runCalls(
   turn: Turn,
-  tools: OwnTools,
+  tools: ProxyTools,
   state: TurnState,
   calls: readonly FunctionCall[],
   report: (text: string) => void,
@@ -198,7 +198,7 @@ async function* withReports<Result>(
 /** A tool that fails is told to the model, which can go another way; the turn goes on. */
 async function runCall(
   turn: Turn,
-  tools: OwnTools,
+  tools: ProxyTools,
   call: FunctionCall,
   report: (text: string) => void,
 ): Promise<string> {

@@ -11,7 +11,7 @@ import { meterUpstream } from './metered-upstream.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import { droppedMessage } from '../prompt/shorten-results.ts';
 import { runTurn } from './run-turn.ts';
-import type { OwnTools, TurnLimits } from './turn-types.ts';
+import type { ProxyTools, TurnLimits } from './turn-types.ts';
 
 /** What {@link createSubModel} needs. */
 export interface SubModelOptions {
@@ -144,7 +144,7 @@ async function explore(
     slice,
     subModel: createSubModel({ ...options, budget }),
   };
-  const ownTools: OwnTools = {
+  const ownTools: ProxyTools = {
     isOwn: (name) => tools.isOwn(name),
     expect: (name) => tools.expect(name, context),
     describe: (call) => tools.describe(call, context),

@@ -2,7 +2,7 @@ import { randomIds } from '../clock.ts';
 import { readArgumentText } from '../tools/call-door.ts';
 import { TextCallDoor, type TextCall } from '../wire/text-calls.ts';
 import type { Chunk } from '../wire/types.ts';
-import type { OwnTools } from './turn-types.ts';
+import type { ProxyTools } from './turn-types.ts';
 
 /**
  * An answer's chunks in which calls of our tools that the model has written as text are calls,
@@ -12,7 +12,7 @@ import type { OwnTools } from './turn-types.ts';
  */
 export async function* withTextCalls(
   batches: AsyncIterable<readonly Chunk[]>,
-  tools: OwnTools,
+  tools: ProxyTools,
 ): AsyncGenerator<readonly Chunk[], void, void> {
   const door = new TextCallDoor({
     isOwn: (name) => tools.isOwn(name),

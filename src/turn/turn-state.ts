@@ -1,7 +1,7 @@
 import { ProxyError } from '../errors.ts';
 import { callName, callText } from '../wire/calls.ts';
 import type { ChatRequest, Chunk, Message, ToolCall, ToolCallDelta, Usage } from '../wire/types.ts';
-import type { OwnTools, Turn } from './turn-types.ts';
+import type { ProxyTools, Turn } from './turn-types.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
 import { fitSteps } from '../prompt/turn-room.ts';
 import { toolMessage } from '../prompt/weave.ts';
@@ -37,7 +37,7 @@ export class TurnState {
   /** Whether the request has been made smaller after an overflow. */
   isShrunk = false;
   request: ChatRequest;
-  tools: OwnTools | undefined;
+  tools: ProxyTools | undefined;
   /**
    * What has to come to pass before the step in which the client's own choice of tools holds;
    * absent in that step, and where it always holds.

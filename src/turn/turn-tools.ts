@@ -10,7 +10,7 @@ import type { Prompt } from '../prompt/prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { createSubModel } from './sub-model.ts';
-import type { OwnTools, TurnLimits } from './turn-types.ts';
+import type { ProxyTools, TurnLimits } from './turn-types.ts';
 
 /** A model that sub-calls go to. */
 export interface SubTarget {
@@ -36,7 +36,7 @@ export interface TurnToolsOptions {
 
 /** Our tools as one turn has them. */
 export interface TurnTools {
-  readonly own: OwnTools;
+  readonly own: ProxyTools;
   /** Texts that programs gave to the user; each is handed out once. */
   readonly takeAnswers: () => readonly string[];
 }

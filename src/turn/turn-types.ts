@@ -5,7 +5,7 @@ import type { HandOver } from '../prompt/hidden-calls.ts';
 import type { Shorten, TurnRoom } from '../prompt/turn-room.ts';
 
 /** Our side of the tool loop: which calls are ours, and how one is run. */
-export interface OwnTools {
+export interface ProxyTools {
   isOwn(name: string): boolean;
   /** A call of this name has begun to arrive. */
   expect(name: string): void;
@@ -31,7 +31,7 @@ export interface Turn {
   readonly upstream: Upstream;
   readonly request: ChatRequest;
   /** Absent: nothing is ours, the answer is passed on. */
-  readonly tools?: OwnTools;
+  readonly tools?: ProxyTools;
   /** Present: steps of ours come first, and the last step has the client's own choice of tools. */
   readonly handOver?: HandOver;
   readonly limits: TurnLimits;
@@ -63,7 +63,7 @@ export interface Turn {
    */
   readonly withoutTools?: (
     error: unknown,
-  ) => Promise<{ readonly request: ChatRequest; readonly tools: OwnTools | undefined } | undefined>;
+  ) => Promise<{ readonly request: ChatRequest; readonly tools: ProxyTools | undefined } | undefined>;
   /**
    * A smaller request, and the tools that are ours in it, after the upstream found this one too
    * long; nothing when no more can be done. Asked once a turn.
@@ -71,7 +71,7 @@ export interface Turn {
   readonly shrink: (request: ChatRequest) => Promise<
     | {
         readonly request: ChatRequest;
-        readonly tools: OwnTools | undefined;
+        readonly tools: ProxyTools | undefined;
         readonly handOver?: HandOver | undefined;
       }
     | undefined
