@@ -14,7 +14,7 @@ import { rehydrate } from '../capture/rehydrate.ts';
 import { ProxyResults } from './shorten-results.ts';
 import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
-import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
+import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
 import { weave } from './weave.ts';
 import { windowMarks } from './window.ts';
 import { fitWindow, type Fitted } from './window-guard.ts';
@@ -143,7 +143,7 @@ export class PromptLayout {
     const { chatId } = intake.resolved;
     const places = chat.places();
     const { memory, ownResults } = this.#partsOf(session);
-    const find = async (place: Place, identity: Identity): Promise<TurnRecord | undefined> =>
+    const find = async (place: TurnPosition, identity: Identity): Promise<TurnRecord | undefined> =>
       this.guarded(async () => memory.find(place, identity));
     const guarded = {
       session,

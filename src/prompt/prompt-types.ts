@@ -8,7 +8,7 @@ import type { HandOver } from './hidden-calls.ts';
 import type { Intake } from '../capture/intake.ts';
 import type { ProxyResults } from './shorten-results.ts';
 import type { ToollessModels } from './toolless-models.ts';
-import type { TurnMemory, Place } from './turn-memory.ts';
+import type { TurnMemory, TurnPosition } from './turn-memory.ts';
 import type { TurnRoom } from './turn-room.ts';
 import type { Places } from './weave.ts';
 import type { Scales } from './prompt-cost.ts';
@@ -33,7 +33,7 @@ export interface Prompt {
     readonly session: Session;
     readonly registry: ToolRegistry;
     readonly memory: TurnMemory;
-    readonly place: Place;
+    readonly place: TurnPosition;
     readonly ownResults: ProxyResults;
   };
   /**

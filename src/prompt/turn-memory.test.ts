@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import { hashText, identityOf } from '../history/identity.ts';
-import { TurnMemory, type Place, type TurnRecord } from './turn-memory.ts';
+import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
 
 class MapMemory implements ChatMemory {
   readonly values = new Map<string, unknown>();
@@ -17,7 +17,7 @@ class MapMemory implements ChatMemory {
   }
 }
 
-const place: Place = { chatId: 'chat', chain: 'chain', userTextHash: 'question' };
+const place: TurnPosition = { chatId: 'chat', chain: 'chain', userTextHash: 'question' };
 
 function calling(id: string, args = '{}', content: string | null = null): Message {
   return {
@@ -38,7 +38,7 @@ function recordOf(message: Message, hidden = 'hidden'): TurnRecord {
 }
 
 async function remembering(
-  ...turns: readonly (readonly [Place, Message, string])[]
+  ...turns: readonly (readonly [TurnPosition, Message, string])[]
 ): Promise<TurnMemory> {
   const memory = new TurnMemory(new MapMemory(), { maxCachedRecords: 2 });
   for (const [at, message, hidden] of turns)
@@ -46,7 +46,7 @@ async function remembering(
   return memory;
 }
 
-async function foundBy(memory: TurnMemory, at: Place, copy: Message): Promise<string | undefined> {
+async function foundBy(memory: TurnMemory, at: TurnPosition, copy: Message): Promise<string | undefined> {
   const record = await memory.find(at, identityOf(copy));
   return record?.before[0]?.content as string | undefined;
 }

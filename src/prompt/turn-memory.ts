@@ -23,7 +23,7 @@ export interface TurnRecord {
 }
 
 /** Where a turn stands in a conversation. */
-export interface Place {
+export interface TurnPosition {
   readonly chatId: string;
   /** Chain hash of everything before the visible answer. */
   readonly chain: string;
@@ -54,7 +54,7 @@ interface Anchors {
 }
 
 /** Pure. Keys are hashes, because all keys of a session are held in memory. */
-function anchorsOf(place: Place, answer: AnswerIdentity): Anchors {
+function anchorsOf(place: TurnPosition, answer: AnswerIdentity): Anchors {
   const { chatId, chain, userTextHash } = place;
   const { callIds, callHashes, textHash, textLength } = answer;
   const hasCalls = callIds.length > 0;
@@ -92,7 +92,7 @@ interface Alias {
 export class TurnMemory {
   readonly #memory: ChatMemory;
   readonly #cache: LruMap<string, TurnRecord>;
-  readonly #anchors = new LruMap<Identity, { readonly place: Place; readonly anchors: Anchors }>(
+  readonly #anchors = new LruMap<Identity, { readonly place: TurnPosition; readonly anchors: Anchors }>(
     maxKeptAnchors,
   );
 
@@ -105,7 +105,7 @@ export class TurnMemory {
    * Whether a turn could be found: false at once, and without a look at the disk, for what was
    * never remembered.
    */
-  mayKnow(place: Place, identity: Identity): boolean {
+  mayKnow(place: TurnPosition, identity: Identity): boolean {
     const { exact, loose } = this.#anchorsOf(place, identity);
     // What is kept for a chat is kept for any, too, in the same put: one look for both, at every
     // answer of a long history.
@@ -116,7 +116,7 @@ export class TurnMemory {
    * The record of a turn resolved visible copy a client sent back; undefined where it is forgotten, or
    * the client has edited it.
    */
-  async find(place: Place, identity: Identity): Promise<TurnRecord | undefined> {
+  async find(place: TurnPosition, identity: Identity): Promise<TurnRecord | undefined> {
     const { exact, loose } = this.#anchorsOf(place, identity);
     for (const [at, key] of [...exact, ...loose].entries()) {
       if (!this.#memory.has(key)) continue;
@@ -137,7 +137,7 @@ export class TurnMemory {
 
   /** Remembers a turn before its answer ends. @throws ProxyError `store_full` */
   async remember(
-    place: Place,
+    place: TurnPosition,
     answer: AnswerIdentity,
     record: TurnRecord,
     recordId: string,
@@ -159,7 +159,7 @@ export class TurnMemory {
   }
 
   /** A history is looked up anew in every turn, and is mostly that of the turn before. */
-  #anchorsOf(place: Place, identity: Identity): Anchors {
+  #anchorsOf(place: TurnPosition, identity: Identity): Anchors {
     const known = this.#anchors.get(identity);
     const { chatId, chain, userTextHash } = place;
     if (

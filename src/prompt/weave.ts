@@ -3,7 +3,7 @@ import { parsed } from '../wire/unparsed-message.ts';
 import type { HistoryMessage } from '../history/request-message.ts';
 import { chainAfter, emptyChain, type Identity } from '../history/identity.ts';
 import { withoutProgress } from '../history/progress.ts';
-import type { Place, TurnRecord } from './turn-memory.ts';
+import type { TurnPosition, TurnRecord } from './turn-memory.ts';
 
 /** A message of the list that goes upstream, and where it comes from. */
 export interface WovenMessage {
@@ -56,7 +56,7 @@ export async function weave(
     readonly from: number;
     /** Nothing at once where no turn of this kind is remembered. */
     readonly find: (
-      place: Place,
+      place: TurnPosition,
       identity: Identity,
     ) => Promise<TurnRecord | undefined> | undefined;
   },
