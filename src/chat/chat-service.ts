@@ -27,7 +27,7 @@ import {
   type TurnTools,
   type TurnToolsOptions,
 } from '../turn/turn-tools.ts';
-import type { FinishedTurn, TurnLimits } from '../turn/turn-types.ts';
+import type { FinishedTurn, StepLimits } from '../turn/turn-types.ts';
 import { sumUsages } from '../turn/usage-sums.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
 
@@ -54,7 +54,7 @@ export interface ChatProxyOptions {
   readonly tools: TurnToolsOptions;
   /** Told of sessions that have grown. */
   readonly indexes: IndexKeeper;
-  readonly limits: TurnLimits;
+  readonly limits: StepLimits;
   readonly answerLimits: AnswerLimits;
   readonly showProgress: boolean;
   /**

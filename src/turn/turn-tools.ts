@@ -10,7 +10,7 @@ import type { Prompt } from '../prompt/prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { createSubModel } from './sub-model.ts';
-import type { ProxyTools, TurnLimits } from './turn-types.ts';
+import type { ProxyTools, StepLimits } from './turn-types.ts';
 
 /** A model that sub-calls go to. */
 export interface SubTarget {
@@ -31,7 +31,7 @@ export interface TurnToolsOptions {
   /** Sub-calls of one turn at the same time. */
   readonly concurrency: number;
   /** Bounds of one sub-call that has tools. */
-  readonly limits: TurnLimits;
+  readonly limits: StepLimits;
 }
 
 /** Our tools as one turn has them. */

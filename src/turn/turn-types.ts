@@ -19,7 +19,7 @@ export interface ProxyTools {
 }
 
 /** Bounds of one turn. */
-export interface TurnLimits {
+export interface StepLimits {
   /** Upstream completions. */
   readonly steps: number;
   /** Calls of our tools run in one step; what is over gets a sentence instead. */
@@ -34,7 +34,7 @@ export interface Turn {
   readonly tools?: ProxyTools;
   /** Present: steps of ours come first, and the last step has the client's own choice of tools. */
   readonly handOver?: HandOver;
-  readonly limits: TurnLimits;
+  readonly limits: StepLimits;
   /** Tokens, money and time that may still be used; the upstream is metered by its owner. */
   readonly budget: Budget;
   readonly signal: AbortSignal;
