@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { LruMap } from '../base/lru-map.ts';
 import { ProxyError } from '../errors.ts';
-import { suitBody } from '../garbage.ts';
+import { tuneForBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import { headerOf, originOf } from '../clients/origin.ts';
 import type { Envelope } from '../wire/types.ts';
@@ -82,7 +82,7 @@ export class RequestIntake {
       reader.free();
     }
     await reading.addAll(reader.end());
-    suitBody(reader.sizeBytes);
+    tuneForBody(reader.sizeBytes);
     const envelopeText = reader.envelope();
     const envelope = this.#envelopes.parse(envelopeText);
     const envelopeBytes = envelopeText.length;

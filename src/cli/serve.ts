@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
-import { boundGarbage } from '../garbage.ts';
+import { boundHeap } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import { publishOwner } from '../store/disk/owner.ts';
 import type { Sessions } from '../store/types.ts';
@@ -41,7 +41,7 @@ async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise
     import('./local-app.ts'),
   ]);
   checkBind(config.server);
-  boundGarbage();
+  boundHeap();
   await using app = await openLocalApp(config, config.logLevel, { loaded, policies });
   const address = await app.server.listen();
   await publish(config.dataDir, { address, secret: app.ownerSecret }, app.sessions);

@@ -10,7 +10,7 @@ import { AnswerMemory } from '../../history/answer-memory.ts';
 import { RequestIntake } from '../../capture/intake.ts';
 import { SessionResolver } from '../../history/session-resolver.ts';
 import { randomIds, systemClock } from '../../clock.ts';
-import { boundGarbage } from '../../garbage.ts';
+import { boundHeap } from '../../garbage.ts';
 import { limitedBody } from '../../http/body-stream.ts';
 import { silentLogger } from '../../log.ts';
 import { openSessions } from '../../store/sessions.ts';
@@ -36,7 +36,7 @@ async function receive(request: IncomingMessage): Promise<void> {
 
 /** Serves until its parent goes away. */
 async function main(dataDir: string): Promise<void> {
-  boundGarbage();
+  boundHeap();
   await using sessions = await openSessions({
     dataDir,
     clock: systemClock,
