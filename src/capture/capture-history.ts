@@ -23,7 +23,7 @@ const sliceItems = 4_096;
 /** Bytes of messages looked through, or replaced by stubs, before others get their turn: 3 ms. */
 const sliceBytes = 262_144;
 
-/** A message resolved texts are not stored yet. */
+/** A message whose texts are not stored yet. */
 interface Waiting {
   readonly item: RequestMessage;
   readonly candidates: readonly Candidate[];

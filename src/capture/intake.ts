@@ -93,7 +93,14 @@ export class RequestIntake {
     const resolved = await reading.resolved();
     const isHelper = isHelperRequest(envelope, resolved, headers);
     const entriesBefore = resolved.session?.store.totals.entries ?? 0;
-    const taken = { envelope, envelopeBytes, items: reading.items, resolved, isHelper, entriesBefore };
+    const taken = {
+      envelope,
+      envelopeBytes,
+      items: reading.items,
+      resolved,
+      isHelper,
+      entriesBefore,
+    };
     return isHelper ? { ...taken, newlyStored: 0 } : { ...taken, ...(await this.#store(taken)) };
   }
 
@@ -127,7 +134,11 @@ export class RequestIntake {
  * A title or a compaction: no tools and no directory of its own, from a client that names its
  * conversation.
  */
-function isHelperRequest(envelope: Envelope, resolved: ResolvedSession, headers: IncomingHttpHeaders): boolean {
+function isHelperRequest(
+  envelope: Envelope,
+  resolved: ResolvedSession,
+  headers: IncomingHttpHeaders,
+): boolean {
   const hasTools = (envelope.tools ?? []).length > 0;
   return !hasTools && !resolved.isNamed && originOf(headers).chatId !== undefined;
 }

@@ -59,7 +59,10 @@ export async function rehydrate(
  * stubs, where neither its bytes are at hand nor the store has them.
  * @throws ProxyError `store_corrupt`
  */
-export async function wholeItem(item: RequestMessage, store: SessionStore): Promise<RequestMessage> {
+export async function wholeItem(
+  item: RequestMessage,
+  store: SessionStore,
+): Promise<RequestMessage> {
   const { known } = item;
   known.isWanted = true;
   if (!item.isShared && !item.isDropped) {

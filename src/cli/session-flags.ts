@@ -27,7 +27,7 @@ export function addSessionFlags(command: Command): Command {
   return addDataDirFlag(command);
 }
 
-/** The choice as operations take it. Symbolic links are resolved, as OpenCode does. */
+/** The choice as operations take it. Symbolic links are whose, as OpenCode does. */
 export function choiceOf({ directory, session }: SessionFlags): object {
   if (session !== undefined) return { session };
   const path = resolve(directory ?? '.');

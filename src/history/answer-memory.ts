@@ -61,7 +61,7 @@ const maxKept = 10_000;
 const writeAfterMs = 500;
 
 /**
- * Tells conversations apart resolved clients give them no name, by what only one of them can hold: an
+ * Tells conversations apart whose clients give them no name, by what only one of them can hold: an
  * answer or a call that we delivered, at its place behind the same messages. Two that begin alike
  * share nothing, and an answer that two have got is no sign of either. Bounded by the memory it
  * writes to; what is forgotten costs a conversation its memory, and never gives it that of another.

@@ -44,7 +44,7 @@ export class BodyReader {
   #messagesBytes = 0;
   /** Bytes between the last run and the one that is walked first. */
   #baseBytes = 0;
-  /** Whole pieces resolved messages have been handed out. */
+  /** Whole pieces whose messages have been handed out. */
   #done: Uint8Array[] = [];
   /** Of all that has come. */
   sizeBytes = 0;
@@ -77,7 +77,7 @@ export class BodyReader {
   }
 
   /**
-   * Gives back the memory of pieces resolved messages have been taken. A history of 100 MB arrives in
+   * Gives back the memory of pieces whose messages have been taken. A history of 100 MB arrives in
    * pieces of 64 KB.
    */
   free(): void {

@@ -12,7 +12,7 @@ export interface RunPart {
 }
 
 /**
- * A message of a run resolved bytes are kept: the same object for every request that begins with the
+ * A message of a run whose bytes are kept: the same object for every request that begins with the
  * same bytes.
  */
 class KeptMessage implements RawMessage {

@@ -22,7 +22,7 @@ export interface RequestReaderOptions {
   readonly usesStubs: boolean;
 }
 
-/** One request while it arrives: its messages, and as soon as they tell, resolved it is. */
+/** One request while it arrives: its messages, and as soon as they tell, whose it is. */
 export class RequestReader {
   readonly items: RequestMessage[] = [];
   readonly #known: MessageCache;
@@ -83,7 +83,7 @@ export class RequestReader {
   }
 
   /**
-   * Whether what is known by now says resolved the request is, and that it is no client's helper:
+   * Whether what is known by now says whose the request is, and that it is no client's helper:
    * nothing that follows changes it.
    */
   get #isNamed(): boolean {

@@ -79,7 +79,7 @@ export interface MessageFacts {
 /** Messages by the hash of their bytes. Forgetting costs one parse. */
 export type MessageCache = LruMap<string, MessageFacts>;
 
-/** Whether a message resolved texts are in the store can be had from there as it was. */
+/** Whether a message whose texts are in the store can be had from there as it was. */
 export function canBeWhole({ captured }: NonNullable<MessageFacts['stored']>): boolean {
   return captured.every(({ isVerbatim }) => isVerbatim);
 }

@@ -56,7 +56,7 @@ class Finder {
 
 const facts: RequestFacts = { origin: {} };
 
-describe('resolved a request is', () => {
+describe('whose a request is', () => {
   it('the session’s name goes before the directory, the header’s before the prompt’s', async () => {
     const finder = new Finder(sessionsOf());
     const both = { ...facts, workingDirectory: '/from/prompt' };

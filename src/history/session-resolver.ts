@@ -11,7 +11,7 @@ export interface SessionPlace {
   /** The project directory, where one is known. */
   readonly directory?: string;
   /**
-   * Whether the request itself says resolved it is: by a header, or by the environment block of a
+   * Whether the request itself says whose it is: by a header, or by the environment block of a
    * client's system prompt.
    */
   readonly isNamed: boolean;
@@ -59,7 +59,7 @@ export interface SessionResolverOptions {
 }
 
 /**
- * Conversations resolved directory is remembered for requests that do not name it (titles,
+ * Conversations whose directory is remembered for requests that do not name it (titles,
  * compaction).
  */
 const maxRememberedChats = 10_000;
@@ -80,7 +80,7 @@ export class SessionResolver {
   }
 
   /**
-   * Begins to follow a history resolved client gives it no name. `keyHash` keeps apart clients that
+   * Begins to follow a history whose client gives it no name. `keyHash` keeps apart clients that
    * use different keys.
    */
   trail(keyHash: string): Trail {
@@ -88,7 +88,7 @@ export class SessionResolver {
   }
 
   /**
-   * The store of a request resolved headers or system prompt say so; nothing where they do not.
+   * The store of a request whose headers or system prompt say so; nothing where they do not.
    * @throws ProxyError `unknown_session` when the request names a session that does not exist;
    * `invalid_request`
    */
@@ -110,10 +110,14 @@ export class SessionResolver {
   }
 
   /**
-   * ResolvedSession a request is, when all of its history has come. The order is that of the design, first
-   * hit wins; `place` is what {@link placeNamed} has found.
+   * ResolvedSession a request is, when all of its history has come. The order is that of the
+   * design, first hit wins; `place` is what {@link placeNamed} has found.
    */
-  async find({ origin }: RequestFacts, trail: Trail, place: SessionPlace | undefined): Promise<ResolvedSession> {
+  async find(
+    { origin }: RequestFacts,
+    trail: Trail,
+    place: SessionPlace | undefined,
+  ): Promise<ResolvedSession> {
     const { answers, ids } = this.#options;
     if (origin.chatId !== undefined) {
       const { chatId } = origin;

@@ -291,7 +291,7 @@ export class PromptMaker {
   }
 
   /**
-   * A chat resolved first request lets the model call nothing is told of what the store holds in the
+   * A chat whose first request lets the model call nothing is told of what the store holds in the
    * first one that does.
    */
   async #noteDue(session: Session, { resolved, entriesBefore }: Intake): Promise<void> {

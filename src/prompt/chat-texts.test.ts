@@ -158,7 +158,7 @@ it('what has not changed is not written again', async () => {
   expect(chat.memory.writes).toBe(1);
 });
 
-it('a text resolved bytes are gone comes from the store, byte for byte', async () => {
+it('a text whose bytes are gone comes from the store, byte for byte', async () => {
   const chat = new Asked();
   const item = large(0);
   item.drop();

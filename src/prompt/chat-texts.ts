@@ -16,7 +16,7 @@ interface TextRecord {
   readonly stubbed?: string;
   /** Messages that stand whole though they could have a stub. */
   readonly whole: readonly string[];
-  /** Messages of resolved texts only the ends stand. */
+  /** Messages of whose texts only the ends stand. */
   readonly cut: Readonly<Record<string, Cut>>;
   /** Messages that say that nothing can be opened. */
   readonly told: readonly string[];
@@ -206,7 +206,11 @@ function isGone(item: RequestMessage, chatId: string): boolean {
 }
 
 /** The message with the ends of some of its texts, for this request alone. */
-async function cutItem(item: RequestMessage, cut: Cut, store: SessionStore): Promise<RequestMessage> {
+async function cutItem(
+  item: RequestMessage,
+  cut: Cut,
+  store: SessionStore,
+): Promise<RequestMessage> {
   const whole = await wholeItem(item, store);
   // Neither here nor in the store as it was: then its stub is all there is.
   if (whole === item && item.isDropped) return item;

@@ -2,7 +2,7 @@ import type { ChatMemory } from '../store/types.ts';
 
 /**
  * How far a kind of demotion has gone: the chain hashes of the last messages that it covers, newest
- * first. Several, so that it still holds for a history resolved end a client has taken back.
+ * first. Several, so that it still holds for a history whose end a client has taken back.
  */
 export type Mark = readonly string[];
 

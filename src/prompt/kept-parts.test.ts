@@ -57,7 +57,7 @@ describe('a part that leaves a prompt', () => {
 
   it.each([
     [
-      'a recording, resolved data have no address',
+      'a recording, whose data have no address',
       { type: 'input_audio', input_audio: { data: base64, format: 'wav' } },
     ],
     [

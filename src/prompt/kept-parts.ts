@@ -4,7 +4,7 @@ import type { ContentPart, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 
 /**
- * A part resolved JSON is shorter stands in the text of its conversation as it is, characters: an
+ * A part whose JSON is shorter stands in the text of its conversation as it is, characters: an
  * address is one.
  */
 const maxInlineLength = 2_000;
@@ -69,7 +69,7 @@ function dataOf(
 }
 
 /**
- * The data of a part resolved only long text is a data URL that is pure base64: then its bytes say
+ * The data of a part whose only long text is a data URL that is pure base64: then its bytes say
  * all.
  */
 function dataUrl(value: object): { readonly media: string; readonly base64: string } | undefined {

@@ -54,7 +54,7 @@ export interface LayOut {
   readonly session: Session;
   /** Present: with our tools and instructions. */
   readonly activation: Activation | undefined;
-  /** Indexes of messages resolved texts stay. */
+  /** Indexes of messages whose texts stay. */
   readonly kept?: ReadonlySet<number>;
   /** Index of the message that says that nothing can be opened, if there is something. */
   readonly tellAt?: number;

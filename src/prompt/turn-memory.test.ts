@@ -46,7 +46,11 @@ async function remembering(
   return memory;
 }
 
-async function foundBy(memory: TurnMemory, at: TurnPosition, copy: Message): Promise<string | undefined> {
+async function foundBy(
+  memory: TurnMemory,
+  at: TurnPosition,
+  copy: Message,
+): Promise<string | undefined> {
   const record = await memory.find(at, identityOf(copy));
   return record?.before[0]?.content as string | undefined;
 }

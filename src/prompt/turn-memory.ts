@@ -92,9 +92,10 @@ interface Alias {
 export class TurnMemory {
   readonly #memory: ChatMemory;
   readonly #cache: LruMap<string, TurnRecord>;
-  readonly #anchors = new LruMap<Identity, { readonly place: TurnPosition; readonly anchors: Anchors }>(
-    maxKeptAnchors,
-  );
+  readonly #anchors = new LruMap<
+    Identity,
+    { readonly place: TurnPosition; readonly anchors: Anchors }
+  >(maxKeptAnchors);
 
   constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
     this.#memory = memory;
@@ -113,7 +114,7 @@ export class TurnMemory {
   }
 
   /**
-   * The record of a turn resolved visible copy a client sent back; undefined where it is forgotten, or
+   * The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or
    * the client has edited it.
    */
   async find(place: TurnPosition, identity: Identity): Promise<TurnRecord | undefined> {

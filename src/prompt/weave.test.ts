@@ -60,7 +60,7 @@ it('a mixed turn comes back whole, its results in the order of its calls', async
   ]);
 });
 
-it('a call resolved result the client does not send is left out; a second answer and a stranger’s, too', async () => {
+it('a call whose result the client does not send is left out; a second answer and a stranger’s, too', async () => {
   const list = await woven([user, copy, tool('a'), tool('a', 'again'), tool('who'), user]);
   expect(list.slice(3)).toEqual([
     { ...mixed.message, tool_calls: [call('a', 'bash'), call('own', 'rlm_stats')] },

@@ -8,7 +8,7 @@ import type { TurnPosition, TurnRecord } from './turn-memory.ts';
 /** A message of the list that goes upstream, and where it comes from. */
 export interface WovenMessage {
   readonly message: UpstreamMessage;
-  /** Index of the client's message it is, or in front of resolved visible turn it was hidden. */
+  /** Index of the client's message it is, or in front of whose visible turn it was hidden. */
   readonly index: number;
   /** True for what the client has never seen: hidden turns and our tools' results. */
   readonly hidden: boolean;
@@ -45,7 +45,7 @@ export function placesOf(history: readonly HistoryMessage[]): Places {
  * lies before it has been demoted and is not looked up.
  *
  * Every call is answered exactly once and directly after its message, if it was in what the client
- * sent: a call of a known turn resolved result the client does not send (a partial replay) is left
+ * sent: a call of a known turn whose result the client does not send (a partial replay) is left
  * out, and its turn keeps the rest; of an unknown turn, too.
  */
 export async function weave(
@@ -89,7 +89,7 @@ export async function weave(
 }
 
 /**
- * A turn that nobody knows and resolved calls the client has not all answered: as a record of its own,
+ * A turn that nobody knows and whose calls the client has not all answered: as a record of its own,
  * so that only the answered ones stay.
  */
 function repaired(

@@ -25,7 +25,7 @@ export interface GuardedChat {
   /** What a message costs, in bytes of text. */
   readonly weigh: (message: UpstreamMessage) => number;
   /**
-   * Indexes of messages resolved texts stay, because nothing that took their place could be opened.
+   * Indexes of messages whose texts stay, because nothing that took their place could be opened.
    */
   readonly kept: ReadonlySet<number>;
   /**

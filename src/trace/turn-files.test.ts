@@ -9,7 +9,7 @@ import { maxWaitingBytes, maxWaitMs, TurnFiles } from './turn-files.ts';
 
 const limits = { maxBytes: 1_000_000_000, maxTurns: 10 };
 
-/** A disk resolved writes wait until the test lets them through. */
+/** A disk whose writes wait until the test lets them through. */
 function slowDisk(): { readonly files: Files; readonly open: () => void } {
   const gate = Promise.withResolvers<undefined>();
   const slow = (file: OpenFile): OpenFile => ({

@@ -82,7 +82,7 @@ test('sub-calls are granted as far as they reach, by all depths from one account
   expect(budget.spent).toMatchObject({ steps: 1, subCalls: 5, depth: 1, promptTokens: 10 });
 });
 
-test('depth: a turn with depth 2 has sub-calls with tools, resolved sub-calls have none', () => {
+test('depth: a turn with depth 2 has sub-calls with tools, whose sub-calls have none', () => {
   const { budget } = given({ depth: 2 });
   expect(budget.mayRecurse).toBe(true);
   const child = budget.child();

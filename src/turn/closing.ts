@@ -53,7 +53,7 @@ function finishReasonOf(
   return folded.finishReason === 'tool_calls' ? 'stop' : folded.finishReason;
 }
 
-/** A message without its calls, for a turn resolved calls are not to be run. */
+/** A message without its calls, for a turn whose calls are not to be run. */
 export function withoutCalls(message: Message): Message {
   const { tool_calls: _, ...rest } = message;
   return { ...rest, content: rest.content ?? '' };

@@ -138,7 +138,7 @@ test('tokens that run out in the middle fail the rest', async () => {
   expect(JSON.stringify(result)).toContain('300 tokens a turn are used up');
 });
 
-test('a part resolved upstream fails, or says nothing, is failed alone', async () => {
+test('a part whose upstream fails, or says nothing, is failed alone', async () => {
   let number = 0;
   const { run } = play(async () => {
     number += 1;

@@ -11,7 +11,7 @@ import { meterUpstream } from './metered-upstream.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import { droppedMessage } from '../prompt/shorten-results.ts';
 import { runTurn } from './run-turn.ts';
-import type { ProxyTools, TurnLimits } from './turn-types.ts';
+import type { ProxyTools, StepLimits } from './turn-types.ts';
 
 /** What {@link createSubModel} needs. */
 export interface SubModelOptions {
@@ -29,7 +29,7 @@ export interface SubModelOptions {
   readonly tools: ToolRegistry;
   readonly context: Omit<ToolContext, 'subModel' | 'slice' | 'signal'>;
   /** Bounds of one sub-call with tools. */
-  readonly limits: TurnLimits;
+  readonly limits: StepLimits;
   /**
    * Takes a line of progress for each sub-call and each step inside one; `↳` once for each level.
    */

@@ -63,7 +63,9 @@ export interface Turn {
    */
   readonly withoutTools?: (
     error: unknown,
-  ) => Promise<{ readonly request: ChatRequest; readonly tools: ProxyTools | undefined } | undefined>;
+  ) => Promise<
+    { readonly request: ChatRequest; readonly tools: ProxyTools | undefined } | undefined
+  >;
   /**
    * A smaller request, and the tools that are ours in it, after the upstream found this one too
    * long; nothing when no more can be done. Asked once a turn.

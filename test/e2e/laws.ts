@@ -39,7 +39,7 @@ export function assertExtends(before: RecordedRequest, after: RecordedRequest): 
   );
 }
 
-/** A body resolved last member is the list of messages, without the brackets that close it. */
+/** A body whose last member is the list of messages, without the brackets that close it. */
 function withoutEnd(body: string): string {
   assert.ok(body.endsWith(']}'), `the body ends in ${body.slice(-20)}`);
   return body.slice(0, -2);

@@ -73,7 +73,7 @@ async function prepare(): Promise<void> {
   else await rm(folder, { recursive: true, force: true });
 }
 
-/** Names of plays may be given as arguments: those resolved name contains one are played. */
+/** Names of plays may be given as arguments: those whose name contains one are played. */
 async function playAll(programs: Programs): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

@@ -24,7 +24,7 @@ export async function removeCaches(dataDir: string): Promise<void> {
 /** What a round of {@link crashRound} saw. */
 export interface CrashRound {
   /**
-   * Entries resolved commit the writer had reported when it was killed, and those that were there
+   * Entries whose commit the writer had reported when it was killed, and those that were there
    * afterwards.
    */
   readonly reported: number;

@@ -58,7 +58,7 @@ export interface SoundStore {
   readonly answers: readonly SearchResult[];
 }
 
-/** Makes the store resolved copies are damaged. */
+/** Makes the store whose copies are damaged. */
 export async function makeSoundStore(dataDir: string, engine: SearchEngine): Promise<SoundStore> {
   await using sessions = await openStore(dataDir);
   const session = await projectSession(sessions);
@@ -128,7 +128,7 @@ export async function damageRound(
 }
 
 /**
- * The entries resolved bytes on the disk are not those that were stored, as a reader that trusts
+ * The entries whose bytes on the disk are not those that were stored, as a reader that trusts
  * nothing sees it.
  */
 async function lostEntries(session: Session, { texts, entries }: SoundStore): Promise<Set<Entry>> {

@@ -28,7 +28,7 @@ const third: readonly Message[] = [...second, { role: 'assistant', content: 'ok'
 
 const health = async (origin: string): Promise<unknown> => (await fetch(`${origin}/health`)).json();
 
-test('a store resolved files are deleted under the server is named, the chat goes on, and the next turn stores anew', async () => {
+test('a store whose files are deleted under the server is named, the chat goes on, and the next turn stores anew', async () => {
   const lines: string[] = [];
   await using upstream = await startScriptedUpstream();
   upstream.otherwise(answer('ok'));

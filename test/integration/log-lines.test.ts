@@ -15,7 +15,7 @@ import {
 
 const levels: Readonly<Record<number, string>> = { 30: 'info', 40: 'warn' };
 
-/** A log resolved lines can be waited for. */
+/** A log whose lines can be waited for. */
 class LogLines {
   readonly lines: { level: number; msg: string; [member: string]: unknown }[] = [];
   #wake = Promise.withResolvers<void>();

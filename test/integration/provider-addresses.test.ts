@@ -261,7 +261,7 @@ class ForwardProxy {
   }
 }
 
-/** A server resolved API lies under /v1 and which has nothing elsewhere. */
+/** A server whose API lies under /v1 and which has nothing elsewhere. */
 async function startBareServer(): Promise<{ readonly origin: string; readonly server: Server }> {
   const server = createServer((incoming, response) => {
     const isList = incoming.url === '/v1/models';

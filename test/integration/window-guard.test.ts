@@ -43,7 +43,7 @@ function counted(words: string, sizeBytes: number): Reply {
 const question = 'What is the newest state of all this?';
 
 /**
- * A history of turns resolved outputs stay below the size at which they are stripped, if they are not
+ * A history of turns whose outputs stay below the size at which they are stripped, if they are not
  * longer than this.
  */
 function history(turns: number, outputChars = 5_000): readonly Message[] {

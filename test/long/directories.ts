@@ -33,7 +33,7 @@ const dataDir = await mkdtemp(join(tmpdir(), 'rlm-directories-'));
 const faults: string[] = [];
 const done = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<Kind, number>;
 
-/** What the model calls in a turn resolved question names it. */
+/** What the model calls in a turn whose question names it. */
 function callOf(kind: Kind, directory: number): { name: string; arguments: string } | undefined {
   switch (kind) {
     case 'search':

@@ -29,7 +29,7 @@ function naive(text: string, regExp: RegExp): { lines: readonly number[]; occurr
 }
 
 /**
- * Whether V8 reads a pattern otherwise than ripgrep, resolved reading is ours: `.`, `^`, `$` and
+ * Whether V8 reads a pattern otherwise than ripgrep, whose reading is ours: `.`, `^`, `$` and
  * complements where there are carriage returns and U+2028; `\\B`, which holds between CR and LF;
  * and a repetition that may be empty, which V8 tries again with something in it.
  */

@@ -123,7 +123,7 @@ function mutate(body: unknown, random: () => number): void {
 }
 
 /**
- * Sends mutated bodies to a proxy resolved upstream takes everything, and gives back those that were
+ * Sends mutated bodies to a proxy whose upstream takes everything, and gives back those that were
  * neither answered (200) nor refused as the request's own fault (4xx).
  */
 export async function fuzzBodies(run: {

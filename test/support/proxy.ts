@@ -158,7 +158,7 @@ export async function startPair(
   };
 }
 
-/** The setting for a model resolved window holds so many tokens. */
+/** The setting for a model whose window holds so many tokens. */
 export function windowOf(tokens: number): { readonly RLM_UPSTREAM_CONTEXT_WINDOW: string } {
   return { RLM_UPSTREAM_CONTEXT_WINDOW: String(tokens) };
 }

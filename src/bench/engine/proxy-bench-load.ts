@@ -57,7 +57,7 @@ const waiting = new Map<string, Conversation[]>();
 
 let conversationsBegun = 0;
 
-/** A history of turns resolved texts no other conversation has. */
+/** A history of turns whose texts no other conversation has. */
 function beginConversation({
   bodyBytes,
   messageChars,

@@ -49,7 +49,7 @@ interface ProxyBenchPlan {
   readonly onStep: (step: string) => void;
 }
 
-/** Streams at once resolved event loop lag is measured, and of the largest load. */
+/** Streams at once whose event loop lag is measured, and of the largest load. */
 const manyStreams = 200;
 
 /**

@@ -56,7 +56,7 @@ export const hostileCases: readonly { readonly pattern: string; readonly line: s
   { pattern: '(.*a){12}z', line: 'a'.repeat(100_000) },
 ];
 
-/** The same pattern for ripgrep, resolved `\w`, `\d` and `\b` are Unicode's where ours are ASCII. */
+/** The same pattern for ripgrep, whose `\w`, `\d` and `\b` are Unicode's where ours are ASCII. */
 export function toRipgrep(pattern: string): string {
   return pattern
     .replaceAll(/\[([^\]]*)\\w/g, '[$10-9A-Za-z_')

@@ -20,7 +20,7 @@ interface TurnBenchPlan {
   readonly signal: AbortSignal;
 }
 
-/** Taking in a request resolved history is so long. */
+/** Taking in a request whose history is so long. */
 export interface TurnBenchRow {
   readonly sizeChars: number;
   readonly bodyBytes: number;

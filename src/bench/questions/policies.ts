@@ -97,7 +97,7 @@ function capture(found: RegExpExecArray, number = 1): string {
   return found[number] ?? '';
 }
 
-/** A question over records resolved answer is an expression over `sum` and `top`. */
+/** A question over records whose answer is an expression over `sum` and `top`. */
 function counting(wording: RegExp, select: (found: RegExpExecArray) => string): Plan {
   return { wording, call: (found) => program(countProgram(select(found))), answer: valueOf };
 }

@@ -7,7 +7,7 @@ import type { Play } from '../play.ts';
 import { requestOf } from '../relay.ts';
 
 /**
- * Large texts that come in other ways than from the shell: a file beside the question, a page resolved
+ * Large texts that come in other ways than from the shell: a file beside the question, a page whose
  * end OpenCode cuts off.
  */
 export function attachedAndFetched(): Play {

@@ -5,7 +5,7 @@ import { bash, call, say, search, textOf } from '../model.ts';
 import type { Play } from '../play.ts';
 
 /**
- * A chat resolved history OpenCode rewrites (plan, build, fork), in a directory that is no repository
+ * A chat whose history OpenCode rewrites (plan, build, fork), in a directory that is no repository
  * and has a name of all kinds.
  */
 export function oddDirectory(): Play {

@@ -37,7 +37,7 @@ const lookAlikes = 60;
 
 /**
  * Needles in a haystack: one; one of several keys; several values of one key; among
- * near-duplicates; and one resolved question shares no word with it. Each needle is a six-digit code
+ * near-duplicates; and one whose question shares no word with it. Each needle is a six-digit code
  * at a random depth.
  */
 export const generateNiah: CaseGenerator = (seed, sizeChars) => {
