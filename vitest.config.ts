@@ -37,7 +37,8 @@ export default defineConfig({
     // Long enough for a machine with eight times as much to do: a test that hangs is found all the same.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    maxWorkers: 2,
+    // One more than the smallest machines have cores: many tests wait for processes of their own.
+    maxWorkers: 3,
     // `npm run coverage`: the sums on the terminal, every file and line in `coverage/index.html`.
     coverage: {
       include: ['src/**/*.ts'],
