@@ -1,7 +1,9 @@
+import crypto from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { randomIds, systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
@@ -223,4 +225,48 @@ describe('bytes of a message', () => {
       );
     }
   });
+});
+
+describe('an ordinary chat', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+
+  /** What reading a request costs beside receiving it. */
+  async function costOf<Result>(work: () => Promise<Result>) {
+    const parse = vi.spyOn(JSON, 'parse');
+    const spies = [vi.spyOn(crypto, 'hash'), vi.spyOn(crypto, 'createHash')];
+    syncBuiltinESMExports();
+    const result = await work();
+    const hashes = spies.reduce((total, { mock }) => total + mock.calls.length, 0);
+    return { result, parses: parse.mock.calls.length, hashes };
+  }
+
+  it.each([100, 1_000])(
+    'of %i known messages makes, parses and hashes none of them',
+    async (count) => {
+      const intake = intakeOf();
+      const list = Array.from({ length: count }, (_, at) => ({
+        role: at % 2 === 0 ? 'user' : 'assistant',
+        content: `${at} ${'word '.repeat(80)}`,
+      }));
+      const take = async (added: number): Promise<Intake> => {
+        const more = list.slice(0, added).map(({ role }) => ({ role, content: 'and more' }));
+        return intake.take(
+          inPieces(JSON.stringify({ model: 'm', messages: [...list, ...more] })),
+          {},
+        );
+      };
+      await take(0);
+      const before = await take(0);
+      const { result, parses, hashes } = await costOf(async () => take(2));
+      const made = result.items.filter((item, at) => item !== before.items[at]);
+      expect(result.items).toHaveLength(count + 2);
+      expect(made.length).toBe(2);
+      // The two that are new, and the envelope.
+      expect(parses).toBeLessThanOrEqual(3);
+      expect(hashes).toBeLessThan(20);
+    },
+  );
 });
