@@ -5,7 +5,12 @@ it('shows each number beside the relay’s and what is wanted of it', () => {
   const table = proxyBenchTable({
     machine: 'a machine',
     firstByte: [
-      { messageChars: 400, relay: { p50Ms: 2, p99Ms: 4 }, proxy: { p50Ms: 2.5, p99Ms: 5 } },
+      {
+        bodyBytes: 200_000,
+        messageChars: 400,
+        relay: { p50Ms: 2, p99Ms: 4 },
+        proxy: { p50Ms: 2.5, p99Ms: 5 },
+      },
     ],
     cpuMs: [{ what: '200 KB', relay: 1, proxy: 3 }],
     chunkDelay: { relay: { p50Ms: 0.1, p99Ms: 0.2 }, proxy: { p50Ms: 0.15, p99Ms: 0.5 } },

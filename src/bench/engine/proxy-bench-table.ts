@@ -22,7 +22,7 @@ export function proxyBenchTable(bench: ProxyBench): string {
 }
 
 function firstByteRows(of: ProxyBench['firstByte'][number]): string[][] {
-  const what = `first byte of 200 KB in messages of ${of.messageChars}`;
+  const what = `first byte of ${of.bodyBytes / 1000} KB in messages of ${of.messageChars}`;
   const ratio = times(of.proxy.p50Ms / of.relay.p50Ms);
   return [
     [`${what}, p50`, ...both(of, 'p50Ms'), ratio, ''],

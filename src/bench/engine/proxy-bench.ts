@@ -23,8 +23,11 @@ export interface Compared<Value> {
 /** Everything `bench proxy` measures. All processes run on one machine, in one run. */
 export interface ProxyBench {
   readonly machine: string;
-  /** Of a request with a prompt of 200 KB, by the length of its messages. */
-  readonly firstByte: readonly ({ readonly messageChars: number } & Compared<Spread>)[];
+  /** By the size of a request and the length of its messages. */
+  readonly firstByte: readonly ({
+    readonly bodyBytes: number;
+    readonly messageChars: number;
+  } & Compared<Spread>)[];
   /**
    * Processor time of one request of each size, milliseconds; absent where the system does not
    * tell.
@@ -71,11 +74,11 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
     await chunkRate(target);
   }
   const firstByte = [];
-  for (const messageChars of [4000, 400]) {
-    onStep(`first byte of a 200 KB request, messages of ${messageChars} characters`);
-    const asked = { ...large, messageChars };
+  for (const asked of [small, { ...large, messageChars: 4000 }, large]) {
+    const { bodyBytes, messageChars } = asked;
+    onStep(`first byte of ${bodyBytes / 1000} KB in messages of ${messageChars} characters`);
     const spreads = await compareFirstBytes({ relay, proxy }, asked, rounds * 40);
-    firstByte.push({ messageChars, ...spreads });
+    firstByte.push({ bodyBytes, messageChars, ...spreads });
   }
   onStep('processor time of a request');
   const cpuMs = [];
