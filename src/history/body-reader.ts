@@ -16,6 +16,11 @@ import {
  */
 const minRunBytes = 65_536;
 
+/**
+ * A list that is shorter is walked again: that costs less than to look for it among others, bytes.
+ */
+const minTailBytes = 8_192;
+
 const closeBrace = 0x7d;
 
 /**
@@ -88,7 +93,7 @@ export class BodyReader {
   /** After the last piece: what was still missing. */
   end(): readonly RawMessage[] {
     const found = this.#stage === 'known' ? this.#recognise(true) : [];
-    this.#closeRun();
+    if (this.#run.endBytes + this.#messagesBytes >= minTailBytes) this.#closeRun();
     return found;
   }
 
@@ -125,7 +130,7 @@ export class BodyReader {
 
   #mayBe(run: Run): boolean {
     const { kept, sizeBytes } = run;
-    if (kept !== undefined) return beginAlike(this.#pending(sizeBytes), kept.bytes);
+    if (kept !== undefined) return beginAlike(this.#pieces, this.#skippedBytes, kept.bytes);
     return sizeBytes > this.#pendingBytes || this.#tree.has(run, this.#pending(sizeBytes));
   }
 

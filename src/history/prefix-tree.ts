@@ -62,7 +62,7 @@ const maxKeptBytes = 16_777_216;
  * Ways on from one run that are remembered: of many chats that share a system prompt, and of few
  * behind that.
  */
-const maxNext = 256;
+const maxNext = 64;
 
 /**
  * What came before at the beginning of clients' lists of messages. A history that is sent again
@@ -187,17 +187,33 @@ export function sliceOf(
   return slices;
 }
 
-/** Pure. Whether pieces begin with the beginning of `bytes`, as far as both go. */
-export function beginAlike(pieces: readonly Uint8Array[], bytes: Uint8Array): boolean {
+/**
+ * Pure. Whether what stands behind the first `skippedBytes` of pieces begins as `bytes` do, as far
+ * as both go.
+ */
+export function beginAlike(
+  pieces: readonly Uint8Array[],
+  skippedBytes: number,
+  bytes: Uint8Array,
+): boolean {
+  let skipped = skippedBytes;
   let at = 0;
   for (const piece of pieces) {
     if (at === bytes.length) return true;
-    const length = Math.min(piece.length, bytes.length - at);
-    if (Buffer.compare(piece.subarray(0, length), bytes.subarray(at, at + length)) !== 0)
+    const from = Math.min(skipped, piece.length);
+    skipped -= from;
+    const end = Math.min(piece.length, from + bytes.length - at);
+    if (end > from && buffer(piece).compare(bytes, at, at + end - from, from, end) !== 0)
       return false;
-    at += length;
+    at += end - from;
   }
   return true;
+}
+
+function buffer(piece: Uint8Array): Buffer {
+  return Buffer.isBuffer(piece)
+    ? piece
+    : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
 }
 
 /** Pure. In memory of its own: what arrived is freed, or shares its memory with much else. */
