@@ -221,11 +221,10 @@ class Player {
   async #send(turn: PlannedTurn): Promise<Message> {
     const sent = this.#spelled(this.#history);
     const demotionsBefore = await this.#world.demotions();
-    const wasActive = this.#wasActive;
     const { copy, bodies } = await this.#exchange(sent, turn);
     const [first] = bodies;
     const isDemoted = (await this.#world.demotions()) > demotionsBefore;
-    if (this.#before !== undefined && !isDemoted && this.#wasActive === wasActive)
+    if (this.#before !== undefined && !isDemoted)
       expectPrefix(first as readonly Message[], this.#before);
     this.#before = bytesOf(bodies.at(-1) as readonly Message[]);
     // What was answered without us goes up as the client spells it: it may not spell it anew each
@@ -290,6 +289,8 @@ class Player {
     const isActive = (requests[0]?.tools ?? []).length > clientTools.length;
     // Once a chat has our tools, every request has them.
     ok(isActive || !this.#wasActive);
+    // Our instructions and tools come in front of everything, once, in whichever request it is.
+    if (isActive !== this.#wasActive) this.#before = undefined;
     this.#wasActive = isActive;
     if (this.#world.windowTokens === undefined) {
       for (const request of requests) deepEqual(request.tool_choice, choice);
