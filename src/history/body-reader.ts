@@ -1,14 +1,8 @@
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
+import { ownCopy } from '../wire/unparsed-message.ts';
 import { freeBytes } from './free-bytes.ts';
 import type { RequestMessage } from './request-message.ts';
-import {
-  beginAlike,
-  ownCopy,
-  type PrefixTree,
-  type Run,
-  type RunPart,
-  sliceOf,
-} from './prefix-tree.ts';
+import { beginAlike, type PrefixTree, type Run, type RunPart, sliceOf } from './prefix-tree.ts';
 
 /**
  * A run of messages is closed at the first end of a message behind so many bytes; the last run of a

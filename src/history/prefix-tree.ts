@@ -1,4 +1,5 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
+import { ownCopy } from '../wire/unparsed-message.ts';
 import type { RawMessage } from './split-body.ts';
 import type { RequestMessage } from './request-message.ts';
 
@@ -214,15 +215,4 @@ function buffer(piece: Uint8Array): Buffer {
   return Buffer.isBuffer(piece)
     ? piece
     : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
-}
-
-/** Pure. In memory of its own: what arrived is freed, or shares its memory with much else. */
-export function ownCopy(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = Buffer.allocUnsafeSlow(lengthOf(pieces));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

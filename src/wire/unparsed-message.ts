@@ -111,15 +111,7 @@ export class UnparsedMessage {
   detach(): void {
     if (this.#isDetached || this.#pieces.length === 0) return;
     this.#isDetached = true;
-    // In memory of its own: small buffers share pools, and one that lives long would keep all of
-    // its pool alive.
-    const bytes = Buffer.allocUnsafeSlow(this.sizeBytes);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    this.#pieces = [bytes];
+    this.#pieces = [ownCopy(this.#pieces)];
   }
 }
 
@@ -135,6 +127,21 @@ function parseMessageJson(json: string): Message {
 /** A message as an object, whatever it was. */
 export function parsed(message: UpstreamMessage): Message {
   return message instanceof UnparsedMessage ? message.parse() : message;
+}
+
+/**
+ * Pure. Pieces as one in memory of its own: small buffers share pools, and one that lives long
+ * would keep all of its pool alive; and what arrived is freed.
+ */
+export function ownCopy(pieces: readonly Uint8Array[]): Uint8Array {
+  const sizeBytes = pieces.reduce((total, { length }) => total + length, 0);
+  const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }
 
 /** Pieces as one; copied only where there are several. */
