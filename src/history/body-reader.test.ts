@@ -186,6 +186,22 @@ describe('a body that was seen before', () => {
     expect(fedBytes).toBeGreaterThan(bytes.length / 2);
   });
 
+  it('stays known while it goes on, however many others begin meanwhile', () => {
+    const tree = new PrefixTree(10_000);
+    const own = bodyOf(history, 0);
+    read(tree, own);
+    const feed = vi.spyOn(BodySplitter.prototype, 'feed');
+    let fedBytes = 0;
+    for (let other = 0; other < 200; other += 1) {
+      read(tree, bodyOf([{ role: 'user', content: `${other} `.repeat(3_000) }], 0));
+      if (other % 20 !== 0) continue;
+      feed.mockClear();
+      read(tree, own);
+      fedBytes += feed.mock.calls.reduce((total, [piece]) => total + piece.length, 0);
+    }
+    expect(fedBytes).toBeLessThan(1_000);
+  });
+
   it('leaves of its pieces only those in which something new lies', () => {
     const tree = new PrefixTree(10_000);
     const long = Array.from({ length: 400 }, (_, at) => turn(at));

@@ -49,7 +49,7 @@ export interface Run {
   readonly parts: readonly RunPart[];
   /** For runs that were seen lately near a list's start. */
   kept: KeptRun | undefined;
-  /** Runs that came after it, the newest last. */
+  /** Runs that came after it, the one that came last at the end. */
   readonly next: Run[];
 }
 
@@ -138,6 +138,8 @@ export class PrefixTree {
     this.#runs.delete(run);
     this.#runs.add(run);
     if (this.#kept.delete(run)) this.#kept.add(run);
+    const siblings = run.before!.next;
+    siblings.push(...siblings.splice(siblings.indexOf(run), 1));
   }
 
   /** Forgets a run; what came after it is not found any more. */
