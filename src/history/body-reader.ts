@@ -125,7 +125,7 @@ export class BodyReader {
   #mayBe(run: Run): boolean {
     const { kept, sizeBytes } = run;
     if (kept !== undefined) return beginAlike(this.#pieces, this.#skippedBytes, kept.bytes);
-    return sizeBytes > this.#pendingBytes || this.#tree.has(run, this.#pending(sizeBytes));
+    return sizeBytes > this.#pendingBytes || this.#tree.is(run, this.#pending(sizeBytes));
   }
 
   /** The first bytes behind the last run, as far as they have come. */

@@ -150,6 +150,10 @@ function hashLarge(message: Message, large: LargeMessage['texts']): string {
  * Hash of a text without its white space, so that trimming, joining and splitting do not matter.
  */
 export function hashText(text: string): string {
+  if (text.length <= hashedAtOnce) {
+    const bare = text.replace(/\s+/g, '');
+    return bare === '' ? '' : hashOf(bare);
+  }
   const sum = new BareHash();
   for (let start = 0, end = 0; start < text.length; start = end) {
     end = Math.min(start + hashedAtOnce, text.length);

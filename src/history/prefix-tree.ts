@@ -44,8 +44,8 @@ export interface Run {
   readonly sizeBytes: number;
   /** Bytes of the list up to its end. */
   readonly endBytes: number;
-  /** Names all bytes of the list up to its end. */
-  readonly tag: string;
+  /** Names all bytes of the list up to its end; absent until somebody asks while they are kept. */
+  tag: string | undefined;
   readonly parts: readonly RunPart[];
   /** For runs that were seen lately near a list's start. */
   kept: KeptRun | undefined;
@@ -102,11 +102,18 @@ export class PrefixTree {
   /** Remembers a run. */
   add(before: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run {
     const sizeBytes = lengthOf(bytes);
-    const endBytes = before.endBytes + sizeBytes;
-    const tag = this.#tag(before.tag, bytes);
-    const same = before.next.find((run) => run.tag === tag);
+    const same = before.next.find((run) => run.sizeBytes === sizeBytes && this.is(run, bytes));
     if (same !== undefined) return same;
-    const run: Run = { before, sizeBytes, endBytes, tag, parts, kept: undefined, next: [] };
+    const endBytes = before.endBytes + sizeBytes;
+    const run: Run = {
+      before,
+      sizeBytes,
+      endBytes,
+      tag: undefined,
+      parts,
+      kept: undefined,
+      next: [],
+    };
     before.next.push(run);
     if (before.next.length > maxNext) this.forget(before.next[0]!);
     this.#runs.add(run);
@@ -116,7 +123,7 @@ export class PrefixTree {
       run.kept = { bytes: own, messages: parts.map((part) => new KeptMessage(part, own)) };
       this.#kept.add(run);
       this.#keptBytes += sizeBytes;
-    }
+    } else run.tag = this.#tagAfter(before, bytes);
     for (const oldest of this.#runs) {
       if (this.#messages <= this.#maxMessages) break;
       this.forget(oldest);
@@ -129,8 +136,10 @@ export class PrefixTree {
   }
 
   /** Whether a run is the one with these bytes, which are as many. */
-  has(run: Run, bytes: readonly Uint8Array[]): boolean {
-    return run.tag === this.#tag(run.before!.tag, bytes);
+  is(run: Run, bytes: readonly Uint8Array[]): boolean {
+    return run.kept === undefined
+      ? run.tag === this.#tagAfter(run.before!, bytes)
+      : beginAlike(bytes, 0, run.kept.bytes);
   }
 
   /** A run has come again. */
@@ -148,16 +157,27 @@ export class PrefixTree {
     this.#messages -= run.parts.length;
     const siblings = run.before!.next;
     siblings.splice(siblings.indexOf(run), 1);
-    this.#dropBytes(run);
+    // One that nothing followed goes as it is: a list that grows has a longer one in its place in
+    // every turn, and a tag for each would cost more than all else about it.
+    if (run.next.length > 0) this.#dropBytes(run);
+    else if (this.#kept.delete(run)) this.#keptBytes -= run.sizeBytes;
   }
 
   #dropBytes(run: Run): void {
     if (!this.#kept.delete(run)) return;
     this.#keptBytes -= run.sizeBytes;
+    this.#tagOf(run);
     run.kept = undefined;
   }
 
-  #tag(before: string, bytes: readonly Uint8Array[]): string {
+  /** Made when it is wanted, which for most runs near a list's start is never. */
+  #tagOf(run: Run): string {
+    run.tag ??= this.#tagAfter(run.before!, [run.kept!.bytes]);
+    return run.tag;
+  }
+
+  #tagAfter(run: Run, bytes: readonly Uint8Array[]): string {
+    const before = this.#tagOf(run);
     // The tag alone is wanted: all of the text is what GCM calls additional data.
     const cipher = createCipheriv('aes-128-gcm', this.#key, this.#nonce);
     cipher.setAAD(Buffer.from(before, 'latin1'));
@@ -206,6 +226,8 @@ export function beginAlike(
     const from = Math.min(skipped, piece.length);
     skipped -= from;
     const end = Math.min(piece.length, from + bytes.length - at);
+    // One byte tells most of those that are not alike, for a tenth of what the call below takes.
+    if (end > from && piece[end - 1] !== bytes[at + end - from - 1]) return false;
     if (end > from && buffer(piece).compare(bytes, at, at + end - from, from, end) !== 0)
       return false;
     at += end - from;

@@ -32,8 +32,8 @@ interface StreamOptions {
 /**
  * Pulls frames and writes them, as fast as the client reads and no faster. Headers go out with the
  * first frame, or after `heartbeatMs` of waiting for one attempt of the upstream (what fails again
- * and again for longer keeps its status); from then on no silence is longer than that. The first
- * frame leaves at once, later ones that are ready together in one write.
+ * and again for longer keeps its status); from then on no silence is longer than that;
+ * frames that are ready together leave in one write.
  *
  * Never ends in silence: what `frames` throws before the headers are out is thrown on (and becomes
  * a status), later it is the last frame. A client that leaves ends the iteration.
@@ -74,7 +74,6 @@ class FrameWriter {
   readonly #reply: FastifyReply;
   readonly #stream: OutgoingStream;
   readonly #options: StreamOptions;
-  #isFirst = true;
   #isCorked = false;
   #lastWriteMs: number;
   #cancelBeat: () => void;
@@ -106,17 +105,9 @@ class FrameWriter {
     this.open();
     this.#lastWriteMs = this.#options.clock.elapsedMs();
     const { raw } = this.#reply;
-    if (this.#isFirst) {
-      // The first one waits for nothing: the end of a short answer, which may be here already,
-      // takes a look at the disk.
-      this.#isFirst = false;
-      raw.socket?.cork();
-      const isTaken = raw.write(frame);
-      raw.socket?.uncork();
-      return isTaken;
-    }
     if (!this.#isCorked) {
-      // Frames that follow without waiting are one packet; `nextTick` runs when none is left.
+      // Frames that are ready without waiting are one packet, the first with its headers and the
+      // last with the end: `nextTick` runs when none is left.
       this.#isCorked = true;
       raw.cork();
       process.nextTick(() => this.#uncork());
@@ -127,9 +118,15 @@ class FrameWriter {
   end(lastFrame?: string): void {
     this.open();
     if (lastFrame !== undefined) this.write(lastFrame);
-    // Node 24 loses what is corked if `end` comes before `uncork`.
-    this.#uncork();
-    this.#reply.raw.end();
+    const { raw } = this.#reply;
+    // Node 24 loses what is corked if `end` comes before `uncork`; the socket, held shut around
+    // both, sends the last frames and the end in one packet.
+    if (this.#isCorked) {
+      this.#isCorked = false;
+      raw.socket?.cork();
+      raw.uncork();
+    }
+    raw.end();
   }
 
   stopHeart(): void {
