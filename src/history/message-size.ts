@@ -105,7 +105,7 @@ function takeDense(text: string, length: number, parts: SizedPart[]): number {
 
 /** Runs of letters and digits that are shorter are words and paths, characters. */
 const minRunLength = 60;
-/** A run is only looked at from its start: tried from each of its letters, text costs twice as much. */
+/** Only looked at from its start: tried from each of its letters, a text costs twice as much. */
 const runs = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{60,}/g;
 
 /**
