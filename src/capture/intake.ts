@@ -25,6 +25,8 @@ export interface Intake {
   readonly resolved: ResolvedSession;
   /** A client's own helper request (title, compaction): passed on untouched. */
   readonly isHelper: boolean;
+  /** Messages that had to be parsed: all but those that were known by their bytes. */
+  readonly parsedMessages: number;
   /** Texts of this request that were not in the store before. */
   readonly newlyStored: number;
   /** Entries the store held before this request. */
@@ -97,6 +99,7 @@ export class RequestIntake {
       envelope,
       envelopeBytes,
       items: reading.items,
+      parsedMessages: reading.parsedMessages,
       resolved,
       isHelper,
       entriesBefore,

@@ -284,6 +284,7 @@ export class ChatProxy {
     this.#options.stats.add({
       done,
       newlyStored: intake.newlyStored,
+      parsedMessages: intake.parsedMessages,
       clientTokens: this.#tokensWithout(run),
       demoted: prompt.window.demoted,
       ...(intake.storeFault === undefined ? {} : { storeFault: intake.storeFault.code }),
@@ -302,6 +303,7 @@ export class ChatProxy {
         completionTokens,
         estimatedPromptTokensWithout: this.#tokensWithout(run),
         stored: intake.newlyStored,
+        parsedMessages: intake.parsedMessages,
         demotions: prompt.window.steps,
         limit: done.limit,
         ms: Math.round(this.#options.clock.elapsedMs() - run.startedMs),

@@ -5,6 +5,7 @@ import { sumUsages } from '../turn/usage-sums.ts';
 export interface TurnTally {
   readonly done: FinishedTurn;
   readonly newlyStored: number;
+  readonly parsedMessages: number;
   /** Estimated prompt tokens of the same request without the proxy. */
   readonly clientTokens: number;
   readonly demoted: boolean;
@@ -20,6 +21,11 @@ export interface TurnTotals {
   readonly steps: number;
   readonly toolCalls: number;
   readonly storedTexts: number;
+  /**
+   * Messages of clients that had to be parsed; the others were known by their bytes. A client that
+   * appends to its history adds a few a turn, one that rewrites it all of them.
+   */
+  readonly parsedMessages: number;
   /** JSON of all requests sent upstream, bytes. */
   readonly upstreamBytes: number;
   readonly promptTokens: number;
@@ -41,6 +47,7 @@ export class TurnStats {
     steps: 0,
     toolCalls: 0,
     storedTexts: 0,
+    parsedMessages: 0,
     upstreamBytes: 0,
     promptTokens: 0,
     cachedTokens: 0,
@@ -54,7 +61,7 @@ export class TurnStats {
     return this.#totals;
   }
 
-  add({ done, newlyStored, clientTokens, demoted, storeFault }: TurnTally): void {
+  add({ done, newlyStored, parsedMessages, clientTokens, demoted, storeFault }: TurnTally): void {
     const totals = this.#totals;
     const sums = sumUsages(done.usages);
     this.#totals = {
@@ -62,6 +69,7 @@ export class TurnStats {
       steps: totals.steps + done.steps,
       toolCalls: totals.toolCalls + done.ownCalls,
       storedTexts: totals.storedTexts + newlyStored,
+      parsedMessages: totals.parsedMessages + parsedMessages,
       upstreamBytes: totals.upstreamBytes + done.sentBytes,
       promptTokens: totals.promptTokens + sums.promptTokens,
       cachedTokens: totals.cachedTokens + sums.cachedTokens,

@@ -25,6 +25,8 @@ export interface RequestReaderOptions {
 /** One request while it arrives: its messages, and as soon as they tell, whose it is. */
 export class RequestReader {
   readonly items: RequestMessage[] = [];
+  /** Messages that were not known by their bytes. */
+  parsedMessages = 0;
   readonly #known: MessageCache;
   readonly #options: RequestReaderOptions;
   readonly #sender: { readonly origin: Origin; readonly keyHash: string };
@@ -148,6 +150,7 @@ export class RequestReader {
   }
 
   async #read(raw: RawMessage): Promise<RequestMessage> {
+    this.parsedMessages += 1;
     const read = await readMessage(raw, this.items.length);
     // A message with large texts is only known once they are stored.
     const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
