@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Message } from '../../src/wire/types.ts';
+import type { Message } from '../../../src/wire/types.ts';
 import {
   calling,
   clientTools,
@@ -7,15 +7,15 @@ import {
   resultOf,
   systemFor,
   user,
-} from '../support/conversation.ts';
-import { startProxy, type TestProxy } from '../support/proxy.ts';
+} from '../../support/conversation.ts';
+import { startProxy, type TestProxy } from '../../support/proxy.ts';
 import {
   answer,
   callTools,
   startScriptedUpstream,
   type ScriptedUpstream,
-} from '../support/scripted-upstream.ts';
-import { bytesOf, expectPrefix, expectWellFormed } from '../property/weave-checks.ts';
+} from '../../support/scripted-upstream.ts';
+import { bytesOf, expectPrefix, expectWellFormed } from '../../property/weave-checks.ts';
 
 /** What the tool of a turn gives back: large, middling and small ones. */
 function outputOf(turn: number): string {
