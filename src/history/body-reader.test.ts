@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BodyReader } from './body-reader.ts';
 import { BodySplitter, type RawMessage } from './split-body.ts';
 import { PrefixTree } from './prefix-tree.ts';
@@ -38,14 +38,13 @@ function read(tree: PrefixTree, bytes: Uint8Array, cuts: readonly number[] = [])
       } else seen.push(() => ({ text: Buffer.concat(pieces).toString(), sizeBytes, hash }));
     }
   };
-  const pieces = piecesOf(bytes, cuts);
-  for (const piece of pieces) {
+  for (const piece of piecesOf(bytes, cuts)) {
     take(reader.feed(piece));
     reader.free();
   }
   take(reader.end());
   const messages = seen.map((look) => look());
-  return { messages, envelope: String(reader.envelope()), pieces };
+  return { messages, envelope: String(reader.envelope()) };
 }
 
 /** What a body is made of, without any memory. */
@@ -71,11 +70,6 @@ function piecesOf(bytes: Uint8Array, cuts: readonly number[]): readonly Uint8Arr
   const ends = [...cuts.map((at) => at % bytes.length).sort((a, b) => a - b), bytes.length];
   return ends.map((end, at) => bytes.slice(ends[at - 1] ?? 0, end));
 }
-
-const everyPiece = (bytes: Uint8Array): readonly number[] =>
-  Array.from({ length: Math.floor(bytes.length / 65_536) }, (_, at) => at * 65_536);
-
-afterEach(() => vi.restoreAllMocks());
 
 describe('a body that was seen before', () => {
   it('is cut up as it was, whatever came before and however it arrives', () => {
@@ -146,70 +140,5 @@ describe('a body that was seen before', () => {
       for (let round = 0; round < 3; round += 1)
         expect(read(tree, bytes, [17, 70_010])).toMatchObject(walked(bytes));
     }
-  });
-
-  const turn = (at: number) => ({ role: 'user', content: `${at} `.repeat(3_000) });
-  const history = Array.from({ length: 60 }, (_, at) => turn(at));
-
-  it('is not looked at again, but for what is new', () => {
-    const tree = new PrefixTree(10_000);
-    read(tree, bodyOf(history, 0));
-    const feed = vi.spyOn(BodySplitter.prototype, 'feed');
-    const longer = bodyOf([...history, turn(60)], 0);
-    read(tree, longer, everyPiece(longer));
-    const fedBytes = feed.mock.calls.reduce((total, [piece]) => total + piece.length, 0);
-    expect(fedBytes).toBeLessThan(Buffer.byteLength(JSON.stringify(turn(60))) + 100);
-  });
-
-  it('gives the very messages that it gave before, where their bytes are kept', () => {
-    const tree = new PrefixTree(10_000);
-    const given = (bytes: Uint8Array): readonly RawMessage[] => {
-      const reader = new BodyReader(tree);
-      return [...reader.feed(bytes), ...reader.end()];
-    };
-    given(bodyOf(history, 0));
-    const second = given(bodyOf(history, 0));
-    const third = given(bodyOf([...history, turn(60)], 1));
-    const same = second.filter((message, at) => message === third[at]);
-    // All but those of the last run, which has been made longer.
-    expect(same.length).toBeGreaterThan(history.length - 8);
-  });
-
-  it('is walked again when others have taken its place', () => {
-    const tree = new PrefixTree(5);
-    const bytes = bodyOf(history, 0);
-    read(tree, bytes);
-    expect(read(tree, bytes)).toMatchObject(walked(bytes));
-    const feed = vi.spyOn(BodySplitter.prototype, 'feed');
-    read(tree, bytes);
-    const fedBytes = feed.mock.calls.reduce((total, [piece]) => total + piece.length, 0);
-    expect(fedBytes).toBeGreaterThan(bytes.length / 2);
-  });
-
-  it('stays known while it goes on, however many others begin meanwhile', () => {
-    const tree = new PrefixTree(10_000);
-    const own = bodyOf(history, 0);
-    read(tree, own);
-    const feed = vi.spyOn(BodySplitter.prototype, 'feed');
-    let fedBytes = 0;
-    for (let other = 0; other < 200; other += 1) {
-      read(tree, bodyOf([{ role: 'user', content: `${other} `.repeat(3_000) }], 0));
-      if (other % 20 !== 0) continue;
-      feed.mockClear();
-      read(tree, own);
-      fedBytes += feed.mock.calls.reduce((total, [piece]) => total + piece.length, 0);
-    }
-    expect(fedBytes).toBeLessThan(1_000);
-  });
-
-  it('leaves of its pieces only those in which something new lies', () => {
-    const tree = new PrefixTree(10_000);
-    const long = Array.from({ length: 400 }, (_, at) => turn(at));
-    const bytes = bodyOf(long, 0);
-    const cuts = everyPiece(bytes);
-    read(tree, bytes, cuts);
-    const { pieces } = read(tree, bytes, cuts);
-    expect(pieces.length).toBeGreaterThan(60);
-    expect(pieces.filter(({ length }) => length > 0).length).toBeLessThanOrEqual(4);
   });
 });

@@ -225,4 +225,32 @@ describe('an ordinary chat', () => {
     expect(many!.parses).toBe(few!.parses);
     expect(many!.hashes).toBeLessThan(few!.hashes + 20);
   });
+
+  it('stays known however many others begin meanwhile', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    upstream.otherwise(answer('Yes.'));
+    const ask = async (name: string, count: number): Promise<void> => {
+      const messages = Array.from({ length: count }, (_, at) => ({
+        role: at % 2 === 0 ? 'user' : 'assistant',
+        content: `${name} ${at}: ${'word '.repeat(80)}`,
+      }));
+      const body = Buffer.from(JSON.stringify({ model: 'm', messages }));
+      expect((await postPieces(proxy, [body])).status).toBe(200);
+    };
+    const costs: { readonly parses: number; readonly hashes: number }[] = [];
+    await ask('own', 100);
+    await ask('own', 100);
+    for (let round = 0; round < 4; round += 1) {
+      for (let other = 0; other < 30; other += 1) await ask(`${round}-${other}`, 30);
+      const cost = counted();
+      await ask('own', 100);
+      costs.push(cost());
+      uncounted();
+    }
+    for (const { parses, hashes } of costs) {
+      expect(parses).toBeLessThan(15);
+      expect(hashes).toBeLessThan(30);
+    }
+  });
 });
