@@ -260,6 +260,7 @@ function createChat(
       maxResultChars: config.tools.maxResultChars,
       concurrency: config.tools.queryConcurrency,
       limits,
+      checksQuotes: config.quotes === 'check',
     },
     indexes,
     limits,

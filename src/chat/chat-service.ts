@@ -179,6 +179,7 @@ export class ChatProxy {
         ? {}
         : { tools: tools.own, withoutUs: { promptTokens: this.#tokensWithout(run) } }),
       takeAnswers: () => tools?.takeAnswers() ?? [],
+      quotes: () => tools?.quotes,
       limits: this.#options.limits,
       budget,
       signal: call.signal,

@@ -54,6 +54,11 @@ export const settingsSchema = z.strictObject({
     env: 'RLM_PROGRESS',
     description: 'Hidden steps shown to the client as `reasoning`, or `off`.',
   }),
+  quotes: z.enum(['check', 'off']).default('check').meta({
+    env: 'RLM_QUOTES',
+    description:
+      'What an answer quotes from stored texts is looked up while it streams (`check`; told in `usage.rlm.quotes`), or `off`.',
+  }),
   capture: captureSettings.prefault({}),
   strip: stripSettings.prefault({}),
   window: windowSettings.prefault({}),

@@ -1,5 +1,6 @@
 import { wholeDelta } from '../wire/calls.ts';
 import type { Chunk, FoldedTurn, Message, ToolCall, Usage } from '../wire/types.ts';
+import type { QuoteReport } from './check-quotes.ts';
 import { progressLine } from '../history/progress.ts';
 import type { TurnState } from './turn-state.ts';
 import type { Turn } from './turn-types.ts';
@@ -9,12 +10,12 @@ import { sumUsages } from './usage-sums.ts';
  * The last chunks of an answer: texts that a program handed to the user as they are, the limit's
  * sentence, the client's calls whole and in order, then finish reason and usage.
  */
-export function closingChunks(
-  turn: Pick<Turn, 'takeAnswers' | 'withoutUs' | 'budget'>,
+export async function closingChunks(
+  turn: Pick<Turn, 'takeAnswers' | 'withoutUs' | 'budget' | 'quotes'>,
   state: TurnState,
   folded: FoldedTurn,
   theirs: readonly ToolCall[],
-): readonly Chunk[] {
+): Promise<readonly Chunk[]> {
   // What a program is to read gets nothing of ours beside it.
   const say = (content: string): Chunk =>
     state.isOneDocument && state.shownText !== ''
@@ -33,7 +34,7 @@ export function closingChunks(
     .map((call) => wholeDelta(call, state.calls.indexOf(call)))
     .filter(({ index }) => !state.streamed.has(index));
   if (held.length > 0) chunks.push({ toolCalls: held });
-  const usage = turnUsage(state, turn);
+  const usage = turnUsage(state, turn, await turn.quotes()?.report());
   chunks.push({
     finishReason: finishReasonOf(folded, theirs),
     ...(usage === undefined ? {} : { usage }),
@@ -63,12 +64,13 @@ export function withoutCalls(message: Message): Message {
  * What the client is told: prompt and cached tokens of the last step, because it decides about
  * compaction by them; completion tokens of the whole turn. What all steps and sub-calls took
  * together is in `rlm`, with its cost where prices are configured, for chats that have our tools,
- * beside an estimate of the prompt that the client's own history would have been. Everything else
- * is the upstream's own count.
+ * beside an estimate of the prompt that the client's own history would have been, and what the
+ * store says of the answer's quotes. Everything else is the upstream's own count.
  */
 function turnUsage(
   { usages, ownCalls, sentBytes }: TurnState,
   { withoutUs, budget }: Pick<Turn, 'withoutUs' | 'budget'>,
+  quotes: QuoteReport | undefined,
 ): Usage | undefined {
   const last = usages.at(-1);
   if (last === undefined || withoutUs === undefined) return last;
@@ -91,6 +93,7 @@ function turnUsage(
       ...(money === undefined ? {} : { cost: money }),
       sent_bytes: sentBytes,
       estimated_prompt_tokens_without: withoutUs.promptTokens,
+      ...(quotes === undefined ? {} : { quotes }),
     },
   };
 }

@@ -222,7 +222,7 @@ async function* finish(
   // The limit's sentence is part of what is shown and so of what the client replays: before the
   // turn is remembered.
   const saidLength = state.shownText.length;
-  const closing = closingChunks(turn, state, folded, theirs);
+  const closing = await closingChunks(turn, state, folded, theirs);
   await turn.remember({
     before: state.before,
     message: folded.message,

@@ -167,6 +167,7 @@ async function explore(
     shrink: async () => undefined,
     onRetry: options.onRetry,
     takeAnswers: () => answers.splice(0),
+    quotes: () => undefined,
   });
   const texts: string[] = [];
   try {

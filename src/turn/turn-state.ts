@@ -217,6 +217,7 @@ export class TurnState {
       isFirstOfStep && this.shownText !== '' && !/\s$/.test(this.shownText) && !/^\s/.test(content);
     const shown = glued ? `\n\n${content}` : content;
     this.shownText += shown;
+    this.#turn.quotes()?.take(shown);
     return glued ? { ...chunk, content: shown } : chunk;
   }
 

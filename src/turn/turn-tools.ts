@@ -9,6 +9,7 @@ import type { Budget, TokenPrices } from './budget.ts';
 import type { Prompt } from '../prompt/prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
 import { Semaphore } from '../base/semaphore.ts';
+import { QuoteChecker } from './check-quotes.ts';
 import { createSubModel } from './sub-model.ts';
 import type { ProxyTools, StepLimits } from './turn-types.ts';
 
@@ -32,6 +33,8 @@ export interface TurnToolsOptions {
   readonly concurrency: number;
   /** Bounds of one sub-call that has tools. */
   readonly limits: StepLimits;
+  /** Whether what the answer quotes is looked up. */
+  readonly checksQuotes: boolean;
 }
 
 /** Our tools as one turn has them. */
@@ -39,6 +42,8 @@ export interface TurnTools {
   readonly own: ProxyTools;
   /** Texts that programs gave to the user; each is handed out once. */
   readonly takeAnswers: () => readonly string[];
+  /** Absent where quotes are not to be looked up. */
+  readonly quotes: QuoteChecker | undefined;
 }
 
 /**
@@ -102,6 +107,14 @@ export function openTurnTools(
       run: async (call, signal, report) => registry.run(call, contextFor(signal, report)),
     },
     takeAnswers: () => answers.splice(0),
+    quotes: options.checksQuotes
+      ? new QuoteChecker({
+          store: session.store,
+          search: options.search,
+          clock: options.clock,
+          signal: turn.signal,
+        })
+      : undefined,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { ChatRequest, FunctionCall, Message, Usage } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
+import type { QuoteChecker } from './check-quotes.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
 import type { Shorten, TurnRoom } from '../prompt/turn-room.ts';
 
@@ -47,6 +48,8 @@ export interface Turn {
    * own words.
    */
   readonly takeAnswers: () => readonly string[];
+  /** Looks up what the answer quotes; nothing where there is no store of ours, or nobody asks. */
+  readonly quotes: () => QuoteChecker | undefined;
   /**
    * What the turn would have sent without us, estimated; present where our tools are, and then
    * reported in the usage.

@@ -1,0 +1,166 @@
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { SearchEngine, SearchMatch } from '../search/types.ts';
+import type { Entry, SessionStore } from '../store/types.ts';
+import { entryAt } from '../tools/filters.ts';
+import { patternsOf, type Quote, QuoteFinder } from './find-quotes.ts';
+
+/** Quotes of one answer that are looked up at most. */
+export const maxQuotes = 50;
+
+/** Time that all of them together may take, milliseconds: the answer must not wait for more. */
+export const quoteTimeMs = 20;
+
+/** So much of a quote is told, characters. */
+const toldChars = 80;
+
+/** What the store says of the quotes in an answer; a member of `usage.rlm`. */
+export interface QuoteReport {
+  /** Quotes whose words are in the store. */
+  readonly found: number;
+  /** Quotes that were looked for in all of the store and are not in it. */
+  readonly not_found: number;
+  /** Quotes that were not looked up to the end: there were too many, or there was no time. */
+  readonly unchecked: number;
+  /** Where those that were found are: the entry, and the line in it, from 1. */
+  readonly places: readonly {
+    readonly quote: string;
+    readonly entry: string;
+    readonly line: number;
+    /** Set where the words are not in the entry beside which they stand, but in another one. */
+    readonly named?: string;
+  }[];
+  /** The beginnings of those that were not found. */
+  readonly missing: readonly string[];
+}
+
+/** What looking up takes. */
+interface QuoteSource {
+  readonly store: SessionStore;
+  readonly search: SearchEngine;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Looks up the quotes of an answer in the store while the answer is written. Changes nothing of
+ * it: what is found is told beside it.
+ */
+export class QuoteChecker {
+  readonly #source: QuoteSource;
+  readonly #finder = new QuoteFinder();
+  readonly #seen = new Set<string>();
+  readonly #places: QuoteReport['places'][number][] = [];
+  readonly #missing: string[] = [];
+  #usedMs = 0;
+  /** One after the other, so that a long answer takes no more than one place among searches. */
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(source: QuoteSource) {
+    this.#source = source;
+  }
+
+  /** Takes the next piece of what the client is shown. */
+  take(text: string): void {
+    this.#add(this.#finder.take(text));
+  }
+
+  /**
+   * After the last piece. Waits no longer than what is left of {@link quoteTimeMs}. `undefined`
+   * where nothing was quoted.
+   */
+  async report(): Promise<QuoteReport | undefined> {
+    this.#add(this.#finder.end());
+    if (this.#seen.size === 0) return undefined;
+    const over = new AbortController();
+    const timer = this.#source.clock.after(Math.max(0, quoteTimeMs - this.#usedMs), () =>
+      over.abort(),
+    );
+    const isOver = new Promise<void>((resolve) => {
+      over.signal.addEventListener('abort', () => resolve());
+    });
+    await Promise.race([this.#work, isOver]);
+    timer();
+    const places = [...this.#places];
+    const missing = [...this.#missing];
+    return {
+      found: places.length,
+      not_found: missing.length,
+      unchecked: this.#seen.size - places.length - missing.length,
+      places,
+      missing,
+    };
+  }
+
+  #add(quotes: readonly Quote[]): void {
+    for (const quote of quotes) {
+      const key = `${quote.entry ?? ''}\0${quote.text}`;
+      if (this.#seen.has(key)) continue;
+      this.#seen.add(key);
+      if (this.#seen.size <= maxQuotes) this.#work = this.#work.then(async () => this.#look(quote));
+    }
+  }
+
+  async #look(quote: Quote): Promise<void> {
+    const { clock, store } = this.#source;
+    if (this.#usedMs >= quoteTimeMs) return;
+    const startedMs = clock.elapsedMs();
+    try {
+      const match = await this.#find(quote, startedMs);
+      const told = shortened(quote.text);
+      if (match === undefined) this.#missing.push(told);
+      else if (match !== 'unknown') {
+        const entry = entryAt(store.entries, match.offsetBytes);
+        if (entry === undefined) return;
+        const line = match.line - entry.lineNumber + 1;
+        const isElsewhere = quote.entry !== undefined && quote.entry !== entry.id;
+        const named = isElsewhere ? { named: quote.entry } : {};
+        this.#places.push({ quote: told, entry: entry.id, line, ...named });
+      }
+    } catch (error) {
+      // A turn that ends, or a store that cannot be read, leaves a quote unchecked and no more.
+      if (!(error instanceof ProxyError)) throw error;
+    } finally {
+      this.#usedMs += clock.elapsedMs() - startedMs;
+    }
+  }
+
+  /** In the named entry, then anywhere; `unknown` where a search did not come to its end. */
+  async #find(quote: Quote, startedMs: number): Promise<SearchMatch | 'unknown' | undefined> {
+    const { store, search, clock, signal } = this.#source;
+    const named = namedEntry(store, quote.entry);
+    const ranges = named && [[named.offsetBytes, named.offsetBytes + named.lengthBytes] as const];
+    let isComplete = true;
+    for (const within of ranges === undefined ? [undefined] : [ranges, undefined]) {
+      for (const pattern of patternsOf(quote.text)) {
+        const deadlineMs = quoteTimeMs - this.#usedMs - (clock.elapsedMs() - startedMs);
+        if (deadlineMs <= 0) return 'unknown';
+        const { matches, partial } = await search.search(
+          await store.snapshot(),
+          {
+            pattern,
+            literal: false,
+            caseSensitive: true,
+            maxResults: 1,
+            contextLines: 0,
+            order: 'newest',
+            maxLineChars: toldChars,
+            ...(within === undefined ? {} : { ranges: within }),
+          },
+          { signal, deadlineMs, owner: this },
+        );
+        if (matches[0] !== undefined) return matches[0];
+        isComplete &&= !partial;
+      }
+    }
+    return isComplete ? undefined : 'unknown';
+  }
+}
+
+function namedEntry(store: SessionStore, id: string | undefined): Entry | undefined {
+  return id === undefined ? undefined : store.entries[Number(id.slice(1)) - 1];
+}
+
+function shortened(text: string): string {
+  return text.length > toldChars ? `${text.slice(0, toldChars - 1).toWellFormed()}…` : text;
+}
