@@ -8,8 +8,15 @@ import {
   type Candidate,
   type CaptureLimits,
 } from './capture.ts';
-import type { Captured, RequestMessage, MessageCache } from '../history/request-message.ts';
+import {
+  canBeWhole,
+  type Captured,
+  type MessageCache,
+  type MessageFacts,
+  type RequestMessage,
+} from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
+import { isReadable } from './rehydrate.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import type { ResolvedSession } from '../history/session-resolver.ts';
 
@@ -20,25 +27,48 @@ import type { ResolvedSession } from '../history/session-resolver.ts';
 const groupBytes = 4_194_304;
 /** Known messages passed over before others get their turn: 1 ms. */
 const sliceItems = 4_096;
-/** Bytes of messages looked through, or replaced by stubs, before others get their turn: 3 ms. */
+/** Bytes of messages looked through before others get their turn: 3 ms. */
 const sliceBytes = 262_144;
 
 /** A message whose texts are not stored yet. */
 interface Waiting {
-  readonly item: RequestMessage;
+  readonly index: number;
+  /** The message, with empty texts in the place of large ones. */
+  readonly frame: Message;
   readonly candidates: readonly Candidate[];
 }
 
-/** Stores what is new and large in one request's history, and puts stubs in its place. */
+/** Stores what is new and large in one request's history. */
 export class HistoryStore {
-  readonly #items: readonly RequestMessage[];
+  readonly #items: RequestMessage[];
   readonly #known: MessageCache;
   readonly #limits: CaptureLimits;
+  readonly #usesStubs: boolean;
 
-  constructor(items: readonly RequestMessage[], known: MessageCache, limits: CaptureLimits) {
-    this.#items = items;
+  constructor(
+    items: readonly RequestMessage[],
+    known: MessageCache,
+    { limits, usesStubs }: { readonly limits: CaptureLimits; readonly usesStubs: boolean },
+  ) {
+    this.#items = [...items];
     this.#known = known;
     this.#limits = limits;
+    this.#usesStubs = usesStubs;
+  }
+
+  /**
+   * The history with what is known of it now. What the session's store has stands in it without its
+   * bytes, if a stub can take its place.
+   */
+  items(session: Session | undefined): readonly RequestMessage[] {
+    return this.#items.map((item) => {
+      const { stored } = item.known;
+      if (stored === undefined) return item;
+      // Another project has the same text, and this one could not store it.
+      if (stored.sessionId !== session?.id) return item.knownAs(withoutStored(item.known));
+      const isSpared = this.#usesStubs && isReadable(session) && canBeWhole(stored);
+      return isSpared && stored.hasStub ? item.bare() : item;
+    });
   }
 
   /**
@@ -66,10 +96,8 @@ export class HistoryStore {
       const item = this.#items[index] as RequestMessage;
       const { role } = item.identity;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
-      if (item.known.stored !== undefined && item.known.stored.sessionId === resolved.session?.id) {
-        item.useStubs();
-        continue;
-      }
+      const { stored } = item.known;
+      if (stored !== undefined && stored.sessionId === resolved.session?.id) continue;
       if (item.known.holdsNothing === true) continue;
       sinceBytes += item.sizeBytes;
       if (sinceBytes > sliceBytes) {
@@ -77,13 +105,14 @@ export class HistoryStore {
         await setImmediate();
       }
       const call = role === 'tool' ? this.#callOf(index) : undefined;
-      const candidates = candidatesOf(item.frame(), call, {
+      const frame = item.large?.frame ?? item.read();
+      const candidates = candidatesOf(frame, call, {
         chatId: resolved.chatId,
         limits,
         ...(item.large === undefined ? {} : { large: item.large.texts }),
       });
       if (candidates.length > 0) {
-        found.push({ item, candidates });
+        found.push({ index, frame, candidates });
         foundBytes += item.sizeBytes;
         if (foundBytes >= groupBytes) {
           yield found;
@@ -92,8 +121,7 @@ export class HistoryStore {
         }
         continue;
       }
-      item.known = { ...item.known, holdsNothing: true };
-      this.#known.set(item.hash, item.known);
+      this.#note(index, { ...item.known, holdsNothing: true });
     }
     if (found.length > 0) yield found;
   }
@@ -102,30 +130,43 @@ export class HistoryStore {
     const candidates = group.flatMap((waiting) => waiting.candidates);
     const stored = await storeCandidates(session, candidates, this.#limits);
     let from = 0;
-    let sinceBytes = 0;
-    for (const { item, candidates: own } of group) {
-      // What was just stored is read back from memory, and nothing of that waits.
-      sinceBytes += item.sizeBytes;
-      if (sinceBytes > sliceBytes) {
-        sinceBytes = 0;
-        await setImmediate();
-      }
+    for (const { index, frame, candidates: own } of group) {
       const captured = stored.slice(from, (from += own.length));
-      const stripped = await strippedMessage(session, item, captured);
-      item.known = {
-        ...item.known,
+      const { known } = this.#items[index] as RequestMessage;
+      this.#note(index, {
+        ...known,
         stored: {
           sessionId: session.id,
           captured,
-          hasStub: stripped !== undefined,
-          ...(stripped === undefined ? {} : { stripped }),
-          ...frameMember(item, captured),
+          hasStub: captured.some(({ stripped }) => stripped),
+          ...this.#frameMember(index, frame, captured),
         },
-      };
-      item.useStubs();
-      this.#known.set(item.hash, item.known);
-      if (stripped !== undefined) item.release();
+      });
     }
+  }
+
+  /** What is known now of a message, for this request and for later ones. */
+  #note(index: number, known: MessageFacts): void {
+    const item = this.#items[index] as RequestMessage;
+    this.#items[index] = item.knownAs(known);
+    this.#known.set(item.hash, item.bare(known));
+  }
+
+  /**
+   * A message without its texts, where the store has all that is needed to put it together again.
+   */
+  #frameMember(
+    index: number,
+    frame: Message,
+    captured: readonly Captured[],
+  ): { readonly frame?: Message } {
+    const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
+    if (!isMadeOfThem) return {};
+    const item = this.#items[index] as RequestMessage;
+    const empty = new Map(captured.map(({ part }) => [part, '']));
+    // A setting may leave even megabytes where they are.
+    const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !empty.has(part));
+    return { frame: withTexts(isWhole ? item.read() : frame, empty) };
   }
 
   /**
@@ -142,10 +183,10 @@ export class HistoryStore {
       if (item.known.isPruned !== true) continue;
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
-      const stripped = { ...item.parse(), content: await readStub(session.store, entry) };
-      const stored = { sessionId: session.id, captured: [], hasStub: true, stripped };
-      item.known = { ...item.known, stored };
-      item.useStubs();
+      const stub = { ...item.read(), content: await readStub(session.store, entry) };
+      const stored = { sessionId: session.id, captured: [], hasStub: true, stub };
+      // For this request alone: which call the mark answers is a matter of its place.
+      this.#items[index] = item.knownAs({ ...item.known, stored });
     }
     await pruned.save();
   }
@@ -157,38 +198,13 @@ export class HistoryStore {
       const item = this.#items[at] as RequestMessage;
       if (item.identity.role === 'tool') continue;
       if (id === undefined || !item.identity.callIds.includes(id)) return undefined;
-      return item.parse().tool_calls?.find((call) => call.id === id);
+      return item.read().tool_calls?.find((call) => call.id === id);
     }
     return undefined;
   }
 }
 
-/**
- * A tool output without its texts, where the store has all that is needed to put it together again.
- */
-function frameMember(
-  item: RequestMessage,
-  captured: readonly Captured[],
-): { readonly frame?: Message } {
-  const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
-  if (item.identity.role !== 'tool' || !isMadeOfThem) return {};
-  return { frame: replaced(item, new Map(captured.map(({ part }) => [part, '']))) };
-}
-
-async function strippedMessage(
-  session: Session,
-  item: RequestMessage,
-  captured: readonly Captured[],
-): Promise<Message | undefined> {
-  const texts = new Map<number, string>();
-  for (const { part, entry, stripped } of captured)
-    if (stripped) texts.set(part, await readStub(session.store, entry));
-  return texts.size === 0 ? undefined : replaced(item, texts);
-}
-
-/** The message with other texts in the place of some. */
-function replaced(item: RequestMessage, texts: ReadonlyMap<number, string>): Message {
-  // A setting may leave even megabytes where they are.
-  const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !texts.has(part));
-  return withTexts(isWhole ? item.parse() : item.frame(), texts);
+function withoutStored(known: MessageFacts): MessageFacts {
+  const { stored: _, ...rest } = known;
+  return rest;
 }

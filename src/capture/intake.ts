@@ -8,7 +8,9 @@ import { headerOf, originOf } from '../clients/origin.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
 import type { CaptureLimits } from './capture.ts';
+import type { Session } from '../store/types.ts';
 import { HistoryStore } from './capture-history.ts';
+import { isReadable } from './rehydrate.ts';
 import { EnvelopeCache } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
 import { RequestReader } from '../history/read-request.ts';
@@ -23,6 +25,8 @@ export interface Intake {
   readonly envelopeBytes: number;
   readonly items: readonly RequestMessage[];
   readonly resolved: ResolvedSession;
+  /** What names the chat while its next request arrives; see {@link RequestIntake.noteEvicted}. */
+  readonly chat: string | undefined;
   /** A client's own helper request (title, compaction): passed on untouched. */
   readonly isHelper: boolean;
   /** Messages that had to be parsed: all but those that were known by their bytes. */
@@ -51,6 +55,9 @@ export interface IntakeOptions {
  */
 const maxKnownMessages = 65_536;
 
+/** Chats of which it is known how much has left their prompts. */
+const maxChats = 10_000;
+
 /**
  * Takes in requests: cuts them up as they arrive, recognises what is known, stores what is new and
  * large.
@@ -60,6 +67,8 @@ export class RequestIntake {
   readonly #known: MessageCache;
   readonly #beginnings: PrefixTree;
   readonly #envelopes = new EnvelopeCache();
+  /** Messages that have left a chat's prompt, by session and chat. */
+  readonly #evicted = new LruMap<string, number>(maxChats);
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -76,7 +85,13 @@ export class RequestIntake {
     const { limits, finder, usesStubs } = this.#options;
     const reading = new RequestReader(
       this.#known,
-      { finder, usesStubs, minStoredBytes: limits.captureMinChars },
+      {
+        finder,
+        usesStubs,
+        minStoredBytes: limits.captureMinChars,
+        isReadable,
+        evictedBefore: (session, chat) => this.#evicted.get(nameOf(session, chat)) ?? 0,
+      },
       { origin: originOf(headers), keyHash: keyHashOf(headers) },
     );
     for await (const piece of body) {
@@ -101,10 +116,22 @@ export class RequestIntake {
       items: reading.items,
       parsedMessages: reading.parsedMessages,
       resolved,
+      chat: reading.chat,
       isHelper,
       entriesBefore,
     };
     return isHelper ? { ...taken, newlyStored: 0 } : { ...taken, ...(await this.#store(taken)) };
+  }
+
+  /**
+   * Takes note of how many messages of a chat have left its prompt: when its next request arrives,
+   * nothing of them is kept that is in the store.
+   */
+  noteEvicted({ resolved: { session }, chat }: Intake, count: number): void {
+    if (session === undefined || chat === undefined) return;
+    const name = nameOf(session, chat);
+    if (count === 0) this.#evicted.delete(name);
+    else this.#evicted.set(name, count);
   }
 
   /** A failing store leaves the texts where they are. */
@@ -113,12 +140,13 @@ export class RequestIntake {
     resolved,
     entriesBefore,
   }: Pick<Intake, 'items' | 'resolved' | 'entriesBefore'>): Promise<
-    Pick<Intake, 'newlyStored' | 'storeFault'>
+    Pick<Intake, 'items' | 'newlyStored' | 'storeFault'>
   > {
+    const history = new HistoryStore(items, this.#known, this.#options);
     try {
-      const history = new HistoryStore(items, this.#known, this.#options.limits);
       const session = await history.store(resolved);
       return {
+        items: history.items(session),
         newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore,
         ...(resolved.fault === undefined ? {} : { storeFault: resolved.fault }),
       };
@@ -128,7 +156,7 @@ export class RequestIntake {
         { code: error.code, reason: error.message },
         'texts could not be stored; they stay in the prompt',
       );
-      return { newlyStored: 0, storeFault: error };
+      return { items: history.items(resolved.session), newlyStored: 0, storeFault: error };
     }
   }
 }
@@ -144,6 +172,10 @@ function isHelperRequest(
 ): boolean {
   const hasTools = (envelope.tools ?? []).length > 0;
   return !hasTools && !resolved.isNamed && originOf(headers).chatId !== undefined;
+}
+
+function nameOf({ id }: Session, chat: string): string {
+  return `${id} ${chat}`;
 }
 
 const noKeyHash = hash('sha256', '').slice(0, 16);

@@ -1,98 +1,92 @@
+import { LruMap } from '../base/lru-map.ts';
 import { ProxyError } from '../errors.ts';
-import type { SessionStore } from '../store/types.ts';
+import type { Session, SessionStore } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import { readStub } from './capture.ts';
-import { canBeWhole, type Captured, type RequestMessage } from '../history/request-message.ts';
+import {
+  canBeWhole,
+  type HistoryMessage,
+  type RequestMessage,
+  type StoredTexts,
+} from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 
 /**
- * Notes what has left a chat's prompt with its turns: all before `end`. Of the tool outputs among
- * it nothing is kept that is in the store: their stubs go now, and their bytes, when the history
- * comes again, as they arrive.
+ * Messages with stubs that are kept per store, some 6 KB each: those of a prompt of two million
+ * tokens. What has left a prompt is not asked for any more, and makes way.
  */
-export function noteEvicted(items: readonly RequestMessage[], end: number, chatId: string): void {
-  for (let index = 0; index < end; index += 1) {
-    const { known } = items[index] as RequestMessage;
-    const { stored } = known;
-    if (stored?.frame === undefined) continue;
-    known.evictedIn = chatId;
-    if (stored.stripped === undefined) continue;
-    stored.stripped = undefined;
-    known.lasting = undefined;
-  }
+const maxKeptMessages = 4_000;
+
+/** By the hash of the message. */
+const keptMessages = new WeakMap<SessionStore, LruMap<string, Message>>();
+
+/** Stores that have failed to give a text back. */
+const unreadable = new WeakSet<SessionStore>();
+
+/** Whether a session's store has never failed to give a text back. */
+export function isReadable({ store }: Session): boolean {
+  return !unreadable.has(store);
 }
 
 /**
- * Makes again what was let go and is wanted after all: a client has taken turns back, and the
- * prompt reaches further into the past than it did; or another chat has the same message in its
- * prompt.
- * @throws ProxyError `store_corrupt`; the next request keeps its bytes and does not need the store
+ * The message with stubs in the place of texts. Where the store cannot give them, a text that is at
+ * hand stays.
+ * @throws ProxyError `store_corrupt`; from then on messages of this store keep their bytes, so that
+ *   the client's next attempt does not need it
  */
-export async function rehydrate(
-  items: readonly RequestMessage[],
-  store: SessionStore,
-): Promise<void> {
-  const wanted = items.filter(lacksText);
-  // Before anything is read: if the store fails, the next request has the bytes of all of them.
-  for (const { known } of wanted) {
-    known.evictedIn = undefined;
-    known.lasting = undefined;
-  }
-  for (const item of wanted) {
-    const { stored } = item.known;
-    if (stored?.frame === undefined) continue;
-    try {
-      const message = await madeAgain(stored.frame, stored.captured, store);
-      if (item.wantsStub) {
-        stored.stripped = message;
-        item.useStubs();
-      } else item.restore(message);
-    } catch (error) {
-      // A text that is at hand stays where it is when its stub cannot be made.
-      if (item.isDropped || !(error instanceof ProxyError)) throw error;
-    }
-  }
-}
-
-/**
- * The item with all its texts in their place, for this request alone. The very same item, with its
- * stubs, where neither its bytes are at hand nor the store has them.
- * @throws ProxyError `store_corrupt`
- */
-export async function wholeItem(
+export async function withStubs(
   item: RequestMessage,
   store: SessionStore,
-): Promise<RequestMessage> {
-  const { known } = item;
-  known.isWanted = true;
-  if (!item.isShared && !item.isDropped) {
-    item.useNoStubs();
-    return item;
+): Promise<HistoryMessage> {
+  const { stored } = item.known;
+  if (stored === undefined) return item;
+  if (stored.stub !== undefined) return item.showing(stored.stub);
+  let kept = keptMessages.get(store);
+  if (kept === undefined) keptMessages.set(store, (kept = new LruMap(maxKeptMessages)));
+  let message = kept.get(item.hash);
+  if (message === undefined) {
+    try {
+      message = await madeOf(item, stored, { store, isWhole: false });
+    } catch (error) {
+      if (item.hasBytes && error instanceof ProxyError) return item;
+      throw error;
+    }
+    kept.set(item.hash, message);
   }
-  const own = item.copy();
-  if (!own.isDropped) return own;
-  const { stored } = known;
-  const frame = stored?.stripped ?? stored?.frame;
-  if (stored === undefined || frame === undefined || !canBeWhole(stored)) return item;
-  const texts = new Map<number, string>();
-  for (const { part, entry } of stored.captured) texts.set(part, await store.readEntry(entry));
-  own.restore(withTexts(frame, texts));
-  return own;
+  return item.showing(message);
 }
 
-/** Whether something is missing that the store has. */
-function lacksText(item: RequestMessage): boolean {
-  if (item.known.stored?.frame === undefined || item.stripped !== undefined) return false;
-  return item.isDropped || item.wantsStub;
+/**
+ * The message with all its texts in their place; with its stubs where {@link isAtHand} says that it
+ * cannot be had.
+ * @throws ProxyError as {@link withStubs}
+ */
+export async function whole(item: RequestMessage, store: SessionStore): Promise<HistoryMessage> {
+  const { stored } = item.known;
+  if (item.hasBytes || stored === undefined) return item;
+  if (!canBeWhole(stored)) return withStubs(item, store);
+  return item.showing(await madeOf(item, stored, { store, isWhole: true }));
 }
 
-async function madeAgain(
-  frame: Message,
-  captured: readonly Captured[],
-  store: SessionStore,
+/** Whether a message can be had as it was: its bytes are there, or the store has its texts. */
+export function isAtHand({ hasBytes, known: { stored } }: RequestMessage): boolean {
+  return hasBytes || (stored !== undefined && canBeWhole(stored));
+}
+
+async function madeOf(
+  item: RequestMessage,
+  { frame, captured }: StoredTexts,
+  { store, isWhole }: { readonly store: SessionStore; readonly isWhole: boolean },
 ): Promise<Message> {
   const texts = new Map<number, string>();
-  for (const { part, entry, stripped } of captured)
-    texts.set(part, await (stripped ? readStub(store, entry) : store.readEntry(entry)));
-  return withTexts(frame, texts);
+  try {
+    for (const { part, entry, stripped } of captured) {
+      if (stripped && !isWhole) texts.set(part, await readStub(store, entry));
+      else if (frame !== undefined) texts.set(part, await store.readEntry(entry));
+    }
+  } catch (error) {
+    unreadable.add(store);
+    throw error;
+  }
+  return withTexts(frame ?? item.read(), texts);
 }

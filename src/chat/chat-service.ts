@@ -273,6 +273,7 @@ export class ChatProxy {
    */
   async #finish(run: Run, done: FinishedTurn): Promise<void> {
     const { prompt, target, intake } = run;
+    this.#options.intake.noteEvicted(intake, prompt.window.evictedBefore);
     const [first] = done.usages;
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
     if (first !== undefined && !run.wasRefused)

@@ -1,7 +1,6 @@
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
 import { ownCopy } from '../wire/unparsed-message.ts';
 import { freeBytes } from './free-bytes.ts';
-import type { RequestMessage } from './request-message.ts';
 import { beginAlike, type PrefixTree, type Run, type RunPart, sliceOf } from './prefix-tree.ts';
 
 /**
@@ -230,7 +229,6 @@ class PassingMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;
   readonly isPassing = true;
-  item?: RequestMessage;
   readonly #from: number;
   readonly #run: readonly Uint8Array[];
 

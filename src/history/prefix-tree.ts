@@ -20,6 +20,7 @@ class KeptMessage implements RawMessage {
   readonly sizeBytes: number;
   readonly hash: string;
   readonly pieces: readonly Uint8Array[];
+  readonly isKept = true;
   item?: RequestMessage;
 
   constructor({ from, sizeBytes, hash }: RunPart, run: Uint8Array) {

@@ -1,5 +1,7 @@
 import { readMessage } from './read-message.ts';
 import type { Origin } from '../clients/origin.ts';
+import type { Session } from '../store/types.ts';
+import { type MessageJson, textOfPieces } from '../wire/unparsed-message.ts';
 import type { RawMessage } from './split-body.ts';
 import {
   canBeWhole,
@@ -7,11 +9,12 @@ import {
   type MessageFacts,
   type MessageCache,
 } from './request-message.ts';
+import { chainAfter, emptyChain } from './identity.ts';
 import type { Trail } from './answer-memory.ts';
 import type { SessionPlace, SessionResolver, ResolvedSession } from './session-resolver.ts';
 
 /** Larger messages are parsed again when their texts are stored, bytes. */
-const releasedBytes = 4_096;
+const parsedTwiceBytes = 4_096;
 
 /** What reading requests needs. */
 export interface RequestReaderOptions {
@@ -20,6 +23,10 @@ export interface RequestReaderOptions {
   readonly minStoredBytes: number;
   /** False where every text goes upstream as it came, whatever is stored. */
   readonly usesStubs: boolean;
+  /** Whether a session's store has never failed to give a text back. */
+  readonly isReadable: (session: Session) => boolean;
+  /** How many messages of a chat had left its last prompt; `chat` as {@link RequestReader.chat}. */
+  readonly evictedBefore: (session: Session, chat: string) => number;
 }
 
 /** One request while it arrives: its messages, and as soon as they tell, whose it is. */
@@ -34,6 +41,10 @@ export class RequestReader {
   #hasUser = false;
   /** Of a conversation that its client gives no name: what its history tells. */
   readonly #trail: Trail;
+  /** Of such a conversation: the chain hash up to its first answer, as far as that has come. */
+  #chain = emptyChain;
+  #beginning: string | undefined;
+  #evictedBefore: number | undefined;
   #place: SessionPlace | undefined;
   #resolved: ResolvedSession | undefined;
 
@@ -51,37 +62,35 @@ export class RequestReader {
   /** Takes the next messages. Nothing is parsed that is known by its bytes. */
   async addAll(messages: readonly RawMessage[]): Promise<void> {
     for (const raw of messages) {
-      const known = this.#known.get(raw.hash);
-      if (known === undefined) this.#add(await this.#read(raw));
+      const cached = this.#known.get(raw.hash);
+      if (cached === undefined) this.#add(await this.#read(raw));
       else if (
-        known.stored !== undefined &&
+        cached.known.stored !== undefined &&
         this.#isNamed &&
-        this.#isGone(known, (this.#place ??= await this.#placeNamed()))
+        this.#isSpared(cached.known, (this.#place ??= await this.#placeNamed())?.session)
       )
-        this.#add(this.#gone(raw, known));
-      else if (raw.item?.known === known) this.#add(raw.item);
-      else this.#add(this.#knownItem(raw, known));
+        this.#add(cached);
+      else this.#add(this.#knownItem(raw, cached));
     }
   }
 
-  #knownItem(raw: RawMessage, known: MessageFacts): RequestMessage {
-    if (raw.isPassing === true) {
-      // Of a long history most messages are small: they are copied once and for all, and not out of
-      // every body.
-      const isSmall = raw.sizeBytes < this.#options.minStoredBytes;
-      if (isSmall && known.isPruned !== true && known.mustBeWritten !== true)
-        return lastingOf(known) ?? lastingItem(raw, known);
-      const item = new RequestMessage(raw, known);
-      item.detach();
-      return item;
+  #knownItem(raw: RawMessage, cached: RequestMessage): RequestMessage {
+    const { known } = cached;
+    if (raw.isKept === true) {
+      if (raw.item?.known !== known)
+        raw.item = new RequestMessage({ ...ofRaw(raw), json: raw.pieces }, known);
+      return raw.item;
     }
-    const item = new RequestMessage(raw, known);
-    // What is stored, or could be, is for each request to say.
-    if (!this.#mayHoldText(raw, known) && known.isPruned !== true) {
-      item.isShared = true;
-      raw.item = item;
-    }
+    if (cached.hasBytes) return cached;
+    const item = new RequestMessage({ ...ofRaw(raw), json: this.#ownJson(raw, known) }, known);
+    if (typeof item.json === 'string') this.#known.set(raw.hash, item);
     return item;
+  }
+
+  /** A copy that outlives the body's own bytes. */
+  #ownJson({ pieces, sizeBytes }: RawMessage, { mustBeWritten }: MessageFacts): MessageJson {
+    const isSmall = sizeBytes < this.#options.minStoredBytes;
+    return isSmall && mustBeWritten !== true ? textOfPieces(pieces) : [Buffer.concat(pieces)];
   }
 
   /**
@@ -95,37 +104,39 @@ export class RequestReader {
   }
 
   /**
-   * Whether a text needs no bytes: a stub stands for it, or it has left the prompt with its turn.
+   * Whether the next message needs no bytes: a stub stands for it, or it has left the prompt with
+   * its turn, and the store has what is needed to make it again. Such bytes go while the body still
+   * arrives, and with them the pieces they came in: so a history of 100 MB takes no more memory
+   * than what of it goes upstream.
    */
-  #isGone({ stored, evictedIn, isWanted }: MessageFacts, place: SessionPlace | undefined): boolean {
-    if (!this.#options.usesStubs || stored === undefined) return false;
-    if (stored.sessionId !== place?.session?.id) return false;
-    if (stored.stripped !== undefined && isWanted !== true && canBeWhole(stored)) return true;
-    // Which chat it is without a name shows only at its end; what it wants after all is made again.
-    const { chatId = evictedIn } = this.#sender.origin;
-    return stored.frame !== undefined && evictedIn !== undefined && evictedIn === chatId;
+  #isSpared({ stored }: MessageFacts, session: Session | undefined): boolean {
+    const { usesStubs, isReadable, evictedBefore } = this.#options;
+    if (!usesStubs || stored === undefined || session === undefined) return false;
+    if (stored.sessionId !== session.id || !isReadable(session)) return false;
+    if (stored.hasStub && canBeWhole(stored)) return true;
+    if (stored.frame === undefined || this.chat === undefined) return false;
+    this.#evictedBefore ??= evictedBefore(session, this.chat);
+    return this.items.length < this.#evictedBefore;
   }
 
   /**
-   * Such bytes go while the body still arrives, and with them the pieces they came in: so a history
-   * of 100 MB takes no more memory than what of it goes upstream.
+   * What names the chat while its messages come: its client's name for it, else how it begins, up
+   * to the first answer. Two chats can begin alike: it decides about memory and nothing else.
    */
-  #gone(raw: RawMessage, known: MessageFacts): RequestMessage {
-    let item = lastingOf(known);
-    if (item === undefined) {
-      item = new RequestMessage(raw, known);
-      item.useStubs();
-      item.drop();
-      item.isShared = true;
-      known.lasting = item;
-    }
-    return item;
+  get chat(): string | undefined {
+    return this.#sender.origin.chatId ?? this.#beginning;
   }
 
   #add(item: RequestMessage): void {
     this.items.push(item);
     const { identity, workingDirectory, places } = item.known;
-    if (this.#sender.origin.chatId === undefined) this.#trail.add(identity, places);
+    if (this.#sender.origin.chatId === undefined) {
+      this.#trail.add(identity, places);
+      if (this.#beginning === undefined) {
+        this.#chain = chainAfter(this.#chain, identity);
+        if (identity.role === 'assistant') this.#beginning = this.#chain;
+      }
+    }
     if (identity.role === 'system' || identity.role === 'developer')
       this.#workingDirectory ??= workingDirectory;
     else if (identity.role === 'user') this.#hasUser = true;
@@ -152,13 +163,16 @@ export class RequestReader {
   async #read(raw: RawMessage): Promise<RequestMessage> {
     this.parsedMessages += 1;
     const read = await readMessage(raw, this.items.length);
+    const { known, large } = read;
+    // What a message of megabytes came in holds little else.
+    const isAlone = large !== undefined && raw.isPassing !== true;
+    const json = isAlone ? raw.pieces : this.#ownJson(raw, known);
     // A message with large texts is only known once they are stored.
-    const isDone = read.large === undefined && !this.#mayHoldText(raw, read.known);
-    if (isDone) this.#known.set(raw.hash, read.known);
-    const item = new RequestMessage(raw, read.known, read);
-    if (raw.isPassing === true) item.detach();
+    const isDone = large === undefined && !this.#mayHoldText(raw, known);
     // Of a long history that was never seen, texts are held only while their group is stored.
-    if (!isDone && raw.sizeBytes >= releasedBytes && read.large === undefined) item.release();
+    const isLong = !isDone && large === undefined && raw.sizeBytes >= parsedTwiceBytes;
+    const item = new RequestMessage({ ...ofRaw(raw), json }, known, isLong ? {} : read);
+    if (isDone) this.#known.set(raw.hash, item.bare());
     return item;
   }
 
@@ -168,18 +182,6 @@ export class RequestReader {
   }
 }
 
-/**
- * The item that was made for all requests; one that was made for what was known before does not
- * count.
- */
-function lastingOf(known: MessageFacts): RequestMessage | undefined {
-  return known.lasting?.known === known ? known.lasting : undefined;
-}
-
-function lastingItem(raw: RawMessage, known: MessageFacts): RequestMessage {
-  const item = new RequestMessage(raw, known);
-  item.condense();
-  item.isShared = true;
-  known.lasting = item;
-  return item;
+function ofRaw({ hash, sizeBytes }: RawMessage): Pick<RawMessage, 'hash' | 'sizeBytes'> {
+  return { hash, sizeBytes };
 }

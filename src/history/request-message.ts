@@ -1,8 +1,7 @@
 import type { Entry } from '../store/types.ts';
 import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
-import { type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
-import type { RawMessage } from './split-body.ts';
+import { type MessageJson, type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { Identity } from './identity.ts';
 import type { LargeMessage } from './large-message.ts';
 import type { MessageSize } from './message-size.ts';
@@ -45,43 +44,34 @@ export interface MessageFacts {
   readonly workingDirectory?: string;
   /** The places that a client's own words in it name, as a short hash. */
   readonly places?: string;
-  /** What of it is in a store, and in which; absent when there is nothing in it worth storing. */
-  readonly stored?: {
-    readonly sessionId: string;
-    readonly captured: readonly Captured[];
-    /** Whether stubs take the place of texts in it. */
-    readonly hasStub: boolean;
-    /**
-     * The message with those stubs. Of a turn that has left the prompt, it is made again from
-     * {@link frame} if it is wanted.
-     */
-    stripped?: Message | undefined;
-    /**
-     * A tool output without the texts that {@link captured} has: with them, or their stubs, it is
-     * what stands in the prompt.
-     */
-    readonly frame?: Message;
-  };
-  /** Stands whole in some chat's prompt, though it has a stub: its bytes are wanted. */
-  isWanted?: true;
-  /**
-   * The chat that has it in a turn that has left the prompt; of several, the one that was laid out
-   * last.
-   */
-  evictedIn?: string | undefined;
-  /**
-   * The same item for every request, for a message of a long history: one that needs no bytes any
-   * more, or few.
-   */
-  lasting?: RequestMessage | undefined;
+  /** Absent when there is nothing in it worth storing. */
+  readonly stored?: StoredTexts;
 }
 
-/** Messages by the hash of their bytes. Forgetting costs one parse. */
-export type MessageCache = LruMap<string, MessageFacts>;
+/** What of a message is in a store. */
+export interface StoredTexts {
+  readonly sessionId: string;
+  /** Empty for an output that a client has pruned. */
+  readonly captured: readonly Captured[];
+  /** Whether stubs can take the place of texts in it. */
+  readonly hasStub: boolean;
+  /** The message with its stubs, where they are not made of {@link captured}. */
+  readonly stub?: Message;
+  /**
+   * The message without the texts that {@link captured} has: with them, or their stubs, it is what
+   * stands in a prompt. Absent where one of them is neither a stub nor as it was.
+   */
+  readonly frame?: Message;
+}
+
+/**
+ * Messages by the hash of their bytes; only small ones have these. Forgetting costs one parse.
+ */
+export type MessageCache = LruMap<string, RequestMessage>;
 
 /** Whether a message whose texts are in the store can be had from there as it was. */
-export function canBeWhole({ captured }: NonNullable<MessageFacts['stored']>): boolean {
-  return captured.every(({ isVerbatim }) => isVerbatim);
+export function canBeWhole({ frame, captured }: StoredTexts): boolean {
+  return frame !== undefined && captured.every(({ isVerbatim }) => isVerbatim);
 }
 
 /** A message of the client's history, as weaving needs it. */
@@ -93,31 +83,25 @@ export interface HistoryMessage {
   message(): UpstreamMessage;
 }
 
-/** One message of the request at hand: its bytes, and what is known of it. */
+/**
+ * One message of a request: what is known of it, and its bytes where they are needed. It owns them,
+ * as a body's bytes do not outlive its reading, so the same object serves later requests, too. What
+ * stands for it in a prompt is another value, see {@link RequestMessage.showing}.
+ */
 export class RequestMessage extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
-  known: MessageFacts;
-  #usesStubs = false;
-  #stripped: Message | undefined;
-  /** What takes the message's place is none of its known stubs. */
-  #isCut = false;
-  /**
-   * The same object stands for the message in other requests, too: what one of them decides must
-   * not change it.
-   */
-  isShared = false;
-
+  readonly known: MessageFacts;
   /** A message of megabytes that has been read and not parsed, until it is stored. */
-  large: LargeMessage | undefined;
+  readonly large: LargeMessage | undefined;
 
   constructor(
-    raw: RawMessage,
+    own: { readonly hash: string; readonly json: MessageJson; readonly sizeBytes: number },
     known: MessageFacts,
     read: { readonly original?: Message; readonly large?: LargeMessage } = {},
   ) {
-    super(known.shape, raw, read.original);
-    this.hash = raw.hash;
+    super(known.shape, own, read.original);
+    this.hash = own.hash;
     this.known = known;
     this.large = read.large;
   }
@@ -130,79 +114,31 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
     return this.known.holdsProgress === true;
   }
 
-  /** What takes the message's place in this request, if something does. */
-  get stripped(): Message | undefined {
-    return this.#stripped;
+  /** Whether stubs can take the place of texts in it. */
+  get hasStub(): boolean {
+    return this.known.stored?.hasStub === true;
   }
 
-  /** Whether stubs are to take the place of texts in this request. */
-  get wantsStub(): boolean {
-    return this.#isCut || (this.#usesStubs && this.known.stored?.hasStub === true);
-  }
-
-  /**
-   * Puts the stubs that are known in the place of texts. From now on the item has them, whatever
-   * becomes of them elsewhere.
-   */
-  useStubs(): void {
-    this.#usesStubs = true;
-    if (this.#isCut) this.#stripped = undefined;
-    this.#isCut = false;
-    this.#stripped ??= this.known.stored?.stripped;
-  }
-
-  /** Leaves all texts where they are. */
-  useNoStubs(): void {
-    this.#usesStubs = false;
-    this.#isCut = false;
-    this.#stripped = undefined;
-  }
-
-  /** Puts a message in its place that has only parts of its texts. */
-  useCut(message: Message): void {
-    this.#isCut = true;
-    this.#stripped = message;
-  }
-
-  /** The same message for this request alone. */
-  copy(): RequestMessage {
-    const { hash, pieces, sizeBytes } = this;
-    return new RequestMessage({ hash, pieces, sizeBytes }, this.known);
-  }
-
-  /** The original, with empty texts in the place of large ones. */
-  frame(): Message {
-    return this.large?.frame ?? this.parse();
-  }
-
-  /** As it goes upstream. */
+  /** As it came. */
   message(): UpstreamMessage {
-    return (
-      this.stripped ?? (this.known.mustBeWritten === true || this.isDropped ? this.parse() : this)
-    );
+    return this.known.mustBeWritten === true ? this.parse() : this;
   }
 
-  /** Forgets the parsed original of a message that is known again by its hash. */
-  override release(): void {
-    super.release();
-    this.large = undefined;
+  /** The same message with another in its place in a prompt. */
+  showing(message: Message): HistoryMessage {
+    const { identity, mayHoldProgress } = this;
+    return { identity, mayHoldProgress, message: () => message };
   }
-}
 
-/** Bodies smaller than this may stay in memory until their answer has ended, bytes. */
-const smallBodyBytes = 1_048_576;
+  /** The message of which more is known now. */
+  knownAs(known: MessageFacts): RequestMessage {
+    return new RequestMessage(this, known);
+  }
 
-/**
- * Once it is clear what goes upstream: lets go of the bytes of what stubs stand for. The others are
- * copied out of the pieces in which they arrived, which would otherwise keep the whole body in
- * memory until the answer has ended.
- */
-export function settle(items: readonly RequestMessage[]): void {
-  let sizeBytes = 0;
-  for (const item of items) sizeBytes += item.sizeBytes;
-  if (sizeBytes < smallBodyBytes) return;
-  for (const item of items) {
-    if (item.stripped !== undefined) item.drop();
-    else item.detach();
+  /** The message without its bytes: for one that is stored, or to know it again. */
+  bare(known: MessageFacts = this.known): RequestMessage {
+    if (!this.hasBytes && known === this.known) return this;
+    const { hash, sizeBytes } = this;
+    return new RequestMessage({ hash, sizeBytes, json: '' }, known);
   }
 }

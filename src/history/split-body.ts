@@ -19,9 +19,11 @@ export interface RawMessage {
   readonly sizeBytes: number;
   /** SHA-256 of the bytes, base64url. */
   readonly hash: string;
-  /** The bytes are freed when the message has been looked at: who wants them longer copies them. */
+  /** The bytes are kept for later requests; who wants others after the body copies them. */
+  readonly isKept?: true;
+  /** The bytes are freed as soon as the message has been looked at. */
   readonly isPassing?: true;
-  /** What was made of it, for the case that this very message comes again. */
+  /** What was made of a kept one, for the case that this very message comes again. */
   item?: RequestMessage;
 }
 

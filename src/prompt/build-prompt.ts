@@ -1,13 +1,21 @@
 import { ProxyError } from '../errors.ts';
 import type { ChatMemory, Session } from '../store/types.ts';
 import { activate, becomesActive, readActivation, type Activation } from './activation.ts';
-import { ChatTexts, tellingIndex, type LaidTexts, type Way } from './chat-texts.ts';
+import {
+  allStubs,
+  asItCame,
+  ChatTexts,
+  isReduced,
+  tellingIndex,
+  type LaidTexts,
+  type Way,
+} from './chat-texts.ts';
 import { cutsFor } from './cut-text.ts';
 import { hiddenCallsIn } from './hidden-calls.ts';
 import type { RequestMessage } from '../history/request-message.ts';
 import type { Intake } from '../capture/intake.ts';
 import type { Scales } from './prompt-cost.ts';
-import { nobody, noTools, PromptLayout } from './prompt-layout.ts';
+import { noTools, PromptLayout } from './prompt-layout.ts';
 import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
 import { UnstoredCuts } from './unstored-cuts.ts';
@@ -45,10 +53,9 @@ export class PromptMaker {
     target: PromptTarget,
     windowTokens = this.#options.gauge.windowTokens(target.gaugeKey, target.windowTokens),
   ): Promise<Prompt> {
-    const { envelope, items } = intake;
+    const { envelope } = intake;
     if (intake.isHelper || this.#options.inject === 'never') {
-      for (const item of items) item.useNoStubs();
-      return this.#layout.plain({ intake, target }, { items, told: nobody });
+      return this.#layout.plain({ intake, target }, asItCame);
     }
     const chat = await this.#chatOf(intake);
     const window =
@@ -150,14 +157,12 @@ export class PromptMaker {
   ): Promise<Prompt | undefined> {
     const { intake, window } = work;
     const way = { kind: 'stubs' } as const;
-    const laid = await this.#lay(work, way);
-    const active = await this.#activation(
-      intake,
-      laid.items,
-      window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes,
-    );
-    if (active === undefined)
-      return laid.items.some((item) => item.wantsStub) ? undefined : this.#layout.plain(work, laid);
+    const laid = lay(work, way);
+    const active = await this.#activation(intake, {
+      hasStub: isReduced(laid),
+      overflows: window !== undefined && sizeOf(intake.items, work.scales) > window.highBytes,
+    });
+    if (active === undefined) return isReduced(laid) ? undefined : this.#layout.plain(work, laid);
     const { prompt } = await this.#layout.layOut(work, laid, { ...active, changed });
     await this.#remember(active.session, work, { way });
     return prompt;
@@ -172,32 +177,32 @@ export class PromptMaker {
     way: Way,
   ): Promise<{ readonly prompt: Prompt; readonly excessBytes: number }> {
     const { intake, chat, window } = work;
-    const laid = await this.#lay(work, way);
+    const { items } = intake;
+    const laid = lay(work, way);
     const { session } = chat;
     const activation =
       session === undefined || !work.takesTools
         ? undefined
         : await this.#layout.guarded(async () => readActivation(session, intake.resolved.chatId));
-    const overflows = window !== undefined && sizeOf(laid.items, work.scales) > window.highBytes;
+    const overflows = window !== undefined && sizeOf(items, work.scales) > window.highBytes;
     const holder =
       activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
-    if (session !== undefined && activation === undefined && isFirst(laid.items))
+    if (session !== undefined && activation === undefined && isFirst(items))
       await this.#noteDue(session, intake);
-    const hasStubs = laid.items.some((item) => item.wantsStub);
-    if (holder === undefined || (activation === undefined && !overflows && !hasStubs)) {
+    if (holder === undefined || (activation === undefined && !overflows && !isReduced(laid))) {
       if (holder !== undefined) await this.#remember(holder, work, { way });
-      const excessBytes = sizeOf(laid.items, work.scales) + intake.envelopeBytes - maxBytes(window);
+      const excessBytes = sizeOf(items, work.scales) + intake.envelopeBytes - maxBytes(window);
       return { prompt: await this.#layout.plain(work, laid), excessBytes };
     }
-    const tellAt = tellingIndex(laid.items);
-    const { prompt, sizeBytes, isReduced } = await this.#layout.layOut(work, laid, {
+    const tellAt = tellingIndex(items);
+    const { prompt, sizeBytes, leavesOut } = await this.#layout.layOut(work, laid, {
       session: holder,
       activation,
       kept: new Set(chat.texts?.fresh),
       ...(tellAt === undefined ? {} : { tellAt }),
       changed: {},
     });
-    const toldAt = isReduced && tellAt !== undefined ? { toldAt: tellAt } : {};
+    const toldAt = leavesOut && tellAt !== undefined ? { toldAt: tellAt } : {};
     await this.#remember(holder, work, { way, ...toldAt });
     return { prompt, excessBytes: sizeBytes - maxBytes(window) };
   }
@@ -235,16 +240,6 @@ export class PromptMaker {
     return prompt;
   }
 
-  /** The list with each text as it is to stand. */
-  async #lay({ intake, chat }: Work, way: Way): Promise<LaidTexts> {
-    const { texts, session } = chat;
-    const laid =
-      texts === undefined
-        ? undefined
-        : await this.#layout.guarded(async () => texts.lay(way, session?.store));
-    return laid ?? { items: intake.items, told: nobody };
-  }
-
   async #remember(
     session: Session,
     { intake, chat }: Work,
@@ -261,10 +256,9 @@ export class PromptMaker {
 
   async #activation(
     intake: Intake,
-    items: readonly RequestMessage[],
-    overflows: boolean,
+    { hasStub, overflows }: { readonly hasStub: boolean; readonly overflows: boolean },
   ): Promise<{ session: Session; activation: Activation } | undefined> {
-    const { resolved } = intake;
+    const { resolved, items } = intake;
     const { chatId } = resolved;
     const known =
       resolved.session === undefined ? undefined : await readActivation(resolved.session, chatId);
@@ -272,7 +266,7 @@ export class PromptMaker {
       return { session: resolved.session, activation: known };
     const signs = {
       mode: this.#options.inject,
-      hasStub: items.some((item) => item.wantsStub) || overflows,
+      hasStub: hasStub || overflows,
       isFirstRequest:
         isFirst(items) ||
         (resolved.session !== undefined && memoryOf(resolved.session).has(dueKey(chatId))),
@@ -319,6 +313,11 @@ async function readTexts(
     memory,
     isActive,
   });
+}
+
+/** How each text of a request is to stand. */
+function lay({ intake, chat: { texts } }: Work, way: Way): LaidTexts {
+  return texts === undefined ? allStubs(intake.items) : texts.lay(way);
 }
 
 function dueKey(chatId: string): string {

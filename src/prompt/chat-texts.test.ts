@@ -4,7 +4,14 @@ import { memorySession } from '../../test/support/memory-session.ts';
 import type { ChatMemory, SessionStore } from '../store/types.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
 import { parsed, shapeOf } from '../wire/unparsed-message.ts';
-import { ChatTexts, tellingIndex, withCannotOpen, type LaidTexts, type Way } from './chat-texts.ts';
+import {
+  ChatTexts,
+  showMessage,
+  tellingIndex,
+  withCannotOpen,
+  type LaidTexts,
+  type Way,
+} from './chat-texts.ts';
 import { RequestMessage } from '../history/request-message.ts';
 import { identityOf } from '../history/identity.ts';
 import { placesOf } from './weave.ts';
@@ -25,14 +32,19 @@ class MapMemory implements ChatMemory {
 }
 
 const texts = ['one', 'two', 'three'].map((word) => `${`${word} `.repeat(3_000)}\n`);
-const { store } = memorySession(texts.map((text) => ({ text })));
+const stored = memorySession(texts.map((text) => ({ text }))).store;
+const store: SessionStore = {
+  ...stored,
+  readEntry: async ({ offsetChars, lengthChars }) =>
+    (await stored.read(offsetChars, lengthChars)).text,
+};
 
 function itemOf(message: Message, stored?: RequestMessage['known']['stored']): RequestMessage {
   const bytes = Buffer.from(JSON.stringify(message));
   const hash = createHash('sha256').update(bytes).digest('hex');
   const known = { identity: identityOf(message), shape: shapeOf(message) };
   return new RequestMessage(
-    { hash, pieces: [bytes], sizeBytes: bytes.length },
+    { hash, json: [bytes], sizeBytes: bytes.length },
     stored === undefined ? known : { ...known, stored },
   );
 }
@@ -46,7 +58,8 @@ function large(index: number): RequestMessage {
       sessionId: store.sessionId,
       hasStub: true,
       captured: [{ part: -1, entry: store.entries[index]!, stripped: true, isVerbatim: true }],
-      stripped: { role: 'user', content: `stub ${index}` },
+      stub: { role: 'user', content: `stub ${index}` },
+      frame: { role: 'user', content: '' },
     },
   );
 }
@@ -58,16 +71,38 @@ class Asked {
   readonly memory = new MapMemory();
   last: ChatTexts | undefined;
 
+  /** What stands in the prompt: `stub 0`, a whole text's first word, or `cut`. */
+  async shown(
+    items: readonly RequestMessage[],
+    way: Way,
+    options: { isActive?: boolean } = {},
+  ): Promise<readonly string[]> {
+    return (await this.messages(items, way, options)).map(({ content }) => {
+      const text = String(content);
+      if (text.includes('are left out here')) return 'cut';
+      return text.startsWith('stub') ? text : text.trim().split(' ')[0]!;
+    });
+  }
+
+  async messages(
+    items: readonly RequestMessage[],
+    way: Way,
+    options: { isActive?: boolean } = {},
+  ): Promise<readonly Message[]> {
+    const laid = await this.lay(items, way, options);
+    const shown = items.map(async (item, index) => showMessage(item, laid, { index, store }));
+    return (await Promise.all(shown)).map((each) => parsed(each.message()));
+  }
+
   async lay(
     items: readonly RequestMessage[],
     way: Way,
-    { of = store, isActive = true }: { of?: SessionStore | undefined; isActive?: boolean } = {},
+    { isActive = true }: { isActive?: boolean } = {},
   ): Promise<LaidTexts> {
-    for (const item of items) item.useStubs();
     const { chains } = placesOf(items);
     const given = { chains, chatId: 'chat', memory: this.memory, isActive };
     this.last = await ChatTexts.read(items, given);
-    return this.last.lay(way, of);
+    return this.last.lay(way);
   }
 
   async keep(way: Way, toldAt?: number): Promise<void> {
@@ -75,24 +110,15 @@ class Asked {
   }
 }
 
-/** What stands in the prompt: `stub 0`, a whole text's first word, or `cut`. */
-function shown({ items }: LaidTexts): readonly string[] {
-  return items.map((item) => {
-    const content = String(parsed(item.message()).content);
-    if (content.includes('are left out here')) return 'cut';
-    return content.startsWith('stub') ? content : content.trim().split(' ')[0]!;
-  });
-}
-
 it('what stood whole once stays so, and what comes after it has a stub again', async () => {
   const chat = new Asked();
-  expect(shown(await chat.lay([large(0)], { kind: 'whole' }))).toEqual(['one']);
+  expect(await chat.shown([large(0)], { kind: 'whole' })).toEqual(['one']);
   await chat.keep({ kind: 'whole' });
   const next = [large(0), said(), large(1)];
-  expect(shown(await chat.lay(next, { kind: 'stubs' }))).toEqual(['one', 'Well.', 'stub 1']);
+  expect(await chat.shown(next, { kind: 'stubs' })).toEqual(['one', 'Well.', 'stub 1']);
   await chat.keep({ kind: 'stubs' });
   const later = [large(0), said(), large(1), said(), large(2)];
-  expect(shown(await chat.lay(later, { kind: 'whole' }))).toEqual([
+  expect(await chat.shown(later, { kind: 'whole' })).toEqual([
     'one',
     'Well.',
     'stub 1',
@@ -105,30 +131,27 @@ it('what had a stub once keeps it, also where nothing can be opened', async () =
   const chat = new Asked();
   await chat.lay([large(0)], { kind: 'stubs' });
   await chat.keep({ kind: 'stubs' });
-  expect(shown(await chat.lay([large(0)], { kind: 'whole' }))).toEqual(['stub 0']);
+  expect(await chat.shown([large(0)], { kind: 'whole' })).toEqual(['stub 0']);
 });
 
 it('in a chat that has been active all that was answered had a stub', async () => {
   const items = (): RequestMessage[] => [large(0), said(), large(1)];
   const whole = { kind: 'whole' } as const;
-  expect(shown(await new Asked().lay(items(), whole))).toEqual(['stub 0', 'Well.', 'two']);
+  expect(await new Asked().shown(items(), whole)).toEqual(['stub 0', 'Well.', 'two']);
   const fresh = new Asked();
-  expect(shown(await fresh.lay(items(), whole, { isActive: false }))).toEqual([
-    'one',
-    'Well.',
-    'two',
-  ]);
+  expect(await fresh.shown(items(), whole, { isActive: false })).toEqual(['one', 'Well.', 'two']);
   expect(fresh.last?.fresh).toEqual([2]);
 });
 
 it('a text of which the ends stood has the same ends in the next request', async () => {
   const chat = new Asked();
   const way = { kind: 'cut', cuts: new Map([[0, [[-1, 1_000, 500]] as const]]) } as const;
-  const first = await chat.lay([large(0)], way);
+  const first = await chat.messages([large(0)], way);
   await chat.keep(way);
-  const next = await chat.lay([large(0), said(), large(1)], { kind: 'stubs' });
-  expect(shown(next)).toEqual(['cut', 'Well.', 'stub 1']);
-  const contents = [first, next].map(({ items }) => parsed(items[0]!.message()).content);
+  const next = [large(0), said(), large(1)];
+  const stubs = { kind: 'stubs' } as const;
+  expect(await chat.shown(next, stubs)).toEqual(['cut', 'Well.', 'stub 1']);
+  const contents = [first, await chat.messages(next, stubs)].map(([message]) => message?.content);
   expect(contents[1]).toBe(contents[0]);
   expect(contents[0]).toContain('10501 characters');
 });
@@ -146,7 +169,7 @@ it('a decision about a message is none about the same message elsewhere', async 
   await chat.lay([large(0)], { kind: 'whole' });
   await chat.keep({ kind: 'whole' });
   const undone = [itemOf({ role: 'user', content: 'Other.' }), large(0)];
-  expect(shown(await chat.lay(undone, { kind: 'stubs' }))).toEqual(['Other.', 'stub 0']);
+  expect(await chat.shown(undone, { kind: 'stubs' })).toEqual(['Other.', 'stub 0']);
 });
 
 it('what has not changed is not written again', async () => {
@@ -159,30 +182,14 @@ it('what has not changed is not written again', async () => {
 });
 
 it('a text whose bytes are gone comes from the store, byte for byte', async () => {
-  const chat = new Asked();
-  const item = large(0);
-  item.drop();
-  const [entry] = store.entries;
-  const reading = {
-    ...store,
-    readEntry: async () => (await store.read(entry!.offsetChars, entry!.lengthChars)).text,
-  };
-  const { items } = await chat.lay([item], { kind: 'whole' }, { of: reading });
-  expect(parsed(items[0]!.message())).toEqual({ role: 'user', content: texts[0] });
-});
-
-it('without a store nothing takes the place of what is there', async () => {
-  const chat = new Asked();
-  const item = large(0);
-  const { items } = await chat.lay([item], { kind: 'whole' }, { of: undefined });
-  expect(items).toEqual([item]);
+  const [message] = await new Asked().messages([large(0).bare()], { kind: 'whole' });
+  expect(message).toEqual({ role: 'user', content: texts[0] });
 });
 
 it('matters only where something could have a stub or was decided', () => {
   const memory = new MapMemory();
   expect(ChatTexts.mayMatter([said()], memory, 'chat')).toBe(false);
   const item = large(0);
-  item.useStubs();
   expect(ChatTexts.mayMatter([item], memory, 'chat')).toBe(true);
   memory.values.set('texts:chat', { whole: [], cut: {}, told: [] });
   expect(ChatTexts.mayMatter([said()], memory, 'chat')).toBe(true);

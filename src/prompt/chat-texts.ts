@@ -1,8 +1,9 @@
 import type { ChatMemory, SessionStore } from '../store/types.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
+import { parsed } from '../wire/unparsed-message.ts';
 import { cutTextOf, type Cut } from './cut-text.ts';
-import { wholeItem } from '../capture/rehydrate.ts';
-import type { RequestMessage } from '../history/request-message.ts';
+import { isAtHand, whole, withStubs } from '../capture/rehydrate.ts';
+import type { HistoryMessage, RequestMessage } from '../history/request-message.ts';
 import { withTexts } from '../history/message-texts.ts';
 
 /**
@@ -34,11 +35,38 @@ export type Way =
   /** By index of the message. */
   | { readonly kind: 'cut'; readonly cuts: ReadonlyMap<number, Cut> };
 
-/** A request's list with each text as it is to stand, and what is said in it. */
+/** How each text of a request is to stand, and what is said in it. All keys are indexes. */
 export interface LaidTexts {
-  readonly items: readonly RequestMessage[];
-  /** Indexes of messages that say that nothing can be opened. */
+  /** Messages with stubs in the place of texts. */
+  readonly stubs: ReadonlySet<number>;
+  /** Messages of whose texts only the ends stand. */
+  readonly cuts: ReadonlyMap<number, Cut>;
+  /** Messages that say that nothing can be opened. */
   readonly told: ReadonlySet<number>;
+}
+
+/** Every text as the client sent it. */
+export const asItCame: LaidTexts = { stubs: new Set(), cuts: new Map(), told: new Set() };
+
+/** A stub for every text that can have one. */
+export function allStubs(items: readonly RequestMessage[]): LaidTexts {
+  return { ...asItCame, stubs: new Set(items.flatMap((item, at) => (item.hasStub ? [at] : []))) };
+}
+
+/** Whether something stands in the place of a text. */
+export function isReduced({ stubs, cuts }: LaidTexts): boolean {
+  return stubs.size + cuts.size > 0;
+}
+
+/** The message at `index` as it is to stand. @throws ProxyError `store_corrupt` */
+export async function showMessage(
+  item: RequestMessage,
+  { stubs, cuts }: LaidTexts,
+  { index, store }: { readonly index: number; readonly store: SessionStore },
+): Promise<HistoryMessage> {
+  const cut = cuts.get(index);
+  if (cut !== undefined) return cutMessage(item, cut, store);
+  return stubs.has(index) ? withStubs(item, store) : whole(item, store);
 }
 
 /**
@@ -85,7 +113,7 @@ export class ChatTexts {
     for (const [index, item] of items.entries()) {
       const { stored } = item.known;
       if (stored === undefined) continue;
-      if (index >= stubbedEnd && item.wantsStub && isUndecided(index)) open.push(index);
+      if (index >= stubbedEnd && item.hasStub && isUndecided(index)) open.push(index);
       if (index >= Math.max(answered, stubbedEnd) && stored.captured.length > 0) fresh.push(index);
     }
     this.#open = open;
@@ -113,33 +141,29 @@ export class ChatTexts {
     memory: ChatMemory | undefined,
     chatId: string,
   ): boolean {
-    return items.some((item) => item.wantsStub) || memory?.has(keyOf(chatId)) === true;
+    return items.some((item) => item.hasStub) || memory?.has(keyOf(chatId)) === true;
   }
 
-  /** The list as it is to stand. @throws ProxyError `store_corrupt` */
-  async lay(way: Way, store: SessionStore | undefined): Promise<LaidTexts> {
-    const { whole, cut, told } = this.#record;
-    const laid = [...this.#items];
-    const wholes = new Set(whole);
-    const open = new Set(this.#open);
+  /** How the list is to stand. */
+  lay(way: Way): LaidTexts {
+    const { whole: wholes, cut, told } = this.#record;
+    const stubs = new Set<number>();
+    const cuts = new Map<number, Cut>();
+    const standWhole = new Set(wholes);
+    const open = new Set(way.kind === 'stubs' ? [] : this.#open);
     for (const [index, item] of this.#items.entries()) {
-      const { stored } = item.known;
-      if (stored === undefined || store === undefined) continue;
+      if (item.known.stored === undefined) continue;
       const chain = this.#chains[index] as string;
-      const isOpen = open.has(index);
       const ends = cut[chain] ?? (way.kind === 'cut' ? way.cuts.get(index) : undefined);
-      if (isGone(item, this.#chatId)) continue;
-      if (ends !== undefined) laid[index] = await cutItem(item, ends, store);
-      else if (wholes.has(chain) || (isOpen && way.kind !== 'stubs'))
-        laid[index] = await wholeItem(item, store);
-      else if (!item.isShared) item.useStubs();
+      if (ends !== undefined) cuts.set(index, ends);
+      else if (item.hasStub && !standWhole.has(chain) && !open.has(index)) stubs.add(index);
     }
     const tellers = new Set(told);
     const toldIndexes = new Set<number>();
     if (tellers.size > 0)
       for (const [index, chain] of this.#chains.entries())
         if (tellers.has(chain)) toldIndexes.add(index);
-    return { items: laid, told: toldIndexes };
+    return { stubs, cuts, told: toldIndexes };
   }
 
   /** Remembers how this request's texts stand. @throws ProxyError `store_full` */
@@ -200,20 +224,14 @@ export function tellingIndex(items: readonly RequestMessage[]): number | undefin
   return at < 0 ? undefined : at;
 }
 
-/** In a turn that has left the prompt, and so on its own way. */
-function isGone(item: RequestMessage, chatId: string): boolean {
-  return item.isDropped && item.known.evictedIn === chatId;
-}
-
-/** The message with the ends of some of its texts, for this request alone. */
-async function cutItem(
+/** The message with the ends of some of its texts. */
+async function cutMessage(
   item: RequestMessage,
   cut: Cut,
   store: SessionStore,
-): Promise<RequestMessage> {
-  const whole = await wholeItem(item, store);
+): Promise<HistoryMessage> {
   // Neither here nor in the store as it was: then its stub is all there is.
-  if (whole === item && item.isDropped) return item;
+  if (!isAtHand(item)) return withStubs(item, store);
   const captured = item.known.stored?.captured ?? [];
   const texts = new Map<number, string>();
   for (const [part, headChars, tailChars] of cut) {
@@ -221,9 +239,7 @@ async function cutItem(
     if (entry !== undefined)
       texts.set(part, await cutTextOf(entry, { headChars, tailChars }, store));
   }
-  const own = whole.isShared ? whole.copy() : whole;
-  own.useCut(withTexts(whole.parse(), texts));
-  return own;
+  return item.showing(withTexts(parsed((await whole(item, store)).message()), texts));
 }
 
 function newest<Item>(list: readonly Item[]): readonly Item[] {

@@ -5,12 +5,11 @@ import { jsonBytes } from '../wire/message-json.ts';
 import type { ChatRequest } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 import { clashes, withInstructions, type Activation } from './activation.ts';
-import { withCannotOpen, type LaidTexts } from './chat-texts.ts';
-import { settle } from '../history/request-message.ts';
+import { isReduced, showMessage, withCannotOpen, type LaidTexts } from './chat-texts.ts';
+import type { HistoryMessage, RequestMessage } from '../history/request-message.ts';
 import type { Identity } from '../history/identity.ts';
 import type { Intake } from '../capture/intake.ts';
 import { scalesFor, type Scales } from './prompt-cost.ts';
-import { rehydrate } from '../capture/rehydrate.ts';
 import { ProxyResults } from './shorten-results.ts';
 import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
 import { memoryOf } from '../store/session/recent-memory.ts';
@@ -32,7 +31,7 @@ interface OfferedTools {
   readonly tools: ToolList;
 }
 
-export const nobody: ReadonlySet<number> = new Set();
+const nobody: ReadonlySet<number> = new Set();
 
 /** Of a client that has none. */
 export const noTools: ToolList = [];
@@ -46,7 +45,7 @@ export interface LaidPrompt {
   /** Estimated, with tools and instructions, bytes. */
   readonly sizeBytes: number;
   /** Whether something stands outside of it. */
-  readonly isReduced: boolean;
+  readonly leavesOut: boolean;
 }
 
 /** How a prompt is laid out. */
@@ -76,17 +75,19 @@ export class PromptLayout {
 
   /** As the client sent it, but for what stands in the place of texts. */
   async plain(
-    { intake, target }: Pick<Work, 'intake' | 'target'>,
-    { items, told }: LaidTexts,
+    { intake, target, chat }: Pick<Work, 'intake' | 'target'> & Partial<Pick<Work, 'chat'>>,
+    laid: LaidTexts,
   ): Promise<Prompt> {
-    const { session } = intake.resolved;
-    if (session !== undefined) await rehydrate(items, session.store);
-    const messages = items.map((item, index) =>
-      told.has(index) ? withCannotOpen(parsed(item.message())) : item.message(),
+    const shown = await showAll(intake.items, laid, {
+      from: 0,
+      session: chat?.session ?? intake.resolved.session,
+    });
+    const messages = shown.map((each, index) =>
+      laid.told.has(index) ? withCannotOpen(parsed(each.message())) : each.message(),
     );
     return {
       request: { ...intake.envelope, model: target.model, messages },
-      window: { steps: 0, demoted: false },
+      window: { steps: 0, demoted: false, evictedBefore: 0 },
       clientBytes: clientBytesOf(intake, this.scalesOf(target)),
     };
   }
@@ -102,7 +103,6 @@ export class PromptLayout {
         ? 0
         : jsonBytes(registry.definitions).length + activation.instructions.length;
     const overheadBytes = intake.envelopeBytes + added;
-    settle(laid.items);
     const places = chat.places();
     const fitted = await this.#fit(work, laid, { ...how, overheadBytes });
     const place = {
@@ -125,21 +125,22 @@ export class PromptLayout {
       ...(activation === undefined
         ? {}
         : { own: { session, registry, place, ...this.#partsOf(session) } }),
-      window: { steps: fitted.steps, demoted: fitted.demoted },
+      window: fitted.window,
       ...(window === undefined ? {} : { room: window.room }),
       clientBytes: clientBytesOf(intake, scales),
     };
     const sizeBytes = fitted.sizeBytes + overheadBytes;
-    return { prompt, sizeBytes, isReduced: fitted.isReduced };
+    return { prompt, sizeBytes, leavesOut: fitted.leavesOut };
   }
 
   /** Weaves, and where a window is known or something was demoted before, fits. */
   async #fit(
     { intake, window, chat, scales }: Work,
-    { items, told }: LaidTexts,
+    laid: LaidTexts,
     how: LayOut & { readonly overheadBytes: number },
   ): Promise<Fitted> {
     const { session, kept, tellAt, overheadBytes } = how;
+    const { items } = intake;
     const { chatId } = intake.resolved;
     const places = chat.places();
     const { memory, ownResults } = this.#partsOf(session);
@@ -153,10 +154,13 @@ export class PromptLayout {
       ownResults,
       weigh: scales.weigh,
       kept: kept ?? nobody,
-      told,
+      told: laid.told,
+      isReduced: isReduced(laid),
+      show: async (index: number) =>
+        showMessage(items[index] as RequestMessage, laid, { index, store: session.store }),
       ...(tellAt === undefined ? {} : { tellAt }),
       weave: async (from: number) =>
-        weave(items, places, {
+        weave(await showAll(items, laid, { from, session }), places, {
           chatId,
           from,
           find: (place, identity) =>
@@ -270,6 +274,23 @@ export class PromptLayout {
       windowBytes: windowTokens * bytesPerToken,
     };
   }
+}
+
+/** A request's list as it is to stand, from a message on; those before it as they are. */
+async function showAll(
+  items: readonly RequestMessage[],
+  laid: LaidTexts,
+  { from, session }: { readonly from: number; readonly session: Session | undefined },
+): Promise<readonly HistoryMessage[]> {
+  if (session === undefined) return items;
+  const { store } = session;
+  const shown: HistoryMessage[] = [...items];
+  for (let index = from; index < items.length; index += 1) {
+    const item = items[index] as RequestMessage;
+    if (item.known.stored === undefined) continue;
+    shown[index] = await showMessage(item, laid, { index, store });
+  }
+  return shown;
 }
 
 function clientBytesOf({ items, envelopeBytes }: Intake, { weigh }: Scales): number {

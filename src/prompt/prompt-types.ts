@@ -13,7 +13,7 @@ import type { TurnRoom } from './turn-room.ts';
 import type { Places } from './weave.ts';
 import type { Scales } from './prompt-cost.ts';
 import type { TokenGauge } from './token-gauge.ts';
-import type { Room } from './window-guard.ts';
+import type { Room, WindowReport } from './window-guard.ts';
 
 /** The model that answers, as far as a prompt has to know it. */
 export interface PromptTarget {
@@ -45,8 +45,8 @@ export interface Prompt {
    * How large the request may become by the turn's own steps; absent where the window is not known.
    */
   readonly room?: TurnRoom;
-  /** Demotion steps of this chat so far, and whether this request made one. */
-  readonly window: { readonly steps: number; readonly demoted: boolean };
+  /** What the window has done to it. */
+  readonly window: WindowReport;
   /**
    * What the client's messages and tools would weigh upstream without us, bytes of text that cost
    * as much.

@@ -1,4 +1,4 @@
-import type { ContentPart } from '../wire/types.ts';
+import type { ContentPart, Message } from '../wire/types.ts';
 import { countParts, partText, type KeptPart } from './kept-parts.ts';
 import type { RequestMessage } from '../history/request-message.ts';
 import { visibleText } from '../history/identity.ts';
@@ -61,11 +61,12 @@ export function noteOf(
   entries: readonly string[],
   {
     count,
-    items,
+    request,
     parts,
   }: {
     readonly count: number;
-    readonly items: readonly RequestMessage[];
+    /** The first message of the user, if there is one. */
+    readonly request: Message | undefined;
     /** What kinds of parts that are no text have left with them, each by its noun. */
     readonly parts: readonly string[];
   },
@@ -75,13 +76,8 @@ export function noteOf(
     entries.length > maxNamedEntries
       ? ` (the newest ${maxNamedEntries} of ${entries.length}; all are of kind "message")`
       : '';
-  const first = items.find(
-    (item) => item.identity.role === 'user' && item.identity.textHash !== '',
-  );
-  const request =
-    first === undefined
-      ? ''
-      : visibleText(parsed(first.message())).slice(0, firstRequestLength).toWellFormed();
+  const asked =
+    request === undefined ? '' : visibleText(request).slice(0, firstRequestLength).toWellFormed();
   return [
     `[rlm] The earlier part of this conversation, ${count} messages, is in the context store, its texts word for word: ${entries.length === 1 ? 'entry' : 'entries'} ${named}${older}.`,
     'Search it with rlm_search and "entry", or read it with rlm_get_context, when you need what was said or done before.',
@@ -90,6 +86,6 @@ export function noteOf(
       : [
           `Left out with it: ${countParts(parts)}. The bytes are kept beside the store, but nothing can show them to you again: ask the user to send one once more if you need to see it.`,
         ]),
-    ...(request === '' ? [] : ['It began with this request of the user:', request]),
+    ...(asked === '' ? [] : ['It began with this request of the user:', asked]),
   ].join('\n');
 }

@@ -13,16 +13,23 @@ export interface Room {
   readonly lowBytes: number;
 }
 
-/** The list that goes upstream. */
-export interface Fitted {
-  readonly messages: readonly UpstreamMessage[];
+/** What the window has done to a chat. */
+export interface WindowReport {
   /** Demotion steps in this chat so far, and whether this request made one. */
   readonly steps: number;
   readonly demoted: boolean;
+  /** How many messages of the history have left the prompt, from its beginning. */
+  readonly evictedBefore: number;
+}
+
+/** The list that goes upstream. */
+export interface Fitted {
+  readonly messages: readonly UpstreamMessage[];
+  readonly window: WindowReport;
   /** Of all messages, bytes. */
   readonly sizeBytes: number;
   /** Whether something stands outside that the model would have to open. */
-  readonly isReduced: boolean;
+  readonly leavesOut: boolean;
 }
 
 /**
@@ -42,9 +49,13 @@ export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> 
     await guarded(chat, async () =>
       saveState(memoryOf(chat.session), chat.chatId, { from: branch, to: layout.branch }),
     );
-  const { sizeBytes, isReduced } = layout;
-  const messages = layout.messages();
-  return { messages, steps: demoted ? steps + 1 : steps, demoted, sizeBytes, isReduced };
+  const { sizeBytes, leavesOut, evictedBefore } = layout;
+  return {
+    messages: layout.messages(),
+    window: { steps: demoted ? steps + 1 : steps, demoted, evictedBefore },
+    sizeBytes,
+    leavesOut,
+  };
 }
 
 /** What a failing memory would have said is done without. */

@@ -1,12 +1,11 @@
 import { ProxyError } from '../errors.ts';
 import type { Entry, Session } from '../store/types.ts';
-import type { ToolCall, UpstreamMessage } from '../wire/types.ts';
+import type { Message, ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { readStub } from '../capture/capture.ts';
 import { withCannotOpen } from './chat-texts.ts';
 import { endOf, markAt, type BranchState } from './demotion-state.ts';
-import type { RequestMessage } from '../history/request-message.ts';
+import type { HistoryMessage, RequestMessage } from '../history/request-message.ts';
 import { keepParts } from './kept-parts.ts';
-import { noteEvicted, rehydrate } from '../capture/rehydrate.ts';
 import type { ProxyResults } from './shorten-results.ts';
 import { noteOf, transcriptOf } from './transcript.ts';
 import type { WovenMessage } from './weave.ts';
@@ -34,6 +33,10 @@ export interface GuardedChat {
    */
   readonly told: ReadonlySet<number>;
   readonly tellAt?: number;
+  /** Whether something stands in the place of a text before anything is demoted. */
+  readonly isReduced: boolean;
+  /** The message at an index as it is to stand. @throws ProxyError `store_corrupt` */
+  readonly show: (index: number) => Promise<HistoryMessage>;
   /** Weaves from this message on. */
   readonly weave: (from: number) => Promise<readonly WovenMessage[]>;
   /** A store that fails costs a demotion, or makes one forgotten, and never an answer. */
@@ -49,6 +52,8 @@ export class Layout {
   #woven: WovenMessage[] = [];
   /** First message that has not left with its turn. */
   #from = 0;
+  /** A user's message that stayed when its turn left. */
+  #question: readonly UpstreamMessage[] = [];
   readonly #told = new Map<UpstreamMessage, UpstreamMessage>();
   sizeBytes = 0;
 
@@ -62,9 +67,7 @@ export class Layout {
     const { own, outputs, pasted, turns } = this.branch;
     const { chains } = this.#chat;
     this.#from = turns === undefined ? 0 : chains.lastIndexOf(turns.chain) + 1;
-    const { items, session, chatId } = this.#chat;
-    noteEvicted(items, this.#from, chatId);
-    await rehydrate(items.slice(this.#from), session.store);
+    await this.#keepQuestion();
     this.#woven = [...(await this.#chat.weave(this.#from))];
     await this.#change(endOf(own, chains), this.#withoutOwnResults());
     await this.#change(endOf(outputs, chains), this.#stubbing('tool'));
@@ -95,13 +98,16 @@ export class Layout {
     return this.sizeBytes < before;
   }
 
+  /** How many messages have left with their turns. */
+  get evictedBefore(): number {
+    return this.#from;
+  }
+
   /** Whether something stands outside that was in the prompt, or would be in it. */
-  get isReduced(): boolean {
+  get leavesOut(): boolean {
     const { own, outputs, pasted, turns } = this.branch;
-    return (
-      [own, outputs, pasted, turns].some((each) => each !== undefined) ||
-      this.#chat.items.some((item) => item.wantsStub)
-    );
+    const { isReduced } = this.#chat;
+    return isReduced || [own, outputs, pasted, turns].some((each) => each !== undefined);
   }
 
   /** System messages, the note about what was moved, the question that stayed, and the rest. */
@@ -109,19 +115,25 @@ export class Layout {
     const { turns } = this.branch;
     const woven = this.#woven.map((each) => this.#said(each));
     if (this.#from === 0 || turns === undefined) return woven;
-    const { items, chains } = this.#chat;
-    const moved = items.slice(0, this.#from);
+    const moved = this.#chat.items.slice(0, this.#from);
     const system = moved.filter(isSystem).map((item) => item.message());
-    const kept = moved.find(
-      ({ identity }, index) => identity.role === 'user' && chains[index] === turns.kept,
+    return [...system, { role: 'user', content: turns.note }, ...this.#question, ...woven];
+  }
+
+  async #keepQuestion(): Promise<void> {
+    this.#question = [];
+    const kept = this.branch.turns?.kept;
+    if (kept === undefined) return;
+    const { items, chains } = this.#chat;
+    const at = items.findIndex(
+      ({ identity }, index) => identity.role === 'user' && chains[index] === kept,
     );
-    const question = kept === undefined ? [] : [kept.message()];
-    return [...system, { role: 'user', content: turns.note }, ...question, ...woven];
+    if (at >= 0 && at < this.#from) this.#question = [(await this.#chat.show(at)).message()];
   }
 
   #said({ message, index, hidden }: WovenMessage): UpstreamMessage {
     const { told, tellAt } = this.#chat;
-    const isTold = told.has(index) || (tellAt === index && this.isReduced);
+    const isTold = told.has(index) || (tellAt === index && this.leavesOut);
     const speaks = message.role === 'user' || message.role === 'tool';
     if (hidden || !isTold || !speaks) return message;
     const known = this.#told.get(message);
@@ -174,7 +186,7 @@ export class Layout {
     if (count === (kept === undefined ? 0 : 1)) return;
     const stored = await this.#store(moved);
     if (stored === undefined) return;
-    const { entry, nouns } = stored;
+    const { entry, nouns, request } = stored;
     const { turns } = this.branch;
     const entries = [...(turns?.entries ?? []), entry.id];
     const all = (turns?.count ?? 0) + count;
@@ -183,7 +195,7 @@ export class Layout {
       ...this.branch,
       turns: {
         chain: chains[to - 1] as string,
-        note: noteOf(entries, { count: all, items, parts }),
+        note: noteOf(entries, { count: all, request, parts }),
         parts,
         entries,
         count: all,
@@ -191,14 +203,13 @@ export class Layout {
       },
     };
     this.#from = to;
+    await this.#keepQuestion();
     this.#woven = this.#woven.slice(at);
     this.#measure();
   }
 
   /** Nothing where the store cannot take it: then the turns stay. */
-  async #store(
-    moved: readonly WovenMessage[],
-  ): Promise<{ readonly entry: Entry; readonly nouns: readonly string[] } | undefined> {
+  async #store(moved: readonly WovenMessage[]): Promise<StoredTurns | undefined> {
     const { session, chatId, items } = this.#chat;
     try {
       const { store } = session;
@@ -207,7 +218,12 @@ export class Layout {
       const text = transcriptOf(moved, items, kept);
       const [entry] = await store.append([{ text, kind: 'message', chatId }]);
       const nouns = Array.from(kept.values(), ({ noun }) => noun);
-      return entry === undefined ? undefined : { entry, nouns };
+      if (entry === undefined) return undefined;
+      const first = items.findIndex(
+        ({ identity }) => identity.role === 'user' && identity.textHash !== '',
+      );
+      const request = first < 0 ? undefined : parsed((await this.#chat.show(first)).message());
+      return { entry, nouns, request };
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       this.#chat.onStoreFault(error);
@@ -281,6 +297,15 @@ export class Layout {
   #index(at: number): number {
     return (this.#woven[at] as WovenMessage).index;
   }
+}
+
+/** Turns that have been stored. */
+interface StoredTurns {
+  readonly entry: Entry;
+  /** Of the parts that are no text, each by its noun. */
+  readonly nouns: readonly string[];
+  /** The first one of the user. */
+  readonly request: Message | undefined;
 }
 
 function isSystem(item: RequestMessage): boolean {

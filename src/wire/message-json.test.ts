@@ -28,7 +28,10 @@ it('writes a message that was not parsed as it came, in one piece or in many', (
   const message = JSON.parse(json) as Message;
   const bytes = Buffer.from(json);
   for (const pieces of [[bytes], [bytes.subarray(0, 7), bytes.subarray(7)]]) {
-    const unparsed = new UnparsedMessage(shapeOf(message), { pieces, sizeBytes: bytes.length });
+    const unparsed = new UnparsedMessage(shapeOf(message), {
+      json: pieces,
+      sizeBytes: bytes.length,
+    });
     expect(String(requestBody({ model: 'm', messages: [unparsed, unparsed] }))).toBe(
       `{"model":"m","messages":[${json},${json}]}`,
     );
@@ -41,40 +44,29 @@ it('writes a message that was not parsed as it came, in one piece or in many', (
   );
 });
 
-it('keeps a small message as text, to the byte, and never sends one whose bytes are gone', () => {
+it('writes a message that is kept as text to the byte, and never sends one that is not there', () => {
   const message: Message = { role: 'user', content: 'ä 🙂 \uFEFF"x"' };
-  const bytes = Buffer.from(JSON.stringify(message));
-  const made = (): UnparsedMessage =>
-    new UnparsedMessage(shapeOf(message), { pieces: [bytes], sizeBytes: bytes.length });
-  const condensed = made();
-  condensed.condense();
-  expect(String(requestBody({ messages: [condensed] }))).toBe(`{"messages":[${String(bytes)}]}`);
-  expect(condensed.parse()).toEqual(message);
-  const dropped = made();
-  dropped.drop();
-  expect(dropped.isDropped).toBe(true);
-  expect(() => requestBody({ messages: [message, dropped] })).toThrow(
+  const json = JSON.stringify(message);
+  const sizeBytes = Buffer.byteLength(json);
+  const kept = new UnparsedMessage(shapeOf(message), { json, sizeBytes });
+  expect(String(requestBody({ messages: [kept] }))).toBe(`{"messages":[${json}]}`);
+  expect(kept.parse()).toEqual(message);
+  const gone = new UnparsedMessage(shapeOf(message), { json: '', sizeBytes });
+  expect(() => requestBody({ messages: [message, gone] })).toThrow(
     'The bytes of a message are gone',
   );
-  dropped.restore(message);
-  expect(dropped.parse()).toBe(message);
 });
 
 it('writes messages kept as text, whatever lies behind them in the memory that small buffers share', () => {
   const messages = Array.from({ length: 40 }, (_, at): Message => {
     return { role: 'user', content: 'x'.repeat(at) };
   });
-  const condensed = messages.map((message) => {
-    const bytes = Buffer.from(JSON.stringify(message));
-    const made = new UnparsedMessage(shapeOf(message), {
-      pieces: [bytes],
-      sizeBytes: bytes.length,
-    });
-    made.condense();
-    return made;
+  const kept = messages.map((message) => {
+    const json = JSON.stringify(message);
+    return new UnparsedMessage(shapeOf(message), { json, sizeBytes: Buffer.byteLength(json) });
   });
   // All that is free of the pool looks as if a comma followed.
   const { buffer, byteOffset } = Buffer.from('y');
   new Uint8Array(buffer).fill(0x2c, byteOffset + 1);
-  expect(String(requestBody({ messages: condensed }))).toBe(JSON.stringify({ messages }));
+  expect(String(requestBody({ messages: kept }))).toBe(JSON.stringify({ messages }));
 });

@@ -36,27 +36,31 @@ export function shapeOf(message: Message): MessageShape {
 }
 
 /**
+ * A message's JSON: UTF-8 in pieces, or text. A small message that lasts is kept as text, because a
+ * buffer of its own takes half a KB besides what is in it; text holds no bytes that are no UTF-8.
+ */
+export type MessageJson = readonly Uint8Array[] | string;
+
+/**
  * A message as it came: bytes that have been checked once, in this request or an earlier one. It
  * goes upstream without ever being parsed again; that is what makes a resent history cost next to
- * nothing.
+ * nothing. Never changes, but for an object that it keeps once it was parsed.
  */
 export class UnparsedMessage {
   readonly shape: MessageShape;
   readonly sizeBytes: number;
-  #pieces: readonly Uint8Array[];
-  /** Instead of pieces. */
-  #json: string | undefined;
+  /** Empty for one that is not there, and never goes upstream itself. */
+  readonly json: MessageJson;
   #parsed: Message | undefined;
-  #isDetached = false;
 
-  /** @param pieces JSON, UTF-8, of a message that has passed the check */
+  /** @param json Of a message that has passed the check */
   constructor(
     shape: MessageShape,
-    { pieces, sizeBytes }: { readonly pieces: readonly Uint8Array[]; readonly sizeBytes: number },
+    { json, sizeBytes }: { readonly json: MessageJson; readonly sizeBytes: number },
     parsed?: Message,
   ) {
     this.shape = shape;
-    this.#pieces = pieces;
+    this.json = json;
     this.sizeBytes = sizeBytes;
     this.#parsed = parsed;
   }
@@ -65,53 +69,25 @@ export class UnparsedMessage {
     return this.shape.role;
   }
 
-  /** Its JSON, in pieces; none after {@link drop}. */
+  /** Its JSON, UTF-8, in pieces; none of a message that is not there. */
   get pieces(): readonly Uint8Array[] {
-    return this.#json === undefined ? this.#pieces : [Buffer.from(this.#json)];
+    return typeof this.json === 'string' ? [Buffer.from(this.json)] : this.json;
   }
 
-  /** The message as an object. Kept until {@link release}. */
+  /** Whether its JSON is there. */
+  get hasBytes(): boolean {
+    return this.json.length > 0;
+  }
+
+  /** The message as an object, which is kept. */
   parse(): Message {
-    this.#parsed ??= parseMessageJson(textOfPieces(this.pieces));
+    this.#parsed ??= this.read();
     return this.#parsed;
   }
 
-  /** Forgets the object and keeps the bytes. */
-  release(): void {
-    this.#parsed = undefined;
-  }
-
-  /**
-   * Lets go of the bytes, for a message that something else stands for, or that can be had again.
-   */
-  drop(): void {
-    this.#pieces = [];
-  }
-
-  get isDropped(): boolean {
-    return this.#pieces.length === 0 && this.#json === undefined;
-  }
-
-  /** Takes the message itself, after {@link drop}. */
-  restore(message: Message): void {
-    this.#parsed = message;
-  }
-
-  /**
-   * Keeps the JSON as a string, for a small message that lasts: a buffer of its own takes half a KB
-   * besides what is in it. Not for bytes that are no UTF-8, which a string cannot hold.
-   */
-  condense(): void {
-    if (this.isDropped) return;
-    this.#json ??= textOfPieces(this.#pieces);
-    this.#pieces = [];
-  }
-
-  /** Copies the bytes out of the buffers in which they arrived, which hold much else. */
-  detach(): void {
-    if (this.#isDetached || this.#pieces.length === 0) return;
-    this.#isDetached = true;
-    this.#pieces = [ownCopy(this.#pieces)];
+  /** The same, for one look: nothing is kept. */
+  read(): Message {
+    return this.#parsed ?? parseMessageJson(textOf(this.json));
   }
 }
 
@@ -148,6 +124,10 @@ export function ownCopy(pieces: readonly Uint8Array[]): Uint8Array {
 export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+}
+
+function textOf(json: MessageJson): string {
+  return typeof json === 'string' ? json : textOfPieces(json);
 }
 
 /** The text of UTF-8 that came in pieces. */
