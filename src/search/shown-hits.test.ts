@@ -5,7 +5,7 @@ import { query, TestCorpus } from '../../test/property/search-corpus.ts';
 import { systemClock } from '../clock.ts';
 import { openSearchEngine } from './engine.ts';
 import { SharedBlocks } from './text/shared-blocks.ts';
-import type { BlockTable, Corpus } from './types.ts';
+import type { TextBlocks, Corpus } from './types.ts';
 
 const engine = openSearchEngine({ clock: systemClock, workers: 2 });
 const options = { signal: new AbortController().signal, deadlineMs: 20_000 };
@@ -21,7 +21,7 @@ afterAll(async () => {
 type DamagedPlace = NonNullable<Corpus['checks']>['damaged'][number];
 
 /** The table of a text with the checksums of all blocks but the last. */
-function withChecksums(blocks: BlockTable): BlockTable {
+function withChecksums(blocks: TextBlocks): TextBlocks {
   const crc = new Uint32Array(blocks.count);
   for (let i = 0; i + 1 < blocks.count; i++) {
     crc[i] = crc32(text.subarray(blocks.byteStart[i], blocks.byteStart[i + 1]));

@@ -9,7 +9,7 @@ export interface Corpus {
   /** Folder for index files; a cache that may vanish at any time. */
   readonly indexDir: string;
   readonly totals: { readonly bytes: number; readonly chars: number; readonly lines: number };
-  readonly blocks: BlockTable;
+  readonly blocks: TextBlocks;
   /**
    * The texts that the file is made of, oldest first: a live list that only grows and may be ahead
    * of `totals`. Lines around a hit and matches over several lines end at their borders. Absent =
@@ -54,7 +54,7 @@ interface CorpusChecks {
  * the block's first byte lies in. `crc` is the CRC-32 of each block's bytes but the last one's.
  * Arrays may be longer than `count`.
  */
-export interface BlockTable {
+export interface TextBlocks {
   readonly count: number;
   readonly byteStart: Float64Array;
   readonly charStart: Float64Array;

@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BlockTable, Corpus, SearchQuery } from '../../src/search/types.ts';
+import type { TextBlocks, Corpus, SearchQuery } from '../../src/search/types.ts';
 
 /**
- * The block table of a text, by the rule that `BlockTable` states, written as plainly as possible.
+ * The block table of a text, by the rule that `TextBlocks` states, written as plainly as possible.
  */
-function blockTable(text: Buffer): BlockTable {
+function blockTable(text: Buffer): TextBlocks {
   const starts: number[] = [];
   const chars: number[] = [];
   const lines: number[] = [];
@@ -43,7 +43,7 @@ export class TestCorpus implements Corpus {
   readonly indexDir: string;
   readonly #folder: string;
   #text: Buffer = Buffer.alloc(0);
-  #blocks: BlockTable = blockTable(Buffer.alloc(0));
+  #blocks: TextBlocks = blockTable(Buffer.alloc(0));
   #totals: Corpus['totals'] = { bytes: 0, chars: 0, lines: 0 };
 
   constructor(text: string | Buffer) {
@@ -70,7 +70,7 @@ export class TestCorpus implements Corpus {
     return this.#totals;
   }
 
-  get blocks(): BlockTable {
+  get blocks(): TextBlocks {
     return this.#blocks;
   }
 

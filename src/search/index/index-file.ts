@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { gramRows } from './gram-hash.ts';
 import type { TextFile } from '../text/text-file.ts';
-import type { BlockTable } from '../types.ts';
+import type { TextBlocks } from '../types.ts';
 
 /*
  * One file for each 1,024 blocks (up to 32 MiB of text): a header of 64 bytes, then 49,152 rows,
@@ -52,7 +52,7 @@ export function segmentPath(indexDir: string, segment: number): string {
  * How many groups of a segment can be indexed: its closed blocks, in whole groups. The last block
  * of a table is open.
  */
-export function closedGroups(blocks: BlockTable, segment: number): number {
+export function closedGroups(blocks: TextBlocks, segment: number): number {
   const closed = Math.min(blocks.count - 1 - segment * blocksPerSegment, blocksPerSegment);
   return Math.max(0, Math.floor(closed / blocksPerGroup));
 }
@@ -60,7 +60,7 @@ export function closedGroups(blocks: BlockTable, segment: number): number {
 /** The header for a segment of this text. */
 export function encodeHeader(
   { firstBlock, groups }: SegmentHeader,
-  blocks: BlockTable,
+  blocks: TextBlocks,
   text: TextFile,
 ): Uint8Array {
   const header = new DataView(new ArrayBuffer(headerBytes));
@@ -173,7 +173,7 @@ export class SegmentFile {
   static open(
     path: string,
     segment: number,
-    blocks: BlockTable,
+    blocks: TextBlocks,
     text: TextFile,
   ): SegmentFile | undefined {
     let fd: number;
@@ -259,7 +259,7 @@ function checkHeader({ buffer }: DataView<ArrayBuffer>): number {
   return crc32(new Uint8Array(buffer, 0, 36));
 }
 
-function checkText(blocks: BlockTable, text: TextFile, first: number, end: number): number {
+function checkText(blocks: TextBlocks, text: TextFile, first: number, end: number): number {
   let sum = 0;
   for (const column of [blocks.byteStart, blocks.charStart, blocks.lineStart]) {
     const part = column.slice(first, end + 1);

@@ -7,7 +7,7 @@ import { IndexRun } from './index-run.ts';
 import type { IndexTask, Report } from './protocol.ts';
 import type { SharedBlocks } from '../text/shared-blocks.ts';
 import { checksOf } from '../text/text-checks.ts';
-import type { BlockTable, Corpus } from '../types.ts';
+import type { TextBlocks, Corpus } from '../types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
 /**
@@ -155,7 +155,7 @@ export class IndexUpkeep {
 }
 
 /** How many blocks at the beginning can be indexed. */
-function countClosed(blocks: BlockTable): number {
+function countClosed(blocks: TextBlocks): number {
   const segment = Math.max(0, Math.floor((blocks.count - 1) / blocksPerSegment));
   return segment * blocksPerSegment + closedGroups(blocks, segment) * blocksPerGroup;
 }

@@ -1,7 +1,7 @@
 import type { TallyTable } from './aggregation.ts';
 import type { Pieces, Scope } from '../text/pieces.ts';
 import type { TextChecks } from '../text/text-checks.ts';
-import type { BlockTable, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
+import type { TextBlocks, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
 
 /**
  * What engine and workers say to each other. One search: the engine sends `plan` to one worker. It
@@ -86,7 +86,7 @@ export interface SearchTask {
 export interface IndexTask {
   readonly textPath: string;
   readonly indexDir: string;
-  readonly blocks: BlockTable;
+  readonly blocks: TextBlocks;
   readonly checks?: TextChecks;
   readonly segment: number;
   /** Groups of 64 blocks that it shall cover. */

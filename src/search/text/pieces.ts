@@ -3,7 +3,7 @@ import { nextBlock, type BlockBits } from './block-bits.ts';
 import type { Ranges } from './ranges.ts';
 import type { SharedTable } from './shared-blocks.ts';
 import type { EntryBorders } from './shared-entries.ts';
-import type { BlockTable } from '../types.ts';
+import type { TextBlocks } from '../types.ts';
 
 /**
  * Text is claimed, read and scanned in chunks of about this size: flat from 64 KiB to 1 MiB, and
@@ -105,7 +105,7 @@ function addRange(
 }
 
 /** The block that byte `offset` lies in; the last one for an offset at or behind the end. */
-export function blockAt(blocks: BlockTable, offset: number): number {
+export function blockAt(blocks: TextBlocks, offset: number): number {
   const { byteStart, count } = blocks;
   return Math.max(0, partitionPoint(count, (block) => byteStart[block]! <= offset) - 1);
 }

@@ -1,8 +1,8 @@
 import { noBlocks, type BlockBits } from './block-bits.ts';
-import type { BlockTable } from '../types.ts';
+import type { TextBlocks } from '../types.ts';
 
 /** A block table that all threads see. */
-export interface SharedTable extends BlockTable {
+export interface SharedTable extends TextBlocks {
   /**
    * The blocks that end in the middle of a line. May know more of them than the table has blocks.
    */
@@ -26,7 +26,7 @@ export class SharedBlocks {
   readonly #copies = new WeakMap<object, Copy>();
 
   /** The first `count` blocks of the table, in shared memory. */
-  share(blocks: BlockTable, count: number): SharedTable {
+  share(blocks: TextBlocks, count: number): SharedTable {
     let copy = this.#copies.get(blocks.byteStart.buffer);
     if (copy === undefined || copy.capacity < count) {
       copy = createCopy(blocks);
@@ -38,7 +38,7 @@ export class SharedBlocks {
   }
 }
 
-function createCopy(blocks: BlockTable): Copy {
+function createCopy(blocks: TextBlocks): Copy {
   const capacity = blocks.byteStart.length;
   const column = (from: Float64Array): Float64Array =>
     from.buffer instanceof SharedArrayBuffer
@@ -53,7 +53,7 @@ function createCopy(blocks: BlockTable): Copy {
   return { capacity, places, count: 0, crc: undefined, crcCount: 0 };
 }
 
-function extend(copy: Copy, blocks: BlockTable, count: number): void {
+function extend(copy: Copy, blocks: TextBlocks, count: number): void {
   const { lineStart, spanning } = copy.places;
   for (const name of ['byteStart', 'charStart', 'lineStart'] as const) {
     const to = copy.places[name];

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { blockMaxBytes, BlockTable, lastAtMost } from './block-table.ts';
 
-/** The rule of `BlockTable` in `src/search/types.ts`, said the plain way. */
+/** The rule of `TextBlocks` in `src/search/types.ts`, said the plain way. */
 function naiveStarts(text: Buffer): number[] {
   const starts = text.length > 0 ? [0] : [];
   let start = 0;
