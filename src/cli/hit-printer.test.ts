@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Hit, HitPrinter, type HitStyle } from './hit-printer.ts';
+import { type PrintedHit, HitPrinter, type HitStyle } from './hit-printer.ts';
 
 beforeEach(() => {
   vi.stubEnv('NO_COLOR', undefined);
@@ -9,7 +9,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllEnvs());
 
-const hits: readonly Hit[] = [
+const hits: readonly PrintedHit[] = [
   {
     line: 7,
     text: 'one needle',

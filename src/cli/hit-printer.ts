@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import { jsonText, type Output, print, printStyled, visible } from './screen.ts';
 
 /** A hit as the tools give it. */
-export interface Hit {
+export interface PrintedHit {
   /** 1-based, in the whole context. */
   readonly line: number;
   readonly text: string;
@@ -43,7 +43,7 @@ export class HitPrinter {
     this.#mark = markOf(style);
   }
 
-  print(hits: readonly Hit[]): void {
+  print(hits: readonly PrintedHit[]): void {
     for (const hit of hits) {
       if (this.#style.json === true) {
         print(`${jsonText({ type: 'match', ...hit })}\n`, this.#out);
@@ -58,7 +58,7 @@ export class HitPrinter {
     } else if (this.#style.count === true) print(`${summary.total}\n`, this.#out);
   }
 
-  #printHit(hit: Hit): void {
+  #printHit(hit: PrintedHit): void {
     const { before = [], after = [] } = hit;
     const first = hit.line - before.length;
     const place = this.#shown([hit.entry ?? '', hit.tool, hit.path].filter(Boolean).join('  '));
@@ -82,7 +82,7 @@ export class HitPrinter {
     this.#lastLine = hit.line + after.length;
   }
 
-  #printLine(hit: Hit, line: number, separator: ':' | '-', text: string): void {
+  #printLine(hit: PrintedHit, line: number, separator: ':' | '-', text: string): void {
     const place = this.#out.isTTY || hit.entry === undefined ? '' : `${hit.entry}${separator}`;
     printStyled(`${place}${this.#color('green', String(line))}${separator}${text}\n`, this.#out);
   }

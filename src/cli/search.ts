@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { HitPrinter, type Hit } from './hit-printer.ts';
+import { HitPrinter, type PrintedHit } from './hit-printer.ts';
 import { wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
@@ -93,7 +93,7 @@ async function printHits(
     if (found === undefined) return 0;
     const { matches, total, note, next_cursor: next } = found.answer;
     if (typeof note === 'string') printError(`${note}\n`);
-    const hits = matches as readonly Hit[];
+    const hits = matches as readonly PrintedHit[];
     seen += hits.length;
     if (flags.count !== true) printer.print(hits);
     if (next === undefined || hits.length === 0 || seen >= wanted) {
