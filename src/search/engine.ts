@@ -85,7 +85,7 @@ import { IndexUpkeep } from './run/index-upkeep.ts';
 import { SharedBlocks } from './text/shared-blocks.ts';
 import { SharedEntries } from './text/shared-entries.ts';
 import { checksOf, damageNote, soundRanges } from './text/text-checks.ts';
-import { Place, TurnQueue } from './run/turn-queue.ts';
+import { QueuePlace, TurnQueue } from './run/turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './run/worker-pool.ts';
 
@@ -172,7 +172,7 @@ class Engine implements SearchEngine {
     if (this.#closed) throw closing();
     const job = this.#nextJob++;
     const task = this.#task(corpus, query);
-    const place = new Place(this.#small, options.owner ?? signal);
+    const place = new QueuePlace(this.#small, options.owner ?? signal);
     const run = new SearchRun({
       job,
       pool: this.#pool,

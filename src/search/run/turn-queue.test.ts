@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { Place, TurnQueue } from './turn-queue.ts';
+import { QueuePlace, TurnQueue } from './turn-queue.ts';
 
 test('an owner with many waiting gets no more turns than one with few', () => {
   const queue = new TurnQueue(2);
   const turns: string[] = [];
   const busy: (() => void)[] = [];
   const ask = (name: string, owner: object): void => {
-    const place = new Place(queue, owner);
+    const place = new QueuePlace(queue, owner);
     place.wait(() => {
       turns.push(name);
       busy.push(() => place.leave());
@@ -26,7 +26,7 @@ test('one that leaves while it waits gets no turn, and one that changes gives it
   const [small, large] = [new TurnQueue(1), new TurnQueue(1)];
   const turns: string[] = [];
   const places = ['a', 'b', 'c'].map((name) => {
-    const place = new Place(small, {});
+    const place = new QueuePlace(small, {});
     place.wait(() => turns.push(name));
     return place;
   });

@@ -70,7 +70,7 @@ export class TurnQueue {
 }
 
 /** One that takes a place in a queue, changes to another and leaves, wherever it is then. */
-export class Place {
+export class QueuePlace {
   readonly #owner: object;
   #queue: TurnQueue;
   #start: (() => void) | undefined;
