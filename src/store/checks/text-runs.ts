@@ -12,13 +12,13 @@ const runMaxEntries = 512;
 const runMaxBytes = 512 * 1024;
 
 /** Entries [first, end) of a session, which lie one behind the other. */
-export type Run = readonly [first: number, end: number];
+export type EntryRun = readonly [first: number, end: number];
 
 /**
  * The run that begins with entry number `first`: as much as is read in one go, at least that entry;
  * none that is not in its place.
  */
-export function runFrom(index: EntryIndex, first: number): Run {
+export function runFrom(index: EntryIndex, first: number): EntryRun {
   const { totals } = index;
   const limitBytes = index.startOf(first).bytes + runMaxBytes;
   const end = totals.bytes <= limitBytes ? totals.entries : index.indexAt('bytes', limitBytes);
@@ -43,7 +43,7 @@ export class RunReader {
    * The entries of a run that are damaged. `table` is fed with the run. Throws the signal's reason.
    */
   async read(
-    [first, end]: Run,
+    [first, end]: EntryRun,
     options: {
       readonly table?: BlockTable;
       readonly signal?: AbortSignal;

@@ -2,7 +2,7 @@ import { BlockTable, type CommittedBlocks } from '../text/block-table.ts';
 import type { ContextFile } from '../text/context-file.ts';
 import type { EntryIndex } from '../text/entry-index.ts';
 import type { TextChecks } from './text-checks.ts';
-import { runFrom, RunReader, type Run } from './text-runs.ts';
+import { runFrom, RunReader, type EntryRun } from './text-runs.ts';
 
 /** So many are kept; each costs 28 bytes per 32 KiB of its text. */
 const keptSections = 8;
@@ -14,7 +14,7 @@ export interface TextPart {
 }
 
 interface Section {
-  readonly run: Run;
+  readonly run: EntryRun;
   readonly part: Promise<TextPart>;
 }
 
@@ -64,7 +64,7 @@ export class TextSections {
    * A damaged entry is alone in its run: where it ends only the journal knows, its bytes would tell
    * another place.
    */
-  #soundRun(entryIndex: number): Run {
+  #soundRun(entryIndex: number): EntryRun {
     const { entries, damaged } = this.#index;
     const [first, end] = runFrom(this.#index, entryIndex);
     if (damaged.has(entries[first]!)) return [first, first + 1];
@@ -72,7 +72,7 @@ export class TextSections {
     return [first, other < 0 ? end : first + other];
   }
 
-  async #make(run: Run): Promise<TextPart> {
+  async #make(run: EntryRun): Promise<TextPart> {
     const [first, end] = run;
     const table = new BlockTable(this.#index.startOf(first));
     const damaged = await new RunReader(this.#text, this.#index).read(run, { table });
