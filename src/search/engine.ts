@@ -84,7 +84,7 @@ import { SearchRun } from './run/search-run.ts';
 import { IndexUpkeep } from './run/index-upkeep.ts';
 import { SharedBlocks } from './text/shared-blocks.ts';
 import { SharedEntries } from './text/shared-entries.ts';
-import { checksOf, damageNote, soundRanges } from './text/text-checks.ts';
+import { checksOf, damageNote, soundRanges } from './text/block-checks.ts';
 import { QueuePlace, TurnQueue } from './run/turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './run/worker-pool.ts';

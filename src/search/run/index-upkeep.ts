@@ -6,7 +6,7 @@ import { blocksPerGroup, blocksPerSegment, closedGroups } from '../index/index-f
 import { IndexRun } from './index-run.ts';
 import type { IndexTask, Report } from './protocol.ts';
 import type { SharedBlocks } from '../text/shared-blocks.ts';
-import { checksOf } from '../text/text-checks.ts';
+import { checksOf } from '../text/block-checks.ts';
 import type { TextBlocks, Corpus } from '../types.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 

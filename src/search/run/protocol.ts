@@ -1,6 +1,6 @@
 import type { TallyTable } from './aggregation.ts';
 import type { Pieces, Scope } from '../text/pieces.ts';
-import type { TextChecks } from '../text/text-checks.ts';
+import type { BlockChecks } from '../text/block-checks.ts';
 import type { TextBlocks, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
 
 /**
@@ -73,7 +73,7 @@ export interface SearchTask {
   readonly textPath: string;
   readonly indexDir: string;
   readonly scope: Scope;
-  readonly checks?: TextChecks;
+  readonly checks?: BlockChecks;
   readonly query: SearchQuery;
   /** Where an earlier answer of the same query ended. */
   readonly after?: number;
@@ -87,7 +87,7 @@ export interface IndexTask {
   readonly textPath: string;
   readonly indexDir: string;
   readonly blocks: TextBlocks;
-  readonly checks?: TextChecks;
+  readonly checks?: BlockChecks;
   readonly segment: number;
   /** Groups of 64 blocks that it shall cover. */
   readonly groups: number;

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { blockAt } from './pieces.ts';
-import { blockStates, type TextChecks } from './text-checks.ts';
+import { blockStates, type BlockChecks } from './block-checks.ts';
 
 /** A session's text, read by position. The owner closes it. */
 export class TextFile {
@@ -12,13 +12,13 @@ export class TextFile {
   /** Blocks that were read and are not as their checksums say. */
   readonly wrong = new Set<number>();
   readonly #fd: number;
-  readonly #checks: TextChecks | undefined;
+  readonly #checks: BlockChecks | undefined;
 
   /**
    * With `checks`, every block is compared that nobody has compared yet. @throws TextTooShort where
    * there is no such file
    */
-  constructor(path: string, checks?: TextChecks) {
+  constructor(path: string, checks?: BlockChecks) {
     this.#fd = openText(path);
     this.#checks = checks;
     this.inode = fstatSync(this.#fd).ino;
@@ -45,7 +45,7 @@ export class TextFile {
    * there the rest is read.
    */
   #compare(
-    { blocks, endBytes, lastCrc, states }: TextChecks,
+    { blocks, endBytes, lastCrc, states }: BlockChecks,
     bytes: Uint8Array,
     start: number,
   ): void {

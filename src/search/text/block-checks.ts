@@ -2,7 +2,7 @@ import type { SharedTable } from './shared-blocks.ts';
 import type { Corpus } from '../types.ts';
 
 /** What a worker needs to compare a text with the checksums of its blocks. */
-export interface TextChecks {
+export interface BlockChecks {
   /** The whole table, whatever part of it is searched. */
   readonly blocks: SharedTable;
   /** Where the last block ends. */
@@ -17,7 +17,7 @@ export interface TextChecks {
 export const blockStates = { unknown: 0, sound: 1, damaged: 2 } as const;
 
 /** What a corpus says of its soundness, for workers; `blocks` is its whole table, shared. */
-export function checksOf({ checks, totals }: Corpus, blocks: SharedTable): TextChecks | undefined {
+export function checksOf({ checks, totals }: Corpus, blocks: SharedTable): BlockChecks | undefined {
   if (checks === undefined || blocks.crc === undefined) return undefined;
   const { states, lastCrc } = checks;
   return { blocks, endBytes: totals.bytes, lastCrc, states };
