@@ -12,7 +12,7 @@ export interface Piece {
 }
 
 /** Pieces that go into one question. */
-export interface Chunk {
+export interface QueryChunk {
   readonly pieces: readonly Piece[];
   readonly lengthChars: number;
 }
@@ -103,7 +103,7 @@ export async function* cutAroundHits(
 export async function* packPieces(
   pieces: AsyncIterable<Piece>,
   maxChars: number,
-): AsyncGenerator<Chunk, void, void> {
+): AsyncGenerator<QueryChunk, void, void> {
   let open: Piece[] = [];
   let lengthChars = 0;
   for await (const piece of pieces) {
@@ -120,7 +120,7 @@ export async function* packPieces(
 }
 
 /** Where a chunk lies, as its answer names it. */
-export function spansOf(chunk: Chunk): readonly Record<string, unknown>[] {
+export function spansOf(chunk: QueryChunk): readonly Record<string, unknown>[] {
   return chunk.pieces.map(({ offsetChars, lengthChars, lines, entry }) => ({
     offset: offsetChars,
     length: lengthChars,
@@ -130,7 +130,7 @@ export function spansOf(chunk: Chunk): readonly Record<string, unknown>[] {
 }
 
 /** A chunk as the sub-model reads it: pieces are told apart where there are several. */
-export async function readChunk(store: SessionStore, chunk: Chunk): Promise<string> {
+export async function readChunk(store: SessionStore, chunk: QueryChunk): Promise<string> {
   const texts: string[] = [];
   for (const { offsetChars, lengthChars, lines, entry } of chunk.pieces) {
     const { text } = await store.read(offsetChars, lengthChars);
