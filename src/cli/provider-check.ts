@@ -6,7 +6,7 @@ import { shownAddress, withVersion } from '../upstream/endpoint.ts';
 import { nearestNames } from '../upstream/nearest.ts';
 import { openProvider } from '../upstream/open-provider.ts';
 import type { UpstreamModel } from '../upstream/upstream.ts';
-import { wayText } from '../upstream/way.ts';
+import { routeText } from '../upstream/route.ts';
 
 /** One thing that was looked at. `advice` says what to do. */
 export interface Finding {
@@ -44,7 +44,7 @@ async function checkProvider(
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const name = `provider ${provider.id}`;
-  const place = `${shownAddress(provider.baseURL)}, ${wayText(provider.way)}`;
+  const place = `${shownAddress(provider.baseURL)}, ${routeText(provider.route)}`;
   try {
     const models = await listOf(provider, provider.baseURL, signal);
     const ok: Finding = {

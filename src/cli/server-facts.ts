@@ -5,7 +5,7 @@ import { type ShownSetting, shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { shownAddress } from '../upstream/endpoint.ts';
-import { wayText } from '../upstream/way.ts';
+import { routeText } from '../upstream/route.ts';
 import { callOver, fetchLines, isAnswering, serverOf } from './operations-client.ts';
 import type { Finding } from './provider-check.ts';
 
@@ -43,7 +43,7 @@ export function factsOf(loaded: LoadedConfig): ServerFacts {
   return {
     ...(model === undefined ? {} : { model }),
     upstreams: config.providers.map(
-      ({ id, baseURL, way }) => `${id}: ${shownAddress(baseURL)}, ${wayText(way)}`,
+      ({ id, baseURL, route }) => `${id}: ${shownAddress(baseURL)}, ${routeText(route)}`,
     ),
     hasToken: config.server.apiToken !== undefined,
     configuredPort: config.server.port,

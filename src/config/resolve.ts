@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { ProxyError } from '../errors.ts';
 import { checkKey, parseEndpoint } from '../upstream/endpoint.ts';
-import { readProxies, type Way, wayTo } from '../upstream/way.ts';
+import { readProxies, type Route, routeTo } from '../upstream/route.ts';
 import { type Environment, type Folders, standardDataDir } from './places.ts';
 import { fallbackLimits, presetOfUrl, presets } from './presets.ts';
 import type { Prices, ProviderSettings } from './provider-settings.ts';
@@ -21,7 +21,7 @@ export interface ConfiguredProvider {
   readonly id: string;
   readonly baseURL: string;
   /** How the base URL is reached: straight, or through a proxy of the environment. */
-  readonly way: Way;
+  readonly route: Route;
   readonly apiKey?: string;
   /** Known models; others are passed on by name with `modelDefaults`. */
   readonly models: readonly ConfiguredModel[];
@@ -131,7 +131,7 @@ function resolveProvider(from: {
   return {
     id,
     baseURL: baseURL.replace(/\/+$/, ''),
-    way: wayTo(baseURL, readProxies(env)),
+    route: routeTo(baseURL, readProxies(env)),
     ...(apiKey === '' ? {} : { apiKey }),
     ...modelsOf(provider, preset?.models ?? []),
     ...(provider.profile === undefined ? {} : { profile: provider.profile }),

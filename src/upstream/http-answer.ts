@@ -3,7 +3,7 @@ import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { type Dispatcher, Pool, ProxyAgent } from 'undici';
 import { ByteQueue } from '../base/byte-queue.ts';
-import type { Way } from './way.ts';
+import type { Route } from './route.ts';
 
 /** The bytes of an answer, pulled as fast as they are wanted and no faster. */
 export interface PieceSource {
@@ -26,11 +26,11 @@ export interface HttpAnswer {
   readonly body: PieceSource;
 }
 
-/** Opens connections to an origin, by its way. Whoever opens it destroys it. */
-export function openDispatcher(origin: string, way: Way, connectTimeoutMs: number): Dispatcher {
-  return way.proxy === undefined
+/** Opens connections to an origin, by its route. Whoever opens it destroys it. */
+export function openDispatcher(origin: string, route: Route, connectTimeoutMs: number): Dispatcher {
+  return route.proxy === undefined
     ? new Pool(origin, { connect: { timeout: connectTimeoutMs } })
-    : new ProxyAgent({ uri: way.proxy.uri, connectTimeout: connectTimeoutMs });
+    : new ProxyAgent({ uri: route.proxy.uri, connectTimeout: connectTimeoutMs });
 }
 
 /**

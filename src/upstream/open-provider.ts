@@ -1,13 +1,13 @@
 import { createOpenAIUpstream, type OpenAIUpstreamOptions } from './openai-upstream.ts';
 import { findProfile } from './profiles.ts';
 import type { Upstream } from './upstream.ts';
-import type { Way } from './way.ts';
+import type { Route } from './route.ts';
 
 /** A provider as the settings name it. */
 interface NamedProvider {
   readonly id: string;
   readonly baseURL: string;
-  readonly way: Way;
+  readonly route: Route;
   readonly apiKey?: string | undefined;
   /** Name in the table of quirks; absent: found by the base URL. */
   readonly profile?: string | undefined;
@@ -22,14 +22,14 @@ interface NamedProvider {
  * @throws ProxyError `config_invalid` for a profile that does not exist
  */
 export function openProvider(
-  { id, baseURL, way, apiKey, profile, headers, maxInFlight, models }: NamedProvider,
+  { id, baseURL, route, apiKey, profile, headers, maxInFlight, models }: NamedProvider,
   parts: Pick<OpenAIUpstreamOptions, 'patience' | 'clock' | 'ids' | 'random' | 'log'>,
 ): Upstream {
   return createOpenAIUpstream({
     ...parts,
     id,
     baseURL,
-    way,
+    route,
     apiKey,
     profile: findProfile(baseURL, profile),
     headers,

@@ -30,7 +30,7 @@ import { secretsOf } from './secrets.ts';
 import { StreamRefusals } from './stream-refusals.ts';
 import { tappedAnswer } from './tapped-answer.ts';
 import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
-import type { Way } from './way.ts';
+import type { Route } from './route.ts';
 
 /** Patience with a provider; all times in milliseconds. */
 interface Patience extends ReadingLimits {
@@ -49,7 +49,7 @@ export interface OpenAIUpstreamOptions {
   readonly apiKey?: string | undefined;
   readonly profile: Profile;
   /** How the base URL is reached. Default: straight. */
-  readonly way?: Way;
+  readonly route?: Route;
   /** Sent with every request, from the configuration. */
   readonly headers: Readonly<Record<string, string>>;
   readonly patience: Patience;
@@ -98,7 +98,7 @@ class OpenAIUpstream implements Upstream {
     this.#inFlight = new Semaphore(options.maxInFlight);
     this.#dispatcher = openDispatcher(
       this.#endpoint.origin,
-      options.way ?? {},
+      options.route ?? {},
       options.patience.connectTimeoutMs,
     );
     this.#secrets = secretsOf(options);
@@ -271,7 +271,7 @@ class OpenAIUpstream implements Upstream {
   #connectionError(cause: unknown): ProxyError {
     const { code, message } = (cause ?? {}) as { readonly code?: unknown; message?: unknown };
     const { origin } = this.#endpoint;
-    const { proxy, exempt } = this.#options.way ?? {};
+    const { proxy, exempt } = this.#options.route ?? {};
     const nobody = code === 'ECONNREFUSED' || code === 'ENOTFOUND';
     const what = typeof code === 'string' ? ` (${code})` : '';
     if (proxy !== undefined) {

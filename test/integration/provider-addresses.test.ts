@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, request as httpRequest
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/errors.ts';
-import { readProxies, wayTo } from '../../src/upstream/way.ts';
+import { readProxies, routeTo } from '../../src/upstream/route.ts';
 import { CliHome } from '../support/cli.ts';
 import { user } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -149,7 +149,7 @@ describe('behind a forward proxy', () => {
   /** The scripted upstream under a name that is not loopback's, which only the proxy can find. */
   const hidden = (): string => upstream.baseURL.replace('127.0.0.1', 'models.intranet');
   const open = (env: Record<string, string>, baseURL = hidden()) =>
-    openTestUpstream(baseURL, { way: wayTo(baseURL, readProxies(env)) });
+    openTestUpstream(baseURL, { route: routeTo(baseURL, readProxies(env)) });
   const askOne = async (opened: ReturnType<typeof open>): Promise<void> => {
     const { batches } = await opened.complete({ model: 'm', ...question }, call);
     for await (const batch of batches) expect(batch.length).toBeGreaterThan(0);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { readProxies, wayText, wayTo } from './way.ts';
+import { readProxies, routeText, routeTo } from './route.ts';
 
 const target = 'https://api.example.com/v1';
 
 function proxyOf(address: string, env: Record<string, string>): string | undefined {
-  return wayTo(address, readProxies(env)).proxy?.uri;
+  return routeTo(address, readProxies(env)).proxy?.uri;
 }
 
 describe('which proxy', () => {
@@ -78,9 +78,9 @@ describe('what goes straight', () => {
   });
 });
 
-it('the way in words: credentials masked, and why a proxy is not used', () => {
+it('the route in words: credentials masked, and why a proxy is not used', () => {
   const env = { HTTPS_PROXY: 'http://me:secret@p.lan:3128', NO_PROXY: 'b.com' };
-  const words = (address: string): string => wayText(wayTo(address, readProxies(env)));
+  const words = (address: string): string => routeText(routeTo(address, readProxies(env)));
   expect(words('https://a.com')).toBe('through http://***@p.lan:3128 (HTTPS_PROXY)');
   expect(words('https://b.com')).toBe('straight, not as HTTPS_PROXY says: NO_PROXY names it');
   expect(words('https://localhost')).toContain('on this machine');

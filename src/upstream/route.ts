@@ -16,7 +16,7 @@ export interface ForwardProxies {
 }
 
 /** How an origin is reached. */
-export interface Way {
+export interface Route {
   /** Absent: straight. */
   readonly proxy?: { readonly uri: string; readonly variable: string };
   /** The variable that names a proxy which this origin is exempt from, and why. */
@@ -44,12 +44,12 @@ export function readProxies(env: Readonly<Record<string, string | undefined>>): 
  * How an address is reached. Loopback never goes through a proxy. @throws ProxyError
  * `config_invalid` for a proxy that is no address
  */
-export function wayTo(address: string, proxies: ForwardProxies): Way {
+export function routeTo(address: string, proxies: ForwardProxies): Route {
   const url = new URL(address);
   const proxy = url.protocol === 'https:' ? proxies.https : proxies.http;
   if (proxy === undefined) return {};
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
-  const exempt = (because: string): Way => ({ exempt: { variable: proxy.name, because } });
+  const exempt = (because: string): Route => ({ exempt: { variable: proxy.name, because } });
   if (isLoopback(host)) return exempt('it is on this machine');
   const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
   if (isNamed(host, port, proxies.none?.value ?? '')) {
@@ -58,8 +58,8 @@ export function wayTo(address: string, proxies: ForwardProxies): Way {
   return { proxy: { uri: proxyUri(proxy), variable: proxy.name } };
 }
 
-/** The way in words, credentials masked. */
-export function wayText({ proxy, exempt }: Way): string {
+/** The route in words, credentials masked. */
+export function routeText({ proxy, exempt }: Route): string {
   if (proxy !== undefined) return `through ${shownAddress(proxy.uri)} (${proxy.variable})`;
   return exempt === undefined
     ? 'straight'
