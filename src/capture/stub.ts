@@ -2,7 +2,7 @@ import type { Entry } from '../store/types.ts';
 import { outlineOf } from './outline.ts';
 
 /** What a stub is made of besides its entry: the text's two ends. */
-export interface TextEnds {
+export interface StubEnds {
   /** The first {@link stubHeadChars} characters, or all of a shorter text. */
   readonly head: string;
   /** The last {@link stubTailChars} characters, or all of a shorter text. */
@@ -31,7 +31,7 @@ const previews = {
  * how to read it. A pure function of its arguments, which are themselves functions of the entry, so
  * it is the same in every turn and after every restart; it never names the chat or the time.
  */
-export function stubOf(entry: Entry, ends: TextEnds): string {
+export function stubOf(entry: Entry, ends: StubEnds): string {
   const outline = outlineOf(ends.head);
   const { headChars, tailChars } = previews[entry.kind];
   const lines = [
