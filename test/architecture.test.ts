@@ -43,7 +43,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   http: [],
   operations: ['ingest', 'search', 'store', 'tools'],
   // What a request goes through, the last first: each knows only what is done before it.
-  chat: ['capture', 'clients', 'history', 'prompt', 'tools', 'turn', 'upstream'],
+  // Of http it knows the port that it answers through.
+  chat: ['capture', 'clients', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
   turn: ['history', 'prompt', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   prompt: ['capture', 'history', 'store', 'tools'],
   capture: ['clients', 'history', 'store'],
@@ -283,6 +284,19 @@ function commandFiles(): readonly string[] {
   expect(files.length).toBeGreaterThan(10);
   return files;
 }
+
+test('the name of an exported type stands for one thing', () => {
+  const owners = new Map<string, Set<string>>();
+  for (const file of sources) {
+    const text = readFileSync(join(root, file), 'utf8');
+    const exported = /^export (?:abstract )?(?:interface|type|class) (\w+)/gm;
+    for (const [, name = ''] of text.matchAll(exported))
+      owners.set(name, (owners.get(name) ?? new Set()).add(file));
+  }
+  const shared = [...owners].filter(([, files]) => files.size > 1);
+  expect(shared.map(([name, files]) => `${name}: ${[...files].join(', ')}`)).toEqual([]);
+  expect(owners.size).toBeGreaterThan(200);
+});
 
 test('comments are at most 100 columns wide', () => {
   const wide = sources.flatMap((file) =>

@@ -4,31 +4,6 @@ import { type CompletionHead, encodeCompletion, StreamEncoder } from '../wire/en
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, Envelope } from '../wire/types.ts';
 
-/** A client's request as it comes from the HTTP side. */
-export interface ChatCall {
-  readonly body: AsyncIterable<Uint8Array>;
-  readonly headers: IncomingHttpHeaders;
-  readonly signal: AbortSignal;
-  readonly requestId: string;
-}
-
-/** A whole answer, or one in frames. */
-export type ChatReply =
-  | {
-      readonly kind: 'json';
-      readonly status: number;
-      readonly body: string;
-      readonly headers: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly kind: 'stream';
-      readonly frames: AsyncIterable<string>;
-      /** Filled as soon as the upstream's answer begins. */
-      readonly headers: Readonly<Record<string, string>>;
-      /** Until when a failed attempt waits for the next, by the clock's elapsed milliseconds. */
-      readonly quietUntilMs: () => number;
-    };
-
 /**
  * A streamed answer in the client's frames; several answers, where chunks say to which they belong.
  */

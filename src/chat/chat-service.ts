@@ -9,7 +9,8 @@ import type { Chunk, ChatRequest } from '../wire/types.ts';
 import { AnswerLimit, type AnswerLimits } from '../turn/answer-limit.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
 import type { Budget, TokenPrices } from '../turn/budget.ts';
-import { affinityHeaders, type ChatCall, type ChatReply, framesOf, wholeOf } from './chat-reply.ts';
+import type { ChatCall, ChatHandler, JsonReply, StreamReply } from '../http/handlers.ts';
+import { affinityHeaders, framesOf, wholeOf } from './chat-reply.ts';
 import { answerOf, shortenResult } from './delivered-answer.ts';
 import type { Intake, RequestIntake } from '../capture/intake.ts';
 import { withClosingText } from './closing-text.ts';
@@ -77,7 +78,7 @@ export class ChatProxy {
   }
 
   /** @throws ProxyError whatever is wrong before the answer begins */
-  async handle(call: ChatCall): Promise<ChatReply> {
+  async handle(call: ChatCall): Promise<JsonReply | StreamReply> {
     const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
     const intake = await this.#options.intake.take(call.body, call.headers);
