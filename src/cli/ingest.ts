@@ -14,7 +14,7 @@ import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
-/** ResolvedSession store it went into. */
+/** The store it went into. */
 interface StoredIn {
   readonly session: string;
   readonly directory?: string;

@@ -60,7 +60,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
 /** What the operation `salvage-session` answers. */
 interface Salvaged {
   readonly session: string;
-  /** ResolvedSession store it is now, if a directory named the old one. */
+  /** The directory whose store it is now, if a directory named the old one. */
   readonly directory?: string;
   readonly kept: number;
   readonly keptAliases: number;

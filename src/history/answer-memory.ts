@@ -16,7 +16,7 @@ export interface DeliveredAnswer {
   readonly textLength: number;
 }
 
-/** ResolvedSession an answer was. */
+/** The conversation that an answer was given in. */
 interface Delivered {
   /** Null where more than one conversation got this answer at this place: it tells none of them. */
   readonly chat: string | null;

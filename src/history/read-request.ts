@@ -143,7 +143,7 @@ export class RequestReader {
   }
 
   /**
-   * ResolvedSession the request is; to be asked when all of it has come. @throws ProxyError
+   * The session the request belongs to; to be asked when all of it has come. @throws ProxyError
    * `unknown_session`, `invalid_request`
    */
   async resolved(): Promise<ResolvedSession> {

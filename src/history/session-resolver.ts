@@ -26,7 +26,7 @@ export interface SessionPlace {
   ensure(): Promise<Session>;
 }
 
-/** ResolvedSession a request is. */
+/** The project and the chat that a request belongs to. */
 export interface ResolvedSession extends SessionPlace {
   /**
    * The conversation: what the client's `x-session-id` says (its "session" is a chat here), or a
@@ -110,7 +110,7 @@ export class SessionResolver {
   }
 
   /**
-   * ResolvedSession a request is, when all of its history has come. The order is that of the
+   * The session a request belongs to, when all of its history has come. The order is that of the
    * design, first hit wins; `place` is what {@link placeNamed} has found.
    */
   async find(

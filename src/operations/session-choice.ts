@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Session, Sessions } from '../store/types.ts';
 
-/** ResolvedSession store a command means. */
+/** Which store a command means. */
 export const choiceArgs = {
   session: z.string().min(1).optional(),
   /** Absolute. */

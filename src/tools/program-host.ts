@@ -16,7 +16,7 @@ import type { Tool, ToolContext } from './tool.ts';
 /** Where a chat's programs run. */
 export interface Programs {
   readonly sandboxes: Sandboxes;
-  /** ResolvedSession variables. Unlike those of a sub-call. */
+  /** The chat whose variables they are. Unlike those of a sub-call. */
   readonly chatId: string;
   readonly names: NameRecord;
   /** Takes what a program gave to `answer`; the loop puts it into the visible answer as it is. */

@@ -8,7 +8,7 @@ import { notAList, redirectOf, strangerIn } from './not-an-api.ts';
 import { cancelled } from './retry.ts';
 import type { UpstreamModel } from './upstream.ts';
 
-/** ResolvedSession list is asked for. */
+/** Who is asked for its list. */
 interface ListSource {
   /**
    * Sends the request, by the same way and with the same key as a chat. @throws ProxyError where

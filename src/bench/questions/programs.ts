@@ -10,7 +10,7 @@ function literal(value: unknown): string {
 
 /** Openings of a question of the record benchmarks, and the kind of answer they ask for. */
 const openings = {
-  person: ['Who invented', 'Who was the ', 'ResolvedSession name i'],
+  person: ['Who invented', 'Who was the ', 'Whose name i'],
   location: ['Where can on', 'In which cit', 'Which countr'],
   number: ['How many par', 'How much doe', 'How far reac'],
   date: ['When was the', 'In which yea', 'On what day '],

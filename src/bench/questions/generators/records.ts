@@ -9,7 +9,7 @@ export type Label = (typeof labels)[number];
 
 /** Wordings by label. The openings are what gives a label away. */
 const wordings: Readonly<Record<Label, readonly string[]>> = {
-  person: ['Who invented the', 'Who was the first to repair the', 'ResolvedSession name is on the'],
+  person: ['Who invented the', 'Who was the first to repair the', 'Whose name is on the'],
   location: ['Where can one find the', 'In which city stands the', 'Which country is home to the'],
   number: ['How many parts has the', 'How much does it cost to run the', 'How far reaches the'],
   date: [
