@@ -2,7 +2,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Refusal, release } from './release.ts';
 
 const script = resolve(import.meta.dirname, 'release.ts');
 
@@ -29,9 +30,20 @@ const packageJson = {
   scripts: { check: 'node check.cjs', build: 'node -e ""' },
 };
 
+/** Nothing of the machine's git and npm settings is seen. */
+const env = {
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_SYSTEM: '/dev/null',
+  GIT_AUTHOR_NAME: 'a',
+  GIT_AUTHOR_EMAIL: 'a@example.com',
+  GIT_COMMITTER_NAME: 'a',
+  GIT_COMMITTER_EMAIL: 'a@example.com',
+};
+
 let folder = '';
 
 beforeEach(() => {
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   folder = mkdtempSync(join(tmpdir(), 'rlm-release-'));
   mkdirSync(join(folder, 'bin'));
   write('package.json', `${JSON.stringify(packageJson, undefined, 2)}\n`);
@@ -42,7 +54,10 @@ beforeEach(() => {
   commit('first');
 });
 
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
 
 function write(name: string, text: string): void {
   writeFileSync(join(folder, name), text);
@@ -52,19 +67,8 @@ function read(name: string): string {
   return readFileSync(join(folder, name), 'utf8');
 }
 
-/** Nothing of the machine's git and npm settings is seen. */
-const env = {
-  ...process.env,
-  GIT_CONFIG_GLOBAL: '/dev/null',
-  GIT_CONFIG_SYSTEM: '/dev/null',
-  GIT_AUTHOR_NAME: 'a',
-  GIT_AUTHOR_EMAIL: 'a@example.com',
-  GIT_COMMITTER_NAME: 'a',
-  GIT_COMMITTER_EMAIL: 'a@example.com',
-};
-
 function git(...args: readonly string[]): string {
-  return execFileSync('git', args, { cwd: folder, env, encoding: 'utf8' }).trim();
+  return execFileSync('git', args, { cwd: folder, encoding: 'utf8' }).trim();
 }
 
 function commit(message: string): void {
@@ -72,10 +76,12 @@ function commit(message: string): void {
   git('commit', '--quiet', '--message', message);
 }
 
-function release(...args: readonly string[]): { code: number | null; out: string; err: string } {
-  const node = process.execPath;
-  const done = spawnSync(node, [script, ...args], { cwd: folder, env, encoding: 'utf8' });
-  return { code: done.status, out: done.stdout, err: done.stderr };
+/** What is said on the way. @throws Refusal */
+async function releaseOf(version: string, isDry = false): Promise<string> {
+  let said = '';
+  const print = (text: string): void => void (said += text);
+  await release({ folder, print, showsCommands: false }, version, isDry);
+  return said;
 }
 
 /** What a release would change. */
@@ -88,9 +94,14 @@ function state(): object {
   };
 }
 
-test('a release moves the changelog, sets the version, commits and tags', () => {
-  const { code, out } = release('0.2.0');
-  expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('v0.2.0 is committed') });
+test('a dry run makes all checks and changes nothing; a release moves the changelog, sets the version, commits and tags', async () => {
+  const before = state();
+  const planned = await releaseOf('0.2.0', true);
+  expect(planned).toContain('nothing is written');
+  expect(planned).toContain('- A thing that users notice.');
+  expect(state()).toEqual(before);
+
+  expect(await releaseOf('0.2.0')).toContain('v0.2.0 is committed');
   expect(JSON.parse(read('package.json'))).toEqual({ ...packageJson, version: '0.2.0' });
   expect(read('CHANGELOG.md')).toMatch(
     /^# Changelog\n\n## Unreleased\n\n## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n### Added\n\n- A thing that users notice\.\n\n## 0\.1\.0 /,
@@ -101,15 +112,6 @@ test('a release moves the changelog, sets the version, commits and tags', () => 
     'v0.2.0\n\n### Added\n\n- A thing that users notice.',
   );
   expect(git('rev-parse', 'v0.2.0^{commit}')).toBe(git('rev-parse', 'HEAD'));
-});
-
-test('a dry run makes all checks, says what would be released, and changes nothing', () => {
-  const before = state();
-  const { code, out } = release('0.2.0', '--dry-run');
-  expect(code).toBe(0);
-  expect(out).toContain('nothing is written');
-  expect(out).toContain('- A thing that users notice.');
-  expect(state()).toEqual(before);
 });
 
 test.each<readonly [string, () => void, string, string]>([
@@ -143,15 +145,22 @@ test.each<readonly [string, () => void, string, string]>([
     '0.2.0',
     'bin/gone.js',
   ],
-])('%s is refused before anything is written', (_, prepare, version, words) => {
+])('%s is refused before anything is written', async (_, prepare, version, words) => {
   prepare();
   const before = state();
-  const { code, err } = release(version);
-  expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(words) });
+  const refused: unknown = await releaseOf(version).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(Refusal);
+  expect(String(refused)).toContain(words);
   expect(state()).toEqual(before);
 });
 
-test('without a version, or with one that is none, the usage is told', () => {
-  for (const args of [[], ['1.2']])
-    expect(release(...args)).toMatchObject({ code: 2, err: expect.stringContaining('usage:') });
+test('the command refuses in a sentence, and tells its usage', () => {
+  const command = (...args: readonly string[]) =>
+    spawnSync(process.execPath, [script, ...args], { cwd: folder, encoding: 'utf8' });
+  const { status, stderr } = command('0.0.9');
+  expect([status, stderr]).toEqual([1, expect.stringContaining('No release: 0.0.9 is lower')]);
+  for (const args of [[], ['1.2']]) {
+    const wrong = command(...args);
+    expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('usage:')]);
+  }
 });

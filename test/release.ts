@@ -14,15 +14,16 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 
-const changelogPath = 'CHANGELOG.md';
+const changelogName = 'CHANGELOG.md';
 const usage = 'usage: npm run release -- VERSION [--dry-run]    (VERSION as in 1.2.3)';
 
 /** Why there is no release. */
-class Refusal extends Error {}
+export class Refusal extends Error {}
 
 /** What the changelog becomes, and the section of the new version in it. */
 interface NewChangelog {
@@ -36,7 +37,7 @@ function releasedChangelog(text: string, version: string, date: string): NewChan
   const found = /^## Unreleased\n(.*?)(?=^## |$(?![\s\S]))/ms.exec(text);
   const section = found?.[1]?.trim() ?? '';
   if (found === null || !/^- /m.test(section))
-    throw new Refusal(`${changelogPath} has no line under "## Unreleased".`);
+    throw new Refusal(`${changelogName} has no line under "## Unreleased".`);
   const before = text.slice(0, found.index);
   const after = text.slice(found.index + found[0].length);
   const heading = `## Unreleased\n\n## ${version} (${date})`;
@@ -46,15 +47,26 @@ function releasedChangelog(text: string, version: string, date: string): NewChan
   };
 }
 
-function git(...args: readonly string[]): string {
-  return execFileSync('git', args, { encoding: 'utf8' }).trim();
+/** A checkout that is released, and where it is told what is done. */
+export interface Checkout {
+  /** Absolute path. */
+  readonly folder: string;
+  readonly print: (text: string) => void;
+  /** Whether the output of commands is shown as it comes. */
+  readonly showsCommands: boolean;
 }
 
-/** Runs a command with its output shown. @throws Refusal where it fails */
-function run(command: string, ...args: readonly string[]): void {
-  process.stdout.write(`$ ${[command, ...args].join(' ')}\n`);
-  const { status } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  if (status !== 0) throw new Refusal(`\`${[command, ...args].join(' ')}\` failed.`);
+function git({ folder }: Checkout, ...args: readonly string[]): string {
+  return execFileSync('git', args, { cwd: folder, encoding: 'utf8' }).trim();
+}
+
+/** Runs a command. @throws Refusal where it fails */
+function run({ folder, print, showsCommands }: Checkout, ...words: readonly string[]): void {
+  print(`$ ${words.join(' ')}\n`);
+  const [command, ...args] = words;
+  const output = showsCommands ? 'inherit' : 'ignore';
+  const { status } = spawnSync(command!, args, { cwd: folder, stdio: ['ignore', output, output] });
+  if (status !== 0) throw new Refusal(`\`${words.join(' ')}\` failed.`);
 }
 
 /** Whether one version of three numbers comes before another. */
@@ -66,71 +78,75 @@ function isLower(one: string, other: string): boolean {
 }
 
 /** What can be seen before anything is run. @throws Refusal */
-function checkState(version: string, present: string): void {
+function checkState(checkout: Checkout, version: string, present: string): void {
   if (isLower(version, present))
     throw new Refusal(`${version} is lower than the present version, ${present}.`);
-  if (git('tag', '--list', `v${version}`) !== '')
+  if (git(checkout, 'tag', '--list', `v${version}`) !== '')
     throw new Refusal(`There is a tag v${version} already.`);
-  const changed = git('status', '--porcelain');
+  const changed = git(checkout, 'status', '--porcelain');
   if (changed !== '') throw new Refusal(`The work tree is not clean:\n${changed}`);
 }
 
 /** Looks at the package as npm would pack it. @throws Refusal for an error or a warning */
-async function checkPackage(): Promise<void> {
-  process.stdout.write('$ publint\n');
-  const { messages, pkg } = await publint({ pkgDir: process.cwd(), level: 'warning', pack: 'npm' });
+async function checkPackage({ folder, print }: Checkout): Promise<void> {
+  print('$ publint\n');
+  const { messages, pkg } = await publint({ pkgDir: folder, level: 'warning', pack: 'npm' });
   if (messages.length === 0) return;
   const said = messages.map((message) => `- ${formatMessage(message, pkg) ?? message.code}`);
   throw new Refusal(`publint:\n${said.join('\n')}`);
 }
 
-async function release(version: string, isDry: boolean): Promise<void> {
-  const { version: present } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+/**
+ * Makes a release, or says what it would do.
+ * @throws Refusal where something does not hold; nothing is written then
+ */
+export async function release(checkout: Checkout, version: string, isDry: boolean): Promise<void> {
+  const { folder, print } = checkout;
+  const { version: present } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
     version: string;
   };
-  checkState(version, present);
+  checkState(checkout, version, present);
   const date = new Date().toISOString().slice(0, 10);
+  const changelogPath = join(folder, changelogName);
   const changelog = releasedChangelog(readFileSync(changelogPath, 'utf8'), version, date);
-  run('node', '--run', 'check');
-  run('node', '--run', 'build');
-  await checkPackage();
+  run(checkout, 'node', '--run', 'check');
+  run(checkout, 'node', '--run', 'build');
+  await checkPackage(checkout);
   if (isDry) {
-    process.stdout.write(
+    print(
       `\nA dry run: nothing is written. The commit would be "release: v${version}", the tag v${version} with\n\n${changelog.section}\n`,
     );
     return;
   }
   writeFileSync(changelogPath, changelog.text);
-  run(
-    'npm',
-    'version',
-    version,
-    '--no-git-tag-version',
-    '--allow-same-version',
-    '--ignore-scripts',
-  );
-  run('git', 'commit', '--quiet', '--all', '--message', `release: v${version}`);
+  const asIs = ['--no-git-tag-version', '--allow-same-version', '--ignore-scripts'];
+  run(checkout, 'npm', 'version', version, ...asIs);
+  run(checkout, 'git', 'commit', '--quiet', '--all', '--message', `release: v${version}`);
   const message = `v${version}\n\n${changelog.section}\n`;
-  git('tag', '--annotate', '--cleanup=whitespace', '--message', message, `v${version}`);
-  process.stdout.write(
-    `\nv${version} is committed and tagged. Next: git push --follow-tags, then npm publish.\n`,
-  );
+  git(checkout, 'tag', '--annotate', '--cleanup=whitespace', '--message', message, `v${version}`);
+  print(`\nv${version} is committed and tagged. Next: git push --follow-tags, then npm publish.\n`);
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { 'dry-run': { type: 'boolean', default: false } },
-});
-const [version] = positionals;
-if (version === undefined || positionals.length > 1 || !/^\d+\.\d+\.\d+$/.test(version)) {
-  process.stderr.write(`${usage}\n`);
-  process.exitCode = 2;
-} else {
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { 'dry-run': { type: 'boolean', default: false } },
+  });
+  const [version] = positionals;
+  if (version === undefined || positionals.length > 1 || !/^\d+\.\d+\.\d+$/.test(version)) {
+    process.stderr.write(`${usage}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const print = (text: string): void => void process.stdout.write(text);
+  const checkout = { folder: process.cwd(), print, showsCommands: true };
   try {
-    await release(version, values['dry-run']);
+    await release(checkout, version, values['dry-run']);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     process.stderr.write(`No release: ${error.message}\n`);
     process.exitCode = 1;
   }
 }
+
+if (import.meta.main) await main();
