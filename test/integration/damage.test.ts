@@ -26,8 +26,10 @@ it('a journal that is damaged does not take the chat down; health says so', asyn
   const { message } = await proxy.ask(request);
   expect(message.content).toBe('still here');
   expect(upstream.requests.at(-1)?.body.messages.at(-1)?.content).toBe(longText(40_000));
-  const health = (await (await fetch(`${proxy.origin}/health`)).json()) as { status: string };
-  expect(health).toMatchObject({ status: 'degraded', lastStoreFault: 'store_corrupt' });
+  expect(await proxy.health()).toMatchObject({
+    status: 'degraded',
+    lastStoreFault: 'store_corrupt',
+  });
 });
 
 it('damaged text is never shown; an answer that it could have touched says so, also a zero, and the sound hits come', async () => {

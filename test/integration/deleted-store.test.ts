@@ -26,8 +26,6 @@ const first: readonly Message[] = [systemFor('/work/deleted'), ...turn(1)];
 const second: readonly Message[] = [...first, { role: 'assistant', content: 'ok' }, ...turn(2)];
 const third: readonly Message[] = [...second, { role: 'assistant', content: 'ok' }, ...turn(3)];
 
-const health = async (origin: string): Promise<unknown> => (await fetch(`${origin}/health`)).json();
-
 test('a store whose files are deleted under the server is named, the chat goes on, and the next turn stores anew', async () => {
   const lines: string[] = [];
   await using upstream = await startScriptedUpstream();
@@ -42,7 +40,7 @@ test('a store whose files are deleted under the server is named, the chat goes o
   expect((await proxy.ask({ messages: second, tools: clientTools })).message.content).toBe('ok');
   // What could not be stored stands in the prompt.
   expect(JSON.stringify(upstream.requests.at(-1)?.body.messages)).toContain('output-2-of 7:');
-  expect(await health(proxy.origin)).toMatchObject({
+  expect(await proxy.health()).toMatchObject({
     status: 'degraded',
     lastStoreFault: 'store_corrupt',
   });
@@ -55,7 +53,7 @@ test('a store whose files are deleted under the server is named, the chat goes o
   expect((await proxy.ask({ messages: third, tools: clientTools })).message.content).toBe('found');
   const result = upstream.requests.at(-1)?.body.messages.findLast(({ role }) => role === 'tool');
   expect(toolResult(result?.content)).toMatchObject({ total: 3 });
-  expect(await health(proxy.origin)).toMatchObject({ status: 'ok' });
+  expect(await proxy.health()).toMatchObject({ status: 'ok' });
   const after = await proxy.app.sessions.forDirectory('/work/deleted', { create: false });
   expect(after?.id).not.toBe(before?.id);
   expect(after?.store.totals.entries).toBe(3);
@@ -73,12 +71,12 @@ test('a file that another one took the place of is no longer written to', async 
   renameSync(`${journal}.copy`, journal);
 
   await proxy.ask({ messages: second, tools: clientTools });
-  expect(await health(proxy.origin)).toMatchObject({ lastStoreFault: 'store_corrupt' });
+  expect(await proxy.health()).toMatchObject({ lastStoreFault: 'store_corrupt' });
   await proxy.ask({ messages: third, tools: clientTools });
   const after = await proxy.app.sessions.forDirectory('/work/deleted', { create: false });
   expect(after?.id).toBe(before?.id);
   expect(after).not.toBe(before);
-  expect(await health(proxy.origin)).toMatchObject({ status: 'ok' });
+  expect(await proxy.health()).toMatchObject({ status: 'ok' });
   await using later = await proxy.restart();
   const again = await later.app.sessions.forDirectory('/work/deleted', { create: false });
   expect(again?.store.totals.entries).toBe(3);

@@ -40,9 +40,6 @@ class Disk {
 
 const request = outputRequest(longText(60_000));
 
-const health = async (origin: string): Promise<{ status: string; lastStoreFault?: string }> =>
-  (await (await fetch(`${origin}/health`)).json()) as { status: string };
-
 test.each([
   ['ENOSPC', 'store_full'],
   ['EROFS', 'internal'],
@@ -61,7 +58,7 @@ test.each([
       clock: { ...systemClock, elapsedMs: () => systemClock.elapsedMs() + nowMs },
       onLog: (line) => lines.push(line),
     });
-    expect(await health(proxy.origin)).toMatchObject({ status: 'degraded', lastStoreFault: name });
+    expect(await proxy.health()).toMatchObject({ status: 'degraded', lastStoreFault: name });
     expect(lines.join('')).toContain('starts without a store');
     expect(lines.join('')).toContain(code);
     expect((await proxy.ask(request)).message.content).toBe('hello');
@@ -73,7 +70,7 @@ test.each([
     expect(
       readdirSync(`${proxy.dataDir}/sessions`).some((file) => file.endsWith('_context.txt')),
     ).toBe(true);
-    expect((await health(proxy.origin)).status).toBe('ok');
+    expect((await proxy.health()).status).toBe('ok');
   },
 );
 
@@ -116,7 +113,7 @@ test('while nothing can be stored, texts are cut to fit the window, the same in 
   expect(result.length).toBeGreaterThan(30_000);
   expect(second!.body.messages.slice(0, 4)).toEqual(sent);
   expect(lines.join('')).toContain('texts were cut to fit the window');
-  expect(await health(proxy.origin)).toMatchObject({
+  expect(await proxy.health()).toMatchObject({
     status: 'degraded',
     lastStoreFault: 'store_full',
   });

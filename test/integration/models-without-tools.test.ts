@@ -33,10 +33,7 @@ describe('with a model that takes no tools', () => {
     expect(upstream.requests).toHaveLength(3);
     expect(bytesOf(upstream.requests[1]?.body.messages ?? [])).toBe(bytesOf(messages.slice(0, 2)));
     expect(bytesOf(upstream.requests[2]?.body.messages ?? [])).toBe(bytesOf(messages));
-    const health = (await (await fetch(`${proxy.origin}/health`)).json()) as {
-      modelsWithoutTools: readonly string[];
-    };
-    expect(health.modelsWithoutTools).toHaveLength(1);
+    expect((await proxy.health()).modelsWithoutTools).toHaveLength(1);
   });
 
   it('a request with tools of its own is refused as it would be without us', async () => {

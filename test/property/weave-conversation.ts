@@ -111,10 +111,7 @@ class World implements AsyncDisposable {
 
   /** Demotion steps of the proxy that runs now. */
   async demotions(): Promise<number> {
-    const health = (await (await fetch(`${this.proxy.origin}/health`)).json()) as {
-      demotions: number;
-    };
-    return health.demotions;
+    return (await this.proxy.health()).demotions;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,6 +27,20 @@ export interface ProxyOptions {
   readonly dataDir?: string;
 }
 
+/** What `/health` says, as far as tests look at it. */
+export interface ToldHealth {
+  readonly status: 'ok' | 'degraded';
+  /** Code of the error. */
+  readonly lastStoreFault?: string;
+  /** Requests that are being answered. */
+  readonly live: number;
+  readonly modelsWithoutTools: readonly string[];
+  /** Since the start, as all counts. */
+  readonly parsedMessages: number;
+  readonly storedTexts: number;
+  readonly demotions: number;
+}
+
 /** A whole proxy on a free port. */
 export interface TestProxy {
   /** `http://127.0.0.1:PORT` */
@@ -46,6 +60,7 @@ export interface TestProxy {
     request: Omit<PlainRequest, 'model'>,
     headers?: Readonly<Record<string, string>>,
   ): Promise<FoldedTurn & { readonly message: Message }>;
+  health(): Promise<ToldHealth>;
   /** Closes this one and opens another on the same data directory. */
   restart(): Promise<TestProxy>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -119,6 +134,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
         ...(usage === undefined ? {} : { usage }),
       };
     },
+    health: async () => (await (await fetch(`${origin}/health`)).json()) as ToldHealth,
     restart: async () => {
       await app[Symbol.asyncDispose]();
       const next = await startProxy({ ...options, dataDir });

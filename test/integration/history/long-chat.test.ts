@@ -57,16 +57,6 @@ function* bodyOf(turn: number, history = encoded): Generator<Buffer, void> {
 
 type Setup = Awaited<ReturnType<typeof startPair>>;
 
-interface Health {
-  readonly parsedMessages: number;
-  readonly storedTexts: number;
-  readonly live: number;
-}
-
-async function healthOf({ proxy }: Setup): Promise<Health> {
-  return (await (await fetch(`${proxy.origin}/health`)).json()) as Health;
-}
-
 /** What one turn did. */
 interface Turn {
   readonly parsed: number;
@@ -88,7 +78,7 @@ describe('a chat that grows to 20 MB in 60 turns', () => {
   let list = '';
 
   async function play(turn: number, history = encoded): Promise<Turn> {
-    const before = await healthOf(setup);
+    const before = await setup.proxy.health();
     let arriving = 0;
     async function* pieces(): AsyncGenerator<Buffer, void> {
       for (const piece of bodyOf(turn, history)) {
@@ -103,7 +93,7 @@ describe('a chat that grows to 20 MB in 60 turns', () => {
     expect(status).toBe(200);
     const [request] = setup.upstream.requests.splice(0);
     list = JSON.stringify(request!.body.messages);
-    const { parsedMessages, storedTexts, live } = await healthOf(setup);
+    const { parsedMessages, storedTexts, live } = await setup.proxy.health();
     expect(live).toBe(0);
     const parsed = parsedMessages - before.parsedMessages;
     const stored = storedTexts - before.storedTexts;
@@ -214,12 +204,12 @@ describe('an ordinary chat', () => {
       };
       await ask(0);
       await ask(0);
-      const before = await healthOf(setup);
+      const before = await setup.proxy.health();
       const cost = counted();
       await ask(2);
       costs.push(cost());
       uncounted();
-      expect((await healthOf(setup)).parsedMessages - before.parsedMessages).toBe(2);
+      expect((await setup.proxy.health()).parsedMessages - before.parsedMessages).toBe(2);
     }
     const [few, many] = costs;
     expect(many!.parses).toBe(few!.parses);
