@@ -55,7 +55,7 @@ export function rangesOf(store: SessionStore, filter: EntryFilter, nowMs: number
   const chosen = chooseEntries(store, filter, nowMs);
   if (!chosen.ok) return chosen;
   const { entries } = chosen;
-  return { ...chosen, ranges: entries === undefined ? undefined : mergedRanges(entries) };
+  return { ...chosen, ranges: entries === undefined ? undefined : rangesOfEntries(entries) };
 }
 
 /** The entry that holds a byte, by binary search; undefined for the newline between two entries. */
@@ -76,7 +76,7 @@ const rangesByList = new WeakMap<
 >();
 
 /** Kept by list: those of the store's own lists are the same from search to search. */
-function mergedRanges(entries: readonly Entry[]): ByteRanges {
+export function rangesOfEntries(entries: readonly Entry[]): ByteRanges {
   const known = rangesByList.get(entries);
   if (known?.count === entries.length) return known.ranges;
   const ranges: [number, number][] = [];
@@ -104,7 +104,7 @@ const replacedByList = new WeakMap<
 export function replacedRanges(list: EntryList): ByteRanges {
   const known = replacedByList.get(list);
   if (known?.namings === list.namings.length) return known.ranges;
-  const ranges = mergedRanges([...list.replaced].toSorted((a, b) => a.seq - b.seq));
+  const ranges = rangesOfEntries([...list.replaced].toSorted((a, b) => a.seq - b.seq));
   replacedByList.set(list, { namings: list.namings.length, ranges });
   return ranges;
 }

@@ -2,43 +2,72 @@ import { countChars } from './pieces.ts';
 import { askAll, type SubModel, type SubQuestion } from './sub-model.ts';
 
 /** Room for the line above an answer, code points. */
-const headingChars = 40;
+const headingChars = 160;
+
+/** An answer to be merged, and what it is about. */
+export interface NamedAnswer {
+  /** `part 3 of 12: src/x.ts (e7), lines 400-620`. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What the merging is to do. */
+interface MergeTask {
+  /** What was asked about each part. */
+  readonly question: string;
+  /** What is to be made of the answers. */
+  readonly instruction: string;
+}
 
 /**
  * One more sub-call over all answers; over groups of them first, where they are too long for one.
  */
 export async function mergeAnswers(
-  question: string,
-  answers: readonly string[],
+  task: MergeTask,
+  answers: readonly NamedAnswer[],
   { subModel, signal }: { readonly subModel: SubModel; readonly signal: AbortSignal },
 ): Promise<{ readonly merged: string } | { readonly merge_failed: string }> {
-  let texts = answers;
+  let all = answers;
   for (;;) {
-    const groups = groupTexts(texts, subModel.maxTextChars);
-    const merged = await askAll(mergeQuestions(question, groups), subModel, signal);
+    const groups = groupAnswers(all, subModel.maxTextChars);
+    const merged = await askAll(mergeQuestions(task, groups), subModel, signal);
     const failed = merged.find((answer) => !answer.ok);
     if (failed?.ok === false) return { merge_failed: failed.error };
-    const next = merged.map((answer) => (answer.ok ? answer.text : ''));
-    if (next.length === 1) return { merged: next[0] ?? '' };
-    if (next.length >= texts.length)
+    const next = merged.map((answer, index) => ({
+      name: `merged answers, group ${index + 1} of ${groups.length}`,
+      text: answer.ok ? answer.text : '',
+    }));
+    if (next.length === 1) return { merged: next[0]?.text ?? '' };
+    if (next.length >= all.length)
       return { merge_failed: 'the answers are too long to be merged: ask for shorter ones' };
-    texts = next;
+    all = next;
   }
 }
 
 async function* mergeQuestions(
-  question: string,
+  { question, instruction }: MergeTask,
   groups: readonly string[],
 ): AsyncGenerator<SubQuestion, void, void> {
-  for (const [index, text] of groups.entries())
-    yield { question, text, label: `merging ${index + 1} of ${groups.length}` };
+  for (const [index, text] of groups.entries()) {
+    const part =
+      groups.length === 1
+        ? ''
+        : ` These are group ${index + 1} of ${groups.length} of the answers: keep what a later merging of the groups needs.`;
+    yield {
+      task: 'merge',
+      question: `${instruction}${part}\n\nEach part of the text was asked this:\n${question}`,
+      text,
+      label: `merging ${index + 1} of ${groups.length}`,
+    };
+  }
 }
 
-function groupTexts(texts: readonly string[], maxChars: number): readonly string[] {
+function groupAnswers(answers: readonly NamedAnswer[], maxChars: number): readonly string[] {
   const groups: string[] = [];
   let open = '';
-  for (const [index, text] of texts.entries()) {
-    const piece = `--- answer ${index + 1} ---\n${text.slice(0, maxChars - headingChars)}\n`;
+  for (const { name, text } of answers) {
+    const heading = `--- ${name.slice(0, headingChars - 10)} ---\n`;
+    const piece = `${heading}${text.slice(0, Math.max(0, maxChars - heading.length - 1)).toWellFormed()}\n`;
     if (open !== '' && countChars(open) + countChars(piece) > maxChars) {
       groups.push(open);
       open = '';

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { memorySearch, memorySession } from '../../test/support/memory-session.ts';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
+import { keptAnswers } from './kept-answers.ts';
 import { queryTool } from './query.ts';
 import { searchTool } from './search.ts';
 import type { SubModel, SubQuestion } from './sub-model.ts';
@@ -71,7 +72,7 @@ function play(given: Given = {}) {
 test('a slice is cut at line borders, without gap and without overlap, and asked in order', async () => {
   const together = Promise.withResolvers<string>();
   let waiting = 0;
-  const { run, asked, mostRunning, context } = play({
+  const { run, asked, mostRunning } = play({
     ask: async () => {
       waiting += 1;
       if (waiting === 3) together.resolve('all three');
@@ -79,17 +80,15 @@ test('a slice is cut at line borders, without gap and without overlap, and asked
     },
   });
   const result = await run({});
-  const answers = result['answers'] as { spans: { offset: number; length: number }[] }[];
+  const answers = result['answers'] as { part: string }[];
   expect(answers.length).toBeGreaterThan(3);
   expect(mostRunning()).toBe(3);
-  let position = 0;
-  for (const { spans } of answers) {
-    expect(spans[0]?.offset).toBe(position);
-    position += spans[0]?.length ?? 0;
-  }
-  expect(position).toBe(context.session.store.totals.chars);
+  expect(answers.map(({ part }) => part.split(':')[0])).toEqual(
+    answers.map((_, index) => `part ${index + 1} of ${answers.length}`),
+  );
   expect(asked.every((one) => one.text?.endsWith('\n') === true)).toBe(true);
-  expect(asked.map((one) => one.text).join('')).toBe(texts.map((one) => one.text).join(''));
+  const withoutNames = asked.map((one) => one.text?.replaceAll(/^--- .* ---\n/gm, ''));
+  expect(withoutNames.join('')).toBe(texts.map((one) => one.text).join(''));
 });
 
 test('a range by offset and length covers just that', async () => {
@@ -105,9 +104,11 @@ test('entries are named, small ones share a question', async () => {
   const result = await run({ entries: ['e2', 'e1'] });
   expect(asked.length).toBe(1);
   expect(asked[0]?.text).toMatch(
-    /^--- e2, offset \d+ ---\nbeta line 0[\s\S]*--- e1, offset 0 ---\nalpha/,
+    /^--- b\.ts \(e2\), lines 1-5 ---\nbeta line 0[\s\S]*--- a\.ts \(e1\), lines 1-40 ---\nalpha/,
   );
-  expect(result['answers']).toMatchObject([{ spans: [{ entry: 'e2' }, { entry: 'e1' }] }]);
+  expect(result['answers']).toMatchObject([
+    { part: 'b.ts (e2), lines 1-5; a.ts (e1), lines 1-40' },
+  ]);
   expect((await run({ entries: ['e9'] }))['error']).toContain('"e9"');
 });
 
@@ -117,7 +118,7 @@ test('a pattern gives the lines around its hits, overlapping windows as one', as
   expect(asked[0]?.text).toBe(
     'gamma line 18 é\u{1f600}\ngamma line 19 é\u{1f600}\nthe NEEDLE is here\ndelta line 0 é\u{1f600}\n',
   );
-  expect(result['answers']).toMatchObject([{ spans: [{ lines: '64-67' }] }]);
+  expect(result['answers']).toMatchObject([{ part: 'output of bash (e3), lines 19-22' }]);
   expect((await run({ pattern: 'no such thing' }))['error']).toContain('no hit');
 });
 
@@ -148,19 +149,19 @@ test('a search that ran out of time is not taken for one that found nothing', as
 test('a part that fails is reported beside the others', async () => {
   const { run } = play({
     ask: async (question) => {
-      if (question.label.startsWith('part 2,')) throw new ProxyError('upstream_failed', 'gone');
+      if (question.label.startsWith('part 2 of')) throw new ProxyError('upstream_failed', 'gone');
       return 'fine';
     },
   });
-  const result = await run({ reduce: 'merge' });
-  expect(result).toMatchObject({ failed: 1, merged: 'fine' });
+  const result = await run({});
+  expect(result).toMatchObject({ failed: 1 });
   expect((result['answers'] as unknown[])[1]).toMatchObject({ failed: 'gone' });
   expect((result['answers'] as unknown[])[2]).toMatchObject({ answer: 'fine' });
 });
 
 test('answers are merged, in rounds where they are too long for one question', async () => {
   const { run, asked } = play({
-    ask: async ({ label }) => (label.startsWith('merging') ? 'short' : 'x'.repeat(120)),
+    ask: async ({ label }) => (label.startsWith('merging') ? 'short' : 'x'.repeat(80)),
   });
   const result = await run({ reduce: 'join them' });
   expect(result['merged']).toBe('short');
@@ -168,6 +169,71 @@ test('answers are merged, in rounds where they are too long for one question', a
   expect(merges.length).toBeGreaterThan(2);
   expect(merges.every((one) => Array.from(one.text ?? '').length <= 300)).toBe(true);
   expect(merges[0]?.question).toContain('join them');
+});
+
+test('a merging has its own task, knows the parts, and only its answer is shown', async () => {
+  const { run, asked, context } = play({
+    ask: async ({ label, task }) => {
+      if (label.startsWith('part 2 of')) throw new ProxyError('upstream_failed', 'gone');
+      return task === 'merge' ? 'all in all' : `of ${label}`;
+    },
+    subModel: { maxTextChars: 1_000 },
+  });
+  const result = await run({ question: 'Which ones?', chunk_chars: 300, reduce: 'One list.' });
+  const merge = asked.at(-1);
+  expect(merge?.question).toMatch(
+    /^One list\.\n\nEach part of the text was asked this:\nWhich ones\?$/,
+  );
+  expect(merge?.text).toMatch(/^--- part 1 of \d+: a\.ts \(e1\), lines 1-\d+ ---\nof part 1/);
+  expect(result).toMatchObject({ failed: 1, merged: 'all in all' });
+  expect(result['answers']).toMatchObject([{ failed: 'gone' }]);
+  const id = /context\.answers\("(q\d+)"\)/.exec(String(result['parts']))?.[1] ?? '';
+  const kept = keptAnswers(context.session, id);
+  expect(kept).toHaveLength(Number(result['asked']));
+  expect(kept[0]).toMatchObject({
+    answer: expect.stringMatching(/^of part 1 of/),
+    spans: [{ entry: 'e1' }],
+  });
+  expect(keptAnswers(context.session, 'q77')).toContain('are: q1)');
+});
+
+test('parts are told what they are, even in size, and begin where sections do', async () => {
+  const sections = Array.from(
+    { length: 40 },
+    (_, index) => `## Section ${index}\n\n${'some words here\n'.repeat(2 + (index % 3))}\n`,
+  ).join('');
+  const session = memorySession([{ text: sections, path: 'docs/guide.md' }]);
+  const { asked, context } = play({ subModel: { maxTextChars: 1_000 } });
+  const args = queryTool.args.parse({ question: 'what?' });
+  const result = toolResult(await queryTool.run(args, { ...context, session }));
+  const sizes = asked.map(({ text }) => text?.length ?? 0);
+  expect(Math.max(...sizes) / Math.min(...sizes)).toBeLessThan(1.6);
+  expect(asked.every(({ text }) => text?.startsWith('## Section') === true)).toBe(true);
+  const lines = sections.split('\n');
+  for (const { text, textName } of asked) {
+    const [, first, last] = /lines (\d+)-(\d+)\.$/.exec(textName ?? '') ?? [];
+    expect(lines.slice(Number(first) - 1, Number(last)).join('\n')).toBe(text?.slice(0, -1));
+  }
+  expect(asked[1]?.textName).toMatch(
+    /^It is part 2 of \d: docs\/guide\.md \(e1\), lines \d+-\d+\.$/,
+  );
+  expect(result).toMatchObject({ failed: 0 });
+});
+
+test('entries, filters and a pattern choose together', async () => {
+  const { run, asked } = play();
+  await run({ entries: ['e1', 'e2'], pattern: 'line 3 ', context_lines: 0 });
+  expect(asked.map(({ text }) => text).join('')).toBe(
+    '--- a.ts (e1), lines 4-4 ---\nalpha line 3 é\u{1f600}\n--- b.ts (e2), lines 4-4 ---\nbeta line 3 é\u{1f600}\n',
+  );
+  asked.length = 0;
+  await run({ path: 'b.ts', pattern: 'line 3 ', context_lines: 0 });
+  expect(asked.map(({ text }) => text)).toEqual(['beta line 3 é\u{1f600}\n']);
+  asked.length = 0;
+  await run({ path: 'b.ts' });
+  expect(asked.map(({ text }) => text)).toEqual([texts[1]?.text]);
+  expect((await run({ path: 'b.ts', entries: ['e1'] }))['error']).toContain('None of the named');
+  expect((await run({ path: 'nope.ts' }))['error']).toContain('Nearest');
 });
 
 test('answers that cannot be made shorter end the merging', async () => {
@@ -201,7 +267,10 @@ test('a sub-call sees only its slice', async () => {
 
 test('a slice of too many parts is refused before anything is asked', async () => {
   const { run, asked } = play();
-  expect((await run({ max_parts: 2 }))['error']).toContain('more than 2 parts');
+  const refused = String((await run({ max_parts: 2 }))['error']);
+  expect(refused).toMatch(/makes about \d+ parts of up to 300 characters, and max_parts is 2/);
+  expect(refused).toContain('"explore": true');
+  expect(refused).toContain('"max_parts" up to 1000');
   expect((await run({ offset: 1, pattern: 'x' }))['error']).toContain('one way');
   expect(asked).toEqual([]);
 });

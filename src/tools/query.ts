@@ -1,7 +1,13 @@
 import { z } from 'zod';
-import { findEntry } from './entry-choice.ts';
+import { keepAnswers } from './kept-answers.ts';
 import { mergeAnswers } from './merge.ts';
-import { partsToExplore, partsToRead, streamParts, type QueryPart } from './query-parts.ts';
+import {
+  mostParts,
+  partsToExplore,
+  partsToRead,
+  streamParts,
+  type QueryPart,
+} from './query-parts.ts';
 import { askAll, type SubAnswer, type SubModel } from './sub-model.ts';
 import type { Tool, ToolContext } from './tool.ts';
 
@@ -10,64 +16,33 @@ const args = z.strictObject({
     .string()
     .min(1)
     .max(20_000)
-    .describe(
-      'What to ask about each part. The sub-model sees only this and the part, so say all it needs.',
-    ),
-  offset: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('First character of the slice. Default: the beginning.'),
-  length: z.int().min(1).optional().describe('Characters of the slice. Default: to the end.'),
-  entries: z
-    .array(z.string())
-    .min(1)
-    .max(1000)
-    .optional()
-    .describe('Ask about these entries instead, such as ["e3", "e7"].'),
+    .describe('Asked about each part. The sub-model sees this and the part, nothing else.'),
+  entries: z.array(z.string()).min(1).max(1000).optional().describe('Such as ["e3", "e7"].'),
+  path: z.string().optional(),
+  tool: z.string().optional(),
+  since: z.string().optional(),
   pattern: z
     .string()
     .min(1)
     .max(10_000)
     .optional()
-    .describe('Ask about the lines around the hits of this regular expression instead.'),
-  context_lines: z
-    .int()
-    .min(0)
-    .max(500)
-    .default(20)
-    .describe('With pattern: lines before and after each hit.'),
-  max_hits: z
-    .int()
-    .min(1)
-    .max(1000)
-    .default(200)
-    .describe('With pattern: hits that are looked at, newest first.'),
-  chunk_chars: z
-    .int()
-    .min(200)
-    .optional()
-    .describe(
-      "Characters of one part. Default and most: what fits the sub-model's window; with explore: the whole slice is one part.",
-    ),
+    .describe('Only the lines around the hits of this regular expression.'),
+  context_lines: z.int().min(0).max(500).default(20).describe('Around each hit.'),
+  max_hits: z.int().min(1).max(1000).default(200),
+  offset: z.int().min(0).optional(),
+  length: z.int().min(1).optional(),
+  chunk_chars: z.int().min(200).optional().describe('Most characters of a part.'),
   reduce: z
     .string()
     .min(1)
     .max(20_000)
     .optional()
-    .describe('If given, one more sub-call merges all answers by this instruction.'),
+    .describe('What to make of all answers: one more sub-call merges them.'),
   explore: z
     .boolean()
     .default(false)
-    .describe(
-      'true: each part is explored by a sub-call that has these tools over its part, instead of being read whole. For parts longer than a window.',
-    ),
-  max_parts: z
-    .int()
-    .min(1)
-    .max(1000)
-    .default(100)
-    .describe('Refuse if the slice makes more parts than this.'),
+    .describe('true: a sub-call with these tools searches its part instead of reading it whole.'),
+  max_parts: z.int().min(1).max(mostParts).default(100),
 });
 
 type QueryArgs = z.infer<typeof args>;
@@ -76,18 +51,20 @@ type QueryArgs = z.infer<typeof args>;
 export const queryTool: Tool<QueryArgs> = {
   name: 'rlm_query',
   description:
-    'Ask a sub-model a question about a slice of the context that is too long to read here: characters offset/length, entries, or the lines around the hits of a pattern. The slice is cut at line borders into parts that fit, all asked in parallel. ' +
-    'Returns {asked, failed, answers: [{spans, answer}], merged}. Example: {"question": "Which endpoints are declared here? One per line, path only; NONE if none.", "pattern": "router\\\\.(get|post)", "reduce": "Merge into one sorted list without duplicates."}. ' +
-    'Meaning needs a model; to count or compare, use rlm_search with aggregate or rlm_exec.',
+    'Ask a sub-model about text too long to read here: entries, path, tool, since and pattern together choose it, or offset and length. It is cut at borders of sections into parts that fit, all asked in parallel. Returns {asked, failed, answers: [{part, answer}], merged}. ' +
+    'Example: {"question": "Which endpoints are declared here? One path per line; NONE if none.", "path": "src/**", "pattern": "router\\\\.(get|post)", "reduce": "One sorted list without duplicates."}. ' +
+    'For meaning; to count, rlm_search with aggregate or rlm_exec.',
   args,
-  describe: ({ entries, pattern, length }, context) => {
+  describe: ({ entries, path, tool, pattern, length }, context) => {
     const total = context.session.store.totals.chars;
     const what =
-      entries !== undefined
-        ? `${entries.length} entries`
-        : pattern !== undefined
-          ? 'the lines around hits'
-          : `${Math.min(length ?? total, total)} characters`;
+      pattern !== undefined
+        ? 'the lines around hits'
+        : entries !== undefined
+          ? `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}`
+          : path !== undefined || tool !== undefined
+            ? 'some entries'
+            : `${Math.min(length ?? total, total)} characters`;
     return `asking a sub-model about ${what}`;
   },
   run: async (asked, context) => JSON.stringify(await runQuery(asked, context)),
@@ -97,7 +74,7 @@ async function runQuery(asked: QueryArgs, context: ToolContext): Promise<Record<
   const { subModel, signal } = context;
   if (subModel === undefined)
     return { error: 'There is no sub-model here; read or search instead.' };
-  const fault = faultOf(asked, context, subModel);
+  const fault = faultOf(asked, subModel);
   if (fault !== undefined) return { error: fault };
   const cut = asked.explore
     ? await partsToExplore(asked, context)
@@ -105,33 +82,55 @@ async function runQuery(asked: QueryArgs, context: ToolContext): Promise<Record<
   if (typeof cut === 'string') return { error: cut };
   const answers = await askAll(streamParts(cut.parts), subModel, signal);
   const failed = answers.filter((answer) => !answer.ok).length;
-  const texts = answers.filter((answer) => answer.ok).map((answer) => answer.text);
-  const merged =
-    asked.reduce === undefined || texts.length === 0
-      ? {}
-      : await mergeAnswers(
-          `${asked.question}\n\nBelow are the answers that this question got for the parts of a longer text. ${asked.reduce}`,
-          texts,
-          { subModel, signal },
-        );
-  return {
+  const base = {
     asked: answers.length,
     failed,
-    ...merged,
     ...(cut.note === undefined ? {} : { slice_note: cut.note }),
-    ...shownAnswers(answers, context.maxResultChars),
+  };
+  const named = answers.flatMap((answer) =>
+    answer.ok ? [{ name: answer.asked.name, text: answer.text }] : [],
+  );
+  if (asked.reduce === undefined || named.length === 0)
+    return { ...base, ...shownAnswers(answers, context.maxResultChars) };
+  const { question, reduce: instruction } = asked;
+  const merged = await mergeAnswers({ question, instruction }, named, { subModel, signal });
+  return { ...base, ...merged, ...keptBesideMerged(answers, merged, context) };
+}
+
+/**
+ * What is shown beside a merged answer: what failed, and where the parts' own answers are. All of
+ * them only where the merging came to nothing.
+ */
+function keptBesideMerged(
+  answers: readonly SubAnswer<QueryPart>[],
+  merged: Record<string, unknown>,
+  { maxResultChars, session }: ToolContext,
+): Record<string, unknown> {
+  const shown = shownAnswers(answers, maxResultChars);
+  if (!('merged' in merged)) return shown;
+  const failures = answers.filter((answer) => !answer.ok);
+  const id = keepAnswers(session, plainAnswers(answers));
+  return {
+    ...(failures.length === 0 ? {} : shownAnswers(failures, maxResultChars)),
+    parts: `The ${answers.length} answers of the parts are kept: context.answers(${JSON.stringify(id)}) in rlm_exec gives them, [{part, spans, answer}].`,
   };
 }
 
-function faultOf(asked: QueryArgs, context: ToolContext, subModel: SubModel): string | undefined {
-  const { store } = context.session;
-  const ways = [asked.offset ?? asked.length, asked.entries, asked.pattern];
-  if (ways.filter((way) => way !== undefined).length > 1)
-    return 'Name the slice in one way: offset and length, or entries, or pattern.';
-  for (const name of asked.entries ?? []) {
-    const found = findEntry(store, name);
-    if (!found.ok) return found.fault;
-  }
+/** All answers, uncut. */
+function plainAnswers(
+  answers: readonly SubAnswer<QueryPart>[],
+): readonly Readonly<Record<string, unknown>>[] {
+  return answers.map((answer) => {
+    const { name: part, spans } = answer.asked;
+    return { part, spans, ...(answer.ok ? { answer: answer.text } : { failed: answer.error }) };
+  });
+}
+
+function faultOf(asked: QueryArgs, subModel: SubModel): string | undefined {
+  const { entries, path, tool, since, pattern } = asked;
+  const isChosen = [entries, path, tool, since, pattern].some((one) => one !== undefined);
+  if (isChosen && (asked.offset ?? asked.length) !== undefined)
+    return 'offset and length do not go with entries, path, tool, since or pattern: name the slice in one way.';
   if (asked.explore && !subModel.mayExplore)
     return 'A sub-call this deep gets no tools: ask without explore.';
   return undefined;
@@ -148,11 +147,11 @@ function shownAnswers(
   const shareChars = Math.max(100, Math.floor(maxChars / Math.max(1, answers.length)) - 100);
   let cut = 0;
   const shown = answers.map((answer) => {
-    const { spans } = answer.asked;
-    if (!answer.ok) return { spans, failed: answer.error };
-    if (answer.text.length <= shareChars) return { spans, answer: answer.text };
+    const { name: part } = answer.asked;
+    if (!answer.ok) return { part, failed: answer.error };
+    if (answer.text.length <= shareChars) return { part, answer: answer.text };
     cut += 1;
-    return { spans, answer: `${answer.text.slice(0, shareChars).toWellFormed()}…` };
+    return { part, answer: `${answer.text.slice(0, shareChars).toWellFormed()}…` };
   });
   return {
     answers: shown,

@@ -42,7 +42,10 @@ export interface SubModelOptions {
 const levelMark = '↳';
 
 const readerRole =
-  'You answer a question about a part of a longer text. You see only that part. Answer from it alone, briefly and completely; if it does not hold the answer, say so in one short sentence.';
+  'You answer a question about a text, or about one part of a longer text: then the question says which. You see only that. Answer from it alone, briefly and completely; if it does not hold the answer, say so in one short sentence.';
+
+const mergerRole =
+  'You make one answer of several. A question was asked about each part of a longer text; you get the answers, not the text. Do with them what the instruction says, and nothing else. Keep names, numbers and places as they stand; a part that found nothing adds nothing; where answers contradict each other, say which parts say what.';
 
 const explorerRole =
   'You answer a question about a part of a longer text that is not in this conversation. Reach it with the tools: search first, read only what you need, let rlm_exec count. Offsets are those of the whole text. Answer briefly and completely, from what you read.';
@@ -92,7 +95,7 @@ async function* replay<Item>(items: readonly Item[]): AsyncGenerator<Item, void,
 
 /** One completion over a text. */
 async function read(
-  { question, text }: SubQuestion,
+  { question, text, textName, task = 'read' }: SubQuestion,
   upstream: Upstream,
   {
     model,
@@ -100,11 +103,14 @@ async function read(
     onRetry,
   }: Pick<SubModelOptions, 'model' | 'onRetry'> & { readonly signal: AbortSignal },
 ): Promise<string> {
-  const content = text === undefined ? question : `${question}\n\n<text>\n${text}\n</text>`;
+  const tag = task === 'merge' ? 'answers' : 'text';
+  const named = textName === undefined ? '' : `${textName}\n`;
+  const content =
+    text === undefined ? question : `${question}\n\n${named}<${tag}>\n${text}\n</${tag}>`;
   const request: ChatRequest = {
     model,
     messages: [
-      { role: 'system', content: readerRole },
+      { role: 'system', content: task === 'merge' ? mergerRole : readerRole },
       { role: 'user', content },
     ],
   };
@@ -123,7 +129,7 @@ function answerOf({ message, finishReason }: FoldedTurn): string {
 
 /** A turn of its own over a slice, one level deeper: the recursion. */
 async function explore(
-  { question }: SubQuestion,
+  { question, textName }: SubQuestion,
   slice: Slice,
   given: {
     readonly options: SubModelOptions;
@@ -155,7 +161,7 @@ async function explore(
   };
   const turn = runTurn({
     upstream: queued(options, true),
-    request: exploreRequest(question, slice, options),
+    request: exploreRequest({ question, textName }, slice, options),
     tools: ownTools,
     limits: options.limits,
     budget,
@@ -182,11 +188,12 @@ async function explore(
 }
 
 function exploreRequest(
-  question: string,
+  { question, textName }: { readonly question: string; readonly textName?: string | undefined },
   { startChars, endChars }: Slice,
   { model, tools }: SubModelOptions,
 ): ChatRequest {
-  const where = `The part is characters ${startChars} to ${endChars} of the whole text.`;
+  const named = textName === undefined ? '' : ` ${textName}`;
+  const where = `The part is characters ${startChars} to ${endChars} of the whole text.${named}`;
   return {
     model,
     messages: [
