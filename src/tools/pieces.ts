@@ -1,5 +1,5 @@
 import { entryAt } from './filters.ts';
-import { bestBorder } from './section-borders.ts';
+import { bestBorder } from './query/section-borders.ts';
 import type { SearchMatch } from '../search/types.ts';
 import type { Entry, SessionStore, TextSlice } from '../store/types.ts';
 

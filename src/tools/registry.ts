@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { FunctionCall, ToolDefinition } from '../wire/types.ts';
 import { plainOwnName, readArguments, readArgumentText } from './call-door.ts';
-import { execTool } from './exec.ts';
+import { execTool } from './programs/exec.ts';
 import { findTool } from './find.ts';
 import { getContextTool } from './get-context.ts';
-import { queryTool } from './query.ts';
+import { queryTool } from './query/query.ts';
 import { searchTool } from './search.ts';
 import { statsTool } from './stats.ts';
 import type { Tool, ToolContext } from './tool.ts';

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
-import type { Programs } from './program-host.ts';
+import type { Programs } from './programs/program-host.ts';
 import type { Slice, SubModel } from './sub-model.ts';
 
 /** What a tool may use while it runs. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { memorySearch, memorySession } from '../../test/support/memory-session.ts';
 import { ProxyError } from '../errors.ts';
-import { queryTool } from '../tools/query.ts';
+import { queryTool } from '../tools/query/query.ts';
 import { searchTool } from '../tools/search.ts';
 import { ToolRegistry } from '../tools/registry.ts';
 import type { ToolContext } from '../tools/tool.ts';

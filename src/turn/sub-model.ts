@@ -1,5 +1,5 @@
 import { ProxyError } from '../errors.ts';
-import type { Programs } from '../tools/program-host.ts';
+import type { Programs } from '../tools/programs/program-host.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
 import type { Slice, SubModel, SubQuestion } from '../tools/sub-model.ts';
 import type { ToolContext } from '../tools/tool.ts';

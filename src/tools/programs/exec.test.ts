@@ -1,10 +1,10 @@
 import { afterAll, expect, test } from 'vitest';
-import { memorySearch, memorySession } from '../../test/support/memory-session.ts';
-import { systemClock } from '../clock.ts';
-import { openSandboxes } from '../sandbox/sandboxes.ts';
+import { memorySearch, memorySession } from '../../../test/support/memory-session.ts';
+import { systemClock } from '../../clock.ts';
+import { openSandboxes } from '../../sandbox/sandboxes.ts';
 import { execTool } from './exec.ts';
-import { sliceAt } from './slice.ts';
-import type { ToolContext } from './tool.ts';
+import { sliceAt } from '../slice.ts';
+import type { ToolContext } from '../tool.ts';
 
 const sandboxes = openSandboxes({
   clock: systemClock,

@@ -8,8 +8,8 @@ import {
   streamParts,
   type QueryPart,
 } from './query-parts.ts';
-import { askAll, type SubAnswer, type SubModel } from './sub-model.ts';
-import type { Tool, ToolContext } from './tool.ts';
+import { askAll, type SubAnswer, type SubModel } from '../sub-model.ts';
+import type { Tool, ToolContext } from '../tool.ts';
 
 const args = z.strictObject({
   question: z

@@ -1,17 +1,22 @@
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
-import { ProxyError } from '../errors.ts';
-import type { Sandboxes } from '../sandbox/sandboxes.ts';
-import type { NameRecord, SandboxHost, SandboxQuestion, SandboxReply } from '../sandbox/types.ts';
-import type { Entry, EntryList } from '../store/types.ts';
-import { checkArguments } from './call-door.ts';
-import { chooseEntries } from './entry-choice.ts';
-import { findTool } from './find.ts';
-import { countChars } from './pieces.ts';
-import { searchTool } from './search.ts';
-import { isVisible, visibleChars } from './slice.ts';
-import { askAll, type SubModel, type SubQuestion } from './sub-model.ts';
-import type { Tool, ToolContext } from './tool.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Sandboxes } from '../../sandbox/sandboxes.ts';
+import type {
+  NameRecord,
+  SandboxHost,
+  SandboxQuestion,
+  SandboxReply,
+} from '../../sandbox/types.ts';
+import type { Entry, EntryList } from '../../store/types.ts';
+import { checkArguments } from '../call-door.ts';
+import { chooseEntries } from '../entry-choice.ts';
+import { findTool } from '../find.ts';
+import { countChars } from '../pieces.ts';
+import { searchTool } from '../search.ts';
+import { isVisible, visibleChars } from '../slice.ts';
+import { askAll, type SubModel, type SubQuestion } from '../sub-model.ts';
+import type { Tool, ToolContext } from '../tool.ts';
 
 /** Where a chat's programs run. */
 export interface Programs {

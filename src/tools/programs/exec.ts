@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { SandboxResult } from '../sandbox/types.ts';
+import type { SandboxResult } from '../../sandbox/types.ts';
 import { createProgramHost } from './program-host.ts';
-import type { Tool, ToolContext } from './tool.ts';
+import type { Tool, ToolContext } from '../tool.ts';
 
 const args = z.strictObject({
   code: z

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { memorySearch, memorySession } from '../../test/support/memory-session.ts';
-import { systemClock } from '../clock.ts';
-import { ProxyError } from '../errors.ts';
+import { memorySearch, memorySession } from '../../../test/support/memory-session.ts';
+import { systemClock } from '../../clock.ts';
+import { ProxyError } from '../../errors.ts';
 import { keptAnswers } from './kept-answers.ts';
 import { queryTool } from './query.ts';
-import { searchTool } from './search.ts';
-import type { SubModel, SubQuestion } from './sub-model.ts';
-import type { ToolContext } from './tool.ts';
-import { toolResult } from '../../test/support/tool-results.ts';
+import { searchTool } from '../search.ts';
+import type { SubModel, SubQuestion } from '../sub-model.ts';
+import type { ToolContext } from '../tool.ts';
+import { toolResult } from '../../../test/support/tool-results.ts';
 
 const lines = (name: string, count: number): string =>
   Array.from({ length: count }, (_, index) => `${name} line ${index} é\u{1f600}\n`).join('');

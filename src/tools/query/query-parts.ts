@@ -1,7 +1,7 @@
-import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
-import type { Entry } from '../store/types.ts';
-import { chooseEntries, findEntry } from './entry-choice.ts';
-import { rangesOfEntries } from './filters.ts';
+import type { SearchMatch, SearchQuery, SearchResult } from '../../search/types.ts';
+import type { Entry } from '../../store/types.ts';
+import { chooseEntries, findEntry } from '../entry-choice.ts';
+import { rangesOfEntries } from '../filters.ts';
 import {
   cutAroundHits,
   cutRange,
@@ -13,11 +13,11 @@ import {
   spansOf,
   type CharRange,
   type Piece,
-} from './pieces.ts';
-import { totalNote } from './search-notes.ts';
-import { isVisible, sliceAt, visibleChars, visibleRanges } from './slice.ts';
-import type { SubQuestion } from './sub-model.ts';
-import type { ToolContext } from './tool.ts';
+} from '../pieces.ts';
+import { totalNote } from '../search-notes.ts';
+import { isVisible, sliceAt, visibleChars, visibleRanges } from '../slice.ts';
+import type { SubQuestion } from '../sub-model.ts';
+import type { ToolContext } from '../tool.ts';
 
 /** The part of `rlm_query`'s arguments that says what is asked about. */
 export interface PartRequest {

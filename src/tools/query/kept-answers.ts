@@ -1,4 +1,4 @@
-import type { Session } from '../store/types.ts';
+import type { Session } from '../../store/types.ts';
 
 /** One answer of a part, as programs see it. */
 type KeptAnswer = Readonly<Record<string, unknown>>;

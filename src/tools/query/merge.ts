@@ -1,5 +1,5 @@
-import { countChars } from './pieces.ts';
-import { askAll, type SubModel, type SubQuestion } from './sub-model.ts';
+import { countChars } from '../pieces.ts';
+import { askAll, type SubModel, type SubQuestion } from '../sub-model.ts';
 
 /** Room for the line above an answer, code points. */
 const headingChars = 160;
