@@ -134,32 +134,26 @@ test('rlm_query asks every part once and keeps what failed beside what was answe
   const result = toolResult(text.slice('I saw: '.length)) as {
     asked: number;
     failed: number;
-    answers: { spans: { offset: number; length: number }[]; answer?: string; failed?: string }[];
+    answers: { part: string; answer?: string; failed?: string }[];
   };
   expect(failures).toBe(1);
   expect(result.failed).toBe(1);
   expect(result.answers[0]?.failed).toContain('refused');
   const counted = result.answers.reduce((sum, one) => sum + Number(one.answer ?? 0), 0);
-  expect(counted).toBe(
-    lines.filter((line, index) => line.includes('red') && index >= 7).length -
-      missing(result.answers[0]?.spans[0]?.length ?? 0),
+  const [failed, ...answered] = result.answers.map(({ part }) => linesOf(part));
+  expect(failed?.[0]).toBe(1);
+  expect(counted).toBe(lines.slice(failed?.[1]).filter((line) => line.includes('red')).length);
+  // The parts lie one behind the other, down to the last line.
+  expect(answered.map(([first]) => first - 1)).toEqual(
+    [failed, ...answered.slice(0, -1)].map((before) => before?.[1]),
   );
-  expect(result.answers.reduce((sum, one) => sum + (one.spans[0]?.length ?? 0), 0)).toBe(
-    lines.join('').length,
-  );
+  expect(answered.at(-1)?.[1]).toBe(lines.length);
 });
 
-/**
- * Red lines of the first part, which failed, beside the first line that the sum above leaves out
- * already.
- */
-function missing(partChars: number): number {
-  return (
-    (lines
-      .join('')
-      .slice(0, partChars)
-      .match(/: red\n/g)?.length ?? 1) - 1
-  );
+/** First and last line that a part names. */
+function linesOf(part: string): readonly [number, number] {
+  const [, first, last] = /lines (\d+)-(\d+)$/.exec(part) ?? [];
+  return [Number(first), Number(last)];
 }
 
 test('depth 2: a sub-call explores its slice with tools and asks sub-models of its own', async () => {

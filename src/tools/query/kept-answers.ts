@@ -16,7 +16,7 @@ interface Kept {
 
 const bySession = new WeakMap<Session['store'], Kept>();
 
-/** Keeps the answers that a question got for its parts, while the session is open; `q1` and so on. */
+/** Keeps a question's answers by part, while the session is open. Returns their id, `q1` and on. */
 export function keepAnswers({ store }: Session, all: readonly KeptAnswer[]): string {
   const kept = bySession.get(store) ?? { count: 0, answers: new Map() };
   bySession.set(store, kept);

@@ -63,7 +63,7 @@ type Chosen =
   | { readonly ok: false; readonly fault: string };
 
 /** Entries by name and by filter together: those that are both. */
-export function chosenEntries(asked: PartRequest, context: ToolContext): Chosen {
+function chosenEntries(asked: PartRequest, context: ToolContext): Chosen {
   const { store } = context.session;
   const { path, tool, since } = asked;
   const filtered = chooseEntries(store, { path, tool, since }, context.clock.now());
