@@ -228,7 +228,7 @@ export function nameOfPiece({ entry, lines, offsetChars }: Piece): string {
 const namedPieces = 3;
 
 /** What a chunk is: its pieces, or the first few and how many more. */
-export function nameOfChunk({ pieces }: Chunk): string {
+export function nameOfChunk({ pieces }: QueryChunk): string {
   const names = pieces.slice(0, namedPieces).map(nameOfPiece);
   const more = pieces.length - names.length;
   return `${names.join('; ')}${more === 0 ? '' : `; and ${more} more, each with its name above it`}`;
