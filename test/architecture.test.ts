@@ -203,37 +203,6 @@ test('no module gathers others for re-export, and none is called by a name that 
   expect(sources.filter((file) => empty.test(file))).toEqual([]);
 });
 
-/**
- * Names that still stand for two things, and where they are to be told apart. None is added: a type
- * that is new has a name of its own.
- */
-const doubleNames: ReadonlySet<string> = new Set([
-  'BlockTable',
-  'ChatCall',
-  'Chunk',
-  'Hit',
-  'Place',
-  'Run',
-  'TextChecks',
-  'TextEnds',
-  'Way',
-]);
-
-test('the name of a type stands for one thing: no two folders export the same', () => {
-  const folders = new Map<string, Set<string>>();
-  for (const file of sources) {
-    const text = readFileSync(join(root, file), 'utf8');
-    const declared = /^export (?:abstract )?(?:interface|type|class|enum) (\w+)/gm;
-    for (const [, name] of text.matchAll(declared)) {
-      const seen = folders.get(name!) ?? new Set();
-      folders.set(name!, seen.add(dirname(file)));
-    }
-  }
-  const shared = [...folders].filter(([, { size }]) => size > 1).map(([name]) => name);
-  expect(shared.filter((name) => !doubleNames.has(name))).toEqual([]);
-  expect(folders.size).toBeGreaterThan(300);
-});
-
 /** Where an expression may be made while the program runs, and why nobody can keep it busy. */
 const expressionMakers: Readonly<Record<string, string>> = {
   'search/automaton/regex-source.ts': 'runs in the guarded engine only',

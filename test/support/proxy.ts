@@ -28,7 +28,7 @@ export interface ProxyOptions {
 }
 
 /** What `/health` says, as far as tests look at it. */
-export interface ToldHealth {
+interface ToldHealth {
   readonly status: 'ok' | 'degraded';
   /** Code of the error. */
   readonly lastStoreFault?: string;
