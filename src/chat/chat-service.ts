@@ -9,7 +9,7 @@ import type { Chunk, ChatRequest } from '../wire/types.ts';
 import { AnswerLimit, type AnswerLimits } from '../turn/answer-limit.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
 import type { Budget, TokenPrices } from '../turn/budget.ts';
-import type { ChatCall, ChatHandler, JsonReply, StreamReply } from '../http/handlers.ts';
+import type { ChatCall, JsonReply, StreamReply } from '../http/handlers.ts';
 import { affinityHeaders, framesOf, wholeOf } from './chat-reply.ts';
 import { answerOf, shortenResult } from './delivered-answer.ts';
 import type { Intake, RequestIntake } from '../capture/intake.ts';
