@@ -28,7 +28,7 @@ import {
   type TurnTools,
   type TurnToolsOptions,
 } from '../turn/turn-tools.ts';
-import type { FinishedTurn, StepLimits } from '../turn/turn-types.ts';
+import type { FinishedTurn, StepLimits } from '../turn/turn-state.ts';
 import { sumUsages } from '../turn/usage-sums.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
 

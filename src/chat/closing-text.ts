@@ -1,7 +1,7 @@
 import type { Message } from '../wire/types.ts';
 import { readStub } from '../capture/capture.ts';
 import type { Prompt } from '../prompt/prompt-types.ts';
-import type { FinishedTurn } from '../turn/turn-types.ts';
+import type { FinishedTurn } from '../turn/turn-state.ts';
 
 /**
  * The visible turn as later prompts have it: with all that the client was shown, because the user

@@ -3,7 +3,7 @@ import type { Message, ToolCall } from '../wire/types.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
 import { hashCall, hashText } from '../history/identity.ts';
 import type { Prompt } from '../prompt/prompt-types.ts';
-import type { FinishedTurn } from '../turn/turn-types.ts';
+import type { FinishedTurn } from '../turn/turn-state.ts';
 
 /** The answer as the client has it: the text it was shown, and the calls that are its own. */
 export function answerOf({ message, results, shownText }: FinishedTurn): DeliveredAnswer {

@@ -3,7 +3,7 @@ import type { Upstream, UpstreamCall } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
 import { requestBytes } from '../wire/message-json.ts';
 import type { Chunk, ChatRequest } from '../wire/types.ts';
-import type { FinishedTurn } from '../turn/turn-types.ts';
+import type { FinishedTurn } from '../turn/turn-state.ts';
 
 /**
  * Several answers to one request, passed on as they come: one completion and no loop. Returns the

@@ -1,4 +1,4 @@
-import type { FinishedTurn } from '../turn/turn-types.ts';
+import type { FinishedTurn } from '../turn/turn-state.ts';
 import { sumUsages } from '../turn/usage-sums.ts';
 
 /** What one turn adds. */

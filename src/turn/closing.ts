@@ -2,8 +2,7 @@ import { wholeDelta } from '../wire/calls.ts';
 import type { Chunk, FoldedTurn, Message, ToolCall, Usage } from '../wire/types.ts';
 import type { QuoteReport } from './check-quotes.ts';
 import { progressLine } from '../history/progress.ts';
-import type { TurnState } from './turn-state.ts';
-import type { Turn } from './turn-types.ts';
+import type { Turn, TurnState } from './turn-state.ts';
 import { sumUsages } from './usage-sums.ts';
 
 /**

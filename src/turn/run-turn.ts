@@ -7,8 +7,7 @@ import type { Chunk, FoldedTurn, FunctionCall, ToolCall } from '../wire/types.ts
 import { progressLine } from '../history/progress.ts';
 import { withTextCalls } from './text-calls.ts';
 import { closingChunks, withoutCalls } from './closing.ts';
-import { TurnState } from './turn-state.ts';
-import type { ProxyTools, Turn } from './turn-types.ts';
+import { type ProxyTools, type Turn, TurnState } from './turn-state.ts';
 
 /**
  * One client request to its answer: the loop, for streamed and whole answers alike.

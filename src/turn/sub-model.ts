@@ -11,7 +11,7 @@ import { meterUpstream } from './metered-upstream.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import { droppedMessage } from '../prompt/shorten-results.ts';
 import { runTurn } from './run-turn.ts';
-import type { ProxyTools, StepLimits } from './turn-types.ts';
+import type { ProxyTools, StepLimits } from './turn-state.ts';
 
 /** What {@link createSubModel} needs. */
 export interface SubModelOptions {

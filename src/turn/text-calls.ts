@@ -2,7 +2,7 @@ import { randomIds } from '../clock.ts';
 import { readArgumentText } from '../tools/call-door.ts';
 import { TextCallDoor, type TextCall } from '../wire/text-calls.ts';
 import type { Chunk } from '../wire/types.ts';
-import type { ProxyTools } from './turn-types.ts';
+import type { ProxyTools } from './turn-state.ts';
 
 /**
  * An answer's chunks in which calls of our tools that the model has written as text are calls,

@@ -11,7 +11,7 @@ import { memoryOf } from '../store/session/recent-memory.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { QuoteChecker } from './check-quotes.ts';
 import { createSubModel } from './sub-model.ts';
-import type { ProxyTools, StepLimits } from './turn-types.ts';
+import type { ProxyTools, StepLimits } from './turn-state.ts';
 
 /** A model that sub-calls go to. */
 export interface SubTarget {
