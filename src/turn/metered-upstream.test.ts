@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Chunk } from '../wire/types.ts';
-import { AnswerLimit } from './answer-limit.ts';
+import { AnswerLimit } from './metered-upstream.ts';
 
 const call = (index: number): Chunk => ({
   toolCalls: [{ index, id: `c${index}`, name: 'f', arguments: '{}' }],
