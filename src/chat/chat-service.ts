@@ -28,7 +28,7 @@ import {
   type TurnToolsOptions,
 } from '../turn/turn-tools.ts';
 import type { FinishedTurn, StepLimits } from '../turn/turn-state.ts';
-import { sumUsages } from '../turn/usage-sums.ts';
+import { sumUsages } from '../wire/usage.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
 
 /** A model to answer with, and who serves it. */

@@ -1,5 +1,5 @@
 import type { FinishedTurn } from '../turn/turn-state.ts';
-import { sumUsages } from '../turn/usage-sums.ts';
+import { sumUsages } from '../wire/usage.ts';
 
 /** What one turn adds. */
 export interface TurnTally {

@@ -3,7 +3,7 @@ import type { Chunk, FoldedTurn, Message, ToolCall, Usage } from '../wire/types.
 import type { QuoteReport } from './check-quotes.ts';
 import { progressLine } from '../history/progress.ts';
 import type { Turn, TurnState } from './turn-state.ts';
-import { sumUsages } from './usage-sums.ts';
+import { sumUsages } from '../wire/usage.ts';
 
 /**
  * The last chunks of an answer: texts that a program handed to the user as they are, the limit's
