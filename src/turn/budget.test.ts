@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Clock } from '../clock.ts';
 import type { Usage } from '../wire/types.ts';
-import { Budget, DayLedger, type DayLimits, type TurnLimits } from './budget.ts';
+import { Budget, type DayLimits, type TurnLimits } from './budget.ts';
+import { DayLedger } from './day-ledger.ts';
 
 class StoppedClock implements Clock {
   timeMs = Date.UTC(2026, 10, 22, 23, 0);

@@ -3,7 +3,64 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import { realFiles, replaceFile } from '../store/disk/files.ts';
-import { DayLedger } from './budget.ts';
+
+/**
+ * What all turns of a day have used. One per process; `state` goes to disk and back where it must
+ * survive.
+ */
+export class DayLedger {
+  readonly #clock: Clock;
+  #state: DayState;
+
+  constructor(clock: Clock, state?: DayState) {
+    this.#clock = clock;
+    this.#state = state ?? emptyDay(dayOf(clock));
+  }
+
+  /** Today's sums. */
+  get state(): DayState {
+    const day = dayOf(this.#clock);
+    if (this.#state.day !== day) this.#state = emptyDay(day);
+    return this.#state;
+  }
+
+  add(part: Partial<Omit<DayState, 'day'>>): void {
+    const { day, subCalls, tokens, money, wallClockMs } = this.state;
+    this.#state = {
+      day,
+      subCalls: subCalls + (part.subCalls ?? 0),
+      tokens: tokens + (part.tokens ?? 0),
+      money: money + (part.money ?? 0),
+      wallClockMs: wallClockMs + (part.wallClockMs ?? 0),
+    };
+  }
+}
+
+/** One day's sums. */
+export interface DayState {
+  /** `2026-11-22`, UTC. */
+  readonly day: string;
+  readonly subCalls: number;
+  readonly tokens: number;
+  readonly money: number;
+  readonly wallClockMs: number;
+}
+
+/** The day's name, written once a day: the ledger asks for it several times a turn. */
+let today = { number: -1, name: '' };
+
+function dayOf(clock: Clock): string {
+  const number = Math.floor(clock.now() / dayMs);
+  if (number !== today.number)
+    today = { number, name: new Date(number * dayMs).toISOString().slice(0, 10) };
+  return today.name;
+}
+
+const dayMs = 86_400_000;
+
+function emptyDay(day: string): DayState {
+  return { day, subCalls: 0, tokens: 0, money: 0, wallClockMs: 0 };
+}
 
 const dayState = z.object({
   day: z.string(),
