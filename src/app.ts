@@ -7,7 +7,6 @@ import { RequestIntake } from './capture/intake.ts';
 import { PromptMaker } from './prompt/build-prompt.ts';
 import { healthOf } from './chat/health.ts';
 import { outlineOf } from './capture/outline.ts';
-import { watchMemory } from './store/session/recent-memory.ts';
 import { ToollessModels } from './prompt/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './turn/turn-tools.ts';
@@ -203,7 +202,6 @@ function createTraces({ config, log, clock, files, version }: AppOptions): Trace
     version,
     settings: maskedConfig(config),
     outlineOf,
-    watchMemory,
   });
 }
 

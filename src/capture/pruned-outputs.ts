@@ -3,7 +3,6 @@ import type { ToolCall } from '../wire/types.ts';
 import type { RequestMessage } from '../history/request-message.ts';
 import { outputOf } from './capture.ts';
 import { hashCall, type Identity } from '../history/identity.ts';
-import { memoryOf } from '../store/session/recent-memory.ts';
 
 /** Which entry stands for a pruned output; null for none. */
 interface Decision {
@@ -35,7 +34,7 @@ export class PrunedOutputs {
   async entryFor(index: number, call: ToolCall | undefined): Promise<Entry | undefined> {
     if (call === undefined) return undefined;
     const { store } = this.#session;
-    const memory = memoryOf(this.#session);
+    const memory = this.#session.memory;
     const what = nameOf(call.id, hashCall(call));
     const key = `original:${this.#chatId}:${index}:${what}`;
     let decision = (await memory.get(key)) as Decision | undefined;
@@ -48,7 +47,7 @@ export class PrunedOutputs {
 
   /** Remembers what was decided. @throws ProxyError `store_full` */
   async save(): Promise<void> {
-    if (this.#decided.length > 0) await memoryOf(this.#session).put(this.#decided);
+    if (this.#decided.length > 0) await this.#session.memory.put(this.#decided);
   }
 
   #find(what: string, call: ToolCall): Entry | undefined {

@@ -5,7 +5,6 @@ import { parsed } from '../wire/unparsed-message.ts';
 import { RequestMessage } from '../history/request-message.ts';
 import type { Identity } from '../history/identity.ts';
 import { instructionsFor } from './instructions.ts';
-import { memoryOf } from '../store/session/recent-memory.ts';
 
 /** When the tools are offered. */
 export type InjectMode = 'auto' | 'always' | 'never';
@@ -42,7 +41,7 @@ export async function readActivation(
   session: Session,
   chatId: string,
 ): Promise<Activation | undefined> {
-  return (await memoryOf(session).get(activationKey(chatId))) as Activation | undefined;
+  return (await session.memory.get(activationKey(chatId))) as Activation | undefined;
 }
 
 /** What tells earlier work from the chat's own. */
@@ -68,7 +67,7 @@ export async function activate(
 ): Promise<Activation> {
   const totals = totalsBefore(session.store, chatId, earlier);
   const activation = { instructions: instructionsFor(totals, registry.names) };
-  await memoryOf(session).put([{ key: activationKey(chatId), value: activation }]);
+  await session.memory.put([{ key: activationKey(chatId), value: activation }]);
   return activation;
 }
 

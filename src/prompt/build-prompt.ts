@@ -17,7 +17,6 @@ import type { Intake } from '../capture/intake.ts';
 import type { Scales } from './prompt-cost.ts';
 import { noTools, PromptLayout } from './prompt-layout.ts';
 import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
-import { memoryOf } from '../store/session/recent-memory.ts';
 import { UnstoredCuts } from './unstored-cuts.ts';
 import { placesOf } from './weave.ts';
 
@@ -132,7 +131,7 @@ export class PromptMaker {
     const { resolved, items } = intake;
     const isStored = items.some((item) => item.known.stored !== undefined);
     const session = resolved.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
-    const memory = session === undefined ? undefined : memoryOf(session);
+    const memory = session?.memory;
     const activation =
       session === undefined
         ? undefined
@@ -246,7 +245,7 @@ export class PromptMaker {
     done: { readonly way: Way; readonly toldAt?: number },
   ): Promise<void> {
     await this.#layout.guarded(async () => {
-      const memory = memoryOf(session);
+      const memory = session.memory;
       // Without a stub of its own the chat may have been told of what the guard moved out.
       const isNew = chat.texts === undefined && done.toldAt !== undefined;
       const texts = isNew ? await readTexts(intake, { ...chat, memory }) : chat.texts;
@@ -267,9 +266,7 @@ export class PromptMaker {
     const signs = {
       mode: this.#options.inject,
       hasStub: hasStub || overflows,
-      isFirstRequest:
-        isFirst(items) ||
-        (resolved.session !== undefined && memoryOf(resolved.session).has(dueKey(chatId))),
+      isFirstRequest: isFirst(items) || resolved.session?.memory.has(dueKey(chatId)) === true,
       entriesBefore: intake.entriesBefore,
     };
     if (!becomesActive(signs)) return undefined;
@@ -289,7 +286,7 @@ export class PromptMaker {
    * first one that does.
    */
   async #noteDue(session: Session, { resolved, entriesBefore }: Intake): Promise<void> {
-    const memory = memoryOf(session);
+    const memory = session.memory;
     const key = dueKey(resolved.chatId);
     if (entriesBefore === 0 || memory.has(key)) return;
     await this.#layout.guarded(async () => memory.put([{ key, value: true }]));

@@ -12,7 +12,6 @@ import type { Intake } from '../capture/intake.ts';
 import { scalesFor, type Scales } from './prompt-cost.ts';
 import { ProxyResults } from './shorten-results.ts';
 import type { Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
-import { memoryOf } from '../store/session/recent-memory.ts';
 import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
 import { weave } from './weave.ts';
 import { windowMarks } from './window.ts';
@@ -241,7 +240,7 @@ export class PromptLayout {
     let parts = this.#parts.get(session);
     if (parts === undefined) {
       parts = {
-        memory: new TurnMemory(memoryOf(session), { maxCachedRecords }),
+        memory: new TurnMemory(session.memory, { maxCachedRecords }),
         ownResults: new ProxyResults(session.store),
       };
       this.#parts.set(session, parts);

@@ -3,7 +3,7 @@ import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import type { Identity } from '../history/identity.ts';
 import { LruMap } from '../base/lru-map.ts';
-import { turnKeyPrefix } from '../store/session/recent-memory.ts';
+import { turnKeyPrefix } from '../store/session/chat-memory.ts';
 
 /**
  * What happened between a client's message and the answer it saw, verbatim: everything the upstream

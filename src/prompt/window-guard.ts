@@ -1,7 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import type { UpstreamMessage } from '../wire/types.ts';
 import { findState, saveState } from './demotion-state.ts';
-import { memoryOf } from '../store/session/recent-memory.ts';
 import { Layout, type GuardedChat } from './window-layout.ts';
 
 /**
@@ -39,7 +38,7 @@ export interface Fitted {
  */
 export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> {
   const { branch, steps } = (await guarded(chat, async () =>
-    findState(memoryOf(chat.session), chat.chatId, chat.chains),
+    findState(chat.session.memory, chat.chatId, chat.chains),
   )) ?? { branch: {}, steps: 0 };
   const layout = new Layout(chat, branch);
   await layout.build();
@@ -47,7 +46,7 @@ export async function fitWindow(chat: GuardedChat, room: Room): Promise<Fitted> 
     layout.sizeBytes > room.highBytes && (await layout.demote(room.lowBytes, room.highBytes));
   if (demoted)
     await guarded(chat, async () =>
-      saveState(memoryOf(chat.session), chat.chatId, { from: branch, to: layout.branch }),
+      saveState(chat.session.memory, chat.chatId, { from: branch, to: layout.branch }),
     );
   const { sizeBytes, leavesOut, evictedBefore } = layout;
   return {

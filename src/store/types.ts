@@ -287,7 +287,7 @@ export interface SnapshotChecks {
  * snapshots. Append only; the newest value of a key wins.
  */
 export interface ChatMemory {
-  /** The newest value under `key`, read by position from disk. */
+  /** The newest value under `key`, of those at hand or read from disk. */
   get(key: string): Promise<unknown>;
   has(key: string): boolean;
   /** Writes JSON values and syncs once. */

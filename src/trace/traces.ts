@@ -30,15 +30,6 @@ export interface TracesOptions extends TraceLimits {
   /** The settings without secrets. */
   readonly settings: unknown;
   readonly outlineOf: OutlineOf;
-  /**
-   * Lets `view` share what is at hand of a session's chat memory, and hear every value that is
-   * read.
-   */
-  readonly watchMemory: (
-    view: Session,
-    session: Session,
-    onRead: (key: string, value: unknown) => void,
-  ) => void;
 }
 
 /** What a request's session is found with. */
@@ -160,12 +151,7 @@ export class Traces {
 
   #view(session: Session): Session {
     const turn = this.#turn.getStore();
-    if (turn === undefined) return session;
-    return turn.session(session, (view) =>
-      this.#options.watchMemory(view, session, (key, value) =>
-        turn.onMemory(session.id, key, value),
-      ),
-    );
+    return turn === undefined ? session : turn.session(session);
   }
 
   /** The work of a streamed answer is done when its frames are pulled. */

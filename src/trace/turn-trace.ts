@@ -90,12 +90,11 @@ export class TurnTrace implements WireTap, SessionEar {
   }
 
   /** The session as this turn sees it: one view, however often it is asked for. */
-  session(session: Session, watch: (view: Session) => void): Session {
+  session(session: Session): Session {
     let view = this.#sessions.get(session);
     if (view === undefined) {
       view = tracedSession(session, this);
       this.#sessions.set(session, view);
-      watch(view);
     }
     return view;
   }

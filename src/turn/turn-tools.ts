@@ -7,7 +7,6 @@ import type { ToolContext } from '../tools/tool.ts';
 import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
 import type { Prompt } from '../prompt/prompt-types.ts';
-import { memoryOf } from '../store/session/recent-memory.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { QuoteChecker } from './check-quotes.ts';
 import { createSubModel } from './sub-model.ts';
@@ -122,7 +121,7 @@ export function openTurnTools(
 function programNames(session: Session, chatId: string): NameRecord {
   const key = `names:${chatId}`;
   return {
-    load: async () => ((await memoryOf(session).get(key)) as readonly string[] | undefined) ?? [],
-    save: async (names) => memoryOf(session).put([{ key, value: names }]),
+    load: async () => ((await session.memory.get(key)) as readonly string[] | undefined) ?? [],
+    save: async (names) => session.memory.put([{ key, value: names }]),
   };
 }

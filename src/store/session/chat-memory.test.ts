@@ -5,6 +5,7 @@ import { faultyFiles } from '../../../test/faults/faulty-files.ts';
 import { flipByte, projectSession, temporaryData } from '../../../test/faults/store-harness.ts';
 
 const id = 'sess_0000000000000002';
+// Keys that begin with `record:` are read from the file each time; others are kept at hand.
 
 test('the newest value of a key wins, also after reopening', async () => {
   await using data = await temporaryData();
@@ -44,10 +45,12 @@ test('puts of one moment share one write and one sync; a get reads its record al
   const { memory } = await projectSession(sessions);
   calls.length = 0;
   await Promise.all(
-    Array.from({ length: 30 }, (_, number) => memory.put([{ key: `k${number}`, value: number }])),
+    Array.from({ length: 30 }, (_, number) =>
+      memory.put([{ key: `record:${number}`, value: number }]),
+    ),
   );
   expect(calls.map((call) => call.name)).toEqual(['write', 'datasync']);
-  expect(await memory.get('k17')).toBe(17);
+  expect(await memory.get('record:17')).toBe(17);
 });
 
 test('a torn tail is cut; a damaged record is forgotten, the others are not', async () => {
@@ -79,12 +82,12 @@ test('a value that was damaged behind our back is forgotten, not served', async 
   await using data = await temporaryData();
   await using sessions = await data.open();
   const { memory } = await projectSession(sessions);
-  await memory.put([{ key: 'a', value: 'secret' }]);
+  await memory.put([{ key: 'record:a', value: 'secret' }]);
   const { chats } = data.paths(id);
   await flipByte(chats, (await readFile(chats, 'utf8')).indexOf('secret'));
-  expect([await memory.get('a'), memory.has('a')]).toEqual([undefined, false]);
-  await memory.put([{ key: 'a', value: 'new' }]);
-  expect(await memory.get('a')).toBe('new');
+  expect([await memory.get('record:a'), memory.has('record:a')]).toEqual([undefined, false]);
+  await memory.put([{ key: 'record:a', value: 'new' }]);
+  expect(await memory.get('record:a')).toBe('new');
 });
 
 test('a file beyond its limit is compacted: only the oldest and the superseded are forgotten', async () => {
@@ -96,14 +99,14 @@ test('a file beyond its limit is compacted: only the oldest and the superseded a
     const { memory } = await projectSession(sessions);
     for (let turn = 0; turn < 400; turn += 1) {
       const records = [
-        { key: `turn-${turn}`, value: 'x'.repeat(100) },
+        { key: `record:${turn}`, value: 'x'.repeat(100) },
         { key: 'window', value: turn },
       ];
-      await Promise.all([memory.put(records), memory.get(`turn-${turn - 1}`)]);
+      await Promise.all([memory.put(records), memory.get(`record:${turn - 1}`)]);
       expect((await stat(chats)).size).toBeLessThan(20_400);
     }
     expect(await memory.get('window')).toBe(399);
-    const known = Array.from({ length: 400 }, (_, turn) => memory.has(`turn-${turn}`));
+    const known = Array.from({ length: 400 }, (_, turn) => memory.has(`record:${turn}`));
     const first = known.indexOf(true);
     expect(first).toBeGreaterThan(200);
     expect(first).toBeLessThan(399);
@@ -111,7 +114,7 @@ test('a file beyond its limit is compacted: only the oldest and the superseded a
   }
   await using sessions = await data.open(limits);
   const { memory } = await projectSession(sessions);
-  expect(await memory.get('turn-399')).toBe('x'.repeat(100));
+  expect(await memory.get('record:399')).toBe('x'.repeat(100));
 });
 
 test('a compaction forgets what is too old', async () => {
@@ -231,7 +234,7 @@ test('whatever fails while it is compacted, nothing that was put is lost', async
       await using sessions = await data.open({ files, ...limits });
       const { memory } = await projectSession(sessions);
       for (let turn = 0; turn < 60; turn += 1) {
-        const put = memory.put([{ key: `turn-${turn}`, value: 'x'.repeat(60) }]);
+        const put = memory.put([{ key: `record:${turn}`, value: 'x'.repeat(60) }]);
         if (
           await put.then(
             () => true,
@@ -239,13 +242,13 @@ test('whatever fails while it is compacted, nothing that was put is lost', async
           )
         )
           accepted.push(turn);
-        expect(memory.has(`turn-${accepted.at(-1)!}`)).toBe(true);
+        expect(memory.has(`record:${accepted.at(-1)!}`)).toBe(true);
       }
     }
     expect(accepted.length).toBeGreaterThanOrEqual(59);
     await using sessions = await data.open(limits);
     const { memory } = await projectSession(sessions);
-    const newest = accepted.slice(-15).map((turn) => memory.get(`turn-${turn}`));
+    const newest = accepted.slice(-15).map((turn) => memory.get(`record:${turn}`));
     expect(await Promise.all(newest)).toEqual(newest.map(() => 'x'.repeat(60)));
   }
   expect([...reached].toSorted()).toEqual([

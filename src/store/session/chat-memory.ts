@@ -12,6 +12,9 @@ import type { ChatMemory } from '../types.ts';
 /** `format` in the header. */
 const chatsFormat = 'rlm-opencode-chats';
 
+/** Keys of turns, which can be large; whoever reads those keeps them. */
+export const turnKeyPrefix = 'record:';
+
 /** How much is remembered, for how long. */
 export interface ChatMemoryLimits {
   /** The file is compacted to half of this when it grows beyond it. */

@@ -52,7 +52,7 @@ const text = (index: number, round = 0) => `text ${round} of project ${index}`;
 
 async function store(session: Session, index: number, round = 0): Promise<void> {
   await session.store.append([{ text: text(index, round), kind: 'tool_result' }]);
-  await session.memory.put([{ key: 'round', value: round }]);
+  await session.memory.put([{ key: 'record:round', value: round }]);
 }
 
 test('of many sessions only a few are open; whoever holds one that was closed goes on with it', async () => {
@@ -69,9 +69,9 @@ test('of many sessions only a few are open; whoever holds one that was closed go
   for (const [i, session] of held.entries()) {
     // Known without the files, then asked of them.
     expect(session.store.totals.entries).toBe(1);
-    expect(session.memory.has('round')).toBe(true);
+    expect(session.memory.has('record:round')).toBe(true);
     expect(await session.store.readEntry(session.store.entry('e1')!)).toBe(text(i));
-    expect(await session.memory.get('round')).toBe(0);
+    expect(await session.memory.get('record:round')).toBe(0);
     await store(session, i, 1);
     expect(open.size).toBeLessThanOrEqual(4 * 3);
   }
@@ -128,7 +128,7 @@ test('many at once over few descriptors: all of them are served', async () => {
     const session = await sessionOf(sessions, i);
     const texts = session.store.entries.map(async (entry) => session.store.readEntry(entry));
     expect(await Promise.all(texts)).toEqual([text(i, 0), text(i, 1), text(i, 2)]);
-    expect(await session.memory.get('round')).toBe(rounds - 1);
+    expect(await session.memory.get('record:round')).toBe(rounds - 1);
   }
   await sessions[Symbol.asyncDispose]();
   expect(counted.open.size).toBe(0);
@@ -155,7 +155,7 @@ test('uses that cross closing and opening see every text that was stored', async
           await store(session, i, (next[i]! += 1));
           stored[i]! += 1;
         } else {
-          await session.memory.get('round');
+          await session.memory.get('record:round');
         }
         // What had been stored when the step began is seen; what others store meanwhile may be.
         if (before > 0) await session.store.readEntry(session.store.entries[0]!);

@@ -1,4 +1,5 @@
-import type { FileChatMemory } from './chat-memory.ts';
+import { LruMap } from '../../base/lru-map.ts';
+import { turnKeyPrefix, type FileChatMemory } from './chat-memory.ts';
 import type { FileSessionStore } from './session-store.ts';
 import type {
   ChatMemory,
@@ -233,8 +234,16 @@ class HandledStore implements SessionStore {
   }
 }
 
+/** Values kept of a session, small ones: a few for each turn of the chats that go on now. */
+const maxKept = 10_000;
+
+/**
+ * Small values that were written or read lately are at hand: every turn asks for the same ones, and
+ * a look at the disk, by way of another thread, takes longer than all else that a short turn does.
+ */
 class HandledMemory implements ChatMemory {
   readonly #handle: SessionHandle;
+  readonly #kept = new LruMap<string, unknown>(maxKept);
 
   constructor(handle: SessionHandle) {
     this.#handle = handle;
@@ -244,11 +253,23 @@ class HandledMemory implements ChatMemory {
     return this.#handle.last.memory.has(key);
   }
 
-  get(key: string): Promise<unknown> {
-    return this.#handle.use(({ memory }) => memory.get(key));
+  async get(key: string): Promise<unknown> {
+    // What the file has forgotten is forgotten here, too.
+    if (!this.has(key)) return undefined;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept;
+    const value = await this.#handle.use(({ memory }) => memory.get(key));
+    // What was put meanwhile is newer than what was read.
+    if (!this.#kept.has(key)) this.#keep(key, value);
+    return this.#kept.get(key) ?? value;
   }
 
-  put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
-    return this.#handle.use(({ memory }) => memory.put(records));
+  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+    await this.#handle.use(({ memory }) => memory.put(records));
+    for (const { key, value } of records) this.#keep(key, value);
+  }
+
+  #keep(key: string, value: unknown): void {
+    if (!key.startsWith(turnKeyPrefix)) this.#kept.set(key, value);
   }
 }
