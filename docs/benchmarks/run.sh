@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=docs/benchmarks
 bench() { node bin/rlm-opencode.js bench "$@" --out "$out" >/dev/null; }
-for name in "${@:-search steps entries store turn proxy command soak directories niah aggregate pairs hops codeqa recall}"; do
+for name in "${@:-search steps entries store turn proxy command soak directories niah aggregate pairs hops codeqa recall real}"; do
   for one in $name; do
     echo "bench $one"
     rm -f "$out/$one.cells.jsonl"
@@ -21,6 +21,7 @@ for name in "${@:-search steps entries store turn proxy command soak directories
       directories) node test/long/directories.ts 10 1000 "$out/directories" >/dev/null ;;
       niah) bench niah --sizes 1M,10M,100M,300M --seeds 3 --yes ;;
       aggregate | pairs) bench "$one" --sizes 1M,10M,100M --seeds 2 --yes ;;
+      real) bench real --sizes 10M,100M --seeds 1 ;;
       *) bench "$one" --sizes 1M,10M --seeds 2 --yes ;;
     esac
   done

@@ -34,7 +34,15 @@ export interface BenchCase {
 export type CaseGenerator = (seed: number, sizeChars: number) => BenchCase;
 
 /** Names of the benchmarks. */
-export const benchKinds = ['niah', 'aggregate', 'pairs', 'hops', 'codeqa', 'recall'] as const;
+export const benchKinds = [
+  'niah',
+  'aggregate',
+  'pairs',
+  'hops',
+  'codeqa',
+  'recall',
+  'real',
+] as const;
 
 /** One of {@link benchKinds}. */
 export type BenchKind = (typeof benchKinds)[number];

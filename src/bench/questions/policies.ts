@@ -6,14 +6,20 @@ import {
 } from '../../upstream/demo-policy.ts';
 import type { PlainRequest } from '../../wire/types.ts';
 import { benchKinds, questionHead, type BenchKind } from './cases.ts';
+import { heading, signature } from './generators/real.ts';
 import {
   callersProgram,
   chainProgram,
   countProgram,
   editedBeforeProgram,
   pairsProgram,
+  absentProgram,
+  mostProgram,
+  packagesProgram,
   settingProgram,
+  signersProgram,
   twoCallsProgram,
+  versionProgram,
 } from './programs.ts';
 
 /** Stands in every scripted answer. */
@@ -100,6 +106,11 @@ function capture(found: RegExpExecArray, number = 1): string {
 /** A question over records whose answer is an expression over `sum` and `top`. */
 function counting(wording: RegExp, select: (found: RegExpExecArray) => string): Plan {
   return { wording, call: (found) => program(countProgram(select(found))), answer: valueOf };
+}
+
+/** The heading of a changelog entry with this urgency. */
+function urgencyPattern(urgency: string): string {
+  return heading.source.replace(String.raw`(\w+)`, `${urgency}(?!\\w)`);
 }
 
 const needleCode = /is (\d{6})\./;
@@ -217,6 +228,63 @@ const plans: Readonly<Record<BenchKind, readonly Plan[]>> = {
       wording: /chose a color for the header/,
       call: () => search(String.raw`\[user\] .*color of the header \w+`, { max_results: 1 }),
       answer: captured(/header (\w+)/),
+    },
+  ],
+  real: [
+    {
+      wording: /have the urgency (\w+)\?/,
+      call: (found) =>
+        program(
+          `context.search(${JSON.stringify(urgencyPattern(capture(found)))}, { aggregate: 'count' }).occurrences`,
+        ),
+      answer: valueOf,
+    },
+    {
+      wording: /Who has signed the most/,
+      call: () => program(mostProgram(signature.source, 1)),
+      answer: valueOf,
+    },
+    {
+      wording: /In which month were most entries signed/,
+      call: () => program(mostProgram(signature.source, 2)),
+      answer: valueOf,
+    },
+    {
+      wording: /Take the (\d+) people .* at least (\d+) of the same changelog files/,
+      call: (found) =>
+        program(
+          signersProgram(signature.source, {
+            people: Number(capture(found)),
+            least: Number(capture(found, 2)),
+          }),
+        ),
+      answer: valueOf,
+    },
+    {
+      wording: /entry number (\d+) from the top .* of the package (\S+)\?/,
+      call: (found) => program(versionProgram(capture(found, 2), Number(capture(found)))),
+      answer: valueOf,
+    },
+    {
+      wording: /reached from (\S+) in at most (\d+) steps/,
+      call: (found) =>
+        program(packagesProgram(`reach(${JSON.stringify(capture(found))}, ${capture(found, 2)})`)),
+      answer: valueOf,
+    },
+    {
+      wording: /which packages name (\S+) as the first choice/,
+      call: (found) =>
+        program(
+          packagesProgram(
+            `[...graph].filter(([, names]) => names.includes(${JSON.stringify(capture(found))})).map(([name]) => name).join(', ')`,
+          ),
+        ),
+      answer: valueOf,
+    },
+    {
+      wording: /Which package closed bug (#\d+)\?/,
+      call: (found) => program(absentProgram(capture(found))),
+      answer: valueOf,
     },
   ],
 };

@@ -127,3 +127,72 @@ export function editedBeforeProgram(wish: string): string {
 const edits = context.search('\\\\[tool edit\\\\] (\\\\S+): applied', { max_results: 1000, order: 'oldest' }).matches;
 [...new Set(edits.filter((hit) => hit.offset < said.offset).map((hit) => /edit\\] (\\S+):/.exec(hit.text)[1]))].join(', ')`;
 }
+
+/** What a capture group holds most often; of several the first by name. */
+export function mostProgram(pattern: string, group: number): string {
+  return `const { groups } = context.search(${literal(pattern)}, { aggregate: 'count_by', group: ${group}, max_groups: 100 });
+groups.filter((one) => one.count === groups[0].count).map((one) => one.value).sort()[0]`;
+}
+
+/** Pairs of those who signed the most whose names stand in so many of the same files. */
+export function signersProgram(
+  pattern: string,
+  { people, least }: { readonly people: number; readonly least: number },
+): string {
+  return `const { groups } = context.search(${literal(pattern)}, { aggregate: 'count_by', group: 1, max_groups: 1000 });
+const byName = (a, b) => (a < b ? -1 : 1);
+const names = groups.sort((a, b) => b.count - a.count || byName(a.value, b.value)).slice(0, ${people}).map((one) => one.value);
+const filesOf = (name) => {
+  const files = new Set();
+  let cursor;
+  do {
+    const escaped = name.replace(/[\\^$.|?*+()[\\]{}]/g, '\\\\$&');
+    const found = context.search(${literal(pattern)}.replace('(.+?)', escaped), { max_results: 1000, ...(cursor && { cursor }) });
+    for (const hit of found.matches) files.add(hit.path);
+    cursor = found.next_cursor;
+  } while (cursor);
+  return files;
+};
+const files = new Map(names.map((name) => [name, filesOf(name)]));
+const pairs = names.flatMap((first, at) => names.slice(at + 1).filter((second) => [...files.get(first)].filter((path) => files.get(second).has(path)).length >= ${least}).map((second) => [first, second].sort(byName).join(' + ')));
+pairs.join('; ')`;
+}
+
+/** The version in the n-th heading of a package's changelog. */
+export function versionProgram(name: string, entry: number): string {
+  const pattern = `^${name.replace(/[.+]/g, String.raw`\$&`)} \\([^)]+\\) [^;]+;.*urgency=`;
+  return `const { matches } = context.search(${literal(pattern)}, { max_results: ${entry}, order: 'oldest' });
+/\\(([^)]+)\\)/.exec(matches[${entry - 1}].text)[1]`;
+}
+
+/**
+ * Reads the package index as a graph; `select` is an expression over `graph` (name to names) and
+ * `reach(name, steps)`.
+ */
+export function packagesProgram(select: string): string {
+  return `const [index] = context.entries({ path: 'dpkg/status' });
+const graph = new Map(context.read(index.offset, index.length).split('\\n\\n').flatMap((paragraph) => {
+  const name = /^Package: (\\S+)/m.exec(paragraph);
+  if (!name) return [];
+  const depends = /^Depends: (.+)$/m.exec(paragraph);
+  const names = (depends ? depends[1] : '').split(',').map((part) => (/[a-z0-9][a-z0-9.+-]*/.exec(part) ?? [''])[0]);
+  return [[name[1], names.filter((one) => one !== '')]];
+}));
+const reach = (start, steps) => {
+  const reached = new Set([start]);
+  let border = [start];
+  for (let step = 0; step < steps; step += 1) {
+    border = border.flatMap((name) => graph.get(name) ?? []).filter((name) => !reached.has(name));
+    for (const name of border) reached.add(name);
+  }
+  reached.delete(start);
+  return [...reached].join(', ');
+};
+${select}`;
+}
+
+/** Says that a text is nowhere only where all has been searched. */
+export function absentProgram(text: string): string {
+  return `const found = context.find(${literal(text)}, { max_results: 1 });
+found.total > 0 ? found.matches[0].text : found.partial ? 'unknown: not all was searched' : 'not found'`;
+}

@@ -76,6 +76,7 @@ const chapters: readonly {
   { name: 'hops', title: 'Chains of assignments', words: 'Scripted policy, not a model.' },
   { name: 'codeqa', title: 'Questions over a repository', words: 'Scripted policy, not a model.' },
   { name: 'recall', title: 'A long session', words: 'Scripted policy, not a model.' },
+  { name: 'real', title: 'Texts that people wrote', words: 'Scripted policy, not a model.' },
 ];
 
 /**

@@ -4,6 +4,7 @@ import { generateCodeqa } from './codeqa.ts';
 import { generateHops } from './hops.ts';
 import { generateNiah } from './niah.ts';
 import { generatePairs } from './pairs.ts';
+import { generateReal } from './real.ts';
 import { generateRecall } from './recall.ts';
 
 /** Who makes the cases of each benchmark. */
@@ -14,4 +15,5 @@ export const generators: Readonly<Record<BenchKind, CaseGenerator>> = {
   hops: generateHops,
   codeqa: generateCodeqa,
   recall: generateRecall,
+  real: generateReal,
 };
