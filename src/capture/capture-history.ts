@@ -33,7 +33,7 @@ const sliceBytes = 262_144;
 /** A message whose texts are not stored yet. */
 interface Waiting {
   readonly index: number;
-  /** The message, with empty texts in the place of large ones. */
+  /** The message, its large texts left out. */
   readonly frame: Message;
   readonly candidates: readonly Candidate[];
 }
@@ -105,11 +105,10 @@ export class HistoryStore {
         await setImmediate();
       }
       const call = role === 'tool' ? this.#callOf(index) : undefined;
-      const frame = item.large?.frame ?? item.read();
+      const frame = item.frame ?? item.read();
       const candidates = candidatesOf(frame, call, {
         chatId: resolved.chatId,
         limits,
-        ...(item.large === undefined ? {} : { large: item.large.texts }),
       });
       if (candidates.length > 0) {
         found.push({ index, frame, candidates });
@@ -139,7 +138,7 @@ export class HistoryStore {
           sessionId: session.id,
           captured,
           hasStub: captured.some(({ stripped }) => stripped),
-          ...this.#frameMember(index, frame, captured),
+          ...frameMember(frame, captured),
         },
       });
     }
@@ -150,23 +149,6 @@ export class HistoryStore {
     const item = this.#items[index] as RequestMessage;
     this.#items[index] = item.knownAs(known);
     this.#known.set(item.hash, item.bare(known));
-  }
-
-  /**
-   * A message without its texts, where the store has all that is needed to put it together again.
-   */
-  #frameMember(
-    index: number,
-    frame: Message,
-    captured: readonly Captured[],
-  ): { readonly frame?: Message } {
-    const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
-    if (!isMadeOfThem) return {};
-    const item = this.#items[index] as RequestMessage;
-    const empty = new Map(captured.map(({ part }) => [part, '']));
-    // A setting may leave even megabytes where they are.
-    const isWhole = [...(item.large?.texts.keys() ?? [])].some((part) => !empty.has(part));
-    return { frame: withTexts(isWhole ? item.read() : frame, empty) };
   }
 
   /**
@@ -207,4 +189,14 @@ export class HistoryStore {
 function withoutStored(known: MessageFacts): MessageFacts {
   const { stored: _, ...rest } = known;
   return rest;
+}
+
+/** A message without its texts, where the store has all that is needed to put it together again. */
+function frameMember(
+  message: Message,
+  captured: readonly Captured[],
+): { readonly frame?: Message } {
+  const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
+  if (!isMadeOfThem) return {};
+  return { frame: withTexts(message, new Map(captured.map(({ part }) => [part, '']))) };
 }

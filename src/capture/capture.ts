@@ -7,7 +7,7 @@ import type {
   StoredOutput,
 } from '../store/types.ts';
 import { callName, callText } from '../wire/calls.ts';
-import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
+import type { Message, ToolCall } from '../wire/types.ts';
 import { isPruned } from '../clients/known-clients.ts';
 import {
   isPartOf,
@@ -18,9 +18,8 @@ import {
 } from '../clients/spill-file.ts';
 import { LruMap } from '../base/lru-map.ts';
 import type { Captured } from '../history/request-message.ts';
-import type { LargeMessage } from '../history/large-message.ts';
 import { hashCall } from '../history/identity.ts';
-import { endsOf, type LargeText, type TextEnds } from '../history/large-text.ts';
+import { endLength, type Text, type TextEnds, textsOf } from '../history/message-texts.ts';
 import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
 
 /** When a text is stored and when its place is taken by a stub. Sizes in characters. */
@@ -47,6 +46,9 @@ export interface Candidate {
 /** Longest text of a call that is kept with its output, code units. */
 const maxArgsLength = 2_000;
 
+/** A longer text is no client's note, code units: as much as there is of its end. */
+const maxNoteLength = endLength;
+
 /** A client's note that the part after it is a file's content. */
 const attachmentLead = /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s;
 
@@ -64,14 +66,9 @@ const readTools: ReadonlySet<string> = new Set(['read', 'Read', 'read_file', 'vi
 export function candidatesOf(
   message: Message,
   call: ToolCall | undefined,
-  context: {
-    readonly chatId: string;
-    readonly limits: CaptureLimits;
-    /** Texts that are too long to be in the message. */
-    readonly large?: LargeMessage['texts'];
-  },
+  context: { readonly chatId: string; readonly limits: CaptureLimits },
 ): readonly Candidate[] {
-  const { limits, chatId, large } = context;
+  const { limits, chatId } = context;
   if (message.role === 'tool') {
     const tool = call === undefined ? undefined : callName(call);
     if (tool?.startsWith('rlm_') === true || isPruned(message.content)) return [];
@@ -85,15 +82,16 @@ export function candidatesOf(
       ...(message.tool_call_id === undefined ? {} : { toolCallId: message.tool_call_id }),
       ...pathMember(call === undefined ? undefined : callText(call)),
     };
-    return textParts(message, large)
+    return [...textsOf(message)]
       .filter(([, text]) => isLong(text, limits.captureMinChars))
       .map(([part, text]) => candidateOf(part, text, facts, stripMinOf(tool, limits)));
   }
   if (message.role !== 'user') return [];
   let lead: string | undefined;
   const found: Candidate[] = [];
-  for (const [part, text] of textParts(message, large)) {
-    const attached = typeof text === 'string' ? attachmentLead.exec(text)?.[1] : undefined;
+  for (const [part, text] of textsOf(message)) {
+    const isNote = text.length <= maxNoteLength;
+    const attached = isNote ? attachmentLead.exec(text.ends.head)?.[1] : undefined;
     if (isLong(text, limits.captureMinChars)) {
       const facts =
         lead === undefined
@@ -221,41 +219,23 @@ async function makeStub(store: SessionStore, entry: Entry): Promise<string> {
   return stubOf(entry, { head: head.text, tail: tail.text });
 }
 
-type Text = string | LargeText;
-
-function textParts(
-  message: Message,
-  large: LargeMessage['texts'] = new Map(),
-): readonly (readonly [number, Text])[] {
-  const { content } = message;
-  if (typeof content === 'string') return [[-1, large.get(-1) ?? content]];
-  if (!Array.isArray(content)) return [];
-  return content.flatMap((part: ContentPart, index) =>
-    part.type === 'text' && typeof part.text === 'string'
-      ? [[index, large.get(index) ?? part.text] as const]
-      : [],
-  );
-}
-
 function candidateOf(
   part: number,
-  text: Text,
+  { content, ends }: Text,
   facts: NewEntryFacts,
   stripMinChars: number,
 ): Candidate {
-  return typeof text === 'string'
-    ? { part, entry: { ...facts, text }, ends: endsOf(text), stripMinChars }
-    : { part, entry: { ...facts, text: text.bytes }, ends: text, stripMinChars };
+  return { part, entry: { ...facts, text: content }, ends, stripMinChars };
 }
 
 /**
  * Whether a text has at least `minChars` characters, without counting where the code units tell.
  */
-function isLong(text: Text, minChars: number): boolean {
-  if (text.length < minChars) return false;
-  if (text.length >= minChars * 2 || typeof text !== 'string') return true;
+function isLong({ content, length }: Text, minChars: number): boolean {
+  if (length < minChars) return false;
+  if (length >= minChars * 2 || typeof content !== 'string') return true;
   let chars = 0;
-  for (const _ of text) chars += 1;
+  for (const _ of content) chars += 1;
   return chars >= minChars;
 }
 

@@ -1,7 +1,8 @@
 import { callText } from '../wire/calls.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
-import { hashCall, hashText } from '../history/identity.ts';
+import { hashText } from '../history/bare-hash.ts';
+import { hashCall } from '../history/identity.ts';
 import type { Prompt } from '../prompt/prompt-types.ts';
 import type { FinishedTurn } from '../turn/turn-state.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
-import { chainAfter, emptyChain, hashText, identityOf, visibleText } from './identity.ts';
+import { hashText } from './bare-hash.ts';
+import { chainAfter, emptyChain, identityOf, visibleText } from './identity.ts';
 
 const call = (id: string, args: string) => ({
   id,

@@ -1,8 +1,7 @@
 import { hash } from 'node:crypto';
 import { callName, callText, isFunctionCall } from '../wire/calls.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
-import type { LargeMessage } from './large-message.ts';
-import { BareHash } from './bare-hash.ts';
+import { hashTexts, textsOf, type Text } from './message-texts.ts';
 
 /**
  * Who a message is, whatever a client did to its copy. Clients re-serialise arguments, drop or
@@ -32,9 +31,9 @@ export interface Identity {
 
 /**
  * Pure. A tool message is identified by the call it answers and not by its text: clients prune old
- * outputs. `large` holds the texts that are not in the message because they are too long.
+ * outputs.
  */
-export function identityOf(message: Message, large: LargeMessage['texts'] = new Map()): Identity {
+export function identityOf(message: Message): Identity {
   const { role } = message;
   const calls = message.tool_calls ?? [];
   // Most messages have none, and identities are kept by the ten thousand.
@@ -49,15 +48,15 @@ export function identityOf(message: Message, large: LargeMessage['texts'] = new 
     case 'tool':
     case 'function': {
       const toolCallId = message.tool_call_id ?? message.name ?? '';
-      const textLength = visibleLength(message, large);
+      const textLength = lengthOf(visibleTexts(message));
       const key = hashOf(`t\0${toolCallId}`);
       return { role, key, textHash: '', textLength, callIds, callHashes, toolCallId };
     }
     case 'assistant':
     case 'user': {
-      const textHash =
-        large.size === 0 ? hashText(visibleText(message)) : hashLarge(message, large);
-      const textLength = visibleLength(message, large);
+      const texts = visibleTexts(message);
+      const textHash = hashTexts(texts);
+      const textLength = lengthOf(texts);
       const key =
         role === 'assistant'
           ? `a\0${textHash}\0${callHashes.join('')}\0${callIds.join('\0')}`
@@ -96,9 +95,8 @@ export const emptyChain = '';
  * takes away later.
  */
 export function visibleText(message: Message): string {
-  return visibleParts(message)
-    .map(([, text]) => text)
-    .filter((text) => text !== '')
+  return visibleTexts(message)
+    .flatMap(({ content }) => (typeof content === 'string' && content !== '' ? [content] : []))
     .join('\n');
 }
 
@@ -122,53 +120,14 @@ export function clientText({ content, role }: Message): string {
 
 const reminder = /<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g;
 
-function visibleParts({ content, role }: Message): readonly (readonly [number, string])[] {
-  const bare = role === 'user' ? withoutReminders : (text: string): string => text;
-  if (typeof content === 'string') return [[-1, bare(content)]];
-  if (!Array.isArray(content)) return [];
-  return (content as readonly ContentPart[]).flatMap((part, index) =>
-    part.type === 'text' ? [[index, bare(part.text ?? '')] as const] : [],
-  );
+function visibleTexts(message: Message): readonly Text[] {
+  const texts = message.role === 'user' ? textsOf(message, withoutReminders) : textsOf(message);
+  return [...texts.values()];
 }
 
-function visibleLength(message: Message, large: LargeMessage['texts']): number {
-  return visibleParts(message).reduce(
-    (total, [index, text]) => total + (large.get(index) ?? text).length,
-    0,
-  );
+function lengthOf(texts: readonly Text[]): number {
+  return texts.reduce((total, { length }) => total + length, 0);
 }
-
-/** The same for a message with large texts; of several parts, each counts for itself. */
-function hashLarge(message: Message, large: LargeMessage['texts']): string {
-  const hashes = visibleParts(message)
-    .map(([index, text]) => large.get(index)?.bareHash ?? hashText(text))
-    .filter((each) => each !== '');
-  return hashes.length === 1 ? (hashes[0] as string) : hashOf(hashes.join('\0'));
-}
-
-/**
- * Hash of a text without its white space, so that trimming, joining and splitting do not matter.
- */
-export function hashText(text: string): string {
-  if (text.length <= hashedAtOnce) {
-    const bare = text.replace(/\s+/g, '');
-    return bare === '' ? '' : hashOf(bare);
-  }
-  const sum = new BareHash();
-  for (let start = 0, end = 0; start < text.length; start = end) {
-    end = Math.min(start + hashedAtOnce, text.length);
-    // A pair that was cut in two would become two replacement characters.
-    if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end -= 1;
-    sum.add(text.slice(start, end));
-  }
-  return sum.digest();
-}
-
-/**
- * Code units that are freed of white space at once: done in one go, 60 million characters take 600
- * MB for a moment.
- */
-const hashedAtOnce = 65_536;
 
 /**
  * Hash of a call by name and arguments. Providers that number their calls anew in every turn make

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ContentPart, Message } from '../wire/types.ts';
 import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
-import { LargeTextWriter, type LargeText } from './large-text.ts';
-import { withTexts } from './message-texts.ts';
+import { LargeTextWriter } from './large-text.ts';
+import { withTexts, type Text, type TextsByPart } from './message-texts.ts';
 
 /**
  * A message of megabytes, read without ever being a string: its large texts as UTF-8 bytes, the
@@ -11,8 +11,8 @@ import { withTexts } from './message-texts.ts';
 export interface LargeMessage {
   /** The message with empty texts in the place of large ones. */
   readonly frame: Message;
-  /** The large texts by their index in a content list; -1 when the content is the text itself. */
-  readonly texts: ReadonlyMap<number, LargeText>;
+  /** The large texts: UTF-8. */
+  readonly texts: TextsByPart;
 }
 
 /** Raw strings longer than this are kept out of the frame, bytes. */
@@ -51,7 +51,7 @@ export async function readLargeMessage(
 /** Takes large strings out of JSON as it passes by. */
 class FrameReader {
   readonly #frame: Uint8Array[] = [];
-  readonly #texts: LargeText[] = [];
+  readonly #texts: Text[] = [];
   /** Bytes of the string that is being read, while it is small. */
   #string: Uint8Array[] | undefined;
   #stringBytes = 0;
@@ -150,20 +150,20 @@ function placeholderOf(index: number): string {
   return `\uFFFF\uFFFElarge ${index}\uFFFE\uFFFF`;
 }
 
-function withLargeTexts(message: Message, found: readonly LargeText[]): LargeMessage | undefined {
-  const texts = new Map<number, LargeText>();
+function withLargeTexts(message: Message, found: readonly Text[]): LargeMessage | undefined {
+  const texts = new Map<number, Text>();
   const indexOf = (text: unknown): number =>
     found.findIndex((_, index) => text === placeholderOf(index));
   const { content } = message;
   const whole = indexOf(content);
   if (whole >= 0) {
-    texts.set(-1, found[whole] as LargeText);
+    texts.set(-1, found[whole] as Text);
     return texts.size === found.length ? { frame: { ...message, content: '' }, texts } : undefined;
   }
   if (!Array.isArray(content)) return undefined;
   for (const [at, part] of (content as readonly ContentPart[]).entries()) {
     const index = part.type === 'text' ? indexOf(part.text) : -1;
-    if (index >= 0) texts.set(at, found[index] as LargeText);
+    if (index >= 0) texts.set(at, found[index] as Text);
   }
   const empty = new Map(Array.from(texts.keys(), (at) => [at, ''] as const));
   return texts.size === found.length ? { frame: withTexts(message, empty), texts } : undefined;

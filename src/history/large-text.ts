@@ -1,28 +1,5 @@
 import { BareHash } from './bare-hash.ts';
-
-/** A text that is too long to be a string. */
-export interface LargeText {
-  /** UTF-8, well-formed. */
-  readonly bytes: Uint8Array;
-  /** UTF-16 code units that it would have. */
-  readonly length: number;
-  /** Hash without white space. */
-  readonly bareHash: string;
-  /** Its first and last {@link endLength} code units. */
-  readonly head: string;
-  readonly tail: string;
-}
-
-/** The ends of a text, all that is looked at of a long one. */
-export type TextEnds = Pick<LargeText, 'head' | 'tail'>;
-
-/** The ends of a text that is a string. */
-export function endsOf(text: string): TextEnds {
-  return { head: text.slice(0, endLength), tail: text.slice(-endLength) };
-}
-
-/** What is kept at hand of each end, code units: enough for a client's notes about a text. */
-const endLength = 4_000;
+import { endLength, type Text } from './message-texts.ts';
 
 const backslash = 0x5c;
 /** The longest escape: two halves of a surrogate pair. */
@@ -67,7 +44,7 @@ export class LargeTextWriter {
   }
 
   /** The whole text; nothing where the bytes were cut. */
-  end(): LargeText | undefined {
+  end(): Text | undefined {
     if (!this.#write(Buffer.alloc(0), true) || this.#rest.length > 0) return undefined;
     try {
       this.#see(this.#decoder.decode());
@@ -75,11 +52,10 @@ export class LargeTextWriter {
       return undefined;
     }
     return {
-      bytes: this.#bytes.subarray(0, this.#size),
+      content: this.#bytes.subarray(0, this.#size),
       length: this.#length,
       bareHash: this.#hash.digest(),
-      head: this.#head,
-      tail: this.#tail,
+      ends: { head: this.#head, tail: this.#tail },
     };
   }
 

@@ -1,6 +1,6 @@
 import { isObject } from '../wire/json.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
-import type { LargeMessage } from './large-message.ts';
+import { largeTextsOf } from './message-texts.ts';
 
 /**
  * What a part of a message is that is no text. `dense`: text that is no language, of which a token
@@ -37,8 +37,8 @@ const kinds: readonly (readonly [RegExp, PartKind])[] = [
 /** A part of another kind may be so long and is counted as text, characters of its JSON. */
 const maxPlainLength = 20_000;
 
-/** What a message is made of. Pure. `large`: texts that are too long to be in it. */
-export function sizeOfMessage(message: Message, large?: LargeMessage['texts']): MessageSize {
+/** What a message is made of. Pure. */
+export function sizeOfMessage(message: Message): MessageSize {
   const { content } = message;
   const parts: SizedPart[] = [];
   let rest: Message = message;
@@ -51,11 +51,11 @@ export function sizeOfMessage(message: Message, large?: LargeMessage['texts']): 
     if (parts.length > 0) rest = { ...message, content: texts };
   }
   let textBytes = Buffer.byteLength(JSON.stringify(rest));
-  for (const text of textsOf(rest)) textBytes -= takeDense(text, text.length, parts);
-  for (const { bytes, length, head, tail } of large?.values() ?? []) {
-    textBytes += bytes.length;
+  for (const text of stringsOf(rest)) textBytes -= takeDense(text, text.length, parts);
+  for (const { content: text, length, ends: its } of largeTextsOf(message).values()) {
+    textBytes += text.length;
     // Of a text of megabytes its two ends tell what all of it is.
-    const ends = head + tail;
+    const ends = its.head + its.tail;
     if (denseLength(ends) * 2 > ends.length) textBytes -= takeDense(ends, length, parts);
   }
   return { textBytes, parts };
@@ -91,7 +91,7 @@ function longestText(value: object, depth = 0): number {
   return longest;
 }
 
-function* textsOf({ content }: Message): Generator<string, void, void> {
+function* stringsOf({ content }: Message): Generator<string, void, void> {
   if (typeof content === 'string') yield content;
   else for (const part of content ?? []) if (typeof part.text === 'string') yield part.text;
 }

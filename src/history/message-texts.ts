@@ -1,12 +1,115 @@
+import { hash } from 'node:crypto';
 import type { ContentPart, Message } from '../wire/types.ts';
+import { hashText } from './bare-hash.ts';
 
-/** A message with some of its texts replaced; everything else as it was. Pure. */
+/**
+ * A text of a message, however long it is: one of megabytes is never a string, and whoever looks at
+ * texts need not know.
+ */
+export interface Text {
+  /** What the store takes: text, or UTF-8 that is well-formed. */
+  readonly content: string | Uint8Array;
+  /** UTF-16 code units. */
+  readonly length: number;
+  /** Hash without white space, empty for a text that is nothing else. */
+  readonly bareHash: string;
+  /** Its first and last {@link endLength} code units. */
+  readonly ends: TextEnds;
+}
+
+/** The ends of a text, all that is looked at of a long one. */
+export interface TextEnds {
+  readonly head: string;
+  readonly tail: string;
+}
+
+/** What is kept at hand of each end, code units: enough for a client's notes about a text. */
+export const endLength = 4_000;
+
+/** A text that stands in its message. */
+class PlainText implements Text {
+  readonly content: string;
+
+  constructor(content: string) {
+    this.content = content;
+  }
+
+  get length(): number {
+    return this.content.length;
+  }
+
+  get bareHash(): string {
+    return hashText(this.content);
+  }
+
+  get ends(): TextEnds {
+    return { head: this.content.slice(0, endLength), tail: this.content.slice(-endLength) };
+  }
+}
+
+/** Texts by their index in a content list; -1 when the content is the text itself. */
+export type TextsByPart = ReadonlyMap<number, Text>;
+
+/** The texts that were left out of messages because they are too long to be strings. */
+const leftOut = new WeakMap<Message, TextsByPart>();
+const none: TextsByPart = new Map();
+
+/** The message as one from which these texts were left out: there, it has empty ones. */
+export function withoutLargeTexts(message: Message, texts: TextsByPart): Message {
+  leftOut.set(message, texts);
+  return message;
+}
+
+/** The texts that were left out of a message. */
+export function largeTextsOf(message: Message): TextsByPart {
+  return leftOut.get(message) ?? none;
+}
+
+/**
+ * All texts of a message, in order. `change` is made to those that stand in it: large ones are
+ * what they are.
+ */
+export function textsOf(
+  message: Message,
+  change: (text: string) => string = (text) => text,
+): TextsByPart {
+  const { content } = message;
+  const large = largeTextsOf(message);
+  if (typeof content === 'string')
+    return new Map([[-1, large.get(-1) ?? new PlainText(change(content))]]);
+  const found = new Map<number, Text>();
+  for (const [index, part] of (content ?? []).entries())
+    if (part.type === 'text' && typeof part.text === 'string')
+      found.set(index, large.get(index) ?? new PlainText(change(part.text)));
+  return found;
+}
+
+/** Hash of several texts without white space; of large ones among them, each counts for itself. */
+export function hashTexts(texts: readonly Text[]): string {
+  const contents = texts.map(({ content }) => content);
+  if (contents.every((each) => typeof each === 'string')) return hashText(contents.join('\n'));
+  const hashes = texts.map(({ bareHash }) => bareHash).filter((each) => each !== '');
+  return hashes.length === 1
+    ? (hashes[0] as string)
+    : hash('sha256', hashes.join('\0'), 'base64url');
+}
+
+/**
+ * A message with some of its texts replaced, those that were left out back in their place, and
+ * everything else as it was. Pure.
+ */
 export function withTexts(message: Message, texts: ReadonlyMap<number, string>): Message {
-  const whole = texts.get(-1);
+  const textAt = (index: number): string | undefined => {
+    const text = texts.get(index);
+    if (text !== undefined) return text;
+    const large = largeTextsOf(message).get(index);
+    return large === undefined ? undefined : Buffer.from(large.content).toString();
+  };
+  const whole = textAt(-1);
   if (whole !== undefined) return { ...message, content: whole };
   if (!Array.isArray(message.content)) return message;
   const content = message.content.map((part: ContentPart, index) => {
-    const text = texts.get(index);
+    const text = textAt(index);
     return text === undefined ? part : { ...part, text };
   });
   return { ...message, content };

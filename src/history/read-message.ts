@@ -12,7 +12,8 @@ import type { MessageFacts } from './request-message.ts';
 import { clientText, identityOf, visibleText } from './identity.ts';
 import { sizeOfMessage } from './message-size.ts';
 import { holdsProgress } from './progress.ts';
-import { readLargeMessage, type LargeMessage } from './large-message.ts';
+import { readLargeMessage } from './large-message.ts';
+import { withoutLargeTexts } from './message-texts.ts';
 
 /**
  * Messages of this size are read in slices and not parsed, bytes: about 5 ms of `JSON.parse` and
@@ -24,7 +25,8 @@ const largeMessageBytes = 1_048_576;
 export interface ReadMessage {
   readonly known: MessageFacts;
   readonly original?: Message;
-  readonly large?: LargeMessage;
+  /** In place of {@link original}: a message whose large texts were left out. */
+  readonly frame?: Message;
 }
 
 /** Reads the message at `at`. @throws ProxyError `invalid_request` */
@@ -32,11 +34,10 @@ export async function readMessage(raw: RawMessage, at: number): Promise<ReadMess
   if (raw.sizeBytes >= largeMessageBytes) {
     const large = await readLargeMessage(raw.pieces, raw.sizeBytes);
     if (large !== undefined) {
-      const frame = parseMessage(large.frame, at);
-      const known = knownOf(frame, large.texts);
-      return frame === large.frame
-        ? { known, large }
-        : { known: { ...known, mustBeWritten: true }, large: { ...large, frame } };
+      const frame = withoutLargeTexts(parseMessage(large.frame, at), large.texts);
+      const known = knownOf(frame);
+      if (frame === large.frame) return { known, frame };
+      return { known: { ...known, mustBeWritten: true }, frame };
     }
   }
   const json = textOfPieces(raw.pieces);
@@ -66,12 +67,12 @@ function parseJson(json: string, at: number): unknown {
   }
 }
 
-function knownOf(message: Message, large?: LargeMessage['texts']): MessageFacts {
+function knownOf(message: Message): MessageFacts {
   const places = placesIn(clientText(message));
   const base = {
-    identity: identityOf(message, large),
+    identity: identityOf(message),
     shape: shapeOf(message),
-    size: sizeOfMessage(message, large),
+    size: sizeOfMessage(message),
     ...(places === '' ? {} : { places }),
   };
   if (holdsProgress(message)) return { ...base, holdsProgress: true };

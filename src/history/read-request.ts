@@ -163,14 +163,14 @@ export class RequestReader {
   async #read(raw: RawMessage): Promise<RequestMessage> {
     this.parsedMessages += 1;
     const read = await readMessage(raw, this.items.length);
-    const { known, large } = read;
+    const { known, frame } = read;
     // What a message of megabytes came in holds little else.
-    const isAlone = large !== undefined && raw.isPassing !== true;
+    const isAlone = frame !== undefined && raw.isPassing !== true;
     const json = isAlone ? raw.pieces : this.#ownJson(raw, known);
     // A message with large texts is only known once they are stored.
-    const isDone = large === undefined && !this.#mayHoldText(raw, known);
+    const isDone = frame === undefined && !this.#mayHoldText(raw, known);
     // Of a long history that was never seen, texts are held only while their group is stored.
-    const isLong = !isDone && large === undefined && raw.sizeBytes >= parsedTwiceBytes;
+    const isLong = !isDone && frame === undefined && raw.sizeBytes >= parsedTwiceBytes;
     const item = new RequestMessage({ ...ofRaw(raw), json }, known, isLong ? {} : read);
     if (isDone) this.#known.set(raw.hash, item.bare());
     return item;

@@ -3,7 +3,6 @@ import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageJson, type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { Identity } from './identity.ts';
-import type { LargeMessage } from './large-message.ts';
 import type { MessageSize } from './message-size.ts';
 
 /** One text of a message that is kept in the store. */
@@ -92,18 +91,18 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
   readonly known: MessageFacts;
-  /** A message of megabytes that has been read and not parsed, until it is stored. */
-  readonly large: LargeMessage | undefined;
+  /** Of a message of megabytes, until it is stored: without its large texts. */
+  readonly frame: Message | undefined;
 
   constructor(
     own: { readonly hash: string; readonly json: MessageJson; readonly sizeBytes: number },
     known: MessageFacts,
-    read: { readonly original?: Message; readonly large?: LargeMessage } = {},
+    read: { readonly original?: Message; readonly frame?: Message } = {},
   ) {
     super(known.shape, own, read.original);
     this.hash = own.hash;
     this.known = known;
-    this.large = read.large;
+    this.frame = read.frame;
   }
 
   get identity(): Identity {
