@@ -23,25 +23,18 @@ const closeBrace = 0x7d;
 export class BodyReader {
   readonly #splitter = new BodySplitter();
   readonly #tree: PrefixTree;
-  /** Up to the list; then while it goes on as one did before; then message by message. */
-  #stage: 'head' | 'known' | 'new' = 'head';
+  /** Whether the list of messages has begun. */
+  #hasList = false;
   /** The last run of those that have come. */
   #run: Run;
   /** Runs that may come next. */
   #candidates: readonly Run[] = [];
-  /** What has come behind the last run, in the pieces in which it came. */
-  #pieces: Uint8Array[] = [];
-  /** Bytes of the first piece that belong to what came before. */
-  #skippedBytes = 0;
-  #pendingBytes = 0;
+  /** What has come behind the last run. */
+  readonly #pending = new PendingBytes();
   /** The bytes of the last run, if it is short and may be made longer. */
   #tail: Uint8Array | undefined;
-  /** Messages behind the last run that are in no run yet. */
-  #messages: RunPart[] = [];
-  /** Up to where bytes belong to them. */
-  #messagesBytes = 0;
-  /** Bytes between the last run and the one that is walked first. */
-  #baseBytes = 0;
+  /** Once something new has come: from then on the list is read message by message. */
+  #open: OpenRun | undefined;
   /** Whole pieces whose messages have been handed out. */
   #done: Uint8Array[] = [];
   /** Of all that has come. */
@@ -59,19 +52,17 @@ export class BodyReader {
   feed(piece: Uint8Array): readonly RawMessage[] {
     this.sizeBytes += piece.length;
     let from = 0;
-    if (this.#stage === 'head') {
+    if (!this.#hasList) {
       const listAt = this.#splitter.feedHead(piece);
       if (listAt === undefined) return [];
       from = listAt;
-      this.#skippedBytes = listAt;
-      this.#stage = 'known';
+      this.#hasList = true;
       this.#candidates = this.#run.next;
     }
-    this.#pieces.push(piece);
-    this.#pendingBytes += piece.length - from;
-    return this.#stage === 'known'
+    this.#pending.push(piece, from);
+    return this.#open === undefined
       ? this.#recognise(false)
-      : this.#walk([from === 0 ? piece : piece.subarray(from)]);
+      : this.#walk([from === 0 ? piece : piece.subarray(from)], this.#open);
   }
 
   /**
@@ -85,8 +76,9 @@ export class BodyReader {
 
   /** After the last piece: what was still missing. */
   end(): readonly RawMessage[] {
-    const found = this.#stage === 'known' ? this.#recognise(true) : [];
-    if (this.#run.endBytes + this.#messagesBytes >= minTailBytes) this.#closeRun();
+    const isKnown = this.#hasList && this.#open === undefined;
+    const found = isKnown ? this.#recognise(true) : [];
+    this.#open?.end();
     return found;
   }
 
@@ -106,118 +98,161 @@ export class BodyReader {
       let longest: Run | undefined;
       for (const run of this.#candidates) {
         // It may still come.
-        if (run.sizeBytes > this.#pendingBytes && !isEnd) return found;
-        const isWhole = run.sizeBytes <= this.#pendingBytes;
+        if (run.sizeBytes > this.#pending.sizeBytes && !isEnd) return found;
+        const isWhole = run.sizeBytes <= this.#pending.sizeBytes;
         if (isWhole && run.sizeBytes > (longest?.sizeBytes ?? 0)) longest = run;
       }
       if (longest === undefined) break;
       for (const message of this.#take(longest)) found.push(message);
     }
-    this.#stage = 'new';
     this.#splitter.resume(this.#run !== this.#tree.root);
-    const rest = sliceOf(this.#pieces, this.#skippedBytes, Infinity);
-    this.#reopen();
-    for (const message of this.#walk(rest)) found.push(message);
+    const rest = this.#pending.first(Infinity);
+    this.#open = new OpenRun(this.#tree, this.#run, this.#pending, this.#tail);
+    for (const message of this.#walk(rest, this.#open)) found.push(message);
     return found;
   }
 
   #mayBe(run: Run): boolean {
     const { kept, sizeBytes } = run;
-    if (kept !== undefined) return beginAlike(this.#pieces, this.#skippedBytes, kept.bytes);
-    return sizeBytes > this.#pendingBytes || this.#tree.is(run, this.#pending(sizeBytes));
-  }
-
-  /** The first bytes behind the last run, as far as they have come. */
-  #pending(sizeBytes: number): readonly Uint8Array[] {
-    return sliceOf(this.#pieces, this.#skippedBytes, this.#skippedBytes + sizeBytes);
+    if (kept !== undefined) return this.#pending.beginLike(kept.bytes);
+    return (
+      sizeBytes > this.#pending.sizeBytes || this.#tree.is(run, this.#pending.first(sizeBytes))
+    );
   }
 
   /** A run has come again: its messages. */
   #take(run: Run): readonly RawMessage[] {
     const { kept, sizeBytes, parts } = run;
     this.#tree.use(run);
-    const came = this.#pending(sizeBytes);
+    const came = this.#pending.first(sizeBytes);
     const isShort = sizeBytes < minRunBytes;
     this.#tail = isShort ? (kept?.bytes ?? ownCopy(came)) : undefined;
-    this.#drop(sizeBytes);
+    this.#done.push(...this.#pending.drop(sizeBytes));
     this.#run = run;
     this.#candidates = run.next;
     return kept?.messages ?? parts.map((part) => new PassingMessage(part, came));
   }
 
-  /** Leaves bytes behind; pieces that have gone whole can be freed. */
-  #drop(sizeBytes: number): void {
-    this.#pendingBytes -= sizeBytes;
-    this.#skippedBytes += sizeBytes;
-    for (
-      let piece = this.#pieces[0];
-      piece !== undefined && piece.length <= this.#skippedBytes;
-      piece = this.#pieces[0]
-    ) {
-      this.#pieces.shift();
-      this.#skippedBytes -= piece.length;
-      if (this.#stage === 'known') this.#done.push(piece);
-    }
-  }
-
-  /**
-   * A short run at the end of what is known becomes part of the one that is made of what follows.
-   */
-  #reopen(): void {
-    const { before, parts } = this.#run;
-    if (before === undefined || this.#tail === undefined) return;
-    this.#pieces = [this.#tail, ...sliceOf(this.#pieces, this.#skippedBytes, Infinity)];
-    this.#skippedBytes = 0;
-    this.#baseBytes = this.#tail.length;
-    this.#pendingBytes += this.#tail.length;
-    this.#messages = [...parts];
-    this.#messagesBytes = this.#tail.length;
-    this.#reopened = this.#run;
-    this.#run = before;
-  }
-
-  /** The run that is to be made longer. */
-  #reopened: Run | undefined;
-
-  #walk(pieces: readonly Uint8Array[]): readonly RawMessage[] {
+  #walk(pieces: readonly Uint8Array[], open: OpenRun): readonly RawMessage[] {
     const found: RawMessage[] = [];
     for (const piece of pieces) {
       for (const message of this.#splitter.feed(piece)) {
         found.push(message);
-        this.#note(message);
+        open.add(message);
       }
     }
     return found;
   }
+}
 
-  /**
-   * A message for the next run. One that does not end in its own last byte, such as a number,
-   * cannot be the last of a run.
-   */
-  #note({ at, pieces, sizeBytes, hash }: WalkedMessage): void {
-    const from = this.#baseBytes + at;
-    this.#messages.push({ from, sizeBytes, hash });
-    if (pieces.at(-1)?.at(-1) !== closeBrace) return;
-    this.#messagesBytes = from + sizeBytes;
-    if (this.#messagesBytes >= minRunBytes) this.#closeRun();
+/** Bytes that have come and are in no run yet, in the pieces in which they came. */
+class PendingBytes {
+  readonly #pieces: Uint8Array[] = [];
+  /** Bytes of the first piece that belong to what came before. */
+  #skippedBytes = 0;
+  sizeBytes = 0;
+
+  /** @param from The first byte of the piece that counts; other than 0 only of the first piece */
+  push(piece: Uint8Array, from = 0): void {
+    this.#pieces.push(piece);
+    this.#skippedBytes += from;
+    this.sizeBytes += piece.length - from;
   }
 
-  #closeRun(): void {
-    const endBytes = this.#messagesBytes;
-    const count = this.#messages.findLastIndex(
-      ({ from, sizeBytes }) => from + sizeBytes <= endBytes,
-    );
-    const parts = this.#messages.slice(0, count + 1);
-    if (parts.length <= (this.#reopened?.parts.length ?? 0)) return;
-    if (this.#reopened !== undefined) this.#tree.forget(this.#reopened);
-    this.#reopened = undefined;
-    this.#run = this.#tree.add(this.#run, this.#pending(endBytes), parts);
-    this.#messages = this.#messages
+  /** The first bytes, or all where there are fewer. */
+  first(sizeBytes: number): readonly Uint8Array[] {
+    return sliceOf(this.#pieces, this.#skippedBytes, this.#skippedBytes + sizeBytes);
+  }
+
+  /** Whether they begin as `bytes` do, as far as both go. */
+  beginLike(bytes: Uint8Array): boolean {
+    return beginAlike(this.#pieces, this.#skippedBytes, bytes);
+  }
+
+  /** Leaves the first bytes behind. @returns The pieces that have gone whole */
+  drop(sizeBytes: number): readonly Uint8Array[] {
+    this.sizeBytes -= sizeBytes;
+    this.#skippedBytes += sizeBytes;
+    let count = 0;
+    for (const { length } of this.#pieces) {
+      if (length > this.#skippedBytes) break;
+      this.#skippedBytes -= length;
+      count += 1;
+    }
+    return this.#pieces.splice(0, count);
+  }
+
+  /** Puts bytes in front. */
+  prepend(bytes: Uint8Array): void {
+    const rest = this.first(Infinity);
+    this.#pieces.splice(0, this.#pieces.length, bytes, ...rest);
+    this.#skippedBytes = 0;
+    this.sizeBytes += bytes.length;
+  }
+}
+
+/** The run that is made of what is new in a list. */
+class OpenRun {
+  readonly #tree: PrefixTree;
+  readonly #bytes: PendingBytes;
+  #before: Run;
+  /** A short run that is to be made longer: its messages and bytes are the first ones here. */
+  #shorter: Run | undefined;
+  #parts: RunPart[] = [];
+  /** Up to where the bytes belong to them. */
+  #endBytes = 0;
+  /** The byte at which walking began, which lies before the run once others have been closed. */
+  #walkedFrom = 0;
+
+  /**
+   * @param tail The bytes of the last run, if it is short: then it becomes part of this one
+   * @param bytes What has come behind it; is taken over
+   */
+  constructor(tree: PrefixTree, last: Run, bytes: PendingBytes, tail: Uint8Array | undefined) {
+    this.#tree = tree;
+    this.#bytes = bytes;
+    this.#before = last;
+    if (tail === undefined || last.before === undefined) return;
+    bytes.prepend(tail);
+    this.#before = last.before;
+    this.#shorter = last;
+    this.#parts = [...last.parts];
+    this.#endBytes = tail.length;
+    this.#walkedFrom = tail.length;
+  }
+
+  /**
+   * Takes the next message. One that does not end in its own last byte, such as a number, cannot be
+   * the last of a run.
+   */
+  add({ at, pieces, sizeBytes, hash }: WalkedMessage): void {
+    const from = this.#walkedFrom + at;
+    this.#parts.push({ from, sizeBytes, hash });
+    if (pieces.at(-1)?.at(-1) !== closeBrace) return;
+    this.#endBytes = from + sizeBytes;
+    if (this.#endBytes >= minRunBytes) this.#close();
+  }
+
+  /** After the last message. */
+  end(): void {
+    if (this.#before.endBytes + this.#endBytes >= minTailBytes) this.#close();
+  }
+
+  /** Remembers the run and goes on with the one behind it. */
+  #close(): void {
+    const endBytes = this.#endBytes;
+    const count = this.#parts.findLastIndex(({ from, sizeBytes }) => from + sizeBytes <= endBytes);
+    const parts = this.#parts.slice(0, count + 1);
+    if (parts.length <= (this.#shorter?.parts.length ?? 0)) return;
+    if (this.#shorter !== undefined) this.#tree.forget(this.#shorter);
+    this.#shorter = undefined;
+    this.#before = this.#tree.add(this.#before, this.#bytes.first(endBytes), parts);
+    this.#parts = this.#parts
       .slice(count + 1)
       .map(({ from, sizeBytes, hash }) => ({ from: from - endBytes, sizeBytes, hash }));
-    this.#messagesBytes = 0;
-    this.#baseBytes -= endBytes;
-    this.#drop(endBytes);
+    this.#endBytes = 0;
+    this.#walkedFrom -= endBytes;
+    this.#bytes.drop(endBytes);
   }
 }
 
