@@ -17,7 +17,7 @@ import { answersTo, manyAnswers } from './many-answers.ts';
 import { AnswerLimit, type AnswerLimits, meterUpstream } from '../turn/metered-upstream.ts';
 import type { PromptMaker } from '../prompt/build-prompt.ts';
 import { learnCount } from './learn-count.ts';
-import type { Prompt, PromptTarget } from '../prompt/prompt-types.ts';
+import type { Prompt, PromptTarget } from '../prompt/prompt-layout.ts';
 import type { ToollessModels } from '../prompt/toolless-models.ts';
 import { runTurn } from '../turn/run-turn.ts';
 import type { TurnStats } from './turn-stats.ts';

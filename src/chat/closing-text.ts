@@ -1,6 +1,6 @@
 import type { Message } from '../wire/types.ts';
 import { readStub } from '../capture/capture.ts';
-import type { Prompt } from '../prompt/prompt-types.ts';
+import type { Prompt } from '../prompt/prompt-layout.ts';
 import type { FinishedTurn } from '../turn/turn-state.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { callText } from '../wire/calls.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
-import { hashText } from '../history/bare-hash.ts';
+import { hashText } from '../history/message-texts.ts';
 import { hashCall } from '../history/identity.ts';
-import type { Prompt } from '../prompt/prompt-types.ts';
+import type { Prompt } from '../prompt/prompt-layout.ts';
 import type { FinishedTurn } from '../turn/turn-state.ts';
 
 /** The answer as the client has it: the text it was shown, and the calls that are its own. */

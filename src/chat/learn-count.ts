@@ -1,6 +1,6 @@
 import type { Logger } from '../log.ts';
 import { promptSize } from '../prompt/prompt-cost.ts';
-import type { Prompt, PromptTarget } from '../prompt/prompt-types.ts';
+import type { Prompt, PromptTarget } from '../prompt/prompt-layout.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
 
 /**

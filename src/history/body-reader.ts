@@ -1,7 +1,6 @@
+import { type PrefixTree, type Run, type RunPart, beginAlike, sliceOf } from './prefix-tree.ts';
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
 import { ownCopy } from '../wire/unparsed-message.ts';
-import { freeBytes } from './free-bytes.ts';
-import { beginAlike, type PrefixTree, type Run, type RunPart, sliceOf } from './prefix-tree.ts';
 
 /**
  * A run of messages is closed at the first end of a message behind so many bytes; the last run of a
@@ -277,4 +276,12 @@ class PassingMessage implements RawMessage {
   get pieces(): readonly Uint8Array[] {
     return sliceOf(this.#run, this.#from, this.#from + this.sizeBytes);
   }
+}
+
+/**
+ * Gives back the memory of bytes that lie in a buffer of their own, at once; whatever points into
+ * it is empty afterwards. Bytes that share their buffer with others stay.
+ */
+function freeBytes({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
-import { hashText } from './bare-hash.ts';
+import { hashText } from './message-texts.ts';
 import { chainAfter, emptyChain, identityOf, visibleText } from './identity.ts';
 
 const call = (id: string, args: string) => ({

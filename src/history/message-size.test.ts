@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
-import { readLargeMessage } from './large-message.ts';
+import { readLargeMessage } from './large-text.ts';
 import { withoutLargeTexts } from './message-texts.ts';
 import { sizeOfMessage } from './message-size.ts';
 

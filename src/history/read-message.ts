@@ -12,7 +12,7 @@ import type { MessageFacts } from './request-message.ts';
 import { clientText, identityOf, visibleText } from './identity.ts';
 import { sizeOfMessage } from './message-size.ts';
 import { holdsProgress } from './progress.ts';
-import { readLargeMessage } from './large-message.ts';
+import { readLargeMessage } from './large-text.ts';
 import { withoutLargeTexts } from './message-texts.ts';
 
 /**

@@ -4,7 +4,7 @@ import type { Session, Sessions } from '../store/types.ts';
 import { randomIds } from '../clock.ts';
 import { silentLogger, type Logger } from '../log.ts';
 import type { Message } from '../wire/types.ts';
-import { hashText } from './bare-hash.ts';
+import { hashText } from './message-texts.ts';
 import { identityOf } from './identity.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { AnswerMemory } from './answer-memory.ts';

@@ -15,8 +15,16 @@ import { hiddenCallsIn } from './hidden-calls.ts';
 import type { RequestMessage } from '../history/request-message.ts';
 import type { Intake } from '../capture/intake.ts';
 import type { Scales } from './prompt-cost.ts';
-import { noTools, PromptLayout } from './prompt-layout.ts';
-import type { Chat, Prompt, PromptOptions, PromptTarget, Window, Work } from './prompt-types.ts';
+import {
+  type Chat,
+  type Prompt,
+  PromptLayout,
+  type PromptOptions,
+  type PromptTarget,
+  type Window,
+  type Work,
+  noTools,
+} from './prompt-layout.ts';
 import { UnstoredCuts } from './unstored-cuts.ts';
 import { placesOf } from './weave.ts';
 

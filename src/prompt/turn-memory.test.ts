@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
-import { hashText } from '../history/bare-hash.ts';
+import { hashText } from '../history/message-texts.ts';
 import { identityOf } from '../history/identity.ts';
 import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
 

@@ -6,7 +6,7 @@ import { RequestMessage } from '../history/request-message.ts';
 import { LruMap } from '../base/lru-map.ts';
 import { withTexts } from '../history/message-texts.ts';
 import type { Scales } from './prompt-cost.ts';
-import type { Room } from './window-guard.ts';
+import type { Room } from './fit-window.ts';
 
 /** Cuts that are remembered, of all chats together: some hundred bytes each. */
 const maxKeptCuts = 10_000;

@@ -13,7 +13,7 @@ import type {
 import type { Budget } from './budget.ts';
 import type { QuoteChecker } from './check-quotes.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
-import { fitSteps, type Shorten, type TurnRoom } from '../prompt/turn-room.ts';
+import { type Shorten, type TurnRoom, fitSteps } from '../prompt/window.ts';
 import { toolMessage } from '../prompt/weave.ts';
 import { messageBytes, requestBytes } from '../wire/message-json.ts';
 

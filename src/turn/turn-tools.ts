@@ -6,7 +6,7 @@ import type { Session } from '../store/types.ts';
 import type { ToolContext } from '../tools/tool.ts';
 import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
-import type { Prompt } from '../prompt/prompt-types.ts';
+import type { Prompt } from '../prompt/prompt-layout.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { QuoteChecker } from './check-quotes.ts';
 import { createSubModel } from './sub-model.ts';

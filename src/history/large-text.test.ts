@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { identityOf } from './identity.ts';
-import { readLargeMessage } from './large-message.ts';
+import { readLargeMessage } from './large-text.ts';
 import { withoutLargeTexts } from './message-texts.ts';
 
 /** Bytes in pieces of random sizes. */

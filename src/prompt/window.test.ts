@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
-import { fitSteps, type Shorten } from './turn-room.ts';
+import { type Shorten, fitSteps } from './window.ts';
 import { messageBytes } from '../wire/message-json.ts';
 
 function step(id: string, lengthChars: number): readonly Message[] {
