@@ -326,7 +326,7 @@ function targetOf(config: Config, model: ResolvedModel): ChatTarget {
     gaugeKey: `${model.providerId}.${model.id}`,
     windowTokens: model.contextWindowTokens,
     maxOutputTokens: model.maxOutputTokens,
-    ...(prices === undefined ? {} : { prices }),
+    prices,
   };
 }
 
@@ -336,6 +336,6 @@ function subTargetOf(target: ChatTarget, config: Config): SubTarget {
     upstream: target.upstream,
     model: target.model,
     maxTextChars: Math.min(config.tools.queryChunkChars ?? fitting, fitting),
-    ...(target.prices === undefined ? {} : { prices: target.prices }),
+    prices: target.prices,
   };
 }

@@ -34,7 +34,7 @@ import type { TokenGauge } from '../prompt/token-gauge.ts';
 /** A model to answer with, and who serves it. */
 export interface ChatTarget extends PromptTarget {
   readonly upstream: Upstream;
-  readonly prices?: TokenPrices;
+  readonly prices?: TokenPrices | undefined;
 }
 
 /** What answering needs. */

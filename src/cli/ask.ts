@@ -135,7 +135,7 @@ async function takeIn(
         ...choice,
         paths,
         workingDirectory: process.cwd(),
-        ...(standardInput === undefined ? {} : { stdinFile: standardInput.path }),
+        stdinFile: standardInput?.path,
       },
       (progress) => showProgress(line, progress as IngestProgress),
     )) as Report;

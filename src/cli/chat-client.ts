@@ -23,7 +23,7 @@ export interface StreamListeners {
 export interface StreamedAnswer {
   readonly text: string;
   readonly steps: readonly string[];
-  readonly usage?: Usage;
+  readonly usage?: Usage | undefined;
 }
 
 /**
@@ -43,7 +43,7 @@ export async function streamChat(
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: streamedRequestBody(model, messages),
-    ...(signal === undefined ? {} : { signal }),
+    signal: signal ?? null,
   });
   if (!response.ok || response.body === null)
     throw new ProxyError('upstream_failed', await response.text());
@@ -63,5 +63,5 @@ export async function streamChat(
     text += content;
     listeners.onText?.(content);
   }
-  return { text, steps, ...(usage === undefined ? {} : { usage }) };
+  return { text, steps, usage };
 }

@@ -233,7 +233,7 @@ async function storeFindings(flags: object, deep: boolean): Promise<Finding[]> {
     findings.push({
       level: 'fail',
       text: `stores: ${error.message}`,
-      ...(hint === undefined ? {} : { advice: hint }),
+      advice: hint,
     });
   }
   return findings;

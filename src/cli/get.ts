@@ -36,7 +36,7 @@ async function get(flags: GetFlags): Promise<void> {
         arguments: {
           offset,
           length: Math.min(left, pageChars),
-          ...(flags.entry === undefined ? {} : { entry: flags.entry }),
+          entry: flags.entry,
         },
       });
       if (found === undefined) {

@@ -45,7 +45,7 @@ async function ingest(paths: readonly string[], flags: IngestFlags): Promise<voi
       paths,
       workingDirectory: process.cwd(),
       respectIgnore: flags.ignore,
-      ...(standardInput === undefined ? {} : { stdinFile: standardInput.path }),
+      stdinFile: standardInput?.path,
     };
     const report = (await call('ingest', args, (progress) =>
       showProgress(line, progress as IngestProgress),

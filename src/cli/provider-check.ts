@@ -12,7 +12,7 @@ import { routeText } from '../upstream/route.ts';
 export interface Finding {
   readonly level: 'ok' | 'note' | 'fail';
   readonly text: string;
-  readonly advice?: string;
+  readonly advice?: string | undefined;
 }
 
 /** Longest wait for a provider, milliseconds. */
@@ -92,7 +92,7 @@ function failure(
   return {
     level: hasNoList ? 'note' : 'fail',
     text: hasNoList ? `${name}: answers, but gives no list of models: ${message} (${place})` : text,
-    ...(advice === undefined ? {} : { advice }),
+    advice,
   };
 }
 

@@ -87,7 +87,7 @@ async function printHits(
         ...question.subject,
         ...argumentsOf(flags),
         max_results: Math.min(pageSize, wanted - seen),
-        ...(cursor === undefined ? {} : { cursor }),
+        cursor,
       },
     });
     if (found === undefined) return 0;
@@ -109,10 +109,10 @@ function argumentsOf(flags: SearchFlags): object {
   return {
     case_sensitive: flags.ignoreCase !== true,
     order: flags.oldest === true ? 'oldest' : 'newest',
-    ...(context === undefined ? {} : { context_lines: context }),
-    ...(tool === undefined ? {} : { tool }),
-    ...(path === undefined ? {} : { path }),
-    ...(since === undefined ? {} : { since }),
-    ...(entry === undefined ? {} : { entry }),
+    context_lines: context,
+    tool,
+    path,
+    since,
+    entry,
   };
 }

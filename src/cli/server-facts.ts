@@ -18,7 +18,9 @@ export interface ModelLimits {
 /** What a server says of the settings that it runs with; no secret in it. */
 export interface ServerFacts {
   /** What its alias stands for; absent with the built-in demo. */
-  readonly model?: ModelLimits & { readonly name: string; readonly isAssumed: boolean };
+  readonly model?:
+    | (ModelLimits & { readonly name: string; readonly isAssumed: boolean })
+    | undefined;
   readonly upstreams: readonly string[];
   /** Whether clients must send a token. */
   readonly hasToken: boolean;
@@ -41,7 +43,7 @@ export function factsOf(loaded: LoadedConfig): ServerFacts {
   const { config } = loaded;
   const model = defaultModelOf(config);
   return {
-    ...(model === undefined ? {} : { model }),
+    model,
     upstreams: config.providers.map(
       ({ id, baseURL, route }) => `${id}: ${shownAddress(baseURL)}, ${routeText(route)}`,
     ),

@@ -12,7 +12,7 @@ interface ConfiguredModel {
   readonly id: string;
   readonly contextWindowTokens: number;
   readonly maxOutputTokens: number;
-  readonly prices?: Prices;
+  readonly prices?: Prices | undefined;
 }
 
 /** An upstream, ready to be called. */
@@ -29,7 +29,7 @@ export interface ConfiguredProvider {
   /** Ids of the models that the user named, not a preset. */
   readonly namedModels: readonly string[];
   /** Name in the table of quirks; absent: found by the base URL. */
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly maxInFlight: number;
   /** Model ids to try in order when this provider is overloaded or silent. */
@@ -51,7 +51,9 @@ export interface Config extends Omit<
    * What the alias stands for. Without `modelId` it is the first model that the provider lists.
    * Absent with the demo upstream.
    */
-  readonly defaultModel?: { readonly providerId: string; readonly modelId?: string };
+  readonly defaultModel?:
+    | { readonly providerId: string; readonly modelId?: string | undefined }
+    | undefined;
 }
 
 /**
@@ -85,7 +87,7 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },
     },
     providers: all,
-    ...(model === undefined ? {} : { defaultModel: model }),
+    defaultModel: model,
   };
 }
 
@@ -134,7 +136,7 @@ function resolveProvider(from: {
     route: routeTo(baseURL, readProxies(env)),
     ...(apiKey === '' ? {} : { apiKey }),
     ...modelsOf(provider, preset?.models ?? []),
-    ...(provider.profile === undefined ? {} : { profile: provider.profile }),
+    profile: provider.profile,
     headers: provider.headers,
     maxInFlight: provider.inFlight ?? from.maxInFlight,
     fallback: provider.fallback,
@@ -214,7 +216,7 @@ function limitsOf(
       said.find((one) => one.maxOutput !== undefined)?.maxOutput ??
       vendors?.maxOutputTokens ??
       fallbackLimits.maxOutputTokens,
-    ...(prices === undefined ? {} : { prices }),
+    prices,
   };
 }
 
@@ -226,7 +228,7 @@ function resolveDefaultModel(
   if (first === undefined) return undefined;
   if (chosen !== undefined) return placeOfModel('defaultModel', chosen, providers);
   const modelId = first.models[0]?.id;
-  return { providerId: first.id, ...(modelId === undefined ? {} : { modelId }) };
+  return { providerId: first.id, modelId };
 }
 
 /**

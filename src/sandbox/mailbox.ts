@@ -23,7 +23,7 @@ export interface ProgramEnd {
   readonly output: string;
   readonly value?: string;
   readonly error?: string;
-  readonly answer?: string;
+  readonly answer?: string | undefined;
   /** Global variables that exist now. */
   readonly names: readonly string[];
   /** Why all variables had to be thrown away before it ran. */

@@ -238,9 +238,9 @@ function ended(end: SandboxEnd, lostNames: readonly string[]): SandboxResult {
   ];
   return {
     output,
-    ...(value === undefined ? {} : { value }),
-    ...(error === undefined ? {} : { error }),
-    ...(answer === undefined ? {} : { answer }),
+    value,
+    error,
+    answer,
     lostNames,
     notes,
     work,

@@ -109,7 +109,7 @@ port.on('message', (message: ProgramStart) => {
     kind: 'done',
     output: output.text(),
     ...end,
-    ...(answer === undefined ? {} : { answer }),
+    answer,
     isFull,
     names,
     work: { computeMs, hostCalls, subCalls, charsRead },

@@ -67,11 +67,11 @@ export interface SandboxResult {
   /** What `print` wrote, in order, cut in the middle. */
   readonly output: string;
   /** The value of the last expression as text; absent when it is undefined. */
-  readonly value?: string;
+  readonly value?: string | undefined;
   /** Why the program stopped early, with line and column where known. */
-  readonly error?: string;
+  readonly error?: string | undefined;
   /** What `answer` was given last. */
-  readonly answer?: string;
+  readonly answer?: string | undefined;
   /** Variables of earlier calls that no longer exist. */
   readonly lostNames: readonly string[];
   /** Other things the model should know. */

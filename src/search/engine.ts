@@ -231,7 +231,7 @@ class Engine implements SearchEngine {
       },
       ...(checks && { checks }),
       query: asked,
-      ...(cursor === undefined ? {} : { after: cursor.after }),
+      after: cursor?.after,
       ...(query.cursor !== undefined && cursor === undefined ? { note: foreignCursor } : {}),
     };
   }

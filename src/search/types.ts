@@ -77,9 +77,9 @@ export interface SearchQuery {
    * From an earlier answer of the same query: continues after its last hit, stable while the store
    * grows.
    */
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
   /** Byte ranges [start, end) that may be searched, ascending and disjoint; absent = everything. */
-  readonly ranges?: readonly (readonly [number, number])[];
+  readonly ranges?: readonly (readonly [number, number])[] | undefined;
   readonly aggregate?: Aggregate;
   /**
    * What is listed and counted: each matching line once (the default), at its first match; or each

@@ -308,7 +308,7 @@ export interface StoredOutput {
 export interface Session {
   readonly id: string;
   /** The project directory, absent for a client that names none. */
-  readonly directory?: string;
+  readonly directory?: string | undefined;
   readonly createdMs: number;
   readonly store: SessionStore;
   readonly memory: ChatMemory;

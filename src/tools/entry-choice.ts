@@ -21,7 +21,7 @@ export type EntryChoice =
       readonly ok: true;
       readonly entries: readonly Entry[] | undefined;
       /** How the filter was read, where that is not how it would be read elsewhere. */
-      readonly note?: string;
+      readonly note?: string | undefined;
     }
   | { readonly ok: false; readonly fault: string };
 
@@ -79,7 +79,7 @@ export function chooseEntries(
   if (parts.length === 0) return { ok: true, entries: undefined };
   const entries = intersection(parts);
   return entries.length > 0
-    ? { ok: true, entries, ...(note === undefined ? {} : { note }) }
+    ? { ok: true, entries, note }
     : { ok: false, fault: nothingInAll(filter, parts) };
 }
 
@@ -177,7 +177,7 @@ function ofPath(
   list: EntryList,
   source: string,
 ):
-  | { readonly ok: true; readonly entries: readonly Entry[]; readonly note?: string }
+  | { readonly ok: true; readonly entries: readonly Entry[]; readonly note?: string | undefined }
   | { readonly ok: false; readonly fault: string } {
   const found = compared(list, source, 'class');
   if (!found.ok) return found;
@@ -192,7 +192,7 @@ function ofPath(
     }
   }
   return choice.inOrder.length > 0
-    ? { ok: true, entries: choice.inOrder, ...(note === undefined ? {} : { note }) }
+    ? { ok: true, entries: choice.inOrder, note }
     : { ok: false, fault: unknownPath(list, source) };
 }
 

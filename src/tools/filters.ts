@@ -43,7 +43,7 @@ export type FilterOutcome =
       readonly ranges: ByteRanges | undefined;
       readonly entries: readonly Entry[] | undefined;
       /** How the filter was read. */
-      readonly note?: string;
+      readonly note?: string | undefined;
     }
   | { readonly ok: false; readonly fault: string };
 

@@ -201,7 +201,7 @@ export async function* packPieces(
 /** Where a chunk lies, as its answer names it. */
 export function spansOf(chunk: QueryChunk): readonly Record<string, unknown>[] {
   return chunk.pieces.map(({ offsetChars, lengthChars, lines, entry }) => ({
-    ...(entry === undefined ? {} : { entry: entry.id }),
+    entry: entry?.id,
     ...(entry?.path === undefined ? {} : { path: entry.path }),
     ...(lines === undefined ? {} : { lines: `${lines[0]}-${lines[1]}` }),
     offset: offsetChars,

@@ -14,10 +14,10 @@ interface Hit {
   readonly line: number;
   readonly text: string;
   readonly offset: number;
-  readonly entry?: string;
+  readonly entry?: string | undefined;
   readonly path?: string;
   readonly tool?: string;
-  readonly superseded_by?: string;
+  readonly superseded_by?: string | undefined;
   /** The line is longer than what is shown of it. */
   readonly clipped?: true;
   /** Other paths of the same text: a text that came from several files is one entry. */
@@ -64,8 +64,8 @@ export async function answerSearch(
     contextLines: asked.context_lines,
     order: asked.order,
     maxLineChars,
-    ...(asked.cursor === undefined ? {} : { cursor: asked.cursor }),
-    ...(ranges === undefined ? {} : { ranges }),
+    cursor: asked.cursor,
+    ranges,
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
   let result = await context.search.search(await store.snapshot(), query, options);
@@ -100,11 +100,11 @@ function write(
     ...(result.groups === undefined
       ? { matches: hits }
       : { groups: result.groups, group_count: result.groupCount }),
-    ...(result.occurrences === undefined ? {} : { occurrences: result.occurrences }),
+    occurrences: result.occurrences,
     total: result.total,
     truncated: result.nextCursor !== undefined || result.partial,
     ...(result.partial ? { partial: true } : {}),
-    ...(result.nextCursor === undefined ? {} : { next_cursor: result.nextCursor }),
+    next_cursor: result.nextCursor,
     ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
   });
 }
@@ -122,10 +122,10 @@ function hitsOf(
       text: match.text,
       ...(match.clipped ? { clipped: true } : {}),
       offset: match.offsetChars,
-      ...(entry === undefined ? {} : { entry: entry.id }),
+      entry: entry?.id,
       ...(entry === undefined ? {} : namesOf(list, entry, filter.path)),
       ...(entry?.tool === undefined ? {} : { tool: entry.tool }),
-      ...(successor === undefined ? {} : { superseded_by: successor.id }),
+      superseded_by: successor?.id,
       ...linesAround(match, entry),
     };
   });

@@ -91,7 +91,7 @@ async function countIn(
       contextLines: 0,
       order: 'newest',
       maxLineChars: 1,
-      ...(ranges === undefined ? {} : { ranges }),
+      ranges,
     },
     { signal: context.signal, deadlineMs },
   );

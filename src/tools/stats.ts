@@ -89,7 +89,7 @@ function summaryOf(list: EntryList, entry: Entry): Record<string, unknown> {
   return {
     entry: entry.id,
     kind: entry.kind,
-    ...(entry.tool === undefined ? {} : { tool: entry.tool }),
+    tool: entry.tool,
     ...namesOf(list, entry),
     offset: entry.offsetChars,
     characters: entry.lengthChars,

@@ -13,7 +13,7 @@ export interface Slice {
 export interface SubQuestion {
   readonly question: string;
   /** What it is about, given to the model to read. At most {@link SubModel.maxTextChars}. */
-  readonly text?: string;
+  readonly text?: string | undefined;
   /** What the text is, a sentence: `It is part 3 of 12: src/x.ts (e7), lines 400-620.` */
   readonly textName?: string;
   /** What is to be done (default: `read`). `merge`: the text holds answers to be made one. */

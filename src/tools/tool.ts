@@ -22,7 +22,7 @@ export interface ToolContext {
   /** Models to ask; absent where there is none. */
   readonly subModel?: SubModel;
   /** Where programs run; absent where there is no such place. */
-  readonly programs?: Programs;
+  readonly programs?: Programs | undefined;
 }
 
 /**

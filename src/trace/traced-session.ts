@@ -28,7 +28,7 @@ export function tracedSession(session: Session, ear: SessionEar): Session {
   return {
     id,
     createdMs,
-    ...(directory === undefined ? {} : { directory }),
+    directory,
     memory: tracedMemory(memory, (key, value) => ear.onMemory(id, key, value)),
     store: new TracedStore(store, ear),
   };

@@ -145,7 +145,7 @@ export class QuoteChecker {
             contextLines: 0,
             order: 'newest',
             maxLineChars: toldChars,
-            ...(within === undefined ? {} : { ranges: within }),
+            ranges: within,
           },
           { signal, deadlineMs, owner: this },
         );

@@ -232,7 +232,7 @@ async function* finish(
     ownCalls: state.ownCalls,
     sentBytes: state.sentBytes,
     usages: state.usages,
-    ...(state.limit === undefined ? {} : { limit: state.limit }),
+    limit: state.limit,
   });
   yield closing;
 }

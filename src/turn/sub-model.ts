@@ -145,7 +145,7 @@ async function explore(
   const context: ToolContext = {
     ...shared,
     // Its programs see its slice: variables of their own, which end with it.
-    ...(own === undefined ? {} : { programs: own }),
+    programs: own,
     signal,
     slice,
     subModel: createSubModel({ ...options, budget }),

@@ -117,7 +117,7 @@ export interface FinishedTurn {
   /** What the upstream said of each step that it said something of. */
   readonly usages: readonly Usage[];
   /** The limit that ended the turn, in words. */
-  readonly limit?: string;
+  readonly limit?: string | undefined;
 }
 
 /** The same call so often in a row gets the old result and a note (opencode's own guard uses 3). */

@@ -16,7 +16,7 @@ import type { ProxyTools, StepLimits } from './turn-state.ts';
 export interface SubTarget {
   readonly upstream: Upstream;
   readonly model: string;
-  readonly prices?: TokenPrices;
+  readonly prices?: TokenPrices | undefined;
   /** Longest text of one question, characters. */
   readonly maxTextChars: number;
 }

@@ -25,7 +25,9 @@ export interface CatalogOptions extends ListCacheOptions {
    * What {@link coreModelId} stands for; without a model, the provider's first. Default: the first
    * provider.
    */
-  readonly defaultModel?: { readonly providerId: string; readonly modelId?: string } | undefined;
+  readonly defaultModel?:
+    | { readonly providerId: string; readonly modelId?: string | undefined }
+    | undefined;
 }
 
 /** A model that was found by its name. */

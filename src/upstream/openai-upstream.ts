@@ -336,7 +336,7 @@ class OpenAIUpstream implements Upstream {
       makeId: () => this.#options.ids.next('call_'),
       toError: (fault) => this.#toError(fault),
       legacyFunctions: request['functions'] !== undefined,
-      ...(contextWindowTokens === undefined ? {} : { contextWindowTokens }),
+      contextWindowTokens,
     };
     return count > 1 ? new ChoicesReader(count, options) : new ChunkReader(options);
   }

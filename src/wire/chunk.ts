@@ -23,7 +23,7 @@ export interface ChunkReaderOptions {
   /**
    * The model's window, tokens: an empty answer to a larger prompt is an overflow (GLM, LM Studio).
    */
-  readonly contextWindowTokens?: number;
+  readonly contextWindowTokens?: number | undefined;
 }
 
 /** What the last event of a stream says. */

@@ -39,7 +39,7 @@ export interface StepBenchResult {
   readonly chars: number;
   readonly rows: readonly StepRow[];
   /** What a turn that searches nothing costs the server; absent where the system does not tell. */
-  readonly quietTurn?: { readonly readBytes: number; readonly cpuMs: number };
+  readonly quietTurn?: { readonly readBytes: number; readonly cpuMs: number } | undefined;
   /** Chats that search at once. */
   readonly crowd: {
     readonly chats: number;
@@ -156,7 +156,7 @@ async function benchSize(
     const quietTurn = await quietTurns(plan, proxy, () => ask(undefined, 'quiet'));
     say(`${crowd.chats} chats at once`);
     const many = await searchTogether(async (chat) => ask(calls[0], chat));
-    return { chars, rows, ...(quietTurn === undefined ? {} : { quietTurn }), crowd: many };
+    return { chars, rows, quietTurn, crowd: many };
   } finally {
     await stop(proxy.child);
   }

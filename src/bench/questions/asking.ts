@@ -13,9 +13,9 @@ export interface AskTarget {
 export interface AskResult {
   readonly text: string;
   /** Why there is no answer; the text may still hold a part. */
-  readonly error?: string;
+  readonly error?: string | undefined;
   readonly elapsedMs: number;
-  readonly firstTextMs?: number;
+  readonly firstTextMs?: number | undefined;
   readonly upstreamCalls: number;
   readonly toolCalls: number;
   readonly promptTokens: number;
@@ -69,8 +69,8 @@ export async function askServer(
     ...tokensOf(usage),
     text,
     elapsedMs: elapsed(),
-    ...(firstTextMs === undefined ? {} : { firstTextMs }),
-    ...(error === undefined ? {} : { error }),
+    firstTextMs,
+    error,
   };
 }
 

@@ -76,7 +76,7 @@ export interface SearchTask {
   readonly checks?: BlockChecks;
   readonly query: SearchQuery;
   /** Where an earlier answer of the same query ended. */
-  readonly after?: number;
+  readonly after?: number | undefined;
   /** What the asker should know, found before the search began. */
   readonly note?: string;
   readonly control: Control;

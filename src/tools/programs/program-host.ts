@@ -151,7 +151,7 @@ function entryForProgram(list: EntryList, entry: Entry): Record<string, unknown>
   return {
     id: entry.id,
     kind: entry.kind,
-    ...(entry.tool === undefined ? {} : { tool: entry.tool }),
+    tool: entry.tool,
     ...(paths.length === 0 ? {} : { path: paths[0] }),
     ...(paths.length < 2 ? {} : { paths }),
     offset: entry.offsetChars,
@@ -195,7 +195,7 @@ async function* labelled(
   for (const [index, { prompt, text }] of questions.entries())
     yield {
       question: prompt,
-      ...(text === undefined ? {} : { text }),
+      text,
       label: `question ${index + 1} of ${questions.length}`,
     };
 }

@@ -50,7 +50,7 @@ const nothingThere = 'There is nothing in that slice.';
 /** Parts, and what the asker should know of how they were found. */
 interface FoundParts {
   readonly parts: readonly PartMaker[];
-  readonly note?: string;
+  readonly note?: string | undefined;
 }
 
 /** The entries that the request names or chooses; `undefined` = all of the context. */
@@ -58,7 +58,7 @@ type Chosen =
   | {
       readonly ok: true;
       readonly entries: readonly Entry[] | undefined;
-      readonly note?: string;
+      readonly note?: string | undefined;
     }
   | { readonly ok: false; readonly fault: string };
 
@@ -83,7 +83,7 @@ async function findHits(
   pattern: string,
   asked: PartRequest,
   { context, entries }: { readonly context: ToolContext; readonly entries: Chosen & { ok: true } },
-): Promise<{ readonly matches: readonly SearchMatch[]; readonly note?: string }> {
+): Promise<{ readonly matches: readonly SearchMatch[]; readonly note?: string | undefined }> {
   const { store } = context.session;
   const chosen = entries.entries;
   const ranges = visibleRanges(
@@ -98,7 +98,7 @@ async function findHits(
     contextLines: 0,
     order: 'newest',
     maxLineChars: 200,
-    ...(ranges === undefined ? {} : { ranges }),
+    ranges,
   };
   const result = await context.search.search(await store.snapshot(), query, {
     signal: context.signal,
@@ -114,7 +114,7 @@ async function noteOnHits(
     readonly context: ToolContext;
     readonly chosen: readonly Entry[] | undefined;
   },
-): Promise<{ readonly note?: string }> {
+): Promise<{ readonly note?: string | undefined }> {
   const { matches, total, partial, note } = result;
   if (partial) return { note: note ?? 'The search ran out of time: there may be more hits.' };
   const words = [note];

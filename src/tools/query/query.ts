@@ -85,7 +85,7 @@ async function runQuery(asked: QueryArgs, context: ToolContext): Promise<Record<
   const base = {
     asked: answers.length,
     failed,
-    ...(cut.note === undefined ? {} : { slice_note: cut.note }),
+    slice_note: cut.note,
   };
   const named = answers.flatMap((answer) =>
     answer.ok ? [{ name: answer.asked.name, text: answer.text }] : [],
