@@ -1,24 +1,25 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Session } from '../store/types.ts';
-import type { Message, ToolCall } from '../wire/types.ts';
+import { type Candidate, type CaptureLimits, candidatesOf } from './capture-rules.ts';
+import { PrunedOutputs } from './pruned-outputs.ts';
+import { isReadable, readStub } from './rehydrate.ts';
 import {
-  candidatesOf,
-  readStub,
-  storeCandidates,
-  type Candidate,
-  type CaptureLimits,
-} from './capture.ts';
+  type SpillLimits,
+  type SpillNote,
+  isPartOf,
+  readSpillFile,
+  spillNoteOf,
+} from '../clients/spill-file.ts';
+import { withTexts } from '../history/message-texts.ts';
 import {
-  canBeWhole,
   type Captured,
   type MessageCache,
   type MessageFacts,
   type RequestMessage,
+  canBeWhole,
 } from '../history/request-message.ts';
-import { withTexts } from '../history/message-texts.ts';
-import { isReadable } from './rehydrate.ts';
-import { PrunedOutputs } from './pruned-outputs.ts';
 import type { ResolvedSession } from '../history/session-resolver.ts';
+import type { Entry, NewEntry, Session, SessionStore } from '../store/types.ts';
+import type { Message, ToolCall } from '../wire/types.ts';
 
 /**
  * Bytes of messages committed together: one data sync for a turn, and a bound on what the first
@@ -199,4 +200,63 @@ function frameMember(
   const isMadeOfThem = captured.every(({ stripped, isVerbatim }) => stripped || isVerbatim);
   if (!isMadeOfThem) return {};
   return { frame: withTexts(message, new Map(captured.map(({ part }) => [part, '']))) };
+}
+
+/**
+ * Stores candidates. Where a result says that the client cut it, and names the file with all of it,
+ * the file's text is stored in its place, if it may be read and really begins or ends with what was
+ * printed; where it has been before, the same entry stands for it again, file or no file.
+ * @throws ProxyError `store_full`, `store_corrupt`
+ */
+async function storeCandidates(
+  { store, directory }: Pick<Session, 'store' | 'directory'>,
+  candidates: readonly Candidate[],
+  limits: CaptureLimits,
+): Promise<readonly Captured[]> {
+  const wholes = await Promise.all(
+    candidates.map(async (candidate) => {
+      const { entry, ends } = candidate;
+      const note = entry.kind === 'tool_result' ? spillNoteOf(entry.text, ends) : undefined;
+      if (note === undefined) return entry;
+      const whole = await wholeOf(store, entry, note, {
+        maxBytes: limits.maxSpillBytes,
+        projectDirectory: directory,
+        ownFolder: limits.spillFolder,
+      });
+      return whole ?? entry;
+    }),
+  );
+  const entries = await store.append(wholes);
+  return candidates.map((candidate, index) => {
+    const entry = entries[index] as Entry;
+    const isVerbatim = wholes[index] === candidate.entry && entry.original === undefined;
+    const stripped = entry.lengthChars >= candidate.stripMinChars;
+    return { part: candidate.part, entry, stripped, isVerbatim };
+  });
+}
+
+const fullTextNote = 'the whole text, from the file that the client saved';
+
+/**
+ * The whole text of which an output is a part; nothing where there is none, or the output is no
+ * part of it.
+ */
+async function wholeOf(
+  store: SessionStore,
+  entry: NewEntry,
+  note: SpillNote,
+  limits: SpillLimits,
+): Promise<NewEntry | undefined> {
+  const { chatId = '', toolCallId, call } = entry;
+  const { path } = note;
+  const outputs = toolCallId === undefined ? [] : store.outputsOf(chatId, toolCallId);
+  const before = outputs.findLast((output) => output.call === call)?.entry;
+  if (before?.note === fullTextNote && before.path === path) {
+    const text = await store.readEntry(before);
+    if (isPartOf(note, Buffer.from(text))) return { ...entry, text, path, note: fullTextNote };
+  }
+  const bytes = await readSpillFile(path, limits);
+  if (bytes === undefined || !isPartOf(note, bytes)) return undefined;
+  const text = note.added.length === 0 ? bytes : Buffer.concat([bytes, note.added]);
+  return { ...entry, text, path, note: fullTextNote };
 }

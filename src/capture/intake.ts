@@ -7,7 +7,7 @@ import type { Logger } from '../log.ts';
 import { headerOf, originOf } from '../clients/origin.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
-import type { CaptureLimits } from './capture.ts';
+import type { CaptureLimits } from './capture-rules.ts';
 import type { Session } from '../store/types.ts';
 import { HistoryStore } from './capture-history.ts';
 import { isReadable } from './rehydrate.ts';

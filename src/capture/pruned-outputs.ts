@@ -1,8 +1,9 @@
-import type { Entry, Session } from '../store/types.ts';
-import type { ToolCall } from '../wire/types.ts';
+import { maxArgsLength } from './capture-rules.ts';
+import { type Identity, hashCall } from '../history/identity.ts';
 import type { RequestMessage } from '../history/request-message.ts';
-import { outputOf } from './capture.ts';
-import { hashCall, type Identity } from '../history/identity.ts';
+import type { Entry, Session, SessionStore, StoredOutput } from '../store/types.ts';
+import { callName, callText } from '../wire/calls.ts';
+import type { ToolCall } from '../wire/types.ts';
 
 /** Which entry stands for a pruned output; null for none. */
 interface Decision {
@@ -74,4 +75,30 @@ function countAnswers(items: readonly RequestMessage[]): ReadonlyMap<string, num
 
 function nameOf(id: string, callHash: string): string {
   return `${id}:${callHash}`;
+}
+
+/**
+ * The entry that stands for the output of a call in a chat: the only text that came under this id
+ * for this very tool with these arguments. None where there were several, or where it cannot be
+ * told.
+ */
+function outputOf(store: SessionStore, chatId: string, call: ToolCall): Entry | undefined {
+  const found = new Set<Entry>();
+  for (const output of store.outputsOf(chatId, call.id))
+    if (answers(output, call)) found.add(output.entry);
+  return found.size === 1 ? [...found][0] : undefined;
+}
+
+/**
+ * What an earlier version wrote does not say for which call it came again: then it must be the call
+ * for which the text came first.
+ */
+function answers({ entry, call: known }: StoredOutput, call: ToolCall): boolean {
+  if (known !== undefined) return known === hashCall(call);
+  const { tool, args = '' } = entry;
+  if (tool !== callName(call)) return false;
+  if (args.length >= maxArgsLength)
+    return args === callText(call).slice(0, maxArgsLength).toWellFormed();
+  const first = { ...call, function: { name: tool, arguments: args } };
+  return hashCall(first) === hashCall(call);
 }

@@ -1,15 +1,15 @@
 import { LruMap } from '../base/lru-map.ts';
+import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
 import { ProxyError } from '../errors.ts';
-import type { Session, SessionStore } from '../store/types.ts';
-import type { Message } from '../wire/types.ts';
-import { readStub } from './capture.ts';
+import { withTexts } from '../history/message-texts.ts';
 import {
-  canBeWhole,
   type HistoryMessage,
   type RequestMessage,
   type StoredTexts,
+  canBeWhole,
 } from '../history/request-message.ts';
-import { withTexts } from '../history/message-texts.ts';
+import type { Entry, Session, SessionStore } from '../store/types.ts';
+import type { Message } from '../wire/types.ts';
 
 /**
  * Messages with stubs that are kept per store, some 6 KB each: those of a prompt of two million
@@ -89,4 +89,34 @@ async function madeOf(
     throw error;
   }
   return withTexts(frame ?? item.read(), texts);
+}
+
+/** Stubs kept per store: those that a long chat shows, a few KB each. */
+const maxKeptStubs = 1_000;
+
+const keptStubs = new WeakMap<SessionStore, LruMap<string, string>>();
+
+/**
+ * The stub of an entry. The same bytes whenever and wherever it is made, so those made lately are
+ * kept.
+ */
+export async function readStub(store: SessionStore, entry: Entry): Promise<string> {
+  const kept = keptStubs.get(store) ?? new LruMap<string, string>(maxKeptStubs);
+  keptStubs.set(store, kept);
+  let stub = kept.get(entry.id);
+  if (stub === undefined) {
+    stub = await makeStub(store, entry);
+    kept.set(entry.id, stub);
+  }
+  return stub;
+}
+
+async function makeStub(store: SessionStore, entry: Entry): Promise<string> {
+  const headChars = Math.min(stubHeadChars, entry.lengthChars);
+  const tailChars = Math.min(stubTailChars, entry.lengthChars);
+  const [head, tail] = await Promise.all([
+    store.read(entry.offsetChars, headChars),
+    store.read(entry.offsetChars + entry.lengthChars - tailChars, tailChars),
+  ]);
+  return stubOf(entry, { head: head.text, tail: tail.text });
 }

@@ -1,5 +1,5 @@
 import type { Message } from '../wire/types.ts';
-import { readStub } from '../capture/capture.ts';
+import { readStub } from '../capture/rehydrate.ts';
 import type { Prompt } from '../prompt/prompt-layout.ts';
 import type { FinishedTurn } from '../turn/turn-state.ts';
 

@@ -1,4 +1,4 @@
-import { readStub } from '../capture/capture.ts';
+import { readStub } from '../capture/rehydrate.ts';
 import { ProxyError } from '../errors.ts';
 import { withTexts } from '../history/message-texts.ts';
 import type { HistoryMessage, RequestMessage } from '../history/request-message.ts';

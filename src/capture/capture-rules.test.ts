@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Message, ToolCall } from '../wire/types.ts';
 import { isPruned } from '../clients/known-clients.ts';
-import { candidatesOf } from './capture.ts';
+import { candidatesOf } from './capture-rules.ts';
 import { withTexts } from '../history/message-texts.ts';
 
 const limits = {
