@@ -72,6 +72,10 @@ export interface SearchQuery {
   readonly maxResults: number;
   /** Lines shown before and after a hit (0 to 20). */
   readonly contextLines: number;
+  /**
+   * `oldest`: the order of the text. `newest`: the newest entry first, in reading order within one;
+   * where the corpus names no entries, the last line first.
+   */
   readonly order: 'newest' | 'oldest';
   /**
    * From an earlier answer of the same query: continues after its last hit, stable while the store

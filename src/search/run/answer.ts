@@ -1,4 +1,5 @@
 import { encodeCursor } from './cursor.ts';
+import { HitOrder } from './hit-order.ts';
 import type { SearchPart, SearchTask, ShownHit } from './protocol.ts';
 import type { SearchResult } from '../types.ts';
 
@@ -11,11 +12,17 @@ export function listAnswer(
   const last = shown.at(-1);
   const hasMore = last !== undefined && part.hits.length > shown.length;
   const { query, scope } = task;
-  const after = query.order === 'oldest' ? (last?.endBytes ?? -1) + 1 : (last?.startBytes ?? 0);
   return {
     ...answerBase(task, part),
     matches: shown.map(({ match }) => match),
-    ...(hasMore ? { nextCursor: encodeCursor(query, { endBytes: scope.endBytes, after }) } : {}),
+    ...(hasMore
+      ? {
+          nextCursor: encodeCursor(query, {
+            endBytes: scope.endBytes,
+            after: new HitOrder(task).endOf(last),
+          }),
+        }
+      : {}),
   };
 }
 
@@ -63,8 +70,8 @@ function givenUp(lines: number): string {
 
 /** The parts of several workers as one. */
 export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): SearchPart {
-  const sign = task.query.order === 'oldest' ? 1 : -1;
-  const hits = parts.flatMap((part) => part.hits).sort((a, b) => sign * (a.at - b.at));
+  const order = new HitOrder(task);
+  const hits = parts.flatMap((part) => part.hits).sort((a, b) => order.compare(a.at, b.at));
   const sum = (of: (part: SearchPart) => number): number =>
     parts.reduce((total, part) => total + of(part), 0);
   return {

@@ -5,10 +5,7 @@ import type { SearchQuery } from '../types.ts';
 export interface Cursor {
   /** The text as it was then: later pages count and list the same hits, however much is added. */
   readonly endBytes: number;
-  /**
-   * Oldest first: the first byte not yet listed. Newest first: everything from here on has been
-   * listed.
-   */
+  /** How far the list has come, in bytes of the text: see `HitOrder.isNew`. */
   readonly after: number;
 }
 

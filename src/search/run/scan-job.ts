@@ -1,5 +1,6 @@
 import type { Pieces } from '../text/pieces.ts';
 import type { Program } from '../automaton/program.ts';
+import { HitOrder } from './hit-order.ts';
 import { nextChunk, stopFlag, type Plan, type SearchPart, type SearchTask } from './protocol.ts';
 import type { TextFile } from '../text/text-file.ts';
 
@@ -24,7 +25,10 @@ export class ScanJob implements Job {
   readonly #program: Program;
   readonly #file: TextFile;
   readonly #done: (part: SearchPart) => void;
-  readonly #hits: number[] = [];
+  readonly #order: HitOrder;
+  /** Chunks as they are claimed. */
+  readonly #chunks: Int32Array;
+  #hits: readonly number[] = [];
   readonly #indexed: boolean;
   #total = 0;
   #blocks = 0;
@@ -41,6 +45,8 @@ export class ScanJob implements Job {
   ) {
     this.#task = parts.task;
     this.#pieces = parts.plan.pieces;
+    this.#order = new HitOrder(parts.task);
+    this.#chunks = this.#order.chunks(this.#pieces);
     this.#program = parts.program;
     this.#file = parts.file;
     this.#indexed = parts.plan.indexed;
@@ -53,7 +59,7 @@ export class ScanJob implements Job {
     for (let done = 0; done < stepBytes;) {
       const claimed = this.#shouldStop() ? chunks : Atomics.add(this.#task.control, nextChunk, 1);
       if (claimed >= chunks) return this.#finish();
-      done += this.#chunk(this.#task.query.order === 'oldest' ? claimed : chunks - 1 - claimed);
+      done += this.#chunk(this.#chunks[claimed]!);
     }
     return true;
   }
@@ -87,7 +93,9 @@ export class ScanJob implements Job {
     const to = first[chunk + 1]!;
     const base = bounds[2 * from]!;
     const end = bounds[2 * to - 1]!;
-    const found: number[] = [];
+    const worst = this.#hits[this.#task.query.maxResults];
+    const isWanted = worst === undefined || this.#order.mayBeat(base, end, worst);
+    const found = isWanted ? [] : undefined;
     if (end - base > this.#program.memory.textBytes) this.#long(base, end, found);
     else {
       const { bytes, textAt } = this.#program.memory;
@@ -102,12 +110,12 @@ export class ScanJob implements Job {
       }
     }
     this.#blocks += Math.ceil((end - base) / 32_768);
-    this.#keep(found);
+    if (found !== undefined) this.#keep(found);
     return end - base;
   }
 
   /** A line that does not fit the memory, and what follows it in its last block. */
-  #long(base: number, end: number, found: number[]): void {
+  #long(base: number, end: number, found: number[] | undefined): void {
     if (!this.#program.scansParts) {
       this.#whole(base, end, found);
       return;
@@ -124,7 +132,7 @@ export class ScanJob implements Job {
   }
 
   /** The same where the line has to be looked at as a whole. */
-  #whole(base: number, end: number, found: number[]): void {
+  #whole(base: number, end: number, found: number[] | undefined): void {
     if (end - base > maxWholeBytes) {
       this.#program.skipLong();
       return;
@@ -133,20 +141,20 @@ export class ScanJob implements Job {
     this.#file.read(text, 0, base, end);
     const hits = this.#program.scanWhole(text);
     this.#total += hits.length;
-    for (const hit of hits) found.push(hit + base);
+    for (const hit of hits) found?.push(hit + base);
   }
 
   /**
    * Takes over the hits in the program's memory. A hit that is known only at the end of the text
    * belongs to the byte before it.
    */
-  #take(count: number, shift: number, end: number, found: number[]): void {
+  #take(count: number, shift: number, end: number, found: number[] | undefined): void {
     if (count < 0) {
       this.#stopped = true;
       return;
     }
     this.#total += count;
-    if (this.#hits.length > this.#task.query.maxResults) return;
+    if (found === undefined) return;
     const { hits } = this.#program;
     for (let i = 0; i < count; i++) found.push(Math.min(hits[i]! + shift, end - 1));
   }
@@ -155,13 +163,12 @@ export class ScanJob implements Job {
    * Keeps the best hits of a chunk, one more than asked for, so that it is known whether there are
    * more.
    */
-  #keep(found: number[]): void {
-    const { query, after } = this.#task;
-    const ordered = query.order === 'oldest' ? found : found.toReversed();
-    for (const at of ordered) {
-      if (this.#hits.length > query.maxResults) return;
-      const isNew = after === undefined || (query.order === 'oldest' ? at >= after : at < after);
-      if (isNew) this.#hits.push(at);
-    }
+  #keep(found: readonly number[]): void {
+    const most = this.#task.query.maxResults + 1;
+    const best = this.#order.best(found, most);
+    if (best.length === 0) return;
+    this.#hits = [...this.#hits, ...best]
+      .sort((a, b) => this.#order.compare(a, b))
+      .slice(0, most);
   }
 }

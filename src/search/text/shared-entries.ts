@@ -52,7 +52,7 @@ export function withinEntry(
   [from, to]: readonly [number, number],
 ): readonly [number, number] {
   if (borders === undefined || borders.count === 0) return [from, to];
-  const entry = lastStartingAt(borders, at);
+  const entry = entryIndexAt(borders, at);
   const start = borders.bounds[2 * entry]!;
   const end = borders.bounds[2 * entry + 1]!;
   // A hit behind an entry's last byte, at the newline that ends its last line, is the entry's, too.
@@ -71,7 +71,7 @@ export function cutAtEntries(
   if (borders === undefined || borders.count === 0) return [from, to];
   const { bounds, count } = borders;
   const cut: number[] = [];
-  for (let i = lastStartingAt(borders, from); i < count && bounds[2 * i]! < to; i++) {
+  for (let i = entryIndexAt(borders, from); i < count && bounds[2 * i]! < to; i++) {
     const start = Math.max(bounds[2 * i]!, from);
     const end = Math.min(bounds[2 * i + 1]!, to);
     if (start < end) cut.push(start, end);
@@ -79,8 +79,11 @@ export function cutAtEntries(
   return cut;
 }
 
-/** The last entry that starts at or before a byte; the first one for a byte in front of all. */
-function lastStartingAt({ bounds, count }: EntryBorders, at: number): number {
+/**
+ * Index of the last entry that starts at or before a byte; 0 for a byte in front of all. The newline
+ * behind an entry is that entry's.
+ */
+export function entryIndexAt({ bounds, count }: EntryBorders, at: number): number {
   return Math.max(0, partitionPoint(count, (entry) => bounds[2 * entry]! <= at) - 1);
 }
 
