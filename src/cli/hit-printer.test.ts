@@ -43,8 +43,23 @@ test('in a terminal: headings, numbers, marked matches', () => {
 
 test('in a pipe: one line each, no colour, a gap where context does not join', () => {
   expect(print(false, { text: 'needle' })).toBe(
-    'e2:7:one needle\ne2:9:a NEEDLE\n--\ne1-2-x\ne1:3:needle\ne1-4-y\ne1-5-z\n',
+    'a.ts:7:one needle\na.ts:9:a NEEDLE\n--\ne1-2-x\ne1:3:needle\ne1-4-y\ne1-5-z\n',
   );
+});
+
+test('as many lines around as asked for on each side, each once, and no numbers if not wanted', () => {
+  const near: readonly Hit[] = [
+    { line: 2, text: 'b', offset: 2, entry: 'e1', before: ['a'], after: ['c', 'd'] },
+    { line: 4, text: 'd', offset: 6, entry: 'e1', before: ['b', 'c'], after: ['e', 'f'] },
+  ];
+  const printed = (style: HitStyle): string => {
+    const out = Object.assign(new PassThrough(), { isTTY: false });
+    new HitPrinter(out, style).print(near);
+    return String(out.read());
+  };
+  const style = { beforeContext: 2, afterContext: 1 };
+  expect(printed(style)).toBe('e1-1-a\ne1:2:b\ne1-3-c\ne1:4:d\ne1-5-e\n');
+  expect(printed({ beforeContext: 0, afterContext: 0, lineNumber: false })).toBe('e1:b\ne1:d\n');
 });
 
 test('a pattern that V8 does not know is printed unmarked; special letters of a text are letters', () => {

@@ -3,13 +3,14 @@ import { jsonText, type Output, print, printStyled, visible } from './screen.ts'
 
 /** A hit as the tools give it. */
 export interface PrintedHit {
-  /** 1-based, in the whole context. */
+  /** 1-based, in the entry. */
   readonly line: number;
   readonly text: string;
   /** Of the match, in characters from the start of the context. */
   readonly offset: number;
   readonly entry?: string;
   readonly path?: string;
+  readonly title?: string;
   readonly tool?: string;
   readonly superseded_by?: string;
   readonly before?: readonly string[];
@@ -20,6 +21,13 @@ export interface PrintedHit {
 export interface HitStyle {
   readonly json?: boolean;
   readonly count?: boolean;
+  /** false: no line numbers. */
+  readonly lineNumber?: boolean;
+  /** Most lines shown before and behind a hit; absent = as many as it has. */
+  readonly beforeContext?: number;
+  readonly afterContext?: number;
+  /** Only whole words are marked. */
+  readonly wordRegexp?: boolean;
   readonly ignoreCase?: boolean;
   /** What was searched, to mark it in the lines. */
   readonly pattern?: string;
@@ -44,10 +52,10 @@ export class HitPrinter {
   }
 
   print(hits: readonly PrintedHit[]): void {
-    for (const hit of hits) {
+    for (const [index, hit] of hits.entries()) {
       if (this.#style.json === true) {
         print(`${jsonText({ type: 'match', ...hit })}\n`, this.#out);
-      } else this.#printHit(hit);
+      } else this.#printHit(hit, hits[index + 1]);
     }
   }
 
@@ -58,10 +66,17 @@ export class HitPrinter {
     } else if (this.#style.count === true) print(`${summary.total}\n`, this.#out);
   }
 
-  #printHit(hit: PrintedHit): void {
-    const { before = [], after = [] } = hit;
+  #printHit(hit: PrintedHit, next: PrintedHit | undefined): void {
+    const { beforeContext = Infinity, afterContext = Infinity } = this.#style;
+    const own = hit.before ?? [];
+    const before = own.slice(Math.max(0, own.length - beforeContext));
+    // As far as the next hit, which shows its line itself.
+    const room = next?.entry === hit.entry && next ? next.line - hit.line - 1 : Infinity;
+    const after = (hit.after ?? []).slice(0, Math.max(0, Math.min(afterContext, room)));
     const first = hit.line - before.length;
-    const place = this.#shown([hit.entry ?? '', hit.tool, hit.path].filter(Boolean).join('  '));
+    const place = this.#shown(
+      [hit.entry ?? '', hit.tool, hit.path ?? hit.title].filter(Boolean).join('  '),
+    );
     if (this.#out.isTTY && place !== this.#heading) {
       const note =
         hit.superseded_by === undefined ? '' : `  (newer: ${this.#shown(hit.superseded_by)})`;
@@ -69,12 +84,17 @@ export class HitPrinter {
         `${this.#heading === undefined ? '' : '\n'}${this.#color('magenta', place)}${note}\n`,
         this.#out,
       );
-    } else if (before.length + after.length > 0 && first !== this.#lastLine + 1) {
+    } else if (
+      before.length + after.length > 0 &&
+      (place !== this.#heading || first > this.#lastLine + 1)
+    ) {
       if (!Number.isNaN(this.#lastLine)) print('--\n', this.#out);
     }
+    // Lines that the hit before has shown behind it are not shown again.
+    const shownTo = place === this.#heading ? this.#lastLine : 0;
     this.#heading = place;
     for (const [index, text] of before.entries())
-      this.#printLine(hit, first + index, '-', this.#shown(text));
+      if (!(first + index <= shownTo)) this.#printLine(hit, first + index, '-', this.#shown(text));
     this.#printLine(hit, hit.line, ':', this.#marked(hit.text));
     for (const [index, text] of after.entries()) {
       this.#printLine(hit, hit.line + 1 + index, '-', this.#shown(text));
@@ -83,8 +103,11 @@ export class HitPrinter {
   }
 
   #printLine(hit: PrintedHit, line: number, separator: ':' | '-', text: string): void {
-    const place = this.#out.isTTY || hit.entry === undefined ? '' : `${hit.entry}${separator}`;
-    printStyled(`${place}${this.#color('green', String(line))}${separator}${text}\n`, this.#out);
+    const source = hit.path ?? hit.entry;
+    const place = this.#out.isTTY || source === undefined ? '' : `${source}${separator}`;
+    const number =
+      this.#style.lineNumber === false ? '' : `${this.#color('green', String(line))}${separator}`;
+    printStyled(`${place}${number}${text}\n`, this.#out);
   }
 
   #marked(text: string): string {
@@ -110,9 +133,10 @@ export class HitPrinter {
 }
 
 /** A pattern in a spelling that V8 does not know is found all the same, only not marked. */
-function markOf({ pattern, text, ignoreCase }: HitStyle): RegExp | undefined {
-  const source = pattern ?? text?.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
-  if (source === undefined) return undefined;
+function markOf({ pattern, text, ignoreCase, wordRegexp }: HitStyle): RegExp | undefined {
+  const plain = pattern ?? text?.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+  if (plain === undefined) return undefined;
+  const source = wordRegexp === true ? String.raw`\b(?:${plain})\b` : plain;
   try {
     return new RegExp(source, ignoreCase === true ? 'gi' : 'g');
   } catch (error) {

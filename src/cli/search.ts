@@ -9,9 +9,16 @@ import { printError } from './screen.ts';
 interface SearchFlags extends SessionFlags {
   readonly ignoreCase?: boolean;
   readonly context?: number;
+  readonly afterContext?: number;
+  readonly beforeContext?: number;
+  readonly lineNumber?: boolean;
+  readonly wordRegexp?: boolean;
+  readonly invertMatch?: boolean;
+  readonly fixedStrings?: boolean;
   readonly maxCount?: number;
   readonly count?: boolean;
   readonly oldest?: boolean;
+  readonly last?: boolean;
   readonly tool?: string;
   readonly path?: string;
   readonly since?: string;
@@ -22,19 +29,23 @@ interface SearchFlags extends SessionFlags {
 interface Question {
   readonly name: 'rlm_search' | 'rlm_find';
   readonly subject: { readonly pattern: string } | { readonly text: string };
+  readonly shown: { readonly pattern?: string; readonly text?: string };
 }
 
 /** Most hits that one call of a tool gives. */
 const pageSize = 1000;
+
+/** Most lines around a hit that a tool gives. */
+const maxContextLines = 20;
 
 /** `rlm-opencode search`: the model's `rlm_search`, for people. */
 export function searchCommand(): Command {
   const command = new Command('search')
     .description('search the store with a regular expression')
     .argument('<pattern>', 'regular expression');
-  return addSearchFlags(command).action((pattern: string, flags: SearchFlags) =>
-    search({ name: 'rlm_search', subject: { pattern } }, flags),
-  );
+  return addSearchFlags(command)
+    .option('-F, --fixed-strings', 'the pattern is a text, taken as it is')
+    .action((pattern: string, flags: SearchFlags) => search(questionFor(pattern, flags), flags));
 }
 
 /** `rlm-opencode find`: the model's `rlm_find`, for people. */
@@ -43,17 +54,36 @@ export function findCommand(): Command {
     .description('search the store for a text')
     .argument('<text>', 'text, taken as it is');
   return addSearchFlags(command).action((text: string, flags: SearchFlags) =>
-    search({ name: 'rlm_find', subject: { text } }, flags),
+    search(questionFor(text, { ...flags, fixedStrings: true }), flags),
   );
+}
+
+/** What is asked, as the tools take it; `shown` is what is marked in the lines. */
+function questionFor(given: string, flags: SearchFlags): Question {
+  const { fixedStrings: isText = false, wordRegexp = false, invertMatch = false } = flags;
+  if (isText && !wordRegexp && !invertMatch)
+    return { name: 'rlm_find', subject: { text: given }, shown: { text: given } };
+  const plain = isText ? given.replaceAll(/[\\^$.|?*+()[\]{}]/g, String.raw`\$&`) : given;
+  const word = wordRegexp ? String.raw`\b(?:${plain})\b` : plain;
+  const pattern = invertMatch ? `^(?!.*(?:${word})).*$` : word;
+  const shown = invertMatch ? {} : isText ? { text: given } : { pattern: given };
+  return { name: 'rlm_search', subject: { pattern }, shown };
 }
 
 function addSearchFlags(command: Command): Command {
   command
     .option('-i, --ignore-case', 'upper and lower case are the same')
+    .option('-A, --after-context <lines>', 'lines shown after a hit', wholeNumber(0))
+    .option('-B, --before-context <lines>', 'lines shown before a hit', wholeNumber(0))
     .option('-C, --context <lines>', 'lines shown before and after a hit', wholeNumber(0))
+    .option('-n, --line-number', 'line numbers, those of the entry (they are shown anyway)')
+    .option('-N, --no-line-number', 'no line numbers')
+    .option('-w, --word-regexp', 'only whole words')
+    .option('-v, --invert-match', 'lines that do not match')
     .option('-m, --max-count <hits>', 'stop after so many hits', wholeNumber(1))
     .option('-c, --count', 'only the number of matching lines')
-    .option('--oldest', 'oldest first (default: newest first)')
+    .option('--oldest', 'oldest first (default: the newest entry first)')
+    .option('--last', 'the last lines first')
     .option('--tool <name>', 'only outputs of this tool')
     .option(
       '--path <pattern>',
@@ -77,7 +107,11 @@ async function printHits(
   question: Question,
   flags: SearchFlags,
 ): Promise<number> {
-  const printer = new HitPrinter(process.stdout, { ...flags, ...question.subject });
+  const printer = new HitPrinter(process.stdout, {
+    ...flags,
+    ...question.shown,
+    ...linesAround(flags),
+  });
   const wanted = flags.count === true ? 1 : (flags.maxCount ?? Infinity);
   let cursor: unknown;
   for (let seen = 0; ;) {
@@ -87,7 +121,7 @@ async function printHits(
         ...question.subject,
         ...argumentsOf(flags),
         max_results: Math.min(pageSize, wanted - seen),
-        cursor,
+        ...(cursor === undefined ? {} : { cursor }),
       },
     });
     if (found === undefined) return 0;
@@ -104,15 +138,25 @@ async function printHits(
   }
 }
 
+/** `-A` and `-B` win over `-C`, as in ripgrep. */
+function linesAround({ context = 0, beforeContext, afterContext }: SearchFlags): {
+  readonly beforeContext: number;
+  readonly afterContext: number;
+} {
+  return { beforeContext: beforeContext ?? context, afterContext: afterContext ?? context };
+}
+
 function argumentsOf(flags: SearchFlags): object {
-  const { context, tool, path, since, entry } = flags;
+  const { tool, path, since, entry } = flags;
+  const { beforeContext, afterContext } = linesAround(flags);
+  const context = Math.max(beforeContext, afterContext);
   return {
     case_sensitive: flags.ignoreCase !== true,
-    order: flags.oldest === true ? 'oldest' : 'newest',
-    context_lines: context,
-    tool,
-    path,
-    since,
-    entry,
+    order: flags.last === true ? 'last' : flags.oldest === true ? 'oldest' : 'newest',
+    ...(context === 0 ? {} : { context_lines: Math.min(context, maxContextLines) }),
+    ...(tool === undefined ? {} : { tool }),
+    ...(path === undefined ? {} : { path }),
+    ...(since === undefined ? {} : { since }),
+    ...(entry === undefined ? {} : { entry }),
   };
 }

@@ -111,6 +111,7 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     signal,
     searchDeadlineMs,
     maxResultChars,
+    form: 'json',
   });
   yield { result: { session: session.id, directory: session.directory, text } };
 });

@@ -74,9 +74,9 @@ export interface SearchQuery {
   readonly contextLines: number;
   /**
    * `oldest`: the order of the text. `newest`: the newest entry first, in reading order within one;
-   * where the corpus names no entries, the last line first.
+   * where the corpus names no entries, the last line first. `last`: the last line first.
    */
-  readonly order: 'newest' | 'oldest';
+  readonly order: 'newest' | 'oldest' | 'last';
   /**
    * From an earlier answer of the same query: continues after its last hit, stable while the store
    * grows.
@@ -117,6 +117,8 @@ export interface SearchMatch {
   readonly offsetChars: number;
   readonly offsetBytes: number;
   readonly clipped: boolean;
+  /** Where a clipped line goes on beyond what is shown of it. */
+  readonly cut?: { readonly start: boolean; readonly end: boolean };
   /**
    * Set where a line that is clipped holds more matches than the one shown; with `unit: 'match'`
    * they are listed.

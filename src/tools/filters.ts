@@ -2,6 +2,7 @@ import { partitionPoint } from '../base/sorted.ts';
 import { z } from 'zod';
 import type { Entry, EntryList, SessionStore } from '../store/types.ts';
 import { chooseEntries, type EntryFilter } from './entry-choice.ts';
+import { formatArg } from './result-form.ts';
 
 /** Arguments that rlm_search and rlm_find share: which entries, how shown, how to go on. */
 export const filterArgs = {
@@ -23,11 +24,15 @@ export const filterArgs = {
     .describe(
       'Only in entries stored since then: "30m", "2h", "7d", or a date such as "2026-01-31".',
     ),
-  order: z.enum(['newest', 'oldest']).default('newest').describe('Which hits come first.'),
+  order: z
+    .enum(['newest', 'oldest', 'last'])
+    .default('newest')
+    .describe('Which hits come first: of the newest entry, of the oldest, or the last lines.'),
   cursor: z
     .string()
     .optional()
     .describe('next_cursor of an earlier answer to the same question: continues there.'),
+  ...formatArg,
 };
 
 /** Byte ranges [start, end), ascending and disjoint. */

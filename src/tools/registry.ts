@@ -5,6 +5,7 @@ import { execTool } from './programs/exec.ts';
 import { findTool } from './find.ts';
 import { getContextTool } from './get-context.ts';
 import { queryTool } from './query/query.ts';
+import { faultText } from './result-form.ts';
 import { searchTool } from './search.ts';
 import { statsTool } from './stats.ts';
 import type { Tool, ToolContext } from './tool.ts';
@@ -73,7 +74,7 @@ export class ToolRegistry {
    */
   async run(call: FunctionCall, context: ToolContext): Promise<string> {
     const found = this.#check(call);
-    if (!found.ok) return JSON.stringify({ error: found.fault });
+    if (!found.ok) return faultText(found.fault, context.form ?? 'text');
     const result = await found.tool.run(found.args, context);
     return found.notes.length === 0 ? result : withNotes(result, found.notes);
   }
@@ -107,7 +108,7 @@ function withNotes(result: string, notes: readonly string[]): string {
   const said = notes.join(' ');
   return result.startsWith('{')
     ? `{"arguments_note":${JSON.stringify(said)},${result.slice(1)}`
-    : `[${said}]\n${result}`;
+    : `note: ${said}\n${result}`;
 }
 
 /**

@@ -1,32 +1,20 @@
-import type { SearchMatch, SearchQuery, SearchResult } from '../search/types.ts';
+import type { AggregateGroup, SearchQuery, SearchResult } from '../search/types.ts';
 import type { Entry, SessionStore } from '../store/types.ts';
-import { namesOf, type EntryFilter } from './entry-choice.ts';
-import { entryAt, rangesOf } from './filters.ts';
+import type { EntryFilter } from './entry-choice.ts';
+import { entryOfOffset, lineInEntry } from './entry-lines.ts';
+import { rangesOf } from './filters.ts';
+import { faultText, type ResultForm } from './result-form.ts';
+import { hitsOf } from './search-hit.ts';
 import { replacedNote, totalNote } from './search-notes.ts';
-import { visibleRanges } from './slice.ts';
+import {
+  hitBlocks,
+  searchJson,
+  searchText,
+  type PlaceFields,
+  type SearchAnswer,
+} from './search-text.ts';
+import { isVisible, visibleRanges } from './slice.ts';
 import type { ToolContext } from './tool.ts';
-
-/**
- * One hit as the model sees it. `line` and `offset` are those of the whole context; `offset` is
- * where the match begins.
- */
-interface Hit {
-  readonly line: number;
-  readonly text: string;
-  readonly offset: number;
-  readonly entry?: string | undefined;
-  readonly path?: string;
-  readonly tool?: string;
-  readonly superseded_by?: string | undefined;
-  /** The line is longer than what is shown of it. */
-  readonly clipped?: true;
-  /** Other paths of the same text: a text that came from several files is one entry. */
-  readonly also_at?: readonly string[];
-  readonly before?: readonly string[];
-  readonly after?: readonly string[];
-  /** The lines around end sooner than asked because the entry does. */
-  readonly border?: string;
-}
 
 /** Hits longer than this are clipped around the match, in characters. */
 const maxLineChars = 600;
@@ -38,25 +26,25 @@ export interface SearchArgs extends EntryFilter {
   readonly context_lines: number;
   readonly order: SearchQuery['order'];
   readonly cursor?: string | undefined;
+  readonly format?: ResultForm | undefined;
 }
 
-/**
- * Runs a search for a tool and writes the answer as JSON, within the size that a result may have.
- */
+/** Runs a search for a tool and writes the answer, within the size that a result may have. */
 export async function answerSearch(
   asked: SearchArgs,
   what: Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate'>,
   context: ToolContext,
 ): Promise<string> {
+  const form = asked.format ?? context.form ?? 'text';
   const { store } = context.session;
   const filtered = rangesOf(store, asked, context.clock.now());
-  if (!filtered.ok) return JSON.stringify({ error: filtered.fault });
+  if (!filtered.ok) return faultText(filtered.fault, form);
   const ranges = visibleRanges(filtered.ranges, context.slice);
   if (ranges?.length === 0 && filtered.ranges?.length !== 0)
-    return JSON.stringify({
-      error:
-        'The entries that the filter chooses lie outside the part of the context that you see.',
-    });
+    return faultText(
+      'The entries that the filter chooses lie outside the part of the context that you see.',
+      form,
+    );
   const query: SearchQuery = {
     ...what,
     caseSensitive: asked.case_sensitive,
@@ -64,101 +52,100 @@ export async function answerSearch(
     contextLines: asked.context_lines,
     order: asked.order,
     maxLineChars,
-    cursor: asked.cursor,
-    ranges,
+    ...(asked.cursor === undefined ? {} : { cursor: asked.cursor }),
+    ...(ranges === undefined ? {} : { ranges }),
   };
   const options = { signal: context.signal, deadlineMs: context.searchDeadlineMs };
   let result = await context.search.search(await store.snapshot(), query, options);
-  let hits = hitsOf(result.matches, store, asked);
-  const fitting = countFitting(hits, context.maxResultChars);
+  let hits = await hitsOf(result.matches, store, asked.path);
+  const sizes =
+    form === 'json' ? hits.map(({ fields }) => JSON.stringify(fields)) : hitBlocks(hits);
+  const fitting = countFitting(sizes, context.maxResultChars);
   if (fitting < hits.length && fitting > 0) {
     // Too long for one result: ask for as many as fit, so that the cursor goes on right behind
     // them.
     const fewer = { ...query, maxResults: fitting };
     result = await context.search.search(await store.snapshot(), fewer, options);
-    hits = hitsOf(result.matches, store, asked);
+    hits = await hitsOf(result.matches, store, asked.path);
   }
-  if (context.isExplained === false) return write(result, hits, [filtered.note]);
+  const answer = answerOf(result, store, {
+    hits,
+    searchedChars: searchedChars(filtered.entries, context),
+    showsPlaces: what.aggregate?.kind === 'first_last',
+    isLaterPage: asked.cursor !== undefined,
+  });
   const looks = { query, context, entries: filtered.entries };
-  const shownReplaced = hits.filter((hit) => hit.superseded_by !== undefined).length;
+  const shownReplaced = hits.filter(({ fields }) => fields.superseded_by !== undefined).length;
   const isAllShown = asked.cursor === undefined && hits.length === result.total;
-  return write(result, hits, [
+  const isExplained = context.isExplained !== false;
+  const notes = [
+    result.note,
     filtered.note,
-    await replacedNote(result, { ...looks, isAllShown, shownReplaced }),
+    isExplained ? await replacedNote(result, { ...looks, isAllShown, shownReplaced }) : undefined,
     // A first page only: a later one may hold nothing because the earlier ones held all.
-    asked.cursor === undefined ? await totalNote(result, looks) : undefined,
-  ]);
+    isExplained && asked.cursor === undefined ? await totalNote(result, looks) : undefined,
+  ].filter((note) => note !== undefined);
+  return form === 'json' ? searchJson({ ...answer, notes }) : searchText({ ...answer, notes });
 }
 
-function write(
-  result: SearchResult,
-  hits: readonly Hit[],
-  explained: readonly (string | undefined)[],
-): string {
-  const notes = [result.note, ...explained].filter((note) => note !== undefined);
-  return JSON.stringify({
-    ...(result.groups === undefined
-      ? { matches: hits }
-      : { groups: result.groups, group_count: result.groupCount }),
-    occurrences: result.occurrences,
-    total: result.total,
-    truncated: result.nextCursor !== undefined || result.partial,
-    ...(result.partial ? { partial: true } : {}),
-    next_cursor: result.nextCursor,
-    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
-  });
-}
-
-function hitsOf(
-  matches: readonly SearchMatch[],
-  { entries, list }: SessionStore,
-  filter: EntryFilter,
-): readonly Hit[] {
-  return matches.map((match) => {
-    const entry = entryAt(entries, match.offsetBytes);
-    const successor = entry === undefined ? undefined : list.successorOf(entry);
-    return {
-      line: match.line,
-      text: match.text,
-      ...(match.clipped ? { clipped: true } : {}),
-      offset: match.offsetChars,
-      entry: entry?.id,
-      ...(entry === undefined ? {} : namesOf(list, entry, filter.path)),
-      ...(entry?.tool === undefined ? {} : { tool: entry.tool }),
-      superseded_by: successor?.id,
-      ...linesAround(match, entry),
-    };
-  });
-}
-
-/**
- * Lines around a hit, as far as they are its entry's; where that begins or ends among them, it says
- * so.
- */
-function linesAround(
-  { line, before, after, text }: SearchMatch,
-  entry: Entry | undefined,
-): Pick<Hit, 'before' | 'after' | 'border'> {
-  if (before === undefined && after === undefined) return {};
-  if (entry === undefined) return { before: before ?? [], after: after ?? [] };
-  const lastLine = line + text.split('\n').length - 1;
-  const roomBefore = Math.max(0, line - entry.lineNumber);
-  const roomAfter = Math.max(0, entry.lineNumber + entry.lineCount - 1 - lastLine);
-  const isStart = roomBefore < (before?.length ?? 0) || roomBefore === before?.length;
-  const isEnd = roomAfter <= (after?.length ?? 0);
-  const borders = [isStart ? 'begins' : '', isEnd ? 'ends' : ''].filter((word) => word !== '');
+function answerOf(
+  { groups, groupCount, occurrences, total, partial, nextCursor }: SearchResult,
+  store: SessionStore,
+  shown: Pick<SearchAnswer, 'hits' | 'searchedChars' | 'showsPlaces' | 'isLaterPage'>,
+): Omit<SearchAnswer, 'notes'> {
   return {
-    before: roomBefore === 0 ? [] : (before ?? []).slice(-roomBefore),
-    after: (after ?? []).slice(0, roomAfter),
-    ...(borders.length === 0 ? {} : { border: `${entry.id} ${borders.join(' and ')} here` }),
+    ...shown,
+    total,
+    isPartial: partial,
+    ...(groups === undefined
+      ? {}
+      : {
+          groups: groups.map(({ value, count, first, last }) => ({
+            value,
+            count,
+            first: placeOf(first, store),
+            last: placeOf(last, store),
+          })),
+        }),
+    ...(groupCount === undefined ? {} : { groupCount }),
+    ...(occurrences === undefined ? {} : { occurrences }),
+    ...(nextCursor === undefined ? {} : { nextCursor }),
   };
 }
 
-function countFitting(hits: readonly Hit[], maxChars: number): number {
+function placeOf({ line, offsetChars }: AggregateGroup['first'], store: SessionStore): PlaceFields {
+  const entry = entryOfOffset(store, offsetChars);
+  if (entry === undefined) return { line, storeLine: line, offset: offsetChars };
+  return {
+    entry: entry.id,
+    line: lineInEntry(entry, line),
+    storeLine: line,
+    offset: offsetChars,
+  };
+}
+
+/** How much text a search was about, in characters. */
+function searchedChars(
+  entries: readonly Entry[] | undefined,
+  { session, slice }: ToolContext,
+): number {
+  if (entries === undefined)
+    return slice === undefined ? session.store.totals.chars : slice.endChars - slice.startChars;
+  let chars = 0;
+  for (const entry of entries) {
+    if (!isVisible(entry, slice)) continue;
+    const start = Math.max(entry.offsetChars, slice?.startChars ?? 0);
+    const end = Math.min(entry.offsetChars + entry.lengthChars, slice?.endChars ?? Infinity);
+    chars += end - start;
+  }
+  return chars;
+}
+
+function countFitting(blocks: readonly string[], maxChars: number): number {
   let sizeChars = 0;
-  for (const [index, hit] of hits.entries()) {
-    sizeChars += JSON.stringify(hit).length + 1;
+  for (const [index, block] of blocks.entries()) {
+    sizeChars += block.length + 1;
     if (sizeChars > maxChars) return Math.max(1, index);
   }
-  return hits.length;
+  return blocks.length;
 }

@@ -71,7 +71,7 @@ export async function replacedNote(
   }
   if (count === 0) return undefined;
   const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
-  return `${lines} in older texts of files that were stored again (superseded_by names the newer one): total counts both.`;
+  return `${lines} in older texts of files that were stored again: total counts both.`;
 }
 
 /** Counts lines in ranges, without showing one. */

@@ -17,6 +17,7 @@ function contextOf(session: Session): ToolContext {
     signal: new AbortController().signal,
     searchDeadlineMs: 1_000,
     maxResultChars: 20_000,
+    form: 'json',
   };
 }
 

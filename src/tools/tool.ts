@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
 import type { Programs } from './programs/program-host.ts';
+import type { ResultForm } from './result-form.ts';
 import type { Slice, SubModel } from './sub-model.ts';
 
 /** What a tool may use while it runs. */
@@ -15,6 +16,8 @@ export interface ToolContext {
   readonly searchDeadlineMs: number;
   /** Code points of a result's text at most. */
   readonly maxResultChars: number;
+  /** How results are written where the call does not say it (default: as text for a model). */
+  readonly form?: ResultForm;
   /** false: nobody reads notes here, so none are made that cost further searches. */
   readonly isExplained?: boolean;
   /** Only this part of the context is to be seen: that of a sub-call with tools. */

@@ -13,9 +13,9 @@ function request(question: Message['content'], ...results: readonly string[]): P
   return { model: 'm', tools, messages };
 }
 
-const stats = JSON.stringify({ characters: 100, entries: 1 });
-const hit = { line: 7, text: 'the launch code is 4711', offset: 900, entry: 'e1', path: 'a.txt' };
-const found = JSON.stringify({ matches: [hit], total: 1 });
+const stats = '100 characters, 7 lines, 1 entry\nby kind: file 1 (100 characters)';
+const code = 'the launch code is 4711';
+const found = `1 matching line:\n\ne1 a.txt\n7: ${code}`;
 
 it('looks at the store, searches for what is quoted, reads around it, and says that it is a script', () => {
   const question = 'What is the "launch code"?';
@@ -26,12 +26,12 @@ it('looks at the store, searches for what is quoted, reads around it, and says t
   });
   expect(lookUpPolicy(request(question, stats, found))?.calls?.[0]).toMatchObject({
     name: 'rlm_get_context',
-    args: { offset: 600 },
+    args: { entry: 'e1', line: 7 },
   });
-  const answer = lookUpPolicy(request(question, stats, found, '{}'))?.text ?? '';
+  const answer = lookUpPolicy(request(question, stats, found, '[e1]'))?.text ?? '';
   expect(answer).toContain(scriptNotice);
-  expect(answer).toContain(hit.text);
-  expect(answer).toContain('line 7, offset 900, entry e1, a.txt');
+  expect(answer).toContain(code);
+  expect(answer).toContain('e1 (a.txt), line 7');
 });
 
 it('takes the question and not the files before it or the reminders after it', () => {
@@ -51,10 +51,17 @@ it('takes the question and not the files before it or the reminders after it', (
 });
 
 it('answers from the text and not from the question that is stored with it', () => {
-  const own = { ...hit, text: 'What does it say about "beacon-7741"?' };
-  const result = JSON.stringify({ matches: [own, hit], total: 2 });
-  const answer = lookUpPolicy(request(own.text, stats, result, '{}'))?.text ?? '';
-  expect(answer).toContain(hit.text);
+  const own = 'What does it say about "beacon-7741"?';
+  const result = `2 matching lines:\n\ne2 user_text ${own}\n1: ${own}\n\ne1 a.txt\n7: ${code}`;
+  const answer = lookUpPolicy(request(own, stats, result, '[e1]'))?.text ?? '';
+  expect(answer).toContain(code);
+});
+
+it('reads around the match in a line that is too long to be shown', () => {
+  const long = `1 matching line:\n\ne1 a.json\n1: …${code}… @900`;
+  expect(lookUpPolicy(request('The "launch code"?', stats, long))?.calls?.[0]).toMatchObject({
+    args: { offset: 600 },
+  });
 });
 
 it('without tools says what to set', () => {

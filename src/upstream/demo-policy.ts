@@ -1,4 +1,5 @@
 import type { Message, PlainRequest } from '../wire/types.ts';
+import { readSearch, readStats, type ReadHit } from './shown-results.ts';
 
 /** What a script does next: say something, or call tools. */
 export interface ScriptedTurn {
@@ -18,8 +19,9 @@ export type Policy = (request: PlainRequest) => ScriptedTurn | undefined;
 /** Stands in every answer, so that nobody takes the script for a model. */
 export const scriptNotice = '[demo script, not a language model]';
 
-/** So much around a hit is read, in characters. */
+/** So much around a hit is read: characters of a long line, else lines. */
 const readAround = 300;
+const readAroundLines = 3;
 
 /**
  * The demo's policy: look at the store, find what the question quotes or names, read around the
@@ -57,28 +59,19 @@ export const lookUpPolicy: Policy = (request) => {
         return {
           text: `${scriptNotice} ${storeSentence(results[0])} Nothing in it contains ${terms.map((term) => JSON.stringify(term)).join(' or ')}.`,
         };
-      return {
-        calls: [
-          {
-            name: 'rlm_get_context',
-            args: { offset: Math.max(0, hit.offset - readAround), length: 2 * readAround },
-          },
-        ],
-      };
+      // A long line is read around the match, any other with the lines around it.
+      const args =
+        hit.offset === undefined
+          ? { entry: hit.entry, line: hit.line, around: readAroundLines }
+          : { offset: Math.max(0, hit.offset - readAround), length: 2 * readAround };
+      return { calls: [{ name: 'rlm_get_context', args }] };
     }
     default: {
       const hit = firstHit(results[1], question);
       if (hit === undefined) return { text: `${scriptNotice} The search found nothing.` };
-      const place = [
-        `line ${hit.line}`,
-        `offset ${hit.offset}`,
-        hit.entry === undefined ? '' : `entry ${hit.entry}`,
-        hit.path ?? '',
-      ]
-        .filter((part) => part !== '')
-        .join(', ');
+      const total = readSearch(results[1] ?? '')?.total ?? 0;
       return {
-        text: `${scriptNotice} Found in ${place}:\n\n${hit.text}\n\n(${hit.total} matching lines in all.)`,
+        text: `${scriptNotice} Found in ${hit.entry} (${hit.label}), line ${hit.line}:\n\n${hit.text}\n\n(${total} matching lines in all.)`,
       };
     }
   }
@@ -133,37 +126,16 @@ function escapePattern(text: string): string {
   return text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
 }
 
-interface ShownHit {
-  readonly line: number;
-  readonly text: string;
-  readonly offset: number;
-  readonly entry?: string;
-  readonly path?: string;
-  readonly total: number;
-}
-
 /**
  * The first hit that is not the question itself, which may be stored with the text it was asked
  * about.
  */
-function firstHit(result: string | undefined, question: string): ShownHit | undefined {
-  const parsed = parseObject(result);
-  const matches = parsed?.['matches'];
-  const hits = Array.isArray(matches) ? (matches as ShownHit[]) : [];
-  const first = hits.find((hit) => !question.includes(hit.text)) ?? hits[0];
-  return first === undefined ? undefined : { ...first, total: Number(parsed?.['total'] ?? 1) };
+function firstHit(result: string | undefined, question: string): ReadHit | undefined {
+  const hits = readSearch(result ?? '')?.hits ?? [];
+  return hits.find((hit) => !question.includes(hit.text)) ?? hits[0];
 }
 
 function storeSentence(result: string | undefined): string {
-  const parsed = parseObject(result);
-  return `The store holds ${Number(parsed?.['characters'] ?? 0)} characters in ${Number(parsed?.['entries'] ?? 0)} entries.`;
-}
-
-function parseObject(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
-  try {
-    return JSON.parse(text ?? '') as Record<string, unknown>;
-  } catch {
-    // A tool's sentence instead of an object: the script has no use for it.
-    return undefined;
-  }
+  const { characters = 0, entries = 0 } = readStats(result ?? '') ?? {};
+  return `The store holds ${characters} characters in ${entries} entries.`;
 }

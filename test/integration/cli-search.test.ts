@@ -47,12 +47,27 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
     };
     expect(await run('search', 'needle-\\d+')).toEqual([
       0,
-      'e1:3002:Error: needle-43\ne1:3001:ERROR needle-42 here\n',
+      'e1:3001:ERROR needle-42 here\ne1:3002:Error: needle-43\n',
+    ]);
+    expect(await run('search', 'needle-\\d+', '--last', '-m', '1')).toEqual([
+      0,
+      'e1:3002:Error: needle-43\n',
     ]);
     expect(await run('find', 'error: NEEDLE', '-i')).toEqual([0, 'e1:3002:Error: needle-43\n']);
     expect(await run('search', 'needle-42', '-C', '1', '--oldest')).toEqual([
       0,
       'e1-3000-line 2999 💚 value=3\ne1:3001:ERROR needle-42 here\ne1-3002-Error: needle-43\n',
+    ]);
+    expect(await run('search', 'needle-42', '-A', '1', '-N')).toEqual([
+      0,
+      'e1:ERROR needle-42 here\ne1-Error: needle-43\n',
+    ]);
+    expect(await run('search', 'needle', '-w', '-c')).toEqual([0, '2\n']);
+    expect(await run('search', 'needl', '-w')).toEqual([1, '']);
+    expect(await run('search', '-F', 'value=1.', '-c')).toEqual([1, '0\n']);
+    expect(await run('search', '-v', 'value=\\d', '-n')).toEqual([
+      0,
+      'e1:3001:ERROR needle-42 here\ne1:3002:Error: needle-43\n',
     ]);
     // A script's own name of the directory, which was the client's, too.
     const byLink = await home.runHere(['search', 'needle', '-c', '--directory', link]);
@@ -74,14 +89,22 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
       .split('\n')
       .map((line) => JSON.parse(line) as object);
     expect(lines).toMatchObject([
-      { type: 'match', line: 3000, entry: 'e1' },
-      { type: 'match', line: 2999 },
+      { type: 'match', line: 1, entry: 'e1' },
+      { type: 'match', line: 2 },
       { type: 'summary', total: 3000, shown: 2 },
     ]);
   });
 
   test('get gives the text back to the byte, in code points', async () => {
     expect((await home.runHere(['get', '--entry', 'e1', ...here])).stdout).toBe(stored);
+    const get = async (...args: string[]) => (await home.runHere(['get', ...args, ...here])).stdout;
+    const lines = stored.split('\n');
+    expect(await get('e1:3001:ERROR needle-42 here', '-C', '1')).toBe(
+      lines.slice(2999, 3002).join('\n'),
+    );
+    expect(await get('e1:5-6')).toBe(`${lines.slice(4, 6).join('\n')}\n`);
+    expect(await get('e1', '--tail', '2')).toBe(lines.slice(-2).join('\n'));
+    expect(await get('e1')).toBe(stored);
     const part = await home.runHere(['get', '--offset', '5', '--length', '4', ...here]);
     expect(part.stdout).toBe(Array.from(stored).slice(5, 9).join(''));
     expect((await home.runHere(['get', '--entry', 'e9', ...here])).code).toBe(2);

@@ -154,13 +154,13 @@ describe('a large output or message', () => {
     const { upstream, proxy } = setup;
     const output = `${'日本語テキスト🙂é '.repeat(2_000)}\n${needle}\n${'العربية 🏳️‍🌈 '.repeat(500)}`;
     upstream.script(
-      callTools({ name: 'rlm_find', args: { text: needle } }),
+      callTools({ name: 'rlm_find', args: { text: needle, format: 'json' } }),
       (request) => {
         const [found] = ownResults(request.body.messages) as { matches: { offset: number }[] }[];
         const hit = found?.matches[0];
         return callTools({
           name: 'rlm_get_context',
-          args: { offset: hit?.offset, length: Array.from(needle).length },
+          args: { offset: hit?.offset, length: Array.from(needle).length, format: 'json' },
           id: 'read',
         });
       },

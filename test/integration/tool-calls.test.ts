@@ -74,7 +74,7 @@ test('arguments are taken as they are meant and go back as they were written', a
   ];
   const { results, sentBack } = await play(texts.map((args) => ({ name: 'rlm_search', args })));
   expect(results.map((result) => result['total'])).toEqual([1, 1, 1]);
-  expect(results[2]?.['arguments_note']).toContain('1000');
+  expect(results[2]?.['note']).toContain('1000');
   expect(sentBack.map((call) => call.arguments)).toEqual(texts);
 });
 

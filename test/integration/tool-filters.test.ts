@@ -64,6 +64,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+/** A call, as a program makes it. */
 async function call(name: string, args: object): Promise<Readonly<Record<string, unknown>>> {
   const text = await registry.run(
     { id: 'c', type: 'function', function: { name, arguments: JSON.stringify(args) } },
@@ -74,6 +75,7 @@ async function call(name: string, args: object): Promise<Readonly<Record<string,
       signal: AbortSignal.timeout(60_000),
       searchDeadlineMs: 60_000,
       maxResultChars: 20_000,
+      form: 'json',
     },
   );
   return toolResult(text);

@@ -4,6 +4,7 @@ import {
   type Policy,
   type ScriptedTurn,
 } from '../../upstream/demo-policy.ts';
+import { readSearch } from '../../upstream/shown-results.ts';
 import type { PlainRequest } from '../../wire/types.ts';
 import { benchKinds, questionHead, type BenchKind } from './cases.ts';
 import { heading, signature } from './generators/real.ts';
@@ -74,29 +75,18 @@ function valueOf(result: string): string {
 /** What a pattern captures in the hits of a search, each once. */
 function captured(pattern: RegExp): (result: string) => string {
   return (result) => {
-    const hits = searchResult(result).matches ?? [];
+    const hits = readSearch(result)?.hits ?? [];
     return [...new Set(hits.map((hit) => pattern.exec(hit.text)?.[1] ?? ''))].join(', ');
   };
 }
 
-function searchResult(result: string): {
-  readonly matches?: readonly { readonly text: string; readonly path?: string }[];
-  readonly occurrences?: number;
-} {
-  try {
-    return JSON.parse(result) as ReturnType<typeof searchResult>;
-  } catch {
-    // A tool's sentence: there is no hit in it.
-    return {};
-  }
-}
-
 function occurrences(result: string): string {
-  return String(searchResult(result).occurrences);
+  return String(readSearch(result)?.occurrences);
 }
 
+/** A file's head in a list of hits is its path. */
 function pathOf(result: string): string {
-  return searchResult(result).matches?.[0]?.path ?? '';
+  return readSearch(result)?.hits[0]?.label ?? '';
 }
 
 function capture(found: RegExpExecArray, number = 1): string {
@@ -226,7 +216,8 @@ const plans: Readonly<Record<BenchKind, readonly Plan[]>> = {
     },
     {
       wording: /chose a color for the header/,
-      call: () => search(String.raw`\[user\] .*color of the header \w+`, { max_results: 1 }),
+      call: () =>
+        search(String.raw`\[user\] .*color of the header \w+`, { order: 'last', max_results: 1 }),
       answer: captured(/header (\w+)/),
     },
   ],

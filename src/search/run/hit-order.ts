@@ -1,5 +1,5 @@
 import { partitionPoint } from '../../base/sorted.ts';
-import { entryIndexAt } from '../text/shared-entries.ts';
+import { entryIndexAt, type EntryBorders } from '../text/shared-entries.ts';
 import type { Pieces } from '../text/pieces.ts';
 import type { SearchTask, ShownHit } from './protocol.ts';
 
@@ -7,23 +7,26 @@ import type { SearchTask, ShownHit } from './protocol.ts';
 type Ordered = Pick<SearchTask, 'query' | 'scope' | 'after'>;
 
 /**
- * In which order hits are listed. Oldest first is the order of the text. Newest first is the newest
- * entry first and reading order within one; a text that names no entries is listed backwards.
- * Places are bytes of the file.
+ * In which order hits are listed. Oldest first is the order of the text, last first the reverse.
+ * Newest first is the newest entry first and reading order within one; a text that names no entries
+ * is listed backwards. Places are bytes of the file.
  */
 export class HitOrder {
   readonly #task: Ordered;
   readonly #isOldest: boolean;
+  /** What is listed one after the other; absent = line by line, the last one first. */
+  readonly #entries: EntryBorders | undefined;
 
   constructor(task: Ordered) {
     this.#task = task;
     this.#isOldest = task.query.order === 'oldest';
+    this.#entries = task.query.order === 'newest' ? task.scope.entries : undefined;
   }
 
   /** Below 0 where the hit at `a` is listed before the one at `b`. */
   compare(a: number, b: number): number {
     if (this.#isOldest) return a - b;
-    const { entries } = this.#task.scope;
+    const entries = this.#entries;
     if (entries === undefined) return b - a;
     return entryIndexAt(entries, b) - entryIndexAt(entries, a) || a - b;
   }
@@ -38,7 +41,7 @@ export class HitOrder {
   /** Where a page ends, for the cursor: {@link isNew} holds for what comes behind it. */
   endOf({ startBytes, endBytes }: ShownHit): number {
     if (this.#isOldest) return endBytes + 1;
-    return this.#task.scope.entries === undefined ? startBytes : endBytes;
+    return this.#entries === undefined ? startBytes : endBytes;
   }
 
   /**
@@ -48,7 +51,7 @@ export class HitOrder {
   chunks({ bounds, first }: Pieces): Int32Array {
     const order = Int32Array.from({ length: first.length - 1 }, (_, chunk) => chunk);
     if (this.#isOldest) return order;
-    const { entries } = this.#task.scope;
+    const entries = this.#entries;
     if (entries === undefined) return order.reverse();
     const entryOf = order.map((chunk) => entryIndexAt(entries, bounds[2 * first[chunk]!]!));
     return order.sort((a, b) => entryOf[b]! - entryOf[a]! || a - b);
@@ -56,7 +59,7 @@ export class HitOrder {
 
   /** Whether any hit of the bytes [from, to) could be listed before the one at `worst`. */
   mayBeat(from: number, to: number, worst: number): boolean {
-    const { entries } = this.#task.scope;
+    const entries = this.#entries;
     if (this.#isOldest) return from < worst;
     if (entries === undefined) return to > worst;
     const newest = entryIndexAt(entries, to - 1);
@@ -65,7 +68,7 @@ export class HitOrder {
 
   /** Of hits in the order of the text, the first that are listed and are new, at most `most`. */
   best(found: readonly number[], most: number): readonly number[] {
-    const { entries } = this.#task.scope;
+    const entries = this.#entries;
     const best: number[] = [];
     const take = (from: number, to: number, step: 1 | -1): void => {
       for (let i = step > 0 ? from : to - 1; i >= from && i < to && best.length < most; i += step)

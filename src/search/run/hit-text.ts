@@ -15,6 +15,12 @@ const maxLookBytes = 4_194_304;
 /** So far behind a match it is looked for another one in the same line. */
 const maxMoreBytes = 65_536;
 
+/** The shown part of a line, and at which ends there is more of it. */
+interface Clip {
+  readonly text: string;
+  readonly cut?: { readonly start: boolean; readonly end: boolean };
+}
+
 /** Makes what the asker sees of hits: text, line number, offsets, lines around. */
 export class HitText {
   readonly #view: LineView;
@@ -36,14 +42,15 @@ export class HitText {
     const endBytes = this.#view.lineEnd(Math.max(hit.at, (hit.end ?? 0) - 1), ceiling);
     const matchAt = hit.end === undefined ? this.#matchIn(startBytes, endBytes, hit.at) : hit.at;
     const { line, chars } = this.#view.position(matchAt);
-    const { text, clipped } = this.#clip(startBytes, endBytes, matchAt);
+    const { text, cut } = this.#clip(startBytes, endBytes, matchAt);
+    const clipped = cut !== undefined;
     const isMatch = this.#query.unit === 'match';
     const more =
       !isMatch && clipped && this.#hasMore(matchAt, endBytes) ? { hasMore: true as const } : {};
     const around =
       this.#query.contextLines > 0 ? this.#around(startBytes, endBytes, floor, ceiling) : {};
     const place = { line, offsetChars: chars, offsetBytes: matchAt };
-    const match = { ...place, text, clipped, ...more, ...around };
+    const match = { ...place, text, clipped, ...(cut && { cut }), ...more, ...around };
     // A list of matches goes on behind this one, in the same line or not.
     if (isMatch) return { match, startBytes: matchAt, endBytes: matchAt };
     const lineEndBytes = hit.end === undefined ? endBytes : this.#view.lineEnd(hit.at, ceiling);
@@ -80,25 +87,28 @@ export class HitText {
    * The text of [start, end), or of the part around the match where it is longer than allowed: a
    * quarter before it.
    */
-  #clip(start: number, end: number, matchAt: number): { text: string; clipped: boolean } {
+  #clip(start: number, end: number, matchAt: number): Clip {
     const limit = this.#query.maxLineChars;
-    if (end - start <= limit)
-      return { text: this.#view.bytes(start, end).toString(), clipped: false };
+    if (end - start <= limit) return { text: this.#view.bytes(start, end).toString() };
     const before = this.#decode(Math.max(start, matchAt - 4 * limit), matchAt);
     const after = this.#decode(matchAt, Math.min(end, matchAt + 4 * limit));
     if (before.length + after.length <= limit && end - start <= 4 * limit) {
-      return { text: [...before, ...after].join(''), clipped: false };
+      return { text: [...before, ...after].join('') };
     }
     const wantBefore = Math.max(limit >> 2, limit - after.length);
     const shownBefore = before.slice(Math.max(0, before.length - wantBefore));
-    const shown = [...shownBefore, ...after.slice(0, limit - shownBefore.length)];
-    return { text: shown.join(''), clipped: true };
+    const shownAfter = after.slice(0, limit - shownBefore.length);
+    const cut = {
+      start: shownBefore.length < before.length || matchAt - 4 * limit > start,
+      end: shownAfter.length < after.length || matchAt + 4 * limit < end,
+    };
+    return { text: [...shownBefore, ...shownAfter].join(''), cut };
   }
 
   /** A line beside a hit; marked where it is longer than what is shown of it. */
   #lineAround(start: number, end: number): string {
-    const { text, clipped } = this.#clip(start, end, start);
-    return clipped ? `${text}…` : text;
+    const { text, cut } = this.#clip(start, end, start);
+    return cut === undefined ? text : `${text}…`;
   }
 
   /** Code points of [start, end); pieces of one that is cut at the start are left out. */

@@ -167,8 +167,6 @@ export class ScanJob implements Job {
     const most = this.#task.query.maxResults + 1;
     const best = this.#order.best(found, most);
     if (best.length === 0) return;
-    this.#hits = [...this.#hits, ...best]
-      .sort((a, b) => this.#order.compare(a, b))
-      .slice(0, most);
+    this.#hits = [...this.#hits, ...best].sort((a, b) => this.#order.compare(a, b)).slice(0, most);
   }
 }

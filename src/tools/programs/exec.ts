@@ -15,8 +15,8 @@ const args = z.strictObject({
 export const execTool: Tool<z.infer<typeof args>> = {
   name: 'rlm_exec',
   description: `Run JavaScript over the whole context, without files, network or modules. Use it for what must be exact over everything: counting, grouping, comparing, joining, following chains; and to ask sub-models about many parts at once. Variables stay for later calls of this chat. All calls below return plain values; no promises needed.
-- context.length; context.read(offset, length) -> string; context.lines(from, to) -> strings, 1-based
-- context.search(pattern, options), context.find(text, options) -> {matches: [{line, text, offset, entry, path}], total, next_cursor}, with the options of rlm_search (max_results, order, path, cursor, aggregate, group, max_groups, ...); aggregate gives {groups: [{value, count, first, last}], group_count, occurrences}, exact and fast at any size
+- context.length; context.read(offset, length) -> string; context.lines(from, to) -> strings, 1-based, by storeLine
+- context.search(pattern, options), context.find(text, options) -> {matches: [{line, storeLine, text, offset, entry, path}], total, next_cursor}, with the options of rlm_search (max_results, order, path, cursor, aggregate, group, max_groups, ...); aggregate gives {groups: [{value, count, first, last}], group_count, occurrences}, exact and fast at any size
 - context.entries({kind, tool, path}) -> [{id, kind, tool, path, offset, length, line, lines, time}]; an error where none fits
 - llm_query(prompt, text) -> string; llm_query_batched([{prompt, text}, ...]) -> strings in order, asked in parallel ("[failed: ...]" where one failed). Put many lines into one question: thousands of small ones are slow and run out of budget.
 - print(...); answer(value) hands a long result to the user as it is, instead of being typed again

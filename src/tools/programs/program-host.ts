@@ -101,6 +101,7 @@ async function checkedRun<Args>(
     searchDeadlineMs: Math.max(searchDeadlineMs, context.searchDeadlineMs),
     maxResultChars: maxSearchChars,
     isExplained: false,
+    form: 'json',
   });
   const result = JSON.parse(text) as Record<string, unknown>;
   return checked.notes.length === 0

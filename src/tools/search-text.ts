@@ -1,0 +1,148 @@
+import { counted, onOneLine } from './result-form.ts';
+import type { ListedHit } from './search-hit.ts';
+
+/** Values of a group are shown so long in a list, characters. */
+const maxValueChars = 200;
+
+/** A group of an aggregate, with its first and last place. */
+export interface GroupFields {
+  readonly value: string;
+  readonly count: number;
+  readonly first: PlaceFields;
+  readonly last: PlaceFields;
+}
+
+/** Where something was found. */
+export interface PlaceFields {
+  readonly entry?: string;
+  /** In the entry. */
+  readonly line: number;
+  readonly storeLine: number;
+  /** Characters from the start of the whole context. */
+  readonly offset: number;
+}
+
+/** A search's answer, before it is written in one form or the other. */
+export interface SearchAnswer {
+  readonly hits: readonly ListedHit[];
+  readonly groups?: readonly GroupFields[];
+  readonly groupCount?: number;
+  readonly occurrences?: number;
+  readonly total: number;
+  readonly isPartial: boolean;
+  readonly nextCursor?: string;
+  readonly notes: readonly string[];
+  /** Characters of all that was to be searched. */
+  readonly searchedChars: number;
+  /** Whether the caller asked where the groups are. */
+  readonly showsPlaces: boolean;
+  /** Whether it goes on behind an earlier answer. */
+  readonly isLaterPage: boolean;
+}
+
+/**
+ * Hits as a model reads them, each with the head of its entry where that is another one: grouped
+ * like `rg --heading`, so that a path is paid for once. `12: text` is a hit, `11- text` a line
+ * beside one; `@` gives the offset of the match in a line that is too long to be shown whole.
+ */
+export function hitBlocks(hits: readonly ListedHit[]): readonly string[] {
+  let last: ListedHit | undefined;
+  let lastLine = Number.NaN;
+  return hits.map((hit, number) => {
+    const { fields } = hit;
+    const { before = [], after = [] } = fields;
+    const lines: string[] = [];
+    const first = fields.line - before.length;
+    if (last === undefined || last.head !== hit.head) {
+      if (last !== undefined) lines.push('');
+      lines.push(hit.head);
+    } else if ((fields.before !== undefined || fields.after !== undefined) && first > lastLine + 1)
+      lines.push('--');
+    const isBehind = (line: number): boolean =>
+      last === undefined || last.head !== hit.head || !(line <= lastLine);
+    for (const [index, text] of before.entries())
+      // Lines that the hit before has shown behind it are not shown again.
+      if (isBehind(first + index)) lines.push(`${first + index}- ${text}`);
+    const shown = shownLines(hit);
+    for (const [index, text] of shown.entries())
+      lines.push(`${fields.line + index}${index === 0 ? ':' : '+'} ${text}`);
+    const end = fields.line + shown.length;
+    // As far as the next hit, which shows its line itself.
+    const next = hits[number + 1];
+    const room = next?.head === hit.head ? Math.max(0, next.fields.line - end) : Infinity;
+    const shownAfter = after.slice(0, room);
+    for (const [index, text] of shownAfter.entries()) lines.push(`${end + index}- ${text}`);
+    const isEnd = fields.border?.includes('ends') === true && next?.head !== hit.head;
+    if (isEnd) lines.push(`[${fields.entry ?? ''} ends]`);
+    last = hit;
+    lastLine = end + shownAfter.length - 1;
+    return lines.join('\n');
+  });
+}
+
+/** The lines of a hit: one mostly; those of a match over several each with its number. */
+function shownLines({ fields, cut }: ListedHit): readonly string[] {
+  const more = fields.more_in_line === true ? ' (more matches in this line)' : '';
+  const start = cut?.start === true ? '…' : '';
+  const end = cut?.end === true ? '…' : '';
+  const place = fields.clipped === true ? ` @${fields.offset}${more}` : '';
+  return `${start}${fields.text}${end}${place}`.split('\n');
+}
+
+/** A whole answer as a model reads it. */
+export function searchText(answer: SearchAnswer): string {
+  const { hits, groups, notes, nextCursor } = answer;
+  const lines = [headLine(answer)];
+  for (const note of notes) lines.push(`note: ${note}`);
+  if (hits.some(({ fields }) => fields.clipped === true))
+    lines.push('note: … is more of a long line; @ is the offset of the match for rlm_get_context.');
+  if (groups !== undefined) for (const group of groups) lines.push(groupLine(group, answer));
+  if (hits.length > 0) lines.push('', ...hitBlocks(hits));
+  if (nextCursor !== undefined)
+    lines.push('', `There are more: the same call with "cursor":"${nextCursor}".`);
+  return lines.join('\n');
+}
+
+function headLine(answer: SearchAnswer): string {
+  const { hits, total, isPartial, groups, groupCount = 0, occurrences, searchedChars } = answer;
+  const least = isPartial ? 'at least ' : '';
+  const found = `${least}${counted(total, 'matching line')}`;
+  if (occurrences !== undefined) {
+    const what = `${least}${counted(occurrences, 'occurrence')} in ${counted(total, 'line')}`;
+    if (groups === undefined) return `${what}.`;
+    const shown = groups.length < groupCount ? `the ${groups.length} most frequent of ` : '';
+    return `${what}; ${shown}${counted(groupCount, 'different value')}:`;
+  }
+  if (total === 0)
+    return isPartial
+      ? 'No matching line was found, but not everything was searched.'
+      : `0 matching lines: all ${searchedChars} characters were searched.`;
+  if (answer.isLaterPage) return `${found} in all; ${hits.length} more:`;
+  return hits.length < total ? `${found}; ${hits.length} shown:` : `${found}:`;
+}
+
+function groupLine({ value, count, first, last }: GroupFields, answer: SearchAnswer): string {
+  const text = value === '' ? '(empty)' : onOneLine(value, maxValueChars);
+  if (!answer.showsPlaces) return `${count}  ${text}`;
+  return `${count}  ${text}  (first ${placeText(first)}, last ${placeText(last)})`;
+}
+
+function placeText({ entry, line }: PlaceFields): string {
+  return entry === undefined ? `line ${line}` : `${entry}:${line}`;
+}
+
+/** The same answer with its fields. */
+export function searchJson(answer: SearchAnswer): string {
+  const { hits, groups, groupCount, occurrences, total, isPartial, nextCursor, notes } = answer;
+  return JSON.stringify({
+    ...(groups === undefined
+      ? { matches: hits.map(({ fields }) => fields) }
+      : { groups, group_count: groupCount }),
+    ...(occurrences === undefined ? {} : { occurrences }),
+    total,
+    truncated: nextCursor !== undefined || isPartial,
+    ...(isPartial ? { partial: true } : {}),
+    ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
+  });
+}
