@@ -6,7 +6,7 @@ import { labelOf, marksOf, titleOf } from './entry-title.ts';
 import { entryAt } from './filters.ts';
 
 /** One hit with its fields, as programs see it. */
-export interface HitFields {
+interface HitFields {
   /** 1-based, in the entry: what `rlm_get_context` takes beside the entry's id. */
   readonly line: number;
   /** 1-based, through the whole store. */

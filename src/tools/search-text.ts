@@ -5,7 +5,7 @@ import type { ListedHit } from './search-hit.ts';
 const maxValueChars = 200;
 
 /** A group of an aggregate, with its first and last place. */
-export interface GroupFields {
+interface GroupFields {
   readonly value: string;
   readonly count: number;
   readonly first: PlaceFields;
