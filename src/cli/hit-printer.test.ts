@@ -48,7 +48,7 @@ test('in a pipe: one line each, no colour, a gap where context does not join', (
 });
 
 test('as many lines around as asked for on each side, each once, and no numbers if not wanted', () => {
-  const near: readonly Hit[] = [
+  const near: readonly PrintedHit[] = [
     { line: 2, text: 'b', offset: 2, entry: 'e1', before: ['a'], after: ['c', 'd'] },
     { line: 4, text: 'd', offset: 6, entry: 'e1', before: ['b', 'c'], after: ['e', 'f'] },
   ];
