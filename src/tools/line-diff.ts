@@ -19,7 +19,7 @@ export interface LineDiff {
   readonly hunks: readonly string[];
 }
 
-/** A stretch of lines: [aStart, aEnd) of the one text in the place of [bStart, bEnd) of the other. */
+/** Lines [aStart, aEnd) of the one text in the place of [bStart, bEnd) of the other. */
 interface Change {
   readonly aStart: number;
   readonly aEnd: number;

@@ -80,8 +80,8 @@ export function cutAtEntries(
 }
 
 /**
- * Index of the last entry that starts at or before a byte; 0 for a byte in front of all. The newline
- * behind an entry is that entry's.
+ * Index of the last entry that starts at or before a byte; 0 for a byte in front of all. The
+ * newline behind an entry is that entry's.
  */
 export function entryIndexAt({ bounds, count }: EntryBorders, at: number): number {
   return Math.max(0, partitionPoint(count, (entry) => bounds[2 * entry]! <= at) - 1);
