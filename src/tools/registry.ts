@@ -2,11 +2,11 @@ import { z } from 'zod';
 import type { FunctionCall, ToolDefinition } from '../wire/types.ts';
 import { plainOwnName, readArguments, readArgumentText } from './call-door.ts';
 import { execTool } from './programs/exec.ts';
-import { findTool } from './find.ts';
-import { getContextTool } from './get-context.ts';
+import { findTool } from './searching/find.ts';
+import { getContextTool } from './reading/get-context.ts';
 import { queryTool } from './query/query.ts';
 import { faultText } from './result-form.ts';
-import { searchTool } from './search.ts';
+import { searchTool } from './searching/search.ts';
 import { statsTool } from './stats.ts';
 import type { Tool, ToolContext } from './tool.ts';
 

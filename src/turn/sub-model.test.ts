@@ -3,7 +3,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { memorySearch, memorySession } from '../../test/support/memory-session.ts';
 import { ProxyError } from '../errors.ts';
 import { queryTool } from '../tools/query/query.ts';
-import { searchTool } from '../tools/search.ts';
+import { searchTool } from '../tools/searching/search.ts';
 import { ToolRegistry } from '../tools/registry.ts';
 import type { ToolContext } from '../tools/tool.ts';
 import type { Upstream } from '../upstream/upstream.ts';

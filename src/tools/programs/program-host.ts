@@ -11,9 +11,9 @@ import type {
 import type { Entry, EntryList } from '../../store/types.ts';
 import { checkArguments } from '../call-door.ts';
 import { chooseEntries } from '../entry-choice.ts';
-import { findTool } from '../find.ts';
+import { findTool } from '../searching/find.ts';
 import { countChars } from '../pieces.ts';
-import { searchTool } from '../search.ts';
+import { searchTool } from '../searching/search.ts';
 import { isVisible, visibleChars } from '../slice.ts';
 import { askAll, type SubModel, type SubQuestion } from '../sub-model.ts';
 import type { Tool, ToolContext } from '../tool.ts';

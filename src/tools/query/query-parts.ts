@@ -14,7 +14,7 @@ import {
   type CharRange,
   type Piece,
 } from '../pieces.ts';
-import { totalNote } from '../search-notes.ts';
+import { totalNote } from '../searching/search-notes.ts';
 import { isVisible, sliceAt, visibleChars, visibleRanges } from '../slice.ts';
 import type { SubQuestion } from '../sub-model.ts';
 import type { ToolContext } from '../tool.ts';

@@ -4,7 +4,7 @@ import { systemClock } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import { keptAnswers } from './kept-answers.ts';
 import { queryTool } from './query.ts';
-import { searchTool } from '../search.ts';
+import { searchTool } from '../searching/search.ts';
 import type { SubModel, SubQuestion } from '../sub-model.ts';
 import type { ToolContext } from '../tool.ts';
 import { toolResult } from '../../../test/support/tool-results.ts';

@@ -1,13 +1,13 @@
-import { partitionPoint } from '../base/sorted.ts';
+import { partitionPoint } from '../../base/sorted.ts';
 import { z } from 'zod';
-import type { Entry, SessionStore } from '../store/types.ts';
+import type { Entry, SessionStore } from '../../store/types.ts';
 import { compareEntries } from './compare-entries.ts';
-import { findEntry } from './entry-choice.ts';
+import { findEntry } from '../entry-choice.ts';
 import { isByLines, placeOfLines } from './read-place.ts';
-import { faultText, formatArg } from './result-form.ts';
+import { faultText, formatArg } from '../result-form.ts';
 import { readAnswer, type Stretch } from './read-answer.ts';
-import type { Tool, ToolContext } from './tool.ts';
-import { visibleChars } from './slice.ts';
+import type { Tool, ToolContext } from '../tool.ts';
+import { visibleChars } from '../slice.ts';
 
 /** The most that one call reads, in characters (the seed's limit). */
 const maxLengthChars = 50_000;

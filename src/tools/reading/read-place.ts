@@ -1,5 +1,5 @@
-import type { Entry, SessionStore } from '../store/types.ts';
-import { entryOfLine, lineInEntry, offsetOfLine, storeLineAt } from './entry-lines.ts';
+import type { Entry, SessionStore } from '../../store/types.ts';
+import { entryOfLine, lineInEntry, offsetOfLine, storeLineAt } from '../entry-lines.ts';
 
 /** What a read by line asks for; lines count from 1 in the entry, below 0 from its end. */
 export interface LinesAsked {

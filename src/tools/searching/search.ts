@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { filterArgs } from './filters.ts';
+import { filterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
-import type { Tool } from './tool.ts';
+import type { Tool } from '../tool.ts';
 
 const args = z.strictObject({
   pattern: z

@@ -1,10 +1,10 @@
-import type { Entry } from '../store/types.ts';
-import { findEntry } from './entry-choice.ts';
-import { labelOf } from './entry-title.ts';
+import type { Entry } from '../../store/types.ts';
+import { findEntry } from '../entry-choice.ts';
+import { labelOf } from '../entry-title.ts';
 import { diffLines } from './line-diff.ts';
-import { counted, faultText, type ResultForm } from './result-form.ts';
-import { isVisible } from './slice.ts';
-import type { ToolContext } from './tool.ts';
+import { counted, faultText, type ResultForm } from '../result-form.ts';
+import { isVisible } from '../slice.ts';
+import type { ToolContext } from '../tool.ts';
 
 /** Texts that are compared, bytes at most each: what takes longer would hold up other chats. */
 const maxComparedBytes = 2_097_152;

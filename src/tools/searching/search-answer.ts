@@ -1,9 +1,9 @@
-import type { AggregateGroup, SearchQuery, SearchResult } from '../search/types.ts';
-import type { Entry, SessionStore } from '../store/types.ts';
-import type { EntryFilter } from './entry-choice.ts';
-import { entryOfOffset, lineInEntry } from './entry-lines.ts';
-import { rangesOf } from './filters.ts';
-import { faultText, type ResultForm } from './result-form.ts';
+import type { AggregateGroup, SearchQuery, SearchResult } from '../../search/types.ts';
+import type { Entry, SessionStore } from '../../store/types.ts';
+import type { EntryFilter } from '../entry-choice.ts';
+import { entryOfOffset, lineInEntry } from '../entry-lines.ts';
+import { rangesOf } from '../filters.ts';
+import { faultText, type ResultForm } from '../result-form.ts';
 import { hitsOf } from './search-hit.ts';
 import { replacedNote, totalNote } from './search-notes.ts';
 import {
@@ -13,8 +13,8 @@ import {
   type PlaceFields,
   type SearchAnswer,
 } from './search-text.ts';
-import { isVisible, visibleRanges } from './slice.ts';
-import type { ToolContext } from './tool.ts';
+import { isVisible, visibleRanges } from '../slice.ts';
+import type { ToolContext } from '../tool.ts';
 
 /** Hits longer than this are clipped around the match, in characters. */
 const maxLineChars = 600;

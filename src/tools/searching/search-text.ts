@@ -1,4 +1,4 @@
-import { counted, onOneLine } from './result-form.ts';
+import { counted, onOneLine } from '../result-form.ts';
 import type { ListedHit } from './search-hit.ts';
 
 /** Values of a group are shown so long in a list, characters. */

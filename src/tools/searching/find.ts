@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { filterArgs } from './filters.ts';
+import { filterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
 import { quote } from './search.ts';
-import type { Tool } from './tool.ts';
+import type { Tool } from '../tool.ts';
 
 const args = z.strictObject({
   text: z.string().min(1).max(100_000).describe('The exact text; it may span several lines.'),

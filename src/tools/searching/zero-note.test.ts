@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import type { SearchResult } from '../search/types.ts';
+import type { SearchResult } from '../../search/types.ts';
 import { explainTotal, maxLooks, type Explained } from './zero-note.ts';
 
 interface Asked extends Partial<Omit<Explained, 'what'>> {

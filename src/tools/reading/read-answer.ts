@@ -1,9 +1,9 @@
-import type { Entry, SessionStore, TextSlice } from '../store/types.ts';
-import { namesOf } from './entry-choice.ts';
-import { lineInEntry, storeLineAt } from './entry-lines.ts';
-import { labelOf, marksOf } from './entry-title.ts';
-import { countChars } from './pieces.ts';
-import type { ResultForm } from './result-form.ts';
+import type { Entry, SessionStore, TextSlice } from '../../store/types.ts';
+import { namesOf } from '../entry-choice.ts';
+import { lineInEntry, storeLineAt } from '../entry-lines.ts';
+import { labelOf, marksOf } from '../entry-title.ts';
+import { countChars } from '../pieces.ts';
+import type { ResultForm } from '../result-form.ts';
 
 /** What is read, in characters of the whole context; end exclusive. */
 export interface Stretch {

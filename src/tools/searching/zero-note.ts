@@ -1,4 +1,4 @@
-import type { SearchQuery, SearchResult } from '../search/types.ts';
+import type { SearchQuery, SearchResult } from '../../search/types.ts';
 import { colourPassing, hasEmptyAlternative, readingsOf, type Reading } from './other-readings.ts';
 
 /**

@@ -1,8 +1,8 @@
-import type { SearchQuery, SearchResult } from '../search/types.ts';
-import type { Entry } from '../store/types.ts';
-import { commonRanges, replacedRanges } from './filters.ts';
-import { visibleRanges } from './slice.ts';
-import type { ToolContext } from './tool.ts';
+import type { SearchQuery, SearchResult } from '../../search/types.ts';
+import type { Entry } from '../../store/types.ts';
+import { commonRanges, replacedRanges } from '../filters.ts';
+import { visibleRanges } from '../slice.ts';
+import type { ToolContext } from '../tool.ts';
 import { explainMs, explainTotal } from './zero-note.ts';
 
 /** What is known of a search when notes on its answer are made. */

@@ -1,9 +1,9 @@
-import type { SearchMatch } from '../search/types.ts';
-import type { Entry, SessionStore } from '../store/types.ts';
-import { namesOf } from './entry-choice.ts';
-import { lineInEntry } from './entry-lines.ts';
-import { labelOf, marksOf, titleOf } from './entry-title.ts';
-import { entryAt } from './filters.ts';
+import type { SearchMatch } from '../../search/types.ts';
+import type { Entry, SessionStore } from '../../store/types.ts';
+import { namesOf } from '../entry-choice.ts';
+import { lineInEntry } from '../entry-lines.ts';
+import { labelOf, marksOf, titleOf } from '../entry-title.ts';
+import { entryAt } from '../filters.ts';
 
 /** One hit with its fields, as programs see it. */
 interface HitFields {

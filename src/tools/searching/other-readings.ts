@@ -1,4 +1,4 @@
-import type { SearchQuery } from '../search/types.ts';
+import type { SearchQuery } from '../../search/types.ts';
 
 /** Another thing that a pattern may have been meant to say. */
 export interface Reading {
