@@ -31,8 +31,8 @@ export function isByLines({ line, lines, around, tail }: LinesAsked): boolean {
 
 /**
  * Finds the lines that a read asks for. Without an entry, a line is one of the whole store, and
- * what is read stays in the entry that it is of; a tail is that of the newest entry. A sentence where
- * there is no such place.
+ * what is read stays in the entry that it is of; a tail is that of the newest entry. A sentence
+ * where there is no such place.
  */
 export async function placeOfLines(
   store: SessionStore,
