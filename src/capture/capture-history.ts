@@ -63,10 +63,10 @@ export class HistoryStore {
    */
   items(session: Session | undefined): readonly RequestMessage[] {
     return this.#items.map((item) => {
-      const { stored } = item.known;
+      const { stored } = item.facts;
       if (stored === undefined) return item;
       // Another project has the same text, and this one could not store it.
-      if (stored.sessionId !== session?.id) return item.knownAs(withoutStored(item.known));
+      if (stored.sessionId !== session?.id) return item.withFacts(withoutStored(item.facts));
       const isSpared = this.#usesStubs && isReadable(session) && canBeWhole(stored);
       return isSpared && stored.hasStub ? item.bare() : item;
     });
@@ -97,9 +97,9 @@ export class HistoryStore {
       const item = this.#items[index] as RequestMessage;
       const { role } = item.identity;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
-      const { stored } = item.known;
+      const { stored } = item.facts;
       if (stored !== undefined && stored.sessionId === resolved.session?.id) continue;
-      if (item.known.holdsNothing === true) continue;
+      if (item.facts.holdsNothing === true) continue;
       sinceBytes += item.sizeBytes;
       if (sinceBytes > sliceBytes) {
         sinceBytes = 0;
@@ -121,7 +121,7 @@ export class HistoryStore {
         }
         continue;
       }
-      this.#note(index, { ...item.known, holdsNothing: true });
+      this.#note(index, { ...item.facts, holdsNothing: true });
     }
     if (found.length > 0) yield found;
   }
@@ -132,9 +132,9 @@ export class HistoryStore {
     let from = 0;
     for (const { index, frame, candidates: own } of group) {
       const captured = stored.slice(from, (from += own.length));
-      const { known } = this.#items[index] as RequestMessage;
+      const { facts } = this.#items[index] as RequestMessage;
       this.#note(index, {
-        ...known,
+        ...facts,
         stored: {
           sessionId: session.id,
           captured,
@@ -146,10 +146,10 @@ export class HistoryStore {
   }
 
   /** What is known now of a message, for this request and for later ones. */
-  #note(index: number, known: MessageFacts): void {
+  #note(index: number, facts: MessageFacts): void {
     const item = this.#items[index] as RequestMessage;
-    this.#items[index] = item.knownAs(known);
-    this.#known.set(item.hash, item.bare(known));
+    this.#items[index] = item.withFacts(facts);
+    this.#known.set(item.hash, item.bare(facts));
   }
 
   /**
@@ -163,13 +163,13 @@ export class HistoryStore {
     for (let index = 0; index < this.#items.length; index += 1) {
       if (index % sliceItems === sliceItems - 1) await setImmediate();
       const item = this.#items[index] as RequestMessage;
-      if (item.known.isPruned !== true) continue;
+      if (item.facts.isPruned !== true) continue;
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
       const stub = { ...item.read(), content: await readStub(session.store, entry) };
       const stored = { sessionId: session.id, captured: [], hasStub: true, stub };
       // For this request alone: which call the mark answers is a matter of its place.
-      this.#items[index] = item.knownAs({ ...item.known, stored });
+      this.#items[index] = item.withFacts({ ...item.facts, stored });
     }
     await pruned.save();
   }
@@ -187,8 +187,8 @@ export class HistoryStore {
   }
 }
 
-function withoutStored(known: MessageFacts): MessageFacts {
-  const { stored: _, ...rest } = known;
+function withoutStored(facts: MessageFacts): MessageFacts {
+  const { stored: _, ...rest } = facts;
   return rest;
 }
 

@@ -38,7 +38,7 @@ export async function withStubs(
   item: RequestMessage,
   store: SessionStore,
 ): Promise<HistoryMessage> {
-  const { stored } = item.known;
+  const { stored } = item.facts;
   if (stored === undefined) return item;
   if (stored.stub !== undefined) return item.showing(stored.stub);
   let kept = keptMessages.get(store);
@@ -62,14 +62,14 @@ export async function withStubs(
  * @throws ProxyError as {@link withStubs}
  */
 export async function whole(item: RequestMessage, store: SessionStore): Promise<HistoryMessage> {
-  const { stored } = item.known;
+  const { stored } = item.facts;
   if (item.hasBytes || stored === undefined) return item;
   if (!canBeWhole(stored)) return withStubs(item, store);
   return item.showing(await madeOf(item, stored, { store, isWhole: true }));
 }
 
 /** Whether a message can be had as it was: its bytes are there, or the store has its texts. */
-export function isAtHand({ hasBytes, known: { stored } }: RequestMessage): boolean {
+export function isAtHand({ hasBytes, facts: { stored } }: RequestMessage): boolean {
   return hasBytes || (stored !== undefined && canBeWhole(stored));
 }
 

@@ -23,7 +23,7 @@ const largeMessageBytes = 1_048_576;
 
 /** A message seen for the first time: parsed, or read without being parsed. */
 export interface ReadMessage {
-  readonly known: MessageFacts;
+  readonly facts: MessageFacts;
   readonly original?: Message;
   /** In place of {@link original}: a message whose large texts were left out. */
   readonly frame?: Message;
@@ -35,17 +35,17 @@ export async function readMessage(raw: RawMessage, at: number): Promise<ReadMess
     const large = await readLargeMessage(raw.pieces, raw.sizeBytes);
     if (large !== undefined) {
       const frame = withoutLargeTexts(parseMessage(large.frame, at), large.texts);
-      const known = knownOf(frame);
-      if (frame === large.frame) return { known, frame };
-      return { known: { ...known, mustBeWritten: true }, frame };
+      const facts = factsOf(frame);
+      if (frame === large.frame) return { facts, frame };
+      return { facts: { ...facts, mustBeWritten: true }, frame };
     }
   }
   const json = textOfPieces(raw.pieces);
   const parsed = parseJson(json, at);
   const original = parseMessage(mayHoldHalves(json) ? wellFormed(parsed) : parsed, at);
-  const known = knownOf(original);
-  if (original === parsed && isWhole(raw)) return { known, original };
-  return { known: { ...known, mustBeWritten: true }, original };
+  const facts = factsOf(original);
+  if (original === parsed && isWhole(raw)) return { facts, original };
+  return { facts: { ...facts, mustBeWritten: true }, original };
 }
 
 /**
@@ -67,7 +67,7 @@ function parseJson(json: string, at: number): unknown {
   }
 }
 
-function knownOf(message: Message): MessageFacts {
+function factsOf(message: Message): MessageFacts {
   const places = placesIn(clientText(message));
   const base = {
     identity: identityOf(message),

@@ -65,9 +65,9 @@ export class RequestReader {
       const cached = this.#known.get(raw.hash);
       if (cached === undefined) this.#add(await this.#read(raw));
       else if (
-        cached.known.stored !== undefined &&
+        cached.facts.stored !== undefined &&
         this.#isNamed &&
-        this.#isSpared(cached.known, (this.#place ??= await this.#placeNamed())?.session)
+        this.#isSpared(cached.facts, (this.#place ??= await this.#placeNamed())?.session)
       )
         this.#add(cached);
       else this.#add(this.#knownItem(raw, cached));
@@ -75,14 +75,14 @@ export class RequestReader {
   }
 
   #knownItem(raw: RawMessage, cached: RequestMessage): RequestMessage {
-    const { known } = cached;
+    const { facts } = cached;
     if (raw.isKept === true) {
-      if (raw.item?.known !== known)
-        raw.item = new RequestMessage({ ...ofRaw(raw), json: raw.pieces }, known);
+      if (raw.item?.facts !== facts)
+        raw.item = new RequestMessage({ ...ofRaw(raw), json: raw.pieces }, facts);
       return raw.item;
     }
     if (cached.hasBytes) return cached;
-    const item = new RequestMessage({ ...ofRaw(raw), json: this.#ownJson(raw, known) }, known);
+    const item = new RequestMessage({ ...ofRaw(raw), json: this.#ownJson(raw, facts) }, facts);
     if (typeof item.json === 'string') this.#known.set(raw.hash, item);
     return item;
   }
@@ -129,7 +129,7 @@ export class RequestReader {
 
   #add(item: RequestMessage): void {
     this.items.push(item);
-    const { identity, workingDirectory, places } = item.known;
+    const { identity, workingDirectory, places } = item.facts;
     if (this.#sender.origin.chatId === undefined) {
       this.#trail.add(identity, places);
       if (this.#beginning === undefined) {
@@ -163,15 +163,15 @@ export class RequestReader {
   async #read(raw: RawMessage): Promise<RequestMessage> {
     this.parsedMessages += 1;
     const read = await readMessage(raw, this.items.length);
-    const { known, frame } = read;
+    const { facts, frame } = read;
     // What a message of megabytes came in holds little else.
     const isAlone = frame !== undefined && raw.isPassing !== true;
-    const json = isAlone ? raw.pieces : this.#ownJson(raw, known);
+    const json = isAlone ? raw.pieces : this.#ownJson(raw, facts);
     // A message with large texts is only known once they are stored.
-    const isDone = frame === undefined && !this.#mayHoldText(raw, known);
+    const isDone = frame === undefined && !this.#mayHoldText(raw, facts);
     // Of a long history that was never seen, texts are held only while their group is stored.
     const isLong = !isDone && frame === undefined && raw.sizeBytes >= parsedTwiceBytes;
-    const item = new RequestMessage({ ...ofRaw(raw), json }, known, isLong ? {} : read);
+    const item = new RequestMessage({ ...ofRaw(raw), json }, facts, isLong ? {} : read);
     if (isDone) this.#known.set(raw.hash, item.bare());
     return item;
   }

@@ -90,37 +90,37 @@ export interface HistoryMessage {
 export class RequestMessage extends UnparsedMessage implements HistoryMessage {
   /** SHA-256 of the bytes. */
   readonly hash: string;
-  readonly known: MessageFacts;
+  readonly facts: MessageFacts;
   /** Of a message of megabytes, until it is stored: without its large texts. */
   readonly frame: Message | undefined;
 
   constructor(
     own: { readonly hash: string; readonly json: MessageJson; readonly sizeBytes: number },
-    known: MessageFacts,
+    facts: MessageFacts,
     read: { readonly original?: Message; readonly frame?: Message } = {},
   ) {
-    super(known.shape, own, read.original);
+    super(facts.shape, own, read.original);
     this.hash = own.hash;
-    this.known = known;
+    this.facts = facts;
     this.frame = read.frame;
   }
 
   get identity(): Identity {
-    return this.known.identity;
+    return this.facts.identity;
   }
 
   get mayHoldProgress(): boolean {
-    return this.known.holdsProgress === true;
+    return this.facts.holdsProgress === true;
   }
 
   /** Whether stubs can take the place of texts in it. */
   get hasStub(): boolean {
-    return this.known.stored?.hasStub === true;
+    return this.facts.stored?.hasStub === true;
   }
 
   /** As it came. */
   message(): UpstreamMessage {
-    return this.known.mustBeWritten === true ? this.parse() : this;
+    return this.facts.mustBeWritten === true ? this.parse() : this;
   }
 
   /** The same message with another in its place in a prompt. */
@@ -130,14 +130,14 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
   }
 
   /** The message of which more is known now. */
-  knownAs(known: MessageFacts): RequestMessage {
-    return new RequestMessage(this, known);
+  withFacts(facts: MessageFacts): RequestMessage {
+    return new RequestMessage(this, facts);
   }
 
   /** The message without its bytes: for one that is stored, or to know it again. */
-  bare(known: MessageFacts = this.known): RequestMessage {
-    if (!this.hasBytes && known === this.known) return this;
+  bare(facts: MessageFacts = this.facts): RequestMessage {
+    if (!this.hasBytes && facts === this.facts) return this;
     const { hash, sizeBytes } = this;
-    return new RequestMessage({ hash, sizeBytes, json: '' }, known);
+    return new RequestMessage({ hash, sizeBytes, json: '' }, facts);
   }
 }

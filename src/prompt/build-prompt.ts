@@ -137,7 +137,7 @@ export class PromptMaker {
     const known = this.#chats.get(intake);
     if (known !== undefined) return known;
     const { resolved, items } = intake;
-    const isStored = items.some((item) => item.known.stored !== undefined);
+    const isStored = items.some((item) => item.facts.stored !== undefined);
     const session = resolved.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
     const memory = session?.memory;
     const activation =
@@ -282,7 +282,7 @@ export class PromptMaker {
       const session = await resolved.ensure();
       const { registry } = this.#layout.toolsFor(intake.envelope.tools ?? noTools);
       const own = new Set(
-        items.flatMap(({ known: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
+        items.flatMap(({ facts: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
       );
       const from = signs.isFirstRequest ? signs.entriesBefore : 0;
       return { session, activation: await activate(session, chatId, registry, { from, own }) };

@@ -39,7 +39,7 @@ const store: SessionStore = {
     (await stored.read(offsetChars, lengthChars)).text,
 };
 
-function itemOf(message: Message, stored?: RequestMessage['known']['stored']): RequestMessage {
+function itemOf(message: Message, stored?: RequestMessage['facts']['stored']): RequestMessage {
   const bytes = Buffer.from(JSON.stringify(message));
   const hash = createHash('sha256').update(bytes).digest('hex');
   const known = { identity: identityOf(message), shape: shapeOf(message) };

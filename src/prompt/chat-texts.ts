@@ -111,7 +111,7 @@ export class ChatTexts {
     const open: number[] = [];
     const fresh: number[] = [];
     for (const [index, item] of items.entries()) {
-      const { stored } = item.known;
+      const { stored } = item.facts;
       if (stored === undefined) continue;
       if (index >= stubbedEnd && item.hasStub && isUndecided(index)) open.push(index);
       if (index >= Math.max(answered, stubbedEnd) && stored.captured.length > 0) fresh.push(index);
@@ -152,7 +152,7 @@ export class ChatTexts {
     const standWhole = new Set(wholes);
     const open = new Set(way.kind === 'stubs' ? [] : this.#open);
     for (const [index, item] of this.#items.entries()) {
-      if (item.known.stored === undefined) continue;
+      if (item.facts.stored === undefined) continue;
       const chain = this.#chains[index] as string;
       const ends = cut[chain] ?? (way.kind === 'cut' ? way.cuts.get(index) : undefined);
       if (ends !== undefined) cuts.set(index, ends);
@@ -232,7 +232,7 @@ async function cutMessage(
 ): Promise<HistoryMessage> {
   // Neither here nor in the store as it was: then its stub is all there is.
   if (!isAtHand(item)) return withStubs(item, store);
-  const captured = item.known.stored?.captured ?? [];
+  const captured = item.facts.stored?.captured ?? [];
   const texts = new Map<number, string>();
   for (const [part, headChars, tailChars] of cut) {
     const entry = captured.find((each) => each.part === part)?.entry;

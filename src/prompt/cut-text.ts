@@ -112,7 +112,7 @@ export function cutTexts(
 }
 
 function cuttablesOf(item: RequestMessage, index: number): readonly Cuttable[] {
-  const captured = item.known.stored?.captured ?? [];
+  const captured = item.facts.stored?.captured ?? [];
   const allChars = captured.reduce((total, { entry }) => total + entry.lengthChars, 0);
   return captured.map(({ part, entry: { lengthChars } }) => ({
     index,

@@ -339,7 +339,7 @@ class Layout {
     const { items, session, kept } = this.#chat;
     return async (woven) => {
       if (woven.hidden || woven.message.role !== role || kept.has(woven.index)) return woven;
-      const captured = items[woven.index]?.known.stored?.captured ?? [];
+      const captured = items[woven.index]?.facts.stored?.captured ?? [];
       if (captured.length === 0) return woven;
       const texts = new Map<number, string>();
       for (const { part, entry } of captured) texts.set(part, await readStub(session.store, entry));

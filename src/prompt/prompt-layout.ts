@@ -375,7 +375,7 @@ async function showAll(
   const shown: HistoryMessage[] = [...items];
   for (let index = from; index < items.length; index += 1) {
     const item = items[index] as RequestMessage;
-    if (item.known.stored === undefined) continue;
+    if (item.facts.stored === undefined) continue;
     shown[index] = await showMessage(item, laid, { index, store });
   }
   return shown;

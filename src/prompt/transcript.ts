@@ -32,7 +32,7 @@ function transcriptPart(
     const reasoning = message[name];
     if (typeof reasoning === 'string' && reasoning !== '') lines.push('(thinking)', reasoning, '');
   }
-  const captured = isResult && !hidden ? items[index]?.known.stored?.captured : undefined;
+  const captured = isResult && !hidden ? items[index]?.facts.stored?.captured : undefined;
   const entries = new Map((captured ?? []).map(({ part, entry }) => [part, entry]));
   const { content } = message;
   const parts =
