@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 /** Free to import from everywhere; they import only each other. */
-const leaves = ['base', 'errors', 'clock', 'garbage', 'log', 'wire', 'kernels'];
+const leaves = ['base', 'clients', 'errors', 'clock', 'garbage', 'log', 'wire', 'kernels'];
 
 /**
  * Who may import whom, beside the leaves. A folder that is not here may import nothing and nobody
@@ -44,18 +44,17 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   operations: ['ingest', 'search', 'store', 'tools'],
   // What a request goes through, the last first: each knows only what is done before it.
   // Of http it knows the port that it answers through.
-  chat: ['capture', 'clients', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
+  chat: ['capture', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
   turn: ['history', 'prompt', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   prompt: ['capture', 'history', 'store', 'tools'],
-  capture: ['clients', 'history', 'store'],
-  history: ['clients', 'store'],
+  capture: ['history', 'store'],
+  history: ['store'],
   tools: ['sandbox', 'search', 'store'],
   // It stands around a turn: what comes in, what is found in the store, what goes upstream.
   trace: ['http', 'store', 'upstream'],
   ingest: ['store'],
   // Where settings are read, addresses and keys are checked by whoever uses them.
   config: ['upstream'],
-  clients: [],
   sandbox: [],
   search: [],
   setup: [],

@@ -1,4 +1,4 @@
-import { isPruned } from '../clients/known-clients.ts';
+import { attachmentArguments, isPruned, isReadTool } from '../clients/known-clients.ts';
 import { hashCall } from '../history/identity.ts';
 import { type Text, type TextEnds, endLength, textsOf } from '../history/message-texts.ts';
 import type { NewEntry, NewEntryFacts } from '../store/types.ts';
@@ -31,15 +31,6 @@ export const maxArgsLength = 2_000;
 
 /** A longer text is no client's note, code units: as much as there is of its end. */
 const maxNoteLength = endLength;
-
-/** A client's note that the part after it is a file's content. */
-const attachmentLead = /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s;
-
-/**
- * OpenCode's `read`: the model asked for just that text, so twice the general size stays in the
- * prompt.
- */
-const readTools: ReadonlySet<string> = new Set(['read', 'Read', 'read_file', 'view']);
 
 /**
  * The texts of a message that belong in the store. Pure. `call` is the call that a tool message
@@ -74,7 +65,7 @@ export function candidatesOf(
   const found: Candidate[] = [];
   for (const [part, text] of textsOf(message)) {
     const isNote = text.length <= maxNoteLength;
-    const attached = isNote ? attachmentLead.exec(text.ends.head)?.[1] : undefined;
+    const attached = isNote ? attachmentArguments(text.ends.head) : undefined;
     if (isLong(text, limits.captureMinChars)) {
       const facts =
         lead === undefined
@@ -110,7 +101,8 @@ function isLong({ content, length }: Text, minChars: number): boolean {
 function stripMinOf(tool: string | undefined, limits: CaptureLimits): number {
   if (tool === undefined) return limits.stripMinChars;
   const own = limits.stripMinCharsByTool[tool];
-  return own ?? (readTools.has(tool) ? limits.stripMinChars * 2 : limits.stripMinChars);
+  // Where the model asked for just that text, twice the general size stays in the prompt.
+  return own ?? (isReadTool(tool) ? limits.stripMinChars * 2 : limits.stripMinChars);
 }
 
 /** The file a call is about, by the member names that clients' tools use. */

@@ -14,6 +14,18 @@ export interface Client {
    * around it.
    */
   readonly prunedMarkers: readonly string[];
+  /**
+   * Its note in a user message that the part behind it is a file's content. Group 1: the arguments
+   * of the call that has read the file, JSON.
+   */
+  readonly attachmentLead: RegExp;
+  /** Its tools with which a model asks for one text and no more. */
+  readonly readTools: readonly string[];
+  /**
+   * Where it reads meaning into the words of an error, and repeats a request whose error sounds
+   * temporary: the beginning of its `user-agent` header.
+   */
+  readonly wordReader?: string;
 }
 
 /** How a client cuts tool outputs, and where it saves the whole text of one. */

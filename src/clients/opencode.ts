@@ -21,4 +21,7 @@ export const openCode: Client = {
     fileName: /^tool_[A-Za-z0-9]+$/,
   },
   prunedMarkers: ['[Old tool result content cleared]', '[Old tool result content omitted]'],
+  attachmentLead: /^Called the (?:Read|read) tool with the following input: (\{.*\})$/s,
+  readTools: ['read'],
+  wordReader: 'opencode/',
 };

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { openCode } from '../clients/opencode.ts';
 import { ProxyError } from '../errors.ts';
 import { checkKey, parseEndpoint } from '../upstream/endpoint.ts';
 import { readProxies, type Route, routeTo } from '../upstream/route.ts';
@@ -81,7 +82,7 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
   return {
     ...rest,
     dataDir: dataDir ?? standardDataDir(folders),
-    outputFolder: join(folders.dataHome, 'opencode', 'tool-output'),
+    outputFolder: join(folders.dataHome, ...openCode.spill.folders),
     strip: {
       ...rest.strip,
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },

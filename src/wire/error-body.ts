@@ -1,3 +1,4 @@
+import { readsErrorWords } from '../clients/known-clients.ts';
 import { errorTable, type ProxyError } from '../errors.ts';
 import { calmText } from './calm-text.ts';
 import { isTooDeep } from './json-depth.ts';
@@ -23,14 +24,6 @@ export interface UpstreamFault {
 }
 
 /**
- * Whether a client is OpenCode, which reads meaning into the words of an error. @param userAgent
- * Its `user-agent` header
- */
-function isOpenCode(userAgent: string | undefined): boolean {
-  return userAgent?.startsWith('opencode/') ?? false;
-}
-
-/**
  * How the failure reads for this client. OpenCode repeats a request whose error sounds temporary: a
  * final one must not.
  */
@@ -38,7 +31,7 @@ function shownMessage(error: ProxyError, userAgent: string | undefined): string 
   const isBug = error.code === 'internal';
   const plain = isBug ? 'Something went wrong inside rlm-opencode.' : error.message;
   const whole = error.parts.hint === undefined ? plain : `${plain} ${error.parts.hint}`;
-  return isFinal(error) && isOpenCode(userAgent) ? calmText(whole) : whole;
+  return isFinal(error) && readsErrorWords(userAgent) ? calmText(whole) : whole;
 }
 
 /** An error that trying again does not cure, and that is no reason to compact. */
@@ -51,7 +44,7 @@ function isFinal(error: ProxyError): boolean {
  * nothing of itself.
  */
 export function errorBody(error: ProxyError, userAgent?: string): ErrorBody {
-  const calm = isFinal(error) && isOpenCode(userAgent) ? calmText : (text: string) => text;
+  const calm = isFinal(error) && readsErrorWords(userAgent) ? calmText : (text: string) => text;
   return {
     error: {
       message: shownMessage(error, userAgent),
@@ -84,7 +77,7 @@ export function errorHeaders(error: ProxyError): Record<string, string> {
  */
 export function streamErrorBody(error: ProxyError, userAgent?: string): ErrorBody {
   const body = errorBody(error, userAgent);
-  if (!isOpenCode(userAgent)) return body;
+  if (!readsErrorWords(userAgent)) return body;
   const code = openCodeStreamCode(error);
   const inner = { type: 'error', error: { code, message: body.error.message } };
   return { error: { ...body.error, message: JSON.stringify(inner) } };
