@@ -53,6 +53,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // It stands around a turn: what comes in, what is found in the store, what goes upstream.
   trace: ['http', 'store', 'upstream'],
   ingest: ['store'],
+  // What texts are and where in them to look: knows neither who asks nor where they lie.
+  outline: [],
   // Where settings are read, addresses and keys are checked by whoever uses them.
   config: ['upstream'],
   sandbox: [],
@@ -208,6 +210,9 @@ const expressionMakers: Readonly<Record<string, string>> = {
   'search/pattern/unicode-property.ts': 'of names out of a fixed alphabet, by our own parser',
   'cli/hit-printer.ts': "marks hits in the user's own terminal, by the user's own pattern",
   'wire/calm-text.ts': 'of constants',
+  'outline/logs.ts': 'of constants',
+  'outline/messages.ts': 'of constants',
+  'outline/test-runs.ts': 'of constants',
   'bench/questions/scoring.ts': 'of answers that the benchmark made itself',
 };
 

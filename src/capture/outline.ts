@@ -3,7 +3,7 @@
  * holds. It lets a model aim its first search instead of reading from the start. Works on the first
  * part of a text only, so its cost has a bound.
  */
-export interface Outline {
+interface HeadOutline {
   /** A short name of the type, such as `JSON`, `log`, `TypeScript or JavaScript`. */
   readonly type: string;
   /** At most {@link maxItems} lines, each at most {@link maxItemChars} characters. */
@@ -76,7 +76,7 @@ const recognisers: readonly Recogniser[] = [
  * Tells what `head` (the first part of a text, or all of it) is. Pure; linear in the length of
  * `head`.
  */
-export function outlineOf(head: string): Outline {
+export function outlineOf(head: string): HeadOutline {
   const json = jsonOutline(head);
   if (json !== undefined) return json;
   const lines = head.split('\n');
@@ -111,7 +111,7 @@ function landmarks(lines: readonly string[], landmark: RegExp): string[] {
   return items;
 }
 
-function jsonOutline(head: string): Outline | undefined {
+function jsonOutline(head: string): HeadOutline | undefined {
   if (!/^\s*[[{]\s*["[{\d\]}tfn-]/.test(head.slice(0, 200))) return undefined;
   const rows = head.split('\n', 3);
   if (rows.length > 1 && rows.slice(0, 2).every(isJson))
