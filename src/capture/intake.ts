@@ -127,8 +127,9 @@ export class RequestIntake {
    * Takes note of how many messages of a chat have left its prompt: when its next request arrives,
    * nothing of them is kept that is in the store.
    */
-  noteEvicted({ resolved: { session }, chat }: Intake, count: number): void {
-    if (session === undefined || chat === undefined) return;
+  noteEvicted({ resolved: { session }, chat, isHelper }: Intake, count: number): void {
+    // A title or a summary of the chat goes up as it came, and says nothing of the chat's prompt.
+    if (session === undefined || chat === undefined || isHelper) return;
     const name = nameOf(session, chat);
     if (count === 0) this.#evicted.delete(name);
     else this.#evicted.set(name, count);
