@@ -55,7 +55,7 @@ export function factsOf(loaded: LoadedConfig): ServerFacts {
 
 /**
  * The server that holds the data directory, if one answers. A server of an older version says
- * nothing of itself and is none.
+ * nothing of itself and is not one.
  */
 export async function knownServer({ dataDir }: Config): Promise<KnownServer | undefined> {
   const server = serverOf(await readOwner(dataDir));

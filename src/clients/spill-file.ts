@@ -56,18 +56,18 @@ export function spillNoteOf(
 
 /**
  * Whether what was printed is an end of a text, white space at the border and bytes that are no
- * UTF-8 aside. Nothing is no part.
+ * UTF-8 aside. An empty text is not a part.
  */
 export function isPartOf({ visible, at }: SpillNote, whole: Uint8Array): boolean {
   const printed = visible.toString().trim();
   if (printed === '') return false;
-  // Bytes that are no UTF-8 were printed as three each, so a part of the file that is as long is
+  // Bytes that are not UTF-8 were printed as three each, so a part of the file that is as long is
   // enough; some more for white space.
   const length = visible.length + edgeBytes;
   const bytes = Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength);
   const end = at === 'end' ? bytes.subarray(Math.max(0, bytes.length - length)) : bytes;
   const text = end.toString('utf8', 0, length).trim();
-  // Where a character was cut in two, the printed half is no character.
+  // Where a character was cut in two, the printed half is not a character.
   if (at === 'end') return text.endsWith(printed.replace(/^\uFFFD+/, ''));
   return text.startsWith(printed.replace(/\uFFFD+$/, ''));
 }

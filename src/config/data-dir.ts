@@ -15,7 +15,7 @@ export const dataDirSetting = {
 
 /**
  * The data directory alone, absolute: the same as `loadConfig` finds, in a fraction of the time.
- * Other settings are not looked at; what is no path is left to `loadConfig` and its words.
+ * Other settings are not looked at; what is not a path is left to `loadConfig` and its words.
  * @throws ProxyError `config_invalid`
  */
 export async function loadDataDir(options: LoadOptions = {}): Promise<string> {

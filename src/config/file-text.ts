@@ -4,7 +4,7 @@ import { isObject } from '../wire/json.ts';
 
 /**
  * What a settings file says, not compared with the schema yet. @throws ProxyError `config_invalid`
- * for what is no JSON object
+ * for what is not a JSON object
  */
 export function parseSettingsFile(file: {
   readonly path: string;

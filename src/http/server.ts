@@ -192,7 +192,7 @@ const refusals: Readonly<Record<string, readonly [string, string]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not come to its end in time.'],
 };
 
-/** Answers what is no HTTP, or too much of it, on the bare socket. */
+/** Answers what is not HTTP, or too much of it, on the bare socket. */
 function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

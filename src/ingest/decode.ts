@@ -42,7 +42,7 @@ export async function fallbackDecoding(
 /**
  * The text of a file's pieces as UTF-8. UTF-8 that must not lose anything passes as it is,
  * unchecked (the store checks it).
- * @throws TypeError where the bytes are no UTF-16 and the decoding is not lossy
+ * @throws TypeError where the bytes are not UTF-16 and the decoding is not lossy
  */
 export async function* decodePieces(
   decoding: Decoding,

@@ -220,7 +220,7 @@ function withNote(facts: NewEntryFacts, decoding: Decoding): NewEntryFacts {
 }
 
 /**
- * The store says `invalid_request` of pieces that are no UTF-8, the decoder throws a TypeError for
+ * The store says `invalid_request` of pieces that are not UTF-8, the decoder throws a TypeError for
  * UTF-16.
  */
 function isUndecodable(error: unknown): boolean {

@@ -157,7 +157,7 @@ async function rulesFor(folder: string, options: WalkOptions): Promise<IgnoreRul
   return options.respectIgnore ? IgnoreRules.forFolder(folder) : undefined;
 }
 
-/** The deepest folder that a glob names without a wildcard; undefined for what is no glob. */
+/** The deepest folder that a glob names without a wildcard; undefined for what is not a glob. */
 function globFolder(pattern: string, workingDirectory: string): string | undefined {
   const wildcard = pattern.search(/[*?[{]/);
   if (wildcard < 0) return undefined;

@@ -26,7 +26,7 @@ interface Edit {
  * Makes top-level `let`, `const` and `class` survive the call and be declarable again in the next
  * one, as in a notebook: they become `var`. Lines stay where they are. `let x;` becomes
  * `var x=undefined;`, because a bare `var x;` would keep the value of an earlier call. Only the
- * outermost level is touched; what is no JavaScript comes back as it is, and the engine says why.
+ * outermost level is touched; what is not JavaScript comes back as it is, and the engine says why.
  */
 export function persistDeclarations(code: string): string {
   let result = '';

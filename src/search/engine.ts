@@ -8,7 +8,7 @@
  *
  * 1. Bytes. Decoding UTF-8 to JavaScript strings costs fifteen times what reading it does, so
  *    nothing is decoded but the lines that are shown. A pattern is parsed by our own parser
- *    (`pattern/pattern.ts`: JavaScript, Python and RE2 spellings; what is no expression is
+ *    (`pattern/pattern.ts`: JavaScript, Python and RE2 spellings; what is not an expression is
  *    searched as text), its letter case and classes are folded into sets of code points
  *    (`pattern/code-points.ts`), and these are compiled into a machine over UTF-8 bytes
  *    (`automaton/nfa.ts`).

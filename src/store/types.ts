@@ -189,7 +189,7 @@ export interface SessionStore {
    * Stores one text that arrives in pieces, in bounded memory. Other appends to this session go on
    * meanwhile, and wait for a few milliseconds of it at most, however long it is. A text of more
    * than 8 MiB needs its size on the disk twice until it is stored.
-   * @throws ProxyError as {@link append}, and `invalid_request` where the pieces are no UTF-8
+   * @throws ProxyError as {@link append}, and `invalid_request` where the pieces are not UTF-8
    */
   appendStream(stream: NewStream): Promise<Entry>;
   /** What was stored from the file at `path` when it was last read. */
@@ -363,8 +363,8 @@ export interface Sessions {
     options: { readonly create: boolean },
   ): Promise<Session | undefined>;
   /**
-   * @throws ProxyError `unknown_session` for an id that does not exist or is no session id (`../`,
-   * …).
+   * @throws ProxyError `unknown_session` for an id that does not exist or is not a session id
+   * (`../`, …).
    */
   byId(sessionId: string): Promise<Session>;
   /**

@@ -4,7 +4,7 @@ export type ReadJson =
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Values nest this deep at most in a text that is no JSON as it stands: no arguments of ours are
+ * Values nest this deep at most in a text that is not JSON as it stands: no arguments of ours are
  * deeper.
  */
 const maxDepth = 50;
@@ -42,7 +42,7 @@ function readOnce(text: string): ReadJson {
   }
 }
 
-/** All values of a text that is no JSON, of which one may say something. */
+/** All values of a text that is not JSON, of which one may say something. */
 function readLeniently(text: string): ReadJson {
   const start = text.search(/[[{"]/);
   if (start < 0) return { ok: false, reason: `it begins with ${shown(text, 0)}` };

@@ -93,7 +93,7 @@ const wrappers: ReadonlySet<string> = new Set([
   'kwargs',
 ]);
 
-/** Reads the argument text of a call and checks it. An empty text is no arguments. */
+/** Reads the argument text of a call and checks it. An empty text means no arguments. */
 export function readArguments(text: string, tool: ToolShape): CheckedArguments {
   const read = readArgumentText(text);
   if (!read.ok)
@@ -188,7 +188,7 @@ function meantMembers(
     if (shape.members.has(name)) take(name, value, shape, { meant, notes });
   for (const [name, value] of given) {
     if (shape.members.has(name)) continue;
-    // A member that means nothing is none, also an unknown one.
+    // A member that means nothing is left out, also an unknown one.
     if (isNothing(value)) continue;
     takeOther(name, value, shape, { meant, notes });
   }

@@ -69,7 +69,7 @@ export class ToolRegistry {
 
   /**
    * Runs a call and returns the text for the model, never empty. An unknown tool, arguments that
-   * are no JSON or do not fit come back as one clear sentence.
+   * are not JSON or do not fit come back as one clear sentence.
    * @throws whatever the tool throws: its own failure
    */
   async run(call: FunctionCall, context: ToolContext): Promise<string> {

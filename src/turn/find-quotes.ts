@@ -9,7 +9,7 @@ export interface Quote {
 /** Shorter ones occur everywhere and prove nothing, characters. */
 const minQuoteChars = 8;
 
-/** A longer line is no quote that a person would compare, characters. */
+/** A longer line is not a quote that a person would compare, characters. */
 const maxQuoteChars = 2_000;
 
 /** An entry, with a line or without: `e12`, `e12:120`, `e12 line 120`. */

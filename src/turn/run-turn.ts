@@ -35,8 +35,8 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
     // after the last step nobody would see a result.
     const isRunnable = own.length > 0 && said.finishReason !== 'length' && !state.isLast;
     if (!isMet && !isRunnable) {
-      // Nothing more is wanted of ours: now the client's own choice. What was written instead of it
-      // is no part of the conversation.
+      // No more of our tools are wanted: now the client's own choice. What was written instead of
+      // it is not part of the conversation.
       state.handOverNow();
       continue;
     }

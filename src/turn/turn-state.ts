@@ -358,7 +358,7 @@ export class TurnState {
     return this.#measured.sizeBytes;
   }
 
-  /** What is no text counts as what it costs, where that is known. */
+  /** What is not text counts as what it costs, where that is known. */
   #weigh(request: ChatRequest): number {
     const { room } = this.#turn;
     return room === undefined ? requestBytes(request) : room.scales.weighRequest(request);

@@ -47,7 +47,7 @@ export class AnswerReader {
   readonly #watchdog: Watchdog;
   readonly #decoder: SseDecoder;
   #form: 'events' | 'json' | 'page' | undefined;
-  /** All of an answer that is no stream. */
+  /** All of an answer that is not a stream. */
   readonly #whole: Buffer[] = [];
   #wholeBytes = 0;
   #hasEvents = false;
@@ -224,7 +224,7 @@ function formOf(bytes: Buffer): 'events' | 'json' | 'page' | undefined {
 }
 
 /**
- * Whether a text that is no JSON is several JSON values, one a line. The last line may have been
+ * Whether a text that is not JSON is several JSON values, one a line. The last line may have been
  * cut.
  */
 function isJsonLines(text: string): boolean {

@@ -129,7 +129,7 @@ export function versionAdvice(baseURL: string, status: number | undefined): stri
 
 /**
  * An address as it may be shown: user, password and the values of the query are masked. A text that
- * is no address stays as it is.
+ * is not an address stays as it is.
  */
 export function shownAddress(text: string): string {
   return text

@@ -95,7 +95,7 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
     statusCode: number,
     headers: IncomingHttpHeaders,
   ): void {
-    // `100 Continue` and its like announce the answer and are none.
+    // `100 Continue` and its like announce the answer and are not it.
     if (statusCode < 200) return;
     this.#head.resolve({ statusCode, headers, body: decoded(this, headers) });
   }

@@ -3,7 +3,7 @@ import type { HttpAnswer } from './http-answer.ts';
 
 /**
  * What answers with success, or with a redirect, where a chat completion or a list of models should
- * be, and is none.
+ * be, and is not.
  */
 export type Stranger =
   | { readonly kind: 'page'; readonly title?: string | undefined }
@@ -13,7 +13,7 @@ export type Stranger =
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string | undefined };
 
 /**
- * The error for an address that is no chat API: a login page, a path that is wrong, a server's own
+ * The error for an address that is not a chat API: a login page, a wrong path, a server's own
  * protocol. Never retried, since no repetition cures it. Of what came it shows a page's title and
  * nothing else.
  */
@@ -74,7 +74,7 @@ function placeOf(location: string | undefined): string {
 }
 
 /**
- * The redirect that an answer's head is, with its target made absolute; undefined where it is none.
+ * The redirect that an answer's head is, its target made absolute; undefined where it is not one.
  */
 export function redirectOf(
   { statusCode: status, headers }: Pick<HttpAnswer, 'statusCode' | 'headers'>,
@@ -87,8 +87,8 @@ export function redirectOf(
 }
 
 /**
- * What the head of a successful answer says of itself. @throws ProxyError for what is no chat API,
- * after one request
+ * What the head of a successful answer says of itself.
+ * @throws ProxyError for what is not a chat API, after one request
  */
 export function checkHead(answer: HttpAnswer, contentType: string, origin: string): void {
   const lines: Stranger | undefined = isLinesType(contentType) ? { kind: 'lines' } : undefined;
@@ -99,7 +99,7 @@ export function checkHead(answer: HttpAnswer, contentType: string, origin: strin
 }
 
 /**
- * What a text that is no JSON is: a web page (it begins with a tag), or something else of this
+ * What a text that is not JSON is: a web page (it begins with a tag), or something else of this
  * content type.
  */
 export function strangerIn(text: string, contentType: string): Stranger {

@@ -69,7 +69,7 @@ export interface OpenAIUpstreamOptions {
 
 /**
  * Creates the provider's upstream. Nothing is sent before the first call. @throws TypeError for a
- * base URL that is none
+ * base URL that is not a URL
  */
 export function createOpenAIUpstream(options: OpenAIUpstreamOptions): Upstream {
   return new OpenAIUpstream(options);

@@ -25,8 +25,8 @@ export interface Route {
 
 /**
  * The proxies of the environment, with curl's precedence: small letters before capitals, the
- * scheme's own before the one for all; an empty variable is none. (curl leaves `HTTP_PROXY` out,
- * because a web server would set it from a header; we are none.)
+ * scheme's own before the one for all; an empty variable counts as unset. (curl ignores
+ * `HTTP_PROXY`, because a web server would set it from a header; this is not one.)
  */
 export function readProxies(env: Readonly<Record<string, string | undefined>>): ForwardProxies {
   const first = (...names: readonly string[]): Variable | undefined => {
@@ -42,7 +42,7 @@ export function readProxies(env: Readonly<Record<string, string | undefined>>): 
 
 /**
  * How an address is reached. Loopback never goes through a proxy. @throws ProxyError
- * `config_invalid` for a proxy that is no address
+ * `config_invalid` for a proxy that is not an address
  */
 export function routeTo(address: string, proxies: ForwardProxies): Route {
   const url = new URL(address);

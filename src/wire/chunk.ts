@@ -113,7 +113,7 @@ export class ChunkReader {
 
   /**
    * Appends what the event brought to `chunks`. @throws ProxyError for a reported failure, or an
-   * event that is no JSON
+   * event that is not JSON
    */
   read(event: SseEvent, chunks: Chunk[]): void {
     if (this.#isDone) return;
@@ -321,7 +321,7 @@ export class ChunkReader {
  */
 class OtherMembers {
   readonly #known: ReadonlySet<string>;
-  /** The last value of each that is no object or list. */
+  /** The last value of each that is not an object or list. */
   readonly #last = new Map<string, unknown>();
 
   constructor(known: ReadonlySet<string>) {

@@ -25,7 +25,7 @@ export function streamedRequestBody(model: string, messages: readonly Message[])
 
 /**
  * The frames of a streamed answer's bytes, without the end mark. @throws SyntaxError for a frame
- * that is no JSON
+ * that is not JSON
  */
 export async function* readClientFrames(
   body: AsyncIterable<Uint8Array>,

@@ -35,7 +35,7 @@ const exact = JSON as unknown as {
  * a temperature of `1.0`. A number that is a member of the request stays one and has its spelling
  * beside it (see {@link exactNumbers}); one further inside, which nobody here reads, becomes what
  * `JSON.stringify` writes as it came. Halves of characters become U+FFFD.
- * @throws SyntaxError for what is no JSON
+ * @throws SyntaxError for what is not JSON
  */
 export function parseEnvelopeJson(json: string): unknown {
   const value: unknown = oddNumber.test(json) ? parseExact(json) : JSON.parse(json);

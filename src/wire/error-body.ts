@@ -34,7 +34,7 @@ function shownMessage(error: ProxyError, userAgent: string | undefined): string 
   return isFinal(error) && readsErrorWords(userAgent) ? calmText(whole) : whole;
 }
 
-/** An error that trying again does not cure, and that is no reason to compact. */
+/** An error that trying again does not cure, and that gives no reason to compact. */
 function isFinal(error: ProxyError): boolean {
   return !error.retryable && error.code !== 'context_length_exceeded';
 }

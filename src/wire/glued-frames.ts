@@ -6,7 +6,7 @@ const between = /\s*(?:data:\s*)?/y;
 const endMark = '[DONE]';
 
 /**
- * The frames in an event whose data is no JSON: several glued together, with or without a `data:`
+ * The frames in an event whose data is not JSON: several glued together, with or without a `data:`
  * between, or the end mark. A frame that was cut has lost a piece of the answer and cannot be
  * repaired.
  * @throws ProxyError `upstream_failed`

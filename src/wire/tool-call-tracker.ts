@@ -75,7 +75,7 @@ export class ToolCallTracker {
 
   /**
    * Takes one entry of `delta.tool_calls`, and appends to `deltas` what is clear by now, in its
-   * clean form. What is no object is nothing.
+   * clean form. What is not an object is left out.
    */
   read(entry: unknown, deltas: ToolCallDelta[]): void {
     if (!isObject(entry)) return;

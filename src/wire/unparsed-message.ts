@@ -37,7 +37,7 @@ export function shapeOf(message: Message): MessageShape {
 
 /**
  * A message's JSON: UTF-8 in pieces, or text. A small message that lasts is kept as text, because a
- * buffer of its own takes half a KB besides what is in it; text holds no bytes that are no UTF-8.
+ * buffer of its own takes half a KB besides what is in it; text holds no bytes that are not UTF-8.
  */
 export type MessageJson = readonly Uint8Array[] | string;
 

@@ -3,8 +3,8 @@ import type { Usage } from './types.ts';
 
 /**
  * The token counts of a chunk in OpenAI's form, or undefined if there are none to go by. Counts
- * become integers, negative ones are none, a missing total is the sum, cached tokens are found
- * under the names that others use, members that are null are left out, all others are kept.
+ * become integers, negative ones count as absent, a missing total is the sum, cached tokens are
+ * found under the names that others use, members that are null are left out, others are kept.
  */
 export function readUsage(value: unknown): Usage | undefined {
   if (!isObject(value)) return undefined;

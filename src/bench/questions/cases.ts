@@ -1,4 +1,4 @@
-/** A text to store, in pieces, so that its size is no matter. Lines end in a newline. */
+/** A text to store, in pieces, so that its size does not matter. Lines end in a newline. */
 export interface BenchDocument {
   readonly path: string;
   /** Small enough to be held, so that many are stored in one step. */

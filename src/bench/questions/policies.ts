@@ -42,7 +42,7 @@ interface Call {
 /**
  * Plays a model for the benchmark's questions: one call that a good model would make, then the
  * answer from its result. It reads only what a model would see, the question and the results. Any
- * other conversation is none of its business.
+ * other conversation is left alone.
  */
 export const benchPolicy: Policy = (request: PlainRequest): ScriptedTurn | undefined => {
   const question = newestQuestion(request.messages);

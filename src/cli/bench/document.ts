@@ -12,7 +12,7 @@ const chapters: readonly {
   readonly name: string;
   readonly title: string;
   readonly words: string;
-  /** What runs it, where that is no command of this program. */
+  /** What runs it, where that is not a command of this program. */
   readonly command?: string;
 }[] = [
   {

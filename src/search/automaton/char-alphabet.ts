@@ -71,7 +71,7 @@ export class CharAlphabet {
     return this.#members[set]![charClass] === 1;
   }
 
-  /** The class of a code point that is no part of a line's end or beginning. */
+  /** The class of a code point that is not part of a line's end or beginning. */
   classOf(codePoint: number): number {
     if (codePoint > 0xffff) return this.#search(codePoint);
     const known = this.#known[codePoint]!;

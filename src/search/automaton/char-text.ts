@@ -1,8 +1,10 @@
 import type { CharAlphabet } from './char-alphabet.ts';
 
-/** What holds at a place between two characters; a set of these. */
+/** A line begins at this place between two characters. Flags of a place are added up. */
 export const lineStartFlag = 1;
+/** A line ends there. */
 export const lineEndFlag = 2;
+/** A word begins or ends there. */
 export const wordBorderFlag = 4;
 /**
  * The place is within a line's end, or in front of a mark at its beginning: no border of anything.
@@ -142,7 +144,7 @@ export class CharText {
   }
 
   /**
-   * Whether `at` is no place where an empty match may be: within a line's end, or in front of a
+   * Whether no empty match may be at `at`: within a line's end, or in front of a
    * mark at its beginning.
    */
   isInsideBorder(at: number): boolean {

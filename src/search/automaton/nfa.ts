@@ -3,12 +3,17 @@ import { contains, without, type CodePointSet } from '../pattern/code-points.ts'
 import type { Node, Place } from '../pattern/syntax.ts';
 import { utf8Ranges, type ByteRanges } from './utf8-ranges.ts';
 
-/** What an instruction does. */
+/** An instruction that takes a byte of a range. */
 export const opByte = 0;
+/** Goes on at several instructions, the preferred one first. */
 export const opSplit = 1;
+/** Goes on where an assertion holds. */
 export const opAssert = 2;
+/** The end of a match. */
 export const opMatch = 3;
+/** Takes a character of a set. */
 export const opSet = 4;
+/** Notes a place of the text, takes nothing. */
 export const opTag = 5;
 
 /** Numbers of the assertions, in `a` of an `opAssert`. */
@@ -18,16 +23,16 @@ export const placeNumbers: Readonly<Record<Place, number>> = {
   word: 2,
   'not-word': 3,
 };
-/**
- * More that only a machine over bytes has: no newline comes next; a newline or a carriage return
- * does; not between those two.
- */
+/** An assertion that only a machine over bytes has: no newline comes next. */
 export const notBeforeNewline = 4;
+/** Likewise: a newline or a carriage return comes next. */
 export const beforeLineBreak = 5;
+/** Likewise: not between a carriage return and its newline. */
 export const notInLineBreak = 6;
 
-/** What a tag notes: where the group begins, where it ends. Sets of them are added up. */
+/** A tag that notes where the group begins. Sets of tags are added up. */
 export const groupStartTag = 1;
+/** A tag that notes where the group ends. */
 export const groupEndTag = 2;
 
 /**

@@ -34,7 +34,7 @@ export class TimeGuard {
       this.#script.runInContext(this.#context, { timeout: timeoutMs });
       return true;
     } catch (error) {
-      // The error comes from the other context, so it is no instance of our Error.
+      // The error comes from the other context, so it is not an instance of our Error.
       if (Object(error).code === timedOut) return false;
       throw error;
     }

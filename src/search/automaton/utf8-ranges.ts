@@ -42,7 +42,7 @@ function split(low: number, high: number, out: ByteRanges[]): void {
   out.push(first.map((byte, i) => [byte, last[i]!] as const));
 }
 
-/** The UTF-8 bytes of a code point that is no surrogate. */
+/** The UTF-8 bytes of a code point that is not a surrogate. */
 function encode(codePoint: number): readonly number[] {
   if (codePoint < 0x80) return [codePoint];
   if (codePoint < 0x800) return [0xc0 | (codePoint >> 6), 0x80 | (codePoint & 63)];

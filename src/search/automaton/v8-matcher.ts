@@ -231,7 +231,7 @@ export class V8Matcher {
 
 const highSurrogate = /[\ud800-\udbff]/;
 
-/** V8 finds empty matches between the two halves of a code point, which is no place in a text. */
+/** V8 finds empty matches between the halves of a code point, which is not a place in a text. */
 function firstMatch(global: RegExp, text: string): RegExpExecArray | null {
   global.lastIndex = 0;
   let match = global.exec(text);

@@ -1,10 +1,11 @@
 import { byteRarity } from '../pattern/byte-rarity.ts';
 
-/**
- * Rows of a block's bitmap: 2^14 for sequences of three bytes, then 2^15 for those of four. The
- * same as in `kernels/assembly/grams.ts`.
- */
+/** Rows of a block's bitmap for sequences of three bytes, 2^14. */
 const shortGrams = 16_384;
+/**
+ * All rows of a block's bitmap: behind those, 2^15 for sequences of four bytes. The same as in
+ * `kernels/assembly/grams.ts`.
+ */
 export const gramRows = 49_152;
 
 /**

@@ -18,7 +18,7 @@ import type { TextBlocks } from '../types.ts';
  *
  * Header, little-endian: magic, version, first block, groups (u32 each); first byte and end of the
  * text covered (f64 each); CRC-32 over the block table's part and over samples of the text; CRC-32
- * of the header before it. A file that does not fit the text is no index of it, whoever put it
+ * of the header before it. A file that does not fit the text is not an index of it, whoever put it
  * there. The checksum of a unit starts from that of the header and the unit's number, so that no
  * unit passes for another.
  *
@@ -26,7 +26,9 @@ import type { TextBlocks } from '../types.ts';
  * upkeep builds it anew.
  */
 
+/** Blocks of a segment, which has an index file of its own: up to 32 MiB of text. */
 export const blocksPerSegment = 1_024;
+/** Blocks of a group: only whole groups are indexed. */
 export const blocksPerGroup = 64;
 const headerBytes = 64;
 

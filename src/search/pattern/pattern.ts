@@ -211,7 +211,7 @@ class Parser {
     return node;
   }
 
-  /** After `(`. Undefined for what is no atom: a comment, a flag setting. */
+  /** After `(`. Undefined for what is not an atom: a comment, a flag setting. */
   #group(): Node | undefined {
     const reader = this.#reader;
     if (reader.take(/\?#[^)]*\)/y) !== undefined) return undefined;

@@ -14,7 +14,7 @@ export function encodeCursor(query: SearchQuery, cursor: Cursor): string {
   return [identify(query), cursor.endBytes.toString(36), cursor.after.toString(36)].join('.');
 }
 
-/** Reads a cursor; undefined if it is none, or another query's. */
+/** Reads a cursor; undefined if it is not valid, or another query's. */
 export function decodeCursor(query: SearchQuery, text: string): Cursor | undefined {
   const match = /^([0-9a-f]{8})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})$/.exec(text);
   if (match === null || match[1] !== identify(query)) return undefined;

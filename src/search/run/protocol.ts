@@ -35,6 +35,7 @@ export type Order =
     }
   | { readonly kind: 'index'; readonly job: number; readonly index: IndexTask };
 
+/** What a worker answers, by the job that it answers for. */
 export type Report =
   | { readonly kind: 'ready' }
   | { readonly kind: 'spread'; readonly job: number; readonly plan: Plan }
@@ -97,7 +98,9 @@ export interface IndexTask {
 /** Shared between all who work on a search: the next chunk to claim, and whether to stop. */
 export type Control = Int32Array<SharedArrayBuffer>;
 
+/** Place in {@link Control}: the number of the next chunk to claim. */
 export const nextChunk = 0;
+/** Place in {@link Control}: 1 once the work is to stop. */
 export const stopFlag = 1;
 
 /** A fresh control block. */

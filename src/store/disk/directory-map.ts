@@ -16,7 +16,7 @@ const nameMaxUnits = 4096;
 const smallNames = 64;
 
 /**
- * The member of the map's file that is no name: the CRC-32 of all others. Absent in files of
+ * The member of the map's file that is not a name: the CRC-32 of all others. Absent in files of
  * earlier versions.
  */
 const checksumName = 'checksum';

@@ -180,7 +180,7 @@ function encodeOwner(owner: Owner): Buffer {
   return Buffer.from(`${JSON.stringify(owner)}\n`);
 }
 
-/** Undefined for a file that no process of ours finished writing. */
+/** Undefined for a file that was never written to its end. */
 function decodeOwner(bytes: Buffer): Owner | undefined {
   try {
     const owner = JSON.parse(bytes.toString()) as Owner;

@@ -43,8 +43,8 @@ export class RecordLog {
   }
 
   /**
-   * Reads all lines from the start. A torn tail (bytes behind the last newline) is no line and not
-   * committed; see {@link rollBack}. Nor is a whole record with a wrong byte in its newline's
+   * Reads all lines from the start. A torn tail (bytes behind the last newline) is not a line and
+   * not committed; see {@link rollBack}. Nor is a whole record with a wrong byte in its newline's
    * place, but it is shown: no crash leaves that.
    */
   async *scan(): AsyncGenerator<LogLine> {

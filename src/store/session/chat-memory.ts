@@ -81,7 +81,7 @@ export class FileChatMemory implements ChatMemory {
 
   /**
    * Opens or makes the file; cuts a torn tail, forgets damaged records with a warning. A file that
-   * is no memory of this session is put aside (`.damaged`) and another one begun: what is
+   * is not a memory of this session is put aside (`.damaged`) and another one begun: what is
    * remembered is a cache, whose loss costs a provider's prompt cache and no text.
    */
   static async open(options: ChatMemoryOptions): Promise<FileChatMemory> {

@@ -29,7 +29,7 @@ export async function* checkStoreDeeply(
   return { entries: store.totals.entries, damage };
 }
 
-/** What keeps a store from being opened, as its health. @throws whatever is no damage */
+/** What keeps a store from being opened, as its health. @throws whatever is not damage */
 export function healthOf(error: unknown): SessionHealth {
   if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
   return { entries: 0, damage: [error.message] };

@@ -38,7 +38,7 @@ export async function namesInMetadata(files: Files, dataDir: string): Promise<Ma
   return new Map(found.map(({ name, id }) => [name, id]));
 }
 
-/** Undefined for a file that is no metadata of ours: its session is found by its id alone. */
+/** Undefined for a file that is not our metadata: its session is found by its id alone. */
 function parseMetadata(bytes: Buffer): Metadata | undefined {
   try {
     const metadata = JSON.parse(bytes.toString()) as Metadata;

@@ -334,7 +334,7 @@ function blockEnd(blocks: CommittedBlocks, block: number): number {
   return block === blocks.count - 1 ? blocks.endBytes : blocks.byteStart[block + 1]!;
 }
 
-/** The whole number nearest to `value` in [low, high]; `low` for what is no number. */
+/** The whole number nearest to `value` in [low, high]; `low` for what is not a number. */
 function clamp(value: number, low: number, high: number): number {
   return Math.min(Math.max(Number.isNaN(value) ? low : Math.trunc(value), low), high);
 }

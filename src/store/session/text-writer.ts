@@ -77,7 +77,7 @@ export class TextWriter {
   /**
    * Takes in a text that comes in pieces, beside whatever is being committed; nothing of it is
    * visible yet. `sourceFailed` is told what the pieces' own iteration threw. @throws ProxyError
-   * `invalid_request` where they are no UTF-8, `store_full`; the file system's errors
+   * `invalid_request` where they are not UTF-8, `store_full`; the file system's errors
    */
   async receive(stream: NewStream, sourceFailed: (error: unknown) => void): Promise<ReceivedText> {
     const { chunks, original: bytes, originalEncoding: encoding = 'bytes', ...facts } = stream;
@@ -270,7 +270,7 @@ async function* told(
 
 /**
  * The same bytes in pieces that end at code points. @throws ProxyError `invalid_request` where they
- * are no UTF-8
+ * are not UTF-8
  */
 async function* wholeCodePoints(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let carried: Uint8Array = Buffer.alloc(0);
