@@ -85,6 +85,8 @@ export interface SearchQuery {
   /** Byte ranges [start, end) that may be searched, ascending and disjoint; absent = everything. */
   readonly ranges?: readonly (readonly [number, number])[] | undefined;
   readonly aggregate?: Aggregate;
+  /** Brings what capture groups hold, of all occurrences, instead of listing lines. */
+  readonly records?: RecordQuery;
   /**
    * What is listed and counted: each matching line once (the default), at its first match; or each
    * match, so that a line of megabytes gives all of its own.
@@ -101,8 +103,56 @@ export interface SearchQuery {
 export interface Aggregate {
   readonly kind: 'count' | 'count_by' | 'unique' | 'first_last';
   readonly group?: number | string;
+  /** Several keys instead of one `group`. */
+  readonly by?: readonly GroupKey[];
+  /** What else is computed for each group. With `count`: over all occurrences as one group. */
+  readonly measures?: Measures;
   /** At most this many groups are returned, most frequent first; the number of groups is exact. */
   readonly maxGroups: number;
+}
+
+/**
+ * What occurrences are grouped by: a capture group, or the entry that they lie in, by its label:
+ * one number for each entry of the corpus, in shared memory; below 0 is no label. The value of such
+ * a group is its label.
+ */
+export type GroupKey = number | string | { readonly labels: Int32Array<SharedArrayBuffer> };
+
+/**
+ * What is computed of the texts of capture groups, by number or name. `sum`, `min`, `max` and `avg`
+ * take texts that are numbers (`1,234.5` too), `distinct` counts different texts.
+ */
+export interface Measures {
+  readonly sum?: number | string | undefined;
+  readonly min?: number | string | undefined;
+  readonly max?: number | string | undefined;
+  readonly avg?: number | string | undefined;
+  readonly distinct?: number | string | undefined;
+}
+
+/**
+ * Records: what all capture groups of the pattern hold (the whole match where it has none; the first
+ * 15 where it has more). Where there are more records than asked for, none are given.
+ */
+export interface RecordQuery {
+  readonly maxRecords: number;
+  /** Adds as the last field the label of the entry that the occurrence lies in, -1 for none. */
+  readonly labels?: Int32Array<SharedArrayBuffer>;
+}
+
+/** Records in the order of the text, as one text. */
+export interface RecordTable {
+  readonly count: number;
+  /** Names of the capture groups, `null` for those without; of the label there is none. */
+  readonly names: readonly (string | null)[];
+  /** Fields of a record, the label included. */
+  readonly fieldCount: number;
+  /** There are more than were asked for, or too much text: `text` is empty. */
+  readonly overflowed: boolean;
+  /** Stands between two fields, and in none. Absent: the text is a JSON list of all fields. */
+  readonly separator?: string;
+  /** All fields of all records, UTF-8. */
+  readonly text: Uint8Array;
 }
 
 /** One matching line. */
@@ -133,7 +183,16 @@ export interface SearchMatch {
 /** One value of an aggregate. */
 export interface AggregateGroup {
   readonly value: string;
+  /** The keys' values one by one, where the aggregate has `by`; empty for one that took no part. */
+  readonly values?: readonly string[];
   readonly count: number;
+  readonly sum?: number;
+  readonly min?: number;
+  readonly max?: number;
+  readonly avg?: number;
+  readonly distinct?: number;
+  /** Texts of measured groups that are no numbers and were left out. */
+  readonly notNumbers?: number;
   /** Of the group's first and last occurrence in the text. */
   readonly first: { readonly line: number; readonly offsetChars: number };
   readonly last: { readonly line: number; readonly offsetChars: number };
@@ -159,6 +218,7 @@ export interface SearchResult {
   readonly nextCursor?: string;
   readonly groups?: readonly AggregateGroup[];
   readonly groupCount?: number;
+  readonly records?: RecordTable;
   /** Occurrences, for an aggregate (a line may hold several). */
   readonly occurrences?: number;
   /**

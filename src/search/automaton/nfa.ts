@@ -30,15 +30,23 @@ export const beforeLineBreak = 5;
 /** Likewise: not between a carriage return and its newline. */
 export const notInLineBreak = 6;
 
-/** A tag that notes where the group begins. Sets of tags are added up. */
-export const groupStartTag = 1;
-/** A tag that notes where the group ends. */
-export const groupEndTag = 2;
+/** Groups whose places one machine notes at most: a set of tags is a number of 30 bits. */
+export const maxTaggedGroups = 15;
+
+/** What notes that the `index`-th of the groups asked for begins. Sets of tags are added up. */
+function groupStartTag(index: number): number {
+  return 1 << (2 * index);
+}
+
+/** The same, that it ends. */
+function groupEndTag(index: number): number {
+  return 2 << (2 * index);
+}
 
 /**
  * A pattern as a machine. Instruction i: `opByte` goes to next[i] on a byte from a[i] to b[i];
  * `opSet` on a character of set a[i]; `opSplit` goes to a[i], or with less preference to b[i];
- * `opAssert` goes to next[i] if assertion a[i] holds; `opTag` notes that the group that is asked
+ * `opAssert` goes to next[i] if assertion a[i] holds; `opTag` notes that a group that is asked
  * for begins or ends; `opMatch` ends.
  */
 export interface Nfa {
@@ -97,8 +105,8 @@ function build(root: Node, builder: ByteBuilder): ByteNfa | undefined {
 interface CharNfaOptions {
   /** Matches the text read backwards. */
   readonly reversed: boolean;
-  /** The capture group whose place is noted. */
-  readonly group?: number;
+  /** The capture groups whose places are noted, at most {@link maxTaggedGroups}. */
+  readonly groups?: readonly number[];
   /** Gives each set a number, the same to equal ones. */
   numberOf(set: CodePointSet): number;
 }
@@ -264,9 +272,10 @@ class CharBuilder extends Builder {
   }
 
   protected override capture(node: Node & { kind: 'capture' }, next: number): number {
-    if (node.index !== this.#options.group) return this.emit(node.body, next);
-    const end = this.add(opTag, groupEndTag, 0, next);
-    return this.add(opTag, groupStartTag, 0, this.emit(node.body, end));
+    const index = this.#options.groups?.indexOf(node.index) ?? -1;
+    if (index < 0) return this.emit(node.body, next);
+    const end = this.add(opTag, groupEndTag(index), 0, next);
+    return this.add(opTag, groupStartTag(index), 0, this.emit(node.body, end));
   }
 }
 

@@ -219,7 +219,7 @@ export class Program {
   scanWhole(text: Buffer): readonly number[] {
     const found: number[] = [];
     let lineEnd = -1;
-    this.spans.each(text, linesOf(text), 0, undefined, (start) => {
+    this.spans.each(text, linesOf(text), 0, [], (start) => {
       if (start <= lineEnd) return;
       found.push(start);
       const newline = text.indexOf(10, start);

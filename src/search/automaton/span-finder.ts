@@ -2,22 +2,21 @@ import { CharAlphabet } from './char-alphabet.ts';
 import { CharTable, deadState } from './char-table.ts';
 import { CharText, lineEndFlag, lineStartFlag, wordBorderFlag } from './char-text.ts';
 import { without, type CodePointSet } from '../pattern/code-points.ts';
-import {
-  compileChars,
-  groupEndTag,
-  groupStartTag,
-  opAssert,
-  placeNumbers,
-  type Nfa,
-} from './nfa.ts';
+import { compileChars, maxTaggedGroups, opAssert, placeNumbers, type Nfa } from './nfa.ts';
 import type { Pattern } from '../pattern/syntax.ts';
 import { TagTable } from './tag-table.ts';
 
 /**
- * Receives a match's bytes [start, end) and the text of the group that was asked for, undefined
- * where it took no part.
+ * Receives a match's bytes [start, end) and the texts of the groups that were asked for, each
+ * undefined where its group took no part.
  */
-export type TakeOccurrence = (start: number, end: number, value: string | undefined) => void;
+export type TakeOccurrence = (
+  start: number,
+  end: number,
+  values: readonly (string | undefined)[],
+) => void;
+
+const noValues: readonly undefined[] = [];
 
 /**
  * Finds where a regular pattern matches within a text, and what its groups hold, exactly and in
@@ -35,13 +34,15 @@ export class SpanFinder {
   readonly #backward: CharTable;
   readonly #forward: CharTable;
   #anywhere: CharTable | undefined;
-  readonly #tagged = new Map<number, TagTable>();
+  readonly #tagged = new Map<string, TagTable>();
   /**
-   * For each thread of a tagged walk, where the group starts and ends; one for the state that is,
+   * For each thread of a tagged walk, where each group starts and ends; one for the state that is,
    * one for the next.
    */
   #registers = new Int32Array(0);
   #nextRegisters = new Int32Array(0);
+  /** Where the groups of the last tagged walk start and end; -1 where one took no part. */
+  readonly #places = new Int32Array(2 * maxTaggedGroups);
 
   private constructor(pattern: Pattern, forward: Nfa, reversed: Nfa, sets: SetNumbers) {
     this.#pattern = pattern;
@@ -102,18 +103,25 @@ export class SpanFinder {
 
   /**
    * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in
-   * order, none of which starts before `startsFrom`, with the text of a group (0 = the whole match;
-   * undefined = texts are not asked for).
+   * order, none of which starts before `startsFrom`, with the texts of some groups (0 = the whole
+   * match), at most {@link maxTaggedGroups}.
    */
   each(
     bytes: Uint8Array,
     lines: readonly number[],
     startsFrom: number,
-    group: number | undefined,
+    groups: readonly number[],
     take: TakeOccurrence,
   ): void {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    const tagged = group === undefined || group === 0 ? undefined : this.#tableOf(group);
+    const inner = groups.filter((group) => group > 0);
+    const tagged = inner.length === 0 ? undefined : this.#tableOf(inner);
+    const valueOf = (group: number, start: number, end: number): string | undefined => {
+      if (group === 0) return text.toString('utf8', start, end);
+      const at = 2 * inner.indexOf(group);
+      const from = this.#places[at]!;
+      return from < 0 ? undefined : text.toString('utf8', from, this.#places[at + 1]);
+    };
     let free = startsFrom;
     for (let next = 0; next < lines.length; next += 2) {
       const to = lines[next + 1]!;
@@ -121,29 +129,30 @@ export class SpanFinder {
       for (let i = starts.length - 1; i >= 0; i--) {
         const start = starts[i]!;
         if (start < free) continue;
-        const [end, from, until] =
+        const end =
           tagged === undefined
-            ? [this.#end(start, to), start, 0]
-            : this.#endTagged(tagged, start, to);
+            ? this.#end(start, to)
+            : this.#endTagged(tagged, inner.length, [start, to]);
         if (end === start && this.#text.isInsideBorder(start)) continue;
-        const isAsked = group !== undefined && from >= 0;
-        const valueEnd = tagged === undefined ? end : until;
-        take(start, end, isAsked ? text.toString('utf8', from, valueEnd) : undefined);
+        const values =
+          groups.length === 0 ? noValues : groups.map((group) => valueOf(group, start, end));
+        take(start, end, values);
         free = end > start ? end : start + 1;
       }
     }
   }
 
-  #tableOf(group: number): TagTable {
-    const known = this.#tagged.get(group);
+  #tableOf(groups: readonly number[]): TagTable {
+    const key = groups.join();
+    const known = this.#tagged.get(key);
     if (known !== undefined) return known;
     const numberOf = (set: CodePointSet): number => this.#sets.numberOf(set);
-    // With two instructions more it is hardly larger than the one that could be compiled.
+    // With a few instructions more it is hardly larger than the one that could be compiled.
     const nfa =
-      compileChars(this.#pattern.root, { reversed: false, group, numberOf }) ?? this.#forwardNfa;
+      compileChars(this.#pattern.root, { reversed: false, groups, numberOf }) ?? this.#forwardNfa;
     const table = new TagTable(nfa, this.#alphabet);
-    this.#tagged.set(group, table);
-    const needed = 2 * nfa.op.length;
+    this.#tagged.set(key, table);
+    const needed = 2 * groups.length * nfa.op.length;
     if (this.#registers.length < needed) {
       this.#registers = new Int32Array(needed);
       this.#nextRegisters = new Int32Array(needed);
@@ -187,36 +196,44 @@ export class SpanFinder {
     }
   }
 
-  /** The same, and where the group of the table starts and ends; -1 where it took no part. */
-  #endTagged(table: TagTable, start: number, to: number): readonly [number, number, number] {
+  /** The same; where the `count` groups of the table start and end is then in `#places`. */
+  #endTagged(table: TagTable, count: number, [start, to]: readonly [number, number]): number {
     const text = this.#text;
     text.forwardAt(start);
     let state = table.start();
-    let found: readonly [number, number, number] = [start, -1, -1];
-    this.#registers.fill(-1, 0, 2);
+    let end = start;
+    this.#places.fill(-1, 0, 2 * count);
+    this.#registers.fill(-1, 0, 2 * count);
     for (let at = start; ;) {
       const { next, moves, match } = table.step(state, text.flags, text.charClass);
       if (match !== undefined) {
+        end = at;
         const [thread, tags] = match;
-        const from = (tags & groupStartTag) === 0 ? this.#registers[2 * thread]! : at;
-        const until = (tags & groupEndTag) === 0 ? this.#registers[2 * thread + 1]! : at;
-        found = [at, from, until];
+        const from = 2 * count * thread;
+        for (let k = 0; k < 2 * count; k++)
+          this.#places[k] = (tags & (1 << k)) === 0 ? this.#registers[from + k]! : at;
       }
-      if (next === deadState || at >= to) return found;
-      if (moves !== undefined) this.#move(moves, at);
+      if (next === deadState || at >= to) return end;
+      if (moves !== undefined) this.#move(moves, count, at);
       state = next;
       at += text.size;
       text.forwardNext(at);
     }
   }
 
-  #move(moves: readonly (readonly [from: number, tags: number])[], at: number): void {
+  #move(
+    moves: readonly (readonly [from: number, tags: number])[],
+    count: number,
+    at: number,
+  ): void {
     const before = this.#registers;
     const after = this.#nextRegisters;
     for (let i = 0; i < moves.length; i++) {
-      const [from, tags] = moves[i]!;
-      after[2 * i] = (tags & groupStartTag) === 0 ? before[2 * from]! : at;
-      after[2 * i + 1] = (tags & groupEndTag) === 0 ? before[2 * from + 1]! : at;
+      const [thread, tags] = moves[i]!;
+      const into = 2 * count * i;
+      const from = 2 * count * thread;
+      for (let k = 0; k < 2 * count; k++)
+        after[into + k] = (tags & (1 << k)) === 0 ? before[from + k]! : at;
     }
     this.#registers = after;
     this.#nextRegisters = before;

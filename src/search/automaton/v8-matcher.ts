@@ -40,7 +40,7 @@ interface Expressions {
 interface Found {
   readonly start: number;
   readonly end: number;
-  readonly value: string | undefined;
+  readonly values: readonly (string | undefined)[];
 }
 
 /**
@@ -109,14 +109,14 @@ export class V8Matcher {
 
   /**
    * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in
-   * order, none of which starts before `startsFrom`, with the text of a group (0 = the whole match;
-   * undefined = not asked for).
+   * order, none of which starts before `startsFrom`, with the texts of some groups (0 = the whole
+   * match).
    */
   each(
     bytes: Uint8Array,
     lines: readonly number[],
     startsFrom: number,
-    group: number | undefined,
+    groups: readonly number[],
     take: TakeOccurrence,
   ): void {
     const found: (readonly Found[])[] = [];
@@ -126,11 +126,12 @@ export class V8Matcher {
       (i) => {
         const [from, to] = this.#content(bytes, lines[2 * i]!, lines[2 * i + 1]!);
         found[i] =
-          startsFrom > to ? [] : this.#allOf(bytes, from, to, Math.max(from, startsFrom), group);
+          startsFrom > to ? [] : this.#allOf(bytes, from, to, Math.max(from, startsFrom), groups);
       },
     );
     // What takes them is not under the guard, so that it is never stopped half way.
-    for (const own of found) for (const { start, end, value } of own ?? []) take(start, end, value);
+    for (const own of found)
+      for (const { start, end, values } of own ?? []) take(start, end, values);
   }
 
   /**
@@ -208,11 +209,10 @@ export class V8Matcher {
     from: number,
     to: number,
     startsFrom: number,
-    group: number | undefined,
+    groups: readonly number[],
   ): readonly Found[] {
     const text = decode(bytes, from, to);
     const { global } = this.#expressions(text, to - from);
-    const name = `g${group}`;
     const all: Found[] = [];
     let index = startsFrom === from ? 0 : decode(bytes, from, startsFrom).length;
     let offset = startsFrom;
@@ -221,7 +221,8 @@ export class V8Matcher {
       if (isInsidePair(text, match.index)) continue;
       const start = offset + Buffer.byteLength(text.slice(index, match.index));
       const end = start + Buffer.byteLength(match[0]);
-      all.push({ start, end, value: group === 0 ? match[0] : match.groups?.[name] });
+      const values = groups.map((group) => (group === 0 ? match[0] : match.groups?.[`g${group}`]));
+      all.push({ start, end, values });
       index = match.index + match[0].length;
       offset = end;
     }

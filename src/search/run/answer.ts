@@ -86,5 +86,6 @@ export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): Sear
     skippedLines: sum((part) => part.skippedLines),
     note: parts[0]?.note,
     tallies: parts.flatMap((part) => part.tallies ?? []),
+    records: parts.flatMap((part) => part.records ?? []),
   };
 }

@@ -79,7 +79,7 @@ export class HitText {
     const to = Math.min(end, matchAt + maxMoreBytes);
     const bytes = this.#view.bytes(matchAt, to);
     let matches = 0;
-    this.#program.spans.each(bytes, [0, bytes.length], 0, undefined, () => matches++);
+    this.#program.spans.each(bytes, [0, bytes.length], 0, [], () => matches++);
     return matches > 1;
   }
 

@@ -1,4 +1,5 @@
 import type { TallyTable } from './aggregation.ts';
+import type { RecordPart } from './record-list.ts';
 import type { Pieces, Scope } from '../text/pieces.ts';
 import type { BlockChecks } from '../text/block-checks.ts';
 import type { TextBlocks, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
@@ -141,6 +142,8 @@ export interface SearchPart {
   readonly note: string | undefined;
   /** What each worker has counted, for an aggregate. */
   readonly tallies?: readonly TallyTable[];
+  /** What each worker has collected, for records. */
+  readonly records?: readonly RecordPart[];
   /** Whether there were too many different values to count. */
   readonly overflowed?: boolean;
 }

@@ -214,7 +214,8 @@ export class SearchRun {
   }
 
   #end(part: SearchPart): void {
-    if (this.#task.query.aggregate === undefined) {
+    const { aggregate, records } = this.#task.query;
+    if (aggregate === undefined && records === undefined) {
       this.#render(part);
       return;
     }

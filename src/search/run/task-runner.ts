@@ -1,10 +1,11 @@
-import { Aggregation } from './aggregation.ts';
+import { Aggregation, planAggregate } from './aggregation.ts';
 import { answerBase, listAnswer } from './answer.ts';
 import { HitText } from './hit-text.ts';
 import { IndexJob } from './index-job.ts';
 import { IndexReader } from '../index/index-reader.ts';
 import { LineView } from '../text/line-view.ts';
 import { MatchList, MultilineList } from './hit-lists.ts';
+import { mergeRecords, RecordList, recordShape } from './record-list.ts';
 import { MatchJob, MultilineJob, type SpanParts } from './match-jobs.ts';
 import { BlockSlots } from '../text/block-slots.ts';
 import { cutPieces } from '../text/pieces.ts';
@@ -23,13 +24,20 @@ import type {
 import { ScanJob, type Job } from './scan-job.ts';
 import type { TakeOccurrence } from '../automaton/span-finder.ts';
 import { TextFile } from '../text/text-file.ts';
-import type { Aggregate } from '../types.ts';
+import type { GroupKey } from '../types.ts';
 
 /** Below this much text one worker is done before a second one has started. */
 const aloneBytes = 2_097_152;
 
 /** What a job over matches has come to, beside what every part has. */
-type Found = Pick<SearchPart, 'total' | 'hits' | 'tallies'>;
+type Found = Pick<SearchPart, 'total' | 'hits'>;
+
+/** Takes in what is not listed. */
+interface Sums {
+  add(values: readonly (string | undefined)[], at: number): void;
+  /** What it has come to, as a part of the search. */
+  found(): Pick<SearchPart, 'tallies' | 'records'>;
+}
 
 /** Turns orders into jobs and their results into reports. One per worker. */
 export class TaskRunner {
@@ -75,16 +83,28 @@ export class TaskRunner {
 
   /** Makes the answer of all that was found. */
   conclude(job: number, task: SearchTask, part: SearchPart): void {
-    const { aggregate, maxResults } = task.query;
+    const { aggregate, records, maxResults } = task.query;
+    if (records !== undefined) {
+      const shape = recordShape(this.#program(task).pattern);
+      const table = mergeRecords(part.records ?? [], shape, records);
+      const base = answerBase(task, { ...part, overflowed: false });
+      this.#report({ kind: 'answer', job, result: { ...base, records: table } });
+      return;
+    }
     if (aggregate === undefined) {
       const { shown, wrongBlocks } = this.#shown(task, part.hits.slice(0, maxResults));
       const read = { ...part, wrongBlocks: [...part.wrongBlocks, ...wrongBlocks] };
       this.#report({ kind: 'answer', job, result: listAnswer(task, read, shown) });
       return;
     }
-    const sums = new Aggregation(aggregate);
+    const { by, group = 0, measures = {} } = aggregate;
+    const asked = [
+      ...(by ?? [group]),
+      ...Object.values(measures).filter((one) => one !== undefined),
+    ];
+    const { note, groupOf } = groupFinder(this.#program(task), asked);
+    const sums = new Aggregation(aggregate, planAggregate(aggregate, groupOf), task.scope.entries);
     for (const table of part.tallies ?? []) sums.merge(table);
-    const { note } = findGroup(this.#program(task), aggregate);
     const noted = note === undefined ? task : { ...task, note };
     using file = new TextFile(task.textPath, task.checks);
     const view = new LineView(file, task.scope, this.#slots);
@@ -122,26 +142,22 @@ export class TaskRunner {
     const program = this.#program(task);
     const file = new TextFile(task.textPath, task.checks);
     program.users++;
-    const { aggregate, unit = 'line' } = task.query;
-    if (aggregate === undefined && unit === 'line' && !program.pattern.multiline) {
+    const { aggregate, records, unit = 'line' } = task.query;
+    const isListed = aggregate === undefined && records === undefined;
+    if (isListed && unit === 'line' && !program.pattern.multiline) {
       return new ScanJob({ task, plan, program, file }, (part) => {
         program.users--;
         done(part);
       });
     }
-    const group =
-      aggregate === undefined || aggregate.kind === 'count'
-        ? undefined
-        : findGroup(program, aggregate).group;
-    const sums = aggregate === undefined ? undefined : new Aggregation(aggregate);
+    const { groups, sums } = sumsOf(task, program);
     const finish = (found: Found, stopped: boolean): void => {
       program.users--;
       const read = partOf(program, file, stopped);
       file[Symbol.dispose]();
-      const tallies = sums === undefined ? {} : { tallies: [sums.table()] };
-      done({ ...read, ...found, ...tallies, indexed: plan.indexed });
+      done({ ...read, ...found, ...sums?.found(), indexed: plan.indexed });
     };
-    const parts = { task, program, file, group };
+    const parts = { task, program, file, groups };
     return program.pattern.multiline
       ? this.#multilineJob(parts, sums, finish)
       : matchJob(parts, plan, sums, finish);
@@ -149,7 +165,7 @@ export class TaskRunner {
 
   #multilineJob(
     parts: Omit<SpanParts, 'take'>,
-    sums: Aggregation | undefined,
+    sums: Sums | undefined,
     finish: (found: Found, stopped: boolean) => void,
   ): Job {
     const { task, file } = parts;
@@ -157,9 +173,9 @@ export class TaskRunner {
       task.query.unit === 'match' && sums === undefined
         ? new MatchList(task)
         : new MultilineList(task, new LineView(file, task.scope, this.#slots));
-    const take: TakeOccurrence = (start, end, value) => {
+    const take: TakeOccurrence = (start, end, values) => {
       list.add(start, end);
-      sums?.add(value, start);
+      sums?.add(values, start);
     };
     return new MultilineJob({ ...parts, take }, (stopped) => {
       finish({ total: list.total, hits: sums === undefined ? list.hits : [] }, stopped);
@@ -174,11 +190,11 @@ export class TaskRunner {
 function matchJob(
   parts: Omit<SpanParts, 'take'>,
   plan: Plan,
-  sums: Aggregation | undefined,
+  sums: Sums | undefined,
   finish: (found: Found, stopped: boolean) => void,
 ): Job {
   if (sums !== undefined) {
-    const take: TakeOccurrence = (start, _end, value) => sums.add(value, start);
+    const take: TakeOccurrence = (start, _end, values) => sums.add(values, start);
     return new MatchJob({ ...parts, take }, plan, ({ lines, stopped }) => {
       finish({ total: lines, hits: [] }, stopped);
     });
@@ -205,11 +221,41 @@ function partOf(program: Program, { bytesRead, wrong }: TextFile, stopped: boole
   };
 }
 
-function findGroup(
+/** What a search that lists nothing computes, and the groups it needs the texts of. */
+function sumsOf(
+  { query: { aggregate, records }, scope: { entries } }: SearchTask,
+  program: Program,
+): { readonly groups: readonly number[]; readonly sums: Sums | undefined } {
+  const { groupOf } = groupFinder(program, []);
+  if (aggregate !== undefined) {
+    const plan = planAggregate(aggregate, groupOf);
+    const sums = new Aggregation(aggregate, plan, entries);
+    const found = (): Pick<SearchPart, 'tallies'> => ({ tallies: [sums.table()] });
+    return { groups: plan.groups, sums: { add: (values, at) => sums.add(values, at), found } };
+  }
+  if (records !== undefined) {
+    const { groups } = recordShape(program.pattern);
+    const list = new RecordList(records, entries);
+    const found = (): Pick<SearchPart, 'records'> => ({ records: [list.part()] });
+    return { groups, sums: { add: (values, at) => list.add(values, at), found } };
+  }
+  return { groups: [], sums: undefined };
+}
+
+/** Finds groups by number or name; `note` names those of `asked` that the pattern does not have. */
+function groupFinder(
   { pattern }: Program,
-  { group = 0 }: Aggregate,
-): { readonly group: number; readonly note?: string } {
-  const index = typeof group === 'number' ? group : pattern.groupNames.get(group);
-  if (index !== undefined && index >= 0 && index <= pattern.groupCount) return { group: index };
-  return { group: 0, note: `The pattern has no group ${group}; the whole match was taken.` };
+  asked: readonly GroupKey[],
+): { readonly groupOf: (group: number | string) => number; readonly note?: string } {
+  const numberOf = (group: number | string): number | undefined => {
+    const index = typeof group === 'number' ? group : pattern.groupNames.get(group);
+    return index !== undefined && index >= 0 && index <= pattern.groupCount ? index : undefined;
+  };
+  const groupOf = (group: number | string): number => numberOf(group) ?? 0;
+  const unknown = asked
+    .filter((key) => typeof key !== 'object')
+    .filter((key) => numberOf(key) === undefined);
+  if (unknown.length === 0) return { groupOf };
+  const what = `group${unknown.length === 1 ? '' : 's'} ${unknown.join(', ')}`;
+  return { groupOf, note: `The pattern has no ${what}; the whole match was taken.` };
 }

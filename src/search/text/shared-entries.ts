@@ -59,6 +59,14 @@ export function withinEntry(
   return at < start || at > end ? [from, to] : [Math.max(from, start), Math.min(to, end)];
 }
 
+/** The number of the entry that holds a byte; undefined for a byte of none. */
+export function entryAtByte(borders: EntryBorders | undefined, at: number): number | undefined {
+  if (borders === undefined || borders.count === 0) return undefined;
+  const entry = lastStartingAt(borders, at);
+  const isIn = at >= borders.bounds[2 * entry]! && at <= borders.bounds[2 * entry + 1]!;
+  return isIn ? entry : undefined;
+}
+
 /**
  * Bytes [from, to) cut at the borders of entries: pairs of bounds. What lies between two entries (a
  * newline at most) is in none of them.
