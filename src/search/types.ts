@@ -131,8 +131,8 @@ export interface Measures {
 }
 
 /**
- * Records: what all capture groups of the pattern hold (the whole match where it has none; the first
- * 15 where it has more). Where there are more records than asked for, none are given.
+ * Records: what all capture groups of the pattern hold (the whole match where it has none; the
+ * first 15 where it has more). Where there are more records than asked for, none are given.
  */
 export interface RecordQuery {
   readonly maxRecords: number;
