@@ -62,7 +62,7 @@ export function withinEntry(
 /** The number of the entry that holds a byte; undefined for a byte of none. */
 export function entryAtByte(borders: EntryBorders | undefined, at: number): number | undefined {
   if (borders === undefined || borders.count === 0) return undefined;
-  const entry = lastStartingAt(borders, at);
+  const entry = entryIndexAt(borders, at);
   const isIn = at >= borders.bounds[2 * entry]! && at <= borders.bounds[2 * entry + 1]!;
   return isIn ? entry : undefined;
 }
