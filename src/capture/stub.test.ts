@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Entry } from '../store/types.ts';
-import { outlineOf } from './outline.ts';
+import { outlineOf } from './earlier-outline.ts';
 import { progressLine, withoutProgress } from '../history/progress.ts';
 import { stubOf } from './stub.ts';
 

@@ -1,5 +1,5 @@
 import type { Entry } from '../store/types.ts';
-import { outlineOf } from './outline.ts';
+import { outlineOf } from './earlier-outline.ts';
 
 /** What a stub is made of besides its entry: the text's two ends. */
 export interface StubEnds {
