@@ -4,9 +4,10 @@ import { ChatProxy, type ChatTarget } from './chat/chat-service.ts';
 import { Budget } from './turn/budget.ts';
 import { openLedgerFile, type LedgerFile } from './turn/day-ledger.ts';
 import { RequestIntake } from './capture/intake.ts';
+import { Outliner } from './outline/outliner.ts';
 import { PromptMaker } from './prompt/build-prompt.ts';
 import { healthOf } from './chat/health.ts';
-import { outlineOf } from './capture/outline.ts';
+import { earlierOutlineOf } from './capture/earlier-outline.ts';
 import { ToollessModels } from './prompt/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './turn/turn-tools.ts';
@@ -102,6 +103,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const search = opened.use(openSearchEngine({ clock }));
   const indexes = opened.use(new IndexKeeper({ search, clock, log }));
   const sandboxes = opened.use(openProgramSandboxes(options));
+  const outliner = opened.use(new Outliner(clock, log));
   const stats = new TurnStats();
   const toolless = new ToollessModels();
   const day = opened.use(
@@ -120,6 +122,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       search,
       indexes,
       sandboxes,
+      outliner,
       catalog,
       stats,
       toolless,
@@ -201,7 +204,7 @@ function createTraces({ config, log, clock, files, version }: AppOptions): Trace
     log,
     version,
     settings: maskedConfig(config),
-    outlineOf,
+    outlineOf: earlierOutlineOf,
   });
 }
 
@@ -211,6 +214,7 @@ interface ChatParts {
   readonly search: SearchEngine;
   readonly indexes: IndexKeeper;
   readonly sandboxes: Sandboxes;
+  readonly outliner: Outliner;
   readonly catalog: Catalog;
   readonly stats: TurnStats;
   readonly toolless: ToollessModels;
@@ -220,7 +224,19 @@ interface ChatParts {
 
 function createChat(
   options: AppOptions,
-  { found, answers, search, indexes, sandboxes, catalog, stats, toolless, day, traces }: ChatParts,
+  {
+    found,
+    answers,
+    search,
+    indexes,
+    sandboxes,
+    outliner,
+    catalog,
+    stats,
+    toolless,
+    day,
+    traces,
+  }: ChatParts,
 ): ChatHandler {
   const { config, log, clock, ids } = options;
   const gauge = new TokenGauge(clock);
@@ -230,7 +246,7 @@ function createChat(
     return traces?.target(target) ?? target;
   };
   const chat = new ChatProxy({
-    intake: createIntake(options, found, answers),
+    intake: createIntake(options, { found, answers, outliner }),
     prompts: new PromptMaker({
       inject: config.inject,
       registry: new ToolRegistry(allTools),
@@ -275,8 +291,7 @@ function createChat(
 
 function createIntake(
   { config, ids, log }: AppOptions,
-  sessions: FoundSessions,
-  answers: AnswerMemory,
+  { found: sessions, answers, outliner }: Pick<ChatParts, 'found' | 'answers' | 'outliner'>,
 ): RequestIntake {
   return new RequestIntake({
     finder: new SessionResolver({ sessions, answers, ids, log }),
@@ -285,9 +300,11 @@ function createIntake(
       stripMinChars: config.strip.minChars,
       stripMinCharsByTool: config.strip.perTool,
       maxSpillBytes: config.capture.maxSpillBytes,
+      outlineWaitMs: config.capture.outlineWaitMs,
       spillFolder: config.outputFolder,
     },
     usesStubs: config.inject !== 'never',
+    outliner,
     log,
   });
 }

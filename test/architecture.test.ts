@@ -30,6 +30,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'http',
     'ingest',
     'operations',
+    'outline',
     'prompt',
     'sandbox',
     'search',
@@ -39,7 +40,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'turn',
     'upstream',
   ],
-  bench: ['capture', 'history', 'http', 'ingest', 'search', 'store', 'upstream'],
+  bench: ['capture', 'history', 'http', 'ingest', 'outline', 'search', 'store', 'upstream'],
   http: [],
   operations: ['ingest', 'search', 'store', 'tools'],
   // What a request goes through, the last first: each knows only what is done before it.
@@ -47,7 +48,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   chat: ['capture', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
   turn: ['history', 'prompt', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   prompt: ['capture', 'history', 'store', 'tools'],
-  capture: ['history', 'store'],
+  capture: ['history', 'outline', 'store'],
   history: ['store'],
   tools: ['sandbox', 'search', 'store'],
   // It stands around a turn: what comes in, what is found in the store, what goes upstream.

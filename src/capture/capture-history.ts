@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Candidate, type CaptureLimits, candidatesOf } from './capture-rules.ts';
+import { TurnOutlines } from './outlines.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import { isReadable, readStub } from './rehydrate.ts';
 import {
@@ -18,6 +19,7 @@ import {
   canBeWhole,
 } from '../history/request-message.ts';
 import type { ResolvedSession } from '../history/session-resolver.ts';
+import type { Outliner } from '../outline/outliner.ts';
 import type { Entry, NewEntry, Session, SessionStore } from '../store/types.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
 
@@ -45,16 +47,26 @@ export class HistoryStore {
   readonly #known: MessageCache;
   readonly #limits: CaptureLimits;
   readonly #usesStubs: boolean;
+  readonly #outlines: TurnOutlines;
 
   constructor(
     items: readonly RequestMessage[],
     known: MessageCache,
-    { limits, usesStubs }: { readonly limits: CaptureLimits; readonly usesStubs: boolean },
+    {
+      limits,
+      usesStubs,
+      outliner,
+    }: {
+      readonly limits: CaptureLimits;
+      readonly usesStubs: boolean;
+      readonly outliner: Outliner;
+    },
   ) {
     this.#items = [...items];
     this.#known = known;
     this.#limits = limits;
     this.#usesStubs = usesStubs;
+    this.#outlines = new TurnOutlines(outliner, limits.outlineWaitMs);
   }
 
   /**
@@ -128,7 +140,10 @@ export class HistoryStore {
 
   async #storeGroup(session: Session, group: readonly Waiting[]): Promise<void> {
     const candidates = group.flatMap((waiting) => waiting.candidates);
-    const stored = await storeCandidates(session, candidates, this.#limits);
+    const stored = await storeCandidates(session, candidates, {
+      limits: this.#limits,
+      outlines: this.#outlines,
+    });
     let from = 0;
     for (const { index, frame, candidates: own } of group) {
       const captured = stored.slice(from, (from += own.length));
@@ -211,7 +226,7 @@ function frameMember(
 async function storeCandidates(
   { store, directory }: Pick<Session, 'store' | 'directory'>,
   candidates: readonly Candidate[],
-  limits: CaptureLimits,
+  { limits, outlines }: { readonly limits: CaptureLimits; readonly outlines: TurnOutlines },
 ): Promise<readonly Captured[]> {
   const wholes = await Promise.all(
     candidates.map(async (candidate) => {
@@ -226,7 +241,7 @@ async function storeCandidates(
       return whole ?? entry;
     }),
   );
-  const entries = await store.append(wholes);
+  const entries = await store.append(wholes, (texts) => outlines.of(store, texts));
   return candidates.map((candidate, index) => {
     const entry = entries[index] as Entry;
     const isVerbatim = wholes[index] === candidate.entry && entry.original === undefined;

@@ -9,6 +9,7 @@ const limits = {
   stripMinChars: 10_000,
   stripMinCharsByTool: { grep: 2_000 },
   maxSpillBytes: 1_000_000,
+  outlineWaitMs: 100,
 };
 
 function callOf(name: string, args: object): ToolCall {

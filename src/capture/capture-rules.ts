@@ -13,6 +13,8 @@ export interface CaptureLimits {
   readonly stripMinCharsByTool: Readonly<Record<string, number>>;
   /** Largest spill file that is read, bytes. */
   readonly maxSpillBytes: number;
+  /** What a turn waits at most for the outlines of its new texts, milliseconds. */
+  readonly outlineWaitMs: number;
   /** The one folder of whole outputs that may lie in a repository or a project. */
   readonly spillFolder?: string;
 }

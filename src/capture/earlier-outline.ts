@@ -1,7 +1,6 @@
 /**
- * The context compression hint: what kind of text this is and, where it is cheap to tell, what it
- * holds. It lets a model aim its first search instead of reading from the start. Works on the first
- * part of a text only, so its cost has a bound.
+ * What stubs said of a text before entries had an outline of their own (`src/outline/`): of such
+ * entries they say it for ever. Works on the first part of a text only.
  */
 interface HeadOutline {
   /** A short name of the type, such as `JSON`, `log`, `TypeScript or JavaScript`. */
@@ -76,7 +75,7 @@ const recognisers: readonly Recogniser[] = [
  * Tells what `head` (the first part of a text, or all of it) is. Pure; linear in the length of
  * `head`.
  */
-export function outlineOf(head: string): HeadOutline {
+export function earlierOutlineOf(head: string): HeadOutline {
   const json = jsonOutline(head);
   if (json !== undefined) return json;
   const lines = head.split('\n');

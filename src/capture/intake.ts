@@ -4,6 +4,7 @@ import { LruMap } from '../base/lru-map.ts';
 import { ProxyError } from '../errors.ts';
 import { tuneForBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
+import type { Outliner } from '../outline/outliner.ts';
 import { headerOf, originOf } from '../clients/origin.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
@@ -45,6 +46,7 @@ export interface IntakeOptions {
   readonly limits: CaptureLimits;
   /** False where every text goes upstream as it came, whatever is stored. */
   readonly usesStubs: boolean;
+  readonly outliner: Outliner;
   readonly log: Logger;
 }
 
@@ -82,7 +84,7 @@ export class RequestIntake {
    */
   async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
     const reader = new BodyReader(this.#beginnings);
-    const { limits, finder, usesStubs } = this.#options;
+    const { limits, finder, usesStubs, outliner } = this.#options;
     const reading = new RequestReader(
       this.#known,
       {
@@ -95,6 +97,8 @@ export class RequestIntake {
       { origin: originOf(headers), keyHash: keyHashOf(headers) },
     );
     for await (const piece of body) {
+      // The thread starts while the rest of a long request is still coming.
+      if (reader.sizeBytes > limits.stripMinChars) outliner.warmUp();
       await reading.addAll(reader.feed(piece));
       reader.free();
     }

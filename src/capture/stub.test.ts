@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Entry } from '../store/types.ts';
-import { outlineOf } from './earlier-outline.ts';
+import { earlierOutlineOf } from './earlier-outline.ts';
 import { progressLine, withoutProgress } from '../history/progress.ts';
 import { stubOf } from './stub.ts';
 
@@ -78,8 +78,8 @@ it.each([
   ['HTML or XML', '<!doctype html><html><title>x</title>'],
   ['paths', 'src/a.ts\nsrc/b/c.ts\ntest/d.ts\n'],
   ['text', 'Once upon a time there was a fox.'],
-])('knows %s', (type, text) => {
-  expect(outlineOf(text).type).toBe(type);
+])('of an entry without an outline, knows %s', (type, text) => {
+  expect(earlierOutlineOf(text).type).toBe(type);
 });
 
 it('progress can be taken out of reasoning again, wherever it stands', () => {

@@ -1,5 +1,5 @@
-import type { Entry } from '../store/types.ts';
-import { outlineOf } from './earlier-outline.ts';
+import type { Entry, EntryOutline } from '../store/types.ts';
+import { earlierOutlineOf } from './earlier-outline.ts';
 
 /** What a stub is made of besides its entry: the text's two ends. */
 export interface StubEnds {
@@ -9,7 +9,10 @@ export interface StubEnds {
   readonly tail: string;
 }
 
-/** So much of a text's beginning is looked at for type, outline and preview, in characters. */
+/**
+ * So much of a text's beginning is read for its preview, and for the outline of an entry that has
+ * none of its own, in characters.
+ */
 export const stubHeadChars = 100_000;
 /** So much of its end, in characters. */
 export const stubTailChars = 4_000;
@@ -32,8 +35,49 @@ const previews = {
  * it is the same in every turn and after every restart; it never names the chat or the time.
  */
 export function stubOf(entry: Entry, ends: StubEnds): string {
-  const outline = outlineOf(ends.head);
-  const { headChars, tailChars } = previews[entry.kind];
+  return entry.outline === undefined
+    ? earlierStubOf(entry, ends)
+    : outlinedStubOf(entry, entry.outline, ends);
+}
+
+/** A stub is at most so long, characters, but for what a user wrote. */
+const maxStubChars = 2_000;
+/** However much else a stub says, so much of each end is shown, characters. */
+const minPreviewChars = 200;
+
+function outlinedStubOf(entry: Entry, outline: EntryOutline, ends: StubEnds): string {
+  const lines = [
+    `[rlm] ${titleOf(entry)} is kept in the context store instead of here, complete and unchanged.`,
+    `entry ${entry.id}: ${entry.lengthChars} characters, ${entry.lineCount} lines, ${outline.kind}, offset ${entry.offsetChars}.`,
+  ];
+  if (entry.note !== undefined) lines.push(`note: ${shownName(entry.note)}`);
+  if (outline.items.length > 0)
+    lines.push(
+      'outline (lines count from 1 in this entry):',
+      ...outline.items.map((item) => `- ${shownName(item)}`),
+    );
+  const howTo = `Read it with rlm_get_context {"entry":"${entry.id}"} (a part: add "line" and "lines"), search it with rlm_search or rlm_find and "entry":"${entry.id}".`;
+  const { headChars, tailChars } = previewOf(entry, [...lines, howTo].join('\n').length);
+  lines.push(...previewLines(entry, ends, { headChars, tailChars }), howTo);
+  return lines.join('\n');
+}
+
+/** As much of each end as there is room for beside what else a stub says. */
+function previewOf(
+  { kind }: Entry,
+  takenChars: number,
+): { readonly headChars: number; readonly tailChars: number } {
+  const { headChars, tailChars } = previews[kind];
+  if (kind === 'user_text') return { headChars, tailChars };
+  // The frame around the two ends takes about a hundred.
+  const room = Math.max(2 * minPreviewChars, maxStubChars - 100 - takenChars);
+  const share = Math.min(1, room / (headChars + tailChars));
+  return { headChars: Math.floor(headChars * share), tailChars: Math.floor(tailChars * share) };
+}
+
+/** As stubs were before entries had outlines: of such entries the same bytes for ever. */
+function earlierStubOf(entry: Entry, ends: StubEnds): string {
+  const outline = earlierOutlineOf(ends.head);
   const lines = [
     `[rlm] ${titleOf(entry)} is kept in the context store instead of here, complete and unchanged.`,
     `entry ${entry.id}: ${entry.lengthChars} characters, ${entry.lineCount} lines, ${outline.type}, offset ${entry.offsetChars}, from line ${entry.lineNumber}.`,
@@ -42,14 +86,25 @@ export function stubOf(entry: Entry, ends: StubEnds): string {
   if (outline.items.length > 0)
     lines.push('outline:', ...outline.items.map((item) => `- ${shownName(item)}`));
   lines.push(
-    '--- beginning ---',
-    shownText(firstChars(ends.head, headChars)),
-    `--- … ${Math.max(0, entry.lengthChars - headChars - tailChars)} characters left out … ---`,
-    shownText(lastChars(ends.tail, tailChars)),
-    '--- end ---',
+    ...previewLines(entry, ends, previews[entry.kind]),
     `Read it with rlm_get_context {"entry":"${entry.id}"} (further in: add "offset"), search it with rlm_search or rlm_find and "entry":"${entry.id}".`,
   );
   return lines.join('\n');
+}
+
+/** The two ends of a text in their frame. */
+function previewLines(
+  { lengthChars }: Entry,
+  ends: StubEnds,
+  { headChars, tailChars }: { readonly headChars: number; readonly tailChars: number },
+): readonly string[] {
+  return [
+    '--- beginning ---',
+    shownText(firstChars(ends.head, headChars)),
+    `--- … ${Math.max(0, lengthChars - headChars - tailChars)} characters left out … ---`,
+    shownText(lastChars(ends.tail, tailChars)),
+    '--- end ---',
+  ];
 }
 
 /**

@@ -13,6 +13,12 @@ export const captureSettings = z.strictObject({
     unit: 'bytes',
     description: 'Largest file of a cut tool output (OpenCode keeps the full text) that is read.',
   }),
+  outlineWaitMs: count(100, 0, {
+    env: 'RLM_OUTLINE_WAIT_MS',
+    unit: 'ms',
+    description:
+      'What a turn waits at most for outlines of its new texts; a text whose outline is not ready then never has one.',
+  }),
 });
 
 /** What leaves the prompt. */

@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { OutlineAnswer, OutlineOrder } from './outliner.ts';
-import { outlineOf } from './outline.ts';
+import { outlineOf, type Outline } from './outline.ts';
+import { differenceFrom } from './compare.ts';
 
 /** The thread's entry: outlines texts one after the other. */
 
@@ -10,17 +11,25 @@ const port = parentPort;
 const decoder = new TextDecoder();
 let working: Promise<void> = Promise.resolve();
 
-port.on('message', ({ id, text, path }: OutlineOrder) => {
-  working = answerWith(working, { id, text, path });
+port.on('message', (order: OutlineOrder) => {
+  working = answerWith(working, order);
 });
 
 /** Outlines a text when those before it are done. */
-async function answerWith(before: Promise<void>, { id, text, path }: OutlineOrder): Promise<void> {
-  await before;
+async function answerWith(previous: Promise<void>, order: OutlineOrder): Promise<void> {
+  await previous;
+  const { id, path, before } = order;
   try {
-    const quick = outlineOf(typeof text === 'string' ? text : decoder.decode(text), path);
-    answer({ id, outline: quick.outline, isFinal: quick.parse === undefined });
-    if (quick.parse !== undefined) answer({ id, outline: await quick.parse(), isFinal: true });
+    const text = typeof order.text === 'string' ? order.text : decoder.decode(order.text);
+    const difference = before === undefined ? [] : [differenceFrom(before, text)];
+    const withDifference = ({ kind, items }: Outline): Outline => ({
+      kind,
+      items: [...difference, ...items],
+    });
+    const quick = outlineOf(text, path);
+    answer({ id, outline: withDifference(quick.outline), isFinal: quick.parse === undefined });
+    if (quick.parse !== undefined)
+      answer({ id, outline: withDifference(await quick.parse()), isFinal: true });
   } catch (error) {
     answer({ id, outline: undefined, isFinal: true, reason: String(error) });
   }

@@ -64,7 +64,7 @@ afterAll(() => outliner[Symbol.asyncDispose]());
 
 test('the thread outlines strings and bytes, code with its grammar', async () => {
   const source = 'def one():\n    return 1\n\nclass Two:\n    def three(self):\n        return 3\n';
-  const found = await outliner.outlines(
+  const { outlines: found } = await outliner.outlines(
     [{ text: source, path: 'a.py' }, { text: new TextEncoder().encode(log) }],
     60_000,
   );
@@ -84,6 +84,6 @@ test('what is not ready in time has no outline, and the next text has one', asyn
   await using own = new Outliner(clock, silentLogger());
   const late = own.outlines([{ text: log }], 100);
   fire();
-  expect(await late).toEqual([undefined]);
-  expect((await own.outlines([{ text: '{"a": 1}' }], 100))[0]?.kind).toBe('JSON');
+  expect((await late).outlines).toEqual([undefined]);
+  expect((await own.outlines([{ text: '{"a": 1}' }], 100)).outlines[0]?.kind).toBe('JSON');
 });

@@ -1,13 +1,22 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
+import type { EarlierText } from './compare.ts';
 import { maxOutlinedChars, type Outline } from './outline.ts';
 
-/** To the thread. `text` as bytes is UTF-8. */
-export interface OutlineOrder {
-  readonly id: number;
+/** A text to outline. */
+export interface OutlineText {
+  /** Bytes are UTF-8. */
   readonly text: string | Uint8Array;
+  /** The file it came from, where that is known. */
   readonly path?: string | undefined;
+  /** What the same command printed before. */
+  readonly before?: EarlierText;
+}
+
+/** To the thread. */
+export interface OutlineOrder extends OutlineText {
+  readonly id: number;
 }
 
 /** From the thread; of code twice, the second time with what its grammar says. */
@@ -17,13 +26,6 @@ export interface OutlineAnswer {
   readonly isFinal: boolean;
   /** Why there is none. */
   readonly reason?: string;
-}
-
-/** A text to outline. */
-export interface OutlineText {
-  readonly text: string | Uint8Array;
-  /** The file it came from, where that is known. */
-  readonly path?: string | undefined;
 }
 
 /** An idle thread is kept so long for the next text, milliseconds. */
@@ -65,14 +67,15 @@ export class Outliner {
 
   /**
    * The outlines of texts, in their order, as far as they are ready in `waitMs` milliseconds:
-   * undefined for the others. Never rejects.
+   * undefined for the others; and how long that took. Never rejects.
    */
   async outlines(
     texts: readonly OutlineText[],
     waitMs: number,
-  ): Promise<readonly (Outline | undefined)[]> {
+  ): Promise<{ readonly outlines: readonly (Outline | undefined)[]; readonly tookMs: number }> {
+    const startedMs = this.#clock.elapsedMs();
     const found: (Outline | undefined)[] = texts.map(() => undefined);
-    if (this.#closed || texts.length === 0 || waitMs <= 0) return found;
+    if (this.#closed || texts.length === 0 || waitMs <= 0) return { outlines: found, tookMs: 0 };
     this.#started();
     const ids: number[] = [];
     let left = 0;
@@ -82,13 +85,13 @@ export class Outliner {
         stopTimer();
         resolve();
       };
-      for (const [at, { text, path }] of texts.entries()) {
-        if (text.length > maxOutlinedChars) continue;
+      for (const [at, text] of texts.entries()) {
+        if (text.text.length > maxOutlinedChars) continue;
         const id = (this.#lastId += 1);
         ids.push(id);
         left += 1;
         this.#waiting.set(id, {
-          order: { id, text, path },
+          order: { id, ...text },
           take: ({ outline, isFinal, reason }) => {
             found[at] = outline ?? found[at];
             if (reason !== undefined) this.#log.warn({ reason }, 'a text could not be outlined');
@@ -105,7 +108,7 @@ export class Outliner {
     for (const id of ids) this.#waiting.delete(id);
     if (left > 0) this.#log.debug({ texts: left }, 'texts without an outline: not ready in time');
     this.#stopLater();
-    return [...found];
+    return { outlines: [...found], tookMs: this.#clock.elapsedMs() - startedMs };
   }
 
   /** Ends the thread. */

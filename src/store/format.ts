@@ -15,6 +15,9 @@
  *            N = 1, 2, 3, ...
  *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"path"?,"source"?,
  *            "timeMs":...,"end":Totals}
+ * `outline` of an entry ({"kind":...,"items":[...]}) is what a stub says of its text. It is written
+ * with the text or never: a stub is the same for ever, so an entry without one stays without one.
+ *
  * `end` is the session's totals once the line is committed. An alias says that text N came again,
  * under another tool call or from another file. `source` ({sizeBytes, mtimeMs}) is the file as it
  * was read, so that an unchanged one is not read again.
@@ -151,6 +154,7 @@ const isOptionalMember: Readonly<Record<OptionalMember, true>> = {
   chatId: true,
   toolCallId: true,
   note: true,
+  outline: true,
   original: true,
 };
 const optionalMembers = Object.keys(isOptionalMember) as readonly OptionalMember[];

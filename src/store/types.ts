@@ -37,8 +37,24 @@ export interface Entry {
   readonly sha256: string;
   /** What was done to the original bytes on the way in (`decoded from UTF-16LE`, ...). */
   readonly note?: string;
+  /**
+   * What the text is and where in it to look, found when it was captured. Absent in entries of
+   * earlier versions and of ingested files.
+   */
+  readonly outline?: EntryOutline;
   /** Set where the stored text is not the original byte for byte and the original is kept aside. */
   readonly original?: OriginalBytes;
+}
+
+/** What kind of text an entry is, and what in it is worth opening. */
+export interface EntryOutline {
+  /** `log`, `test run`, `TypeScript`, …; `text` where nothing was found, or not in time. */
+  readonly kind: string;
+  /**
+   * A few lines of at most 130 characters; what stands on a line of the entry begins with
+   * `line N: `, N from 1.
+   */
+  readonly items: readonly string[];
 }
 
 /** Where the bytes are, of which the stored text is only a readable form. */
@@ -73,6 +89,7 @@ export interface NewEntryFacts {
    */
   readonly call?: string;
   readonly note?: string;
+  readonly outline?: EntryOutline;
   /** When the text came, where that is not now. */
   readonly timeMs?: number;
   /** The file at `path` as it was read, so that {@link SessionStore.source} knows it. */
@@ -87,6 +104,11 @@ export interface NewEntryFacts {
 export interface NewEntry extends NewEntryFacts {
   readonly text: string | Uint8Array;
 }
+
+/** Outlines of new texts, in their order. */
+export type OutlinesOf = (
+  texts: readonly NewEntry[],
+) => Promise<readonly (EntryOutline | undefined)[]>;
 
 /** A text to store that is too large to hold. */
 export interface NewStream extends NewEntryFacts {
@@ -182,9 +204,11 @@ export interface SessionStore {
    * Stores texts in order and commits them together with one data sync. A text that the session
    * already holds gives back its entry and writes nothing (a new tool_call_id is remembered for
    * it).
+   * `outlinesOf` is asked, before anything is written, for the outlines of those that the session
+   * does not hold yet: it must not reject, and they are committed with their texts or never.
    * @throws ProxyError `store_full`, `store_corrupt`, `internal`
    */
-  append(entries: readonly NewEntry[]): Promise<readonly Entry[]>;
+  append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]>;
   /**
    * Stores one text that arrives in pieces, in bounded memory. Other appends to this session go on
    * meanwhile, and wait for a few milliseconds of it at most, however long it is. A text of more

@@ -53,7 +53,7 @@ export class TouchedEntries {
         how: [...how],
         sha256: entry.sha256,
         ...factsOf(entry),
-        outline: await outlineIn(store, entry, options.outlineOf),
+        outline: storedOutline(entry) ?? (await outlineIn(store, entry, options.outlineOf)),
         ...(hasText ? { text: textFile } : {}),
       });
     }
@@ -77,6 +77,10 @@ function factsOf(entry: Entry): Readonly<Record<string, unknown>> {
     lengthBytes,
     lineCount,
   };
+}
+
+function storedOutline({ outline }: Entry): ReturnType<OutlineOf> | undefined {
+  return outline === undefined ? undefined : { type: outline.kind, items: outline.items };
 }
 
 /** Undefined where the text cannot be read any more: damaged, or its session deleted meanwhile. */

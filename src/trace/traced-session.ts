@@ -5,6 +5,7 @@ import type {
   EntryList,
   NewEntry,
   NewStream,
+  OutlinesOf,
   Session,
   SessionStore,
   Snapshot,
@@ -99,8 +100,8 @@ class TracedStore implements SessionStore {
     return this.#store.source(path);
   }
 
-  async append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
-    const stored = await this.#store.append(entries);
+  async append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]> {
+    const stored = await this.#store.append(entries, outlinesOf);
     for (const entry of stored) this.#touch(entry, 'captured');
     return stored;
   }

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { stubOf } from '../../src/capture/stub.ts';
 import { cases, putAside, type RecallCase } from './cases.ts';
 import { recall } from './recall.ts';
 
@@ -41,4 +42,31 @@ test('a change of the outlines is a change of this file', async () => {
     [`${name}: ${outline.kind}`, ...outline.items.map((item) => `  ${item}`)].join('\n'),
   );
   await expect(`${head}\n${text.join('\n')}\n`).toMatchFileSnapshot('outlines.txt');
+});
+
+test('a stub is at most 2,000 characters, however long the call was', async () => {
+  for (const { text, outline } of await Promise.all([...cases, ...putAside].map(recall))) {
+    const lengthChars = Array.from(text).length;
+    const stub = stubOf(
+      {
+        id: 'e12345',
+        seq: 12_345,
+        kind: 'tool_result',
+        tool: 'bash',
+        args: JSON.stringify({ command: `npm test -- ${'x'.repeat(500)}` }),
+        timeMs: 1,
+        offsetBytes: 0,
+        lengthBytes: Buffer.byteLength(text),
+        offsetChars: 1_000_000_000,
+        lengthChars,
+        lineNumber: 1,
+        lineCount: text.split('\n').length,
+        sha256: '',
+        outline,
+      },
+      { head: text.slice(0, 100_000), tail: text.slice(-4_000) },
+    );
+    expect(Array.from(stub).length).toBeLessThanOrEqual(2_000);
+    for (const item of outline.items) expect(stub).toContain(item.slice(0, 40));
+  }
 });

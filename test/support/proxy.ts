@@ -83,6 +83,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
       RLM_DATA_DIR: dataDir,
       // A busy machine must not turn a search into a partial one.
       RLM_SEARCH_DEADLINE_MS: '20000',
+      // Nor may it decide which stubs have an outline.
+      RLM_OUTLINE_WAIT_MS: '60000',
       ...upstreamEnv,
       ...options.env,
     },

@@ -13,6 +13,7 @@ import { randomIds, systemClock } from '../../clock.ts';
 import { boundHeap } from '../../garbage.ts';
 import { limitedBody } from '../../http/body-stream.ts';
 import { silentLogger } from '../../log.ts';
+import { Outliner } from '../../outline/outliner.ts';
 import { openSessions } from '../../store/sessions.ts';
 
 /** What one request cost. */
@@ -46,6 +47,7 @@ async function main(dataDir: string): Promise<void> {
     chatMemory: { maxBytes: 100_000_000, maxAgeMs: 1e12 },
   });
   await using answers = new AnswerMemory(sessions.chats, systemClock);
+  await using outliner = new Outliner(systemClock, silentLogger());
   const intake = new RequestIntake({
     finder: new SessionResolver({ sessions, answers, ids: randomIds, log: silentLogger() }),
     limits: {
@@ -53,8 +55,10 @@ async function main(dataDir: string): Promise<void> {
       stripMinChars: 10_000,
       stripMinCharsByTool: {},
       maxSpillBytes: 0,
+      outlineWaitMs: 100,
     },
     usesStubs: true,
+    outliner,
     log: silentLogger(),
   });
   const delay = monitorEventLoopDelay({ resolution: 1 });

@@ -106,7 +106,8 @@ function copyOf(
   entry: Entry,
   source: SourceFile | undefined,
 ): NewStream {
-  const { kind, tool, args, path, chatId, toolCallId, call, timeMs, note, original } = entry;
+  const { kind, tool, args, path, chatId, toolCallId, call, timeMs, note, outline, original } =
+    entry;
   return {
     kind,
     timeMs,
@@ -117,6 +118,7 @@ function copyOf(
     ...(toolCallId !== undefined && { toolCallId }),
     ...(call !== undefined && { call }),
     ...(note !== undefined && { note }),
+    ...(outline !== undefined && { outline }),
     ...(source && { source }),
     ...(original && {
       original: originals.read(original),

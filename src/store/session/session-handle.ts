@@ -7,6 +7,7 @@ import type {
   EntryList,
   NewEntry,
   NewStream,
+  OutlinesOf,
   Session,
   SessionStore,
   Snapshot,
@@ -185,8 +186,8 @@ class HandledStore implements SessionStore {
     return this.#handle.last.store.source(path);
   }
 
-  append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
-    return this.#handle.use(({ store }) => store.append(entries));
+  append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]> {
+    return this.#handle.use(({ store }) => store.append(entries, outlinesOf));
   }
 
   appendStream(stream: NewStream): Promise<Entry> {

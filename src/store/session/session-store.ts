@@ -30,6 +30,7 @@ import type {
   EntryList,
   NewEntry,
   NewStream,
+  OutlinesOf,
   SessionStore,
   Snapshot,
   SourceFile,
@@ -178,8 +179,8 @@ export class FileSessionStore implements SessionStore {
     return this.#index.source(path);
   }
 
-  async append(entries: readonly NewEntry[]): Promise<readonly Entry[]> {
-    const texts: PreparedText[] = [];
+  async append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]> {
+    let texts: PreparedText[] = [];
     let hashedBytes = 0;
     for (const entry of entries) {
       const text = prepareSmallText(entry) ?? (await prepareText(entry));
@@ -190,7 +191,27 @@ export class FileSessionStore implements SessionStore {
         await setImmediate();
       }
     }
+    if (outlinesOf !== undefined) texts = await this.#outlined(texts, entries, outlinesOf);
     return this.#committer.commit(this.#writer.textsJob(texts));
+  }
+
+  /** The texts that are new here with their outlines. */
+  async #outlined(
+    texts: readonly PreparedText[],
+    entries: readonly NewEntry[],
+    outlinesOf: OutlinesOf,
+  ): Promise<PreparedText[]> {
+    const fresh = new Map<string, NewEntry>();
+    for (const [at, { key }] of texts.entries())
+      if (this.#index.byKey(key) === undefined && !fresh.has(key)) fresh.set(key, entries[at]!);
+    const outlines = fresh.size === 0 ? [] : await outlinesOf([...fresh.values()]);
+    const byKey = new Map([...fresh.keys()].map((key, at) => [key, outlines[at]]));
+    return texts.map((text) => {
+      const outline = byKey.get(text.key);
+      return outline === undefined
+        ? text
+        : Object.assign({}, text, { facts: Object.assign({ outline }, text.facts) });
+    });
   }
 
   async appendStream(stream: NewStream): Promise<Entry> {

@@ -151,7 +151,7 @@ export class Draft {
   }
 }
 
-const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'call', 'note'] as const;
+const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'call', 'note', 'outline'] as const;
 
 /**
  * Copies what is known, one by one: in a folder of small files a spread would cost more than the
