@@ -41,6 +41,9 @@ describe('the stub of a large output', () => {
     expect(stub).toContain('- levels: 31,903 INFO, 1 ERROR');
     expect(stub).toContain('- line 9127: 2026-05-28T08:33:42Z [ERROR] expected 200, got 503');
     expect(stub.length).toBeLessThanOrEqual(2_000);
+    // The README shows what really occurs.
+    const shown = /^\[rlm\] [^]*?(?=\n…)/m.exec(await readFile('README.md', 'utf8'))?.[0];
+    expect(stub.startsWith(shown ?? 'no stub in the README')).toBe(true);
     expect(String(upstream.requests[1]?.body.messages.at(-1)?.content)).toContain('got 503');
   });
 
