@@ -299,6 +299,8 @@ function createIntake(
       captureMinChars: config.capture.minChars,
       stripMinChars: config.strip.minChars,
       stripMinCharsByTool: config.strip.perTool,
+      stripIsFixed: config.strip.isFixed,
+      stripFixedTools: config.strip.fixedTools,
       maxSpillBytes: config.capture.maxSpillBytes,
       outlineWaitMs: config.capture.outlineWaitMs,
       spillFolder: config.outputFolder,

@@ -44,9 +44,8 @@ test('the exits of a request are named with the statuses that the program gives 
 
 test('the settings of `npm run dev` are settings, with a port and a store of their own', () => {
   const file = { path: 'test/dev.jsonc', text: read('test/dev.jsonc') };
-  const { settings } = parseSettings({ flags: {}, env: {}, file });
-  const usual = resolveConfig(parseSettings({ flags: {}, env: {} }).settings, {}, folders);
-  const dev = resolveConfig(settings, {}, folders);
+  const usual = resolveConfig(parseSettings({ flags: {}, env: {} }), {}, folders);
+  const dev = resolveConfig(parseSettings({ flags: {}, env: {}, file }), {}, folders);
   expect(dev).toMatchObject({ logLevel: 'debug', providers: [] });
   expect(dev.dataDir).not.toBe(usual.dataDir);
   expect(dev.server.port).not.toBe(usual.server.port);
@@ -61,9 +60,9 @@ test('the tables of the README are those of the program; `npm run docs` makes th
 
 test("the README's example of a configuration is one, and it names every preset", () => {
   const text = /```jsonc\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
-  const { settings } = parseSettings({ flags: {}, env: {}, file: { path: 'README.md', text } });
-  expect(Object.keys(settings.providers).length).toBeGreaterThan(0);
-  expect(() => resolveConfig(settings, {}, folders)).not.toThrow();
+  const parsed = parseSettings({ flags: {}, env: {}, file: { path: 'README.md', text } });
+  expect(Object.keys(parsed.settings.providers).length).toBeGreaterThan(0);
+  expect(() => resolveConfig(parsed, {}, folders)).not.toThrow();
   expect(Object.keys(presets).filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
 });
 

@@ -154,6 +154,7 @@ export class HistoryStore {
           sessionId: session.id,
           captured,
           hasStub: captured.some(({ stripped }) => stripped),
+          isFixed: captured.some(({ stripped, isFixed }) => stripped && isFixed),
           ...frameMember(frame, captured),
         },
       });
@@ -182,7 +183,7 @@ export class HistoryStore {
       const entry = await pruned.entryFor(index, this.#callOf(index));
       if (entry === undefined) continue;
       const stub = { ...item.read(), content: await readStub(session.store, entry) };
-      const stored = { sessionId: session.id, captured: [], hasStub: true, stub };
+      const stored = { sessionId: session.id, captured: [], hasStub: true, isFixed: true, stub };
       // For this request alone: which call the mark answers is a matter of its place.
       this.#items[index] = item.withFacts({ ...item.facts, stored });
     }
@@ -245,8 +246,9 @@ async function storeCandidates(
   return candidates.map((candidate, index) => {
     const entry = entries[index] as Entry;
     const isVerbatim = wholes[index] === candidate.entry && entry.original === undefined;
-    const stripped = entry.lengthChars >= candidate.stripMinChars;
-    return { part: candidate.part, entry, stripped, isVerbatim };
+    const { minChars, isFixed } = candidate.strip;
+    const stripped = entry.lengthChars >= minChars;
+    return { part: candidate.part, entry, stripped, isFixed, isVerbatim };
   });
 }
 

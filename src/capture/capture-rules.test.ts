@@ -8,6 +8,8 @@ const limits = {
   captureMinChars: 500,
   stripMinChars: 10_000,
   stripMinCharsByTool: { grep: 2_000 },
+  stripIsFixed: false,
+  stripFixedTools: ['grep'],
   maxSpillBytes: 1_000_000,
   outlineWaitMs: 100,
 };
@@ -32,7 +34,7 @@ describe('what belongs in the store', () => {
     const [found] = candidatesOf(result(long), callOf(name, { filePath: '/a.ts' }), context);
     expect(found).toMatchObject({
       part: -1,
-      stripMinChars,
+      strip: { minChars: stripMinChars, isFixed: name === 'grep' },
       entry: {
         kind: 'tool_result',
         tool: name,

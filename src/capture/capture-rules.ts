@@ -11,6 +11,9 @@ export interface CaptureLimits {
   readonly stripMinChars: number;
   /** Thresholds of single tools, by the tool's name; over {@link stripMinChars}. */
   readonly stripMinCharsByTool: Readonly<Record<string, number>>;
+  /** Where these were set by somebody, they hold whatever room the prompt has. */
+  readonly stripIsFixed: boolean;
+  readonly stripFixedTools: readonly string[];
   /** Largest spill file that is read, bytes. */
   readonly maxSpillBytes: number;
   /** What a turn waits at most for the outlines of its new texts, milliseconds. */
@@ -25,7 +28,13 @@ export interface Candidate {
   readonly entry: NewEntry;
   /** The text's ends, where a client's note about it can stand. */
   readonly ends: TextEnds;
-  readonly stripMinChars: number;
+  readonly strip: StripRule;
+}
+
+/** From which length a text is replaced, characters, and whether that holds whatever room is. */
+interface StripRule {
+  readonly minChars: number;
+  readonly isFixed: boolean;
 }
 
 /** Longest text of a call that is kept with its output, code units. */
@@ -60,7 +69,7 @@ export function candidatesOf(
     };
     return [...textsOf(message)]
       .filter(([, text]) => isLong(text, limits.captureMinChars))
-      .map(([part, text]) => candidateOf(part, text, facts, stripMinOf(tool, limits)));
+      .map(([part, text]) => candidateOf(part, text, facts, stripRule(tool, limits)));
   }
   if (message.role !== 'user') return [];
   let lead: string | undefined;
@@ -73,7 +82,7 @@ export function candidatesOf(
         lead === undefined
           ? { kind: 'user_text' as const }
           : { kind: 'attachment' as const, ...pathMember(lead) };
-      found.push(candidateOf(part, text, { ...facts, chatId }, limits.stripMinChars));
+      found.push(candidateOf(part, text, { ...facts, chatId }, stripRule(undefined, limits)));
     }
     lead = attached;
   }
@@ -84,9 +93,9 @@ function candidateOf(
   part: number,
   { content, ends }: Text,
   facts: NewEntryFacts,
-  stripMinChars: number,
+  strip: StripRule,
 ): Candidate {
-  return { part, entry: { ...facts, text: content }, ends, stripMinChars };
+  return { part, entry: { ...facts, text: content }, ends, strip };
 }
 
 /**
@@ -100,11 +109,15 @@ function isLong({ content, length }: Text, minChars: number): boolean {
   return chars >= minChars;
 }
 
-function stripMinOf(tool: string | undefined, limits: CaptureLimits): number {
-  if (tool === undefined) return limits.stripMinChars;
-  const own = limits.stripMinCharsByTool[tool];
+function stripRule(tool: string | undefined, limits: CaptureLimits): StripRule {
+  const { stripMinChars, stripMinCharsByTool, stripIsFixed, stripFixedTools } = limits;
+  if (tool === undefined) return { minChars: stripMinChars, isFixed: stripIsFixed };
   // Where the model asked for just that text, twice the general size stays in the prompt.
-  return own ?? (isReadTool(tool) ? limits.stripMinChars * 2 : limits.stripMinChars);
+  const usual = isReadTool(tool) ? stripMinChars * 2 : stripMinChars;
+  return {
+    minChars: stripMinCharsByTool[tool] ?? usual,
+    isFixed: stripIsFixed || stripFixedTools.includes(tool),
+  };
 }
 
 /** The file a call is about, by the member names that clients' tools use. */

@@ -14,7 +14,7 @@ import { HistoryStore } from './capture-history.ts';
 import { isReadable } from './rehydrate.ts';
 import { EnvelopeCache } from '../history/envelope-cache.ts';
 import { PrefixTree } from '../history/prefix-tree.ts';
-import { RequestReader } from '../history/read-request.ts';
+import { nothingKnown, RequestReader, type StandingTexts } from '../history/read-request.ts';
 import type { RequestMessage, MessageCache } from '../history/request-message.ts';
 import type { SessionResolver, ResolvedSession } from '../history/session-resolver.ts';
 
@@ -57,7 +57,7 @@ export interface IntakeOptions {
  */
 const maxKnownMessages = 65_536;
 
-/** Chats of which it is known how much has left their prompts. */
+/** Chats of whose last prompts it is known what stood in them. */
 const maxChats = 10_000;
 
 /**
@@ -69,8 +69,8 @@ export class RequestIntake {
   readonly #known: MessageCache;
   readonly #beginnings: PrefixTree;
   readonly #envelopes = new EnvelopeCache();
-  /** Messages that have left a chat's prompt, by session and chat. */
-  readonly #evicted = new LruMap<string, number>(maxChats);
+  /** What of a chat's history stood in its last prompt, by session and chat. */
+  readonly #prompts = new LruMap<string, StandingTexts>(maxChats);
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -92,7 +92,7 @@ export class RequestIntake {
         usesStubs,
         minStoredBytes: limits.captureMinChars,
         isReadable,
-        evictedBefore: (session, chat) => this.#evicted.get(nameOf(session, chat)) ?? 0,
+        standing: (session, chat) => this.#prompts.get(nameOf(session, chat)) ?? nothingKnown,
       },
       { origin: originOf(headers), keyHash: keyHashOf(headers) },
     );
@@ -128,15 +128,15 @@ export class RequestIntake {
   }
 
   /**
-   * Takes note of how many messages of a chat have left its prompt: when its next request arrives,
-   * nothing of them is kept that is in the store.
+   * Takes note of what of a chat's history has left its prompt, and what stands whole in it: of
+   * what is in the store and not asked for, nothing is kept when the next request arrives.
    */
-  noteEvicted({ resolved: { session }, chat, isHelper }: Intake, count: number): void {
+  notePrompt({ resolved: { session }, chat, isHelper }: Intake, standing: StandingTexts): void {
     // A title or a summary of the chat goes up as it came, and says nothing of the chat's prompt.
     if (session === undefined || chat === undefined || isHelper) return;
     const name = nameOf(session, chat);
-    if (count === 0) this.#evicted.delete(name);
-    else this.#evicted.set(name, count);
+    if (standing.evictedBefore === 0 && standing.whole.size === 0) this.#prompts.delete(name);
+    else this.#prompts.set(name, standing);
   }
 
   /** A failing store leaves the texts where they are. */

@@ -273,7 +273,8 @@ export class ChatProxy {
    */
   async #finish(run: Run, done: FinishedTurn): Promise<void> {
     const { prompt, target, intake } = run;
-    this.#options.intake.noteEvicted(intake, prompt.window.evictedBefore);
+    const { evictedBefore } = prompt.window;
+    this.#options.intake.notePrompt(intake, { evictedBefore, whole: prompt.standing });
     const [first] = done.usages;
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
     if (first !== undefined && !run.wasRefused)

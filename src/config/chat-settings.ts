@@ -26,18 +26,25 @@ export const stripSettings = z.strictObject({
   minChars: count(10_000, 1, {
     env: 'RLM_STRIP_MIN_CHARS',
     unit: 'characters',
-    description: 'A stored text of at least this length is replaced by its stub in the prompt.',
+    description:
+      'A stored text of at least this length is replaced by its stub in the prompt when there is little room (`window.comfortable`); where this is set, always.',
   }),
   perTool: z.record(z.string(), z.int().min(1)).default({}).meta({
     unit: 'characters',
     description:
-      'Thresholds of single tools by name, as in `{ "bash": 5000 }`. A file read has twice the general one unless named here.',
+      'Thresholds of single tools by name, as in `{ "bash": 5000 }`, from which their texts are always replaced. A file read has twice the general one unless named here.',
   }),
 });
 
 /** Keeping the prompt inside the upstream's window. */
 export const windowSettings = z
   .strictObject({
+    comfortable: z.number().min(0).max(0.95).default(0.25).meta({
+      env: 'RLM_WINDOW_COMFORTABLE',
+      unit: 'share',
+      description:
+        'While the prompt stays below this share of the window, long texts stand whole in it.',
+    }),
     highWater: z.number().min(0.1).max(0.95).default(0.7).meta({
       env: 'RLM_WINDOW_HIGH_WATER',
       unit: 'share',

@@ -51,7 +51,12 @@ describe('precedence', () => {
       RLM_ALLOWED_HOSTS: 'a.lan, b.lan,',
     });
     expect(config.server.port).toBe(8768);
-    expect(config.strip).toEqual({ minChars: 20_000, perTool: { read: 40_000 } });
+    expect(config.strip).toEqual({
+      minChars: 20_000,
+      perTool: { read: 40_000 },
+      isFixed: true,
+      fixedTools: [],
+    });
     expect(config.server.allowedHosts).toEqual(['a.lan', 'b.lan']);
   });
 

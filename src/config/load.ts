@@ -28,7 +28,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     env,
     ...(text === undefined ? {} : { file: { path: filePath, text } }),
   });
-  const config = resolveConfig(parsed.settings, env, folders);
+  const config = resolveConfig(parsed, env, folders);
   return {
     ...parsed,
     config: { ...config, dataDir: resolve(config.dataDir) },

@@ -1,3 +1,4 @@
+import type { ParsedSettings } from './parse.ts';
 import { join } from 'node:path';
 import { openCode } from '../clients/opencode.ts';
 import { ProxyError } from '../errors.ts';
@@ -40,7 +41,7 @@ export interface ConfiguredProvider {
 /** Everything the program needs to be built. Only `app` and the commands see it. */
 export interface Config extends Omit<
   Settings,
-  '$schema' | 'upstream' | 'providers' | 'defaultModel' | 'dataDir'
+  '$schema' | 'upstream' | 'providers' | 'defaultModel' | 'dataDir' | 'strip'
 > {
   /** Absolute. */
   readonly dataDir: string;
@@ -55,6 +56,12 @@ export interface Config extends Omit<
   readonly defaultModel?:
     | { readonly providerId: string; readonly modelId?: string | undefined }
     | undefined;
+  readonly strip: Settings['strip'] & {
+    /** Whether `minChars` was set by somebody: then it holds whatever room there is. */
+    readonly isFixed: boolean;
+    /** Tools with a threshold that somebody has set. */
+    readonly fixedTools: readonly string[];
+  };
 }
 
 /**
@@ -69,7 +76,11 @@ const fileReadFactor = 2;
  * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that
  * does not exist
  */
-export function resolveConfig(settings: Settings, env: Environment, folders: Folders): Config {
+export function resolveConfig(
+  { settings, sources }: ParsedSettings,
+  env: Environment,
+  folders: Folders,
+): Config {
   const { $schema: _, upstream, providers, defaultModel, dataDir, ...rest } = settings;
   const configured = Object.entries(providers).map(([id, provider]) =>
     resolveProvider({ id, provider, env, maxInFlight: settings.patience.maxInFlight }),
@@ -86,6 +97,8 @@ export function resolveConfig(settings: Settings, env: Environment, folders: Fol
     strip: {
       ...rest.strip,
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },
+      isFixed: sources.get('strip.minChars')?.kind !== 'default',
+      fixedTools: Object.keys(rest.strip.perTool),
     },
     providers: all,
     defaultModel: model,

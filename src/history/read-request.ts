@@ -25,9 +25,20 @@ export interface RequestReaderOptions {
   readonly usesStubs: boolean;
   /** Whether a session's store has never failed to give a text back. */
   readonly isReadable: (session: Session) => boolean;
-  /** How many messages of a chat had left its last prompt; `chat` as {@link RequestReader.chat}. */
-  readonly evictedBefore: (session: Session, chat: string) => number;
+  /** What stood in the last prompt of a chat; `chat` as {@link RequestReader.chat}. */
+  readonly standing: (session: Session, chat: string) => StandingTexts;
 }
+
+/** What of a chat's history stood in a prompt. */
+export interface StandingTexts {
+  /** Messages that had left it, from the beginning on. */
+  readonly evictedBefore: number;
+  /** Hashes of messages that could have had stubs and stood whole. */
+  readonly whole: ReadonlySet<string>;
+}
+
+/** Of a chat whose last prompt is not known. */
+export const nothingKnown: StandingTexts = { evictedBefore: 0, whole: new Set() };
 
 /** One request while it arrives: its messages, and as soon as they tell, whose it is. */
 export class RequestReader {
@@ -44,7 +55,7 @@ export class RequestReader {
   /** Of such a conversation: the chain hash up to its first answer, as far as that has come. */
   #chain = emptyChain;
   #beginning: string | undefined;
-  #evictedBefore: number | undefined;
+  #standing: StandingTexts | undefined;
   #place: SessionPlace | undefined;
   #resolved: ResolvedSession | undefined;
 
@@ -67,7 +78,7 @@ export class RequestReader {
       else if (
         cached.facts.stored !== undefined &&
         this.#isNamed &&
-        this.#isSpared(cached.facts, (this.#place ??= await this.#placeNamed())?.session)
+        this.#isSpared(cached, (this.#place ??= await this.#placeNamed())?.session)
       )
         this.#add(cached);
       else this.#add(this.#knownItem(raw, cached));
@@ -109,14 +120,15 @@ export class RequestReader {
    * arrives, and with them the pieces they came in: so a history of 100 MB takes no more memory
    * than what of it goes upstream.
    */
-  #isSpared({ stored }: MessageFacts, session: Session | undefined): boolean {
-    const { usesStubs, isReadable, evictedBefore } = this.#options;
+  #isSpared({ hash, facts: { stored } }: RequestMessage, session: Session | undefined): boolean {
+    const { usesStubs, isReadable, standing } = this.#options;
     if (!usesStubs || stored === undefined || session === undefined) return false;
     if (stored.sessionId !== session.id || !isReadable(session)) return false;
-    if (stored.hasStub && canBeWhole(stored)) return true;
-    if (stored.frame === undefined || this.chat === undefined) return false;
-    this.#evictedBefore ??= evictedBefore(session, this.chat);
-    return this.items.length < this.#evictedBefore;
+    if (this.#standing === undefined && this.chat !== undefined)
+      this.#standing = standing(session, this.chat);
+    const { evictedBefore, whole } = this.#standing ?? nothingKnown;
+    if (stored.hasStub && canBeWhole(stored) && !whole.has(hash)) return true;
+    return stored.frame !== undefined && this.items.length < evictedBefore;
   }
 
   /**

@@ -10,8 +10,10 @@ export interface Captured {
   /** Index in a content list; -1 when the content is the text itself. */
   readonly part: number;
   readonly entry: Entry;
-  /** Whether its place in the prompt is taken from the start. */
+  /** Whether a stub can take its place in the prompt from the start. */
   readonly stripped: boolean;
+  /** Whether that stands, whatever room there is. */
+  readonly isFixed: boolean;
   /**
    * Whether the entry holds the text itself, and not the file that it is the beginning of, or what
    * UTF-8 can hold of it.
@@ -54,6 +56,8 @@ export interface StoredTexts {
   readonly captured: readonly Captured[];
   /** Whether stubs can take the place of texts in it. */
   readonly hasStub: boolean;
+  /** Whether they do, whatever room there is. */
+  readonly isFixed: boolean;
   /** The message with its stubs, where they are not made of {@link captured}. */
   readonly stub?: Message;
   /**

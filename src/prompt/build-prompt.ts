@@ -162,17 +162,51 @@ export class PromptMaker {
     work: Work,
     changed: Readonly<Record<string, unknown>>,
   ): Promise<Prompt | undefined> {
-    const { intake, window } = work;
-    const way = { kind: 'stubs' } as const;
-    const laid = lay(work, way);
-    const active = await this.#activation(intake, {
-      hasStub: isReduced(laid),
-      overflows: window !== undefined && sizeOf(intake.items, work.scales) > window.highBytes,
-    });
-    if (active === undefined) return isReduced(laid) ? undefined : this.#layout.plain(work, laid);
-    const { prompt } = await this.#layout.layOut(work, laid, { ...active, changed });
+    const { intake, window, chat } = work;
+    const overflows = window !== undefined && sizeOf(intake.items, work.scales) > window.highBytes;
+    const stubs: Way = { kind: 'stubs' };
+    let way = chat.isActive ? stubs : await this.#roomyWay(work, await this.#plainBytes(work));
+    const signs = { hasStub: isReduced(lay(work, way)), overflows };
+    const active = await this.#activation(intake, signs);
+    if (active === undefined) {
+      if (signs.hasStub) return undefined;
+      if (chat.session !== undefined) await this.#remember(chat.session, work, { way });
+      return this.#layout.plain(work, lay(work, way));
+    }
+    let laidOut = await this.#layout.layOut(work, lay(work, way), { ...active, changed });
+    // In an active chat hidden steps take room, too: what there is shows when all is laid out.
+    if (chat.isActive && !laidOut.prompt.window.demoted) {
+      way = await this.#roomyWay(work, laidOut.sizeBytes);
+      if (way.kind === 'stubs' && way.roomy !== undefined)
+        laidOut = await this.#layout.layOut(work, lay(work, way), { ...active, changed });
+    }
     await this.#remember(active.session, work, { way });
-    return prompt;
+    return laidOut.prompt;
+  }
+
+  /**
+   * Stubs for the long texts that are new, but for those with which a prompt that has so many bytes
+   * with all stubs stays comfortably small: these stand whole until the window guard demotes them.
+   * The oldest come first.
+   */
+  async #roomyWay(work: Work, stubbedBytes: number): Promise<Way> {
+    const { window, chat } = work;
+    const roomy = new Set<number>();
+    let sizeBytes = stubbedBytes;
+    for (const index of chat.texts?.openForRoom ?? []) {
+      if (window === undefined || sizeBytes > window.comfortableBytes) break;
+      const moreBytes = await this.#layout.stubSavings(work, index);
+      if (sizeBytes + moreBytes > window.comfortableBytes) continue;
+      sizeBytes += moreBytes;
+      roomy.add(index);
+    }
+    return roomy.size === 0 ? { kind: 'stubs' } : { kind: 'stubs', roomy };
+  }
+
+  /** Of the prompt with all stubs and without our tools; not asked for where nothing is open. */
+  async #plainBytes(work: Work): Promise<number> {
+    const isAsked = work.window !== undefined && (work.chat.texts?.openForRoom.length ?? 0) > 0;
+    return isAsked ? this.#layout.plainBytes(work, lay(work, { kind: 'stubs' })) : 0;
   }
 
   /**

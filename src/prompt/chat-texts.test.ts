@@ -57,7 +57,16 @@ function large(index: number): RequestMessage {
     {
       sessionId: store.sessionId,
       hasStub: true,
-      captured: [{ part: -1, entry: store.entries[index]!, stripped: true, isVerbatim: true }],
+      isFixed: false,
+      captured: [
+        {
+          part: -1,
+          entry: store.entries[index]!,
+          stripped: true,
+          isFixed: false,
+          isVerbatim: true,
+        },
+      ],
       stub: { role: 'user', content: `stub ${index}` },
       frame: { role: 'user', content: '' },
     },

@@ -30,7 +30,8 @@ const nothingDecided: TextRecord = { whole: [], cut: {}, told: [] };
 
 /** How the texts stand that a request brings for the first time. */
 export type Way =
-  | { readonly kind: 'stubs' }
+  /** But for these, by index, for which there is room. */
+  | { readonly kind: 'stubs'; readonly roomy?: ReadonlySet<number> }
   | { readonly kind: 'whole' }
   /** By index of the message. */
   | { readonly kind: 'cut'; readonly cuts: ReadonlyMap<number, Cut> };
@@ -41,12 +42,19 @@ export interface LaidTexts {
   readonly stubs: ReadonlySet<number>;
   /** Messages of whose texts only the ends stand. */
   readonly cuts: ReadonlyMap<number, Cut>;
+  /** Messages that could have stubs and stand whole. */
+  readonly whole: ReadonlySet<number>;
   /** Messages that say that nothing can be opened. */
   readonly told: ReadonlySet<number>;
 }
 
 /** Every text as the client sent it. */
-export const asItCame: LaidTexts = { stubs: new Set(), cuts: new Map(), told: new Set() };
+export const asItCame: LaidTexts = {
+  stubs: new Set(),
+  cuts: new Map(),
+  whole: new Set(),
+  told: new Set(),
+};
 
 /** A stub for every text that can have one. */
 export function allStubs(items: readonly RequestMessage[]): LaidTexts {
@@ -80,6 +88,8 @@ export class ChatTexts {
   #record: TextRecord;
   /** Indexes of messages that could have a stub and are not decided. */
   readonly #open: readonly number[];
+  /** Those of them that stand whole where there is room. */
+  readonly openForRoom: readonly number[];
   /**
    * Indexes of messages with stored texts that the model has not answered to: nothing takes their
    * place where it could not open it.
@@ -117,6 +127,7 @@ export class ChatTexts {
       if (index >= Math.max(answered, stubbedEnd) && stored.captured.length > 0) fresh.push(index);
     }
     this.#open = open;
+    this.openForRoom = open.filter((index) => items[index]?.facts.stored?.isFixed === false);
     this.fresh = fresh;
   }
 
@@ -148,22 +159,24 @@ export class ChatTexts {
   lay(way: Way): LaidTexts {
     const { whole: wholes, cut, told } = this.#record;
     const stubs = new Set<number>();
+    const standing = new Set<number>();
     const cuts = new Map<number, Cut>();
     const standWhole = new Set(wholes);
-    const open = new Set(way.kind === 'stubs' ? [] : this.#open);
+    const open = new Set(way.kind === 'stubs' ? way.roomy : this.#open);
     for (const [index, item] of this.#items.entries()) {
       if (item.facts.stored === undefined) continue;
       const chain = this.#chains[index] as string;
       const ends = cut[chain] ?? (way.kind === 'cut' ? way.cuts.get(index) : undefined);
       if (ends !== undefined) cuts.set(index, ends);
-      else if (item.hasStub && !standWhole.has(chain) && !open.has(index)) stubs.add(index);
+      else if (item.hasStub)
+        (standWhole.has(chain) || open.has(index) ? standing : stubs).add(index);
     }
     const tellers = new Set(told);
     const toldIndexes = new Set<number>();
     if (tellers.size > 0)
       for (const [index, chain] of this.#chains.entries())
         if (tellers.has(chain)) toldIndexes.add(index);
-    return { stubs, cuts, told: toldIndexes };
+    return { stubs, cuts, whole: standing, told: toldIndexes };
   }
 
   /** Remembers how this request's texts stand. @throws ProxyError `store_full` */
@@ -181,9 +194,10 @@ export class ChatTexts {
     const chainsOf = (indexes: readonly number[]): readonly string[] =>
       indexes.map((index) => this.#chains[index] as string);
     const cuts = way.kind === 'cut' ? way.cuts : new Map<number, Cut>();
-    const wholes =
-      way.kind === 'stubs' ? [] : chainsOf(this.#open.filter((index) => !cuts.has(index)));
-    const last = way.kind === 'stubs' ? this.#open.at(-1) : undefined;
+    const isWhole = (index: number): boolean =>
+      way.kind === 'stubs' ? way.roomy?.has(index) === true : !cuts.has(index);
+    const wholes = chainsOf(this.#open.filter(isWhole));
+    const last = way.kind === 'stubs' ? this.#open.findLast((index) => !isWhole(index)) : undefined;
     const lastStub = last === undefined ? before.stubbed : this.#chains[last];
     return {
       ...(lastStub === undefined ? {} : { stubbed: lastStub }),

@@ -1,3 +1,4 @@
+import { withStubs } from '../capture/rehydrate.ts';
 import type { Intake } from '../capture/intake.ts';
 import { ProxyError } from '../errors.ts';
 import type { Identity } from '../history/identity.ts';
@@ -58,6 +59,8 @@ export interface Prompt {
   readonly room?: TurnRoom;
   /** What the window has done to it. */
   readonly window: WindowReport;
+  /** Hashes of messages that could have stubs and stand whole. */
+  readonly standing: ReadonlySet<string>;
   /**
    * What the client's messages and tools would weigh upstream without us, bytes of text that cost
    * as much.
@@ -72,7 +75,12 @@ export interface PromptOptions {
   readonly gauge: TokenGauge;
   /** Models that are offered no tools. */
   readonly toolless: ToollessModels;
-  readonly shares: { readonly highWater: number; readonly lowWater: number };
+  readonly shares: {
+    readonly highWater: number;
+    readonly lowWater: number;
+    /** While a prompt stays below it, long texts stand whole. */
+    readonly comfortable: number;
+  };
   /** Tokens kept free for the answer where the client does not say how long it may get. */
   readonly answerTokens: number;
   readonly log: Logger;
@@ -80,6 +88,8 @@ export interface PromptOptions {
 
 /** The window as one request may use it. */
 export interface Window extends Room {
+  /** Below it long texts stand whole. */
+  readonly comfortableBytes: number;
   readonly room: TurnRoom;
   /** All of it. */
   readonly windowTokens: number;
@@ -176,8 +186,27 @@ export class PromptLayout {
     return {
       request: { ...intake.envelope, model: target.model, messages },
       window: { steps: 0, demoted: false, evictedBefore: 0 },
+      standing: standingIn(intake.items, laid),
       clientBytes: clientBytesOf(intake, this.scalesOf(target)),
     };
+  }
+
+  /** What {@link plain} would weigh, bytes. */
+  async plainBytes({ intake, chat, scales }: Work, laid: LaidTexts): Promise<number> {
+    const shown = await showAll(intake.items, laid, { from: 0, session: chat.session });
+    return shown.reduce(
+      (total, each) => total + scales.weigh(each.message()) + 1,
+      intake.envelopeBytes,
+    );
+  }
+
+  /** What a message weighs more as it came than with its stubs, bytes. */
+  async stubSavings({ intake, chat, scales }: Work, index: number): Promise<number> {
+    const item = intake.items[index] as RequestMessage;
+    if (chat.session === undefined) return 0;
+    const { store } = chat.session;
+    const short = await withStubs(item, store);
+    return scales.weigh(item) - scales.weigh(short.message());
   }
 
   /** The list within the window, and our tools where the chat has them. */
@@ -214,6 +243,7 @@ export class PromptLayout {
         ? {}
         : { own: { session, registry, place, ...this.#partsOf(session) } }),
       window: fitted.window,
+      standing: standingIn(intake.items, laid),
       ...(window === undefined ? {} : { room: window.room }),
       clientBytes: clientBytesOf(intake, scales),
     };
@@ -360,6 +390,7 @@ export class PromptLayout {
       room: { maxTokens: marks.turnTokens, scales },
       windowTokens,
       windowBytes: windowTokens * bytesPerToken,
+      comfortableBytes: this.#options.shares.comfortable * windowTokens * bytesPerToken,
     };
   }
 }
@@ -379,6 +410,10 @@ async function showAll(
     shown[index] = await showMessage(item, laid, { index, store });
   }
   return shown;
+}
+
+function standingIn(items: readonly RequestMessage[], { whole }: LaidTexts): ReadonlySet<string> {
+  return new Set(Array.from(whole, (index) => items[index]!.hash));
 }
 
 function clientBytesOf({ items, envelopeBytes }: Intake, { weigh }: Scales): number {

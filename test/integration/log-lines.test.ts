@@ -124,6 +124,7 @@ it('neither text nor key is logged, however much is told, while our tools run', 
     RLM_LOG_LEVEL: 'debug',
     RLM_UPSTREAM_BASE_URL: upstream.baseURL,
     RLM_UPSTREAM_API_KEY: 'hush-key',
+    RLM_STRIP_MIN_CHARS: '10000',
   });
   const ask = async (content: string): Promise<string> => {
     const messages = outputRequest(content).messages;

@@ -100,12 +100,16 @@ class World implements AsyncDisposable {
     });
   }
 
-  /** `windowTokens`: absent where it is not known, and nothing is ever demoted. */
-  static async open(windowTokens?: number): Promise<World> {
+  /**
+   * `windowTokens`: absent where it is not known, and nothing is ever demoted. `isRoomy`: long
+   * texts stand whole while there is room.
+   */
+  static async open(windowTokens?: number, isRoomy = false): Promise<World> {
     const upstream = await startScriptedUpstream();
     const window =
       windowTokens === undefined ? {} : { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) };
-    const env = { RLM_INJECT: 'always', ...window };
+    const room = isRoomy ? { RLM_STRIP_MIN_CHARS: '' } : {};
+    const env = { RLM_INJECT: 'always', ...window, ...room };
     return new World(upstream, await startProxy({ upstream, env }), windowTokens);
   }
 
@@ -374,8 +378,12 @@ function canonical(message: Message): string {
 }
 
 /** Plays so many random conversations, each with its own directory and chat. */
-export async function playMany(numRuns: number, windowTokens?: number): Promise<void> {
-  await using world = await World.open(windowTokens);
+export async function playMany(
+  numRuns: number,
+  windowTokens?: number,
+  isRoomy?: boolean,
+): Promise<void> {
+  await using world = await World.open(windowTokens, isRoomy);
   await fc.assert(
     fc.asyncProperty(conversations, async (conversation) => play(world, conversation)),
     {

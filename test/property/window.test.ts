@@ -5,3 +5,8 @@ test('in a window that is often too small, lists stay well-formed and only a dem
   const runs = Number(process.env['RLM_PROPERTY_RUNS'] ?? 15);
   await expect(playMany(runs, 24_000)).resolves.toBeUndefined();
 }, 600_000);
+
+test('where long texts stand whole while there is room, only a demotion breaks a prefix, too', async () => {
+  const runs = Number(process.env['RLM_PROPERTY_RUNS'] ?? 15);
+  await expect(playMany(runs, 64_000, true)).resolves.toBeUndefined();
+}, 600_000);

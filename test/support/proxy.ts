@@ -85,6 +85,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
       RLM_SEARCH_DEADLINE_MS: '20000',
       // Nor may it decide which stubs have an outline.
       RLM_OUTLINE_WAIT_MS: '60000',
+      // Long texts are stubs, whatever room there is; with `''` the room decides, as it usually does.
+      RLM_STRIP_MIN_CHARS: '10000',
       ...upstreamEnv,
       ...options.env,
     },

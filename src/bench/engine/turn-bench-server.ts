@@ -54,6 +54,8 @@ async function main(dataDir: string): Promise<void> {
       captureMinChars: 500,
       stripMinChars: 10_000,
       stripMinCharsByTool: {},
+      stripIsFixed: true,
+      stripFixedTools: [],
       maxSpillBytes: 0,
       outlineWaitMs: 100,
     },
