@@ -36,10 +36,12 @@ interface Program {
   readonly lengthChars: number;
 }
 
-/** What the machine's owner does for it. Both are called while a program runs. */
+/** What the machine's owner does for it. All of it is called while a program runs. */
 export interface MachineOwner {
   /** Serves one call: method and JSON text in, tagged text out. Blocks. */
   call(method: string, args: string): string;
+  /** The UTF-8 bytes that the last call's reply has announced, once. */
+  takeBytes(): Uint8Array;
   /** Whether the program must stop now, and why. */
   interrupted(): string | undefined;
 }
@@ -171,6 +173,9 @@ export class Machine {
     const host = vm.newFunction('host', (method, args) =>
       vm.newString(this.#owner.call(vm.getString(method), vm.getString(args))),
     );
+    const take = vm.newFunction('take', () =>
+      this.#engine.texts.newString(vm, this.#owner.takeBytes()),
+    );
     const limits = vm.newObject();
     const { maxOutputChars, maxAnswerChars, maxReadChars, maxQuestions } = this.#limits;
     const numbers = {
@@ -182,8 +187,8 @@ export class Machine {
     for (const [name, value] of Object.entries(numbers))
       vm.newNumber(value).consume((handle) => vm.setProp(limits, name, handle));
     const prelude = vm.unwrapResult(vm.evalCode(preludeSource, 'prelude.js'));
-    const bridge = vm.unwrapResult(vm.callFunction(prelude, vm.undefined, host, limits));
-    for (const handle of [host, limits, prelude]) handle.dispose();
+    const bridge = vm.unwrapResult(vm.callFunction(prelude, vm.undefined, host, take, limits));
+    for (const handle of [host, take, limits, prelude]) handle.dispose();
     return bridge;
   }
 

@@ -47,9 +47,19 @@ export interface ProgramStart {
 /** From the owner to the thread, the reply to a {@link HostCall}. */
 export interface HostReply {
   readonly kind: 'reply';
-  /** `T` text as it is, `J` JSON text, `E` an error's message: the first letter says which. */
+  /**
+   * `T` text as it is, `J` JSON text, `E` an error's message: the first letter says which. `B` is
+   * JSON text to which `bytes` belong.
+   */
   readonly tagged: string;
+  /** A text in UTF-8. Handed over, not copied. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
+  /** Characters of stored text in `bytes`, for the account. */
+  readonly chars?: number;
 }
+
+/** A {@link HostReply} before it is sent. */
+export type Reply = Omit<HostReply, 'kind'>;
 
 /** What a thread is started with. */
 export interface ThreadData {
@@ -68,9 +78,9 @@ export function createControl(): Int32Array {
 export function answerCall(
   control: Int32Array,
   send: (reply: HostReply) => void,
-  tagged: string,
+  reply: Reply,
 ): void {
-  send({ kind: 'reply', tagged });
+  send({ kind: 'reply', ...reply });
   Atomics.store(control, replyReady, 1);
   Atomics.notify(control, replyReady);
 }
@@ -90,10 +100,10 @@ export function callAndWait(
   control: Int32Array,
   port: MessagePort,
   call: { readonly method: string; readonly args: string },
-): string {
+): Reply {
   Atomics.store(control, replyReady, 0);
   port.postMessage({ kind: 'call', ...call } satisfies HostCall);
   while (Atomics.load(control, replyReady) === 0) Atomics.wait(control, replyReady, 0);
   const received: { readonly message: HostReply } | undefined = receiveMessageOnPort(port);
-  return received?.message.tagged ?? 'Ethe host gave no reply';
+  return received?.message ?? { tagged: 'Ethe host gave no reply' };
 }

@@ -1,37 +1,84 @@
 /**
- * The program's side of the bridge, run inside QuickJS before any program. It is called with the
- * one host function (`host(method, jsonText) -> taggedText`) and gives back what the machine needs.
- * Built-ins are taken out of the realm first, so that a program which replaces `JSON.stringify`
- * fools only itself: nothing here is a defence of the host, which trusts no text that comes out.
+ * The program's side of the bridge, run inside QuickJS before any program. It is called with two
+ * host functions (`host(method, jsonText) -> taggedText`, and `take() -> text` for the text that a
+ * reply has announced) and gives back what the machine needs. Built-ins are taken out of the realm
+ * first, so that a program which replaces `JSON.stringify` fools only itself: nothing here is a
+ * defence of the host, which trusts no text that comes out.
  */
-export const preludeSource = String.raw`(function (host, limits) {
+export const preludeSource = String.raw`(function (host, take, limits) {
   'use strict';
   const { stringify, parse } = JSON;
   const { isArray } = Array;
-  const { keys, defineProperty, freeze } = Object;
+  const { keys, defineProperty, freeze, hasOwn, setPrototypeOf } = Object;
   const realm = globalThis;
-  const { min, floor } = Math;
-  const call = (method, args) => {
+  const { min, max, floor } = Math;
+  /** The JSON part of a reply, and the text that came beside it. */
+  const ask = (method, args) => {
     const reply = host(method, stringify(args));
     const body = reply.slice(1);
-    if (reply[0] === 'T') return body;
-    if (reply[0] === 'J') return parse(body);
+    if (reply[0] === 'T') return { text: body };
+    if (reply[0] === 'J') return { value: parse(body) };
+    if (reply[0] === 'B') return { value: parse(body), text: take() };
     throw new Error(body);
+  };
+  const call = (method, args) => {
+    const { value, text } = ask(method, args);
+    return text === undefined ? value : text;
   };
   const number = (value, name, fallback) => {
     const given = value === undefined ? fallback : Number(value);
     if (!(given >= 0)) throw new TypeError(name + ' must be a number from 0 on, not ' + String(value));
     return floor(min(given, Number.MAX_SAFE_INTEGER));
   };
-  const plain = (value) => (value === undefined ? {} : value);
+  const plain = (value) => (value === undefined || value === null ? {} : value);
+  const sourceOf = (pattern, given) => {
+    if (!(pattern instanceof RegExp)) return String(pattern);
+    if (pattern.ignoreCase && given.case_sensitive === undefined) given.case_sensitive = false;
+    return pattern.source;
+  };
   const searchFor = (pattern, options, literal) => {
     const given = { ...plain(options) };
-    if (pattern instanceof RegExp) {
-      if (literal) throw new TypeError('context.find takes plain text; context.search takes a pattern');
-      if (pattern.ignoreCase && given.case_sensitive === undefined) given.case_sensitive = false;
-      return call('search', [pattern.source, given, false]);
+    if (literal && pattern instanceof RegExp)
+      throw new TypeError('context.find takes plain text; context.search takes a pattern');
+    return call('search', [sourceOf(pattern, given), given, literal]);
+  };
+  const entryName = (entry) => (entry !== null && typeof entry === 'object' ? String(entry.id) : String(entry));
+  const textOf = (entry) => call('text', [entryName(entry)]);
+  const splitLines = (text) => {
+    const lines = text.split('\n');
+    if (lines.at(-1) === '') lines.pop();
+    return lines;
+  };
+  /** Of entries that are asked for their text as if they had it. */
+  const entryPrototype = freeze({
+    get text() {
+      return textOf(this);
+    },
+  });
+  const recordsFor = (pattern, options) => {
+    const given = { ...plain(options) };
+    const { value, text } = ask('records', [sourceOf(pattern, given), given]);
+    const { count, names, labels } = value;
+    const width = names.length;
+    if (count === 0) return [];
+    const flat = value.separator === undefined ? parse(text) : text.split(value.separator);
+    const named = names.some((name) => name !== null);
+    const titles = names.map((name, index) => (name === null ? String(index + 1) : name));
+    const records = new Array(count);
+    for (let at = 0, from = 0; at < count; at += 1) {
+      const record = named ? {} : new Array(width);
+      for (let field = 0; field < width; field += 1, from += 1) {
+        const label = labels !== undefined && field === width - 1;
+        record[named ? titles[field] : field] = label ? labels[flat[from]] : flat[from];
+      }
+      records[at] = record;
     }
-    return call('search', [String(pattern), given, literal]);
+    return records;
+  };
+  const groupFor = (pattern, by, options, filters) => {
+    const given = { ...plain(options), ...plain(filters) };
+    const source = sourceOf(pattern, given);
+    return call('group', [source, by === undefined || by === null ? [] : isArray(by) ? by : [by], given]);
   };
   const question = (one) => {
     if (typeof one === 'string') return { prompt: one };
@@ -39,6 +86,16 @@ export const preludeSource = String.raw`(function (host, limits) {
     if (one === null || typeof one !== 'object' || one.prompt === undefined)
       throw new TypeError('a question is a string, [prompt, text] or { prompt, text }');
     return { prompt: String(one.prompt), ...(one.text === undefined ? {} : { text: String(one.text) }) };
+  };
+  const itemText = (item) => {
+    if (typeof item === 'string') return item;
+    if (item !== null && typeof item === 'object' && typeof item.text === 'string') return item.text;
+    return stringify(item) ?? String(item);
+  };
+  const mapOver = (items, task, options) => {
+    if (!isArray(items)) throw new TypeError('llm_map(items, task, options) takes a list of texts first');
+    if (typeof task !== 'string' || task === '') throw new TypeError('llm_map(items, task, options): task is the question about each item, a string');
+    return call('map', [items.map(itemText), task, plain(options)]);
   };
   const show = (value, room) => {
     let text = '';
@@ -56,6 +113,7 @@ export const preludeSource = String.raw`(function (host, limits) {
       if (typeof it === 'function') return put('[function ' + (it.name || 'anonymous') + ']');
       if (typeof it === 'symbol') return put(String(it));
       if (it === null || typeof it !== 'object') return put(String(it));
+      if (it === built.context) return put(String(it));
       if (it instanceof Error) return put(String(it.name) + ': ' + String(it.message));
       if (it instanceof Date || it instanceof RegExp) return put(String(it));
       if (it instanceof Promise) return put('[promise: await it]');
@@ -95,23 +153,66 @@ export const preludeSource = String.raw`(function (host, limits) {
     if (omitted <= 0) call('print', [text + '\n', 0, '']);
     else call('print', [text.slice(0, room), omitted, text.slice(-room) + '\n']);
   };
+  const answer = (value) => {
+    const text = typeof value === 'string' ? value : show(value, limits.answerChars + 1);
+    if (text.length > limits.answerChars)
+      throw new RangeError('an answer may have at most ' + limits.answerChars + ' characters, this has ' + text.length);
+    call('answer', [text]);
+    return undefined;
+  };
+  let built = {};
   const install = (lengthChars) => {
-    const context = {
+    const place = (value, fallback) => {
+      const given = value === undefined ? fallback : floor(Number(value)) || 0;
+      return max(0, min(given < 0 ? lengthChars + given : given, lengthChars));
+    };
+    const tooLarge = (what, chars) =>
+      new RangeError(what + ' would give ' + chars + ' characters, at most ' + limits.readChars + ' at once: read in a loop, take context.text(entry) of single entries, or let context.search, context.records or context.group go over all of it');
+    const slice = (what, from, to) => {
+      const start = place(from, 0);
+      const chars = max(0, place(to, lengthChars) - start);
+      if (chars > limits.readChars) throw tooLarge(what, chars);
+      return call('read', [start, chars]);
+    };
+    const known = freeze({
       length: lengthChars,
-      read: (offset, length) => call('read', [number(offset, 'offset', 0), number(length, 'length', limits.readChars)]),
-      lines: (from, to) => {
-        const text = call('lines', [number(from, 'from', 1), number(to, 'to', from)]);
-        const lines = text.split('\n');
-        if (lines.at(-1) === '') lines.pop();
-        return lines;
+      read: (offset, length) => {
+        if (typeof offset === 'string' && !(Number(offset) >= 0))
+          throw new TypeError('context.read(offset, length) takes numbers; context.text(' + stringify(offset) + ') reads an entry');
+        return call('read', [number(offset, 'offset', 0), number(length, 'length', limits.readChars)]);
       },
+      lines: (from, to, last) => {
+        if (from === undefined || (typeof from !== 'object' && Number(from) >= 0))
+          return splitLines(call('lines', [number(from, 'from', 1), number(to, 'to', from === undefined ? Number.MAX_SAFE_INTEGER : from)]));
+        const lines = splitLines(textOf(from));
+        return lines.slice(max(0, number(to, 'from', 1) - 1), last === undefined ? lines.length : number(last, 'to'));
+      },
+      text: textOf,
       search: (pattern, options) => searchFor(pattern, options, false),
       find: (text, options) => searchFor(text, options, true),
-      entries: (filter) => call('entries', [plain(filter)]),
-      toString: () => '[context of ' + lengthChars + ' characters: use context.read, context.search, context.find]',
-    };
-    const built = {
-      context: freeze(context),
+      records: recordsFor,
+      group: groupFor,
+      entries: (filter) => {
+        const entries = call('entries', [plain(filter)]);
+        for (const entry of entries) setPrototypeOf(entry, entryPrototype);
+        return entries;
+      },
+      answers: (id) => call('answers', [String(id)]),
+      slice: (from, to) => slice('context.slice', from, to),
+      substring: (from, to) => slice('context.substring', max(0, Number(from) || 0), to === undefined ? to : max(0, Number(to) || 0)),
+      split: (separator, limit) => slice('context.split', 0, lengthChars).split(separator, limit),
+      toString: () => '[context of ' + lengthChars + ' characters: it is no string; help() shows what it has]',
+    });
+    const context = new Proxy(known, {
+      get: (_, name) => {
+        if (typeof name === 'symbol' || name === 'then' || name === 'toJSON' || name in known) return known[name];
+        if (/^-?\d+$/.test(name)) throw new TypeError('context is no string: context.read(' + name + ', 1) is the character at ' + name);
+        throw new TypeError('context has no ' + name + '; it has ' + keys(known).filter((one) => one !== 'toString').join(', ') + '. help() shows how they are used');
+      },
+    });
+    built = {
+      context,
+      help: () => call('help', []),
       llm_query: (prompt, text) => call('query', [[question([prompt, text])]])[0],
       llm_query_batched: (questions) => {
         if (!isArray(questions)) throw new TypeError('llm_query_batched takes a list of questions');
@@ -119,14 +220,16 @@ export const preludeSource = String.raw`(function (host, limits) {
           throw new RangeError('llm_query_batched takes at most ' + limits.questions + ' questions at once (setting sandbox.maxQuestions), this list has ' + questions.length + ': put many lines into one question, or let code choose what is worth asking');
         return questions.length === 0 ? [] : call('query_batched', [questions.map(question)]);
       },
+      llm_map: mapOver,
       print,
       console: { log: print, info: print, warn: print, error: print, debug: print },
-      answer: (value) => {
-        const text = typeof value === 'string' ? value : show(value, limits.answerChars + 1);
-        if (text.length > limits.answerChars)
-          throw new RangeError('an answer may have at most ' + limits.answerChars + ' characters, this has ' + text.length);
-        call('answer', [text]);
-        return undefined;
+      answer,
+      FINAL: answer,
+      FINAL_VAR: (value) => answer(typeof value === 'string' && hasOwn(realm, value) ? realm[value] : value),
+      len: (value) => {
+        if (value instanceof Map || value instanceof Set) return value.size;
+        if (typeof value === 'string' || isArray(value) || value === context) return value.length;
+        return keys(Object(value)).length;
       },
     };
     for (const name of keys(built))

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import releaseSync from '@jitl/quickjs-wasmfile-release-sync';
+import { HeapTexts } from './heap-texts.ts';
 import {
   newQuickJSWASMModuleFromVariant,
   newVariant,
@@ -32,9 +33,18 @@ export async function compileQuickJs(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await readFile(path));
 }
 
+/** A loader as packages of different kinds export it. */
+type LoaderImport = Awaited<ReturnType<QuickJSSyncVariant['importModuleLoader']>>;
+
+/** The loader in what was imported: a CommonJS build has it one or two `default` deep. */
+function loaderIn(imported: LoaderImport): Extract<LoaderImport, (...args: never[]) => unknown> {
+  return typeof imported === 'function' ? imported : loaderIn(imported.default);
+}
+
 /** A QuickJS, and whether its memory has sufficed. */
 export interface BoundedQuickJs {
   readonly quickJs: QuickJSWASMModule;
+  readonly texts: HeapTexts;
   /** How often it wanted more memory than it may have. */
   refusals(): number;
 }
@@ -61,8 +71,18 @@ export async function instantiateQuickJs(
       throw error;
     }
   };
-  const quickJs = await newQuickJSWASMModuleFromVariant(
-    newVariant(variant, { wasmModule: module, wasmMemory }),
-  );
-  return { quickJs, refusals: () => refusals };
+  const texts = new HeapTexts(wasmMemory);
+  const bounded = newVariant(variant, { wasmModule: module, wasmMemory });
+  const quickJs = await newQuickJSWASMModuleFromVariant({
+    ...bounded,
+    importModuleLoader: async () => {
+      const load = loaderIn(await bounded.importModuleLoader());
+      return async (options) => {
+        const loaded = await load(options);
+        texts.takeOver(loaded);
+        return loaded;
+      };
+    },
+  });
+  return { quickJs, texts, refusals: () => refusals };
 }

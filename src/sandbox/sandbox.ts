@@ -9,6 +9,7 @@ import {
   type HostReply,
   type ProgramEnd,
   type ProgramStart,
+  type Reply,
   type ThreadData,
 } from './mailbox.ts';
 import { serveCall } from './service.ts';
@@ -164,22 +165,23 @@ export class Sandbox {
   ): Promise<void> {
     const { program, host, signal } = to;
     const served = serveCall(call, host, { signal, limits: this.#limits });
-    const tagged = await raceAbort(served, signal);
-    answerCall(this.#control, (reply) => this.#send(reply), tagged);
+    const reply = await raceAbort(served, signal);
+    answerCall(this.#control, (message) => this.#send(message), reply);
     program.expect(signal.aborted ? 0 : this.#limits.computeMs);
   }
 
   #send(message: ProgramStart | HostReply): void {
-    this.#worker.postMessage(message, []);
+    const bytes = message.kind === 'reply' ? message.bytes : undefined;
+    this.#worker.postMessage(message, bytes === undefined ? [] : [bytes.buffer]);
   }
 }
 
 /**
  * Waits for `work`, or for the abort: a host that does not listen to the signal holds nobody up.
  */
-async function raceAbort(work: Promise<string>, signal: AbortSignal): Promise<string> {
-  const aborted = Promise.withResolvers<string>();
-  const onAbort = (): void => aborted.resolve('Ecancelled');
+async function raceAbort(work: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
+  const aborted = Promise.withResolvers<Reply>();
+  const onAbort = (): void => aborted.resolve({ tagged: 'Ecancelled' });
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {

@@ -27,6 +27,14 @@ function hostOver(context: string, change: Partial<SandboxHost> = {}): SandboxHo
         .split('\n')
         .slice(first - 1, last)
         .join('\n'),
+    text: async (entry) => `text of ${entry}`,
+    records: async () => ({
+      count: 2,
+      names: [null, null],
+      separator: ';',
+      text: new TextEncoder().encode('a;\0;é;d'),
+    }),
+    methods: { help: async () => 'manual' },
     search: async (pattern, options) => ({ matches: [{ text: pattern }], total: 1, options }),
     entries: async (filter) => [{ id: 'e1', filter }],
     query: async (questions) =>
@@ -156,6 +164,39 @@ describe('programs', () => {
     );
     expect(await value('context.read(0, 100)', { host })).toBe(odd);
     expect((await run('print(context.read(0, 100))', { host })).output).toBe(`${odd}\n`);
+  });
+
+  test('get long texts whole, whatever characters they hold', async () => {
+    for (const odd of ['plain', 'é\u{1f600}\u2028', 'a\0b']) {
+      const long = `${odd} `.repeat(100_000);
+      const host = hostOver(long, { text: async () => long });
+      const counted = `const all = context.text('e1'); [all.length, all.endsWith('${odd.slice(-1).replace('\0', '\\0')} '), all === context.read(0, ${long.length})]`;
+      expect(await value(counted, { host })).toBe(`[${long.length}, true, true]`);
+    }
+    expect(
+      (
+        await run('context.text("e1").length', {
+          host: hostOver('', { text: async () => 'x'.repeat(50_000) }),
+        })
+      ).work.charsRead,
+    ).toBe(50_000);
+  });
+
+  test('get records with whatever their fields hold', async () => {
+    expect(await value('context.records(/x/)')).toBe('[["a", "\\u0000"], ["é", "d"]]');
+    const host = hostOver(text, {
+      records: async () => ({
+        count: 2,
+        names: ['who', 'path'],
+        labels: ['/a', '/b'],
+        text: new TextEncoder().encode('["ann","1","bob","0"]'),
+      }),
+    });
+    expect(await value('context.records(/x/)', { host })).toBe(
+      '[{"who": "ann", "path": "/b"}, {"who": "bob", "path": "/a"}]',
+    );
+    expect(await value('help()')).toBe('manual');
+    expect((await run('llm_map(["a"], "q")')).error).toContain('there is no map');
   });
 
   test('have their output cut in the middle, with the count', async () => {

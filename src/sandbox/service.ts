@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import type { HostCall } from './mailbox.ts';
-import type { SandboxHost, SandboxLimits, SandboxQuestion } from './types.ts';
+import type { HostCall, Reply } from './mailbox.ts';
+import type { SandboxHost, SandboxLimits, SandboxQuestion, SandboxRecords } from './types.ts';
 
 /**
  * Serves one call of a program: checks what it sent, asks the host, and tags the reply for the
@@ -11,49 +11,93 @@ export async function serveCall(
   call: HostCall,
   host: SandboxHost,
   options: { readonly signal: AbortSignal; readonly limits: SandboxLimits },
-): Promise<string> {
-  const { signal, limits } = options;
+): Promise<Reply> {
+  const { signal } = options;
   try {
     signal.throwIfAborted();
     const args: unknown = JSON.parse(call.args);
-    const [first, second, third] = Array.isArray(args) ? (args as unknown[]) : [];
-    switch (call.method) {
-      case 'read': {
-        const length = count(second);
-        if (length > limits.maxReadChars)
-          return `Eone read gives at most ${limits.maxReadChars} characters: read in a loop`;
-        return `T${await host.read(count(first), length, signal)}`;
-      }
-      case 'lines':
-        return `T${await host.lines(count(first), count(second), signal)}`;
-      case 'search':
-        return json(
-          await host.search(
-            String(first),
-            { ...asObject(second), literal: third === true },
-            signal,
-          ),
-        );
-      case 'entries':
-        return await jsonOfMany(await host.entries(asObject(first), signal));
-      case 'query': {
-        const [reply] = await host.query(questionsOf(first), signal);
-        if (reply === undefined) return 'Ethe sub-call gave no reply';
-        return reply.ok ? json([reply.text]) : `Ethe sub-call failed: ${reply.error}`;
-      }
-      case 'query_batched': {
-        // The prelude has refused it already; a program may have found a way around.
-        if (Array.isArray(first) && first.length > limits.maxQuestions)
-          return `Eat most ${limits.maxQuestions} questions are asked at once`;
-        const replies = await host.query(questionsOf(first), signal);
-        return json(replies.map((reply) => (reply.ok ? reply.text : failedReply(reply.error))));
-      }
-      default:
-        return `Ethere is no ${call.method}`;
-    }
+    const served = await serve(call.method, Array.isArray(args) ? (args as unknown[]) : [], {
+      ...options,
+      host,
+    });
+    return typeof served === 'string' ? { tagged: served } : served;
   } catch (caught) {
-    return `E${caught instanceof Error ? caught.message : 'the call failed'}`;
+    return { tagged: `E${caught instanceof Error ? caught.message : 'the call failed'}` };
   }
+}
+
+async function serve(
+  method: string,
+  args: readonly unknown[],
+  given: {
+    readonly signal: AbortSignal;
+    readonly limits: SandboxLimits;
+    readonly host: SandboxHost;
+  },
+): Promise<string | Reply> {
+  const { host, signal, limits } = given;
+  const [first, second, third] = args;
+  switch (method) {
+    case 'read': {
+      const length = count(second);
+      if (length > limits.maxReadChars)
+        return `Eone read gives at most ${limits.maxReadChars} characters: read in a loop`;
+      return textReply(await host.read(count(first), length, signal));
+    }
+    case 'text':
+      return textReply(await host.text(String(first), signal));
+    case 'lines':
+      return textReply(await host.lines(count(first), count(second), signal));
+    case 'search':
+      return json(
+        await host.search(String(first), { ...asObject(second), literal: third === true }, signal),
+      );
+    case 'records':
+      return recordsReply(await host.records(String(first), asObject(second), signal));
+    case 'entries':
+      return jsonOfMany(await host.entries(asObject(first), signal));
+    case 'query': {
+      const [reply] = await host.query(questionsOf(first), signal);
+      if (reply === undefined) return 'Ethe sub-call gave no reply';
+      return reply.ok ? json([reply.text]) : `Ethe sub-call failed: ${reply.error}`;
+    }
+    case 'query_batched': {
+      // The prelude has refused it already; a program may have found a way around.
+      if (Array.isArray(first) && first.length > limits.maxQuestions)
+        return `Eat most ${limits.maxQuestions} questions are asked at once`;
+      const replies = await host.query(questionsOf(first), signal);
+      return json(replies.map((reply) => (reply.ok ? reply.text : failedReply(reply.error))));
+    }
+    default: {
+      const named = Object.hasOwn(host.methods, method) ? host.methods[method] : undefined;
+      if (named === undefined) return `Ethere is no ${method}`;
+      const result = await named(args, signal);
+      return Array.isArray(result) ? jsonOfMany(result) : json(result);
+    }
+  }
+}
+
+/** Texts from this length on cross as bytes, characters: below, setting that up costs more. */
+const minBytesChars = 4_096;
+
+const encoder = new TextEncoder();
+
+function textReply(text: string): string | Reply {
+  // The machine's strings cross as C strings, which a zero ends; the thread writes those as JSON.
+  if (text.length < minBytesChars || text.includes('\0')) return `T${text}`;
+  return { tagged: 'Bnull', bytes: encoder.encode(text), chars: text.length };
+}
+
+function recordsReply({ text, ...rest }: SandboxRecords): string | Reply {
+  const tagged = `B${JSON.stringify(rest)}`;
+  if (!text.includes(0)) return { tagged, bytes: text, chars: text.length };
+  const flat = Buffer.from(text)
+    .toString('utf8')
+    .split(rest.separator ?? '\0');
+  const { separator: _, ...unseparated } = rest;
+  // A zero among the fields: as JSON it is an escape.
+  const bytes = rest.separator === undefined ? text : encoder.encode(JSON.stringify(flat));
+  return { tagged: `B${JSON.stringify(unseparated)}`, bytes, chars: text.length };
 }
 
 /**

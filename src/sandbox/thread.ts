@@ -46,6 +46,7 @@ function newRun(): Run {
 
 let run = newRun();
 let running = false;
+let replyBytes: Uint8Array | undefined;
 
 /**
  * This thread's CPU time: unlike the clock's it leaves out waits for the host, and what a busy
@@ -79,16 +80,31 @@ function serve(method: string, args: string): string {
   }
   if (args.length > maxArgumentChars)
     return `Etoo much text in one call: ${args.length} characters, at most ${maxArgumentChars}`;
-  const tagged = callAndWait(control, port as NonNullable<typeof port>, { method, args });
+  const { tagged, bytes, chars } = callAndWait(control, port as NonNullable<typeof port>, {
+    method,
+    args,
+  });
   run.hostCalls += 1;
   if (method === 'query' || method === 'query_batched')
     run.subCalls += (JSON.parse(args) as [unknown[]])[0].length;
   if (tagged.startsWith('T')) run.charsRead += tagged.length - 1;
-  // The machine's strings cross as C strings, which a zero ends.
-  return tagged.includes('\0') ? `J${JSON.stringify(tagged.slice(1))}` : tagged;
+  if (bytes === undefined)
+    // The machine's strings cross as C strings, which a zero ends.
+    return tagged.includes('\0') ? `J${JSON.stringify(tagged.slice(1))}` : tagged;
+  run.charsRead += chars ?? 0;
+  replyBytes = bytes;
+  return tagged;
 }
 
-const machine = await Machine.create(quickJs, limits, { call: serve, interrupted });
+const machine = await Machine.create(quickJs, limits, {
+  call: serve,
+  takeBytes: () => {
+    const bytes = replyBytes ?? new Uint8Array(0);
+    replyBytes = undefined;
+    return bytes;
+  },
+  interrupted,
+});
 
 port.on('message', (message: ProgramStart) => {
   if (message.kind !== 'run') return;

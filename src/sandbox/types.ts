@@ -43,17 +43,43 @@ export interface SandboxHost {
   readonly lengthChars: number;
   /** Text at code point `offsetChars`, at most `lengthChars` long, shorter at the end. */
   read(offsetChars: number, lengthChars: number, signal: AbortSignal): Promise<string>;
+  /** One entry's text, whole, by its id, its number or a path that only one has. */
+  text(entry: string, signal: AbortSignal): Promise<string>;
   /** Whole lines, 1-based and inclusive, clamped. */
   lines(first: number, last: number, signal: AbortSignal): Promise<string>;
   /** `options` is whatever the program gave: check it. The result is plain JSON data. */
   search(pattern: string, options: unknown, signal: AbortSignal): Promise<unknown>;
   /** `filter` is whatever the program gave: check it. */
   entries(filter: unknown, signal: AbortSignal): Promise<readonly unknown[]>;
+  /**
+   * What capture groups hold, of all occurrences. `options` is whatever the program gave: check it.
+   */
+  records(pattern: string, options: unknown, signal: AbortSignal): Promise<SandboxRecords>;
+  /**
+   * Further calls by their names. Arguments are whatever the program gave: check them. Results are
+   * plain JSON data.
+   */
+  readonly methods: Readonly<
+    Record<string, (args: readonly unknown[], signal: AbortSignal) => Promise<unknown>>
+  >;
   /** Asks all, side by side; replies in the order of the questions. */
   query(
     questions: readonly SandboxQuestion[],
     signal: AbortSignal,
   ): Promise<readonly SandboxReply[]>;
+}
+
+/** Records as they cross: fields in the order of the text, and what a program needs to read them. */
+export interface SandboxRecords {
+  readonly count: number;
+  /** Of the fields of a record; `null` for one without a name. */
+  readonly names: readonly (string | null)[];
+  /** What the last field of a record stands for, by number, where it is a label. */
+  readonly labels?: readonly string[];
+  /** Stands between two fields. Absent: the text is a JSON list of all fields. */
+  readonly separator?: string;
+  /** All fields of all records, UTF-8. Handed over. */
+  readonly text: Uint8Array<ArrayBuffer>;
 }
 
 /** Remembers which variables a chat had, so that lost ones can be named after a restart. */

@@ -22,6 +22,8 @@ export interface SubQuestion {
    * Instead of a text: the part of the context that the sub-call explores with tools of its own.
    */
   readonly slice?: Slice;
+  /** Tokens of the answer at most. Absent: what the model gives. */
+  readonly maxAnswerTokens?: number;
   /** For progress: `part 3, characters 120000-180000`. Holds no stored text. */
   readonly label: string;
 }
@@ -37,6 +39,8 @@ export interface SubModel {
   readonly concurrency: number;
   /** Whether a sub-call made here may have tools (`slice`): false at the last depth. */
   readonly mayExplore: boolean;
+  /** Sub-calls and tokens that may still be used. */
+  readonly left: { readonly calls: number; readonly tokens: number };
   /**
    * The answer. @throws ProxyError of the upstream; `limit_reached` with the budget's sentence;
    * `cancelled`

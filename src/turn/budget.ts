@@ -105,16 +105,27 @@ export class Budget {
 
   /** Takes up to `wanted` sub-calls and says how many were granted. */
   takeSubCalls(wanted: number): number {
-    if (this.#options.turn.depth <= this.depth || this.check() !== undefined) return 0;
-    const { turn, day, ledger } = this.#options;
-    const left = Math.min(
-      turn.subCalls - this.#account.subCalls,
-      (day.subCalls ?? Number.POSITIVE_INFINITY) - ledger.state.subCalls,
-    );
-    const granted = Math.max(0, Math.min(wanted, left));
+    const granted = Math.min(wanted, this.left.calls);
     this.#account.subCalls += granted;
-    ledger.add({ subCalls: granted });
+    this.#options.ledger.add({ subCalls: granted });
     return granted;
+  }
+
+  /** Sub-calls and tokens that may still be used, by the turn and by the day. */
+  get left(): { readonly calls: number; readonly tokens: number } {
+    const { turn, day, ledger } = this.#options;
+    const { subCalls, promptTokens, completionTokens } = this.#account;
+    const today = ledger.state;
+    const calls = Math.min(
+      turn.subCalls - subCalls,
+      (day.subCalls ?? Number.POSITIVE_INFINITY) - today.subCalls,
+    );
+    const tokens = Math.min(
+      turn.tokens - promptTokens - completionTokens,
+      (day.tokens ?? Number.POSITIVE_INFINITY) - today.tokens,
+    );
+    const mayAsk = turn.depth > this.depth && this.check() === undefined;
+    return { calls: mayAsk ? Math.max(0, calls) : 0, tokens: Math.max(0, tokens) };
   }
 
   /** Why a sub-call was not granted. */

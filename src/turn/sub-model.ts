@@ -60,6 +60,9 @@ export function createSubModel(options: SubModelOptions): SubModel {
     maxTextChars,
     concurrency,
     mayExplore: budget.mayRecurse,
+    get left() {
+      return budget.left;
+    },
     ask: async (question, signal) => {
       if (budget.takeSubCalls(1) === 0)
         throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
@@ -95,7 +98,7 @@ async function* replay<Item>(items: readonly Item[]): AsyncGenerator<Item, void,
 
 /** One completion over a text. */
 async function read(
-  { question, text, textName, task = 'read' }: SubQuestion,
+  { question, text, textName, task = 'read', maxAnswerTokens }: SubQuestion,
   upstream: Upstream,
   {
     model,
@@ -113,6 +116,7 @@ async function read(
       { role: 'system', content: task === 'merge' ? mergerRole : readerRole },
       { role: 'user', content },
     ],
+    ...(maxAnswerTokens === undefined ? {} : { max_completion_tokens: maxAnswerTokens }),
   };
   const stream = await upstream.complete(request, { signal, onRetry });
   const fold = new TurnFold();

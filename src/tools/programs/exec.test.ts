@@ -2,8 +2,13 @@ import { afterAll, expect, test } from 'vitest';
 import { memorySearch, memorySession } from '../../../test/support/memory-session.ts';
 import { systemClock } from '../../clock.ts';
 import { openSandboxes } from '../../sandbox/sandboxes.ts';
+import { openSearchEngine } from '../../search/engine.ts';
+import type { SearchEngine } from '../../search/types.ts';
+import { TestCorpus } from '../../../test/property/search-corpus.ts';
 import { execTool } from './exec.ts';
+import { manual } from './manual.ts';
 import { sliceAt } from '../slice.ts';
+import type { SubQuestion } from '../sub-model.ts';
 import type { ToolContext } from '../tool.ts';
 
 const sandboxes = openSandboxes({
@@ -24,6 +29,19 @@ afterAll(async () => {
   await sandboxes[Symbol.asyncDispose]();
 });
 
+const engine = openSearchEngine({ clock: systemClock, workers: 1 });
+afterAll(() => engine[Symbol.asyncDispose]());
+
+/** The engine over a session in memory, whose text it gets as a file. */
+const realSearch: SearchEngine = {
+  ...memorySearch(),
+  search: async (corpus, query, options) => {
+    using file = new TestCorpus(corpus.textPath);
+    const { entries = [] } = corpus;
+    return await engine.search(Object.assign(file, { entries }), query, options);
+  },
+};
+
 const session = memorySession([
   {
     text: Array.from(
@@ -36,13 +54,13 @@ const session = memorySession([
   { text: 'meeting 2: we decided B\n', path: 'notes/meeting-2.md' },
 ]);
 
-function play(change: Partial<ToolContext> = {}) {
+function play(change: Partial<ToolContext> = {}, ask?: (asked: SubQuestion) => Promise<string>) {
   const answers: string[] = [];
-  const asked: string[] = [];
+  const asked: SubQuestion[] = [];
   let names: readonly string[] = [];
   const context: ToolContext = {
     session,
-    search: memorySearch(),
+    search: realSearch,
     signal: new AbortController().signal,
     clock: systemClock,
     searchDeadlineMs: 1000,
@@ -62,9 +80,10 @@ function play(change: Partial<ToolContext> = {}) {
       maxTextChars: 1000,
       concurrency: 2,
       mayExplore: false,
-      ask: async ({ question, text }) => {
+      left: { calls: 100, tokens: 1_000_000 },
+      ask: async (question) => {
         asked.push(question);
-        return question.startsWith('Merge') ? `merged ${text}` : `found ${text?.slice(0, 9)}`;
+        return ask === undefined ? `found ${question.text?.slice(0, 9)}` : ask(question);
       },
     },
     ...change,
@@ -72,19 +91,149 @@ function play(change: Partial<ToolContext> = {}) {
   return { answers, asked, run: async (code: string) => execTool.run({ code }, context) };
 }
 
-/** The examples of the description are what models imitate: they must run as they stand. */
+/** The examples of the manual are what models imitate: they must run as they stand. */
 function example(number: number): string {
-  return execTool.description.split(/Example \d[^\n]*\n/)[number]?.trimEnd() ?? '';
+  return manual.split(/Example \d[^\n]*\n/)[number]?.trimEnd() ?? '';
 }
 
-test('the first example counts exactly', async () => {
-  expect(await play().run(example(1))).toBe('=> [["u0", 4], ["u2", 4], ["u1", 4]]');
+test('the example of the description and the first of the manual count exactly', async () => {
+  const shown = execTool.description.split('Example: ')[1] ?? '';
+  expect(await play().run(shown)).toBe(
+    '=> [{"value": "u0", "count": 4}, {"value": "u2", "count": 4}, {"value": "u1", "count": 4}]',
+  );
+  expect(await play().run(example(1))).toBe(
+    '=> [{"values": ["u0", "503"], "count": 4}, {"values": ["u2", "503"], "count": 4}, {"values": ["u1", "503"], "count": 4}]',
+  );
 });
 
-test('the second example asks about each part and merges', async () => {
-  const { run, asked } = play();
-  expect(await run(example(2))).toBe('=> merged found meeting 1\nfound meeting 2');
-  expect(asked.length).toBe(3);
+test('the second example follows a graph', async () => {
+  const edges = Array.from('abcd').map(
+    (name, i) => `edge ${i === 0 ? 'start' : name} -> ${'bcde'[i]}\n`,
+  );
+  const graph = memorySession([{ text: edges.join('') }]);
+  expect(await play({ session: graph }).run(example(2))).toBe('=> ["start", "b", "c", "d"]');
+});
+
+test('the third example asks about each text and checks the answers', async () => {
+  const { run, asked } = play({}, async ({ text }) =>
+    text?.includes('meeting 1') === true
+      ? '```json\n{"decisions": ["A"]}\n```'
+      : '{"decisions": ["B"]}',
+  );
+  expect(await run(example(3))).toBe('=> ["B", "A"]'.replace('"B", "A"', '"A", "B"'));
+  expect(asked).toHaveLength(2);
+  expect(asked[0]?.question).toContain('"required":["decisions"]');
+});
+
+test('help shows the manual', async () => {
+  expect(await play().run('help()')).toContain('context.records(pattern');
+});
+
+test('records come with their groups by name, and with where they stand', async () => {
+  const { run } = play();
+  expect(await run(String.raw`context.records(/meeting (\d): we (\w+)/)`)).toBe(
+    '=> [["1", "decided"], ["2", "decided"]]',
+  );
+  expect(await run(String.raw`context.records('meeting (?<n>\\d): .* (.)$', {with: 'path'})`)).toBe(
+    '=> [{"n": "1", "2": "A", "path": "notes/meeting-1.md"}, {"n": "2", "2": "B", "path": "notes/meeting-2.md"}]'.replaceAll(
+      /"n": "(\d)", "2": "(.)"/g,
+      '"2": "$2", "n": "$1"',
+    ),
+  );
+  expect(await run(String.raw`context.records(/status=(\d)/, {tool: 'bash'}).length`)).toBe(
+    '=> 60',
+  );
+  expect(await run('context.records(/no such thing/)')).toBe('=> []');
+  expect(await run('context.records(/x/, {limit: 5})')).toContain(
+    'It takes entry (string), tool (string), path (string), since (string)',
+  );
+});
+
+test('groups have several keys, entries among them, and measures', async () => {
+  const { run } = play();
+  const pattern = String.raw`/user=(?<user>\w+) GET \S+ status=(?<status>\d+)/`;
+  expect(await run(`context.group(${pattern}, ['entry', 'status'], {distinct: 'user'})`)).toBe(
+    '=> [{"values": ["e1", "200"], "count": 48, "distinct": 3}, {"values": ["e1", "503"], "count": 12, "distinct": 3}]',
+  );
+  expect(
+    await run(`context.group(${pattern}, 'user', {sum: 'status', min: 2, max: 2, avg: 2})[0]`),
+  ).toBe('=> {"value": "u0", "count": 20, "sum": 5212, "min": 200, "max": 503, "avg": 260.6}');
+  expect(await run(`context.group(${pattern}, [], {max: 2})`)).toBe(
+    '=> [{"count": 60, "max": 503}]',
+  );
+  expect(await run(`context.group(${pattern}, 'usr')`)).toContain(
+    'The pattern has no group "usr"; it has user, status.',
+  );
+  expect(await run(`context.group(/decided/, 'path').map((row) => row.value)`)).toBe(
+    '=> ["notes/meeting-1.md", "notes/meeting-2.md"]',
+  );
+});
+
+test('llm_map refuses above its bound before it asks, and tells what was not done', async () => {
+  const { run, asked } = play({}, async ({ text, question }) => {
+    if (text === 'bad') throw new Error('gone');
+    if (text === 'odd' && !question.includes('earlier answer')) return 'no idea';
+    return `{"n": ${text?.length ?? 0}}`;
+  });
+  expect(await run('llm_map(Array(101).fill("x"), "count")')).toContain(
+    '101 items are 101 calls; 100 are left in this turn. Nothing was asked',
+  );
+  expect(await run('llm_map(["a", "b"], "count", {maxCalls: 1})')).toContain('maxCalls is 1');
+  expect(await run('llm_map(["a", "b"], "count", {maxTokens: 300})')).toContain('maxTokens is 300');
+  expect(await run('llm_map(["x".repeat(2000)], "count")')).toContain('cut it into several items');
+  expect(asked).toEqual([]);
+  const result = await run(
+    'const map = llm_map(["abc", "bad", "odd", {text: "four"}], "count", {schema: {n: "number"}, maxTokens: 9000}); print(map.bound.tokens <= 9000); delete map.bound; map',
+  );
+  expect(result).toContain('true\n');
+  expect(result).toContain(
+    '=> {"results": [{"n": 3}, null, {"n": 3}, {"n": 4}], "done": 3, "failed": [{"index": 1, "error": "gone"}], "calls": 5}',
+  );
+  expect(asked.every(({ maxAnswerTokens = 0 }) => maxAnswerTokens >= 64)).toBe(true);
+  expect(await run('llm_map(["a"], "count", {limit: 3})')).toContain('maxCalls (integer)');
+});
+
+test('what the paper writes is taken as it is meant', async () => {
+  const { run, answers } = play();
+  expect(await run('context.slice(0, 7)')).toBe('=> user=u0');
+  expect(await run('context.slice(-3)')).toBe('=>  B\n');
+  expect(await run('context.substring(5, 7)')).toBe('=> u0');
+  expect(await run(String.raw`context.split('\n').length`)).toBe('=> 63');
+  expect(await run('len(context) === context.length && len([1, 2]) === 2')).toBe('=> true');
+  await run('FINAL("all of it")');
+  await run('let found = "in a variable"');
+  await run('FINAL_VAR("found")');
+  expect(answers).toEqual(['all of it', 'in a variable']);
+});
+
+test('entries are read as texts and by lines', async () => {
+  const { run } = play();
+  expect(await run('context.text("e2")')).toBe('=> meeting 1: we decided é\u{1f600} A\n');
+  expect(await run('context.text("notes/meeting-2.md")')).toBe('=> meeting 2: we decided B\n');
+  expect(await run('context.entries({path: "meeting-2"})[0].text')).toBe(
+    '=> meeting 2: we decided B\n',
+  );
+  expect(await run('context.lines("e1", 2, 3).map((line) => line.slice(0, 7))')).toBe(
+    '=> ["user=u1", "user=u2"]',
+  );
+  expect(await run('context.entries({path: "notes/*.md"}).map((e) => e.title)')).toBe(
+    '=> ["notes/meeting-1.md", "notes/meeting-2.md"]',
+  );
+  expect(await run('context.text("e9")')).toContain('"e9"');
+});
+
+test.each([
+  ['for x in range(10):\n    print(x)', 'This reads like Python'],
+  ['def f(x):\n  return x', 'This reads like Python'],
+  ['context[:1000]', 'This reads like Python'],
+  ['context.get("e1")', 'context has no get; it has length, read, lines, text, search'],
+  ['context[0]', 'context is no string: context.read(0, 1)'],
+  ['rlm_search({pattern: "x"})', 'context.search(pattern, options) is rlm_search'],
+  ['require("fs")', 'no files, network, timers or modules'],
+  ['context.read("e1")', 'context.text("e1") reads an entry'],
+  ['context.entries({limit: 3})', 'It takes id (string), kind (string), tool (string)'],
+])('%j is told what would have worked', async (code, hint) => {
+  expect(await play().run(code)).toContain(hint);
 });
 
 test('a program sees entries and hits as the tools do', async () => {

@@ -10,13 +10,18 @@ import type {
 } from '../../sandbox/types.ts';
 import type { Entry, EntryList } from '../../store/types.ts';
 import { checkArguments } from '../call-door.ts';
-import { chooseEntries } from '../entry-choice.ts';
+import { chooseEntries, findEntry } from '../entry-choice.ts';
+import { titleOf } from '../entry-title.ts';
 import { findTool } from '../searching/find.ts';
 import { countChars } from '../pieces.ts';
+import { keptAnswers } from '../query/kept-answers.ts';
 import { searchTool } from '../searching/search.ts';
 import { isVisible, visibleChars } from '../slice.ts';
 import { askAll, type SubModel, type SubQuestion } from '../sub-model.ts';
 import type { Tool, ToolContext } from '../tool.ts';
+import { groupFor, programSearchMs, recordsFor } from './engine-calls.ts';
+import { mapItems } from './llm-map.ts';
+import { manual } from './manual.ts';
 
 /** Where a chat's programs run. */
 export interface Programs {
@@ -30,12 +35,6 @@ export interface Programs {
 
 /** Search results may be so long inside a program, characters: they are not read by the model. */
 const maxSearchChars = 4_000_000;
-
-/**
- * A search inside a program may take so long, milliseconds: it must be exact, and nobody waits for
- * it at a prompt.
- */
-const searchDeadlineMs = 60_000;
 
 /**
  * A program's view of the session: what the tools see, through the same checks. Offsets are those
@@ -61,10 +60,47 @@ export function createProgramHost(context: ToolContext): SandboxHost {
       if (start === offsetChars && end === offsetChars + lengthChars) return text;
       return end <= start ? '' : (await store.read(start, end - start)).text;
     },
+    text: async (name) => textOf(name, context),
     search: async (pattern, options, signal) => searchFor(pattern, options, { ...context, signal }),
+    records: async (pattern, options, signal) =>
+      recordsFor(pattern, options, { ...context, signal }),
+    methods: {
+      group: async (args, signal) => groupFor(args, { ...context, signal }),
+      map: async (args, signal) => mapItems(args, { ...context, signal }),
+      answers: async ([id]) => answersOf(String(id), context),
+      help: async () => manual,
+    },
     entries: async (filter) => entriesFor(filter, context),
     query: async (questions, signal) => askFor(questions, context, signal),
   };
+}
+
+/** A text is handed to a program whole up to so many characters. */
+const maxTextChars = 10_000_000;
+
+/** An entry's text, as far as it is to be seen here. */
+async function textOf(name: string, context: ToolContext): Promise<string> {
+  const { store } = context.session;
+  const found = findEntry(store, name);
+  if (!found.ok) throw new ProxyError('invalid_request', found.fault);
+  const { id, offsetChars, lengthChars } = found.entry;
+  if (lengthChars > maxTextChars)
+    throw new ProxyError(
+      'limit_reached',
+      `${id} has ${lengthChars} characters, at most ${maxTextChars} are handed out at once: context.read(${offsetChars} + at, length) in a loop, or context.records`,
+    );
+  const seen = visibleChars(store, context.slice);
+  const start = Math.max(seen.startChars, offsetChars);
+  const end = Math.min(seen.endChars, offsetChars + lengthChars);
+  if (end <= start && lengthChars > 0)
+    throw new ProxyError('invalid_request', `${id} lies outside the part that you see.`);
+  return (await store.read(start, Math.max(0, end - start))).text;
+}
+
+function answersOf(id: string, { session }: ToolContext): readonly unknown[] {
+  const kept = keptAnswers(session, id);
+  if (typeof kept === 'string') throw new ProxyError('invalid_request', kept);
+  return kept;
 }
 
 async function searchFor(
@@ -98,7 +134,7 @@ async function checkedRun<Args>(
   if (!checked.ok) throw new ProxyError('invalid_request', checked.fault);
   const text = await tool.run(checked.args as Args, {
     ...context,
-    searchDeadlineMs: Math.max(searchDeadlineMs, context.searchDeadlineMs),
+    searchDeadlineMs: Math.max(programSearchMs, context.searchDeadlineMs),
     maxResultChars: maxSearchChars,
     isExplained: false,
     form: 'json',
@@ -108,6 +144,9 @@ async function checkedRun<Args>(
     ? result
     : { ...result, arguments_note: checked.notes.join(' ') };
 }
+
+/** Lists of more entries have no titles. */
+const maxTitles = 2_000;
 
 /** So many entries are made ready for a program between two turns of the event loop: under 5 ms. */
 const entriesPerTurn = 4_000;
@@ -120,7 +159,7 @@ const entryFilter = z.strictObject({
   since: z.string().optional(),
 });
 
-const entriesTool = { name: 'context.entries', args: entryFilter };
+const entriesTool = { name: 'context.entries(filter)', args: entryFilter };
 
 /** The entries that a filter chooses, by the rules of the tools' filters. */
 async function entriesFor(filter: unknown, context: ToolContext): Promise<readonly unknown[]> {
@@ -141,7 +180,11 @@ async function entriesFor(filter: unknown, context: ToolContext): Promise<readon
   for (const [index, entry] of entries.entries()) {
     if (index % entriesPerTurn === entriesPerTurn - 1) await setImmediate();
     if ((kind === undefined || entry.kind === kind) && isVisible(entry, context.slice))
-      found.push(entryForProgram(store.list, entry));
+      found.push({
+        ...entryForProgram(store.list, entry),
+        // For a title the text may have to be looked at.
+        ...(entries.length > maxTitles ? {} : { title: await titleOf(store, entry) }),
+      });
   }
   return found;
 }
@@ -153,6 +196,7 @@ function entryForProgram(list: EntryList, entry: Entry): Record<string, unknown>
     id: entry.id,
     kind: entry.kind,
     tool: entry.tool,
+    args: entry.args,
     ...(paths.length === 0 ? {} : { path: paths[0] }),
     ...(paths.length < 2 ? {} : { paths }),
     offset: entry.offsetChars,
@@ -171,20 +215,16 @@ async function askFor(
   const { subModel } = context;
   if (subModel === undefined)
     return questions.map(() => ({ ok: false, error: 'there is no sub-model here' }));
-  const { maxTextChars, concurrency, mayExplore } = subModel;
+  const { maxTextChars: mostChars } = subModel;
   const ask: SubModel['ask'] = async (question, abort) => {
     const lengthChars = countChars(question.question) + countChars(question.text ?? '');
-    if (lengthChars <= maxTextChars) return subModel.ask(question, abort);
+    if (lengthChars <= mostChars) return subModel.ask(question, abort);
     throw new ProxyError(
       'limit_reached',
-      `prompt and text have ${lengthChars} characters, the sub-model takes ${maxTextChars}: cut them`,
+      `prompt and text have ${lengthChars} characters, the sub-model takes ${mostChars}: cut them`,
     );
   };
-  const answers = await askAll(
-    labelled(questions),
-    { maxTextChars, concurrency, mayExplore, ask },
-    signal,
-  );
+  const answers = await askAll(labelled(questions), { ...subModel, ask }, signal);
   return answers.map((answer) =>
     answer.ok ? { ok: true, text: answer.text } : { ok: false, error: answer.error },
   );

@@ -33,6 +33,7 @@ function play(given: Given = {}) {
     maxTextChars: 300,
     concurrency: 3,
     mayExplore: true,
+    left: { calls: 100, tokens: 1_000_000 },
     ask: async (question, signal) => {
       asked.push(question);
       running += 1;

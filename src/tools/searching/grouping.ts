@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import type { AggregateGroup, GroupKey, Measures } from '../../search/types.ts';
+import type { SessionStore } from '../../store/types.ts';
+import { labelEntries, labelKinds } from './entry-labels.ts';
+
+/** A capture group by number or name, or what of the entry is meant: `path`, `entry`, `tool`. */
+export const groupRef = z.union([z.int().min(0).max(99), z.string().min(1).max(100)]);
+
+/** The measures of groups, each of one capture group. */
+export const measureNames = ['sum', 'min', 'max', 'avg', 'distinct'] as const;
+
+type MeasureRefs = Readonly<Partial<Record<(typeof measureNames)[number], number | string>>>;
+
+/** Keys of one grouping at most; with the measures they fit the groups that a search can tell. */
+export const maxKeys = 8;
+
+/** A grouping made ready for the search. */
+interface Grouping {
+  readonly by: readonly GroupKey[];
+  readonly measures: Measures;
+  /** The groups of the answer with labels by their names. */
+  name(groups: readonly AggregateGroup[]): readonly AggregateGroup[];
+}
+
+/**
+ * Reads keys and measures as they are meant. A key that names none of the pattern's groups is a
+ * fault: nobody shall take the whole match for it.
+ */
+export function readGrouping(
+  pattern: string,
+  { by, measures }: { readonly by: readonly (number | string)[]; readonly measures: MeasureRefs },
+  store: SessionStore,
+): (Grouping & { readonly ok: true }) | { readonly ok: false; readonly fault: string } {
+  const names = new Set([...pattern.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map(([, name]) => name));
+  const unknown: string[] = [];
+  const numberOrName = (key: number | string): number | string => {
+    if (typeof key === 'number' || /^\d+$/.test(key)) return Number(key);
+    if (!names.has(key)) unknown.push(key);
+    return key;
+  };
+  const labels = by.map((key) => {
+    const kind = labelKinds.find((one) => one === key);
+    return kind === undefined || names.has(kind) ? undefined : labelEntries(store, kind);
+  });
+  const keys = by.map((key, index): GroupKey => {
+    const label = labels[index];
+    return label === undefined ? numberOrName(key) : { labels: label.numbers };
+  });
+  const refs = measureNames.flatMap((name) => {
+    const ref = measures[name];
+    return ref === undefined ? [] : [[name, numberOrName(ref)] as const];
+  });
+  if (unknown.length > 0) {
+    const there = names.size === 0 ? 'no named groups' : [...names].join(', ');
+    return {
+      ok: false,
+      fault: `The pattern has no group ${unknown.map((name) => JSON.stringify(name)).join(', ')}; it has ${there}. Groups also go by number, and path, entry and tool stand for the entry.`,
+    };
+  }
+  const name = (groups: readonly AggregateGroup[]): readonly AggregateGroup[] =>
+    labels.every((label) => label === undefined)
+      ? groups
+      : groups.map((group) => {
+          const values = (group.values ?? [group.value]).map((value, index) =>
+            value === '' ? '' : (labels[index]?.names[Number(value)] ?? value),
+          );
+          return { ...group, value: values.join(' '), values };
+        });
+  return { ok: true, by: keys, measures: Object.fromEntries(refs), name };
+}
