@@ -69,7 +69,7 @@ export interface SandboxHost {
   ): Promise<readonly SandboxReply[]>;
 }
 
-/** Records as they cross: fields in the order of the text, and what a program needs to read them. */
+/** Records as they cross: fields in the order of the text, and what is needed to read them. */
 export interface SandboxRecords {
   readonly count: number;
   /** Of the fields of a record; `null` for one without a name. */

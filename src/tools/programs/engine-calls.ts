@@ -68,7 +68,7 @@ export async function recordsFor(
   };
 }
 
-/** Groups by one or several keys, with their measures: every group there is, most frequent first. */
+/** Groups by one or several keys, with their measures: all there are, most frequent first. */
 export async function groupFor(
   [pattern, keys, given]: readonly unknown[],
   context: ToolContext,
