@@ -77,7 +77,7 @@ describe('the object', () => {
     [
       'rlm_search',
       { pattern: 404, group: '1', aggregate: 'Count_By' },
-      { pattern: '404', group: 1, aggregate: 'count_by' },
+      { pattern: '404', group: ['1'], aggregate: 'count_by' },
     ],
     [
       'rlm_search',

@@ -2,9 +2,7 @@ import { afterAll, expect, test } from 'vitest';
 import { memorySearch, memorySession } from '../../../test/support/memory-session.ts';
 import { systemClock } from '../../clock.ts';
 import { openSandboxes } from '../../sandbox/sandboxes.ts';
-import { openSearchEngine } from '../../search/engine.ts';
-import type { SearchEngine } from '../../search/types.ts';
-import { TestCorpus } from '../../../test/property/search-corpus.ts';
+import { engineSearch } from '../../../test/support/engine-search.ts';
 import { execTool } from './exec.ts';
 import { manual } from './manual.ts';
 import { sliceAt } from '../slice.ts';
@@ -29,18 +27,8 @@ afterAll(async () => {
   await sandboxes[Symbol.asyncDispose]();
 });
 
-const engine = openSearchEngine({ clock: systemClock, workers: 1 });
-afterAll(() => engine[Symbol.asyncDispose]());
-
-/** The engine over a session in memory, whose text it gets as a file. */
-const realSearch: SearchEngine = {
-  ...memorySearch(),
-  search: async (corpus, query, options) => {
-    using file = new TestCorpus(corpus.textPath);
-    const { entries = [] } = corpus;
-    return await engine.search(Object.assign(file, { entries }), query, options);
-  },
-};
+const realSearch = engineSearch();
+afterAll(() => realSearch[Symbol.asyncDispose]());
 
 const session = memorySession([
   {

@@ -4,12 +4,12 @@ import type { SessionStore } from '../../store/types.ts';
 import { labelEntries, labelKinds } from './entry-labels.ts';
 
 /** A capture group by number or name, or what of the entry is meant: `path`, `entry`, `tool`. */
-export const groupRef = z.union([z.int().min(0).max(99), z.string().min(1).max(100)]);
+export const groupRef = z.union([z.string(), z.number()]);
 
 /** The measures of groups, each of one capture group. */
 export const measureNames = ['sum', 'min', 'max', 'avg', 'distinct'] as const;
 
-type MeasureRefs = Readonly<Partial<Record<(typeof measureNames)[number], number | string>>>;
+type MeasureRefs = Readonly<Record<string, number | string | undefined>>;
 
 /** Keys of one grouping at most; with the measures they fit the groups that a search can tell. */
 export const maxKeys = 8;
@@ -32,10 +32,20 @@ export function readGrouping(
   store: SessionStore,
 ): (Grouping & { readonly ok: true }) | { readonly ok: false; readonly fault: string } {
   const names = new Set([...pattern.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map(([, name]) => name));
-  const unknown: string[] = [];
+  const unmeasured = Object.keys(measures).find(
+    (name) => !measureNames.some((one) => one === name),
+  );
+  if (unmeasured !== undefined)
+    return {
+      ok: false,
+      fault: `There is no measure ${JSON.stringify(unmeasured)}; there are ${measureNames.join(', ')}, each of a capture group. count comes with every group.`,
+    };
+  if (by.length > maxKeys) return { ok: false, fault: `A grouping has at most ${maxKeys} keys.` };
+  const unknown: (number | string)[] = [];
   const numberOrName = (key: number | string): number | string => {
-    if (typeof key === 'number' || /^\d+$/.test(key)) return Number(key);
-    if (!names.has(key)) unknown.push(key);
+    const number = Number(key);
+    if (Number.isSafeInteger(number) && number >= 0 && key !== '') return number;
+    if (!names.has(String(key))) unknown.push(key);
     return key;
   };
   const labels = by.map((key) => {

@@ -29,10 +29,18 @@ export interface SearchArgs extends EntryFilter {
   readonly format?: ResultForm | undefined;
 }
 
+/** What is searched for, and how its groups are shown. */
+interface SearchedFor extends Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate'> {
+  /** Puts names in the place of labels. */
+  readonly nameGroups?: (groups: readonly AggregateGroup[]) => readonly AggregateGroup[];
+  /** Whether there are several keys: then each group's are shown one by one. */
+  readonly isByKeys?: boolean;
+}
+
 /** Runs a search for a tool and writes the answer, within the size that a result may have. */
 export async function answerSearch(
   asked: SearchArgs,
-  what: Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate'>,
+  { nameGroups, isByKeys, ...what }: SearchedFor,
   context: ToolContext,
 ): Promise<string> {
   const form = asked.format ?? context.form ?? 'text';
@@ -73,6 +81,8 @@ export async function answerSearch(
     searchedChars: searchedChars(filtered.entries, context),
     showsPlaces: what.aggregate?.kind === 'first_last',
     isLaterPage: asked.cursor !== undefined,
+    ...(isByKeys === undefined ? {} : { isByKeys }),
+    ...(nameGroups === undefined ? {} : { nameGroups }),
   });
   const looks = { query, context, entries: filtered.entries };
   const shownReplaced = hits.filter(({ fields }) => fields.superseded_by !== undefined).length;
@@ -91,7 +101,12 @@ export async function answerSearch(
 function answerOf(
   { groups, groupCount, occurrences, total, partial, nextCursor }: SearchResult,
   store: SessionStore,
-  shown: Pick<SearchAnswer, 'hits' | 'searchedChars' | 'showsPlaces' | 'isLaterPage'>,
+  {
+    isByKeys = false,
+    nameGroups = (all) => all,
+    ...shown
+  }: Pick<SearchAnswer, 'hits' | 'searchedChars' | 'showsPlaces' | 'isLaterPage'> &
+    Pick<SearchedFor, 'isByKeys' | 'nameGroups'>,
 ): Omit<SearchAnswer, 'notes'> {
   return {
     ...shown,
@@ -100,9 +115,10 @@ function answerOf(
     ...(groups === undefined
       ? {}
       : {
-          groups: groups.map(({ value, count, first, last }) => ({
-            value,
-            count,
+          groups: nameGroups(groups).map(({ values, notNumbers, first, last, ...computed }) => ({
+            ...computed,
+            values: isByKeys ? values : undefined,
+            not_numbers: notNumbers,
             first: placeOf(first, store),
             last: placeOf(last, store),
           })),

@@ -7,7 +7,16 @@ const maxValueChars = 200;
 /** A group of an aggregate, with its first and last place. */
 interface GroupFields {
   readonly value: string;
+  /** Where there are several keys. */
+  readonly values?: readonly string[] | undefined;
   readonly count: number;
+  readonly sum?: number;
+  readonly min?: number;
+  readonly max?: number;
+  readonly avg?: number;
+  readonly distinct?: number;
+  /** Texts of measured groups that are no numbers. */
+  readonly not_numbers?: number | undefined;
   readonly first: PlaceFields;
   readonly last: PlaceFields;
 }
@@ -121,10 +130,20 @@ function headLine(answer: SearchAnswer): string {
   return hits.length < total ? `${found}; ${hits.length} shown:` : `${found}:`;
 }
 
-function groupLine({ value, count, first, last }: GroupFields, answer: SearchAnswer): string {
-  const text = value === '' ? '(empty)' : onOneLine(value, maxValueChars);
-  if (!answer.showsPlaces) return `${count}  ${text}`;
-  return `${count}  ${text}  (first ${placeText(first)}, last ${placeText(last)})`;
+function groupLine(group: GroupFields, answer: SearchAnswer): string {
+  const { value, values = [value], count, first, last } = group;
+  const texts = values.map((text) => (text === '' ? '(empty)' : onOneLine(text, maxValueChars)));
+  const line = `${count}  ${texts.join(' | ')}${measuresText(group)}`;
+  if (!answer.showsPlaces) return line;
+  return `${line}  (first ${placeText(first)}, last ${placeText(last)})`;
+}
+
+/** `  sum 12, max 3` */
+function measuresText({ sum, min, max, avg, distinct, not_numbers }: GroupFields): string {
+  const measured = Object.entries({ sum, min, max, avg, distinct, 'not numbers': not_numbers })
+    .filter(([, number]) => number !== undefined)
+    .map(([name, number]) => `${name} ${number}`);
+  return measured.length === 0 ? '' : `  ${measured.join(', ')}`;
 }
 
 function placeText({ entry, line }: PlaceFields): string {

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { filterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
+import { groupRef, readGrouping } from './grouping.ts';
+import { faultText } from '../result-form.ts';
 import type { Tool } from '../tool.ts';
 
 const args = z.strictObject({
@@ -26,12 +28,18 @@ const args = z.strictObject({
     .enum(['count', 'count_by', 'unique', 'first_last'])
     .optional()
     .describe(
-      'Computes over all hits instead of listing them: count of occurrences; count_by, unique or first_last of the values of a capture group.',
+      'Computes over all hits instead of listing them: count of occurrences; count_by, unique or first_last of group.',
     ),
   group: z
-    .union([z.int().min(0).max(99), z.string().min(1)])
+    .union([z.string(), z.number(), z.array(groupRef)])
     .default(0)
-    .describe('Capture group for aggregate: its number or name; 0 is the whole match.'),
+    .describe(
+      'Capture group by number or name (0: the whole match), path, entry or tool; or a list.',
+    ),
+  measures: z
+    .record(z.string(), groupRef)
+    .optional()
+    .describe('For each group, of a capture group: {"sum": "ms", "max": "ms"}.'),
   max_groups: z
     .int()
     .min(1)
@@ -45,13 +53,35 @@ export const searchTool: Tool<z.infer<typeof args>> = {
   name: 'rlm_search',
   description:
     'Search everything in the context store with a regular expression. Returns {matches: [{line, text, offset, entry, path, tool}], total, truncated, next_cursor}; newest first, total is the exact number of matching lines however many are returned. ' +
-    'Open a hit with rlm_get_context {"offset": <offset>}. With aggregate it counts or groups over all hits, exactly: {"pattern": "status=(\\\\d+)", "aggregate": "count_by", "group": 1}.',
+    'Open a hit with rlm_get_context {"offset": <offset>}. With aggregate it counts or groups over all hits, exactly: {"pattern": "status=(\\\\d+)", "aggregate": "count_by", "group": [1, "path"]}.',
   args,
   describe: ({ pattern }, { session }) =>
     `searching ${session.store.totals.chars} characters for ${quote(pattern)}`,
-  run: async ({ pattern, aggregate: kind, group, max_groups: maxGroups, ...asked }, context) => {
-    const aggregate = kind === undefined ? {} : { aggregate: { kind, group, maxGroups } };
-    return answerSearch(asked, { pattern, literal: false, ...aggregate }, context);
+  run: async (
+    { pattern, aggregate, group, measures, max_groups: maxGroups, ...asked },
+    context,
+  ) => {
+    const what = { pattern, literal: false };
+    // Whoever names several keys, or what to compute of them, means groups.
+    const kind =
+      aggregate ?? (Array.isArray(group) || measures !== undefined ? 'count_by' : undefined);
+    if (kind === undefined) return answerSearch(asked, what, context);
+    const by = kind === 'count' ? [] : Array.isArray(group) ? group : [group];
+    const { store } = context.session;
+    const grouping = readGrouping(pattern, { by, measures: measures ?? {} }, store);
+    if (!grouping.ok) return faultText(grouping.fault, asked.format ?? context.form ?? 'text');
+    const isMeasured = measures !== undefined && Object.keys(measures).length > 0;
+    const computed = {
+      kind,
+      maxGroups,
+      by: grouping.by,
+      ...(isMeasured && { measures: grouping.measures }),
+    };
+    return answerSearch(
+      asked,
+      { ...what, aggregate: computed, nameGroups: grouping.name, isByKeys: by.length > 1 },
+      context,
+    );
   },
 };
 
