@@ -19,7 +19,7 @@ interface Grouping {
   readonly by: readonly GroupKey[];
   readonly measures: Measures;
   /** The groups of the answer with labels by their names. */
-  name(groups: readonly AggregateGroup[]): readonly AggregateGroup[];
+  readonly name: (groups: readonly AggregateGroup[]) => readonly AggregateGroup[];
 }
 
 /**

@@ -115,17 +115,25 @@ function answerOf(
     ...(groups === undefined
       ? {}
       : {
-          groups: nameGroups(groups).map(({ values, notNumbers, first, last, ...computed }) => ({
-            ...computed,
-            values: isByKeys ? values : undefined,
-            not_numbers: notNumbers,
-            first: placeOf(first, store),
-            last: placeOf(last, store),
-          })),
+          groups: nameGroups(groups).map((group) => shownGroup(group, store, isByKeys)),
         }),
     ...(groupCount === undefined ? {} : { groupCount }),
     ...(occurrences === undefined ? {} : { occurrences }),
     ...(nextCursor === undefined ? {} : { nextCursor }),
+  };
+}
+
+function shownGroup(
+  { values, notNumbers, first, last, ...computed }: AggregateGroup,
+  store: SessionStore,
+  isByKeys: boolean,
+): NonNullable<SearchAnswer['groups']>[number] {
+  return {
+    ...computed,
+    values: isByKeys ? values : undefined,
+    not_numbers: notNumbers,
+    first: placeOf(first, store),
+    last: placeOf(last, store),
   };
 }
 
