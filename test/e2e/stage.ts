@@ -68,6 +68,8 @@ export async function openStage(programs: Programs, options: StageOptions = {}):
     RLM_UPSTREAM_API_KEY: 'test-key',
     RLM_UPSTREAM_MODEL: 'scripted-model',
     RLM_UPSTREAM_CONTEXT_WINDOW: String(contextWindowTokens),
+    // The scenarios are about stubs: what the room decides is played in test/integration/room.test.ts.
+    RLM_STRIP_MIN_CHARS: '10000',
   };
   let proxy: ProxyProcess | undefined;
   let log = '';
