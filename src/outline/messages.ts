@@ -40,8 +40,9 @@ const closing =
 /** How sure it is that a text comes from a compiler or linter, 0 to 1. */
 export function messagesScore(view: TextView): number {
   const messages = messagesIn(view, 400);
+  if (messages.length === 0) return 0;
   const closes = view.find(closing, 1).length > 0;
-  if (messages.length === 0 || (messages.length === 1 && !closes)) return 0;
+  if (messages.length === 1 && !closes) return 0;
   const share = messages.length / Math.max(1, Math.min(view.sample.length, 400));
   if (share < 0.02 && !closes) return 0;
   // A source or a log holds no two lines in a compiler's very form.
