@@ -7,7 +7,7 @@ import { getContextTool } from './reading/get-context.ts';
 import { queryTool } from './query/query.ts';
 import { faultText } from './result-form.ts';
 import { searchTool } from './searching/search.ts';
-import { statsTool } from './stats.ts';
+import { statsTool } from './listing/stats.ts';
 import type { Tool, ToolContext } from './tool.ts';
 
 /** A tool with its argument type forgotten: what a list of tools can hold. */

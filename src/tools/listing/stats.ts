@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { Entry, EntryList, EntryShare, SessionStore } from '../store/types.ts';
-import { chooseEntries, namesOf } from './entry-choice.ts';
-import { labelOf, marksOf, titleOf } from './entry-title.ts';
-import { filterArgs } from './filters.ts';
-import { counted, faultText, formatArg } from './result-form.ts';
-import type { Tool } from './tool.ts';
+import type { Entry, EntryList, EntryShare, SessionStore } from '../../store/types.ts';
+import { chooseEntries, namesOf } from '../entry-choice.ts';
+import { labelOf, marksOf, titleOf } from '../entry-title.ts';
+import { filterArgs } from '../filters.ts';
+import { counted, faultText, formatArg } from '../result-form.ts';
+import type { Tool } from '../tool.ts';
 
 const args = z.strictObject({
   newest: z.int().min(0).max(200).default(20).describe('How many of the newest entries to list.'),

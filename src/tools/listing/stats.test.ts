@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { toolResult } from '../../test/support/tool-results.ts';
-import { ManualClock } from '../../test/support/manual-clock.ts';
-import { memorySession, memorySearch } from '../../test/support/memory-session.ts';
-import type { Entry, Session } from '../store/types.ts';
+import { toolResult } from '../../../test/support/tool-results.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { memorySession, memorySearch } from '../../../test/support/memory-session.ts';
+import type { Entry, Session } from '../../store/types.ts';
 import { statsTool } from './stats.ts';
-import type { ToolContext } from './tool.ts';
+import type { ToolContext } from '../tool.ts';
 
 const clock = new ManualClock();
 const hourMs = 3_600_000;
