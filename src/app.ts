@@ -250,6 +250,7 @@ function createChat(
     prompts: new PromptMaker({
       inject: config.inject,
       registry: new ToolRegistry(allTools),
+      clock,
       gauge,
       toolless,
       shares: config.window,

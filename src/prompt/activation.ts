@@ -1,4 +1,5 @@
 import type { Entry, Session, SessionStore, Totals } from '../store/types.ts';
+import { storeMap } from '../tools/listing/store-map.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
 import type { ContentPart, Message, ToolDefinition, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
@@ -53,6 +54,8 @@ interface Earlier {
    * another name.
    */
   readonly own: ReadonlySet<Entry>;
+  /** The time of the activation, milliseconds since 1970: how old things are counts from it. */
+  readonly nowMs: number;
 }
 
 /**
@@ -65,8 +68,9 @@ export async function activate(
   registry: ToolRegistry,
   earlier: Earlier,
 ): Promise<Activation> {
-  const totals = totalsBefore(session.store, chatId, earlier);
-  const activation = { instructions: instructionsFor(totals, registry.names) };
+  const before = entriesBefore(session.store, chatId, earlier);
+  const map = await storeMap(session.store, before, earlier.nowMs);
+  const activation = { instructions: instructionsFor(totalsOf(before), map, registry.names) };
   await session.memory.put([{ key: activationKey(chatId), value: activation }]);
   return activation;
 }
@@ -75,31 +79,23 @@ export async function activate(
  * What a store held before a chat's first text came into it, but for what the chat has in its
  * history.
  */
-function totalsBefore(
-  { entries, totals }: SessionStore,
+function entriesBefore(
+  { entries }: SessionStore,
   chatId: string,
   { from, own }: Earlier,
-): Totals {
+): readonly Entry[] {
   let end = from;
   while (end < entries.length && entries[end]?.chatId !== chatId) end += 1;
-  const startOf = (index: number): Totals => {
-    const entry = entries[index];
-    if (entry === undefined) return totals;
-    const { offsetBytes, offsetChars, lineNumber } = entry;
-    return { bytes: offsetBytes, chars: offsetChars, lines: lineNumber - 1, entries: index };
-  };
-  let before = startOf(end);
-  for (const { seq } of own) {
-    if (seq > end) continue;
-    const [start, next] = [startOf(seq - 1), startOf(seq)];
-    before = {
-      bytes: before.bytes - (next.bytes - start.bytes),
-      chars: before.chars - (next.chars - start.chars),
-      lines: before.lines - (next.lines - start.lines),
-      entries: before.entries - 1,
-    };
+  return entries.slice(0, end).filter((entry) => !own.has(entry));
+}
+
+function totalsOf(entries: readonly Entry[]): Pick<Totals, 'chars' | 'lines' | 'entries'> {
+  let [chars, lines] = [0, 0];
+  for (const { lengthChars, lineCount } of entries) {
+    chars += lengthChars;
+    lines += lineCount;
   }
-  return before;
+  return { chars, lines, entries: entries.length };
 }
 
 function activationKey(chatId: string): string {

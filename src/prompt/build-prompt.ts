@@ -319,7 +319,11 @@ export class PromptMaker {
         items.flatMap(({ facts: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
       );
       const from = signs.isFirstRequest ? signs.entriesBefore : 0;
-      return { session, activation: await activate(session, chatId, registry, { from, own }) };
+      const nowMs = this.#options.clock.now();
+      return {
+        session,
+        activation: await activate(session, chatId, registry, { from, own, nowMs }),
+      };
     });
   }
 

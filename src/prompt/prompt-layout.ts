@@ -1,4 +1,5 @@
 import { withStubs } from '../capture/rehydrate.ts';
+import type { Clock } from '../clock.ts';
 import type { Intake } from '../capture/intake.ts';
 import { ProxyError } from '../errors.ts';
 import type { Identity } from '../history/identity.ts';
@@ -72,6 +73,7 @@ export interface Prompt {
 export interface PromptOptions {
   readonly inject: InjectMode;
   readonly registry: ToolRegistry;
+  readonly clock: Pick<Clock, 'now'>;
   readonly gauge: TokenGauge;
   /** Models that are offered no tools. */
   readonly toolless: ToollessModels;

@@ -6,32 +6,31 @@ import { formatArg } from './result-form.ts';
 
 /** Arguments that rlm_search and rlm_find share: which entries, how shown, how to go on. */
 export const filterArgs = {
-  context_lines: z
-    .int()
-    .min(0)
-    .max(20)
-    .default(0)
-    .describe('Lines shown before and after each hit.'),
-  entry: z.string().optional().describe('Only in this entry, such as "e12".'),
-  tool: z.string().optional().describe('Only in outputs of this tool, such as "bash".'),
+  context_lines: z.int().min(0).max(20).default(0).describe('Before and after each hit.'),
+  entry: z.string().optional().describe('Such as "e12".'),
+  tool: z.string().optional().describe('Outputs of it: "bash".'),
   path: z
     .string()
     .optional()
-    .describe('Only in entries whose file path contains this text; wildcards as in .gitignore.'),
-  since: z
-    .string()
-    .optional()
-    .describe(
-      'Only in entries stored since then: "30m", "2h", "7d", or a date such as "2026-01-31".',
-    ),
+    .describe('Paths that contain this, or fit it as in .gitignore: "src/**/*.ts".'),
+  since: z.string().optional().describe('Stored since: "30m", "2h", "7d", "2026-01-31".'),
   order: z
     .enum(['newest', 'oldest', 'last'])
     .default('newest')
-    .describe('Which hits come first: of the newest entry, of the oldest, or the last lines.'),
-  cursor: z
-    .string()
-    .optional()
-    .describe('next_cursor of an earlier answer to the same question: continues there.'),
+    .describe('Of the newest entry, of the oldest, or the last lines first.'),
+  cursor: z.string().optional().describe('From the answer before: goes on there.'),
+  ...formatArg,
+};
+
+/** The same without a word about them, for a tool whose description names one that has it. */
+export const plainFilterArgs = {
+  context_lines: z.int().min(0).max(20).default(0),
+  entry: z.string().optional(),
+  tool: z.string().optional(),
+  path: z.string().optional(),
+  since: z.string().optional(),
+  order: z.enum(['newest', 'oldest', 'last']).default('newest'),
+  cursor: z.string().optional(),
   ...formatArg,
 };
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isObject } from '../wire/json.ts';
 import type { FunctionCall, ToolDefinition } from '../wire/types.ts';
 import { plainOwnName, readArguments, readArgumentText } from './call-door.ts';
 import { execTool } from './programs/exec.ts';
@@ -73,10 +74,21 @@ export class ToolRegistry {
    * @throws whatever the tool throws: its own failure
    */
   async run(call: FunctionCall, context: ToolContext): Promise<string> {
+    const manual = this.#manualFor(call);
+    if (manual !== undefined) return manual;
     const found = this.#check(call);
     if (!found.ok) return faultText(found.fault, context.form ?? 'text');
     const result = await found.tool.run(found.args, context);
     return found.notes.length === 0 ? result : withNotes(result, found.notes);
+  }
+
+  /** What a call asks for that asks for help. */
+  #manualFor({ function: { name, arguments: text } }: FunctionCall): string | undefined {
+    const tool = this.#tools.get(plainOwnName(name, this.names) ?? name);
+    if (tool?.manual === undefined || !text.includes('help')) return undefined;
+    const read = readArgumentText(text);
+    const help = read.ok && isObject(read.value) ? read.value['help'] : undefined;
+    return help === true || help === 'true' ? tool.manual : undefined;
   }
 
   #check(call: FunctionCall):
@@ -147,12 +159,30 @@ function erased(tools: readonly { readonly name: string }[]): readonly AnyTool[]
 }
 
 function definitionOf(tool: AnyTool): ToolDefinition {
-  const { $schema: _, ...parameters } = z.toJSONSchema(tool.args, { io: 'input' }) as Record<
-    string,
-    unknown
-  >;
+  const { $schema: _, ...parameters } = z.toJSONSchema(tool.args, { io: 'input' }) as {
+    readonly $schema?: unknown;
+    properties?: object;
+  };
+  if (tool.manual !== undefined)
+    parameters.properties = { ...parameters.properties, help: { type: 'boolean' } };
   return {
     type: 'function',
-    function: { name: tool.name, description: tool.description, parameters },
+    function: {
+      name: tool.name,
+      description: tool.description,
+      parameters: withoutNoise(parameters),
+    },
   };
+}
+
+/** A schema without limits that every number has anyway. */
+function withoutNoise(schema: object): Record<string, unknown> {
+  return JSON.parse(
+    JSON.stringify(schema, (name, value: unknown) =>
+      (name === 'maximum' || name === 'minimum') &&
+      Math.abs(Number(value)) >= Number.MAX_SAFE_INTEGER
+        ? undefined
+        : value,
+    ),
+  ) as Record<string, unknown>;
 }

@@ -35,9 +35,17 @@ export interface ToolContext {
 export interface Tool<Args> {
   /** `rlm_` and a verb. */
   readonly name: string;
-  /** For the model: when to use it, what comes back, an example. Constant text. */
+  /**
+   * For the model: when to use it, what comes back, an example. Constant text, paid for in every
+   * prompt.
+   */
   readonly description: string;
   readonly args: z.ZodType<Args>;
+  /**
+   * What does not have to stand in every prompt: details and examples. A call with `help: true`
+   * gets it.
+   */
+  readonly manual?: string;
   /**
    * Short text of what is being done, for progress and logs: `searching 60M characters for "x"`.
    * Holds no stored text.

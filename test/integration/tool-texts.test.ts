@@ -221,5 +221,32 @@ test('what is stored is listed by what it is', async () => {
     `e5 /work/app/src/half.ts: ${newSource.length}, 5, 2026-05-28T20:26Z`,
     'e4 /work/app/dist/all.js: 9904, 1, 2026-05-28T20:26Z',
     'e3 user_text Here is the report of the customer: 52, 3, 2026-05-28T20:26Z',
+    '',
+    'There are more: the same call with "cursor":"e3".',
   ]);
+});
+
+test.each<[object, readonly string[]]>([
+  [{ title: 'NPM' }, ['e2']],
+  [{ title: 'customer', kind: 'user_text' }, ['e3']],
+  [{ folder: 'src' }, ['e5', 'e1']],
+  [{ folder: '/work/app', newest: 2 }, ['e5', 'e4']],
+  [{ kind: 'file', newest: 2, cursor: 'e4' }, ['e1']],
+  [{ path: 'dist', since: '2026-01-01' }, ['e4']],
+  [{ tool: 'bash' }, ['e2']],
+])('what is stored is chosen by %o', async (filter, wanted) => {
+  const text = await shown('rlm_stats', filter);
+  expect([...text.matchAll(/^(e\d+) /gm)].map((found) => found[1])).toEqual(wanted);
+});
+
+test('a filter that chooses nothing is an error, and a folder shows its parts', async () => {
+  expect(await shown('rlm_stats', { folder: 'lib' })).toBe(
+    'error: No entry is in a folder "lib". Under /work/app/ are src/, dist/.',
+  );
+  expect(await shown('rlm_stats', { title: 'never' })).toMatch(
+    /^error: No entry is with "never" in/,
+  );
+  expect(await shown('rlm_stats', { folder: 'app' })).toMatch(
+    /^in \/work\/app\/: src\/ 2 \(\d+ characters\), dist\/ 1 \(9904 characters\)$/m,
+  );
 });

@@ -1,42 +1,158 @@
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Entry, EntryList, EntryShare, SessionStore } from '../../store/types.ts';
+import type { Entry, EntryList, EntryShare, Naming, SessionStore } from '../../store/types.ts';
 import { chooseEntries, namesOf } from '../entry-choice.ts';
 import { labelOf, marksOf, titleOf } from '../entry-title.ts';
-import { filterArgs } from '../filters.ts';
-import { counted, faultText, formatArg } from '../result-form.ts';
-import type { Tool } from '../tool.ts';
+import { counted, faultText, formatArg, onOneLine } from '../result-form.ts';
+import { isVisible } from '../slice.ts';
+import type { Tool, ToolContext } from '../tool.ts';
+import { foldersOf, isUnder, type FolderTree } from './folders.ts';
 
 const args = z.strictObject({
-  newest: z.int().min(0).max(200).default(20).describe('How many of the newest entries to list.'),
-  since: filterArgs.since,
+  kind: z.string().optional(),
+  tool: z.string().optional(),
+  path: z.string().optional(),
+  folder: z.string().optional().describe('All below it; lists its parts, too.'),
+  title: z.string().optional().describe('Text in the title: the command, path or first line.'),
+  since: z.string().optional(),
+  newest: z.int().min(0).max(200).default(20).describe('Entries listed.'),
+  cursor: z.string().optional(),
   ...formatArg,
 });
 
-/** What the store holds, or what was stored since some time. */
-export const statsTool: Tool<z.infer<typeof args>> = {
+type Args = z.infer<typeof args>;
+
+/** What chooses entries, among the arguments. */
+const filterNames = ['kind', 'tool', 'path', 'folder', 'title', 'since'] as const;
+
+/** Folders that are shown. */
+const maxFolders = 20;
+
+/** Titles that are compared between two turns of the event loop. */
+const titlesPerTurn = 500;
+
+/** What the store holds, or what of it filters choose. */
+export const statsTool: Tool<Args> = {
   name: 'rlm_stats',
   description:
-    'What the context store holds: characters, lines, entries by kind and by tool, and the newest entries with their ids, offsets, sizes, paths and times. With since: the same of what was stored since then.',
+    'What is stored: sizes, kinds, tools, folders, and entries with their titles, newest first. Filters choose what is counted and listed (path and since as in rlm_search): {"tool": "bash", "title": "npm test"}, {"folder": "src"}.',
   args,
-  describe: ({ since }) =>
-    since === undefined ? 'looking at what is stored' : 'looking at what was stored lately',
-  run: async ({ newest, since, format }, { session, clock, form: usual = 'text' }) => {
-    const form = format ?? usual;
-    const { store } = session;
-    const { totals, list } = store;
-    const chosen = chooseEntries(store, { since }, clock.now());
+  describe: (asked) => {
+    const by = filterNames.filter((name) => asked[name] !== undefined);
+    return by.length === 0
+      ? 'looking at what is stored'
+      : `looking at what is stored by ${by.join(', ')}`;
+  },
+  run: async (asked, context) => {
+    const form = asked.format ?? context.form ?? 'text';
+    const { store } = context.session;
+    const chosen = await chosenEntries(asked, context);
     if (!chosen.ok) return faultText(chosen.fault, form);
-    const entries = chosen.entries ?? store.entries;
-    const count = chosen.entries?.length ?? totals.entries;
+    const all = chosen.entries ?? store.entries;
+    const count = chosen.entries?.length ?? store.totals.entries;
     const counts =
-      chosen.entries === undefined ? countsOfAll(store) : countsOf(chosen.entries, list);
-    const listed = entries.slice(Math.max(0, count - newest), count).reverse();
-    if (form === 'text') return statsText(store, counts, listed);
+      chosen.entries === undefined ? countsOfAll(store) : countsOf(chosen.entries, store.list);
+    const end = endOf(all, count, asked.cursor);
+    const listed = all.slice(Math.max(0, end - asked.newest), end).reverse();
+    const oldest = listed.at(-1);
+    const cursor = oldest === undefined || end <= listed.length ? undefined : oldest.id;
+    const folders = foldersFor(asked, chosen.entries, store);
+    if (form === 'text') return statsText(store, { counts, listed, cursor, folders });
     const summaries: Record<string, unknown>[] = [];
     for (const entry of listed) summaries.push(await summaryOf(store, entry));
-    return JSON.stringify({ ...counts, newest_entries: summaries, linked_sessions: [] });
+    return JSON.stringify({
+      ...counts,
+      ...(folders === undefined ? {} : { root: folders.root, folders: folders.shares }),
+      newest_entries: summaries,
+      next_cursor: cursor,
+      linked_sessions: [],
+    });
   },
 };
+
+/** The entries that all filters leave; `undefined` for all there are. */
+async function chosenEntries(
+  { kind, tool, path, since, folder, title }: Args,
+  { session: { store }, clock, slice }: ToolContext,
+): Promise<
+  | { readonly ok: true; readonly entries: readonly Entry[] | undefined }
+  | { readonly ok: false; readonly fault: string }
+> {
+  const chosen = chooseEntries(store, { tool, path, since }, clock.now());
+  if (!chosen.ok) return chosen;
+  if (slice === undefined && [kind, folder, title].every((one) => one === undefined)) return chosen;
+  const { list } = store;
+  let left = (chosen.entries ?? store.entries.slice(0, store.totals.entries)).filter((entry) =>
+    isVisible(entry, slice),
+  );
+  if (kind !== undefined) {
+    left = left.filter((entry) => entry.kind === kind);
+    if (left.length === 0)
+      return nothing(`of kind ${quoted(kind)}`, `There are ${[...list.kinds.keys()].join(', ')}.`);
+  }
+  if (folder !== undefined) {
+    left = left.filter((entry) => list.pathsOf(entry).some((one) => isUnder(one, folder)));
+    const { root, shares } = foldersOf(list.namings);
+    const there = shares.slice(0, maxFolders).map(({ name }) => name);
+    if (left.length === 0)
+      return nothing(`in a folder ${quoted(folder)}`, `Under ${root} are ${there.join(', ')}.`);
+  }
+  if (title !== undefined) {
+    left = await withTitle(store, left, title);
+    if (left.length === 0)
+      return nothing(
+        `with ${quoted(title)} in its title`,
+        'A title is the command, the path or the first line; rlm_search looks into the texts.',
+      );
+  }
+  return { ok: true, entries: left };
+}
+
+/** An empty list would be taken for "there is none". */
+function nothing(what: string, help: string): { readonly ok: false; readonly fault: string } {
+  return { ok: false, fault: `No entry is ${what}. ${help}` };
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(onOneLine(text, 100));
+}
+
+async function withTitle(
+  store: SessionStore,
+  entries: readonly Entry[],
+  wanted: string,
+): Promise<Entry[]> {
+  const key = wanted.toLowerCase();
+  const found: Entry[] = [];
+  for (const [index, entry] of entries.entries()) {
+    if (index % titlesPerTurn === titlesPerTurn - 1) await setImmediate();
+    if ((await titleOf(store, entry)).toLowerCase().includes(key)) found.push(entry);
+  }
+  return found;
+}
+
+/** How many of the entries come before those that an earlier answer listed. */
+function endOf(entries: readonly Entry[], count: number, cursor: string | undefined): number {
+  if (cursor === undefined) return count;
+  const seq = Number(/^e?(\d+)$/.exec(cursor)?.[1] ?? Infinity);
+  let end = count;
+  while (end > 0 && (entries[end - 1]?.seq ?? 0) >= seq) end -= 1;
+  return end;
+}
+
+/** The folders of what is listed, where it is listed by them. */
+function foldersFor(
+  { folder, path, cursor, newest }: Args,
+  entries: readonly Entry[] | undefined,
+  { list }: SessionStore,
+): FolderTree | undefined {
+  if (cursor !== undefined || (folder === undefined && path === undefined)) return undefined;
+  if (folder === undefined && (entries?.length ?? 0) <= newest) return undefined;
+  const own = new Set(entries);
+  const isIn = ({ path: one, entry }: Naming): boolean =>
+    own.has(entry) && (folder === undefined || isUnder(one, folder));
+  return foldersOf(list.namings.filter(isIn), folder);
+}
 
 /** Entries and characters by a name. */
 type Shares = Readonly<Record<string, { readonly entries: number; readonly characters: number }>>;
@@ -55,9 +171,14 @@ interface Counts {
 /** The same for a model to read. */
 async function statsText(
   store: SessionStore,
-  counts: Counts,
-  listed: readonly Entry[],
+  shown: {
+    readonly counts: Counts;
+    readonly listed: readonly Entry[];
+    readonly cursor: string | undefined;
+    readonly folders: FolderTree | undefined;
+  },
 ): Promise<string> {
+  const { counts, listed, cursor, folders } = shown;
   const { superseded_entries: replaced = 0 } = counts;
   const old = replaced === 0 ? '' : `, ${replaced} of them old texts that newer ones replaced`;
   const lines = [
@@ -72,11 +193,20 @@ async function statsText(
     );
     if (each.length > 0) lines.push(`${title}: ${each.join(', ')}`);
   }
+  if (folders !== undefined) {
+    const named = folders.shares
+      .slice(0, maxFolders)
+      .map(({ name, entries, characters }) => `${name} ${entries} (${characters} characters)`);
+    const left = folders.shares.length - named.length;
+    lines.push(`in ${folders.root}: ${named.join(', ')}${left === 0 ? '' : `, and ${left} more`}`);
+  }
   if (listed.length > 0) lines.push('', 'newest first (characters, lines, time):');
   for (const entry of listed)
     lines.push(
       `${entry.id} ${await labelOf(store, entry)}${marksOf(store.list, entry)}: ${entry.lengthChars}, ${entry.lineCount}, ${new Date(entry.timeMs).toISOString().slice(0, 16)}Z`,
     );
+  if (cursor !== undefined)
+    lines.push('', `There are more: the same call with "cursor":"${cursor}".`);
   return lines.join('\n');
 }
 
@@ -132,7 +262,7 @@ async function summaryOf(store: SessionStore, entry: Entry): Promise<Record<stri
   return {
     entry: entry.id,
     kind: entry.kind,
-    ...(entry.tool === undefined ? {} : { tool: entry.tool }),
+    tool: entry.tool,
     title: await titleOf(store, entry),
     ...namesOf(store.list, entry),
     offset: entry.offsetChars,
