@@ -54,7 +54,7 @@ export function isUnder(path: string, folder: string): boolean {
   return path.startsWith(`${name}/`) || path.includes(`/${name.replace(/^\/+/, '')}/`);
 }
 
-/** The longest folder, with its slash, that all paths lie in; of paths under one, the part to it. */
+/** The folder, with its slash, that all paths lie in; of those under one, the part up to it. */
 function commonFolder(namings: readonly Naming[], under?: string): string {
   let root: string | undefined;
   for (const { path } of namings) {
