@@ -70,7 +70,7 @@ export interface ThreadData {
 }
 
 /** The memory that both threads see. */
-export function createControl(): Int32Array {
+export function createMailbox(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(8));
 }
 

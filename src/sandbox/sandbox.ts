@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { Clock } from '../clock.ts';
 import {
   answerCall,
-  createControl,
+  createMailbox,
   setCancelled,
   type FromThread,
   type HostCall,
@@ -54,7 +54,7 @@ export type SandboxEnd =
 export class Sandbox {
   readonly #clock: Clock;
   readonly #limits: SandboxLimits;
-  readonly #control = createControl();
+  readonly #control = createMailbox();
   readonly #worker: Worker;
   #calls = 0;
   #exited = false;

@@ -10,7 +10,7 @@ import { isErrno, realFiles, type Files } from './disk/files.ts';
 import { OpenSessions } from './session/open-sessions.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
 import { createSessionFiles } from './session/recover.ts';
-import { checkStore, checkStoreDeeply, healthOf } from './session/session-check.ts';
+import { checkStore, checkStoreDeeply, damageHealth } from './session/session-check.ts';
 import { namesInMetadata, writeMetadata } from './session/session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './disk/session-paths.ts';
 import type { OpenSession } from './session/session-handle.ts';
@@ -146,7 +146,7 @@ class FileSessions implements Sessions {
       const handle = await this.#open.get(sessionId);
       return await handle.use(async ({ store }) => checkStore(store));
     } catch (error) {
-      return healthOf(error);
+      return damageHealth(error);
     }
   }
 
@@ -162,7 +162,7 @@ class FileSessions implements Sessions {
         handle.end();
       }
     } catch (error) {
-      return healthOf(error);
+      return damageHealth(error);
     }
   }
 

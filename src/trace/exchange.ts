@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import type { AnswerTap, SentRequest } from '../upstream/upstream.ts';
-import { endOf, isoTime, type TraceEnd } from './trace-end.ts';
+import { traceEnd, isoTime, type TraceEnd } from './trace-end.ts';
 import { shownHeaders } from './shown-headers.ts';
 import type { TurnFiles } from './turn-files.ts';
 
@@ -60,7 +60,7 @@ export class Exchange implements AnswerTap {
   }
 
   end(error?: unknown): void {
-    this.#finish(endOf(error));
+    this.#finish(traceEnd(error));
   }
 
   /** The turn is over and the answer has not come to its end: nobody reads on. */

@@ -6,8 +6,8 @@ import { ProxyError } from '../errors.ts';
  */
 export type TraceEnd = { readonly ok: true } | { readonly ok: false; readonly code: string };
 
-/** @param error What it ended with; absent: it went well */
-export function endOf(error: unknown): TraceEnd {
+/** How something ended, of what it has thrown. @param error Undefined: it went well */
+export function traceEnd(error: unknown): TraceEnd {
   if (error === undefined) return { ok: true };
   return { ok: false, code: codeOf(error) };
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Entry, Session, SessionStore } from '../store/types.ts';
 import type { SentRequest, Upstream, WireTap } from '../upstream/upstream.ts';
 import { Exchange } from './exchange.ts';
-import { endOf, isoTime } from './trace-end.ts';
+import { traceEnd, isoTime } from './trace-end.ts';
 import { shownHeaders } from './shown-headers.ts';
 import { type OutlineOf, type Touch, TouchedEntries } from './touched-entries.ts';
 import { type SessionEar, tracedSession } from './traced-session.ts';
@@ -138,7 +138,7 @@ export class TurnTrace implements WireTap, SessionEar {
       bodyBytes: this.#bodyBytes,
       models: this.#models,
       upstreamRequests: this.#exchanges.length,
-      end: endOf(error),
+      end: traceEnd(error),
     });
     await files.close();
   }

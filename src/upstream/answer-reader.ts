@@ -6,7 +6,7 @@ import { isObject, parseJson } from '../wire/json.ts';
 import { SseDecoder } from '../wire/sse.ts';
 import type { Chunk } from '../wire/types.ts';
 import type { PieceSource } from './http-answer.ts';
-import { notAnApi, titleOf } from './not-an-api.ts';
+import { notAnApi, pageTitle } from './not-an-api.ts';
 import { cancelled } from './retry.ts';
 
 /** Limits of reading one answer, milliseconds. */
@@ -197,7 +197,7 @@ export class AnswerReader {
   }
 
   #page(): ProxyError {
-    const title = titleOf(Buffer.concat(this.#whole).toString());
+    const title = pageTitle(Buffer.concat(this.#whole).toString());
     return notAnApi(this.#parts.origin, { kind: 'page', title });
   }
 

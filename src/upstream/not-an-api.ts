@@ -104,7 +104,7 @@ export function checkHead(answer: HttpAnswer, contentType: string, origin: strin
  */
 export function strangerIn(text: string, contentType: string): Stranger {
   return /^\s*</.test(text)
-    ? { kind: 'page', title: titleOf(text) }
+    ? { kind: 'page', title: pageTitle(text) }
     : { kind: 'other', contentType };
 }
 
@@ -117,7 +117,7 @@ function isLinesType(contentType: string): boolean {
 const maxTitleChars = 100;
 
 /** The title of a page of HTML, its white space made plain; undefined where there is none. */
-export function titleOf(html: string): string | undefined {
+export function pageTitle(html: string): string | undefined {
   const title = /<title[^>]*>([^<]*)/i.exec(html)?.[1]?.replace(/\s+/g, ' ').trim();
   return title === undefined || title === '' ? undefined : title.slice(0, maxTitleChars);
 }

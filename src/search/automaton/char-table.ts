@@ -6,13 +6,10 @@ import {
   lineStartFlag,
   wordBorderFlag,
 } from './char-text.ts';
-import { opMatch, opSet, opSplit, opTag, placeNumbers, type Nfa } from './nfa.ts';
+import { deadState, opMatch, opSet, opSplit, opTag, placeNumbers, type Nfa } from './nfa.ts';
 
 /** Cells of one table at most; then it is forgotten and built anew. 1 MiB. */
 const maxCells = 262_144;
-
-/** The dead state: nothing can match from it. */
-export const deadState = 0;
 
 /** How states are made. */
 interface CharTableOptions {

@@ -1,5 +1,6 @@
 import {
   beforeLineBreak,
+  deadState,
   notBeforeNewline,
   notInLineBreak,
   opAssert,
@@ -18,9 +19,6 @@ const word = 2;
 const wide = 3;
 const carriageReturn = 4;
 const kinds = [other, newline, word, wide, carriageReturn];
-
-/** The dead state: nothing can match from it. */
-export const deadState = 0;
 
 /** One subset: instructions to go on from, before their splits and assertions are followed. */
 interface Subset {

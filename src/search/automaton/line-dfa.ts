@@ -1,6 +1,6 @@
 import type { Kernels } from '../../kernels/kernels.ts';
-import { deadState, Determinizer } from './determinizer.ts';
-import type { Nfa } from './nfa.ts';
+import { Determinizer } from './determinizer.ts';
+import { deadState, type Nfa } from './nfa.ts';
 import type { ProgramSlot, ScanMemory } from '../text/scan-memory.ts';
 
 const unknownCell = -1;

@@ -16,6 +16,9 @@ export const opSet = 4;
 /** Notes a place of the text, takes nothing. */
 export const opTag = 5;
 
+/** The state from which nothing can match, in every machine that is made deterministic. */
+export const deadState = 0;
+
 /** Numbers of the assertions, in `a` of an `opAssert`. */
 export const placeNumbers: Readonly<Record<Place, number>> = {
   'line-start': 0,

@@ -1,8 +1,15 @@
 import { CharAlphabet } from './char-alphabet.ts';
-import { CharTable, deadState } from './char-table.ts';
+import { CharTable } from './char-table.ts';
 import { CharText, lineEndFlag, lineStartFlag, wordBorderFlag } from './char-text.ts';
 import { without, type CodePointSet } from '../pattern/code-points.ts';
-import { compileChars, maxTaggedGroups, opAssert, placeNumbers, type Nfa } from './nfa.ts';
+import {
+  compileChars,
+  deadState,
+  maxTaggedGroups,
+  opAssert,
+  placeNumbers,
+  type Nfa,
+} from './nfa.ts';
 import type { Pattern } from '../pattern/syntax.ts';
 import { TagTable } from './tag-table.ts';
 

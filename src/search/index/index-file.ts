@@ -60,7 +60,7 @@ export function closedGroups(blocks: TextBlocks, segment: number): number {
 }
 
 /** The header for a segment of this text. */
-export function encodeHeader(
+export function encodeIndexHeader(
   { firstBlock, groups }: SegmentHeader,
   blocks: TextBlocks,
   text: TextFile,
@@ -199,7 +199,7 @@ export class SegmentFile {
     const isAhead = isOurs && groups > closedGroups(blocks, segment);
     if (isOurs && groups > 0 && !isAhead) {
       const layout = new Layout(groups, found);
-      const wanted = encodeHeader({ firstBlock, groups }, blocks, text);
+      const wanted = encodeIndexHeader({ firstBlock, groups }, blocks, text);
       const fits = Buffer.compare(found, wanted) === 0;
       if (fits && fstatSync(fd).size === layout.fileBytes) return new SegmentFile(path, fd, layout);
     }

@@ -3,7 +3,7 @@ import { realIndexDisk, writeDurably, type IndexDisk } from '../index/index-disk
 import {
   blocksPerGroup,
   blocksPerSegment,
-  encodeHeader,
+  encodeIndexHeader,
   encodeSegment,
   SegmentFile,
   segmentPath,
@@ -138,7 +138,7 @@ export class IndexJob implements Job {
   #write(): void {
     const { indexDir, segment, blocks, groups } = this.#task;
     const firstBlock = segment * blocksPerSegment;
-    const header = encodeHeader({ firstBlock, groups }, blocks, this.#text);
+    const header = encodeIndexHeader({ firstBlock, groups }, blocks, this.#text);
     const rows = new Uint8Array(this.#rows.buffer);
     writeDurably(this.#disk, segmentPath(indexDir, segment), encodeSegment(header, rows));
   }

@@ -29,8 +29,8 @@ export async function* checkStoreDeeply(
   return { entries: store.totals.entries, damage };
 }
 
-/** What keeps a store from being opened, as its health. @throws whatever is not damage */
-export function healthOf(error: unknown): SessionHealth {
+/** The health of a store whose damage keeps it from being opened. @throws `error` if it is none */
+export function damageHealth(error: unknown): SessionHealth {
   if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
   return { entries: 0, damage: [error.message] };
 }
