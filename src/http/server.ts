@@ -8,9 +8,7 @@ import { addChatRoute } from './chat-route.ts';
 import { sendError } from './error-reply.ts';
 import { type Access, checkBind, type GuardRules, refusal } from './guard.ts';
 import type { ChatHandler, HealthHandler, ModelsHandler, OperationsHandler } from './handlers.ts';
-import { addHealthRoute } from './health-route.ts';
 import { LiveRequests } from './live-requests.ts';
-import { addModelsRoutes } from './models-route.ts';
 import { addOperationsRoute } from './operations-route.ts';
 import { hintFor, plainUrl } from './paths.ts';
 
@@ -131,6 +129,34 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
     if (allowed !== undefined) void reply.header('allow', allowed);
     return sendError({ caught, log }, request, reply);
   });
+}
+
+/** `GET /v1/models` and `GET /v1/models/{id}`; ids may hold `/`, `.` and `:`, escaped or not. */
+function addModelsRoutes(
+  server: FastifyInstance,
+  parts: { readonly models: ModelsHandler; readonly live: LiveRequests },
+): void {
+  const options = { config: { access: 'clients' } } as const;
+  server.get('/v1/models', options, async (_request, reply) => ({
+    object: 'list',
+    data: await parts.models.list(parts.live.begin(reply.raw)),
+  }));
+  server.get<{ Params: { '*': string } }>('/v1/models/*', options, async (request, reply) => {
+    const id = request.params['*'];
+    const model = await parts.models.find(id, parts.live.begin(reply.raw));
+    if (model !== undefined) return model;
+    throw new ProxyError('unknown_model', `There is no model \`${id}\`.`, {
+      hint: 'GET /v1/models lists them.',
+      param: 'model',
+    });
+  });
+}
+
+/** `GET /health`, without a token and without a call to the upstream. */
+function addHealthRoute(server: FastifyInstance, health: HealthHandler): void {
+  server.get('/health', { config: { access: 'open' } }, (_request, reply) =>
+    reply.header('cache-control', 'no-store').send(health.report()),
+  );
 }
 
 function methodsOf(url: string): string | undefined {
