@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { SandboxResult } from '../../sandbox/types.ts';
+import { manual } from './manual.ts';
 import { createProgramHost } from './program-host.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 
@@ -14,14 +15,15 @@ const args = z.strictObject({
 /** Programs over the context: the paper's REPL. */
 export const execTool: Tool<z.infer<typeof args>> = {
   name: 'rlm_exec',
-  description: `Run JavaScript (not Python) over the whole context, without files or network. For what must be exact over everything: counting, grouping, joining, following chains; and to ask sub-models about many parts. Variables stay for later calls.
-- context.group(pattern, by, {sum, min, max, avg, distinct, path}) -> [{value, count, sum, ...}]; by: capture groups, "path", "entry". Exact and fast at any size
+  description: `Run JavaScript (not Python) over the whole context. For what must be exact over everything: counting, grouping, joining, following chains; and to ask sub-models about many parts. Variables stay for later calls.
+- context.group(pattern, by, {sum, min, max, avg, distinct, path}) -> [{value, count, sum, ...}]; by: capture groups, "path", "entry"
 - context.records(pattern, {path}) -> [[group1, group2, ...], ...] of every match
 - context.search(pattern, options), as rlm_search -> {matches: [{entry, path, line, text, offset}], total}
 - context.entries({path, tool, kind}) -> [{id, title, path, lines, length, ...}]; context.text(entry); context.lines(entry, from, to); context.read(offset, length); context.length
 - llm_map(texts, task, {schema, maxCalls}) -> {results, failed}; llm_query(prompt, text) -> string
-- print(...); answer(value) hands a long result to the user as it is. help() shows all calls with examples
+- print(...); answer(value) hands a long result to the user as it is. help() shows all calls
 Example: context.group(/user=(?<user>\\w+) .*status=5\\d\\d/, 'user').slice(0, 20)`,
+  manual,
   args,
   describe: ({ code }, { session }) =>
     `running a program of ${code.split('\n').length} lines over ${session.store.totals.chars} characters`,

@@ -12,12 +12,8 @@ import { askAll, type SubAnswer, type SubModel } from '../sub-model.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 
 const args = z.strictObject({
-  question: z
-    .string()
-    .min(1)
-    .max(20_000)
-    .describe('Asked about each part. The sub-model sees this and the part, nothing else.'),
-  entries: z.array(z.string()).min(1).max(1000).optional().describe('Such as ["e3", "e7"].'),
+  question: z.string().min(1).max(20_000).describe('Asked of each part, with nothing else.'),
+  entries: z.array(z.string()).min(1).max(1000).optional(),
   path: z.string().optional(),
   tool: z.string().optional(),
   since: z.string().optional(),
@@ -26,22 +22,22 @@ const args = z.strictObject({
     .min(1)
     .max(10_000)
     .optional()
-    .describe('Only the lines around the hits of this regular expression.'),
-  context_lines: z.int().min(0).max(500).default(20).describe('Around each hit.'),
+    .describe('Only the lines around hits of this expression.'),
+  context_lines: z.int().min(0).max(500).default(20),
   max_hits: z.int().min(1).max(1000).default(200),
   offset: z.int().min(0).optional(),
   length: z.int().min(1).optional(),
-  chunk_chars: z.int().min(200).optional().describe('Most characters of a part.'),
+  chunk_chars: z.int().min(200).optional(),
   reduce: z
     .string()
     .min(1)
     .max(20_000)
     .optional()
-    .describe('What to make of all answers: one more sub-call merges them.'),
+    .describe('What to make of all answers, in one more sub-call.'),
   explore: z
     .boolean()
     .default(false)
-    .describe('true: a sub-call with these tools searches its part instead of reading it whole.'),
+    .describe('Sub-calls search their part with these tools instead of reading it whole.'),
   max_parts: z.int().min(1).max(mostParts).default(100),
 });
 
@@ -51,9 +47,16 @@ type QueryArgs = z.infer<typeof args>;
 export const queryTool: Tool<QueryArgs> = {
   name: 'rlm_query',
   description:
-    'Ask a sub-model about text too long to read here: entries, path, tool, since and pattern together choose it, or offset and length. It is cut at borders of sections into parts that fit, all asked in parallel. Returns {asked, failed, answers: [{part, answer}], merged}. ' +
-    'Example: {"question": "Which endpoints are declared here? One path per line; NONE if none.", "path": "src/**", "pattern": "router\\\\.(get|post)", "reduce": "One sorted list without duplicates."}. ' +
-    'For meaning; to count, rlm_search with aggregate or rlm_exec.',
+    'Ask a sub-model about text too long to read here, for what needs understanding (rlm_search and rlm_exec count). entries, path, tool, since and pattern together choose the text, or offset and length. It is cut into parts, all asked in parallel. Returns {answers: [{part, answer}], merged}. ' +
+    'Example: {"question": "Which endpoints are declared? One path per line; NONE if none.", "path": "src/**", "pattern": "router\\\\.get", "reduce": "One sorted list."}.',
+  manual: `rlm_query asks the same question about every part of a text. The sub-model sees the question, which part of what it reads (part 3 of 12: src/x.ts (e7), lines 400-620) and the part, nothing of this conversation: say all it needs, and what to answer where there is nothing.
+Choosing the text: entries (["e3", "e7"]), path, tool and since as in rlm_search, and pattern: all given ones hold together. With pattern only the lines around its newest max_hits hits are read, context_lines before and after. Without any of them: offset and length, or everything.
+Cutting: parts are about even, at most chunk_chars (default and most: what fits the sub-model's window), and begin where sections or lines do. More than max_parts are refused before anything is asked.
+reduce: one more sub-call gets all answers with the names of their parts and does what reduce says. Its answer is merged; the parts' own answers stay for programs: context.answers("q1") in rlm_exec.
+explore: each part goes to a sub-call that has these tools over it, for parts longer than a window; without chunk_chars the whole slice is one part.
+Examples:
+{"question": "Which decisions were made? One per line with its date; NONE if none.", "path": "meetings/**", "reduce": "One list by date, without duplicates."}
+{"question": "Does this code handle a missing file? Answer yes or no, with the line.", "pattern": "readFile\\\\(", "context_lines": 30}`,
   args,
   describe: ({ entries, path, tool, pattern, length }, context) => {
     const total = context.session.store.totals.chars;
