@@ -105,8 +105,8 @@ const maxSmallRuns = 6;
 const maxLargeRuns = 5;
 
 /**
- * So often a search begins anew because text was found damaged. The second time almost all of it is
- * known.
+ * A search starts over at most this often because text was found to be damaged. By the second
+ * time almost all of the damage is known.
  */
 const maxLooks = 5;
 

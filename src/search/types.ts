@@ -262,6 +262,7 @@ export interface SearchEngine {
   /**
    * Builds what is missing of the index in the background. Resolves when it is complete for this
    * snapshot.
+   * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written
    */
   index(corpus: Corpus, signal: AbortSignal): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -17,7 +17,7 @@ const maskBytes = 32 * fingerprintBytes;
 /**
  * Lays out what to look for in a slot of the memory, in the form of `assembly/literals.ts`.
  * `confirm` says whether a line with a literal still has to be shown to the automaton. Returns the
- * address of the specification; undefined if there is no room for so many letters.
+ * address of the specification; undefined if there is no room for that many letters.
  */
 export function layOutLiterals(
   memory: ScanMemory,

@@ -23,7 +23,7 @@ import { V8Matcher } from './v8-matcher.ts';
  * looking for it. Measured.
  */
 const denseBytes = 160;
-/** After such a piece so many more are walked before literals are tried again. */
+/** How many more pieces are walked after such a one before literals are tried again. */
 const restingScans = 15;
 /**
  * Literals that are expected more often than once in 2^this bytes are not looked for: spaces, `e`.

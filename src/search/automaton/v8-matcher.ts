@@ -6,8 +6,7 @@ import type { Pattern } from '../pattern/syntax.ts';
 import type { TimeGuard } from './time-guard.ts';
 
 /**
- * Lines are matched under one guard for so long, because setting a guard takes as long as matching
- * many lines.
+ * How long lines are matched under one guard: setting one takes as long as matching many lines.
  */
 const batchMs = 10;
 
@@ -21,7 +20,10 @@ const maxBatchMs = 40;
 const maxLineCpuMs = 300;
 const bytesPerCpuMs = 4_096;
 
-/** Lines tried alone may have so much together in one search; more of them are given up at once. */
+/**
+ * Processor time of all lines tried alone in one search; once it is used up, others are given up at
+ * once.
+ */
 const maxAloneCpuMs = 3_000;
 
 /**

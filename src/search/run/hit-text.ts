@@ -12,7 +12,7 @@ import type { SearchMatch, SearchQuery } from '../types.ts';
  */
 const maxLookBytes = 4_194_304;
 
-/** So far behind a match it is looked for another one in the same line. */
+/** How far behind a match another one is looked for in the same line, bytes. */
 const maxMoreBytes = 65_536;
 
 /** The shown part of a line, and at which ends there is more of it. */

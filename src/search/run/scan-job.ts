@@ -11,7 +11,7 @@ export interface Job {
 }
 
 /**
- * Chunks may be as small as a block; so many bytes are searched before other jobs get their turn.
+ * Bytes that are searched before other jobs get their turn; chunks may be as small as a block.
  */
 const stepBytes = 262_144;
 

@@ -59,7 +59,7 @@ export const blockSlots = 4;
 const groupBytes = 384 * kib;
 
 /**
- * As many programs may be ready at once. More than searches may run at once, so that one is always
+ * Programs that may be ready at once: more than searches may run at once, so that one is always
  * free.
  */
 const slotCount = 12;

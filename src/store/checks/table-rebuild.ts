@@ -11,8 +11,8 @@ import { runFrom, RunReader } from './text-runs.ts';
 import type { Entry } from '../types.ts';
 
 /**
- * After so many bytes of a large text that moves to its place they are synced: an append that comes
- * meanwhile waits for no more.
+ * Bytes of a large text that move to their place between two syncs: an append that comes meanwhile
+ * waits for no more than that.
  */
 const settleSyncBytes = 8 * 1024 * 1024;
 

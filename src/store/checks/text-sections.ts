@@ -4,7 +4,7 @@ import type { EntryIndex } from '../text/entry-index.ts';
 import type { TextChecks } from './text-checks.ts';
 import { runFrom, RunReader, type EntryRun } from './text-runs.ts';
 
-/** So many are kept; each costs 28 bytes per 32 KiB of its text. */
+/** Sections that are kept; each costs 28 bytes per 32 KiB of its text. */
 const keptSections = 8;
 
 /** A stretch of text whose blocks are known and whose bytes have been verified. */

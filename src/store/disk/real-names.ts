@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 
 /** Names that are looked at for links at most, once in a process. */
 const maxNames = 10_000;
-/** So many of them at a time, so that what else waits for the disk gets its turn. */
+/** How many of them at a time, so that whatever else waits for the disk gets its turn. */
 const namesAtOnce = 32;
 
 /** The names that directories have in the map. */

@@ -144,7 +144,7 @@ export class RecordLog {
   }
 }
 
-/** In such pieces a disk takes or loses what was written and not synced, bytes. */
+/** What was written and not synced reaches the disk, or is lost, in pieces of this size, bytes. */
 const pageBytes = 4_096;
 
 /**
