@@ -166,6 +166,8 @@ export class PromptLayout {
   readonly #options: PromptOptions;
   readonly #parts = new WeakMap<Session, SessionParts>();
   readonly #offered = new WeakMap<ToolList, OfferedTools>();
+  /** Requests for which something was demoted, in whichever of the layouts that were tried. */
+  readonly #demoted = new WeakSet<Intake>();
   /** Requests of which something could not be stored. */
   readonly #failing = new WeakSet<Intake>();
 
@@ -224,6 +226,7 @@ export class PromptLayout {
     const overheadBytes = intake.envelopeBytes + added;
     const places = chat.places();
     const fitted = await this.#fit(work, laid, { ...how, overheadBytes });
+    if (fitted.window.demoted) this.#demoted.add(intake);
     const place = {
       chatId: resolved.chatId,
       chain: places.chains.at(-1) ?? '',
@@ -244,7 +247,7 @@ export class PromptLayout {
       ...(activation === undefined
         ? {}
         : { own: { session, registry, place, ...this.#partsOf(session) } }),
-      window: fitted.window,
+      window: { ...fitted.window, demoted: this.#demoted.has(intake) },
       standing: standingIn(intake.items, laid),
       ...(window === undefined ? {} : { room: window.room }),
       clientBytes: clientBytesOf(intake, scales),
