@@ -87,6 +87,8 @@ export interface SearchQuery {
   readonly aggregate?: Aggregate;
   /** Brings what capture groups hold, of all occurrences, instead of listing lines. */
   readonly records?: RecordQuery;
+  /** Ranks the passages that hold matches: `matches` are then lines of the best ones. */
+  readonly rank?: RankQuery;
   /**
    * What is listed and counted: each matching line once (the default), at its first match; or each
    * match, so that a line of megabytes gives all of its own.
@@ -155,6 +157,27 @@ export interface RecordTable {
   readonly text: Uint8Array;
 }
 
+/** A search for words: passages that hold rare ones, or many, come first. */
+export interface RankQuery {
+  /**
+   * What the pattern may match, and what it counts as: `key` is the match in lower case, without
+   * blanks, `_`, `.`, `-` and `/`; `parts` are words that it is a match of, too.
+   */
+  readonly words: readonly {
+    readonly text: string;
+    readonly key: string;
+    readonly parts: readonly number[];
+  }[];
+  /** At most so many passages; of each some lines are shown. */
+  readonly passages: number;
+}
+
+/** How often a word occurs. */
+export interface WordCount {
+  readonly text: string;
+  readonly count: number;
+}
+
 /** One matching line. */
 export interface SearchMatch {
   /** 1-based line number in the session's text. */
@@ -219,6 +242,8 @@ export interface SearchResult {
   readonly groups?: readonly AggregateGroup[];
   readonly groupCount?: number;
   readonly records?: RecordTable;
+  /** How often each word of a ranked search occurs. */
+  readonly words?: readonly WordCount[];
   /** Occurrences, for an aggregate (a line may hold several). */
   readonly occurrences?: number;
   /**

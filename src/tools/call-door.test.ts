@@ -143,7 +143,7 @@ describe('the object', () => {
   });
 
   it('says what is wrong where the meaning is open, and which arguments there are', () => {
-    expect(taken('rlm_search', {})).toMatch(/do not fit: .*pattern.* It takes pattern \(string\),/);
+    expect(taken('rlm_find', {})).toMatch(/do not fit: .*text.* It takes text \(string\),/);
     expect(taken('rlm_stats', null)).toContain('do not fit');
     expect(taken('rlm_find', { text: '' })).toContain('do not fit');
     expect(taken('rlm_search', { pattern: 'a', query: 'b' })).toContain('query');

@@ -156,9 +156,10 @@ export function plainOwnName(
 
 /** The members of whatever was given; `undefined` for what cannot be arguments. */
 function asObject(given: unknown, { members, required }: Shape): Map<string, unknown> | undefined {
-  if (typeof given === 'string' && required.size === 1) {
-    const [only] = required;
-    return new Map([[only as string, given]]);
+  const isPattern = required.size === 0 && members.has('pattern');
+  if (typeof given === 'string' && (required.size === 1 || isPattern)) {
+    const [only = 'pattern'] = required;
+    return new Map([[only, given]]);
   }
   if (Array.isArray(given)) {
     return given.length === 1 && isObject(given[0]) ? new Map(Object.entries(given[0])) : undefined;

@@ -175,14 +175,26 @@ function definitionOf(tool: AnyTool): ToolDefinition {
   };
 }
 
-/** A schema without limits that every number has anyway. */
+/** Limits that no model comes near: they are checked, not shown. */
+const unshown: ReadonlySet<string> = new Set([
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'propertyNames',
+]);
+
+function isNoise(name: string, value: unknown): boolean {
+  return (
+    unshown.has(name) ||
+    (name === 'minimum' && Number(value) <= 1) ||
+    (name === 'maximum' && Number(value) >= Number.MAX_SAFE_INTEGER)
+  );
+}
+
+/** A schema as models see it, without what tells them nothing. */
 function withoutNoise(schema: object): Record<string, unknown> {
   return JSON.parse(
-    JSON.stringify(schema, (name, value: unknown) =>
-      (name === 'maximum' || name === 'minimum') &&
-      Math.abs(Number(value)) >= Number.MAX_SAFE_INTEGER
-        ? undefined
-        : value,
-    ),
+    JSON.stringify(schema, (name, value: unknown) => (isNoise(name, value) ? undefined : value)),
   ) as Record<string, unknown>;
 }

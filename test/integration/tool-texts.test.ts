@@ -250,3 +250,25 @@ test('a filter that chooses nothing is an error, and a folder shows its parts', 
     /^in \/work\/app\/: src\/ 2 \(\d+ characters\), dist\/ 1 \(9904 characters\)$/m,
   );
 });
+
+describe('a search for words', () => {
+  test('counts each, and begins with the passage that has the most of them, and the rarest', async () => {
+    const text = await shown('rlm_search', { words: 'customer report FAIL' });
+    expect(text.split('\n')[0]).toMatch(
+      /^6 matching lines \("customer" 1, "report" 1, "FAIL" 5, .*\); the best passages first:$/,
+    );
+    const heads = [...text.matchAll(/^(e\d+) /gm)].map((found) => found[1]);
+    expect(heads[0]).toBe('e3');
+    expect(new Set(heads)).toEqual(new Set(['e2', 'e3', 'e4']));
+    expect(text).toContain('2:   Here is the report of the customer\n3: FAIL to login');
+  });
+
+  test('finds a phrase before its words, and says 0 where there is none', async () => {
+    const text = await shown('rlm_search', { words: '"half of 5"', max_results: 1 });
+    expect(text).toMatch(/e2 bash npm test\n43: FAIL half of 5$/);
+    expect(await shown('rlm_search', { words: 'nowhere absent' })).toMatch(
+      /^0 matching lines: all/,
+    );
+    expect(await shown('rlm_search', {})).toBe('error: Give a pattern, or words to look for.');
+  });
+});

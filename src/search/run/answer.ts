@@ -87,5 +87,6 @@ export function mergeParts(task: SearchTask, parts: readonly SearchPart[]): Sear
     note: parts[0]?.note,
     tallies: parts.flatMap((part) => part.tallies ?? []),
     records: parts.flatMap((part) => part.records ?? []),
+    rankings: parts.flatMap((part) => part.rankings ?? []),
   };
 }

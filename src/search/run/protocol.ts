@@ -1,4 +1,5 @@
 import type { TallyTable } from './aggregation.ts';
+import type { RankTable } from './ranking.ts';
 import type { RecordPart } from './record-list.ts';
 import type { Pieces, Scope } from '../text/pieces.ts';
 import type { BlockChecks } from '../text/block-checks.ts';
@@ -144,6 +145,8 @@ export interface SearchPart {
   readonly tallies?: readonly TallyTable[];
   /** What each worker has collected, for records. */
   readonly records?: readonly RecordPart[];
+  /** What each worker has weighed, for a ranked search. */
+  readonly rankings?: readonly RankTable[];
   /** Whether there were too many different values to count. */
   readonly overflowed?: boolean;
 }

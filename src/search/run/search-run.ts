@@ -214,8 +214,8 @@ export class SearchRun {
   }
 
   #end(part: SearchPart): void {
-    const { aggregate, records } = this.#task.query;
-    if (aggregate === undefined && records === undefined) {
+    const { aggregate, records, rank } = this.#task.query;
+    if (aggregate === undefined && records === undefined && rank === undefined) {
       this.#render(part);
       return;
     }

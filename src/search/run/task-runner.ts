@@ -5,6 +5,7 @@ import { IndexJob } from './index-job.ts';
 import { IndexReader } from '../index/index-reader.ts';
 import { LineView } from '../text/line-view.ts';
 import { MatchList, MultilineList } from './hit-lists.ts';
+import { Ranking } from './ranking.ts';
 import { mergeRecords, RecordList, recordShape } from './record-list.ts';
 import { MatchJob, MultilineJob, type SpanParts } from './match-jobs.ts';
 import { BlockSlots } from '../text/block-slots.ts';
@@ -24,7 +25,7 @@ import type {
 import { ScanJob, type Job } from './scan-job.ts';
 import type { TakeOccurrence } from '../automaton/span-finder.ts';
 import { TextFile } from '../text/text-file.ts';
-import type { GroupKey } from '../types.ts';
+import type { GroupKey, RankQuery } from '../types.ts';
 
 /** Below this much text one worker is done before a second one has started. */
 const aloneBytes = 2_097_152;
@@ -36,7 +37,7 @@ type Found = Pick<SearchPart, 'total' | 'hits'>;
 interface Sums {
   add(values: readonly (string | undefined)[], at: number): void;
   /** What it has come to, as a part of the search. */
-  found(): Pick<SearchPart, 'tallies' | 'records'>;
+  found(): Pick<SearchPart, 'tallies' | 'records' | 'rankings'>;
 }
 
 /** Turns orders into jobs and their results into reports. One per worker. */
@@ -83,7 +84,11 @@ export class TaskRunner {
 
   /** Makes the answer of all that was found. */
   conclude(job: number, task: SearchTask, part: SearchPart): void {
-    const { aggregate, records, maxResults } = task.query;
+    const { aggregate, records, rank, maxResults } = task.query;
+    if (rank !== undefined) {
+      this.#concludeRank(job, task, rank, part);
+      return;
+    }
     if (records !== undefined) {
       const shape = recordShape(this.#program(task).pattern);
       const table = mergeRecords(part.records ?? [], shape, records);
@@ -114,6 +119,29 @@ export class TaskRunner {
     this.#report({ kind: 'answer', job, result: { ...base, ...sum } });
   }
 
+  #concludeRank(job: number, task: SearchTask, rank: RankQuery, part: SearchPart): void {
+    const ranking = new Ranking(rank, task.scope.entries);
+    for (const table of part.rankings ?? []) ranking.merge(table);
+    const { ranges } = task.scope;
+    let searchedBytes = 0;
+    for (let i = 0; i < ranges.length; i += 2) searchedBytes += ranges[i + 1]! - ranges[i]!;
+    const places = ranking.best(searchedBytes).slice(0, task.query.maxResults);
+    const { shown, wrongBlocks } = this.#shown(
+      task,
+      places.map((at) => ({ at })),
+    );
+    const read = {
+      ...part,
+      overflowed: ranking.overflowed,
+      wrongBlocks: [...part.wrongBlocks, ...wrongBlocks],
+    };
+    // Words of one line are shown by it once.
+    const lines = new Map(shown.map(({ match, startBytes }) => [startBytes, match]));
+    const base = answerBase(task, read);
+    const result = { ...base, matches: [...lines.values()], words: ranking.wordCounts() };
+    this.#report({ kind: 'answer', job, result });
+  }
+
   #shown(
     task: SearchTask,
     hits: readonly Hit[],
@@ -142,8 +170,8 @@ export class TaskRunner {
     const program = this.#program(task);
     const file = new TextFile(task.textPath, task.checks);
     program.users++;
-    const { aggregate, records, unit = 'line' } = task.query;
-    const isListed = aggregate === undefined && records === undefined;
+    const { aggregate, records, rank, unit = 'line' } = task.query;
+    const isListed = [aggregate, records, rank].every((one) => one === undefined);
     if (isListed && unit === 'line' && !program.pattern.multiline) {
       return new ScanJob({ task, plan, program, file }, (part) => {
         program.users--;
@@ -223,7 +251,7 @@ function partOf(program: Program, { bytesRead, wrong }: TextFile, stopped: boole
 
 /** What a search that lists nothing computes, and the groups it needs the texts of. */
 function sumsOf(
-  { query: { aggregate, records }, scope: { entries } }: SearchTask,
+  { query: { aggregate, records, rank }, scope: { entries } }: SearchTask,
   program: Program,
 ): { readonly groups: readonly number[]; readonly sums: Sums | undefined } {
   const { groupOf } = groupFinder(program, []);
@@ -238,6 +266,11 @@ function sumsOf(
     const list = new RecordList(records, entries);
     const found = (): Pick<SearchPart, 'records'> => ({ records: [list.part()] });
     return { groups, sums: { add: (values, at) => list.add(values, at), found } };
+  }
+  if (rank !== undefined) {
+    const ranking = new Ranking(rank, entries);
+    const found = (): Pick<SearchPart, 'rankings'> => ({ rankings: [ranking.table()] });
+    return { groups: [0], sums: { add: ([text], at) => ranking.add(text, at), found } };
   }
   return { groups: [], sums: undefined };
 }

@@ -30,7 +30,7 @@ export interface SearchArgs extends EntryFilter {
 }
 
 /** What is searched for, and how its groups are shown. */
-interface SearchedFor extends Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate'> {
+interface SearchedFor extends Pick<SearchQuery, 'pattern' | 'literal' | 'aggregate' | 'rank'> {
   /** Puts names in the place of labels. */
   readonly nameGroups?: (groups: readonly AggregateGroup[]) => readonly AggregateGroup[];
   /** Whether there are several keys: then each group's are shown one by one. */
@@ -87,7 +87,8 @@ export async function answerSearch(
   const looks = { query, context, entries: filtered.entries };
   const shownReplaced = hits.filter(({ fields }) => fields.superseded_by !== undefined).length;
   const isAllShown = asked.cursor === undefined && hits.length === result.total;
-  const isExplained = context.isExplained !== false;
+  // Words are told with their counts.
+  const isExplained = context.isExplained !== false && what.rank === undefined;
   const notes = [
     result.note,
     filtered.note,
@@ -99,7 +100,7 @@ export async function answerSearch(
 }
 
 function answerOf(
-  { groups, groupCount, occurrences, total, partial, nextCursor }: SearchResult,
+  { groups, groupCount, occurrences, total, partial, nextCursor, words }: SearchResult,
   store: SessionStore,
   {
     isByKeys = false,
@@ -118,6 +119,7 @@ function answerOf(
           groups: nameGroups(groups).map((group) => shownGroup(group, store, isByKeys)),
         }),
     ...(groupCount === undefined ? {} : { groupCount }),
+    ...(words === undefined ? {} : { words }),
     ...(occurrences === undefined ? {} : { occurrences }),
     ...(nextCursor === undefined ? {} : { nextCursor }),
   };

@@ -1,3 +1,4 @@
+import type { WordCount } from '../../search/types.ts';
 import { counted, onOneLine } from '../result-form.ts';
 import type { ListedHit } from './search-hit.ts';
 
@@ -37,6 +38,8 @@ export interface SearchAnswer {
   readonly groups?: readonly GroupFields[];
   readonly groupCount?: number;
   readonly occurrences?: number;
+  /** How often each word occurs, where words were searched for. */
+  readonly words?: readonly WordCount[];
   readonly total: number;
   readonly isPartial: boolean;
   readonly nextCursor?: string;
@@ -126,6 +129,10 @@ function headLine(answer: SearchAnswer): string {
     return isPartial
       ? 'No matching line was found, but not everything was searched.'
       : `0 matching lines: all ${searchedChars} characters were searched.`;
+  if (answer.words !== undefined) {
+    const each = answer.words.map(({ text, count }) => `${JSON.stringify(text)} ${count}`);
+    return `${found} (${each.join(', ')}); the best passages first:`;
+  }
   if (answer.isLaterPage) return `${found} in all; ${hits.length} more:`;
   return hits.length < total ? `${found}; ${hits.length} shown:` : `${found}:`;
 }
@@ -158,6 +165,7 @@ export function searchJson(answer: SearchAnswer): string {
       ? { matches: hits.map(({ fields }) => fields) }
       : { groups, group_count: groupCount }),
     ...(occurrences === undefined ? {} : { occurrences }),
+    ...(answer.words === undefined ? {} : { words: answer.words }),
     total,
     truncated: nextCursor !== undefined || isPartial,
     ...(isPartial ? { partial: true } : {}),

@@ -4,63 +4,70 @@ import { answerSearch } from './search-answer.ts';
 import { groupRef, readGrouping } from './grouping.ts';
 import { faultText } from '../result-form.ts';
 import type { Tool } from '../tool.ts';
+import { wordSearch } from './words.ts';
 
 const args = z.strictObject({
   pattern: z
     .string()
     .min(1)
     .max(10_000)
-    .describe(
-      'Regular expression, in JavaScript, Python or RE2 spelling. It is matched within lines; write \\n in it to match over several.',
-    ),
-  max_results: z
-    .int()
+    .optional()
+    .describe('Regular expression (JavaScript, Python, RE2), within lines; \\n goes over several.'),
+  words: z
+    .string()
     .min(1)
     .max(1_000)
-    .default(50)
-    .describe('Hits returned; the total is exact all the same.'),
-  case_sensitive: z
-    .boolean()
-    .default(true)
-    .describe('false, or (?i) in the pattern, ignores case.'),
+    .optional()
+    .describe('Instead: any of these words, "phrases" and identifiers, the best passages first.'),
+  max_results: z.int().min(1).max(1_000).default(50),
+  case_sensitive: z.boolean().default(true),
   ...filterArgs,
   aggregate: z
     .enum(['count', 'count_by', 'unique', 'first_last'])
     .optional()
-    .describe(
-      'Computes over all hits instead of listing them: count of occurrences; count_by, unique or first_last of group.',
-    ),
+    .describe('Over all hits, instead of a list.'),
   group: z
     .union([z.string(), z.number(), z.array(groupRef)])
     .default(0)
-    .describe(
-      'Capture group by number or name (0: the whole match), path, entry or tool; or a list.',
-    ),
-  measures: z
-    .record(z.string(), groupRef)
-    .optional()
-    .describe('For each group, of a capture group: {"sum": "ms", "max": "ms"}.'),
-  max_groups: z
-    .int()
-    .min(1)
-    .max(10_000)
-    .default(100)
-    .describe('Groups returned by aggregate, most frequent first.'),
+    .describe('Capture group (0: the match), "path", "entry" or "tool"; or a list.'),
+  measures: z.record(z.string(), groupRef).optional().describe('{"sum": "ms"}'),
+  max_groups: z.int().min(1).max(10_000).default(100),
 });
 
 /** Regular expression search over everything the session holds. */
 export const searchTool: Tool<z.infer<typeof args>> = {
   name: 'rlm_search',
   description:
-    'Search everything in the context store with a regular expression. Returns {matches: [{line, text, offset, entry, path, tool}], total, truncated, next_cursor}; newest first, total is the exact number of matching lines however many are returned. ' +
-    'Open a hit with rlm_get_context {"offset": <offset>}. With aggregate it counts or groups over all hits, exactly: {"pattern": "status=(\\\\d+)", "aggregate": "count_by", "group": [1, "path"]}.',
+    'Search everything stored, by pattern or by words. Hits come by entry as "line: text", newest entry first, with the exact total of matching lines. ' +
+    'Open one with rlm_get_context {"entry": "e12", "line": 340, "around": 15}. Count or group all: {"pattern": "status=(\\\\d+)", "aggregate": "count_by", "group": [1, "path"]}.',
+  manual: `rlm_search, in full:
+- pattern is matched within lines. (?i) in it, or "case_sensitive": false, ignores case. Lookaround works and is slower.
+- words, such as "connection refused" retryCount db: finds any of the phrase, retryCount (also retry_count, retry-count) and db; rare words weigh more, and passages that hold many come first.
+- path, tool, entry, since narrow both. A filter that chooses nothing is an error, never a zero.
+- order: "newest" (entry by entry), "oldest", or "last": the last lines first, as for the last error of a log. cursor goes on where an answer ended.
+- aggregate: count (how often), count_by or unique (values of group), first_last (values with the place of their first and last). measures computes for each group, of a capture group: {"sum": "ms", "max": "ms", "avg": "ms", "min": "ms", "distinct": "user"}.
+- format: "json" gives {matches: [{line, storeLine, text, offset, entry, path, title}], total, truncated, next_cursor}.`,
   args,
-  describe: ({ pattern }, { session }) =>
-    `searching ${session.store.totals.chars} characters for ${quote(pattern)}`,
+  describe: ({ pattern, words }, { session }) =>
+    `searching ${session.store.totals.chars} characters for ${quote(pattern ?? words ?? '')}`,
   run: async (
-    { pattern, aggregate, group, measures, max_groups: maxGroups, ...asked },
+    { pattern, words, aggregate, group, measures, max_groups: maxGroups, ...asked },
     context,
   ) => {
+    const form = asked.format ?? context.form ?? 'text';
+    if (pattern === undefined) {
+      const search = wordSearch(words ?? '');
+      if (search === undefined) return faultText('Give a pattern, or words to look for.', form);
+      return answerSearch(
+        { ...asked, case_sensitive: false, cursor: undefined },
+        {
+          pattern: search.pattern,
+          literal: false,
+          rank: { words: search.words, passages: asked.max_results },
+        },
+        context,
+      );
+    }
     const what = { pattern, literal: false };
     // Whoever names several keys, or what to compute of them, means groups.
     const kind =
@@ -69,7 +76,7 @@ export const searchTool: Tool<z.infer<typeof args>> = {
     const by = kind === 'count' ? [] : Array.isArray(group) ? group : [group];
     const { store } = context.session;
     const grouping = readGrouping(pattern, { by, measures: measures ?? {} }, store);
-    if (!grouping.ok) return faultText(grouping.fault, asked.format ?? context.form ?? 'text');
+    if (!grouping.ok) return faultText(grouping.fault, form);
     const isMeasured = measures !== undefined && Object.keys(measures).length > 0;
     const computed = {
       kind,
