@@ -4,7 +4,7 @@ import { wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
-import { printError } from './screen.ts';
+import { jsonText, print, printError } from './screen.ts';
 
 interface SearchFlags extends SessionFlags {
   readonly ignoreCase?: boolean;
@@ -14,6 +14,7 @@ interface SearchFlags extends SessionFlags {
   readonly lineNumber?: boolean;
   readonly wordRegexp?: boolean;
   readonly invertMatch?: boolean;
+  readonly filesWithMatches?: boolean;
   readonly fixedStrings?: boolean;
   readonly maxCount?: number;
   readonly count?: boolean;
@@ -79,6 +80,7 @@ function addSearchFlags(command: Command): Command {
     .option('-n, --line-number', 'line numbers, those of the entry (they are shown anyway)')
     .option('-N, --no-line-number', 'no line numbers')
     .option('-w, --word-regexp', 'only whole words')
+    .option('-l, --files-with-matches', 'only the paths, or the entries that have none')
     .option('-v, --invert-match', 'lines that do not match')
     .option('-m, --max-count <hits>', 'stop after so many hits', wholeNumber(1))
     .option('-c, --count', 'only the number of matching lines')
@@ -96,9 +98,54 @@ function addSearchFlags(command: Command): Command {
 
 async function search(question: Question, flags: SearchFlags): Promise<void> {
   await withOperations(flags, async (call) => {
-    const total = await printHits(call, question, flags);
+    const total = await (flags.filesWithMatches === true ? printFiles : printHits)(
+      call,
+      question,
+      flags,
+    );
     finish(total > 0 ? exitCodes.done : exitCodes.nothing);
   });
+}
+
+/** Most files that are listed. */
+const maxFiles = 10_000;
+
+/** Prints where there are hits, each file once. @returns Files in all */
+async function printFiles(
+  call: CallOperation,
+  { subject }: Question,
+  flags: SearchFlags,
+): Promise<number> {
+  const pattern =
+    'pattern' in subject
+      ? subject.pattern
+      : subject.text.replaceAll(/[\\^$.|?*+()[\]{}]/g, String.raw`\$&`);
+  const found = await callTool(call, flags, {
+    name: 'rlm_search',
+    arguments: {
+      pattern,
+      ...argumentsOf(flags),
+      context_lines: 0,
+      aggregate: 'unique',
+      group: 'path',
+      max_groups: Math.min(flags.maxCount ?? maxFiles, maxFiles),
+    },
+  });
+  if (found === undefined) return 0;
+  const groups = found.answer['groups'] as readonly FileGroup[];
+  for (const { value, first } of groups)
+    print(
+      flags.json === true
+        ? `${jsonText({ type: 'file', path: value, entry: first.entry })}\n`
+        : `${value === '' ? first.entry : value}\n`,
+    );
+  return groups.length;
+}
+
+/** A file with hits, as the tool gives it. */
+interface FileGroup {
+  readonly value: string;
+  readonly first: { readonly entry?: string };
 }
 
 /** Prints page after page. @returns Matching lines in all */

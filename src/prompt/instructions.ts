@@ -21,7 +21,7 @@ export function instructionsFor(
     'Large tool outputs, pasted texts and attachments of this project are not in the conversation. They lie, complete and byte for byte, in a context store outside it; the conversation holds stubs that name their entry.',
     holds,
     'Reach it with these tools; they run beside the client, need no permission and cost no space until you ask:',
-    '- rlm_search: regular expression over everything stored, exact total. Start here when you look for something.',
+    '- rlm_search: by regular expression or by words, over everything stored, exact total. Start here when you look for something.',
     '- rlm_find: the same for exact text.',
     '- rlm_get_context: reads lines of an entry, as hits and stubs name them.',
     '- rlm_stats: lists what is stored by title, tool, path, folder or time.',

@@ -64,6 +64,8 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
     ]);
     expect(await run('search', 'needle', '-w', '-c')).toEqual([0, '2\n']);
     expect(await run('search', 'needl', '-w')).toEqual([1, '']);
+    expect(await run('find', 'needle-', '-l')).toEqual([0, 'e1\n']);
+    expect(await run('find', 'absent', '-l')).toEqual([1, '']);
     expect(await run('search', '-F', 'value=1.', '-c')).toEqual([1, '0\n']);
     expect(await run('search', '-v', 'value=\\d', '-n')).toEqual([
       0,
