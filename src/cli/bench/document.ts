@@ -76,7 +76,19 @@ const chapters: readonly {
   { name: 'hops', title: 'Chains of assignments', words: 'Scripted policy, not a model.' },
   { name: 'codeqa', title: 'Questions over a repository', words: 'Scripted policy, not a model.' },
   { name: 'recall', title: 'A long session', words: 'Scripted policy, not a model.' },
-  { name: 'real', title: 'Texts that people wrote', words: 'Scripted policy, not a model.' },
+  {
+    name: 'real',
+    title: 'Texts that people wrote',
+    words:
+      'The changelogs and the package index of this machine, with 200 questions about what is in none of them. Scripted policy, not a model.',
+  },
+  {
+    name: 'prompts',
+    title: 'What prompts cost',
+    words:
+      'Characters of JSON that went to a scripted model, in a window of 128,000 tokens. Before: every text of 10,000 characters is a stub at once, and results are JSON.',
+    command: 'node test/long/prompt-cost.ts CHECKOUT_BEFORE .',
+  },
 ];
 
 /**
