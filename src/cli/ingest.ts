@@ -29,8 +29,8 @@ interface IngestFlags extends SessionFlags {
 export function ingestCommand(): Command {
   const command = new Command('ingest')
     .description('store files, folders, globs, or - for standard input')
-    .argument('<paths...>', 'what to store; what git ignores is left out')
-    .option('--no-ignore', 'also store what git ignores');
+    .argument('<paths...>', 'what to store; what git ignores and builds write is left out')
+    .option('--no-ignore', 'also store what git ignores, source maps and minified files');
   return addSessionFlags(command).action((paths: string[], flags: IngestFlags) =>
     ingest(paths, flags),
   );
@@ -81,6 +81,7 @@ function reportText(report: IngestReport & StoredIn): string {
     [report.unchanged, 'unchanged'],
     [report.binary, 'binary'],
     [report.special, 'no files'],
+    [report.generated, 'source maps and minified files'],
     [report.failed, 'failed'],
   ] as const;
   const rest = left

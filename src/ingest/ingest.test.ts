@@ -288,3 +288,26 @@ test('a full disk ends the ingest with its name; what was committed stays', asyn
   expect(again).toMatchObject({ stored: 1 });
   expect(await readFile(session.store.textPath, 'utf8')).toHaveLength(4_000_002);
 });
+
+test('source maps and minified files of a folder are left out, and read where they are named', async () => {
+  await using data = await temporaryData();
+  const tree = await makeTree(data, {
+    'a.js': 'export const a = 1;\n',
+    'a.js.map': '{"mappings":"AAAA"}\n',
+    'lib/b.min.js': 'var b=1\n',
+    'lib/c.d.ts.map': '{"mappings":"BBBB"}\n',
+    'map.md': 'a road map\n',
+  });
+  await using sessions = await data.open();
+  const session = await projectSession(sessions);
+  const report = await ingestPaths(session, ['.'], optionsFor(data, tree));
+  expect(storedPaths(session.store, tree)).toEqual(['a.js', 'map.md']);
+  expect(report).toMatchObject({ stored: 2, generated: 3, failed: 0 });
+  const named = await ingestPaths(session, ['a.js.map', '**/*.min.js'], optionsFor(data, tree));
+  expect(named).toMatchObject({ stored: 2, generated: 0 });
+  const all = await ingestPaths(session, ['.'], {
+    ...optionsFor(data, tree),
+    respectIgnore: false,
+  });
+  expect(all).toMatchObject({ stored: 1, generated: 0 });
+});

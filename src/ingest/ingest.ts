@@ -41,6 +41,8 @@ export interface IngestReport {
   readonly failures: readonly IngestFailure[];
   /** Links and other things that are no files. */
   readonly special: number;
+  /** Source maps and minified files in folders. */
+  readonly generated: number;
   /** Bytes that were read. */
   readonly bytes: number;
 }
@@ -79,6 +81,7 @@ export async function ingestPaths(
     failed: failures.length,
     failures: failures.slice(0, failuresShown),
     special: found.special,
+    generated: found.generated,
   };
 }
 
@@ -86,6 +89,7 @@ interface FoundFiles {
   readonly files: readonly FoundFile[];
   readonly bytes: number;
   readonly special: number;
+  readonly generated: number;
   readonly failures: readonly IngestFailure[];
 }
 
@@ -95,6 +99,7 @@ async function findFiles(paths: readonly string[], options: IngestOptions): Prom
   const failures: IngestFailure[] = [];
   let bytes = 0;
   let special = 0;
+  let generated = 0;
   const named = paths.filter((path) => path !== '-');
   for await (const group of walkPaths(named, { workingDirectory, respectIgnore })) {
     signal.throwIfAborted();
@@ -104,12 +109,14 @@ async function findFiles(paths: readonly string[], options: IngestOptions): Prom
         bytes += found.sizeBytes;
       } else if (found.kind === 'special') {
         special += 1;
+      } else if (found.kind === 'generated') {
+        generated += 1;
       } else {
         failures.push({ path: found.path, reason: found.reason });
       }
     }
   }
-  return { files, bytes, special, failures };
+  return { files, bytes, special, generated, failures };
 }
 
 async function takeStdin(

@@ -21,13 +21,20 @@ export type Found =
   | FoundFile
   /** A link, socket, device: neither read nor followed. */
   | { readonly kind: 'special'; readonly path: string }
+  /** A source map, or minified: a copy of what stands in other files, in lines nobody reads. */
+  | { readonly kind: 'generated'; readonly path: string }
   | { readonly kind: 'failed'; readonly path: string; readonly reason: string };
+
+/** Names of files that builders write beside what people write. */
+const generatedName = /\.(?:min\.[cm]?js|min\.css|(?:[cm]?[jt]s|css)\.map)$/i;
 
 /** How to walk. */
 interface WalkOptions {
   /** What relative paths are relative to; absolute. */
   readonly workingDirectory: string;
-  /** Leave out what git would leave out. `.git` itself is always left out. */
+  /**
+   * Leave out what git would leave out, and what builders write. `.git` itself is always left out.
+   */
   readonly respectIgnore: boolean;
 }
 
@@ -56,7 +63,8 @@ async function* walkNamed(
 ): AsyncGenerator<readonly Found[]> {
   try {
     const stats = await stat(path);
-    if (stats.isDirectory()) yield* walkFolder(path, await rulesFor(path, options));
+    if (stats.isDirectory())
+      yield* walkFolder(path, await rulesFor(path, options), options.respectIgnore);
     else if (stats.isFile()) yield [fileFound(path, stats)];
     else yield [{ kind: 'special', path }];
   } catch (error) {
@@ -72,7 +80,10 @@ async function* matchGlob(
   options: WalkOptions,
 ): AsyncGenerator<readonly Found[]> {
   let matches = 0;
-  for await (const found of walkFolder(folder, await rulesFor(folder, options))) {
+  // Whoever names them wants them.
+  const leavesGenerated = options.respectIgnore && !generatedName.test(pattern);
+  const rules = await rulesFor(folder, options);
+  for await (const found of walkFolder(folder, rules, leavesGenerated)) {
     const matching = found.filter(({ path }) => matchesGlob(path, pattern));
     matches += matching.length;
     yield matching;
@@ -91,6 +102,7 @@ interface Level {
 async function* walkFolder(
   top: string,
   rules: IgnoreRules | undefined,
+  leavesGenerated: boolean,
 ): AsyncGenerator<readonly Found[]> {
   let found: Found[] = [];
   const levels: Level[] = [];
@@ -122,7 +134,7 @@ async function* walkFolder(
       levels.pop();
     } else if (named.name !== '.git') {
       const path = join(level.folder, named.name);
-      const entry = lookAt(path, named, level.rules);
+      const entry = lookAt(path, named, level.rules, leavesGenerated);
       if (entry === 'folder') {
         const entries = entriesIn(path);
         const hasRules = entries.some(({ name }) => name === '.gitignore');
@@ -141,11 +153,13 @@ function lookAt(
   path: string,
   named: Dirent,
   rules: IgnoreRules | undefined,
+  leavesGenerated: boolean,
 ): Found | 'folder' | undefined {
   const isFolder = named.isDirectory();
   if (rules?.ignores(path, isFolder) === true) return undefined;
   if (isFolder) return 'folder';
   if (!named.isFile()) return { kind: 'special', path };
+  if (leavesGenerated && generatedName.test(named.name)) return { kind: 'generated', path };
   try {
     return fileFound(path, lstatSync(path));
   } catch (error) {
