@@ -26,7 +26,7 @@ export interface Intake {
   readonly envelopeBytes: number;
   readonly items: readonly RequestMessage[];
   readonly resolved: ResolvedSession;
-  /** What names the chat while its next request arrives; see {@link RequestIntake.noteEvicted}. */
+  /** What names the chat while its next request arrives; see {@link RequestIntake.notePrompt}. */
   readonly chat: string | undefined;
   /** A client's own helper request (title, compaction): passed on untouched. */
   readonly isHelper: boolean;

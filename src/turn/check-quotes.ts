@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { SearchEngine, SearchMatch } from '../search/types.ts';
-import type { Entry, SessionStore } from '../store/types.ts';
+import type { SessionStore } from '../store/types.ts';
+import { lineInEntry } from '../tools/entry-lines.ts';
 import { entryAt } from '../tools/filters.ts';
 import { patternsOf, type Quote, QuoteFinder } from './find-quotes.ts';
 
@@ -72,15 +73,11 @@ export class QuoteChecker {
   async report(): Promise<QuoteReport | undefined> {
     this.#add(this.#finder.end());
     if (this.#seen.size === 0) return undefined;
-    const over = new AbortController();
-    const timer = this.#source.clock.after(Math.max(0, quoteTimeMs - this.#usedMs), () =>
-      over.abort(),
-    );
-    const isOver = new Promise<void>((resolve) => {
-      over.signal.addEventListener('abort', () => resolve());
-    });
-    await Promise.race([this.#work, isOver]);
-    timer();
+    const over = Promise.withResolvers<void>();
+    const leftMs = Math.max(0, quoteTimeMs - this.#usedMs);
+    const stopTimer = this.#source.clock.after(leftMs, over.resolve);
+    await Promise.race([this.#work, over.promise]);
+    stopTimer();
     const places = [...this.#places];
     const missing = [...this.#missing];
     return {
@@ -112,7 +109,7 @@ export class QuoteChecker {
       else if (match !== 'unknown') {
         const entry = entryAt(store.entries, match.offsetBytes);
         if (entry === undefined) return;
-        const line = match.line - entry.lineNumber + 1;
+        const line = lineInEntry(entry, match.line);
         const isElsewhere = quote.entry !== undefined && quote.entry !== entry.id;
         const named = isElsewhere ? { named: quote.entry } : {};
         this.#places.push({ quote: told, entry: entry.id, line, ...named });
@@ -128,7 +125,7 @@ export class QuoteChecker {
   /** In the named entry, then anywhere; `unknown` where a search did not come to its end. */
   async #find(quote: Quote, startedMs: number): Promise<SearchMatch | 'unknown' | undefined> {
     const { store, search, clock, signal } = this.#source;
-    const named = namedEntry(store, quote.entry);
+    const named = quote.entry === undefined ? undefined : store.entry(quote.entry);
     const ranges = named && [[named.offsetBytes, named.offsetBytes + named.lengthBytes] as const];
     let isComplete = true;
     for (const within of ranges === undefined ? [undefined] : [ranges, undefined]) {
@@ -155,10 +152,6 @@ export class QuoteChecker {
     }
     return isComplete ? undefined : 'unknown';
   }
-}
-
-function namedEntry(store: SessionStore, id: string | undefined): Entry | undefined {
-  return id === undefined ? undefined : store.entries[Number(id.slice(1)) - 1];
 }
 
 function shortened(text: string): string {
