@@ -53,6 +53,13 @@ describe('what an answer quotes', () => {
     expect(quotesIn(answer)).toEqual([]);
   });
 
+  it('is the same with the line ends of Windows', () => {
+    const answer =
+      '> ERROR gave up\n\nIn e3:\n```\nconst answer = 42;\n```\n- e1:2: another line\n';
+    expect(quotesIn(answer.replaceAll('\n', '\r\n'))).toEqual(quotesIn(answer));
+    expect(quotesIn(answer)).toHaveLength(3);
+  });
+
   it('is the same however it arrives', () => {
     const answer = 'From e7:\n> ERROR gave up\n\n- e1:2: another line\n```\nno quote\n```\n';
     fc.assert(

@@ -50,7 +50,8 @@ export class QuoteFinder {
     return this.#read(last);
   }
 
-  #read(line: string): readonly Quote[] {
+  #read(wholeLine: string): readonly Quote[] {
+    const line = wholeLine.replace(/\r$/, '');
     const fence = /^\s*(`{3,}|~{3,})/.exec(line)?.[1];
     if (this.#block !== undefined) {
       if (fence?.startsWith(this.#block.fence) === true) this.#block = undefined;
