@@ -2,7 +2,6 @@ import { withStubs } from '../capture/rehydrate.ts';
 import type { Clock } from '../clock.ts';
 import type { Intake } from '../capture/intake.ts';
 import { ProxyError } from '../errors.ts';
-import type { Identity } from '../history/identity.ts';
 import type { HistoryMessage, RequestMessage } from '../history/request-message.ts';
 import type { Logger } from '../log.ts';
 import { type Activation, type InjectMode, clashes, withInstructions } from './activation.ts';
@@ -18,7 +17,7 @@ import { type Scales, scalesFor } from './prompt-cost.ts';
 import { ProxyResults } from './shorten-results.ts';
 import type { TokenGauge } from './token-gauge.ts';
 import type { ToollessModels } from './toolless-models.ts';
-import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
+import { TurnMemory, type TurnPosition } from './turn-memory.ts';
 import { type TurnRoom, windowMarks } from './window.ts';
 import { type Places, weave } from './weave.ts';
 import { type Fitted, type Room, type WindowReport, fitWindow } from './fit-window.ts';
@@ -267,8 +266,6 @@ export class PromptLayout {
     const { chatId } = intake.resolved;
     const places = chat.places();
     const { memory, ownResults } = this.#partsOf(session);
-    const find = async (place: TurnPosition, identity: Identity): Promise<TurnRecord | undefined> =>
-      this.guarded(async () => memory.find(place, identity));
     const guarded = {
       session,
       chatId,
@@ -286,8 +283,7 @@ export class PromptLayout {
         weave(await showAll(items, laid, { from, session }), places, {
           chatId,
           from,
-          find: (place, identity) =>
-            memory.mayKnow(place, identity) ? find(place, identity) : undefined,
+          find: async (turns) => memory.findAll(turns, async (work) => this.guarded(work)),
         }),
       onStoreFault: (error: ProxyError) => {
         this.#failing.add(intake);

@@ -52,8 +52,18 @@ async function foundBy(
   at: TurnPosition,
   copy: Message,
 ): Promise<string | undefined> {
-  const record = await memory.find(at, identityOf(copy));
-  return record?.before[0]?.content as string | undefined;
+  return (await allFoundBy(memory, [at, copy]))[0];
+}
+
+async function allFoundBy(
+  memory: TurnMemory,
+  ...turns: readonly (readonly [TurnPosition, Message])[]
+): Promise<readonly (string | undefined)[]> {
+  const records = await memory.findAll(
+    turns.map(([at, copy]) => ({ place: at, identity: identityOf(copy) })),
+    async (work) => work(),
+  );
+  return records.map((record) => record?.before[0]?.content as string | undefined);
 }
 
 const long = 'A text that is long enough to stand for itself in a chat.';
@@ -95,6 +105,24 @@ describe('what a turn is found by', () => {
     expect(await foundBy(memory, place, calling('call_0'))).toBe('one');
     expect(await foundBy(memory, next, calling('call_0'))).toBe('two');
     expect(await foundBy(memory, { ...place, chain: 'other' }, calling('call_0'))).toBeUndefined();
+  });
+
+  it('a turn that was never remembered does not take the record of one further on', async () => {
+    const before = { ...place, chain: 'before' };
+    const memory = await remembering([place, calling('call_0'), 'one']);
+    const turns = [
+      [before, calling('call_0')],
+      [place, calling('call_0')],
+    ] as const;
+    expect(await allFoundBy(memory, ...turns)).toEqual([undefined, 'one']);
+    expect(await allFoundBy(memory, ...turns)).toEqual([undefined, 'one']);
+  });
+
+  it('where neither of two alike stands where it was, one of them has the record', async () => {
+    const memory = await remembering([place, calling('call_0'), 'one']);
+    const turns = ['x', 'y'].map((chain) => [{ ...place, chain }, calling('call_0')] as const);
+    expect(await allFoundBy(memory, ...turns)).toEqual(['one', undefined]);
+    expect(await allFoundBy(memory, ...turns)).toEqual(['one', undefined]);
   });
 
   it('where it was found once by its call it stays, even if the call comes to name two', async () => {

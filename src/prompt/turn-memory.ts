@@ -31,6 +31,12 @@ export interface TurnPosition {
   readonly userTextHash: string;
 }
 
+/** An answer that a client sends back, and where it stands in its history. */
+export interface VisibleTurn {
+  readonly place: TurnPosition;
+  readonly identity: Identity;
+}
+
 /** What identifies the answer that a client saw. */
 export type AnswerIdentity = Pick<Identity, 'callIds' | 'callHashes' | 'textHash' | 'textLength'>;
 
@@ -103,35 +109,55 @@ export class TurnMemory {
   }
 
   /**
-   * Whether a turn could be found: false at once, and without a look at the disk, for what was
-   * never remembered.
+   * The records of the turns of one history, in the order of `turns`; undefined where one is
+   * forgotten, or the client has edited it. Those that stand where they were come first: where
+   * calls are numbered anew, a turn that was never remembered may look like one that stands further
+   * on, and a record stands only once in a history. `tolerating` runs each look at the memory and
+   * gives undefined for one that failed.
    */
-  mayKnow(place: TurnPosition, identity: Identity): boolean {
-    const { exact, loose } = this.#anchorsOf(place, identity);
-    // What is kept for a chat is kept for any, too, in the same put: one look for both, at every
-    // answer of a long history.
-    return this.#memory.has(exact[1]) || loose.some((key) => this.#memory.has(key));
+  async findAll(
+    turns: readonly VisibleTurn[],
+    tolerating: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>,
+  ): Promise<readonly (TurnRecord | undefined)[]> {
+    const records: (TurnRecord | undefined)[] = turns.map(() => undefined);
+    const standing = new Set<string>();
+    for (const kind of ['exact', 'loose'] as const) {
+      for (const [index, { place, identity }] of turns.entries()) {
+        if (records[index] !== undefined) continue;
+        const anchors = this.#anchorsOf(place, identity);
+        // Most turns are none of ours, and waiting for nothing, too, takes its time.
+        if (!anchors[kind].some((key) => this.#memory.has(key))) continue;
+        const found = await tolerating(async () => this.#find(anchors, kind, identity, standing));
+        if (found === undefined) continue;
+        records[index] = found.record;
+        standing.add(found.key);
+      }
+    }
+    return records;
   }
 
-  /**
-   * The record of a turn whose visible copy a client sent back; undefined where it is forgotten, or
-   * the client has edited it.
-   */
-  async find(place: TurnPosition, identity: Identity): Promise<TurnRecord | undefined> {
-    const { exact, loose } = this.#anchorsOf(place, identity);
-    for (const [at, key] of [...exact, ...loose].entries()) {
-      if (!this.#memory.has(key)) continue;
-      const alias = (await this.#memory.get(key)) as Alias | undefined;
+  /** By one kind of anchor; loosely only what does not stand elsewhere in the same history. */
+  async #find(
+    anchors: Anchors,
+    kind: keyof Anchors,
+    identity: Identity,
+    standing: ReadonlySet<string>,
+  ): Promise<{ readonly key: string; readonly record: TurnRecord } | undefined> {
+    for (const anchorKey of anchors[kind]) {
+      if (!this.#memory.has(anchorKey)) continue;
+      const alias = (await this.#memory.get(anchorKey)) as Alias | undefined;
       if (alias === undefined || alias.ambiguous === true) continue;
-      const record = await this.#read(alias.record);
+      const key = alias.record;
+      if (kind === 'loose' && standing.has(key)) continue;
+      const record = await this.#read(key);
       if (record === undefined || !isCopyOf(identity, record)) continue;
       // From now on this is where it stands, even if its loose anchor comes to name another turn,
       // too.
-      if (at >= exact.length)
+      if (kind === 'loose')
         await this.#memory.put(
-          exact.map((each) => ({ key: each, value: { record: alias.record } })),
+          anchors.exact.map((each) => ({ key: each, value: { record: key } satisfies Alias })),
         );
-      return record;
+      return { key, record };
     }
     return undefined;
   }

@@ -42,7 +42,8 @@ async function woven(messages: readonly Message[], from = 0): Promise<readonly M
   const list = await weave(history, placesOf(history), {
     chatId: 'chat',
     from,
-    find: async (_, { key }) => (key === identityOf(copy).key ? mixed : undefined),
+    find: async (turns) =>
+      turns.map(({ identity: { key } }) => (key === identityOf(copy).key ? mixed : undefined)),
   });
   return list.map(({ message }) => parsed(message));
 }

@@ -1,9 +1,9 @@
 import type { Message, ToolCall, UpstreamMessage } from '../wire/types.ts';
 import { parsed } from '../wire/unparsed-message.ts';
 import type { HistoryMessage } from '../history/request-message.ts';
-import { chainAfter, emptyChain, type Identity } from '../history/identity.ts';
+import { chainAfter, emptyChain } from '../history/identity.ts';
 import { withoutProgress } from '../history/progress.ts';
-import type { TurnPosition, TurnRecord } from './turn-memory.ts';
+import type { TurnRecord, VisibleTurn } from './turn-memory.ts';
 
 /** A message of the list that goes upstream, and where it comes from. */
 export interface WovenMessage {
@@ -54,28 +54,31 @@ export async function weave(
   options: {
     readonly chatId: string;
     readonly from: number;
-    /** Nothing at once where no turn of this kind is remembered. */
-    readonly find: (
-      place: TurnPosition,
-      identity: Identity,
-    ) => Promise<TurnRecord | undefined> | undefined;
+    /** The records of these turns, in their order; undefined for what is not known. */
+    readonly find: (turns: readonly VisibleTurn[]) => Promise<readonly (TurnRecord | undefined)[]>;
   },
 ): Promise<readonly WovenMessage[]> {
   const messages: WovenMessage[] = [];
+  const turns: (VisibleTurn & { readonly index: number })[] = [];
+  for (let index = options.from; index < history.length; index += 1) {
+    const { identity } = history[index] as HistoryMessage;
+    if (identity.role !== 'assistant') continue;
+    const place = {
+      chatId: options.chatId,
+      chain: chains[index - 1] ?? emptyChain,
+      userTextHash: questions[index] as string,
+    };
+    turns.push({ place, identity, index });
+  }
+  const found = await options.find(turns);
+  const known = new Map(turns.map(({ index }, at) => [index, found[at]]));
   for (let index = options.from; index < history.length; index += 1) {
     const item = history[index] as HistoryMessage;
     if (item.identity.role !== 'assistant') {
       messages.push({ message: item.message(), index, hidden: false });
       continue;
     }
-    const place = {
-      chatId: options.chatId,
-      chain: chains[index - 1] ?? emptyChain,
-      userTextHash: questions[index] as string,
-    };
-    const found = options.find(place, item.identity);
-    // Most turns are none of ours, and waiting for nothing, too, takes its time.
-    const record = (found === undefined ? undefined : await found) ?? repaired(history, index);
+    const record = known.get(index) ?? repaired(history, index);
     if (record === undefined) {
       messages.push({ message: withoutOurProgress(item), index, hidden: false });
       continue;
