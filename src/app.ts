@@ -15,6 +15,7 @@ import { AnswerMemory } from './history/answer-memory.ts';
 import { SessionResolver } from './history/session-resolver.ts';
 import { TokenGauge } from './prompt/token-gauge.ts';
 import type { Config } from './config/resolve.ts';
+import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
 import type { ChatHandler, OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
@@ -110,25 +111,27 @@ export async function openApp(options: AppOptions): Promise<App> {
     await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
   );
   const ownerSecret = ids.next('') + ids.next('');
+  const chat = createChat(options, {
+    found,
+    answers,
+    search,
+    indexes,
+    sandboxes,
+    outliner,
+    catalog,
+    stats,
+    toolless,
+    day,
+    traces,
+  });
   const server = createServer({
     ...config.server,
     ownerSecret,
     log,
     clock,
     ids,
-    chat: createChat(options, {
-      found,
-      answers,
-      search,
-      indexes,
-      sandboxes,
-      outliner,
-      catalog,
-      stats,
-      toolless,
-      day,
-      traces,
-    }),
+    chat,
+    faces: [responsesFace(chat, clock)],
     models: catalog,
     health: {
       report: () =>

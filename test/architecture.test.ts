@@ -26,6 +26,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'capture',
     'chat',
     'config',
+    'faces',
     'history',
     'http',
     'ingest',
@@ -46,6 +47,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // What a request goes through, the last first: each knows only what is done before it.
   // Of http it knows the port that it answers through.
   chat: ['capture', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
+  // Other protocols around the same turn: they know the ports of http and the words of wire.
+  faces: ['http'],
   turn: ['history', 'prompt', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   prompt: ['capture', 'history', 'store', 'tools'],
   capture: ['history', 'outline', 'store'],

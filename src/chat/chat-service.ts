@@ -106,11 +106,11 @@ export class ChatProxy {
     if (intake.envelope.stream === true)
       return {
         kind: 'stream',
-        frames: framesOf(chunks, head, intake.envelope),
+        frames: call.form?.frames(chunks, head) ?? framesOf(chunks, head, intake.envelope),
         headers: run.headers,
         quietUntilMs: () => run.quietUntilMs,
       };
-    const body = await wholeOf(chunks, head, Number(count));
+    const body = await (call.form?.whole(chunks, head) ?? wholeOf(chunks, head, Number(count)));
     return { kind: 'json', status: 200, body, headers: run.headers };
   }
 

@@ -5,13 +5,12 @@ import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
 import { reportFailure } from './error-reply.ts';
-import type { ChatHandler, StreamReply } from './handlers.ts';
+import type { ChatHandler, Face, StreamReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
 
-/** What the chat route needs. */
+/** What the routes need. */
 interface ChatRouteParts {
-  readonly chat: ChatHandler;
   readonly live: LiveRequests;
   readonly log: Logger;
   readonly clock: Clock;
@@ -20,16 +19,21 @@ interface ChatRouteParts {
   readonly bodyIdleMs: number;
 }
 
-/** `POST /v1/chat/completions`. */
-export function addChatRoute(server: FastifyInstance, parts: ChatRouteParts): void {
-  server.post('/v1/chat/completions', { config: { access: 'clients' } }, async (request, reply) => {
-    await answer(parts, request, reply);
+/** A path at which turns are asked for: `POST /v1/chat/completions`, or another protocol's. */
+export function addChatRoute(
+  server: FastifyInstance,
+  { path, chat, errorBody }: Face,
+  parts: ChatRouteParts,
+): void {
+  const config = { access: 'clients', ...(errorBody === undefined ? {} : { errorBody }) } as const;
+  server.post(path, { config }, async (request, reply) => {
+    await answer({ ...parts, chat }, request, reply);
     return reply;
   });
 }
 
 async function answer(
-  parts: ChatRouteParts,
+  parts: ChatRouteParts & { readonly chat: ChatHandler },
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
@@ -76,9 +80,14 @@ function eventStream(reply: StreamReply, request: FastifyRequest, log: Logger): 
     // No `[DONE]` after it: some clients take that for success.
     errorFrame: (error) => {
       reportFailure(log, error, request.id);
+      if (reply.errorFrame !== undefined) return reply.errorFrame(error);
       return `data: ${JSON.stringify(streamErrorBody(error, request.headers['user-agent']))}\n\n`;
     },
-    heartbeat: ': waiting\n\n',
+    heartbeat: reply.heartbeat ?? comment,
     quietUntilMs: reply.quietUntilMs,
   };
+}
+
+function comment(): string {
+  return ': waiting\n\n';
 }

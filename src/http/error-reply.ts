@@ -4,8 +4,8 @@ import type { Logger } from '../log.ts';
 import { errorBody, errorHeaders } from '../wire/error-body.ts';
 
 /**
- * Answers a request with an error, in OpenAI's shape and this client's words, and logs what only
- * the operator can mend.
+ * Answers a request with an error, in the protocol's shape and this client's words, and logs what
+ * only the operator can mend.
  */
 export function sendError(
   from: { readonly caught: unknown; readonly log: Logger },
@@ -21,7 +21,17 @@ export function sendError(
     .code(error.status)
     .headers(errorHeaders(error))
     .header('content-type', 'application/json; charset=utf-8')
-    .send(JSON.stringify(errorBody(error, request.headers['user-agent'])));
+    .send(JSON.stringify(bodyFor(error, request)));
+}
+
+/** In the words of the protocol that is spoken at the request's path. */
+function bodyFor(
+  error: ProxyError,
+  { id: requestId, headers, routeOptions }: FastifyRequest,
+): object {
+  const userAgent = headers['user-agent'];
+  const own = routeOptions.config.errorBody;
+  return own === undefined ? errorBody(error, userAgent) : own(error, { userAgent, requestId });
 }
 
 /**

@@ -1,4 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ProxyError } from '../errors.ts';
+import type { CompletionHead } from '../wire/encode.ts';
+import type { Chunk } from '../wire/types.ts';
 
 /** A chat request as it came in: nothing of it has been parsed. */
 export interface ChatCall {
@@ -14,6 +17,19 @@ export interface ChatCall {
   readonly signal: AbortSignal;
   /** Also sent to the client as `x-request-id`. */
   readonly requestId: string;
+  /** How the answer is written. Absent: as a chat completion. */
+  readonly form?: AnswerForm;
+}
+
+/**
+ * How another protocol writes an answer. It gets the very chunks of the turn: what the client may
+ * see, and with the last batch the finish reason and the usage.
+ */
+export interface AnswerForm {
+  /** A streamed answer, as {@link StreamReply.frames} wants it. */
+  frames(chunks: AsyncIterable<readonly Chunk[]>, head: CompletionHead): AsyncIterable<string>;
+  /** The JSON of a whole answer. */
+  whole(chunks: AsyncIterable<readonly Chunk[]>, head: CompletionHead): Promise<string>;
 }
 
 /** A whole answer. */
@@ -48,6 +64,10 @@ export interface StreamReply {
    * milliseconds.
    */
   readonly quietUntilMs?: () => number;
+  /** What is sent in a long silence, even before the first frame. Default: an SSE comment. */
+  readonly heartbeat?: () => string;
+  /** The last frame of a stream that failed. Default: as clients of chat completions want it. */
+  readonly errorFrame?: (error: ProxyError) => string;
 }
 
 /**
@@ -57,6 +77,25 @@ export interface StreamReply {
 export interface ChatHandler {
   handle(call: ChatCall): Promise<JsonReply | StreamReply>;
 }
+
+/** Another protocol over the same turn, at a path of its own. */
+export interface Face {
+  /** With the `/v1` in front; answers POST. */
+  readonly path: string;
+  /**
+   * Hands the request on, translated and with an {@link AnswerForm}, to the handler of chat
+   * completions.
+   */
+  readonly chat: ChatHandler;
+  /** The body of an error that has a status. Default: OpenAI's. */
+  readonly errorBody?: ErrorWriter;
+}
+
+/** Writes an error down as the clients of one protocol read it. */
+export type ErrorWriter = (
+  error: ProxyError,
+  request: { readonly userAgent: string | undefined; readonly requestId: string },
+) => object;
 
 /** A model as `GET /v1/models` shows it; further members are passed on. */
 interface ModelCard {

@@ -38,7 +38,7 @@ export function addOperationsRoute(
         frames,
         errorFrame: (error: Parameters<typeof errorBody>[0]) =>
           `${JSON.stringify(errorBody(error))}\n`,
-        heartbeat: '\n',
+        heartbeat: () => '\n',
       };
       await sendStream(reply, stream, { ...parts, signal });
       return reply;

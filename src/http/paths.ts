@@ -1,8 +1,9 @@
 /** What is spoken here, for whoever knocks at another door. */
-const spokenPaths = 'POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id}, GET /health';
+const spokenPaths =
+  'POST /v1/chat/completions, POST /v1/responses, GET /v1/models, GET /v1/models/{id}, GET /health';
 
 /** Paths that clients send to without the `/v1` in front. */
-const underV1 = /^\/(?:chat\/completions|models)(?:\/|$)/;
+const underV1 = /^\/(?:chat\/completions|models|responses)(?:\/|$)/;
 
 /**
  * A request's path as the routes spell it: clients write a base URL with or without `/v1`, with one
@@ -21,10 +22,6 @@ export function plainUrl(url: string): string {
 
 /** Where to go instead, by what the path ends in. */
 const elsewhere: readonly (readonly [RegExp, string])[] = [
-  [
-    /\/responses(?:\/|$)/,
-    'The Responses API is not spoken here: set the client to chat completions.',
-  ],
   [
     /\/messages(?:\/|$)/,
     'The Messages API is not spoken here: set the client to an OpenAI-compatible provider.',

@@ -11,8 +11,8 @@ export interface OutgoingStream {
   readonly frames: AsyncIterable<string | Uint8Array>;
   /** The last frame of a stream that failed. */
   readonly errorFrame: (error: ProxyError) => string;
-  /** Sent while `frames` is silent; means nothing to the reader. */
-  readonly heartbeat: string;
+  /** Sent while `frames` is silent; means nothing to the reader. Made when it is due. */
+  readonly heartbeat: () => string;
   /**
    * Until when nothing can come because a failed attempt waits for the next, by the clock's elapsed
    * milliseconds; the head waits for that, too.
@@ -152,7 +152,7 @@ class FrameWriter {
       : Math.max(this.#lastWriteMs, this.#stream.quietUntilMs?.() ?? 0);
     const silentMs = clock.elapsedMs() - sinceMs;
     // A client that does not read needs no sign of life.
-    if (silentMs >= heartbeatMs && !raw.writableNeedDrain) this.write(this.#stream.heartbeat);
+    if (silentMs >= heartbeatMs && !raw.writableNeedDrain) this.write(this.#stream.heartbeat());
     const waitMs = silentMs >= heartbeatMs ? heartbeatMs : heartbeatMs - silentMs;
     this.#cancelBeat = clock.after(waitMs, () => this.#beat());
   }

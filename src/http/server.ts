@@ -7,7 +7,14 @@ import type { Logger } from '../log.ts';
 import { addChatRoute } from './chat-route.ts';
 import { sendError } from './error-reply.ts';
 import { type Access, checkBind, type GuardRules, refusal } from './guard.ts';
-import type { ChatHandler, HealthHandler, ModelsHandler, OperationsHandler } from './handlers.ts';
+import type {
+  ChatHandler,
+  ErrorWriter,
+  Face,
+  HealthHandler,
+  ModelsHandler,
+  OperationsHandler,
+} from './handlers.ts';
 import { LiveRequests } from './live-requests.ts';
 import { addOperationsRoute } from './operations-route.ts';
 import { hintFor, plainUrl } from './paths.ts';
@@ -15,6 +22,8 @@ import { hintFor, plainUrl } from './paths.ts';
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
+    /** Default: OpenAI's. */
+    errorBody?: ErrorWriter;
   }
 }
 
@@ -35,6 +44,8 @@ export interface ServerOptions extends GuardRules {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly chat: ChatHandler;
+  /** Other protocols than chat completions. */
+  readonly faces: readonly Face[];
   readonly models: ModelsHandler;
   readonly health: HealthHandler;
   readonly operations: OperationsHandler;
@@ -87,7 +98,9 @@ export function createServer(options: ServerOptions): ProxyServer {
     });
   }
   void app.register((routes) => {
-    addChatRoute(routes, { ...options, live });
+    const chatCompletions: Face = { path: '/v1/chat/completions', chat: options.chat };
+    for (const face of [chatCompletions, ...options.faces])
+      addChatRoute(routes, face, { ...options, live });
     addModelsRoutes(routes, { ...options, live });
     addHealthRoute(routes, options.health);
     addOperationsRoute(routes, { ...options, live });
@@ -117,7 +130,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
   });
   app.setErrorHandler((caught, request, reply) => sendError({ caught, log }, request, reply));
   app.setNotFoundHandler((request, reply) => {
-    const allowed = methodsOf(request.url);
+    const allowed = methodsOf(request.url, options.faces);
     const caught =
       allowed === undefined
         ? new ProxyError(
@@ -159,8 +172,9 @@ function addHealthRoute(server: FastifyInstance, health: HealthHandler): void {
   );
 }
 
-function methodsOf(url: string): string | undefined {
+function methodsOf(url: string, faces: readonly Face[]): string | undefined {
   const path = pathOf(url);
+  if (faces.some((face) => face.path === path)) return 'POST';
   if (path === '/v1/chat/completions' || /^\/v1\/rlm\/[^/]+$/.test(path)) return 'POST';
   return path === '/health' || /^\/v1\/models(\/|$)/.test(path) ? 'GET' : undefined;
 }

@@ -29,6 +29,7 @@ export async function startServer(options: Partial<ServerOptions> = {}): Promise
     clock: systemClock,
     ids: randomIds,
     chat: echoBody,
+    faces: [],
     models: {
       list: async () => [modelCard('a.b')],
       find: async (id) => (id === 'zai.org/name:tag' ? modelCard(id) : undefined),

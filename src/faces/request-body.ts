@@ -1,0 +1,54 @@
+import { ProxyError } from '../errors.ts';
+import { isTooDeep } from '../wire/json-depth.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import type { Envelope, Message } from '../wire/types.ts';
+
+/** Translated messages are handed on in pieces of about this size, UTF-16 units. */
+const pieceChars = 65_536;
+
+/**
+ * A request in another protocol, parsed whole: its parts do not lie in it as ours do, so it cannot
+ * be walked as it arrives.
+ * @throws ProxyError `invalid_request`, and what reading the body throws
+ */
+export async function readRequestJson(body: AsyncIterable<Buffer>): Promise<JsonObject> {
+  const json = Buffer.concat(await Array.fromAsync(body)).toString();
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch (cause) {
+    throw new ProxyError('invalid_request', 'The request body is not valid JSON.', { cause });
+  }
+  if (!isObject(parsed))
+    throw new ProxyError('invalid_request', 'The request body must be a JSON object.');
+  if (isTooDeep(parsed))
+    throw new ProxyError('invalid_request', 'The request is nested more than 1000 levels deep.', {
+      hint: 'Send deep structures as text.',
+    });
+  return parsed;
+}
+
+/**
+ * The body of a request for a chat completion, made while it is read. The same messages are the
+ * same bytes in every turn, whatever stands behind them: so they are known again.
+ */
+export async function* chatBody(
+  envelope: Envelope,
+  messages: Iterable<Message>,
+): AsyncGenerator<Buffer, void, void> {
+  let piece = `${JSON.stringify(envelope).slice(0, -1)},"messages":[`;
+  let isFirst = true;
+  for (const message of messages) {
+    piece += `${isFirst ? '' : ','}${JSON.stringify(message)}`;
+    isFirst = false;
+    if (piece.length < pieceChars) continue;
+    yield Buffer.from(piece);
+    piece = '';
+  }
+  yield Buffer.from(`${piece}]}`);
+}
+
+/** For a member of a request that is not as its protocol wants it. */
+export function badMember(param: string, problem: string, hint?: string): ProxyError {
+  return new ProxyError('invalid_request', `\`${param}\` ${problem}.`, { param, hint });
+}

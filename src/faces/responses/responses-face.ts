@@ -1,0 +1,102 @@
+import type { Clock } from '../../clock.ts';
+import type { AnswerForm, ChatCall, ChatHandler, Face } from '../../http/handlers.ts';
+import { errorBody } from '../../wire/error-body.ts';
+import { nonEmptyText, type JsonObject } from '../../wire/json.ts';
+import { chatBody, readRequestJson } from '../request-body.ts';
+import { isCodex, withOrigin } from './codex.ts';
+import { messagesOf } from './input-messages.ts';
+import { responseId } from './item-ids.ts';
+import { membersOf, type RequestMembers } from './request-members.ts';
+import { ResponseWriter } from './response-writer.ts';
+
+/** `POST /v1/responses`: OpenAI's Responses API over the turn of chat completions. */
+export function responsesFace(chat: ChatHandler, clock: Pick<Clock, 'now'>): Face {
+  return {
+    path: '/v1/responses',
+    chat: { handle: async (call) => answer(chat, call, clock) },
+  };
+}
+
+async function answer(
+  chat: ChatHandler,
+  call: ChatCall,
+  clock: Pick<Clock, 'now'>,
+): ReturnType<ChatHandler['handle']> {
+  const request = await readRequestJson(call.body);
+  const members = membersOf(request);
+  const messages = messagesOf(nonEmptyText(request['instructions']), request['input']);
+  const now = (): number => Math.floor(clock.now() / 1000);
+  const writer = new ResponseWriter({
+    requestId: call.requestId,
+    base: baseOf(request, members, { id: responseId(call.requestId), created_at: now() }),
+    tools: members.tools,
+    refusesInText: isCodex(call.headers),
+    now,
+  });
+  const reply = await chat.handle({
+    ...call,
+    body: chatBody(members.envelope, messages),
+    headers: withOrigin(call.headers, request),
+    form: formOf(writer),
+  });
+  if (reply.kind === 'json') return reply;
+  return {
+    ...reply,
+    heartbeat: () => writer.heartbeat(),
+    errorFrame: (error) => {
+      const { message, code } = errorBody(error, headerText(call)).error;
+      return writer.fail(error, { message, code: code ?? error.code });
+    },
+  };
+}
+
+function formOf(writer: ResponseWriter): AnswerForm {
+  return {
+    frames: async function* (chunks) {
+      for await (const batch of chunks) {
+        const events = writer.add(batch);
+        if (events !== '') yield events;
+      }
+      yield writer.end();
+    },
+    whole: async (chunks) => {
+      for await (const batch of chunks) writer.add(batch);
+      writer.end();
+      return JSON.stringify(writer.response());
+    },
+  };
+}
+
+function headerText({ headers }: ChatCall): string | undefined {
+  return headers['user-agent'];
+}
+
+/** The response object's members that say again what was asked for, with OpenAI's defaults. */
+function baseOf(request: JsonObject, { envelope }: RequestMembers, own: JsonObject): JsonObject {
+  const { reasoning, text } = request;
+  return {
+    ...own,
+    object: 'response',
+    background: false,
+    instructions: request['instructions'] ?? null,
+    max_output_tokens: request['max_output_tokens'] ?? null,
+    max_tool_calls: request['max_tool_calls'] ?? null,
+    metadata: request['metadata'] ?? {},
+    model: envelope.model,
+    parallel_tool_calls: request['parallel_tool_calls'] ?? true,
+    previous_response_id: null,
+    prompt_cache_key: request['prompt_cache_key'] ?? null,
+    reasoning: { effort: null, summary: null, ...(reasoning as JsonObject | undefined) },
+    safety_identifier: request['safety_identifier'] ?? null,
+    service_tier: 'default',
+    store: false,
+    temperature: request['temperature'] ?? 1,
+    text: { format: { type: 'text' }, ...(text as JsonObject | undefined) },
+    tool_choice: request['tool_choice'] ?? 'auto',
+    tools: request['tools'] ?? [],
+    top_logprobs: request['top_logprobs'] ?? 0,
+    top_p: request['top_p'] ?? 1,
+    truncation: request['truncation'] ?? 'disabled',
+    ...(request['user'] === undefined ? {} : { user: request['user'] }),
+  };
+}
