@@ -154,7 +154,7 @@ export interface RecordTable {
   /** Stands between two fields, and in none. Absent: the text is a JSON list of all fields. */
   readonly separator?: string;
   /** All fields of all records, UTF-8. */
-  readonly text: Uint8Array;
+  readonly text: Uint8Array<ArrayBuffer>;
 }
 
 /** A search for words: passages that hold rare ones, or many, come first. */

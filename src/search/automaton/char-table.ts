@@ -6,6 +6,7 @@ import {
   lineStartFlag,
   wordBorderFlag,
 } from './char-text.ts';
+import { StateLoops } from './state-loops.ts';
 import { deadState, opMatch, opSet, opSplit, opTag, placeNumbers, type Nfa } from './nfa.ts';
 
 /** Cells of one table at most; then it is forgotten and built anew. 1 MiB. */
@@ -30,8 +31,16 @@ export class CharTable {
   readonly #nfa: Nfa;
   readonly #alphabet: CharAlphabet;
   readonly #options: CharTableOptions;
+  /**
+   * Where the walk stays; what holds at the places between must be nothing. A walk that may start
+   * anywhere wants to know of each match, so it has none of them where a match ends.
+   */
+  readonly loops: StateLoops;
+  /** By state, 1 where a match ends at each place within a run of loops. */
+  #matchedLoops = new Uint8Array(16);
   readonly #width: number;
   readonly #maxStates: number;
+  #start = -1;
   #cells: Int32Array;
   #states: (readonly number[])[] = [[]];
   #numbers = new Map<string, number>([['', deadState]]);
@@ -40,6 +49,7 @@ export class CharTable {
     this.#nfa = nfa;
     this.#alphabet = alphabet;
     this.#options = options;
+    this.loops = new StateLoops(alphabet);
     this.#width = flagSets * alphabet.classCount;
     this.#maxStates = Math.max(16, Math.floor(maxCells / this.#width));
     this.#cells = new Int32Array(16 * this.#width).fill(-1);
@@ -47,7 +57,8 @@ export class CharTable {
 
   /** The state of a walk that begins. */
   start(): number {
-    return this.#intern([this.#nfa.start]);
+    if (this.#start < 0) this.#start = this.#intern([this.#nfa.start]);
+    return this.#start;
   }
 
   /**
@@ -85,13 +96,34 @@ export class CharTable {
       this.#cells = wider;
     }
     this.#cells[index] = cell;
+    if (cell >> 1 === state && flags === 0 && (matched === 0 || this.#options.anchored)) {
+      this.loops.add(state, charClass);
+      if (matched === 1) this.#noteMatched(state);
+    }
     return cell;
+  }
+
+  /** Whether a match ends at each place within a run of a state's loops. */
+  matchesWithin(state: number): boolean {
+    return this.#matchedLoops[state] === 1;
+  }
+
+  #noteMatched(state: number): void {
+    if (state >= this.#matchedLoops.length) {
+      const wider = new Uint8Array(2 * state);
+      wider.set(this.#matchedLoops);
+      this.#matchedLoops = wider;
+    }
+    this.#matchedLoops[state] = 1;
   }
 
   #forget(): void {
     this.#states = [[]];
     this.#numbers = new Map([['', deadState]]);
     this.#cells.fill(-1);
+    this.loops.forget();
+    this.#matchedLoops.fill(0);
+    this.#start = -1;
   }
 
   #intern(targets: readonly number[]): number {
@@ -131,6 +163,16 @@ function closureOf(
     } else if (op === opTag || holds(nfa.a[i]!, flags)) stack.push(nfa.next[i]!);
   }
   return { reached, matches };
+}
+
+/** Whether a machine matches nothing but what begins at a line's start. */
+export function startsAtLines(nfa: Nfa): boolean {
+  for (let flags = 0; flags < flagSets; flags++) {
+    if ((flags & lineStartFlag) !== 0) continue;
+    const { reached, matches } = closureOf(nfa, [nfa.start], flags, false);
+    if (matches || reached.length > 0) return false;
+  }
+  return true;
 }
 
 /** Whether an assertion holds at a place. */

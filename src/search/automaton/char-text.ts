@@ -1,4 +1,5 @@
 import type { CharAlphabet } from './char-alphabet.ts';
+import { isWithinLine, type StateLoops } from './state-loops.ts';
 
 /** A line begins at this place between two characters. Flags of a place are added up. */
 export const lineStartFlag = 1;
@@ -68,6 +69,27 @@ export class CharText {
     const before = this.charClass;
     this.charClass = this.#classAt(at);
     if (this.#asked !== 0) this.flags = this.#flagsBetween(before, at, this.charClass);
+  }
+
+  /**
+   * Where a run of characters ends that starts at `at`, behind another character, and changes
+   * nothing in a state: `at` where there is none. Between them nothing holds but what is asked of
+   * words.
+   */
+  skip(loops: StateLoops, state: number, at: number): number {
+    return isWithinLine(this.#bytes[at - 1]!) ? loops.skip(state, this.#bytes, at, this.#to) : at;
+  }
+
+  /** Where a line begins in a text of one line, descending: behind a mark once more. */
+  lineStarts(): readonly number[] {
+    const from = this.#from;
+    const bytes = this.#bytes;
+    const isMarked =
+      from + 3 <= this.#to &&
+      bytes[from] === 0xef &&
+      bytes[from + 1] === 0xbb &&
+      bytes[from + 2] === 0xbf;
+    return isMarked ? [from + 3, from] : [from];
   }
 
   /**

@@ -1,5 +1,5 @@
 import { CharAlphabet } from './char-alphabet.ts';
-import { CharTable } from './char-table.ts';
+import { CharTable, startsAtLines } from './char-table.ts';
 import { CharText, lineEndFlag, lineStartFlag, wordBorderFlag } from './char-text.ts';
 import { without, type CodePointSet } from '../pattern/code-points.ts';
 import {
@@ -10,27 +10,17 @@ import {
   placeNumbers,
   type Nfa,
 } from './nfa.ts';
+import { PlacedGroups, type TakeOccurrence } from './occurrence.ts';
 import type { Pattern } from '../pattern/syntax.ts';
-import { TagTable } from './tag-table.ts';
-
-/**
- * Receives a match's bytes [start, end) and the texts of the groups that were asked for, each
- * undefined where its group took no part.
- */
-export type TakeOccurrence = (
-  start: number,
-  end: number,
-  values: readonly (string | undefined)[],
-) => void;
-
-const noValues: readonly undefined[] = [];
+import { isWithinLine } from './state-loops.ts';
+import { TagTable, type TagStep } from './tag-table.ts';
 
 /**
  * Finds where a regular pattern matches within a text, and what its groups hold, exactly and in
  * linear time. It walks characters and not bytes, so it knows words of all scripts, the return of a
  * line's end and the mark at a line's beginning. One walk backwards marks every place where some
- * match starts; from the first place behind the last match, one walk forwards finds the end that a
- * backtracking engine would.
+ * match starts (a pattern that begins with a line needs none); from the first place behind the last
+ * match, one walk forwards finds the end that a backtracking engine would.
  */
 export class SpanFinder {
   readonly #pattern: Pattern;
@@ -38,6 +28,10 @@ export class SpanFinder {
   readonly #forwardNfa: Nfa;
   readonly #alphabet: CharAlphabet;
   readonly #text: CharText;
+  /** Whether a match starts only where a line does. */
+  readonly #startsAtLines: boolean;
+  /** Whether characters that change nothing can be gone over: where words end is not asked. */
+  readonly #mayLoop: boolean;
   readonly #backward: CharTable;
   readonly #forward: CharTable;
   #anywhere: CharTable | undefined;
@@ -48,8 +42,6 @@ export class SpanFinder {
    */
   #registers = new Int32Array(0);
   #nextRegisters = new Int32Array(0);
-  /** Where the groups of the last tagged walk start and end; -1 where one took no part. */
-  readonly #places = new Int32Array(2 * maxTaggedGroups);
 
   private constructor(pattern: Pattern, forward: Nfa, reversed: Nfa, sets: SetNumbers) {
     this.#pattern = pattern;
@@ -58,6 +50,8 @@ export class SpanFinder {
     const asked = askedFlags(forward);
     this.#alphabet = new CharAlphabet(sets.all, (asked & wordBorderFlag) !== 0);
     this.#text = new CharText(this.#alphabet, asked);
+    this.#startsAtLines = !pattern.multiline && startsAtLines(forward);
+    this.#mayLoop = (asked & wordBorderFlag) === 0;
     this.#backward = new CharTable(reversed, this.#alphabet, { anchored: false, ordered: false });
     this.#forward = new CharTable(forward, this.#alphabet, { anchored: true, ordered: true });
   }
@@ -103,14 +97,14 @@ export class SpanFinder {
     for (let i = starts.length - 1; i >= 0; i--) {
       const start = starts[i]!;
       const end = this.#end(start, to);
-      if (end > start || !this.#text.isInsideBorder(start)) return [start, end];
+      if (end > start || (end === start && !this.#text.isInsideBorder(start))) return [start, end];
     }
     return undefined;
   }
 
   /**
    * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in
-   * order, none of which starts before `startsFrom`, with the texts of some groups (0 = the whole
+   * order, none of which starts before `startsFrom`, with what some groups hold (0 = the whole
    * match), at most {@link maxTaggedGroups}.
    */
   each(
@@ -120,15 +114,11 @@ export class SpanFinder {
     groups: readonly number[],
     take: TakeOccurrence,
   ): void {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const inner = groups.filter((group) => group > 0);
     const tagged = inner.length === 0 ? undefined : this.#tableOf(inner);
-    const valueOf = (group: number, start: number, end: number): string | undefined => {
-      if (group === 0) return text.toString('utf8', start, end);
-      const at = 2 * inner.indexOf(group);
-      const from = this.#places[at]!;
-      return from < 0 ? undefined : text.toString('utf8', from, this.#places[at + 1]);
-    };
+    const isDirect = inner.length === groups.length;
+    const held = new PlacedGroups(bytes, groups.length);
+    const walked = isDirect ? held.places : new Int32Array(2 * inner.length);
     let free = startsFrom;
     for (let next = 0; next < lines.length; next += 2) {
       const to = lines[next + 1]!;
@@ -139,11 +129,10 @@ export class SpanFinder {
         const end =
           tagged === undefined
             ? this.#end(start, to)
-            : this.#endTagged(tagged, inner.length, [start, to]);
-        if (end === start && this.#text.isInsideBorder(start)) continue;
-        const values =
-          groups.length === 0 ? noValues : groups.map((group) => valueOf(group, start, end));
-        take(start, end, values);
+            : this.#endTagged(tagged, walked, [start, to]);
+        if (end < start || (end === start && this.#text.isInsideBorder(start))) continue;
+        if (!isDirect) place(groups, walked, held.places, [start, end]);
+        take(start, end, held);
         free = end > start ? end : start + 1;
       }
     }
@@ -167,11 +156,15 @@ export class SpanFinder {
     return table;
   }
 
-  /** Every place where a match starts, descending. Opens the text. */
-  #starts(bytes: Uint8Array, from: number, to: number): number[] {
-    const table = this.#backward;
+  /**
+   * Every place where a match starts, descending; for a pattern that begins with a line, every one
+   * where a match may start. Opens the text.
+   */
+  #starts(bytes: Uint8Array, from: number, to: number): readonly number[] {
     const text = this.#text;
     text.open(bytes, from, to);
+    if (this.#startsAtLines) return text.lineStarts();
+    const table = this.#backward;
     const starts: number[] = [];
     let state = table.start();
     let behind = this.#alphabet.textEnd;
@@ -183,67 +176,120 @@ export class SpanFinder {
       state = cell >> 1;
       behind = text.charClass;
       at -= text.size;
+      if (!this.#mayLoop || !isWithinLine(bytes[at]!)) continue;
+      const start = table.loops.skipBack(state, bytes, from, at);
+      if (start === at) continue;
+      at = start;
+      behind = this.#alphabet.ascii[bytes[at]!]!;
     }
   }
 
-  /** Where the match ends that starts at `start` in the open text. */
+  /** Where the match ends that starts at `start` in the open text; -1 if there is none. */
   #end(start: number, to: number): number {
     const table = this.#forward;
     const text = this.#text;
     text.forwardAt(start);
     let state = table.start();
-    let end = start;
+    let end = -1;
     for (let at = start; ;) {
       const cell = table.step(state, text.flags, text.charClass);
       if ((cell & 1) === 1) end = at;
       state = cell >> 1;
       if (state === deadState || at >= to) return end;
       at += text.size;
-      text.forwardNext(at);
+      const run = this.#mayLoop ? text.skip(table.loops, state, at) : at;
+      if (run === at) text.forwardNext(at);
+      else {
+        if (table.matchesWithin(state)) end = run - 1;
+        at = run;
+        text.forwardAt(at);
+      }
     }
   }
 
-  /** The same; where the `count` groups of the table start and end is then in `#places`. */
-  #endTagged(table: TagTable, count: number, [start, to]: readonly [number, number]): number {
+  /** The same; where the groups of the table start and end is then in `places`. */
+  #endTagged(
+    table: TagTable,
+    places: Int32Array,
+    [start, to]: readonly [number, number],
+  ): number {
     const text = this.#text;
     text.forwardAt(start);
     let state = table.start();
-    let end = start;
-    this.#places.fill(-1, 0, 2 * count);
-    this.#registers.fill(-1, 0, 2 * count);
+    let end = -1;
+    // The last match, whose places are looked up before the threads move on.
+    let match: TagStep['match'];
+    places.fill(-1);
+    this.#registers.fill(-1, 0, places.length);
     for (let at = start; ;) {
-      const { next, moves, match } = table.step(state, text.flags, text.charClass);
-      if (match !== undefined) {
+      const step = table.step(state, text.flags, text.charClass);
+      if (step.match !== undefined) {
         end = at;
-        const [thread, tags] = match;
-        const from = 2 * count * thread;
-        for (let k = 0; k < 2 * count; k++)
-          this.#places[k] = (tags & (1 << k)) === 0 ? this.#registers[from + k]! : at;
+        match = step.match;
       }
-      if (next === deadState || at >= to) return end;
-      if (moves !== undefined) this.#move(moves, count, at);
-      state = next;
+      const isOver = step.next === deadState || at >= to;
+      if (match !== undefined && (isOver || step.moves !== undefined)) {
+        this.#keep(match, end, places);
+        match = undefined;
+      }
+      if (isOver) return end;
+      if (step.moves !== undefined) this.#move(step.moves, places.length, at);
+      state = step.next;
       at += text.size;
-      text.forwardNext(at);
+      const run = this.#mayLoop ? text.skip(table.loops, state, at) : at;
+      if (run === at) text.forwardNext(at);
+      else {
+        const within = table.matchWithin(state);
+        if (within !== undefined) {
+          end = run - 1;
+          match = within;
+        }
+        at = run;
+        text.forwardAt(at);
+      }
     }
+  }
+
+  /** Notes what a thread has met when it has matched at `end`. */
+  #keep([thread, tags]: NonNullable<TagStep['match']>, end: number, places: Int32Array): void {
+    const registers = this.#registers;
+    const from = places.length * thread;
+    for (let k = 0; k < places.length; k++)
+      places[k] = (tags & (1 << k)) === 0 ? registers[from + k]! : end;
   }
 
   #move(
     moves: readonly (readonly [from: number, tags: number])[],
-    count: number,
+    width: number,
     at: number,
   ): void {
     const before = this.#registers;
     const after = this.#nextRegisters;
     for (let i = 0; i < moves.length; i++) {
       const [thread, tags] = moves[i]!;
-      const into = 2 * count * i;
-      const from = 2 * count * thread;
-      for (let k = 0; k < 2 * count; k++)
+      const into = width * i;
+      const from = width * thread;
+      for (let k = 0; k < width; k++)
         after[into + k] = (tags & (1 << k)) === 0 ? before[from + k]! : at;
     }
     this.#registers = after;
     this.#nextRegisters = before;
+  }
+}
+
+/** Puts the places that were walked for, and the whole match, where they were asked for. */
+function place(
+  groups: readonly number[],
+  walked: Int32Array,
+  into: Int32Array,
+  [start, end]: readonly [number, number],
+): void {
+  let next = 0;
+  for (let i = 0; i < groups.length; i++) {
+    const isWhole = groups[i]! <= 0;
+    into[2 * i] = isWhole ? start : walked[next]!;
+    into[2 * i + 1] = isWhole ? end : walked[next + 1]!;
+    if (!isWhole) next += 2;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CharAlphabet } from './char-alphabet.ts';
 import { holds } from './char-table.ts';
 import { flagSets } from './char-text.ts';
+import { StateLoops } from './state-loops.ts';
 import { opMatch, opSet, opSplit, opTag, type Nfa } from './nfa.ts';
 
 /** Transitions of one table at most; then it is forgotten and built anew. */
@@ -31,6 +32,11 @@ type Thread = readonly [pc: number, from: number, tags: number];
 export class TagTable {
   readonly #nfa: Nfa;
   readonly #alphabet: CharAlphabet;
+  /** Where all threads stay as they are; what holds there must be nothing. */
+  readonly loops: StateLoops;
+  /** Of states with loops, the match at a place where nothing holds. */
+  #matches: TagStep['match'][] = [];
+  #start = -1;
   #steps: TagStep[] = [];
   /** One more than the number of the step, by state, flags and class. */
   #cells = new Int32Array(1_024);
@@ -40,11 +46,18 @@ export class TagTable {
   constructor(nfa: Nfa, alphabet: CharAlphabet) {
     this.#nfa = nfa;
     this.#alphabet = alphabet;
+    this.loops = new StateLoops(alphabet);
   }
 
   /** The state of a walk that begins: one thread. */
   start(): number {
-    return this.#intern([this.#nfa.start]);
+    if (this.#start < 0) this.#start = this.#intern([this.#nfa.start]);
+    return this.#start;
+  }
+
+  /** What matches at each place within a run of a state's loops. */
+  matchWithin(state: number): TagStep['match'] {
+    return this.#matches[state];
   }
 
   /** What a state becomes with a character, at a place where `flags` hold. */
@@ -58,6 +71,9 @@ export class TagTable {
       this.#cells.fill(0);
       this.#states = [[]];
       this.#numbers = new Map([['', 0]]);
+      this.#matches = [];
+      this.loops.forget();
+      this.#start = -1;
       return this.#compute(threads, flags, charClass);
     }
     const step = this.#compute(threads, flags, charClass);
@@ -67,6 +83,10 @@ export class TagTable {
       this.#cells = wider;
     }
     this.#cells[key] = this.#steps.push(step);
+    if (step.next === state && step.moves === undefined && flags === 0) {
+      this.#matches[state] = step.match;
+      this.loops.add(state, charClass);
+    }
     return step;
   }
 

@@ -63,7 +63,7 @@ describe('a guard that ends because the machine is busy', () => {
     const guard = new UnluckyGuard((run) => run % 2 === 0, 0.1, true);
     const matcher = open(guard);
     const values: (string | undefined)[] = [];
-    matcher.each(text, linesAt(0), 0, [1], (_start, _end, [value]) => values.push(value));
+    matcher.each(text, linesAt(0), 0, [1], (_start, _end, held) => values.push(held.text(0)));
     expect([values.length, new Set(values)]).toEqual([50, new Set(['7'])]);
     expect(matcher.takeSkippedLines()).toBe(0);
   });

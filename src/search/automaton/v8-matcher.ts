@@ -1,5 +1,5 @@
 import { systemClock } from '../../clock.ts';
-import type { TakeOccurrence } from './span-finder.ts';
+import { SpelledGroups, type TakeOccurrence } from './occurrence.ts';
 import { namesLineBorders, toRegExp } from './regex-source.ts';
 import type { ScanMemory } from '../text/scan-memory.ts';
 import type { Pattern } from '../pattern/syntax.ts';
@@ -42,7 +42,7 @@ interface Expressions {
 interface Found {
   readonly start: number;
   readonly end: number;
-  readonly values: readonly (string | undefined)[];
+  readonly groups: SpelledGroups;
 }
 
 /**
@@ -111,7 +111,7 @@ export class V8Matcher {
 
   /**
    * Tells of all matches in the texts bytes[lines[0], lines[1]), bytes[lines[2], lines[3]), ... in
-   * order, none of which starts before `startsFrom`, with the texts of some groups (0 = the whole
+   * order, none of which starts before `startsFrom`, with what some groups hold (0 = the whole
    * match).
    */
   each(
@@ -133,7 +133,7 @@ export class V8Matcher {
     );
     // What takes them is not under the guard, so that it is never stopped half way.
     for (const own of found)
-      for (const { start, end, values } of own ?? []) take(start, end, values);
+      for (const { start, end, groups: held } of own ?? []) take(start, end, held);
   }
 
   /**
@@ -223,8 +223,8 @@ export class V8Matcher {
       if (isInsidePair(text, match.index)) continue;
       const start = offset + Buffer.byteLength(text.slice(index, match.index));
       const end = start + Buffer.byteLength(match[0]);
-      const values = groups.map((group) => (group === 0 ? match[0] : match.groups?.[`g${group}`]));
-      all.push({ start, end, values });
+      const texts = groups.map((group) => (group === 0 ? match[0] : match.groups?.[`g${group}`]));
+      all.push({ start, end, groups: new SpelledGroups(texts) });
       index = match.index + match[0].length;
       offset = end;
     }

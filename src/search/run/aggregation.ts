@@ -1,3 +1,4 @@
+import type { GroupTexts } from '../automaton/occurrence.ts';
 import { entryAtByte, type EntryBorders } from '../text/shared-entries.ts';
 import type { LineView } from '../text/line-view.ts';
 import type { Aggregate, AggregateGroup, GroupKey, Measures, SearchResult } from '../types.ts';
@@ -114,10 +115,10 @@ export class Aggregation {
   }
 
   /** Takes in one occurrence at byte `at` of the file; groups may have taken no part. */
-  add(values: readonly (string | undefined)[], at: number): void {
+  add(held: GroupTexts, at: number): void {
     this.#occurrences++;
     if (this.#aggregate.kind === 'count' && this.#aggregate.measures === undefined) return;
-    const key = this.#key(values, at);
+    const key = this.#key(held, at);
     if (key === undefined) return;
     const tally = this.#tally(key, at);
     if (tally === undefined) return;
@@ -126,10 +127,10 @@ export class Aggregation {
     if (at > tally.lastBytes) tally.lastBytes = at;
     const { sums, distinct } = this.#plan;
     for (let i = 0; i < sums.length; i++) {
-      const text = values[sums[i]!];
+      const text = held.text(sums[i]!);
       if (text !== undefined) addNumber(tally.sums[i]!, text);
     }
-    const text = distinct === undefined ? undefined : values[distinct];
+    const text = distinct === undefined ? undefined : held.text(distinct);
     if (text !== undefined) this.#addDistinct(tally, text);
   }
 
@@ -244,14 +245,14 @@ export class Aggregation {
   }
 
   /** The group of an occurrence; undefined where none of its keys took part. */
-  #key(values: readonly (string | undefined)[], at: number): string | undefined {
+  #key(held: GroupTexts, at: number): string | undefined {
     const { keys } = this.#plan;
     if (keys.length === 0) return '';
     const [first] = keys;
-    if (keys.length === 1 && typeof first === 'number') return values[first];
+    if (keys.length === 1 && typeof first === 'number') return held.text(first);
     let hasPart = false;
     const parts = keys.map((key) => {
-      const part = typeof key === 'number' ? values[key] : this.#label(key, at);
+      const part = typeof key === 'number' ? held.text(key) : this.#label(key, at);
       hasPart ||= part !== undefined;
       return part ?? '';
     });

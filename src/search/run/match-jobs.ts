@@ -1,5 +1,5 @@
 import { linesOf, type Program } from '../automaton/program.ts';
-import type { TakeOccurrence } from '../automaton/span-finder.ts';
+import type { TakeOccurrence } from '../automaton/occurrence.ts';
 import type { Ranges } from '../text/ranges.ts';
 import { cutAtEntries } from '../text/shared-entries.ts';
 import type { TextFile } from '../text/text-file.ts';
@@ -11,7 +11,7 @@ export interface SpanParts {
   readonly task: SearchTask;
   readonly program: Program;
   readonly file: TextFile;
-  /** The groups whose texts are told with each match. */
+  /** The groups that are told with each match. */
   readonly groups: readonly number[];
   /** Gets each match, in offsets of the file. */
   readonly take: TakeOccurrence;
@@ -92,8 +92,8 @@ export class MatchJob extends SpanJob {
     }
     this.#lines += lines.length / 2;
     const shift = start - textAt;
-    this.parts.program.spans.each(bytes, lines, 0, this.parts.groups, (from, to, values) => {
-      this.parts.take(from + shift, to + shift, values);
+    this.parts.program.spans.each(bytes, lines, 0, this.parts.groups, (from, to, held) => {
+      this.parts.take(from + shift, to + shift, held);
     });
   }
 
@@ -106,13 +106,13 @@ export class MatchJob extends SpanJob {
     const text = Buffer.allocUnsafeSlow(end - start);
     this.parts.file.read(text, 0, start, end);
     let lineEnd = -1;
-    this.parts.program.spans.each(text, linesOf(text), 0, this.parts.groups, (from, to, values) => {
+    this.parts.program.spans.each(text, linesOf(text), 0, this.parts.groups, (from, to, held) => {
       if (from > lineEnd) {
         this.#lines++;
         const newline = text.indexOf(10, from);
         lineEnd = newline < 0 ? text.length : newline;
       }
-      this.parts.take(from + start, to + start, values);
+      this.parts.take(from + start, to + start, held);
     });
   }
 }
@@ -187,12 +187,12 @@ export class MultilineJob extends SpanJob {
     const bounds = cutAtEntries(this.parts.task.scope.entries, base, base + text.length);
     const texts = bounds.map((bound) => bound - base);
     const ends = new Set(texts.filter((_, i) => i % 2 === 1));
-    finder.each(text, texts, startsFrom, this.parts.groups, (start, end, values) => {
+    finder.each(text, texts, startsFrom, this.parts.groups, (start, end, held) => {
       // Behind a text's last newline there is no line.
       const isBehind = start > 0 && text[start - 1] === 10 && ends.has(start);
       if (isBehind || (!isLast && start >= accept)) return;
       this.#free = base + (end > start ? end : start + 1);
-      this.parts.take(base + start, base + end, values);
+      this.parts.take(base + start, base + end, held);
     });
   }
 }

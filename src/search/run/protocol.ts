@@ -1,6 +1,6 @@
 import type { TallyTable } from './aggregation.ts';
 import type { RankTable } from './ranking.ts';
-import type { RecordPart } from './record-list.ts';
+import { recordBuffers, type RecordPart } from './record-list.ts';
 import type { Pieces, Scope } from '../text/pieces.ts';
 import type { BlockChecks } from '../text/block-checks.ts';
 import type { TextBlocks, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
@@ -58,6 +58,14 @@ export type Report =
       /** The text file is shorter than its snapshot. */
       readonly textTooShort: boolean;
     };
+
+/** The memory of a message that is handed over with it and not copied: the fields of records. */
+export function ownedBuffers(message: Order | Report): ArrayBuffer[] {
+  if (message.kind === 'part' || message.kind === 'conclude')
+    return recordBuffers(message.part.records ?? []);
+  const text = message.kind === 'answer' ? message.result.records?.text : undefined;
+  return text === undefined ? [] : [text.buffer];
+}
 
 /** What has to be read for a search. */
 export interface Plan {

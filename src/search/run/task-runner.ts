@@ -23,7 +23,7 @@ import type {
   ShownHit,
 } from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
-import type { TakeOccurrence } from '../automaton/span-finder.ts';
+import type { GroupTexts, TakeOccurrence } from '../automaton/occurrence.ts';
 import { TextFile } from '../text/text-file.ts';
 import type { GroupKey, RankQuery } from '../types.ts';
 
@@ -35,7 +35,7 @@ type Found = Pick<SearchPart, 'total' | 'hits'>;
 
 /** Takes in what is not listed. */
 interface Sums {
-  add(values: readonly (string | undefined)[], at: number): void;
+  add(held: GroupTexts, at: number): void;
   /** What it has come to, as a part of the search. */
   found(): Pick<SearchPart, 'tallies' | 'records' | 'rankings'>;
 }
@@ -201,9 +201,9 @@ export class TaskRunner {
       task.query.unit === 'match' && sums === undefined
         ? new MatchList(task)
         : new MultilineList(task, new LineView(file, task.scope, this.#slots));
-    const take: TakeOccurrence = (start, end, values) => {
+    const take: TakeOccurrence = (start, end, held) => {
       list.add(start, end);
-      sums?.add(values, start);
+      sums?.add(held, start);
     };
     return new MultilineJob({ ...parts, take }, (stopped) => {
       finish({ total: list.total, hits: sums === undefined ? list.hits : [] }, stopped);
@@ -222,7 +222,7 @@ function matchJob(
   finish: (found: Found, stopped: boolean) => void,
 ): Job {
   if (sums !== undefined) {
-    const take: TakeOccurrence = (start, _end, values) => sums.add(values, start);
+    const take: TakeOccurrence = (start, _end, held) => sums.add(held, start);
     return new MatchJob({ ...parts, take }, plan, ({ lines, stopped }) => {
       finish({ total: lines, hits: [] }, stopped);
     });
@@ -249,7 +249,7 @@ function partOf(program: Program, { bytesRead, wrong }: TextFile, stopped: boole
   };
 }
 
-/** What a search that lists nothing computes, and the groups it needs the texts of. */
+/** What a search that lists nothing computes, and the groups that it needs. */
 function sumsOf(
   { query: { aggregate, records, rank }, scope: { entries } }: SearchTask,
   program: Program,
@@ -259,18 +259,18 @@ function sumsOf(
     const plan = planAggregate(aggregate, groupOf);
     const sums = new Aggregation(aggregate, plan, entries);
     const found = (): Pick<SearchPart, 'tallies'> => ({ tallies: [sums.table()] });
-    return { groups: plan.groups, sums: { add: (values, at) => sums.add(values, at), found } };
+    return { groups: plan.groups, sums: { add: (held, at) => sums.add(held, at), found } };
   }
   if (records !== undefined) {
     const { groups } = recordShape(program.pattern);
-    const list = new RecordList(records, entries);
+    const list = new RecordList(records, groups.length, entries);
     const found = (): Pick<SearchPart, 'records'> => ({ records: [list.part()] });
-    return { groups, sums: { add: (values, at) => list.add(values, at), found } };
+    return { groups, sums: { add: (held, at) => list.add(held, at), found } };
   }
   if (rank !== undefined) {
     const ranking = new Ranking(rank, entries);
     const found = (): Pick<SearchPart, 'rankings'> => ({ rankings: [ranking.table()] });
-    return { groups: [0], sums: { add: ([text], at) => ranking.add(text, at), found } };
+    return { groups: [0], sums: { add: (held, at) => ranking.add(held.text(0), at), found } };
   }
   return { groups: [], sums: undefined };
 }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { kernelsModule } from '../../kernels/kernels.ts';
-import type { Order, Report } from './protocol.ts';
+import { ownedBuffers, type Order, type Report } from './protocol.ts';
 
 /**
  * The worker's file lies beside this one, as TypeScript in the sources and as JavaScript in the
@@ -48,7 +48,7 @@ class Slot implements PoolWorker {
   send(order: Order): void {
     this.jobs.add(order.job);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.thread.postMessage(order);
+    this.thread.postMessage(order, ownedBuffers(order));
   }
 }
 

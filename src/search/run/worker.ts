@@ -1,5 +1,5 @@
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
-import type { Order, Report } from './protocol.ts';
+import { ownedBuffers, type Order, type Report } from './protocol.ts';
 import type { Job } from './scan-job.ts';
 import { TaskRunner } from './task-runner.ts';
 import { TextTooShort } from '../text/text-file.ts';
@@ -93,7 +93,7 @@ class SearchWorker {
 
   #send(report: Report): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.#port.postMessage(report);
+    this.#port.postMessage(report, ownedBuffers(report));
   }
 }
 

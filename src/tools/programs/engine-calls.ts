@@ -64,7 +64,7 @@ export async function recordsFor(
     names: [...records.names, ...(asked.with === undefined ? [] : [asked.with])],
     ...(label === undefined ? {} : { labels: label.names }),
     ...(separator === undefined ? {} : { separator }),
-    text: text as Uint8Array<ArrayBuffer>,
+    text,
   };
 }
 
