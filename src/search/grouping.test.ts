@@ -67,6 +67,29 @@ test.each([
   expect(found.findIndex((row, i) => row.join('|') !== wanted[i]?.join('|'))).toBe(-1);
 });
 
+/** Long runs, texts that are not ASCII within them, and ends of lines of all kinds. */
+const runs = Array.from({ length: 400 }, (_, i) => {
+  const value = `${'a b,c=d '.repeat(i % 9)}${i % 3 === 0 ? 'é\u{1f600}' : ''}tail ${i}`;
+  return `${i % 7 === 0 ? '\uFEFF' : ''}Key-${i % 5}: ${value}${i % 4 === 0 ? '\r' : ''}\n`;
+}).join('');
+
+test.each([
+  String.raw`^Key-(\d): (.+)$`,
+  String.raw`^(Key|Other)-\d: (.*?)(\d*)$`,
+  String.raw`^(?:(K)e|(x))?.*(tail) (\d+)`,
+  String.raw`([^,\s]+),(.*=)`,
+  String.raw`(.+) (\d+)$`,
+  String.raw`\b(\w+)=(d)\b`,
+  String.raw`(?:([a-d])[ ,=])+`,
+  '^(.*)',
+])('captures of %s in long lines are what a line-by-line look captures', async (pattern) => {
+  const { records } = await search(runs, pattern, { records: { maxRecords: 1_000_000 } });
+  // A mark at a line's beginning and the return at its end are no characters of the line.
+  const plain = runs.replaceAll(/^\uFEFF|\r$/gm, '');
+  const wanted = captures(plain, new RegExp(pattern, 'gu'));
+  expect(rows(records!)).toEqual(wanted);
+});
+
 test('records name their groups, and keep whatever a field holds', async () => {
   const text = 'k=a\u001fb;\nk=\u0001;\nk=\u001e\u001d\u0002\u0003;\n';
   const { records } = await search(text, '(?<key>k)=([^;]*)', { records: { maxRecords: 10 } });

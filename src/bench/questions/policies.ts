@@ -267,7 +267,7 @@ const plans: Readonly<Record<BenchKind, readonly Plan[]>> = {
       call: (found) =>
         program(
           packagesProgram(
-            `[...graph].filter(([, names]) => names.includes(${JSON.stringify(capture(found))})).map(([name]) => name).join(', ')`,
+            `[...depends.keys()].filter((name) => next(name).includes(${JSON.stringify(capture(found))})).join(', ')`,
           ),
         ),
       answer: valueOf,

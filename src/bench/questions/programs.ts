@@ -19,23 +19,11 @@ const openings = {
 } as const;
 
 /**
- * Reads all records in chunks and counts them by user, label and day; `rows` holds `[user, label,
- * day, count]`.
+ * Counts all records by day and user, for each kind of answer by how its questions begin; `rows`
+ * holds `{ day, user, label, count }`.
  */
-const countRecords = `const labelOf = new Map(Object.entries(${literal(openings)}).flatMap(([label, all]) => all.map((opening) => [opening.slice(0, 12), label])));
-const counts = new Map();
-for (let at = 0, rest = ''; at < context.length; at += 1e6) {
-  const lines = (rest + context.read(at, 1e6)).split('\\n');
-  rest = lines.pop();
-  if (at + 1e6 >= context.length) lines.push(rest);
-  for (const line of lines) {
-    const asked = line.indexOf(' asked: ');
-    if (asked < 0) continue;
-    const key = line.slice(0, asked) + ' ' + labelOf.get(line.slice(asked + 8, asked + 20));
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-}
-const rows = [...counts].map(([key, count]) => { const [day, user, label] = key.split(' '); return { day, user, label, count }; });
+const countRecords = `const rows = Object.entries(${literal(openings)}).flatMap(([label, all]) =>
+  context.group('^(\\\\S+) (\\\\S+) asked: (?:' + all.join('|') + ')', [1, 2]).map(({ values: [day, user], count }) => ({ day, user, label, count })));
 const sum = (wanted) => rows.reduce((total, row) => total + (wanted(row) ? row.count : 0), 0);
 const top = (name, wanted) => {
   const totals = new Map();
@@ -166,23 +154,23 @@ export function versionProgram(name: string, entry: number): string {
 }
 
 /**
- * Reads the package index as a graph; `select` is an expression over `graph` (name to names) and
- * `reach(name, steps)`.
+ * Reads the package index as a graph; `select` is an expression over `depends` (name to its line),
+ * `next(name)`, the names in it, and `reach(name, steps)`. What a package depends on is taken apart
+ * where the way leads through it.
  */
 export function packagesProgram(select: string): string {
-  return `const [index] = context.entries({ path: 'dpkg/status' });
-const graph = new Map(context.read(index.offset, index.length).split('\\n\\n').flatMap((paragraph) => {
-  const name = /^Package: (\\S+)/m.exec(paragraph);
-  if (!name) return [];
-  const depends = /^Depends: (.+)$/m.exec(paragraph);
-  const names = (depends ? depends[1] : '').split(',').map((part) => (/[a-z0-9][a-z0-9.+-]*/.exec(part) ?? [''])[0]);
-  return [[name[1], names.filter((one) => one !== '')]];
-}));
+  return `const depends = new Map();
+let name;
+for (const [key, value] of context.records(/^(Package|Depends): (.+)$/, { path: 'dpkg/status' })) {
+  if (key === 'Package') name = value;
+  depends.set(name, key === 'Package' ? '' : value);
+}
+const next = (name) => (depends.get(name) ?? '').split(',').map((part) => (/[a-z0-9][a-z0-9.+-]*/.exec(part) ?? [''])[0]).filter((one) => one !== '');
 const reach = (start, steps) => {
   const reached = new Set([start]);
   let border = [start];
   for (let step = 0; step < steps; step += 1) {
-    border = border.flatMap((name) => graph.get(name) ?? []).filter((name) => !reached.has(name));
+    border = border.flatMap(next).filter((name) => !reached.has(name));
     for (const name of border) reached.add(name);
   }
   reached.delete(start);

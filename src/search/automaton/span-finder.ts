@@ -208,11 +208,7 @@ export class SpanFinder {
   }
 
   /** The same; where the groups of the table start and end is then in `places`. */
-  #endTagged(
-    table: TagTable,
-    places: Int32Array,
-    [start, to]: readonly [number, number],
-  ): number {
+  #endTagged(table: TagTable, places: Int32Array, [start, to]: readonly [number, number]): number {
     const text = this.#text;
     text.forwardAt(start);
     let state = table.start();

@@ -68,6 +68,16 @@ test('the scripted policy answers every question about real texts exactly', asyn
   expect(failures).toEqual([]);
 });
 
+test('the whole index is asked about where that is not most of what is stored', () => {
+  const available = () => 'Package: whole\nDepends: a, b, c\n\nPackage: a\n\n';
+  const indexAt = (sizeChars: number): string | undefined => {
+    const { documents } = realCase({ ...folders, available }, 3, sizeChars);
+    return [...(documents.at(-1)?.chunks() ?? [])].join('');
+  };
+  expect(indexAt(1_000_000)).toContain('Package: gamma+x');
+  expect(indexAt(100_000_000)).toBe(available());
+});
+
 test('a machine without these files is told so', () => {
   const nowhere = { docs: join(folder, 'none'), packages: join(folder, 'none') };
   expect(() => realCase(nowhere, 1, 1_000_000)).toThrow(/needs a Debian machine/);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -17,10 +18,21 @@ export interface RealFolders {
   readonly docs: string;
   /** The index of installed packages, with what each depends on. */
   readonly packages: string;
+  /** The index of all packages that can be installed, some 50M characters; empty where unknown. */
+  readonly available?: () => string;
 }
 
 /** Those of this machine. */
-const machine: RealFolders = { docs: '/usr/share/doc', packages: '/var/lib/dpkg/status' };
+const machine: RealFolders = {
+  docs: '/usr/share/doc',
+  packages: '/var/lib/dpkg/status',
+  available: () =>
+    spawnSync('apt-cache', ['dumpavail'], { encoding: 'utf8', maxBuffer: 500_000_000 }).stdout ??
+    '',
+};
+
+/** From this size on the whole index is asked about, and not only that of installed packages. */
+const minWholeIndexChars = 50_000_000;
 
 /** Steps of a search through the dependencies. */
 const graphDepth = 6;
@@ -62,7 +74,7 @@ export const generateReal: CaseGenerator = (seed, sizeChars) => realCase(machine
 export function realCase(folders: RealFolders, seed: number, sizeChars: number): BenchCase {
   const random = new Random(seed, 7);
   const changelogs = changelogsOf(folders.docs, sizeChars);
-  const index = existsSync(folders.packages) ? readFileSync(folders.packages, 'utf8') : '';
+  const index = indexOf(folders, sizeChars);
   if (changelogs.length === 0 || index === '')
     throw new Error(`bench real needs a Debian machine: ${folders.docs}, ${folders.packages}`);
   const truth = truthOf(changelogs);
@@ -77,6 +89,13 @@ export function realCase(folders: RealFolders, seed: number, sizeChars: number):
       ...Array.from({ length: absentQuestions }, (_, at) => absentQuestion(at, random)),
     ],
   };
+}
+
+/** The package index: the whole one, if it is not larger than all that is asked for. */
+function indexOf({ packages, available }: RealFolders, sizeChars: number): string {
+  const whole = sizeChars >= minWholeIndexChars ? (available?.() ?? '') : '';
+  if (whole !== '') return whole;
+  return existsSync(packages) ? readFileSync(packages, 'utf8') : '';
 }
 
 interface Changelog {
