@@ -19,12 +19,22 @@ interface EntryLine {
   readonly time: string;
 }
 
+/** Which part of the store is meant. */
+interface StatsFlags extends SessionFlags {
+  readonly since?: string;
+  readonly until?: string;
+}
+
 /** `rlm-opencode stats`: the model's `rlm_stats`, for people. */
 export function statsCommand(): Command {
   const command = new Command('stats').description('say what is stored');
-  return addSessionFlags(command).action(async (flags: SessionFlags) => {
+  command
+    .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
+    .option('--until <time>', 'only what was stored until then, a whole day included');
+  return addSessionFlags(command).action(async (flags: StatsFlags) => {
+    const { since, until } = flags;
     await withOperations(flags, async (call) => {
-      const found = await callTool(call, flags, { name: 'rlm_stats', arguments: {} });
+      const found = await callTool(call, flags, { name: 'rlm_stats', arguments: { since, until } });
       if (found === undefined) {
         finish(exitCodes.nothing);
         return;

@@ -55,6 +55,7 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
   path: ['file', 'filepath', 'filename', 'glob', 'paths'],
   tool: ['toolname'],
   since: ['after', 'newerthan'],
+  until: ['before', 'olderthan'],
   order: ['sort', 'sortorder'],
   cursor: ['nextcursor', 'page'],
   code: ['script', 'program', 'javascript', 'js', 'source', 'input'],
@@ -78,7 +79,7 @@ const negatedNames: Readonly<Record<string, readonly string[]>> = {
 /**
  * Members that have a form of their own, so that a word for "nothing" cannot be meant as a text.
  */
-const formalMembers: ReadonlySet<string> = new Set(['entry', 'since', 'cursor']);
+const formalMembers: ReadonlySet<string> = new Set(['entry', 'since', 'until', 'cursor']);
 
 /** All our tools' names, also of those that are not offered. */
 const toolNames: readonly string[] = [

@@ -9,7 +9,9 @@ export interface EntryFilter {
   readonly entry?: string | undefined;
   readonly tool?: string | undefined;
   readonly path?: string | undefined;
+  /** Stored since, or until: a time as {@link parseTime} reads it. */
   readonly since?: string | undefined;
+  readonly until?: string | undefined;
 }
 
 /**
@@ -66,14 +68,17 @@ export function chooseEntries(
     ({ note } = chosen);
   }
   if (filter.since !== undefined) {
-    const sinceMs = parseSince(filter.since, nowMs);
-    if (Number.isNaN(sinceMs))
-      return {
-        ok: false,
-        fault: `"since" is ${JSON.stringify(filter.since)}; write it as "30m", "2h", "7d" or a date such as "2026-01-31".`,
-      };
-    const entries = sinceTime(store, sinceMs);
+    const sinceMs = parseTime(filter.since, nowMs, 'begins');
+    if (Number.isNaN(sinceMs)) return noTime('since', filter.since);
+    const entries = inTime(store, sinceMs, Infinity);
     if (entries.length === 0) return { ok: false, fault: nothingSince(store, filter.since) };
+    parts.push(entries);
+  }
+  if (filter.until !== undefined) {
+    const untilMs = parseTime(filter.until, nowMs, 'ends');
+    if (Number.isNaN(untilMs)) return noTime('until', filter.until);
+    const entries = inTime(store, -Infinity, untilMs);
+    if (entries.length === 0) return { ok: false, fault: nothingUntil(store, filter.until) };
     parts.push(entries);
   }
   if (parts.length === 0) return { ok: true, entries: undefined };
@@ -250,11 +255,18 @@ function sorted(entries: readonly Entry[]): readonly Entry[] {
   return isSorted ? entries : entries.toSorted((a, b) => a.seq - b.seq);
 }
 
-function sinceTime({ entries, list, totals }: SessionStore, sinceMs: number): readonly Entry[] {
+/** What was stored in [fromMs, toMs). */
+function inTime(
+  { entries, list, totals }: SessionStore,
+  fromMs: number,
+  toMs: number,
+): readonly Entry[] {
   const now = totals.entries;
-  if (!list.isInTimeOrder) return entries.slice(0, now).filter((entry) => entry.timeMs >= sinceMs);
-  const from = partitionPoint(now, (index) => entries[index]!.timeMs < sinceMs);
-  return entries.slice(from, now);
+  if (!list.isInTimeOrder)
+    return entries.slice(0, now).filter(({ timeMs }) => timeMs >= fromMs && timeMs < toMs);
+  const from = partitionPoint(now, (index) => entries[index]!.timeMs < fromMs);
+  const to = partitionPoint(now, (index) => entries[index]!.timeMs < toMs);
+  return entries.slice(from, to);
 }
 
 /** What is in all of several lists, each in the order of the store: the shortest one is walked. */
@@ -299,8 +311,24 @@ function nothingSince({ entries, totals }: SessionStore, since: string): string 
   return `Nothing was stored since ${JSON.stringify(shown(since))}: ${last}.`;
 }
 
+function nothingUntil({ entries, totals }: SessionStore, until: string): string {
+  const oldest = totals.entries === 0 ? undefined : entries[0];
+  const first =
+    oldest === undefined
+      ? 'the store is empty'
+      : `the oldest entry, ${oldest.id}, is of ${new Date(oldest.timeMs).toISOString()}`;
+  return `Nothing was stored until ${JSON.stringify(shown(until))}: ${first}.`;
+}
+
+function noTime(name: string, text: string): { readonly ok: false; readonly fault: string } {
+  return {
+    ok: false,
+    fault: `${JSON.stringify(name)} is ${JSON.stringify(shown(text))}; write it as "30m", "2h", "7d" or a date such as "2026-01-31".`,
+  };
+}
+
 function nothingInAll(filter: EntryFilter, parts: readonly (readonly Entry[])[]): string {
-  const names = (['entry', 'tool', 'path', 'since'] as const).filter(
+  const names = (['entry', 'tool', 'path', 'since', 'until'] as const).filter(
     (name) => filter[name] !== undefined,
   );
   const each = names.map(
@@ -330,10 +358,16 @@ const unitsMs: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** Milliseconds since 1970, or NaN. */
-function parseSince(text: string, nowMs: number): number {
+const dayMs = 86_400_000;
+
+/**
+ * Milliseconds since 1970, or NaN: so long ago (`2h`), or a date. A date without a time of day is a
+ * whole day (UTC): where it begins, or where it ends.
+ */
+function parseTime(text: string, nowMs: number, side: 'begins' | 'ends'): number {
   const relative = /^(\d+(?:\.\d+)?)\s*([smhdw])$/.exec(text.trim());
   if (relative !== null)
     return nowMs - Number(relative[1]) * (unitsMs[relative[2] as string] as number);
-  return Date.parse(text);
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text.trim());
+  return Date.parse(text) + (isDay && side === 'ends' ? dayMs : 0);
 }

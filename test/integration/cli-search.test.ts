@@ -118,6 +118,10 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
       directory: project,
       by_tool: { bash: { entries: 1, characters: Array.from(stored).length } },
     });
+    const then = ['stats', '--since', '2020-01-01', '--until', '2020-12-31'];
+    const earlier = await home.runHere([...then, ...here]);
+    expect(earlier).toMatchObject({ code: 2, stdout: '' });
+    expect(earlier.stderr).toContain('Nothing was stored until "2020-12-31"');
     const sessions = await home.runHere(['sessions']);
     expect(sessions.stdout).toMatch(/^sess_[0-9a-f]+ .* 1 entries .*project\n$/);
   });

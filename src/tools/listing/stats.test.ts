@@ -75,6 +75,30 @@ test('with since, only what was stored since then is counted and listed', async 
   );
 });
 
+test('until ends what since begins, and a date is a whole day', async () => {
+  const listed = async (times: { readonly since?: string; readonly until?: string }) => {
+    const stats = toolResult(await statsTool.run({ newest: 20, ...times }, contextOf(threeTimes)));
+    return (stats['newest_entries'] as readonly { readonly entry: string }[]).map((e) => e.entry);
+  };
+  expect(await listed({ until: '4h' })).toEqual(['e1']);
+  expect(await listed({ since: '4h', until: '2h' })).toEqual(['e2']);
+  const newestDay = new Date(threeTimes.store.entries[2]!.timeMs).toISOString().slice(0, 10);
+  expect(await listed({ until: newestDay })).toContain('e3');
+  expect(await listed({ since: newestDay })).toContain('e3');
+});
+
+test('a time that nothing was stored until, or before what it is to begin with, is an error', async () => {
+  const run = async (times: { readonly since?: string; readonly until: string }) =>
+    toolResult(await statsTool.run({ newest: 20, ...times }, contextOf(threeTimes)))['error'];
+  expect(await run({ until: '2020-01-01' })).toMatch(
+    /^Nothing was stored until "2020-01-01": the oldest entry, e1, is of /,
+  );
+  expect(await run({ since: '2h', until: '4h' })).toBe(
+    'No entry fits all filters at once: 1 fit since "2h", 1 fit until "4h". Leave one of them out.',
+  );
+  expect(await run({ until: 'yesterday' })).toContain('"until" is "yesterday"; write it as "30m"');
+});
+
 test('a time that nothing was stored since, or that is none, is an error that helps', async () => {
   const run = async (since: string) =>
     toolResult(await statsTool.run({ newest: 20, since }, contextOf(threeTimes)));

@@ -15,6 +15,7 @@ const args = z.strictObject({
   folder: z.string().optional().describe('All below it; lists its parts, too.'),
   title: z.string().optional().describe('Text in the title: the command, path or first line.'),
   since: z.string().optional(),
+  until: z.string().optional().describe('As since; a date is included.'),
   newest: z.int().min(0).max(200).default(20).describe('Entries listed.'),
   cursor: z.string().optional(),
   ...formatArg,
@@ -23,7 +24,7 @@ const args = z.strictObject({
 type Args = z.infer<typeof args>;
 
 /** What chooses entries, among the arguments. */
-const filterNames = ['kind', 'tool', 'path', 'folder', 'title', 'since'] as const;
+const filterNames = ['kind', 'tool', 'path', 'folder', 'title', 'since', 'until'] as const;
 
 /** Folders that are shown. */
 const maxFolders = 20;
@@ -72,13 +73,13 @@ export const statsTool: Tool<Args> = {
 
 /** The entries that all filters leave; `undefined` for all there are. */
 async function chosenEntries(
-  { kind, tool, path, since, folder, title }: Args,
+  { kind, tool, path, since, until, folder, title }: Args,
   { session: { store }, clock, slice }: ToolContext,
 ): Promise<
   | { readonly ok: true; readonly entries: readonly Entry[] | undefined }
   | { readonly ok: false; readonly fault: string }
 > {
-  const chosen = chooseEntries(store, { tool, path, since }, clock.now());
+  const chosen = chooseEntries(store, { tool, path, since, until }, clock.now());
   if (!chosen.ok) return chosen;
   if (slice === undefined && [kind, folder, title].every((one) => one === undefined)) return chosen;
   const { list } = store;

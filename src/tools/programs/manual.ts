@@ -7,7 +7,7 @@ context.length                        characters of the whole context
 context.read(offset, length)          string; at most 10,000,000 characters at once
 context.text(entry)                   an entry's text: "e12", a path, or an entry of context.entries()
 context.lines(entry, from, to)        strings; lines count from 1 in their entry
-context.entries({kind, tool, path, since})   [{id, title, kind, tool, args, path, offset, length, line, lines, time}]; entry.text reads it
+context.entries({kind, tool, path, since, until})   [{id, title, kind, tool, args, path, offset, length, line, lines, time}]; entry.text reads it
 context.search(pattern, options)      {matches: [{entry, path, line, text, offset}], total, next_cursor}; options as in rlm_search
 context.find(text, options)           the same for exact text
 context.records(pattern, {path, tool, entry, since, case_sensitive, with})

@@ -157,6 +157,7 @@ const entryFilter = z.strictObject({
   tool: z.string().optional(),
   path: z.string().optional(),
   since: z.string().optional(),
+  until: z.string().optional(),
 });
 
 const entriesTool = { name: 'context.entries(filter)', args: entryFilter };
