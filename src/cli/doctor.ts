@@ -13,7 +13,7 @@ import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
 import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
 import { megabytes } from './numbers.ts';
-import { opencodeFacts } from './opencode-facts.ts';
+import { opencodeFacts } from './client-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import type { Finding } from './provider-check.ts';

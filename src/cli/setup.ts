@@ -19,7 +19,7 @@ import {
 } from '../setup/config-text.ts';
 import { type ProviderFacts, providerId } from '../setup/provider-entry.ts';
 import { textDiff } from '../setup/text-diff.ts';
-import { type OpenCodeFacts, opencodeFacts } from './opencode-facts.ts';
+import { type OpenCodeFacts, opencodeFacts } from './client-facts.ts';
 import { type KnownServer, knownServer } from './server-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
