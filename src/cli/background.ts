@@ -5,8 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/disk/owner.ts';
-import { isAnswering, serverOf } from './operations-client.ts';
-import { print } from './screen.ts';
+import { isAnswering, type RunningServer, serverOf } from './operations-client.ts';
 
 /** A log of this size is put aside when the next server starts, bytes. */
 const logRotateBytes = 10_000_000;
@@ -20,18 +19,25 @@ export function logPath(dataDir: string): string {
   return join(dataDir, 'server.log');
 }
 
+/** A background server, and whether it was there before. */
+export interface BackgroundServer {
+  readonly address: string;
+  readonly pid: number;
+  readonly isNew: boolean;
+}
+
 /**
- * Starts `serve` with the same arguments as a process of its own and waits until it listens. One
- * that runs already is named and left as it is.
+ * Starts `serve` as a process of its own and waits until it listens. One that runs already is left
+ * as it is, also one that another command has started in the meantime.
+ * @param args What `serve` is given
  * @throws ProxyError `config_invalid` with the end of its log if it ends instead
  */
-export async function startBackground(dataDir: string): Promise<void> {
-  const running = serverOf(await readOwner(dataDir));
-  if (running !== undefined && (await isAnswering(running))) {
-    const { address, pid } = running;
-    print(`rlm-opencode is listening on ${address} already (process ${pid}).\n`);
-    return;
-  }
+export async function startBackground(
+  dataDir: string,
+  args: readonly string[],
+): Promise<BackgroundServer> {
+  const running = await answeringServer(dataDir);
+  if (running !== undefined) return { ...running, isNew: false };
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const path = logPath(dataDir);
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > logRotateBytes) {
@@ -39,8 +45,7 @@ export async function startBackground(dataDir: string): Promise<void> {
   }
   const log = openSync(path, 'a', 0o600);
   const main = fileURLToPath(new URL('main', import.meta.url)) + extension();
-  const args = process.argv.slice(2).filter((argument) => argument !== '--background');
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [main, 'serve', ...args], {
     detached: true,
     stdio: ['ignore', log, log],
   });
@@ -49,13 +54,19 @@ export async function startBackground(dataDir: string): Promise<void> {
   while (child.exitCode === null && child.signalCode === null) {
     const owner = await readOwner(dataDir);
     if (owner?.pid === child.pid && owner?.address !== undefined) {
-      print(`rlm-opencode listening on ${owner.address}\n`);
-      return;
+      return { address: owner.address, pid: owner.pid, isNew: true };
     }
     await systemClock.sleep(pollMs);
   }
+  const other = await answeringServer(dataDir);
+  if (other !== undefined) return { ...other, isNew: false };
   const tail = readFileSync(path, 'utf8').trimEnd().split('\n').slice(-tailLines).join('\n');
   throw new ProxyError('config_invalid', `The server did not start. The end of ${path}:\n${tail}`);
+}
+
+async function answeringServer(dataDir: string): Promise<RunningServer | undefined> {
+  const server = serverOf(await readOwner(dataDir));
+  return server !== undefined && (await isAnswering(server)) ? server : undefined;
 }
 
 /** `.ts` in the source, `.js` in the built package. */

@@ -1,42 +1,39 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { fallbackLimits } from '../config/presets.ts';
 import { ProxyError } from '../errors.ts';
-import type { ProviderFacts } from '../setup/provider-entry.ts';
-import { coreModelId } from '../wire/core-model.ts';
-import { isObject } from '../wire/json.ts';
+import type { ProxyFacts } from '../setup/proxy-facts.ts';
 import { factsOf, type KnownServer, type ModelLimits } from './server-facts.ts';
 
-/** What OpenCode is told, and where the model's limits come from. */
-export interface OpenCodeFacts extends ProviderFacts {
+/** What a client is told, and where the model's limits come from. */
+export interface ClientFacts extends ProxyFacts {
   /**
-   * `assumed`: nobody states them; `installed`: nobody states them here, so what OpenCode has
+   * `assumed`: nobody states them; `installed`: nobody states them here, so what the client has
    * stays.
    */
   readonly limitsFrom: 'server' | 'settings' | 'installed' | 'assumed';
 }
 
 /**
- * What OpenCode has to know: from the running server, which was perhaps started with other
+ * What a client has to know: from the running server, which was perhaps started with other
  * settings; where none runs, from the settings here. An address given on the command line holds
  * against both. The demo's limits are no model's and never written.
- * @param installed Our block as it stands in OpenCode's configuration
+ * @param installed The limits as they stand in the client's configuration
  * @throws ProxyError `config_invalid` where no port is known
  */
-export function opencodeFacts(
+export function clientFacts(
   loaded: LoadedConfig,
   running: KnownServer | undefined,
-  installed: Readonly<Record<string, unknown>> | undefined,
-): OpenCodeFacts {
+  installed: ModelLimits | undefined,
+): ClientFacts {
   const facts = running?.facts ?? factsOf(loaded);
   const stated = facts.model === undefined || facts.model.isAssumed ? undefined : facts.model;
-  const present = stated === undefined ? installedLimits(installed) : undefined;
+  const present = stated === undefined ? installed : undefined;
   const { contextWindowTokens, maxOutputTokens } =
     stated ?? present ?? facts.model ?? fallbackLimits;
   const from = running === undefined ? 'settings' : 'server';
   return {
-    baseURL: `${addressOf(loaded, running)}/v1`,
-    // A token stays where it is; OpenCode takes it from the environment.
-    apiKey: facts.hasToken ? '{env:RLM_API_TOKEN}' : 'rlm-local',
+    address: addressOf(loaded, running),
+    hasToken: facts.hasToken,
     contextWindowTokens,
     maxOutputTokens,
     limitsFrom: stated === undefined ? (present === undefined ? 'assumed' : 'installed') : from,
@@ -48,7 +45,7 @@ function addressOf({ config, sources }: LoadedConfig, running: KnownServer | und
   if (running !== undefined && !isSaid) return reachable(running.address);
   const { host, port } = config.server;
   if (port !== 0) return reachable(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
-  throw new ProxyError('config_invalid', 'OpenCode needs to know a port, and RLM_PORT is 0.', {
+  throw new ProxyError('config_invalid', 'A client needs to know a port, and RLM_PORT is 0.', {
     hint: 'Give the port that the server will listen on with --port.',
   });
 }
@@ -56,17 +53,4 @@ function addressOf({ config, sources }: LoadedConfig, running: KnownServer | und
 /** Who listens everywhere is asked here. */
 function reachable(address: string): string {
   return address.replace(/\/\/(0\.0\.0\.0|\[::\])(?=:)/, '//127.0.0.1');
-}
-
-function installedLimits(
-  block: Readonly<Record<string, unknown>> | undefined,
-): ModelLimits | undefined {
-  const models = block?.['models'];
-  const model = isObject(models) ? models[coreModelId] : undefined;
-  const limit = isObject(model) ? model['limit'] : undefined;
-  if (!isObject(limit)) return undefined;
-  const { context, output } = limit;
-  return typeof context === 'number' && typeof output === 'number'
-    ? { contextWindowTokens: context, maxOutputTokens: output }
-    : undefined;
 }

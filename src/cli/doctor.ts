@@ -7,13 +7,14 @@ import type { Config } from '../config/resolve.ts';
 import { shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../setup/config-file.ts';
-import { installedBlock, installProvider } from '../setup/config-text.ts';
+import { installedBlock, installedLimits, installProvider } from '../setup/config-text.ts';
+import { openCodeFacts } from '../setup/provider-entry.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
 import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
 import { megabytes } from './numbers.ts';
-import { opencodeFacts } from './client-facts.ts';
+import { clientFacts } from './client-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import type { Finding } from './provider-check.ts';
@@ -252,7 +253,7 @@ async function opencodeFinding(
   if ((running?.facts.configuredPort ?? loaded.config.server.port) === 0) {
     return { level: 'note', text: 'OpenCode: installed, but RLM_PORT is 0, so no port is fixed' };
   }
-  const facts = opencodeFacts(loaded, running, installed);
+  const facts = openCodeFacts(clientFacts(loaded, running, installedLimits(text)));
   const fresh = installProvider(text, { facts, liftToolOutput: false });
   return fresh.ok && fresh.text === text
     ? { level: 'ok', text: `OpenCode: installed in ${path}` }

@@ -1,11 +1,13 @@
 import { Command } from 'commander';
+import type { StartableName } from './launch.ts';
 
 /**
  * Every command by its name. A command is loaded when it is run: most of what a start takes is
- * loading. Add one: a file, a line here.
+ * loading. Add one: a file, a line here. A loader is given what stands behind the name.
  */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: Readonly<Record<string, (args: readonly string[]) => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand(),
+  ...startClients(['opencode', 'codex', 'claude', 'qwen', 'kilo']),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   stop: async () => (await import('./stop.ts')).stopCommand(),
@@ -22,6 +24,16 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   bench: async () => (await import('./bench/bench.ts')).benchCommand(),
 };
 
+/** A command for each client that can be started. */
+function startClients(names: readonly StartableName[]): typeof commands {
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      async (args: readonly string[]) => (await import('./launch.ts')).launchCommand(name, args),
+    ]),
+  );
+}
+
 const versionFlags = '-V, --version';
 
 /**
@@ -34,7 +46,7 @@ export async function rlmProgram(version: string, args: readonly string[] = []):
     .description('a local proxy that gives coding assistants a memory without a wall')
     .version(version, versionFlags);
   for (const name of neededFor(args[0] ?? '')) {
-    const command = await commands[name]?.();
+    const command = await commands[name]?.(args.slice(1));
     if (command !== undefined) program.addCommand(command);
   }
   return program;

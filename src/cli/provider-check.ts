@@ -12,6 +12,8 @@ export interface Finding {
   readonly level: 'ok' | 'note' | 'fail';
   readonly text: string;
   readonly advice?: string | undefined;
+  /** The provider that it is about, by its name in the configuration. */
+  readonly provider?: string;
 }
 
 /** Longest wait for a provider, milliseconds. */
@@ -34,7 +36,9 @@ export async function checkProviders(
       checkProvider(provider, wanted.get(provider.id) ?? [], inTime),
     ),
   );
-  return found.flat();
+  return found.flatMap((findings, at) =>
+    findings.map((finding) => ({ ...finding, provider: config.providers[at]!.id })),
+  );
 }
 
 async function checkProvider(

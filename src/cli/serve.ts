@@ -27,9 +27,20 @@ export function serveCommand(policies: readonly Policy[] = []): Command {
     .option('--background', 'start it as a process of its own and return');
   return addSettingFlags(command).action(async (options: { background?: boolean }) => {
     const loaded = loadFromFlags({ ...options });
-    if (options.background === true) await startBackground(loaded.config.dataDir);
+    if (options.background === true) await serveInBackground(loaded.config.dataDir);
     else await serve(loaded, policies);
   });
+}
+
+/** The same arguments are given to a process of its own. */
+async function serveInBackground(dataDir: string): Promise<void> {
+  const args = process.argv.slice(3).filter((argument) => argument !== '--background');
+  const { address, pid, isNew } = await startBackground(dataDir, args);
+  print(
+    isNew
+      ? `rlm-opencode listening on ${address}\n`
+      : `rlm-opencode is listening on ${address} already (process ${pid}).\n`,
+  );
 }
 
 async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise<void> {

@@ -13,13 +13,14 @@ import {
   blockToPaste,
   type EditOutcome,
   installedBlock,
+  installedLimits,
   installProvider,
   isInstallationOf,
   uninstallProvider,
 } from '../setup/config-text.ts';
-import { type ProviderFacts, providerId } from '../setup/provider-entry.ts';
+import { openCodeFacts, type ProviderFacts, providerId } from '../setup/provider-entry.ts';
 import { textDiff } from '../setup/text-diff.ts';
-import { type OpenCodeFacts, opencodeFacts } from './client-facts.ts';
+import { type ClientFacts, clientFacts } from './client-facts.ts';
 import { type KnownServer, knownServer } from './server-facts.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
@@ -89,15 +90,19 @@ async function install(options: SetupOptions): Promise<void> {
 async function factsFor(
   options: SetupOptions,
   { text }: ConfigFile,
-): Promise<{ readonly facts: OpenCodeFacts; readonly running: KnownServer | undefined }> {
+): Promise<{
+  readonly facts: ClientFacts & ProviderFacts;
+  readonly running: KnownServer | undefined;
+}> {
   const loaded = loadFromFlags({ ...options });
   const running = await knownServer(loaded.config);
-  const installed = text === undefined ? undefined : installedBlock(text);
-  return { facts: opencodeFacts(loaded, running, installed), running };
+  const installed = text === undefined ? undefined : installedLimits(text);
+  const facts = clientFacts(loaded, running, installed);
+  return { facts: { ...facts, ...openCodeFacts(facts) }, running };
 }
 
 /** Limits that nobody states are said to be assumed: OpenCode compacts and cuts answers by them. */
-function tellOfLimits({ limitsFrom, contextWindowTokens, maxOutputTokens }: OpenCodeFacts): void {
+function tellOfLimits({ limitsFrom, contextWindowTokens, maxOutputTokens }: ClientFacts): void {
   const numbers = `window ${contextWindowTokens} tokens, answer ${maxOutputTokens}`;
   if (limitsFrom === 'assumed') {
     printError(

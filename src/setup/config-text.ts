@@ -89,6 +89,18 @@ export function installedBlock(text: string): Readonly<Record<string, unknown>> 
   return (section as Record<string, Record<string, unknown>> | undefined)?.[providerId];
 }
 
+/** The limits of our model as they stand in a text, tokens. */
+export function installedLimits(
+  text: string,
+): { readonly contextWindowTokens: number; readonly maxOutputTokens: number } | undefined {
+  const limit = at(installedBlock(text), ['models', coreModelId, 'limit']);
+  if (!isObject(limit)) return undefined;
+  const { context, output } = limit;
+  return typeof context === 'number' && typeof output === 'number'
+    ? { contextWindowTokens: context, maxOutputTokens: output }
+    : undefined;
+}
+
 /**
  * Whether a text is exactly what an installation makes of another one, so that taking it out may
  * put that one back byte for byte.

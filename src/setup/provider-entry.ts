@@ -1,4 +1,5 @@
 import { coreModelId } from '../wire/core-model.ts';
+import { noKey, type ProxyFacts, tokenVariable } from './proxy-facts.ts';
 
 /** Name of our provider in OpenCode's configuration. */
 export const providerId = 'rlm-opencode';
@@ -12,6 +13,21 @@ export interface ProviderFacts {
   /** The upstream's real window: OpenCode decides about compaction and shows a percentage by it. */
   readonly contextWindowTokens: number;
   readonly maxOutputTokens: number;
+}
+
+/** What OpenCode is told of the proxy. A token stays in its variable. */
+export function openCodeFacts({
+  address,
+  hasToken,
+  contextWindowTokens,
+  maxOutputTokens,
+}: ProxyFacts): ProviderFacts {
+  return {
+    baseURL: `${address}/v1`,
+    apiKey: hasToken ? `{env:${tokenVariable}}` : noKey,
+    contextWindowTokens,
+    maxOutputTokens,
+  };
 }
 
 /**
