@@ -84,6 +84,7 @@ function eventStream(reply: StreamReply, request: FastifyRequest, log: Logger): 
       return `data: ${JSON.stringify(streamErrorBody(error, request.headers['user-agent']))}\n\n`;
     },
     heartbeat: reply.heartbeat ?? comment,
+    failsInStream: reply.failsInStream,
     quietUntilMs: reply.quietUntilMs,
   };
 }

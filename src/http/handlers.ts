@@ -68,6 +68,11 @@ export interface StreamReply {
   readonly heartbeat?: () => string;
   /** The last frame of a stream that failed. Default: as clients of chat completions want it. */
   readonly errorFrame?: (error: ProxyError) => string;
+  /**
+   * Whether a failure before the first frame is told by the error frame of a stream that has begun
+   * well, for clients that do the right thing with it only there. Default: it is a status.
+   */
+  readonly failsInStream?: (error: ProxyError) => boolean;
 }
 
 /**

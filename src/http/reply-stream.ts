@@ -11,6 +11,8 @@ export interface OutgoingStream {
   readonly frames: AsyncIterable<string | Uint8Array>;
   /** The last frame of a stream that failed. */
   readonly errorFrame: (error: ProxyError) => string;
+  /** Whether that frame is wanted for a failure before the head is out, too. */
+  readonly failsInStream?: ((error: ProxyError) => boolean) | undefined;
   /** Sent while `frames` is silent; means nothing to the reader. Made when it is due. */
   readonly heartbeat: () => string;
   /**
@@ -53,7 +55,7 @@ export async function sendStream(
     writer.end();
   } catch (error) {
     const reason = abortReason(error, options.signal);
-    if (!writer.isOpen) throw reason;
+    if (!writer.isOpen && stream.failsInStream?.(reason) !== true) throw reason;
     if (!raw.destroyed) writer.end(stream.errorFrame(reason));
   } finally {
     writer.stopHeart();

@@ -42,7 +42,7 @@ export interface Seen {
 }
 
 /** The proxy, and the name of the model to ask for. */
-interface Where {
+export interface Where {
   readonly baseURL: string;
   readonly model: string;
 }
@@ -54,6 +54,8 @@ export interface ChatClient {
   readonly parsesArguments?: boolean;
   /** A failure after the beginning of the answer reaches this client as an HTTP status. */
   readonly isWhole?: boolean;
+  /** Every failure that asking again at once may or may not mend comes inside the stream. */
+  readonly failsInStream?: boolean;
   ask(where: Where): Promise<Seen>;
 }
 

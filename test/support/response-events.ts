@@ -24,7 +24,7 @@ interface OpenItem {
 export function readResponseEvents(body: string): ReadResponse {
   const frames = body.split('\n\n').slice(0, -1);
   const events = frames.map((frame) => {
-    const [, name, data = ''] = /^event: (.*)\ndata: (.*)$/.exec(frame) ?? [];
+    const [, name, data = ''] = /^event: (.*)\ndata: (.*)$/s.exec(frame) ?? [];
     const event = JSON.parse(data) as ResponseStreamEvent;
     if (name !== event.type) throw new Error(`${name} holds ${event.type}`);
     return event;

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ProxyError } from '../../errors.ts';
 import { conversationHeaders, headerOf } from '../../clients/origin.ts';
 import { isObject, parseJson, type JsonObject } from '../../wire/json.ts';
 
@@ -6,6 +7,15 @@ import { isObject, parseJson, type JsonObject } from '../../wire/json.ts';
 export function isCodex(headers: IncomingHttpHeaders): boolean {
   const names = [headerOf(headers, 'originator'), headerOf(headers, 'user-agent')];
   return names.some((name) => name?.toLowerCase().startsWith('codex') === true);
+}
+
+/**
+ * Whether Codex does better with a failure as an event than with its status. A status other than
+ * 400 and 429 makes it ask 6 to 30 times, and of a 400 its user gets to see the JSON; only with 429
+ * does it wait as long as it is told to.
+ */
+export function wantsEvent({ status }: ProxyError): boolean {
+  return status !== 429;
 }
 
 /**

@@ -1,9 +1,10 @@
 import type { Clock } from '../../clock.ts';
+import type { ProxyError } from '../../errors.ts';
 import type { AnswerForm, ChatCall, ChatHandler, Face } from '../../http/handlers.ts';
 import { errorBody } from '../../wire/error-body.ts';
 import { nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import { chatBody, readRequestJson } from '../request-body.ts';
-import { isCodex, withOrigin } from './codex.ts';
+import { isCodex, wantsEvent, withOrigin } from './codex.ts';
 import { messagesOf } from './input-messages.ts';
 import { responseId } from './item-ids.ts';
 import { membersOf, type RequestMembers } from './request-members.ts';
@@ -33,21 +34,31 @@ async function answer(
     refusesInText: isCodex(call.headers),
     now,
   });
-  const reply = await chat.handle({
-    ...call,
-    body: chatBody(members.envelope, messages),
-    headers: withOrigin(call.headers, request),
-    form: formOf(writer),
-  });
-  if (reply.kind === 'json') return reply;
-  return {
-    ...reply,
+  const failing = {
     heartbeat: () => writer.heartbeat(),
-    errorFrame: (error) => {
-      const { message, code } = errorBody(error, headerText(call)).error;
+    errorFrame: (error: ProxyError) => {
+      const { message, code } = errorBody(error, call.headers['user-agent']).error;
       return writer.fail(error, { message, code: code ?? error.code });
     },
+    ...(isCodex(call.headers) ? { failsInStream: wantsEvent } : {}),
   };
+  try {
+    const reply = await chat.handle({
+      ...call,
+      body: chatBody(members.envelope, messages),
+      headers: withOrigin(call.headers, request),
+      form: formOf(writer),
+    });
+    return reply.kind === 'json' ? reply : { ...reply, ...failing };
+  } catch (error) {
+    if (members.envelope.stream !== true || failing.failsInStream === undefined) throw error;
+    return { kind: 'stream', frames: throwing(error), ...failing };
+  }
+}
+
+// eslint-disable-next-line require-yield
+async function* throwing(error: unknown): AsyncGenerator<string, void, void> {
+  throw error;
 }
 
 function formOf(writer: ResponseWriter): AnswerForm {
@@ -65,10 +76,6 @@ function formOf(writer: ResponseWriter): AnswerForm {
       return JSON.stringify(writer.response());
     },
   };
-}
-
-function headerText({ headers }: ChatCall): string | undefined {
-  return headers['user-agent'];
 }
 
 /** The response object's members that say again what was asked for, with OpenAI's defaults. */
