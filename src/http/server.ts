@@ -131,6 +131,13 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
   app.setErrorHandler((caught, request, reply) => sendError({ caught, log }, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const allowed = methodsOf(request.url, options.faces);
+    if (request.headers.upgrade?.toLowerCase() === 'websocket') {
+      // Codex, set to use one, then goes on without at once; after a 404 it tries for seconds.
+      const refused = new ProxyError('method_not_allowed', 'No WebSockets are spoken here.', {
+        status: 426,
+      });
+      return sendError({ caught: refused, log }, request, reply);
+    }
     const caught =
       allowed === undefined
         ? new ProxyError(

@@ -2,20 +2,26 @@ import { OpenAI } from 'openai';
 import type { ResponseInputItem, Tool } from 'openai/resources/responses/responses';
 import { describe, expect, it } from 'vitest';
 import { longText } from '../support/conversation.ts';
+import { rawRequest } from '../support/http-server.ts';
 import { startPair, startProxy, type TestProxy } from '../support/proxy.ts';
 import { readResponseEvents } from '../support/response-events.ts';
 import {
   answer,
   callTools,
+  cut,
   done,
   finish,
+  Gate,
   reasoning,
   reply,
   role,
+  stall,
   startScriptedUpstream,
+  status,
   text,
   toolCall,
   usage,
+  withHead,
 } from '../support/scripted-upstream.ts';
 
 const model = 'rlm-internal.rlm-core-v1';
@@ -208,4 +214,408 @@ describe('the memory', () => {
       await proxy[Symbol.asyncDispose]();
     }
   });
+});
+
+describe('two projects', () => {
+  it('never mix, and a new conversation in one knows what was stored there', async () => {
+    await using pair = await startPair();
+    const { upstream, proxy } = pair;
+    upstream.otherwise(answer('ok'));
+    const output = (directory: string): unknown[] => [
+      environment(directory),
+      says('hi'),
+      { type: 'function_call', call_id: 'c', name: 'bash', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'c', output: `${directory} ${longText(20_000)}` },
+    ];
+    await stream(proxy, { input: output('/work/one'), tools: [bash] }, codex('thread-1'));
+    const fresh = (directory: string): object => ({
+      input: [environment(directory), says('hi')],
+      tools: [bash],
+    });
+    await stream(proxy, fresh('/work/two'), codex('thread-2'));
+    await stream(proxy, fresh('/work/one'), codex('thread-3'));
+    const offered = upstream.requests.map(({ body }) =>
+      (body.tools ?? []).some((tool) => tool.function?.name === 'rlm_search'),
+    );
+    expect(offered).toEqual([true, false, true]);
+  });
+
+  it('a prompt_cache_key of other clients is no name of a conversation', async () => {
+    await using pair = await startPair();
+    const { upstream, proxy } = pair;
+    upstream.otherwise(answer('ok'));
+    const input = [
+      says('hi'),
+      { type: 'function_call', call_id: 'c', name: 'bash', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'c', output: longText(20_000) },
+    ];
+    const tools = [bash];
+    await stream(proxy, { input, tools, prompt_cache_key: 'app' });
+    await stream(proxy, { input: [says('another user')], tools, prompt_cache_key: 'app' });
+    expect(upstream.requests[1]?.body.tools).toHaveLength(1);
+  });
+});
+
+describe('tools', () => {
+  const patch = '*** Begin Patch\n"quoted" {not json';
+  const tools = [
+    bash,
+    {
+      type: 'custom',
+      name: 'apply_patch',
+      description: 'Patches files.',
+      format: { type: 'grammar', syntax: 'lark', definition: 'start: "x"' },
+    },
+    {
+      type: 'namespace',
+      name: 'mcp__git',
+      tools: [{ type: 'function', name: 'log', parameters: { type: 'object', properties: {} } }],
+    },
+    { type: 'web_search' },
+    { type: 'kind_of_next_month', name: 'x' },
+  ];
+
+  it('custom ones and those of a namespace are functions upstream, and themselves for the client', async () => {
+    await using pair = await startPair();
+    const { upstream, proxy } = pair;
+    upstream.script(
+      callTools(
+        { name: 'apply_patch', args: { input: patch }, id: 'call_p' },
+        { name: 'mcp__git__log', args: { n: 1 }, id: 'call_l' },
+      ),
+      answer('done'),
+    );
+    const input: unknown[] = [says('patch it')];
+    const { response, events } = await stream(proxy, { input, tools });
+    expect(response.output).toMatchObject([
+      { type: 'custom_tool_call', call_id: 'call_p', name: 'apply_patch', input: patch },
+      { type: 'function_call', call_id: 'call_l', name: 'log', namespace: 'mcp__git' },
+    ]);
+    expect(events.map(({ type }) => type)).toContain('response.custom_tool_call_input.done');
+    input.push(
+      ...response.output,
+      { type: 'custom_tool_call_output', call_id: 'call_p', output: 'patched' },
+      {
+        type: 'function_call_output',
+        call_id: 'call_l',
+        output: [{ type: 'input_text', text: 'a' }],
+      },
+    );
+    await stream(proxy, { input, tools });
+    const [first, second] = upstream.requests.map(({ body }) => body);
+    expect(first?.tools?.map((tool) => tool.function?.name)).toEqual([
+      'bash',
+      'apply_patch',
+      'mcp__git__log',
+    ]);
+    expect(first?.tools?.[1]?.function?.description).toContain('start: "x"');
+    expect(second?.messages.slice(1)).toEqual([
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [
+          {
+            id: 'call_p',
+            type: 'function',
+            function: { name: 'apply_patch', arguments: JSON.stringify({ input: patch }) },
+          },
+          {
+            id: 'call_l',
+            type: 'function',
+            function: { name: 'mcp__git__log', arguments: '{"n":1}' },
+          },
+        ],
+      },
+      { role: 'tool', tool_call_id: 'call_p', content: 'patched' },
+      { role: 'tool', tool_call_id: 'call_l', content: 'a' },
+    ]);
+  });
+
+  it.each<[string, unknown, unknown, readonly string[]]>([
+    ['auto', 'auto', 'auto', ['bash', 'apply_patch', 'mcp__git__log']],
+    ['required', 'required', 'required', ['bash', 'apply_patch', 'mcp__git__log']],
+    [
+      'a function',
+      { type: 'function', name: 'bash' },
+      { type: 'function', function: { name: 'bash' } },
+      ['bash', 'apply_patch', 'mcp__git__log'],
+    ],
+    [
+      'some that are allowed',
+      { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'bash' }] },
+      'required',
+      ['bash'],
+    ],
+    ['a hosted one', { type: 'web_search' }, undefined, ['bash', 'apply_patch', 'mcp__git__log']],
+  ])('the choice of %s', async (_name, choice, wanted, names) => {
+    await using pair = await startPair();
+    pair.upstream.script(answer('ok'));
+    await stream(pair.proxy, { input: 'hi', tools, tool_choice: choice });
+    const { body } = pair.upstream.requests[0]!;
+    expect(body.tool_choice).toEqual(wanted);
+    expect(body.tools?.map((tool) => tool.function?.name)).toEqual(names);
+  });
+});
+
+it('everything else of a request goes up under the names of chat completions', async () => {
+  await using pair = await startPair();
+  pair.upstream.script(answer('{}'));
+  const png = 'data:image/png;base64,AAAA';
+  const schema = { type: 'object', properties: {} };
+  await stream(pair.proxy, {
+    instructions: 'Be short.',
+    input: [
+      { role: 'developer', content: 'Be kind.' },
+      {
+        role: 'user',
+        content: [
+          { type: 'input_text', text: 'What is this?' },
+          { type: 'input_image', image_url: png, detail: 'low' },
+          { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA' },
+        ],
+      },
+      { type: 'web_search_call', id: 'ws_1', status: 'completed' },
+      { type: 'reasoning', id: 'rs_68af', summary: [], encrypted_content: 'gAAAA' },
+      { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'A dot.' }] },
+      { type: 'function_call', call_id: 'c', name: 'view', arguments: '{}' },
+      {
+        type: 'function_call_output',
+        call_id: 'c',
+        output: [{ type: 'input_image', image_url: png }],
+      },
+      { role: 'system', content: 'Later.' },
+      { role: 'user', content: 'And now?' },
+    ],
+    text: { format: { type: 'json_schema', name: 'n', strict: true, schema }, verbosity: 'low' },
+    reasoning: { effort: 'high', summary: 'auto' },
+    max_output_tokens: 50,
+    temperature: 0.5,
+    top_p: 0.9,
+    user: 'me',
+    metadata: { a: 'b' },
+    store: true,
+    include: ['reasoning.encrypted_content'],
+    truncation: 'auto',
+    service_tier: 'auto',
+    client_metadata: { x: 'y' },
+  });
+  const { stream: _, stream_options: __, model: ___, ...sent } = pair.upstream.requests[0]!.body;
+  const image = { type: 'image_url', image_url: { url: png } };
+  expect(sent).toEqual({
+    messages: [
+      { role: 'system', content: 'Be short.\n\nBe kind.' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'What is this?' },
+          { type: 'image_url', image_url: { url: png, detail: 'low' } },
+          {
+            type: 'file',
+            file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA' },
+          },
+        ],
+      },
+      {
+        role: 'assistant',
+        content: 'A dot.',
+        tool_calls: [{ id: 'c', type: 'function', function: { name: 'view', arguments: '{}' } }],
+      },
+      { role: 'tool', tool_call_id: 'c', content: 'The output is an image. It follows.' },
+      {
+        role: 'user',
+        content: [{ type: 'text', text: 'Images in the outputs of the tools above:' }, image],
+      },
+      { role: 'system', content: 'Later.' },
+      { role: 'user', content: 'And now?' },
+    ],
+    response_format: {
+      type: 'json_schema',
+      json_schema: { name: 'n', strict: true, schema },
+    },
+    reasoning_effort: 'high',
+    max_completion_tokens: 50,
+    temperature: 0.5,
+    top_p: 0.9,
+    user: 'me',
+  });
+});
+
+describe('refused', () => {
+  it.each<[string, object, number, string, string]>([
+    [
+      'an earlier response',
+      { previous_response_id: 'resp_1' },
+      400,
+      'previous_response_not_found',
+      'previous_response_id',
+    ],
+    ['a background', { background: true }, 400, 'invalid_request', 'background'],
+    ['a conversation', { conversation: 'conv_1' }, 400, 'invalid_request', 'conversation'],
+    ['a kept prompt', { prompt: { id: 'p' } }, 400, 'invalid_request', 'prompt'],
+    ['no input', { input: null }, 400, 'missing_required_parameter', 'input'],
+    ['no model', { model: null }, 400, 'missing_required_parameter', 'model'],
+    ['a number as input', { input: 5 }, 400, 'invalid_request', 'input'],
+    [
+      'an item reference',
+      { input: [{ type: 'item_reference', id: 'msg_1' }] },
+      404,
+      'not_found',
+      'input[0]',
+    ],
+    [
+      'a call without id',
+      { input: [{ type: 'function_call', name: 'x' }] },
+      400,
+      'invalid_request',
+      'input[0].call_id',
+    ],
+    [
+      'a file that is not there',
+      { input: [{ role: 'user', content: [{ type: 'input_image', file_id: 'f' }] }] },
+      400,
+      'invalid_request',
+      'input[0].content[0]',
+    ],
+    [
+      'a tool without a name',
+      { tools: [{ type: 'function' }] },
+      400,
+      'invalid_request',
+      'tools[0].name',
+    ],
+    ['an empty list', { input: [] }, 400, 'invalid_request', 'messages'],
+  ])('%s, in words of OpenAI', async (_name, members, status, code, param) => {
+    await using pair = await startPair();
+    const response = await fetch(`${pair.proxy.baseURL}/responses`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model, input: 'hi', ...members }),
+    });
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ error: { code, param } });
+    expect(pair.upstream.requests).toEqual([]);
+  });
+});
+
+describe('silence and breaks', () => {
+  it('a long silence is filled with events that the SDK takes, at the start and in the middle', async () => {
+    await using pair = await startPair({ RLM_HEARTBEAT_MS: '1000' });
+    const [start, middle] = [new Gate(), new Gate()];
+    pair.upstream.script(
+      withHead(reply(role(), reasoning('Hm.'), text('Hel'), middle, text('lo'), finish(), done()), {
+        before: [start],
+      }),
+    );
+    const types: string[] = [];
+    const helper = clientOf(pair.proxy)
+      .responses.stream({ model, input: 'hi' })
+      .on('event', ({ type }) => {
+        types.push(type);
+        if (type !== 'response.in_progress') return;
+        const count = types.filter((each) => each === type).length;
+        if (count === 2) start.open();
+        if (count === 3) middle.open();
+      });
+    const { output_text: said, output } = await helper.finalResponse();
+    expect(said).toBe('Hello');
+    expect(output.map(({ type }) => type)).toEqual(['reasoning', 'message']);
+    expect(types.lastIndexOf('response.in_progress')).toBeGreaterThan(
+      types.indexOf('response.output_text.delta'),
+    );
+  });
+
+  it('an answer that breaks off ends in response.failed, with what had come', async () => {
+    await using pair = await startPair();
+    pair.upstream.script(reply(role(), text('Hel'), cut()));
+    const { response, events } = await stream(pair.proxy, { input: 'hi' });
+    expect(events.at(-1)?.type).toBe('response.failed');
+    expect(response).toMatchObject({
+      status: 'failed',
+      error: { code: 'server_error' },
+      output: [{ type: 'message', content: [{ text: 'Hel' }] }],
+    });
+  });
+
+  it('an answer that ran out of tokens is incomplete', async () => {
+    await using pair = await startPair();
+    pair.upstream.script(reply(role(), text('Hel'), finish('length'), usage(), done()));
+    const { response } = await stream(pair.proxy, { input: 'hi' });
+    expect(response).toMatchObject({
+      status: 'incomplete',
+      incomplete_details: { reason: 'max_output_tokens' },
+      output: [{ status: 'incomplete' }],
+    });
+  });
+
+  it('a client that leaves ends the upstream’s work', async () => {
+    await using pair = await startPair();
+    pair.upstream.script(reply(role(), text('Hel'), stall()));
+    const leaving = new AbortController();
+    const events = await clientOf(pair.proxy).responses.create(
+      { model, input: 'hi', stream: true },
+      { signal: leaving.signal },
+    );
+    for await (const { type } of events) if (type === 'response.output_text.delta') break;
+    leaving.abort();
+    const [request] = pair.upstream.requests;
+    await request?.ended;
+    expect(request?.aborted).toBe(true);
+  });
+
+  it.each([
+    [400, 'invalid_prompt'],
+    [401, 'invalid_prompt'],
+    [500, 'server_error'],
+  ])('Codex is told of a provider’s %i by an event: %s', async (code, wanted) => {
+    await using pair = await startPair({ RLM_UPSTREAM_MAX_RETRIES: '0' });
+    pair.upstream.otherwise(status(code, { error: { message: 'The reason.' } }));
+    const { response } = await stream(pair.proxy, { input: 'hi' }, codex('t'));
+    expect(response.error?.code).toBe(wanted);
+    expect(response.error?.message).toContain('The reason.');
+    const other = await fetch(`${pair.proxy.baseURL}/responses`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model, input: 'hi', stream: true }),
+    });
+    expect(other.status).toBe(code);
+  });
+
+  it('a summary that Codex makes for itself goes up as it came', async () => {
+    await using pair = await startPair();
+    const { upstream, proxy } = pair;
+    upstream.otherwise(answer('ok'));
+    const output = longText(20_000);
+    const input = [
+      environment('/work/one'),
+      says('hi'),
+      { type: 'function_call', call_id: 'c', name: 'bash', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'c', output },
+    ];
+    await stream(proxy, { input, tools: [bash] }, codex('thread-1'));
+    await stream(
+      proxy,
+      { input: [...input, says('Sum it up.')] },
+      {
+        ...codex('thread-1'),
+        'x-codex-turn-metadata': '{"request_kind":"compaction"}',
+      },
+    );
+    const { body } = upstream.requests[1]!;
+    expect(body.tools).toBeUndefined();
+    expect(body.messages.map(({ role: who }) => who)).toEqual([
+      'user',
+      'user',
+      'assistant',
+      'tool',
+      'user',
+    ]);
+    expect(body.messages[3]?.content).toBe(output);
+  });
+});
+
+it('a socket that is to become a WebSocket is told at once that it cannot', async () => {
+  await using pair = await startPair();
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' };
+  const answered = await rawRequest(pair.proxy.origin, { path: '/v1/responses', headers });
+  expect(answered.status).toBe(426);
 });

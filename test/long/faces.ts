@@ -49,9 +49,10 @@ function faultOf(
     const wanted = {
       text: (answer.text ?? '') + (answer.refusal ?? ''),
       reasoning: answer.reasoning ?? '',
-      calls: (answer.calls ?? []).map((call, at) => ({
-        ...call,
-        id: call.id ?? seen.calls[at]?.id,
+      calls: (answer.calls ?? []).map(({ name, arguments: args, id }, at) => ({
+        id: id ?? seen.calls[at]?.id,
+        name,
+        arguments: args,
       })),
       finish: answer.finish,
       promptTokens: answer.promptTokens,

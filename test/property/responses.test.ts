@@ -38,12 +38,13 @@ const said = fc.oneof(
 
 const answerChunks = fc
   .tuple(fc.array(said, { maxLength: 8 }), callPieces, fc.array(said, { maxLength: 2 }))
-  .map(([before, calls, after]): readonly Chunk[] => [
-    ...before,
-    ...calls.map((delta): Chunk => ({ toolCalls: [delta] })),
-    ...after,
-    { finishReason: calls.length > 0 ? 'tool_calls' : 'stop' },
-  ]);
+  .map(([before, calls, after]): readonly Chunk[] =>
+    before.concat(
+      calls.map((delta) => ({ toolCalls: [delta] })),
+      after,
+      { finishReason: calls.length > 0 ? 'tool_calls' : 'stop' },
+    ),
+  );
 
 function writerOf(number: number): ResponseWriter {
   return new ResponseWriter({
@@ -102,7 +103,10 @@ it('a conversation becomes the same messages again, whatever has come behind it'
         for (const item of response.output) {
           if (item.type !== 'function_call') continue;
           const image = { type: 'input_image', image_url: 'data:image/png;base64,AAAA' };
-          const output = [{ type: 'input_text', text: 'out' }, ...Array(images).fill(image)];
+          const output = [
+            { type: 'input_text', text: 'out' },
+            ...Array.from({ length: images }, () => image),
+          ];
           input.push({ type: 'function_call_output', call_id: item.call_id, output });
         }
         // As JSON, as it comes over the wire.

@@ -78,7 +78,7 @@ async function withSdk(make: () => Promise<Response>): Promise<Seen> {
 }
 
 /** Codex wants failures inside the stream. */
-export const codexHeaders = {
+const codexHeaders = {
   originator: 'codex_exec',
   'user-agent': 'codex_exec/0.171.0 (Debian 12.0.0; x86_64)',
 };

@@ -1,6 +1,6 @@
 import type { ProxyError } from '../../errors.ts';
 import { TurnFold } from '../../wire/fold.ts';
-import { parseJson, type JsonObject } from '../../wire/json.ts';
+import { isObject, parseJson, type JsonObject } from '../../wire/json.ts';
 import type { Chunk, FinishReason, ToolCallDelta, Usage } from '../../wire/types.ts';
 import { writeState, type CarriedState } from './carried-state.ts';
 import { itemId, type ItemKind } from './item-ids.ts';
@@ -279,11 +279,11 @@ export class ResponseWriter {
       : { type: 'function_call', id: this.#nextId('fc'), ...own, arguments: '' };
   }
 
-  /** A whole call is closed when something else begins; one that is not may still go on. */
+  /** A whole object is closed when something else begins; anything else may still go on. */
   #closeWholeCalls(): string {
     let events = '';
     for (const call of this.#calls.values())
-      if (!isClosed(call.item) && parseJson(call.args) !== undefined)
+      if (!isClosed(call.item) && isObject(parseJson(call.args)))
         events += this.#closeCall(call, 'completed');
     return events;
   }
