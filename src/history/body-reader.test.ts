@@ -123,6 +123,27 @@ describe('a body that was seen before', () => {
     );
   });
 
+  it('has the very messages that it had, and those that came behind them in later ones', () => {
+    const tree = new PrefixTree(1_000);
+    const list = Array.from({ length: 60 }, (_, at) => ({
+      content: `${at} ${'word '.repeat(400)}`,
+    }));
+    const messagesOf = (count: number): readonly RawMessage[] => {
+      const reader = new BodyReader(tree);
+      return [...reader.feed(bodyOf(list.slice(0, count), '')), ...reader.end()];
+    };
+    messagesOf(10);
+    let before = messagesOf(10);
+    for (let count = 12; count <= list.length; count += 2) {
+      const now = messagesOf(count);
+      expect(now.every((message, at) => at >= before.length || message === before[at])).toBe(true);
+      expect(now.map(({ pieces }) => String(Buffer.concat(pieces)))).toEqual(
+        list.slice(0, count).map((message) => JSON.stringify(message)),
+      );
+      before = messagesOf(count);
+    }
+  });
+
   it('is so with another head, with its list first, and where elements end in nothing of their own', () => {
     const tree = new PrefixTree(1_000);
     const long = 'x'.repeat(70_000);

@@ -1,12 +1,14 @@
-import { type PrefixTree, type Run, type RunPart, beginAlike, sliceOf } from './prefix-tree.ts';
+import {
+  type PrefixTree,
+  type Run,
+  type RunPart,
+  beginAlike,
+  endOf,
+  isShort,
+  minRunBytes,
+  sliceOf,
+} from './prefix-tree.ts';
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
-import { ownCopy } from '../wire/unparsed-message.ts';
-
-/**
- * A run of messages is closed at the first end of a message behind so many bytes; the last run of a
- * list may be shorter.
- */
-const minRunBytes = 65_536;
 
 /**
  * A list that is shorter is walked again: that costs less than to look for it among others, bytes.
@@ -30,8 +32,6 @@ export class BodyReader {
   #candidates: readonly Run[] = [];
   /** What has come behind the last run. */
   readonly #pending = new PendingBytes();
-  /** The bytes of the last run, if it is short and may be made longer. */
-  #tail: Uint8Array | undefined;
   /** Once something new has come: from then on the list is read message by message. */
   #open: OpenRun | undefined;
   /** Whole pieces whose messages have been handed out. */
@@ -106,14 +106,14 @@ export class BodyReader {
     }
     this.#splitter.resume(this.#run !== this.#tree.root);
     const rest = this.#pending.first(Infinity);
-    this.#open = new OpenRun(this.#tree, this.#run, this.#pending, this.#tail);
+    this.#open = new OpenRun(this.#tree, this.#run, this.#pending);
     for (const message of this.#walk(rest, this.#open)) found.push(message);
     return found;
   }
 
   #mayBe(run: Run): boolean {
     const { kept, sizeBytes } = run;
-    if (kept !== undefined) return this.#pending.beginLike(kept.bytes);
+    if (kept !== undefined) return this.#pending.beginLike(kept.pieces);
     return (
       sizeBytes > this.#pending.sizeBytes || this.#tree.is(run, this.#pending.first(sizeBytes))
     );
@@ -121,15 +121,13 @@ export class BodyReader {
 
   /** A run has come again: its messages. */
   #take(run: Run): readonly RawMessage[] {
-    const { kept, sizeBytes, parts } = run;
-    this.#tree.use(run);
+    const { sizeBytes, parts } = run;
     const came = this.#pending.first(sizeBytes);
-    const isShort = sizeBytes < minRunBytes;
-    this.#tail = isShort ? (kept?.bytes ?? ownCopy(came)) : undefined;
+    this.#tree.use(run, came);
     this.#done.push(...this.#pending.drop(sizeBytes));
     this.#run = run;
     this.#candidates = run.next;
-    return kept?.messages ?? parts.map((part) => new PassingMessage(part, came));
+    return run.kept?.messages ?? parts.map((part) => new PassingMessage(part, came));
   }
 
   #walk(pieces: readonly Uint8Array[], open: OpenRun): readonly RawMessage[] {
@@ -164,7 +162,7 @@ class PendingBytes {
   }
 
   /** Whether they begin as `bytes` do, as far as both go. */
-  beginLike(bytes: Uint8Array): boolean {
+  beginLike(bytes: readonly Uint8Array[]): boolean {
     return beginAlike(this.#pieces, this.#skippedBytes, bytes);
   }
 
@@ -180,44 +178,27 @@ class PendingBytes {
     }
     return this.#pieces.splice(0, count);
   }
-
-  /** Puts bytes in front. */
-  prepend(bytes: Uint8Array): void {
-    const rest = this.first(Infinity);
-    this.#pieces.splice(0, this.#pieces.length, bytes, ...rest);
-    this.#skippedBytes = 0;
-    this.sizeBytes += bytes.length;
-  }
 }
 
-/** The run that is made of what is new in a list. */
+/** What is new in a list, behind what is known: it makes the last run longer, or new ones. */
 class OpenRun {
   readonly #tree: PrefixTree;
   readonly #bytes: PendingBytes;
-  #before: Run;
-  /** A short run that is to be made longer: its messages and bytes are the first ones here. */
-  #shorter: Run | undefined;
+  /** What was recognised, or closed, last; nothing once it is not as it was then. */
+  #before: Run | undefined;
+  #beforeBytes: number;
   #parts: RunPart[] = [];
   /** Up to where the bytes belong to them. */
   #endBytes = 0;
-  /** The byte at which walking began, which lies before the run once others have been closed. */
+  /** The byte at which walking began, which lies before these once others have been closed. */
   #walkedFrom = 0;
 
-  /**
-   * @param tail The bytes of the last run, if it is short: then it becomes part of this one
-   * @param bytes What has come behind it; is taken over
-   */
-  constructor(tree: PrefixTree, last: Run, bytes: PendingBytes, tail: Uint8Array | undefined) {
+  /** @param bytes What has come behind the last run; is taken over */
+  constructor(tree: PrefixTree, last: Run, bytes: PendingBytes) {
     this.#tree = tree;
     this.#bytes = bytes;
     this.#before = last;
-    if (tail === undefined || last.before === undefined) return;
-    bytes.prepend(tail);
-    this.#before = last.before;
-    this.#shorter = last;
-    this.#parts = [...last.parts];
-    this.#endBytes = tail.length;
-    this.#walkedFrom = tail.length;
+    this.#beforeBytes = last.sizeBytes;
   }
 
   /**
@@ -229,23 +210,27 @@ class OpenRun {
     this.#parts.push({ from, sizeBytes, hash });
     if (pieces.at(-1)?.at(-1) !== closeBrace) return;
     this.#endBytes = from + sizeBytes;
-    if (this.#endBytes >= minRunBytes) this.#close();
+    const isLonger = this.#before !== undefined && isShort(this.#before);
+    if (this.#endBytes + (isLonger ? this.#beforeBytes : 0) >= minRunBytes) this.#close();
   }
 
   /** After the last message. */
   end(): void {
-    if (this.#before.endBytes + this.#endBytes >= minTailBytes) this.#close();
+    if (this.#before === undefined || this.#endBytes === 0) return;
+    if (endOf(this.#before) + this.#endBytes >= minTailBytes) this.#close();
   }
 
-  /** Remembers the run and goes on with the one behind it. */
+  /** Remembers what has come, and goes on behind it. */
   #close(): void {
     const endBytes = this.#endBytes;
     const count = this.#parts.findLastIndex(({ from, sizeBytes }) => from + sizeBytes <= endBytes);
     const parts = this.#parts.slice(0, count + 1);
-    if (parts.length <= (this.#shorter?.parts.length ?? 0)) return;
-    if (this.#shorter !== undefined) this.#tree.forget(this.#shorter);
-    this.#shorter = undefined;
-    this.#before = this.#tree.add(this.#before, this.#bytes.first(endBytes), parts);
+    // Another request may have made the run longer meanwhile: then this list is none of its own.
+    const isAsItWas = this.#before?.sizeBytes === this.#beforeBytes;
+    this.#before = isAsItWas
+      ? this.#tree.goOn(this.#before!, this.#bytes.first(endBytes), parts)
+      : undefined;
+    this.#beforeBytes = this.#before?.sizeBytes ?? 0;
     this.#parts = this.#parts
       .slice(count + 1)
       .map(({ from, sizeBytes, hash }) => ({ from: from - endBytes, sizeBytes, hash }));

@@ -23,36 +23,42 @@ class KeptMessage implements RawMessage {
   readonly isKept = true;
   item?: RequestMessage;
 
-  constructor({ from, sizeBytes, hash }: RunPart, run: Uint8Array) {
+  constructor({ sizeBytes, hash }: RunPart, bytes: Uint8Array) {
     this.sizeBytes = sizeBytes;
     this.hash = hash;
-    this.pieces = [run.subarray(from, from + sizeBytes)];
+    this.pieces = [bytes];
   }
 }
 
-/** The bytes of a run, and its messages in them. */
+/** The bytes of a run, in the pieces in which it grew, and its messages in them. */
 interface KeptRun {
-  readonly bytes: Uint8Array;
-  readonly messages: readonly RawMessage[];
+  readonly pieces: Uint8Array[];
+  readonly messages: RawMessage[];
 }
 
 /**
  * Whole messages behind each other, with what stands between them, at one place of a body's list:
- * everything before them in the list is the same, too.
+ * everything before them in the list is the same, too. The last one of a list grows with it.
  */
 export interface Run {
   readonly before: Run | undefined;
-  readonly sizeBytes: number;
-  /** Bytes of the list up to its end. */
-  readonly endBytes: number;
+  sizeBytes: number;
+  /** Bytes of the list up to its start. */
+  readonly startBytes: number;
   /** Names all bytes of the list up to its end; absent until somebody asks while they are kept. */
   tag: string | undefined;
-  readonly parts: readonly RunPart[];
-  /** For runs that were seen lately near a list's start. */
+  readonly parts: RunPart[];
+  /** For runs that were seen lately near a list's start, and for the last one of a list. */
   kept: KeptRun | undefined;
   /** Runs that came after it, the one that came last at the end. */
   readonly next: Run[];
 }
+
+/**
+ * A run is closed at the first end of a message behind so many bytes; the last one of a list may be
+ * shorter.
+ */
+export const minRunBytes = 65_536;
 
 /** Up to here the bytes of runs are kept, from the start of the list. */
 const keptUpToBytes = 1_048_576;
@@ -88,7 +94,7 @@ export class PrefixTree {
   readonly root: Run = {
     before: undefined,
     sizeBytes: 0,
-    endBytes: 0,
+    startBytes: 0,
     tag: '',
     parts: [],
     kept: undefined,
@@ -100,54 +106,74 @@ export class PrefixTree {
     this.#maxMessages = maxMessages;
   }
 
-  /** Remembers a run. */
-  add(before: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run {
+  /**
+   * Remembers what comes behind a run: by making it longer where it is short, of which nothing that
+   * it had is touched, else as a run of its own.
+   * @param parts Their places from the end of the run
+   * @returns The run that ends with them; nothing where the run is not known any more
+   */
+  goOn(run: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run | undefined {
+    if (!isShort(run)) return this.#add(run, bytes, parts);
+    if (!this.#runs.has(run) || run.kept === undefined) return undefined;
+    this.#grow(run, run.kept, { bytes, parts });
+    return run;
+  }
+
+  #add(before: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run {
     const sizeBytes = lengthOf(bytes);
     const same = before.next.find((run) => run.sizeBytes === sizeBytes && this.is(run, bytes));
     if (same !== undefined) return same;
-    const endBytes = before.endBytes + sizeBytes;
+    const kept: KeptRun = { pieces: [], messages: [] };
     const run: Run = {
       before,
-      sizeBytes,
-      endBytes,
+      sizeBytes: 0,
+      startBytes: endOf(before),
       tag: undefined,
-      parts,
-      kept: undefined,
+      parts: [],
+      kept,
       next: [],
     };
     before.next.push(run);
     if (before.next.length > maxNext) this.forget(before.next[0]!);
     this.#runs.add(run);
-    this.#messages += parts.length;
-    if (endBytes <= keptUpToBytes) {
-      const own = ownCopy(bytes);
-      run.kept = { bytes: own, messages: parts.map((part) => new KeptMessage(part, own)) };
-      this.#kept.add(run);
-      this.#keptBytes += sizeBytes;
-    } else run.tag = this.#tagAfter(before, bytes);
-    for (const oldest of this.#runs) {
-      if (this.#messages <= this.#maxMessages) break;
-      this.forget(oldest);
-    }
-    for (const oldest of this.#kept) {
-      if (this.#keptBytes <= maxKeptBytes) break;
-      this.#dropBytes(oldest);
-    }
+    this.#kept.add(run);
+    this.#grow(run, kept, { bytes, parts });
     return run;
+  }
+
+  #grow(
+    run: Run,
+    kept: KeptRun,
+    more: { readonly bytes: readonly Uint8Array[]; readonly parts: readonly RunPart[] },
+  ): void {
+    const own = ownCopy(more.bytes);
+    kept.pieces.push(own);
+    for (const { from, sizeBytes, hash } of more.parts) {
+      const part = { from: run.sizeBytes + from, sizeBytes, hash };
+      run.parts.push(part);
+      kept.messages.push(new KeptMessage(part, own.subarray(from, from + sizeBytes)));
+    }
+    run.sizeBytes += own.length;
+    run.tag = undefined;
+    this.#keptBytes += own.length;
+    this.#messages += more.parts.length;
+    if (!isShort(run) && endOf(run) > keptUpToBytes) this.#dropBytes(run);
+    this.#bound();
   }
 
   /** Whether a run is the one with these bytes, which are as many. */
   is(run: Run, bytes: readonly Uint8Array[]): boolean {
     return run.kept === undefined
       ? run.tag === this.#tagAfter(run.before!, bytes)
-      : beginAlike(bytes, 0, run.kept.bytes);
+      : beginAlike(bytes, 0, run.kept.pieces);
   }
 
-  /** A run has come again. */
-  use(run: Run): void {
+  /** A run has come again, in these bytes; they are copied where it may yet grow. */
+  use(run: Run, bytes: readonly Uint8Array[]): void {
     this.#runs.delete(run);
     this.#runs.add(run);
     if (this.#kept.delete(run)) this.#kept.add(run);
+    else if (isShort(run)) this.#keep(run, ownCopy(bytes));
     const siblings = run.before!.next;
     siblings.push(...siblings.splice(siblings.indexOf(run), 1));
   }
@@ -158,10 +184,31 @@ export class PrefixTree {
     this.#messages -= run.parts.length;
     const siblings = run.before!.next;
     siblings.splice(siblings.indexOf(run), 1);
-    // One that nothing followed goes as it is: a list that grows has a longer one in its place in
-    // every turn, and a tag for each would cost more than all else about it.
+    // What nothing followed needs no tag any more.
     if (run.next.length > 0) this.#dropBytes(run);
     else if (this.#kept.delete(run)) this.#keptBytes -= run.sizeBytes;
+  }
+
+  /** Forgets what was used the longest ago where there is too much. */
+  #bound(): void {
+    for (const oldest of this.#runs) {
+      if (this.#messages <= this.#maxMessages) break;
+      this.forget(oldest);
+    }
+    for (const oldest of this.#kept) {
+      if (this.#keptBytes <= maxKeptBytes) break;
+      this.#dropBytes(oldest);
+    }
+  }
+
+  #keep(run: Run, own: Uint8Array): void {
+    const messages = run.parts.map(
+      (part) => new KeptMessage(part, own.subarray(part.from, part.from + part.sizeBytes)),
+    );
+    run.kept = { pieces: [own], messages };
+    this.#kept.add(run);
+    this.#keptBytes += run.sizeBytes;
+    this.#bound();
   }
 
   #dropBytes(run: Run): void {
@@ -173,7 +220,7 @@ export class PrefixTree {
 
   /** Made when it is wanted, which for most runs near a list's start is never. */
   #tagOf(run: Run): string {
-    run.tag ??= this.#tagAfter(run.before!, [run.kept!.bytes]);
+    run.tag ??= this.#tagAfter(run.before!, run.kept!.pieces);
     return run.tag;
   }
 
@@ -212,28 +259,45 @@ export function sliceOf(
 }
 
 /**
- * Pure. Whether what stands behind the first `skippedBytes` of pieces begins as `bytes` do, as far
- * as both go.
+ * Pure. Whether what stands behind the first `skippedBytes` of pieces begins as `bytes` do, which
+ * come in pieces, too; as far as both go.
  */
 export function beginAlike(
   pieces: readonly Uint8Array[],
   skippedBytes: number,
-  bytes: Uint8Array,
+  bytes: readonly Uint8Array[],
 ): boolean {
-  let skipped = skippedBytes;
   let at = 0;
-  for (const piece of pieces) {
-    if (at === bytes.length) return true;
-    const from = Math.min(skipped, piece.length);
-    skipped -= from;
-    const end = Math.min(piece.length, from + bytes.length - at);
-    // One byte tells most of those that are not alike, for a tenth of what the call below takes.
-    if (end > from && piece[end - 1] !== bytes[at + end - from - 1]) return false;
-    if (end > from && buffer(piece).compare(bytes, at, at + end - from, from, end) !== 0)
-      return false;
-    at += end - from;
+  let from = skippedBytes;
+  for (const own of bytes) {
+    for (let start = 0; start < own.length;) {
+      const piece = pieces[at];
+      if (piece === undefined) return true;
+      if (from >= piece.length) {
+        from -= piece.length;
+        at += 1;
+        continue;
+      }
+      const length = Math.min(piece.length - from, own.length - start);
+      // One byte tells most of those that are not alike, for a tenth of what the call below takes.
+      if (piece[from + length - 1] !== own[start + length - 1]) return false;
+      if (buffer(piece).compare(own, start, start + length, from, from + length) !== 0)
+        return false;
+      from += length;
+      start += length;
+    }
   }
   return true;
+}
+
+/** Pure. Bytes of the list up to a run's end. */
+export function endOf({ startBytes, sizeBytes }: Run): number {
+  return startBytes + sizeBytes;
+}
+
+/** Pure. Whether a run goes on with what comes behind it. */
+export function isShort({ before, sizeBytes }: Run): boolean {
+  return before !== undefined && sizeBytes < minRunBytes;
 }
 
 function buffer(piece: Uint8Array): Buffer {
