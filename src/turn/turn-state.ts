@@ -298,13 +298,14 @@ export class TurnState {
       if (this.handOver !== undefined) this.handOverNow();
       this.#closeWith(ended);
     }
-    const messages = before.length === 0 ? request.messages : [...request.messages, ...before];
+    const sent =
+      before.length === 0 ? request : { ...request, messages: [...request.messages, ...before] };
     this.#lastBytes = this.#totalBytes();
-    this.sentBytes += requestBytes({ ...request, messages });
-    if (this.handOver !== undefined) return { ...request, ...this.handOver.opening, messages };
+    this.sentBytes += requestBytes(sent);
+    if (this.handOver !== undefined) return { ...sent, ...this.handOver.opening };
     // What the client demands, it gets in the last step, too.
-    if (this.limit === undefined || this.isHandingOver) return { ...request, messages };
-    return { ...request, messages, tool_choice: 'none' };
+    if (this.limit === undefined || this.isHandingOver) return sent;
+    return { ...sent, tool_choice: 'none' };
   }
 
   /** A hidden turn and its results become part of what the upstream sees next. */

@@ -26,9 +26,17 @@ export function messageBytes(message: UpstreamMessage): number {
   return message instanceof UnparsedMessage ? message.sizeBytes : jsonBytes(message).length;
 }
 
-/** Size of a request's JSON, bytes. */
+/** Sizes of requests, which are asked for by the budget, the window and the statistics. */
+const sizes = new WeakMap<ChatRequest, number>();
+
+/** Size of a request's JSON, bytes. The request must not change afterwards. */
 export function requestBytes(request: ChatRequest): number {
-  return sizeOf(headOf(request)) + listBytes(request.messages);
+  let sizeBytes = sizes.get(request);
+  if (sizeBytes === undefined) {
+    sizeBytes = sizeOf(headOf(request)) + listBytes(request.messages);
+    sizes.set(request, sizeBytes);
+  }
+  return sizeBytes;
 }
 
 /**
@@ -43,7 +51,8 @@ export function requestBody(
   const head = headOf(request);
   const body = Buffer.allocUnsafe(sizeOf(head) + listBytes(messages));
   let at = 0;
-  for (const part of head) at += part.copy(body, at);
+  for (const part of head)
+    at += typeof part === 'string' ? body.write(part, at) : part.copy(body, at);
   const runs = new Runs(body, at);
   let isFirst = true;
   for (const message of messages) {
@@ -118,25 +127,29 @@ class Runs {
   }
 }
 
-/** All members but the messages, and the beginning of their list. */
-function headOf(request: Readonly<Record<string, unknown>>): readonly Buffer[] {
-  const parts: Buffer[] = [];
+/** All members but the messages, and the beginning of their list: text, and bytes as they are. */
+function headOf(request: Readonly<Record<string, unknown>>): readonly (string | Buffer)[] {
+  const parts: (string | Buffer)[] = [];
   let text = '{';
-  for (const [name, value] of Object.entries(request)) {
+  for (const name of Object.keys(request)) {
+    const value = request[name];
     if (value === undefined || name === 'messages') continue;
     text += `${JSON.stringify(name)}:`;
     if (name === 'tools' && value !== null) {
-      parts.push(Buffer.from(text), jsonBytes(value));
+      parts.push(text, jsonBytes(value));
       text = '';
     } else text += memberJson(request, name, value);
     text += ',';
   }
-  parts.push(Buffer.from(`${text}"messages":[`));
+  parts.push(`${text}"messages":[`);
   return parts;
 }
 
-function sizeOf(parts: readonly Buffer[]): number {
-  return parts.reduce((total, { length }) => total + length, 0);
+function sizeOf(parts: readonly (string | Buffer)[]): number {
+  return parts.reduce(
+    (total, part) => total + (typeof part === 'string' ? Buffer.byteLength(part) : part.length),
+    0,
+  );
 }
 
 /** The list's elements, a comma each, and the end. */
