@@ -156,16 +156,16 @@ export class AnswerMemory {
 }
 
 /**
- * Follows the messages of one request as they come: where its answers stand, and which of them are
- * known.
+ * Follows the messages of one request as they come: where its answers stand. Which of them are
+ * known is looked up when somebody asks, as mostly the newest one is.
  */
 export class Trail {
   readonly #keyHash: string;
   readonly #has: (key: string) => boolean;
-  readonly #known: { readonly key: string; readonly textHash: string }[] = [];
+  /** Its answers, each with the chain up to it. */
+  readonly #answers: { readonly identity: Identity; readonly chain: string }[] = [];
   #chain = emptyChain;
   #places = '';
-  #hasAnswer = false;
   /** How much the conversation has got from us, as far as its history shows. */
   weight = 0;
 
@@ -180,11 +180,8 @@ export class Trail {
    */
   add(identity: Identity, places = ''): void {
     if (identity.role === 'assistant') {
-      this.#hasAnswer = true;
-      const key = this.#keyAt(identity);
-      if (key !== undefined && this.#has(key))
-        this.#known.push({ key, textHash: identity.textHash });
-    } else if (!this.#hasAnswer) this.#places += places;
+      this.#answers.push({ identity, chain: this.#chain });
+    } else if (this.#answers.length === 0) this.#places += places;
     this.#chain = chainAfter(this.#chain, identity);
   }
 
@@ -194,28 +191,41 @@ export class Trail {
   }
 
   /** The known answers, newest first. */
-  newestFirst(): readonly { readonly key: string; readonly textHash: string }[] {
-    return this.#known.slice(-maxLookups).reverse();
+  *newestFirst(): Generator<{ readonly key: string; readonly textHash: string }, void> {
+    let count = 0;
+    for (let at = this.#answers.length - 1; at >= 0 && count < maxLookups; at -= 1) {
+      const { identity, chain } = this.#answers[at]!;
+      const key = this.#keyAt(identity, chain);
+      if (key === undefined || !this.#has(key)) continue;
+      count += 1;
+      yield { key, textHash: identity.textHash };
+    }
   }
 
   /** The name of an answer that follows what has come so far; none for an empty one. */
-  keyOf(answer: Pick<DeliveredAnswer, 'callIds' | 'callHashes' | 'textHash'>): string | undefined {
-    const { callIds, callHashes, textHash } = answer;
+  keyOf(answer: NamedAnswer): string | undefined {
+    return this.#nameOf(answer, this.#chain);
+  }
+
+  #nameOf({ callIds, callHashes, textHash }: NamedAnswer, chain: string): string | undefined {
     if (callIds.length === 0 && textHash === '') return undefined;
     const what =
       callIds.length > 0 ? `c\0${callIds.join('\0')}\0${callHashes.join('\0')}` : `t\0${textHash}`;
-    return `answer:${digest(`${this.#keyHash}\0${this.#chain}\0${what}`)}`;
+    return `answer:${digest(`${this.#keyHash}\0${chain}\0${what}`)}`;
   }
 
   /** The same for an answer of the history, which is there in every turn. */
-  #keyAt(identity: Identity): string | undefined {
+  #keyAt(identity: Identity, chain: string): string | undefined {
     const known = keys.get(identity);
-    if (known?.chain === this.#chain && known.keyHash === this.#keyHash) return known.key;
-    const key = this.keyOf(identity);
-    keys.set(identity, { chain: this.#chain, keyHash: this.#keyHash, key });
+    if (known?.chain === chain && known.keyHash === this.#keyHash) return known.key;
+    const key = this.#nameOf(identity, chain);
+    keys.set(identity, { chain, keyHash: this.#keyHash, key });
     return key;
   }
 }
+
+/** What an answer is named by. */
+type NamedAnswer = Pick<DeliveredAnswer, 'callIds' | 'callHashes' | 'textHash'>;
 
 const keys = new WeakMap<
   Identity,

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../wire/types.ts';
 import { hashText } from './message-texts.ts';
@@ -107,4 +109,24 @@ describe('who a message is', () => {
     const content = 'It says <system-reminder>x</system-reminder>';
     expect(visibleText({ role: 'assistant', content })).toBe(content);
   });
+});
+
+it('takes no white space of any kind into account, and everything else', () => {
+  fc.assert(
+    fc.property(
+      fc
+        .array(
+          fc.oneof(
+            fc.nat(0x20).map((code) => String.fromCharCode(code)),
+            fc.string(),
+          ),
+        )
+        .map((texts) => texts.join('')),
+      (text) => {
+        const bare = text.replace(/\s+/g, '');
+        const wanted = bare === '' ? '' : createHash('sha256').update(bare).digest('base64url');
+        expect(hashText(text)).toBe(wanted);
+      },
+    ),
+  );
 });
