@@ -41,10 +41,6 @@ async function answer(
     throw new ProxyError('invalid_request', 'The request has no body.');
   }
   const { signal, onPiece, onArrived } = parts.live.receive(reply.raw);
-  signal.addEventListener('abort', () => {
-    if (toProxyError(signal.reason).code === 'cancelled')
-      parts.log.info({ requestId: request.id }, 'turn aborted: the client left');
-  });
   try {
     const answered = await parts.chat.handle({
       body: limitedBody(request.raw, {
@@ -69,6 +65,9 @@ async function answer(
     await sendStream(reply, stream, { ...parts, signal });
   } catch (error) {
     throw abortReason(error, signal);
+  } finally {
+    if (signal.aborted && toProxyError(signal.reason).code === 'cancelled')
+      parts.log.info({ requestId: request.id }, 'turn aborted: the client left');
   }
 }
 

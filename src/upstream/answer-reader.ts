@@ -232,30 +232,15 @@ function isJsonLines(text: string): boolean {
   return lines.length > 1 && lines.slice(0, -1).every((line) => parseJson(line) !== undefined);
 }
 
-/**
- * The answer's batches. Ending the iteration in any way, or aborting without ever beginning it,
- * frees the connection and the place.
- */
-export function batchesOf(parts: {
-  readonly answer: AnswerReader;
-  readonly first: readonly Chunk[] | undefined;
-  readonly release: () => void;
-  readonly signal: AbortSignal;
-}): AsyncIterable<readonly Chunk[]> {
-  const { answer, first, release, signal } = parts;
-  const close = (): void => {
-    signal.removeEventListener('abort', close);
-    answer.close();
-    release();
-  };
-  signal.addEventListener('abort', close);
-  return {
-    async *[Symbol.asyncIterator]() {
-      try {
-        for (let batch = first; batch !== undefined; batch = await answer.next()) yield batch;
-      } finally {
-        close();
-      }
-    },
-  };
+/** The answer's batches. Ending the iteration in any way calls `close`. */
+export async function* batchesOf(
+  answer: AnswerReader,
+  first: readonly Chunk[] | undefined,
+  close: () => void,
+): AsyncGenerator<readonly Chunk[], void, void> {
+  try {
+    for (let batch = first; batch !== undefined; batch = await answer.next()) yield batch;
+  } finally {
+    close();
+  }
 }

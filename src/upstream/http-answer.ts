@@ -33,39 +33,45 @@ export function openDispatcher(origin: string, route: Route, connectTimeoutMs: n
     : new ProxyAgent({ uri: route.proxy.uri, connectTimeout: connectTimeoutMs });
 }
 
+/** An answer that was asked for. */
+export interface PendingAnswer {
+  /** The head of the answer, whatever its status. Rejects with what undici gives for a reason. */
+  readonly head: Promise<HttpAnswer>;
+  /**
+   * Ends the connection, unless the answer is over. Whoever waits for the head, or for a piece,
+   * fails with `reason`.
+   */
+  destroy(reason?: Error): void;
+}
+
 /**
- * Sends a request and resolves with the head of the answer, whatever its status. undici's own
- * `request` does the same by way of a stream and its iterator, which for a chunk of a few bytes
- * take longer than everything else.
- * @throws Error what undici, or `signal`, gives for a reason
+ * Sends a request. undici's own `request` does the same by way of a stream and its iterator, which
+ * for a chunk of a few bytes take longer than everything else.
  */
 export function sendRequest(
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
-  signal: AbortSignal,
-): Promise<HttpAnswer> {
-  const reader = new ResponseReader(signal);
-  dispatcher.dispatch(request, reader);
-  return reader.head;
+): PendingAnswer {
+  const reader = new ResponseReader();
+  try {
+    dispatcher.dispatch(request, reader);
+  } catch (error) {
+    reader.onResponseError(undefined, error as Error);
+  }
+  return reader;
 }
 
 /** Bytes that may wait before the sender is held up. */
 const maxWaitingBytes = 65_536;
 
 /** Takes what undici hands out, and holds it up while nobody wants it. */
-class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
+class ResponseReader implements Dispatcher.DispatchHandler, PieceSource, PendingAnswer {
   readonly #head = Promise.withResolvers<HttpAnswer>();
-  readonly #signal: AbortSignal;
   #controller: Dispatcher.DispatchController | undefined;
   readonly #pieces = new ByteQueue(maxWaitingBytes, {
     pause: () => this.#controller?.pause(),
     resume: () => this.#controller?.resume(),
   });
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-    signal.addEventListener('abort', this.#onAbort);
-  }
 
   get head(): Promise<HttpAnswer> {
     return this.#head.promise;
@@ -108,17 +114,11 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource {
     this.#end();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.#end(error);
   }
 
-  readonly #onAbort = (): void => {
-    const { reason }: { reason?: unknown } = this.#signal;
-    this.destroy(reason instanceof Error ? reason : new Error('The request was cancelled.'));
-  };
-
   #end(fault?: Error): void {
-    this.#signal.removeEventListener('abort', this.#onAbort);
     this.#pieces.end(fault);
     if (fault !== undefined) this.#head.reject(fault);
   }

@@ -19,7 +19,13 @@ import {
   versionAdvice,
 } from './endpoint.ts';
 import { faultToError, type FaultSource } from './fault.ts';
-import { type HttpAnswer, openDispatcher, readText, sendRequest } from './http-answer.ts';
+import {
+  type HttpAnswer,
+  openDispatcher,
+  type PendingAnswer,
+  readText,
+  sendRequest,
+} from './http-answer.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { listModels } from './model-list.ts';
 import { checkHead } from './not-an-api.ts';
@@ -115,10 +121,15 @@ class OpenAIUpstream implements Upstream {
       get: async (stopping: AbortController) => {
         const { modelsPath } = this.#endpoint;
         const headers = listHeaders(this.#ownHeaders());
+        const sent = this.#dispatch({ method: 'GET', path: modelsPath, headers });
+        const stop = (): void => sent.destroy();
+        stopping.signal.addEventListener('abort', stop);
         try {
-          return await this.#dispatch({ method: 'GET', path: modelsPath, headers }, stopping);
+          return await sent.head;
         } catch (cause) {
           throw this.#connectionError(cause);
+        } finally {
+          stopping.signal.removeEventListener('abort', stop);
         }
       },
     };
@@ -185,22 +196,22 @@ class OpenAIUpstream implements Upstream {
   /** One HTTP request, up to its first chunk. */
   async #attempt(request: ChatRequest, body: Buffer, call: UpstreamCall): Promise<AnswerStart> {
     const leave = await this.#place(call.signal);
-    // `AbortSignal.any` would do the same for six times the price.
-    const stopping = new AbortController();
-    const stop = (): void => stopping.abort();
-    call.signal.addEventListener('abort', stop);
-    const release = (): void => {
-      call.signal.removeEventListener('abort', stop);
+    let end: (() => void) | undefined;
+    const close = (): void => {
+      call.signal.removeEventListener('abort', close);
+      end?.();
       leave();
     };
-    let answer: AnswerReader | undefined;
+    call.signal.addEventListener('abort', close);
     try {
-      const response = await this.#send(body, call, stopping);
+      const pending = this.#send(body, call);
+      end = () => pending.destroy();
+      const response = await this.#headOf(pending, call.signal);
       if (response.statusCode >= 400) throw await this.#rejection(response);
       const contentType = response.headers['content-type'] ?? '';
       checkHead(response, contentType, this.#endpoint.origin);
       const reader = this.#chunkReader(request);
-      answer = new AnswerReader({
+      const answer = new AnswerReader({
         body: response.body,
         reader,
         limits: this.#options.patience,
@@ -209,44 +220,53 @@ class OpenAIUpstream implements Upstream {
         origin: this.#endpoint.origin,
         contentType,
       });
+      end = () => answer.close();
       const first = await answer.next();
       return {
-        batches: batchesOf({ answer, first, release, signal: call.signal }),
+        batches: batchesOf(answer, first, close),
         headers: withAnswerId(passedHeaders(response.headers), reader.id),
       };
     } catch (error) {
-      answer?.close();
-      release();
+      close();
       throw error;
     }
   }
 
-  /** Resolves with the head of the answer, whatever its status. */
-  async #send(body: Buffer, call: UpstreamCall, stopping: AbortController): Promise<HttpAnswer> {
+  #send(body: Buffer, call: UpstreamCall): PendingAnswer {
+    const own = this.#ownHeaders();
+    const path = this.#endpoint.chatPath;
+    const headers = chatHeaders({ ...own, passed: call.headers });
+    const request = { method: 'POST', path, headers, body } as const;
+    if (call.tap === undefined) return this.#dispatch(request);
+    const tap = call.tap.begin({
+      upstream: this.id,
+      url: shownAddress(this.#endpoint.origin + path),
+      headers: chatHeaders({ ...maskedHeaders(own), passed: call.headers }),
+      body,
+    });
+    const pending = this.#dispatch(request);
+    return {
+      head: tappedAnswer(() => pending.head, tap, this.#secrets),
+      destroy: (reason) => pending.destroy(reason),
+    };
+  }
+
+  /** The head of the answer, whatever its status. */
+  async #headOf(pending: PendingAnswer, signal: AbortSignal): Promise<HttpAnswer> {
     const { clock, patience } = this.#options;
-    const watchdog = new Watchdog(clock, () => stopping.abort());
-    watchdog.start(patience.firstByteTimeoutMs);
+    const limitMs = patience.firstByteTimeoutMs;
+    let isLate = false;
+    const watchdog = new Watchdog(clock, () => {
+      isLate = true;
+      pending.destroy();
+    });
+    watchdog.start(limitMs);
     try {
-      const own = this.#ownHeaders();
-      const path = this.#endpoint.chatPath;
-      const headers = chatHeaders({ ...own, passed: call.headers });
-      const send = async (): Promise<HttpAnswer> =>
-        this.#dispatch({ method: 'POST', path, headers, body }, stopping);
-      if (call.tap === undefined) return await send();
-      const tap = call.tap.begin({
-        upstream: this.id,
-        url: shownAddress(this.#endpoint.origin + path),
-        headers: chatHeaders({ ...maskedHeaders(own), passed: call.headers }),
-        body,
-      });
-      return await tappedAnswer(send, tap, this.#secrets);
+      return await pending.head;
     } catch (cause) {
-      if (call.signal.aborted) throw cancelled(call.signal);
-      if (stopping.signal.aborted) {
-        const limit = `${patience.firstByteTimeoutMs} ms`;
-        throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limit}.`);
-      }
-      throw this.#connectionError(cause);
+      if (signal.aborted) throw cancelled(signal);
+      if (!isLate) throw this.#connectionError(cause);
+      throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limitMs} ms.`);
     } finally {
       watchdog.close();
     }
@@ -258,14 +278,13 @@ class OpenAIUpstream implements Upstream {
     return { profile, apiKey, authorization, configured: headers };
   }
 
-  async #dispatch(
+  #dispatch(
     request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>,
-    stopping: AbortController,
-  ): Promise<HttpAnswer> {
+  ): PendingAnswer {
     const { origin } = this.#endpoint;
     // Our own limits count comments as life and a slow client not as silence.
     const whole = { ...request, origin, headersTimeout: 0, bodyTimeout: 0 };
-    return sendRequest(this.#dispatcher, whole, stopping.signal);
+    return sendRequest(this.#dispatcher, whole);
   }
 
   #connectionError(cause: unknown): ProxyError {
