@@ -20,7 +20,7 @@ afterAll(async () => {
  * The whole way: generated text in the store, question over HTTP, loop, tools, programs, answer,
  * score.
  */
-// Of real texts, where there are some: see `generators/real.test.ts`.
+// Of real texts, where there are some: see `generators/real/real-case.test.ts`.
 const generatedKinds = benchKinds.filter((kind) => kind !== 'real');
 
 test.each(generatedKinds)('the scripted policy answers every %s question exactly', async (kind) => {

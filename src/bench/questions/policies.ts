@@ -7,7 +7,7 @@ import {
 import { readSearch } from '../../upstream/shown-results.ts';
 import type { PlainRequest } from '../../wire/types.ts';
 import { benchKinds, questionHead, type BenchKind } from './cases.ts';
-import { heading, signature } from './generators/real.ts';
+import { heading, signature } from './generators/real/real-case.ts';
 import {
   callersProgram,
   chainProgram,

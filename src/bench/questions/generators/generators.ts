@@ -4,7 +4,7 @@ import { generateCodeqa } from './codeqa.ts';
 import { generateHops } from './hops.ts';
 import { generateNiah } from './niah.ts';
 import { generatePairs } from './pairs.ts';
-import { generateReal } from './real.ts';
+import { generateReal } from './real/real-case.ts';
 import { generateRecall } from './recall.ts';
 
 /** Who makes the cases of each benchmark. */

@@ -8,9 +8,9 @@ import {
   type BenchDocument,
   type BenchQuestion,
   type CaseGenerator,
-} from '../cases.ts';
-import { Random } from '../../random.ts';
-import { answerForm, finalAnswer, itemsOf, scoreExact, scoreNumber, scoreSet } from '../scoring.ts';
+} from '../../cases.ts';
+import { Random } from '../../../random.ts';
+import { answerForm, finalAnswer, itemsOf, scoreExact, scoreNumber, scoreSet } from '../../scoring.ts';
 
 /** Where a Debian machine keeps what the questions are about. */
 export interface RealFolders {

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askServer } from '../asking.ts';
-import { storeCase } from '../storing.ts';
-import { benchPolicy } from '../policies.ts';
-import { startProxy } from '../../../../test/support/proxy.ts';
-import { absentQuestions, realCase, type RealFolders } from './real.ts';
+import { askServer } from '../../asking.ts';
+import { storeCase } from '../../storing.ts';
+import { benchPolicy } from '../../policies.ts';
+import { startProxy } from '../../../../../test/support/proxy.ts';
+import { absentQuestions, realCase, type RealFolders } from './real-case.ts';
 
 let folder: string;
 let folders: RealFolders;
