@@ -62,14 +62,17 @@ export const preludeSource = String.raw`(function (host, take, limits) {
     const width = names.length;
     if (count === 0) return [];
     const flat = value.separator === undefined ? parse(text) : text.split(value.separator);
-    const named = names.some((name) => name !== null);
+    const last = labels === undefined ? -1 : width - 1;
+    const named = names.some((name, index) => name !== null && index !== last);
     const titles = names.map((name, index) => (name === null ? String(index + 1) : name));
     const records = new Array(count);
     for (let at = 0, from = 0; at < count; at += 1) {
       const record = named ? {} : new Array(width);
       for (let field = 0; field < width; field += 1, from += 1) {
-        const label = labels !== undefined && field === width - 1;
-        record[named ? titles[field] : field] = label ? labels[flat[from]] : flat[from];
+        const value = field === last ? labels[flat[from]] : flat[from];
+        record[named ? titles[field] : field] = value;
+        // A list has its label at its end, and by its name for whoever asks so.
+        if (field === last && !named) record[titles[field]] = value;
       }
       records[at] = record;
     }

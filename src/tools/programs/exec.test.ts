@@ -128,6 +128,15 @@ test('records come with their groups by name, and with where they stand', async 
       '"2": "$2", "n": "$1"',
     ),
   );
+  // Without names a record stays a list, with its place at the end.
+  expect(
+    await run(
+      String.raw`context.records(/meeting (\d): we/, {with: 'path'}).map(([n, path]) => n + ' ' + path)`,
+    ),
+  ).toBe('=> ["1 notes/meeting-1.md", "2 notes/meeting-2.md"]');
+  expect(await run(String.raw`context.records(/meeting (\d): we/, {with: 'path'})[1].path`)).toBe(
+    '=> notes/meeting-2.md',
+  );
   expect(await run(String.raw`context.records(/status=(\d)/, {tool: 'bash'}).length`)).toBe(
     '=> 60',
   );

@@ -13,7 +13,7 @@ context.find(text, options)           the same for exact text
 context.records(pattern, {path, tool, entry, since, case_sensitive, with})
    what the capture groups hold, of all occurrences, in order, without reading the text here:
    [["2026-05-01", "ann"], ...]; with named groups [{day: "2026-05-01", user: "ann"}, ...].
-   with: "path", "entry" or "tool" adds where each one stands.
+   with: "path", "entry" or "tool" adds where each one stands: [day, user, path], or under that name.
 context.group(pattern, by, {sum, min, max, avg, distinct, path, tool, entry, since, case_sensitive})
    every group with its count, most frequent first: [{value, count, sum, ...}]; with several keys
    [{values: [...], count, ...}]. by: a capture group or a list of them, by number or name, and
