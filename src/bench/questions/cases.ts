@@ -25,6 +25,8 @@ export interface BenchQuestion {
 export interface BenchCase {
   readonly documents: readonly BenchDocument[];
   readonly questions: readonly BenchQuestion[];
+  /** Where texts come from the machine: how much of each there is, and what is left out and why. */
+  readonly said?: readonly string[];
 }
 
 /**

@@ -4,45 +4,37 @@ import {
   type Policy,
   type ScriptedTurn,
 } from '../../upstream/demo-policy.ts';
-import { readSearch } from '../../upstream/shown-results.ts';
 import type { PlainRequest } from '../../wire/types.ts';
 import { benchKinds, questionHead, type BenchKind } from './cases.ts';
-import { heading, signature } from './generators/real/real-case.ts';
+import {
+  capture,
+  captured,
+  occurrences,
+  pathOf,
+  program,
+  search,
+  valueOf,
+  type QuestionPlan,
+} from './plan.ts';
 import {
   callersProgram,
   chainProgram,
   countProgram,
   editedBeforeProgram,
   pairsProgram,
-  absentProgram,
-  mostProgram,
   packagesProgram,
   settingProgram,
-  signersProgram,
   twoCallsProgram,
-  versionProgram,
 } from './programs.ts';
+import { realPlans } from './real-plans.ts';
 
 /** Stands in every scripted answer. */
 const notice = '[scripted policy, not a model]';
 
-/** One way to answer: a question's wording, the call to make, and the answer in its result. */
-interface Plan {
-  readonly wording: RegExp;
-  readonly call: (found: RegExpExecArray) => Call;
-  /** The answer, from the text of the call's result. */
-  readonly answer: (result: string) => string;
-}
-
-interface Call {
-  readonly name: string;
-  readonly args: Readonly<Record<string, unknown>>;
-}
-
 /**
- * Plays a model for the benchmark's questions: one call that a good model would make, then the
- * answer from its result. It reads only what a model would see, the question and the results. Any
- * other conversation is left alone.
+ * Plays a model for the benchmark's questions: the calls that a good model would make, one mostly,
+ * then the answer from the last result. It reads only what a model would see, the question and the
+ * results. Any other conversation is left alone.
  */
 export const benchPolicy: Policy = (request: PlainRequest): ScriptedTurn | undefined => {
   const question = newestQuestion(request.messages);
@@ -54,58 +46,21 @@ export const benchPolicy: Policy = (request: PlainRequest): ScriptedTurn | undef
     if (found === null) continue;
     const result = results.at(-1);
     if (result === undefined) return { calls: [plan.call(found)] };
-    return { text: `${notice} ANSWER: ${plan.answer(result)}` };
+    const next = plan.next?.(results, found);
+    if (next !== undefined) return { calls: [next] };
+    return { text: `${notice} ANSWER: ${plan.answer(result, found)}` };
   }
   return { text: `${notice} This question needs a model that understands it.` };
 };
 
-function search(pattern: string, more: Readonly<Record<string, unknown>> = {}): Call {
-  return { name: 'rlm_search', args: { pattern, ...more } };
-}
-
-function program(code: string): Call {
-  return { name: 'rlm_exec', args: { code } };
-}
-
-/** The value a program ended with. */
-function valueOf(result: string): string {
-  return /^=> ([\s\S]*)/m.exec(result)?.[1]?.trim() ?? result.slice(0, 500);
-}
-
-/** What a pattern captures in the hits of a search, each once. */
-function captured(pattern: RegExp): (result: string) => string {
-  return (result) => {
-    const hits = readSearch(result)?.hits ?? [];
-    return [...new Set(hits.map((hit) => pattern.exec(hit.text)?.[1] ?? ''))].join(', ');
-  };
-}
-
-function occurrences(result: string): string {
-  return String(readSearch(result)?.occurrences);
-}
-
-/** A file's head in a list of hits is its path. */
-function pathOf(result: string): string {
-  return readSearch(result)?.hits[0]?.label ?? '';
-}
-
-function capture(found: RegExpExecArray, number = 1): string {
-  return found[number] ?? '';
-}
-
 /** A question over records whose answer is an expression over `sum` and `top`. */
-function counting(wording: RegExp, select: (found: RegExpExecArray) => string): Plan {
+function counting(wording: RegExp, select: (found: RegExpExecArray) => string): QuestionPlan {
   return { wording, call: (found) => program(countProgram(select(found))), answer: valueOf };
-}
-
-/** The heading of a changelog entry with this urgency. */
-function urgencyPattern(urgency: string): string {
-  return heading.source.replace(String.raw`(\w+)`, `${urgency}(?!\\w)`);
 }
 
 const needleCode = /is (\d{6})\./;
 
-const plans: Readonly<Record<BenchKind, readonly Plan[]>> = {
+const plans: Readonly<Record<BenchKind, readonly QuestionPlan[]>> = {
   niah: [
     {
       wording: /project (\S+?)(?:\?| has several)/i,
@@ -222,40 +177,7 @@ const plans: Readonly<Record<BenchKind, readonly Plan[]>> = {
     },
   ],
   real: [
-    {
-      wording: /have the urgency (\w+)\?/,
-      call: (found) =>
-        program(
-          `context.search(${JSON.stringify(urgencyPattern(capture(found)))}, { aggregate: 'count' }).occurrences`,
-        ),
-      answer: valueOf,
-    },
-    {
-      wording: /Who has signed the most/,
-      call: () => program(mostProgram(signature.source, 1)),
-      answer: valueOf,
-    },
-    {
-      wording: /In which month were most entries signed/,
-      call: () => program(mostProgram(signature.source, 2)),
-      answer: valueOf,
-    },
-    {
-      wording: /Take the (\d+) people .* at least (\d+) of the same changelog files/,
-      call: (found) =>
-        program(
-          signersProgram(signature.source, {
-            people: Number(capture(found)),
-            least: Number(capture(found, 2)),
-          }),
-        ),
-      answer: valueOf,
-    },
-    {
-      wording: /entry number (\d+) from the top .* of the package (\S+)\?/,
-      call: (found) => program(versionProgram(capture(found, 2), Number(capture(found)))),
-      answer: valueOf,
-    },
+    ...realPlans,
     {
       wording: /reached from (\S+) in at most (\d+) steps/,
       call: (found) =>
@@ -270,11 +192,6 @@ const plans: Readonly<Record<BenchKind, readonly Plan[]>> = {
             `[...depends.keys()].filter((name) => next(name).includes(${JSON.stringify(capture(found))})).join(', ')`,
           ),
         ),
-      answer: valueOf,
-    },
-    {
-      wording: /Which package closed bug (#\d+)\?/,
-      call: (found) => program(absentProgram(capture(found))),
       answer: valueOf,
     },
   ],

@@ -116,43 +116,6 @@ const edits = context.search('\\\\[tool edit\\\\] (\\\\S+): applied', { max_resu
 [...new Set(edits.filter((hit) => hit.offset < said.offset).map((hit) => /edit\\] (\\S+):/.exec(hit.text)[1]))].join(', ')`;
 }
 
-/** What a capture group holds most often; of several the first by name. */
-export function mostProgram(pattern: string, group: number): string {
-  return `const { groups } = context.search(${literal(pattern)}, { aggregate: 'count_by', group: ${group}, max_groups: 100 });
-groups.filter((one) => one.count === groups[0].count).map((one) => one.value).sort()[0]`;
-}
-
-/** Pairs of those who signed the most whose names stand in so many of the same files. */
-export function signersProgram(
-  pattern: string,
-  { people, least }: { readonly people: number; readonly least: number },
-): string {
-  return `const { groups } = context.search(${literal(pattern)}, { aggregate: 'count_by', group: 1, max_groups: 1000 });
-const byName = (a, b) => (a < b ? -1 : 1);
-const names = groups.sort((a, b) => b.count - a.count || byName(a.value, b.value)).slice(0, ${people}).map((one) => one.value);
-const filesOf = (name) => {
-  const files = new Set();
-  let cursor;
-  do {
-    const escaped = name.replace(/[\\^$.|?*+()[\\]{}]/g, '\\\\$&');
-    const found = context.search(${literal(pattern)}.replace('(.+?)', escaped), { max_results: 1000, ...(cursor && { cursor }) });
-    for (const hit of found.matches) files.add(hit.path);
-    cursor = found.next_cursor;
-  } while (cursor);
-  return files;
-};
-const files = new Map(names.map((name) => [name, filesOf(name)]));
-const pairs = names.flatMap((first, at) => names.slice(at + 1).filter((second) => [...files.get(first)].filter((path) => files.get(second).has(path)).length >= ${least}).map((second) => [first, second].sort(byName).join(' + ')));
-pairs.join('; ')`;
-}
-
-/** The version in the n-th heading of a package's changelog. */
-export function versionProgram(name: string, entry: number): string {
-  const pattern = `^${name.replace(/[.+]/g, String.raw`\$&`)} \\([^)]+\\) [^;]+;.*urgency=`;
-  return `const { matches } = context.search(${literal(pattern)}, { max_results: ${entry}, order: 'oldest' });
-/\\(([^)]+)\\)/.exec(matches[${entry - 1}].text)[1]`;
-}
-
 /**
  * Reads the package index as a graph; `select` is an expression over `depends` (name to its line),
  * `next(name)`, the names in it, and `reach(name, steps)`. What a package depends on is taken apart
@@ -177,10 +140,4 @@ const reach = (start, steps) => {
   return [...reached].join(', ');
 };
 ${select}`;
-}
-
-/** Says that a text is nowhere only where all has been searched. */
-export function absentProgram(text: string): string {
-  return `const found = context.find(${literal(text)}, { max_results: 1 });
-found.total > 0 ? found.matches[0].text : found.partial ? 'unknown: not all was searched' : 'not found'`;
 }

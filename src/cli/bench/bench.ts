@@ -16,7 +16,7 @@ const descriptions: Readonly<Record<BenchKind, string>> = {
   hops: 'the end of chains of assignments',
   codeqa: 'a generated repository with a known call graph',
   recall: 'the log of a long agent session',
-  real: 'changelogs and package index of a Debian machine: counts, pairs, a graph, facts that are absent',
+  real: 'changelogs, packages, mails and sources of this machine: counts, pairs, look-alikes, a graph, facts that are absent',
 };
 
 /** What the command line of a benchmark says. */

@@ -80,7 +80,7 @@ const chapters: readonly {
     name: 'real',
     title: 'Texts that people wrote',
     words:
-      'The changelogs and the package index of this machine, with 200 questions about what is in none of them. Scripted policy, not a model.',
+      'The changelogs, the package index and installed sources of this machine, and 6,046 mails that were collected to train filters of spam. Asked for are counts; pairs of people, senders and folders by joined conditions; the n-th of many near-identical entries, mails and definitions, word for word; what is reached in a graph; and 200 things that are nowhere, beside some that are, in the same words. What is right is computed from the files, without the product; the policy sees only what the tools show. Scripted policy, not a model.',
   },
   {
     name: 'prompts',

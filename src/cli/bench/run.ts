@@ -15,9 +15,6 @@ import { bareUpstream, openBenchServer } from './world.ts';
 import { loadFromFlags } from '../setting-flags.ts';
 import { jsonText, print, printError } from '../screen.ts';
 
-/** A case just for the names of its questions, characters. */
-const smallCaseChars = 10_000;
-
 /**
  * Runs one benchmark to its end, or to the next interruption, and writes log, results, plot and
  * table.
@@ -52,7 +49,7 @@ export async function runKind(kind: BenchKind, flags: BenchFlags): Promise<void>
   );
   await runBench(plan, log, worldOf(config, flags, { signal: stop.signal, bare }));
   await report(
-    kind,
+    plan,
     log.cells.filter((cell) => cell.model === model),
     flags,
   );
@@ -83,28 +80,43 @@ function progress(line: string): void {
 }
 
 async function report(
-  kind: BenchKind,
+  plan: BenchPlan,
   cells: readonly BenchCell[],
   flags: BenchFlags,
 ): Promise<void> {
+  const { kind } = plan;
   const rows = summarize(cells);
   const asked = new Set(cells.map((cell) => cell.question));
-  const notAsked = questionIds(kind).filter((id) => !asked.has(id));
-  const result = { kind, model: cells[0]?.model, rows, notAsked };
+  const { ids, said } = casesOf(plan);
+  const notAsked = ids.filter((id) => !asked.has(id));
+  const result = { kind, model: cells[0]?.model, rows, notAsked, ...(said.length > 0 && { said }) };
   const title = `rlm-opencode bench ${kind} (${result.model})`;
   const text = [
     title,
     tableOf(rows),
     ...(notAsked.length === 0 ? [] : [`Not asked: ${notAsked.join(', ')}.`]),
+    ...said,
   ].join('\n\n');
   await writeResults(flags.out, kind, result, text);
   await writeFile(join(flags.out, `${kind}.svg`), plotOf(title, rows));
   print(flags.json === true ? `${jsonText(result, 2)}\n` : `${text}\n`);
 }
 
-/** Ids of all questions of a benchmark, those that only a model can answer too. */
-function questionIds(kind: BenchKind): readonly string[] {
-  return generators[kind](1, smallCaseChars).questions.map((one) => one.id);
+/**
+ * Ids of all questions of a plan, those that only a model can answer too, and what its cases say of
+ * their texts, by size.
+ */
+function casesOf({ kind, seeds: [seed = 1], sizesChars }: BenchPlan): {
+  readonly ids: readonly string[];
+  readonly said: readonly string[];
+} {
+  const cases = sizesChars.map((size) => ({ size, ...generators[kind](seed, size) }));
+  return {
+    ids: [...new Set(cases.flatMap(({ questions }) => questions.map(({ id }) => id)))],
+    said: cases.flatMap(({ size, said = [] }) =>
+      said.length === 0 ? [] : [`Texts of ${shortSize(size)}:\n${said.join('\n')}`],
+    ),
+  };
 }
 
 /**
