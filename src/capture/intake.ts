@@ -5,7 +5,7 @@ import { ProxyError } from '../errors.ts';
 import { tuneForBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import type { Outliner } from '../outline/outliner.ts';
-import { headerOf, originOf } from '../clients/origin.ts';
+import { headerOf, injectHeader, originOf } from '../clients/origin.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
 import type { CaptureLimits } from './capture-rules.ts';
@@ -30,6 +30,8 @@ export interface Intake {
   readonly chat: string | undefined;
   /** A client's own helper request (title, compaction): passed on untouched. */
   readonly isHelper: boolean;
+  /** The request asks that all of our tools be offered, whatever is stored. */
+  readonly asksForTools: boolean;
   /** Messages that had to be parsed: all but those that were known by their bytes. */
   readonly parsedMessages: number;
   /** Texts of this request that were not in the store before. */
@@ -122,6 +124,7 @@ export class RequestIntake {
       resolved,
       chat: reading.chat,
       isHelper,
+      asksForTools: headerOf(headers, injectHeader) === 'always',
       entriesBefore,
     };
     return isHelper ? { ...taken, newlyStored: 0 } : { ...taken, ...(await this.#store(taken)) };

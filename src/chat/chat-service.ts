@@ -16,6 +16,7 @@ import { withClosingText } from './closing-text.ts';
 import { answersTo, manyAnswers } from './many-answers.ts';
 import { AnswerLimit, type AnswerLimits, meterUpstream } from '../turn/metered-upstream.ts';
 import type { PromptMaker } from '../prompt/build-prompt.ts';
+import type { Opened } from '../prompt/dormant-tool.ts';
 import { learnCount } from './learn-count.ts';
 import type { Prompt, PromptTarget } from '../prompt/prompt-layout.ts';
 import type { ToollessModels } from '../prompt/toolless-models.ts';
@@ -193,6 +194,7 @@ export class ChatProxy {
         run.prompt = bare;
         return { request: bare.request, tools: undefined };
       },
+      wake: async () => this.#wake(run),
       shrink: async (request) => {
         const smaller = await this.#shrink(run, request);
         if (smaller === undefined) return undefined;
@@ -243,6 +245,22 @@ export class ChatProxy {
   }
 
   /**
+   * The model of a dormant chat has called one of our tools: from the next step on it has them all,
+   * and so has the chat.
+   */
+  async #wake(
+    run: Run,
+  ): Promise<{ readonly request: ChatRequest; readonly opened: Opened } | undefined> {
+    const { intake, target, prompt } = run;
+    if (prompt.own?.offer !== 'dormant') return undefined;
+    const woken = await this.#options.prompts.wake(intake, target, run.shrunkTokens);
+    if (woken === undefined) return undefined;
+    run.firstPrompt = prompt;
+    run.prompt = woken.prompt;
+    return { request: woken.prompt.request, opened: woken.opened };
+  }
+
+  /**
    * After the upstream has found a prompt too long: it knows its window better than we do, and it
    * is smaller than what was sent.
    */
@@ -261,6 +279,7 @@ export class ChatProxy {
     run.wasRefused = true;
     if (run.statedWindowTokens !== undefined)
       gauge.learnWindow(target.gaugeKey, run.statedWindowTokens);
+    run.shrunkTokens = windowTokens;
     const smaller = await prompts.make(intake, target, windowTokens);
     if (target.windowTokens !== undefined && request === run.prompt.request)
       gauge.learnRefusal(target.gaugeKey, sizeBytes, target.windowTokens);
@@ -278,7 +297,11 @@ export class ChatProxy {
     const [first] = done.usages;
     const { promptTokens, cachedTokens, completionTokens } = sumUsages(done.usages);
     if (first !== undefined && !run.wasRefused)
-      learnCount(this.#options, { ...run, requestId: run.call.requestId }, first.prompt_tokens);
+      learnCount(
+        this.#options,
+        { target, prompt: run.firstPrompt ?? prompt, requestId: run.call.requestId },
+        first.prompt_tokens,
+      );
     const answer = answerOf(done);
     const remembered = intake.resolved.delivered(answer);
     if (prompt.own !== undefined)
@@ -298,6 +321,7 @@ export class ChatProxy {
         session: prompt.own?.session.id ?? intake.resolved.session?.id,
         chat: intake.resolved.chatId,
         model: target.gaugeKey,
+        tools: prompt.own?.offer ?? 'none',
         steps: done.steps,
         calls: done.ownCalls,
         promptTokens,
@@ -351,6 +375,8 @@ interface Run {
   readonly target: ChatTarget;
   /** What went upstream; a smaller one after a refusal. */
   prompt: Prompt;
+  /** What its first step sent, where that was something else: a dormant chat's. */
+  firstPrompt?: Prompt;
   /** Whether the upstream has found a prompt of this turn too long. */
   wasRefused: boolean;
   /** Of the upstream's answer, for the client. */
@@ -360,6 +386,8 @@ interface Run {
    * milliseconds.
    */
   quietUntilMs: number;
+  /** The window that the prompt was made for after that, tokens. */
+  shrunkTokens?: number;
   /** The window that a refusal of this turn has stated, tokens. */
   statedWindowTokens?: number | undefined;
   /** Set where there are tools that could ask it. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
+import { injectHeader } from '../clients/origin.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
@@ -172,7 +173,7 @@ async function answer(
     {
       baseURL: `${server.server.address}/v1`,
       model: flags.model,
-      headers: { ...server.headers, ...place },
+      headers: { ...server.headers, ...place, [injectHeader]: 'always' },
       messages: [{ role: 'user', content: question }],
     },
     {

@@ -7,6 +7,7 @@ import { styleText } from 'node:util';
 import { Command } from 'commander';
 import type { BenchDocument } from '../bench/questions/cases.ts';
 import { haystack } from '../bench/questions/haystack.ts';
+import { injectHeader } from '../clients/origin.ts';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
@@ -159,7 +160,10 @@ async function ask({ server }: ChildServer, folder: string): Promise<StreamedAns
     {
       baseURL: `${server.address}/v1`,
       model: coreModelId,
-      headers: { 'x-rlm-directory': encodeURIComponent(join(folder, 'haystack')) },
+      headers: {
+        'x-rlm-directory': encodeURIComponent(join(folder, 'haystack')),
+        [injectHeader]: 'always',
+      },
       messages: [{ role: 'user', content: question }],
     },
     { onStep: showStep },

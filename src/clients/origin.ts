@@ -17,6 +17,12 @@ const parentChatIdHeaders = [...new Set(knownClients.map((client) => client.pare
 /** All headers that name a conversation. */
 export const conversationHeaders: readonly string[] = [...chatIdHeaders, ...parentChatIdHeaders];
 
+/**
+ * With `always` a request asks for what the setting of that name does, for its conversation: all of
+ * our tools from the start. For those who ask about what is stored.
+ */
+export const injectHeader = 'x-rlm-inject';
+
 /** What a request's headers say about whose it is. */
 export interface Origin {
   /** `x-rlm-session`: a session id, chosen by hand. */

@@ -1,19 +1,50 @@
 import { expect, it } from 'vitest';
 import { allTools, ToolRegistry } from '../tools/registry.ts';
+import type { Entry } from '../store/types.ts';
+import { memorySession } from '../../test/support/memory-session.ts';
 import type { Message } from '../wire/types.ts';
-import { becomesActive, clashes, withInstructions } from './activation.ts';
+import { clashes, entriesBefore, nextOffer, withInstructions } from './activation.ts';
 
-const signs = { mode: 'auto', hasStub: false, isFirstRequest: false, entriesBefore: 0 } as const;
+const signs = {
+  mode: 'auto',
+  hasStub: false,
+  isFirstRequest: false,
+  openable: 0,
+  isDormant: false,
+  mayBeDormant: true,
+} as const;
 
 it.each([
-  [{ ...signs, isFirstRequest: true }, false],
-  [{ ...signs, isFirstRequest: true, entriesBefore: 3 }, true],
-  [{ ...signs, entriesBefore: 3 }, false],
-  [{ ...signs, hasStub: true }, true],
-  [{ ...signs, mode: 'always' as const }, true],
-  [{ ...signs, mode: 'never' as const, hasStub: true }, false],
-])('of %o becomes active: %s', (given, expected) => {
-  expect(becomesActive(given)).toBe(expected);
+  [{ ...signs, isFirstRequest: true }, undefined],
+  [{ ...signs, isFirstRequest: true, openable: 3 }, 'dormant'],
+  [{ ...signs, isFirstRequest: true, openable: 3, mayBeDormant: false }, 'active'],
+  [{ ...signs, isFirstRequest: true, openable: 3, hasStub: true }, 'active'],
+  [{ ...signs, openable: 3 }, undefined],
+  [{ ...signs, isDormant: true }, 'dormant'],
+  [{ ...signs, isDormant: true, mayBeDormant: false }, 'active'],
+  [{ ...signs, isDormant: true, hasStub: true }, 'active'],
+  [{ ...signs, hasStub: true }, 'active'],
+  [{ ...signs, mode: 'always' as const }, 'active'],
+  [{ ...signs, mode: 'always' as const, isDormant: true }, 'active'],
+  [{ ...signs, mode: 'never' as const, hasStub: true, isDormant: true }, undefined],
+])('of %o the chat is %s', (given, expected) => {
+  expect(nextOffer(given)).toBe(expected);
+});
+
+it('a chat counts what was there before it, and none of what is in its own history', () => {
+  const session = memorySession([{ text: 'a\n' }, { text: 'b\n' }, { text: 'c\n' }]);
+  const [first] = session.store.entries;
+  const own = new Set([first as Entry]);
+  const texts = (from: number, entries?: number): number =>
+    entriesBefore(
+      session.store,
+      'chat',
+      { from, own },
+      entries === undefined ? undefined : { kind: 'dormant', texts: 1, entries },
+    ).length;
+  expect(texts(0)).toBe(2);
+  // What came into the store while it was dormant is not what it was told of.
+  expect(texts(0, 2)).toBe(1);
 });
 
 it('instructions stand behind the system message’s own text, whatever form it has', () => {

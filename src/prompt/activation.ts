@@ -12,41 +12,65 @@ export type InjectMode = 'auto' | 'always' | 'never';
 
 /** What a chat was told when it was activated; the same bytes from then on. */
 export interface Activation {
+  readonly kind: 'active';
   readonly instructions: string;
 }
 
-/** What decides whether a chat becomes active with this request. */
-export interface ActivationSigns {
+/**
+ * What a chat has before that, where its project has texts of earlier work: one short tool that
+ * opens them. The same bytes until then.
+ */
+export interface Dormancy {
+  readonly kind: 'dormant';
+  /** Texts that can be opened, counted once. */
+  readonly texts: number;
+  /** Entries the store held at that time. */
+  readonly entries: number;
+}
+
+/** What a chat is offered: it begins with nothing, and never goes back. */
+export type Offer = Activation | Dormancy;
+
+/** What decides what a chat is offered with this request. */
+export interface OfferSigns {
   readonly mode: InjectMode;
-  /** Something of this request stands in the prompt as a stub. */
+  /** Something of this request stands in the prompt as a stub, or has to leave it. */
   readonly hasStub: boolean;
   /** No assistant message yet. */
   readonly isFirstRequest: boolean;
-  /** Entries in the store before this request. */
-  readonly entriesBefore: number;
+  /** Texts in the store before this request that are not the chat's own. */
+  readonly openable: number;
+  /** The chat is dormant. */
+  readonly isDormant: boolean;
+  /** The one short tool would do in this request. */
+  readonly mayBeDormant: boolean;
 }
 
 /**
- * Whether a chat that is not active yet becomes so. Small chats over an empty store never do: they
- * cost nothing.
+ * What a chat that is not active is offered from this request on. Small chats over an empty store
+ * never get anything: they cost nothing.
  */
-export function becomesActive(signs: ActivationSigns): boolean {
-  if (signs.mode === 'never') return false;
-  return (
-    signs.mode === 'always' || signs.hasStub || (signs.isFirstRequest && signs.entriesBefore > 0)
-  );
+export function nextOffer(signs: OfferSigns): Offer['kind'] | undefined {
+  if (signs.mode === 'never') return undefined;
+  if (signs.mode === 'always' || signs.hasStub) return 'active';
+  const isOffered = signs.isDormant || (signs.isFirstRequest && signs.openable > 0);
+  if (!isOffered) return undefined;
+  return signs.mayBeDormant ? 'dormant' : 'active';
 }
 
-/** The activation that a chat has, if it has one. */
-export async function readActivation(
-  session: Session,
-  chatId: string,
-): Promise<Activation | undefined> {
-  return (await session.memory.get(activationKey(chatId))) as Activation | undefined;
+/** What a chat is offered, if it is. @throws ProxyError what the memory throws */
+export async function readOffer(session: Session, chatId: string): Promise<Offer | undefined> {
+  const { memory } = session;
+  const active = (await memory.get(activeKey(chatId))) as
+    | Pick<Activation, 'instructions'>
+    | undefined;
+  if (active !== undefined) return { kind: 'active', instructions: active.instructions };
+  const dormant = (await memory.get(dormantKey(chatId))) as Omit<Dormancy, 'kind'> | undefined;
+  return dormant === undefined ? undefined : { kind: 'dormant', ...dormant };
 }
 
 /** What tells earlier work from the chat's own. */
-interface Earlier {
+export interface Earlier {
   /** Entries before which none was stored for the chat. */
   readonly from: number;
   /**
@@ -54,38 +78,53 @@ interface Earlier {
    * another name.
    */
   readonly own: ReadonlySet<Entry>;
-  /** The time of the activation, milliseconds since 1970: how old things are counts from it. */
-  readonly nowMs: number;
+}
+
+/** Makes a chat dormant: counts once what can be opened. @throws ProxyError `store_full` */
+export async function makeDormant(
+  session: Session,
+  chatId: string,
+  counted: Omit<Dormancy, 'kind'>,
+): Promise<Dormancy> {
+  const { texts, entries } = counted;
+  await session.memory.put([{ key: dormantKey(chatId), value: { texts, entries } }]);
+  return { kind: 'dormant', texts, entries };
 }
 
 /**
- * Activates a chat: takes the snapshot of the store that its instructions will always show. @throws
- * ProxyError `store_full`
+ * Activates a chat: takes the snapshot of the store that its instructions will always show. `nowMs`
+ * is the time of it, milliseconds since 1970: how old things are counts from it. @throws ProxyError
+ * `store_full`
  */
 export async function activate(
   session: Session,
   chatId: string,
-  registry: ToolRegistry,
-  earlier: Earlier,
+  given: {
+    readonly registry: ToolRegistry;
+    readonly before: readonly Entry[];
+    readonly nowMs: number;
+  },
 ): Promise<Activation> {
-  const before = entriesBefore(session.store, chatId, earlier);
-  const map = await storeMap(session.store, before, earlier.nowMs);
-  const activation = { instructions: instructionsFor(totalsOf(before), map, registry.names) };
-  await session.memory.put([{ key: activationKey(chatId), value: activation }]);
-  return activation;
+  const { registry, before, nowMs } = given;
+  const map = await storeMap(session.store, before, nowMs);
+  const instructions = instructionsFor(totalsOf(before), map, registry.names);
+  await session.memory.put([{ key: activeKey(chatId), value: { instructions } }]);
+  return { kind: 'active', instructions };
 }
 
 /**
  * What a store held before a chat's first text came into it, but for what the chat has in its
- * history.
+ * history. Of a dormant chat it is what was counted then.
  */
-function entriesBefore(
+export function entriesBefore(
   { entries }: SessionStore,
   chatId: string,
   { from, own }: Earlier,
+  dormancy?: Dormancy,
 ): readonly Entry[] {
-  let end = from;
-  while (end < entries.length && entries[end]?.chatId !== chatId) end += 1;
+  let end = dormancy?.entries ?? from;
+  if (dormancy === undefined)
+    while (end < entries.length && entries[end]?.chatId !== chatId) end += 1;
   return entries.slice(0, end).filter((entry) => !own.has(entry));
 }
 
@@ -98,8 +137,12 @@ function totalsOf(entries: readonly Entry[]): Pick<Totals, 'chars' | 'lines' | '
   return { chars, lines, entries: entries.length };
 }
 
-function activationKey(chatId: string): string {
+function activeKey(chatId: string): string {
   return `chat:${chatId}`;
+}
+
+function dormantKey(chatId: string): string {
+  return `dormant:${chatId}`;
 }
 
 /**

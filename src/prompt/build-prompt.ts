@@ -1,6 +1,17 @@
 import { ProxyError } from '../errors.ts';
-import type { ChatMemory, Session } from '../store/types.ts';
-import { activate, becomesActive, readActivation, type Activation } from './activation.ts';
+import type { ChatMemory, Entry, Session } from '../store/types.ts';
+import { storeMap } from '../tools/listing/store-map.ts';
+import { counted } from '../tools/result-form.ts';
+import {
+  activate,
+  type Activation,
+  entriesBefore,
+  makeDormant,
+  nextOffer,
+  type Offer,
+  type OfferSigns,
+  readOffer,
+} from './activation.ts';
 import {
   allStubs,
   asItCame,
@@ -11,6 +22,7 @@ import {
   type Way,
 } from './chat-texts.ts';
 import { cutsFor } from './cut-text.ts';
+import { type Opened, openingToolName } from './dormant-tool.ts';
 import { hiddenCallsIn } from './hidden-calls.ts';
 import type { RequestMessage } from '../history/request-message.ts';
 import type { Intake } from '../capture/intake.ts';
@@ -34,6 +46,14 @@ const maxCutRounds = 4;
 const cutHint =
   'Let the model call tools (`tool_choice: "auto"`), send less text at once, or choose a model with a larger window.';
 
+/** How the model may call our tools in a request. */
+interface AskedCalls {
+  /** Members that go up in place of the client's. */
+  readonly changed: Readonly<Record<string, unknown>>;
+  /** Whether a chat that has called none of them can have one instead of all. */
+  readonly mayBeDormant: boolean;
+}
+
 /**
  * Turns a taken-in request into what goes upstream: stubs, hidden turns, instructions and tools,
  * within the window.
@@ -43,6 +63,8 @@ export class PromptMaker {
   readonly #layout: PromptLayout;
   readonly #chats = new WeakMap<Intake, Chat>();
   readonly #unstored = new UnstoredCuts();
+  /** Activations that are being made, by session and chat. */
+  readonly #activating = new Map<string, Promise<Activation>>();
 
   constructor(options: PromptOptions) {
     this.#options = options;
@@ -88,13 +110,15 @@ export class PromptMaker {
     const { registry } = this.#layout.toolsFor(envelope.tools ?? noTools);
     const calls = hiddenCallsIn(envelope, takesTools ? registry.names : []);
     if (calls.kind === 'possible') {
-      const open = await this.#withCalls(work, calls.changed);
+      const { changed, namesOurs } = calls;
+      const mayBeDormant = !namesOurs && registry.has(openingToolName);
+      const open = await this.#withCalls(work, { changed, mayBeDormant });
       if (open !== undefined) return open;
     }
     const whole = await this.#withoutCalls(work, { kind: 'whole' });
     if (whole.excessBytes <= 0) return whole.prompt;
     if (calls.kind === 'before') {
-      const prompt = await this.#withCalls(work, {});
+      const prompt = await this.#withCalls(work, { changed: {}, mayBeDormant: false });
       if (prompt?.own !== undefined) return { ...prompt, handOver: calls.handOver };
     }
     return this.#cut(work, whole);
@@ -140,11 +164,11 @@ export class PromptMaker {
     const isStored = items.some((item) => item.facts.stored !== undefined);
     const session = resolved.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
     const memory = session?.memory;
-    const activation =
+    const offer =
       session === undefined
         ? undefined
-        : await this.#layout.guarded(async () => readActivation(session, resolved.chatId));
-    const isActive = activation !== undefined;
+        : await this.#layout.guarded(async () => readOffer(session, resolved.chatId));
+    const isActive = offer?.kind === 'active';
     const places = lazily(() => placesOf(items));
     const texts = ChatTexts.mayMatter(items, memory, resolved.chatId)
       ? await this.#layout.guarded(async () => readTexts(intake, { isActive, places, memory }))
@@ -158,29 +182,33 @@ export class PromptMaker {
    * With our tools, if there is something to open; as the client sent it where there is not.
    * Nothing where stubs would stand that cannot be opened.
    */
-  async #withCalls(
-    work: Work,
-    changed: Readonly<Record<string, unknown>>,
-  ): Promise<Prompt | undefined> {
+  async #withCalls(work: Work, asked: AskedCalls): Promise<Prompt | undefined> {
     const { intake, window, chat } = work;
+    const { changed } = asked;
     const overflows = window !== undefined && sizeOf(intake.items, work.scales) > window.highBytes;
     const stubs: Way = { kind: 'stubs' };
     let way = chat.isActive ? stubs : await this.#roomyWay(work, await this.#plainBytes(work));
-    const signs = { hasStub: isReduced(lay(work, way)), overflows };
-    const active = await this.#activation(intake, signs);
-    if (active === undefined) {
-      if (signs.hasStub) return undefined;
+    const hasStub = isReduced(lay(work, way));
+    let offered = await this.#offer(work, { ...asked, hasStub: hasStub || overflows });
+    if (offered === undefined) {
+      if (hasStub) return undefined;
       if (chat.session !== undefined) await this.#remember(chat.session, work, { way });
       return this.#layout.plain(work, lay(work, way));
     }
-    let laidOut = await this.#layout.layOut(work, lay(work, way), { ...active, changed });
+    let laidOut = await this.#layout.layOut(work, lay(work, way), { ...offered, changed });
+    if (offered.offer.kind === 'dormant' && laidOut.leavesOut) {
+      // With what stands in the prompt beside the client's messages something had to leave it.
+      offered = await this.#offer(work, { ...asked, hasStub: true });
+      if (offered === undefined) return undefined;
+      laidOut = await this.#layout.layOut(work, lay(work, way), { ...offered, changed });
+    }
     // In an active chat hidden steps take room, too: what there is shows when all is laid out.
     if (chat.isActive && !laidOut.prompt.window.demoted) {
       way = await this.#roomyWay(work, laidOut.sizeBytes);
       if (way.kind === 'stubs' && way.roomy !== undefined)
-        laidOut = await this.#layout.layOut(work, lay(work, way), { ...active, changed });
+        laidOut = await this.#layout.layOut(work, lay(work, way), { ...offered, changed });
     }
-    await this.#remember(active.session, work, { way });
+    await this.#remember(offered.session, work, { way });
     return laidOut.prompt;
   }
 
@@ -221,16 +249,15 @@ export class PromptMaker {
     const { items } = intake;
     const laid = lay(work, way);
     const { session } = chat;
-    const activation =
+    const offer =
       session === undefined || !work.takesTools
         ? undefined
-        : await this.#layout.guarded(async () => readActivation(session, intake.resolved.chatId));
+        : await this.#layout.guarded(async () => readOffer(session, intake.resolved.chatId));
     const overflows = window !== undefined && sizeOf(items, work.scales) > window.highBytes;
-    const holder =
-      activation === undefined && overflows ? await this.#layout.ensured(intake) : session;
-    if (session !== undefined && activation === undefined && isFirst(items))
+    const holder = offer === undefined && overflows ? await this.#layout.ensured(intake) : session;
+    if (session !== undefined && offer === undefined && isFirst(items))
       await this.#noteDue(session, intake);
-    if (holder === undefined || (activation === undefined && !overflows && !isReduced(laid))) {
+    if (holder === undefined || (offer === undefined && !overflows && !isReduced(laid))) {
       if (holder !== undefined) await this.#remember(holder, work, { way });
       const excessBytes = sizeOf(items, work.scales) + intake.envelopeBytes - maxBytes(window);
       return { prompt: await this.#layout.plain(work, laid), excessBytes };
@@ -238,7 +265,7 @@ export class PromptMaker {
     const tellAt = tellingIndex(items);
     const { prompt, sizeBytes, leavesOut } = await this.#layout.layOut(work, laid, {
       session: holder,
-      activation,
+      offer,
       kept: new Set(chat.texts?.fresh),
       ...(tellAt === undefined ? {} : { tellAt }),
       changed: {},
@@ -295,36 +322,87 @@ export class PromptMaker {
     });
   }
 
-  async #activation(
-    intake: Intake,
-    { hasStub, overflows }: { readonly hasStub: boolean; readonly overflows: boolean },
-  ): Promise<{ session: Session; activation: Activation } | undefined> {
+  /**
+   * What the chat is offered from this request on, remembered; nothing where that is nothing, or
+   * cannot be remembered.
+   */
+  async #offer(
+    { intake }: Work,
+    { hasStub, mayBeDormant }: Pick<OfferSigns, 'hasStub' | 'mayBeDormant'>,
+  ): Promise<{ readonly session: Session; readonly offer: Offer } | undefined> {
     const { resolved, items } = intake;
-    const { chatId } = resolved;
-    const known =
-      resolved.session === undefined ? undefined : await readActivation(resolved.session, chatId);
-    if (known !== undefined && resolved.session !== undefined)
-      return { session: resolved.session, activation: known };
-    const signs = {
-      mode: this.#options.inject,
-      hasStub: hasStub || overflows,
-      isFirstRequest: isFirst(items) || resolved.session?.memory.has(dueKey(chatId)) === true,
-      entriesBefore: intake.entriesBefore,
-    };
-    if (!becomesActive(signs)) return undefined;
+    const { chatId, session: known } = resolved;
+    const before = known === undefined ? undefined : await readOffer(known, chatId);
+    if (before?.kind === 'active' && known !== undefined) return { session: known, offer: before };
+    const isFirstRequest = isFirst(items) || known?.memory.has(dueKey(chatId)) === true;
+    const own = ownEntries(intake);
+    const openable =
+      intake.entriesBefore - [...own].filter(({ seq }) => seq <= intake.entriesBefore).length;
+    const next = nextOffer({
+      mode: intake.asksForTools ? 'always' : this.#options.inject,
+      hasStub,
+      isFirstRequest,
+      openable,
+      isDormant: before !== undefined,
+      mayBeDormant,
+    });
+    if (next === undefined) return undefined;
     return this.#layout.guarded(async () => {
       const session = await resolved.ensure();
-      const { registry } = this.#layout.toolsFor(intake.envelope.tools ?? noTools);
-      const own = new Set(
-        items.flatMap(({ facts: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
-      );
-      const from = signs.isFirstRequest ? signs.entriesBefore : 0;
-      const nowMs = this.#options.clock.now();
-      return {
-        session,
-        activation: await activate(session, chatId, registry, { from, own, nowMs }),
-      };
+      if (next === 'active') return { session, offer: await this.#activated(session, intake) };
+      const counts = { texts: openable, entries: intake.entriesBefore };
+      return { session, offer: before ?? (await makeDormant(session, chatId, counts)) };
     });
+  }
+
+  /**
+   * The chat's activation, made now if there is none; by one of several requests that want it at
+   * the same time. @throws ProxyError what the memory throws
+   */
+  async #activated(session: Session, intake: Intake): Promise<Activation> {
+    const name = `${session.id} ${intake.resolved.chatId}`;
+    const begun = this.#activating.get(name);
+    if (begun !== undefined) return begun;
+    const made = this.#activate(session, intake);
+    this.#activating.set(name, made);
+    try {
+      return await made;
+    } finally {
+      this.#activating.delete(name);
+    }
+  }
+
+  async #activate(session: Session, intake: Intake): Promise<Activation> {
+    const { chatId } = intake.resolved;
+    const offer = await readOffer(session, chatId);
+    if (offer?.kind === 'active') return offer;
+    const { registry } = this.#layout.toolsFor(intake.envelope.tools ?? noTools);
+    const before = earlierEntries(session, intake, offer);
+    return activate(session, chatId, { registry, before, nowMs: this.#options.clock.now() });
+  }
+
+  /**
+   * The same request in a chat that has just called its one tool, and is active from now on;
+   * nothing where that could not be remembered. `windowTokens` as in {@link make}.
+   */
+  async wake(
+    intake: Intake,
+    target: PromptTarget,
+    windowTokens?: number,
+  ): Promise<{ readonly prompt: Prompt; readonly opened: Opened } | undefined> {
+    const { session, chatId } = intake.resolved;
+    if (session === undefined) return undefined;
+    const dormant = await this.#layout.guarded(async () => readOffer(session, chatId));
+    const before = earlierEntries(session, intake, dormant);
+    const active = await this.#layout.guarded(async () => this.#activated(session, intake));
+    if (active === undefined) return undefined;
+    const prompt = await this.make(intake, target, windowTokens);
+    if (prompt.own?.offer !== 'active') return undefined;
+    const map = await this.#layout.guarded(async () =>
+      storeMap(session.store, before, this.#options.clock.now()),
+    );
+    const overview = `${counted(before.length, 'text')} of earlier work:\n${map ?? ''}`;
+    return { prompt, opened: { toolNames: prompt.own.registry.names, overview } };
   }
 
   /**
@@ -361,6 +439,29 @@ async function readTexts(
 /** How each text of a request is to stand. */
 function lay({ intake, chat: { texts } }: Work, way: Way): LaidTexts {
   return texts === undefined ? allStubs(intake.items) : texts.lay(way);
+}
+
+/** Entries that stand for texts of a request's history. */
+function ownEntries({ items }: Intake): ReadonlySet<Entry> {
+  return new Set(
+    items.flatMap(({ facts: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
+  );
+}
+
+/** What a store holds of earlier work, for a chat that becomes active with this request. */
+function earlierEntries(
+  { store, memory }: Session,
+  intake: Intake,
+  offer: Offer | undefined,
+): readonly Entry[] {
+  const { chatId } = intake.resolved;
+  const isFirstRequest = isFirst(intake.items) || memory.has(dueKey(chatId));
+  return entriesBefore(
+    store,
+    chatId,
+    { from: isFirstRequest ? intake.entriesBefore : 0, own: ownEntries(intake) },
+    offer?.kind === 'dormant' ? offer : undefined,
+  );
 }
 
 function dueKey(chatId: string): string {

@@ -27,22 +27,28 @@ describe('hidden calls are possible', () => {
     ['null', { tool_choice: null, tools: [extract] }],
     ['any call, with tools of the client', { tool_choice: 'required', tools: [extract] }],
     ['Mistral’s word for it', { tool_choice: 'any', tools: [extract] }],
-    ['one of ours by name', { tool_choice: tool('rlm_find') }],
-    [
-      'a list that has one of ours',
-      { tool_choice: { type: 'allowed_tools', mode: 'auto', tools: [extract, tool('rlm_find')] } },
-    ],
     ['the old form’s auto', { functions: [{ name: 'extract' }], function_call: 'auto' }],
   ])('%s: and the client’s choice goes up as it came', (_, members) => {
-    expect(asked(members)).toEqual({ kind: 'possible', changed: {} });
+    expect(asked(members)).toEqual({ kind: 'possible', changed: {}, namesOurs: false });
+  });
+
+  it.each([
+    ['by itself', { tool_choice: tool('rlm_find') }],
+    [
+      'in a list',
+      { tool_choice: { type: 'allowed_tools', mode: 'auto', tools: [extract, tool('rlm_find')] } },
+    ],
+  ])('the client names a tool of ours %s', (_, members) => {
+    expect(asked(members)).toEqual({ kind: 'possible', changed: {}, namesOurs: true });
   });
 
   it.each(['required', 'any'])(
     'a call is demanded (%s) and there are no tools but ours: such a chat would never come to an answer',
     (choice) => {
       const changed = { tool_choice: 'auto' };
-      expect(asked({ tool_choice: choice })).toEqual({ kind: 'possible', changed });
-      expect(asked({ tool_choice: choice, tools: [] })).toEqual({ kind: 'possible', changed });
+      const possible = { kind: 'possible', changed, namesOurs: false };
+      expect(asked({ tool_choice: choice })).toEqual(possible);
+      expect(asked({ tool_choice: choice, tools: [] })).toEqual(possible);
     },
   );
 });

@@ -21,6 +21,8 @@ export type HiddenCalls =
       readonly kind: 'possible';
       /** Members that go up in place of the client's. */
       readonly changed: Readonly<Record<string, unknown>>;
+      /** Whether the client names tools of ours that are to be called. */
+      readonly namesOurs: boolean;
     }
   /** Not while the client's choice of tools holds, but steps of ours could come before. */
   | { readonly kind: 'before'; readonly handOver: HandOver }
@@ -40,12 +42,13 @@ export function hiddenCallsIn(envelope: Envelope, ourNames: readonly string[]): 
   if (anyCall.has(choice)) {
     // With nothing but tools of ours to call, such a chat would never come to an answer.
     const hasTools = (envelope.tools ?? []).length > 0;
-    return { kind: 'possible', changed: hasTools ? {} : { tool_choice: 'auto' } };
+    const changed = hasTools ? {} : { tool_choice: 'auto' };
+    return { kind: 'possible', changed, namesOurs: false };
   }
   if (choice !== 'auto') return forcedBy(choice, ourNames);
   const legacy = envelope['function_call'] ?? 'auto';
   if (legacy === 'none') return { kind: 'impossible' };
-  if (legacy === 'auto') return { kind: 'possible', changed: {} };
+  if (legacy === 'auto') return { kind: 'possible', changed: {}, namesOurs: false };
   // The old form's answer is no tool call, so it is never met by one.
   return {
     kind: 'before',
@@ -57,7 +60,8 @@ function forcedBy(choice: unknown, ourNames: readonly string[]): HiddenCalls {
   const list = allowedList(choice);
   if (list !== undefined) return allowedBy(list, ourNames);
   const name = nameOf(choice);
-  if (name !== undefined && ourNames.includes(name)) return { kind: 'possible', changed: {} };
+  if (name !== undefined && ourNames.includes(name))
+    return { kind: 'possible', changed: {}, namesOurs: true };
   return {
     kind: 'before',
     handOver: {
@@ -92,7 +96,8 @@ function allowedList(choice: unknown): AllowedList | undefined {
 
 function allowedBy(list: AllowedList, ourNames: readonly string[]): HiddenCalls {
   const names = new Set(list.tools.map(nameOf));
-  if (ourNames.some((name) => names.has(name))) return { kind: 'possible', changed: {} };
+  if (ourNames.some((name) => names.has(name)))
+    return { kind: 'possible', changed: {}, namesOurs: true };
   const ours = ourNames.map((name) => ({ type: 'function', function: { name } }));
   const mustCall = list.mode === 'required';
   return {

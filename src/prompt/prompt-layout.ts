@@ -4,7 +4,7 @@ import type { Intake } from '../capture/intake.ts';
 import { ProxyError } from '../errors.ts';
 import type { HistoryMessage, RequestMessage } from '../history/request-message.ts';
 import type { Logger } from '../log.ts';
-import { type Activation, type InjectMode, clashes, withInstructions } from './activation.ts';
+import { clashes, type InjectMode, type Offer, withInstructions } from './activation.ts';
 import {
   type ChatTexts,
   type LaidTexts,
@@ -12,6 +12,7 @@ import {
   showMessage,
   withCannotOpen,
 } from './chat-texts.ts';
+import { openingTool } from './dormant-tool.ts';
 import type { HandOver } from './hidden-calls.ts';
 import { type Scales, scalesFor } from './prompt-cost.ts';
 import { ProxyResults } from './shorten-results.ts';
@@ -43,6 +44,9 @@ export interface Prompt {
   /** Our tools in it; absent where nothing was injected. */
   readonly own?: {
     readonly session: Session;
+    /** Whether all of them stand in it, or the one that opens them. */
+    readonly offer: Offer['kind'];
+    /** All that can be run, whichever are offered. */
     readonly registry: ToolRegistry;
     readonly memory: TurnMemory;
     readonly place: TurnPosition;
@@ -130,6 +134,14 @@ interface OfferedTools {
   readonly tools: ToolList;
 }
 
+/** What an offer puts into a request. */
+interface OfferParts {
+  readonly tools: ToolList;
+  /** JSON of our definitions, and the instructions, bytes. */
+  readonly sizeBytes: number;
+  readonly instructions?: string;
+}
+
 const nobody: ReadonlySet<number> = new Set();
 
 /** Of a client that has none. */
@@ -150,8 +162,8 @@ export interface LaidPrompt {
 /** How a prompt is laid out. */
 export interface LayOut {
   readonly session: Session;
-  /** Present: with our tools and instructions. */
-  readonly activation: Activation | undefined;
+  /** Present: with our tools and instructions, or with the one that opens them. */
+  readonly offer: Offer | undefined;
   /** Indexes of messages whose texts stay. */
   readonly kept?: ReadonlySet<number>;
   /** Index of the message that says that nothing can be opened, if there is something. */
@@ -165,6 +177,11 @@ export class PromptLayout {
   readonly #options: PromptOptions;
   readonly #parts = new WeakMap<Session, SessionParts>();
   readonly #offered = new WeakMap<ToolList, OfferedTools>();
+  /** Of the dormant chat that had such a list last. */
+  readonly #dormant = new WeakMap<
+    ToolList,
+    { readonly texts: number; readonly parts: OfferParts }
+  >();
   /** Requests for which something was demoted, in whichever of the layouts that were tried. */
   readonly #demoted = new WeakSet<Intake>();
   /** Requests of which something could not be stored. */
@@ -216,13 +233,11 @@ export class PromptLayout {
   async layOut(work: Work, laid: LaidTexts, how: LayOut): Promise<LaidPrompt> {
     const { intake, target, window, chat, scales } = work;
     const { envelope, resolved } = intake;
-    const { session, activation, changed } = how;
-    const { registry, tools } = this.toolsFor(envelope.tools ?? noTools);
-    const added =
-      activation === undefined
-        ? 0
-        : jsonBytes(registry.definitions).length + activation.instructions.length;
-    const overheadBytes = intake.envelopeBytes + added;
+    const { session, offer, changed } = how;
+    const theirs = envelope.tools ?? noTools;
+    const { registry } = this.toolsFor(theirs);
+    const ours = offer === undefined ? undefined : this.#partsOfOffer(theirs, offer);
+    const overheadBytes = intake.envelopeBytes + (ours?.sizeBytes ?? 0);
     const places = chat.places();
     const fitted = await this.#fit(work, laid, { ...how, overheadBytes });
     if (fitted.window.demoted) this.#demoted.add(intake);
@@ -232,20 +247,24 @@ export class PromptLayout {
       userTextHash: places.questions.at(-1) ?? '',
     };
     const head = { ...envelope, model: target.model };
+    const { messages } = fitted;
     const request: ChatRequest =
-      activation === undefined
-        ? { ...head, ...changed, messages: fitted.messages }
+      ours === undefined
+        ? { ...head, ...changed, messages }
         : {
             ...head,
-            tools,
+            tools: ours.tools,
             ...changed,
-            messages: withInstructions(fitted.messages, activation.instructions),
+            messages:
+              ours.instructions === undefined
+                ? messages
+                : withInstructions(messages, ours.instructions),
           };
     const prompt: Prompt = {
       request,
-      ...(activation === undefined
+      ...(offer === undefined
         ? {}
-        : { own: { session, registry, place, ...this.#partsOf(session) } }),
+        : { own: { session, offer: offer.kind, registry, place, ...this.#partsOf(session) } }),
       window: { ...fitted.window, demoted: this.#demoted.has(intake) },
       standing: standingIn(intake.items, laid),
       ...(window === undefined ? {} : { room: window.room }),
@@ -344,6 +363,22 @@ export class PromptLayout {
       this.#offered.set(theirs, offered);
     }
     return offered;
+  }
+
+  /** All of our tools with what is said of them, or the one that opens them. */
+  #partsOfOffer(theirs: ToolList, offer: Offer): OfferParts {
+    if (offer.kind === 'active') {
+      const { registry, tools } = this.toolsFor(theirs);
+      const { instructions } = offer;
+      const sizeBytes = jsonBytes(registry.definitions).length + instructions.length;
+      return { tools, sizeBytes, instructions };
+    }
+    const known = this.#dormant.get(theirs);
+    if (known?.texts === offer.texts) return known.parts;
+    const tool = openingTool(offer.texts);
+    const parts = { tools: [...theirs, tool], sizeBytes: jsonBytes(tool).length };
+    this.#dormant.set(theirs, { texts: offer.texts, parts });
+    return parts;
   }
 
   #registryFor(tools: ToolList): ToolRegistry {

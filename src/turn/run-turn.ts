@@ -5,6 +5,7 @@ import { TurnFold } from '../wire/fold.ts';
 import { isFunctionCall } from '../wire/calls.ts';
 import type { Chunk, FoldedTurn, FunctionCall, ToolCall } from '../wire/types.ts';
 import { progressLine } from '../history/progress.ts';
+import { openedResult } from '../prompt/dormant-tool.ts';
 import { withTextCalls } from './text-calls.ts';
 import { closingChunks, withoutCalls } from './closing.ts';
 import { type ProxyTools, type Turn, TurnState } from './turn-state.ts';
@@ -145,6 +146,7 @@ async function runCalls(
   report: (text: string) => void,
 ): Promise<Readonly<Record<string, string>>> {
   const { callsPerStep } = turn.limits;
+  const opened = await state.wake();
   const results = await Promise.all(
     calls.map(async (call, index): Promise<string> => {
       if (index >= callsPerStep)
@@ -153,7 +155,7 @@ async function runCalls(
       if (old !== undefined) return old;
       const result = await runCall(turn, tools, call, report);
       state.noteResult(call, result);
-      return result;
+      return opened === undefined || index > 0 ? result : openedResult(call, result, opened);
     }),
   );
   turn.signal.throwIfAborted();

@@ -12,6 +12,7 @@ import type {
 } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
 import type { QuoteChecker } from './check-quotes.ts';
+import type { Opened } from '../prompt/dormant-tool.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
 import { type Shorten, type TurnRoom, fitSteps } from '../prompt/window.ts';
 import { toolMessage } from '../prompt/weave.ts';
@@ -80,6 +81,13 @@ export interface Turn {
     error: unknown,
   ) => Promise<
     { readonly request: ChatRequest; readonly tools: ProxyTools | undefined } | undefined
+  >;
+  /**
+   * The request of the steps that follow the first call of ours in a dormant chat, and what that
+   * has opened; nothing in any other chat. Absent where nothing is ours.
+   */
+  readonly wake?: () => Promise<
+    { readonly request: ChatRequest; readonly opened: Opened } | undefined
   >;
   /**
    * A smaller request, and the tools that are ours in it, after the upstream found this one too
@@ -220,6 +228,17 @@ export class TurnState {
     const format = this.request['response_format'];
     if (typeof format !== 'object' || format === null) return false;
     return ((format as { readonly type?: unknown }).type ?? 'text') !== 'text';
+  }
+
+  /**
+   * Before calls of ours are run: in a dormant chat the next step has all tools, and what that
+   * opens is returned.
+   */
+  async wake(): Promise<Opened | undefined> {
+    const woken = await this.#turn.wake?.();
+    if (woken === undefined) return undefined;
+    this.request = woken.request;
+    return woken.opened;
   }
 
   /** From the next step on the client's own choice of tools holds. */

@@ -30,8 +30,12 @@ const readAroundLines = 3;
  */
 export const lookUpPolicy: Policy = (request) => {
   const question = newestQuestion(request.messages);
-  const results = resultsAfterQuestion(request.messages);
-  const hasTools = (request.tools ?? []).some((tool) => tool.function?.name === 'rlm_find');
+  const names = (request.tools ?? []).map((tool) => tool.function?.name);
+  const hasTools = names.includes('rlm_find');
+  // A chat that has not opened the store yet has one tool, and its first result is of that.
+  if (!hasTools && names.includes('rlm_search'))
+    return { calls: [{ name: 'rlm_search', args: {} }] };
+  const results = resultsAfterQuestion(request.messages).filter((text) => !isOpening(text));
   if (!hasTools)
     return {
       text: `${scriptNotice} Nothing is stored for this conversation, so there is nothing to look up. Set an upstream to get real answers: RLM_UPSTREAM_BASE_URL, RLM_UPSTREAM_API_KEY, RLM_UPSTREAM_MODEL.`,
@@ -87,6 +91,11 @@ export function newestQuestion(messages: readonly Message[]): string {
   if (typeof content === 'string') return content;
   const texts = (content ?? []).map((part) => part.text ?? '');
   return texts.findLast((text) => text !== '' && !text.startsWith('<system-reminder>')) ?? '';
+}
+
+/** Whether a result is that of the call which has opened the store. */
+function isOpening(result: string): boolean {
+  return result.startsWith('note: the context store is open');
 }
 
 /** The tool results after it, oldest first, as texts. */

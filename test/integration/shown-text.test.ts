@@ -91,6 +91,8 @@ describe('what a chat is told of the store', () => {
     expect(await told([paste], 'first')).toContain(
       'It was empty at the start of this conversation',
     );
+    // A new chat is told when its model has opened the store.
+    upstream.script(callTools({ id: 'x1', name: 'rlm_search', args: {} }));
     const second = await told([user('What is there?')], 'second');
     expect(second).toMatch(
       /1 entry, from earlier work in this project:\n- e1 user_text .+: \d+ characters, 0 min old\n/,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { sibling, type Started, startProxy, stop, useOf } from './bench-processes.ts';
 import type { LoopLag } from './event-loop-probe.ts';
 import { askOnce, type BenchRequest, closeConnections, keepAsking } from './proxy-bench-load.ts';
+import { injectHeader } from '../../clients/origin.ts';
 import { percentile } from '../questions/scoring.ts';
 
 /** Middle and tail of a measurement, milliseconds. */
@@ -205,7 +206,10 @@ async function startWorld(program: string): Promise<World> {
       RLM_UPSTREAM_CONTEXT_WINDOW: '1000000',
     },
   });
-  const activeHeaders = { 'x-rlm-directory': encodeURIComponent(dataDir) };
+  const activeHeaders = {
+    'x-rlm-directory': encodeURIComponent(dataDir),
+    [injectHeader]: 'always',
+  };
   const children = [proxy, relay, upstream].map((one) => one.child);
   const baseURL = `${proxy.origin}/v1`;
   return {

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Started, startProxy, stop, useOf } from './bench-processes.ts';
 import { writeCorpus } from './corpus-file.ts';
+import { injectHeader } from '../../clients/origin.ts';
 import { percentile } from '../questions/scoring.ts';
 import { countByRipgrep, findRipgrep } from './search-bench.ts';
 
@@ -268,6 +269,7 @@ export async function askModel(
       'content-type': 'application/json',
       'x-rlm-directory': encodeURIComponent(project),
       'x-session-id': chat,
+      [injectHeader]: 'always',
     },
     body: JSON.stringify({
       model: 'bench',

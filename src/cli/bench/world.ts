@@ -1,5 +1,6 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { injectHeader } from '../../clients/origin.ts';
 import type { BenchDocument } from '../../bench/questions/cases.ts';
 import type { BareUpstream, BenchServer } from '../../bench/questions/rlm-bench.ts';
 import { storeCase } from '../../bench/questions/storing.ts';
@@ -35,7 +36,7 @@ export async function openBenchServer(
       target: {
         baseUrl: `${child.server.address}/v1`,
         model: coreModelId,
-        headers: { 'x-rlm-session': stored.sessionId },
+        headers: { 'x-rlm-session': stored.sessionId, [injectHeader]: 'always' },
       },
       storedChars: stored.storedChars,
       ingestMs,
