@@ -137,6 +137,11 @@ function totalsOf(entries: readonly Entry[]): Pick<Totals, 'chars' | 'lines' | '
   return { chars, lines, entries: entries.length };
 }
 
+/** Where what a chat is offered is remembered. */
+export function offerKeys(chatId: string): readonly string[] {
+  return [activeKey(chatId), dormantKey(chatId)];
+}
+
 function activeKey(chatId: string): string {
   return `chat:${chatId}`;
 }

@@ -9,6 +9,7 @@ import {
   makeDormant,
   nextOffer,
   type Offer,
+  offerKeys,
   type OfferSigns,
   readOffer,
 } from './activation.ts';
@@ -18,10 +19,13 @@ import {
   ChatTexts,
   isReduced,
   tellingIndex,
+  textsKey,
   type LaidTexts,
   type Way,
 } from './chat-texts.ts';
+import { LruMap } from '../base/lru-map.ts';
 import { cutsFor } from './cut-text.ts';
+import { stateKey } from './demotion-state.ts';
 import { type Opened, openingToolName } from './dormant-tool.ts';
 import { hiddenCallsIn } from './hidden-calls.ts';
 import type { RequestMessage } from '../history/request-message.ts';
@@ -39,6 +43,9 @@ import {
 } from './prompt-layout.ts';
 import { UnstoredCuts } from './unstored-cuts.ts';
 import { placesOf } from './weave.ts';
+
+/** Chats of which it is known that they are no forks. */
+const maxNoForks = 10_000;
 
 /** An estimate of what is cut away may be wrong; so often it is corrected. */
 const maxCutRounds = 4;
@@ -63,6 +70,8 @@ export class PromptMaker {
   readonly #layout: PromptLayout;
   readonly #chats = new WeakMap<Intake, Chat>();
   readonly #unstored = new UnstoredCuts();
+  /** Chats that were not forked from any that had our tools, by session and chat. */
+  readonly #noForks = new LruMap<string, true>(maxNoForks);
   /** Activations that are being made, by session and chat. */
   readonly #activating = new Map<string, Promise<Activation>>();
 
@@ -167,7 +176,7 @@ export class PromptMaker {
     const offer =
       session === undefined
         ? undefined
-        : await this.#layout.guarded(async () => readOffer(session, resolved.chatId));
+        : await this.#layout.guarded(async () => this.#offerOf(session, intake));
     const isActive = offer?.kind === 'active';
     const places = lazily(() => placesOf(items));
     const texts = ChatTexts.mayMatter(items, memory, resolved.chatId)
@@ -176,6 +185,24 @@ export class PromptMaker {
     const chat = { session, isActive, texts, places };
     this.#chats.set(intake, chat);
     return chat;
+  }
+
+  /** What the chat is offered so far; a fork begins with what it was forked from. */
+  async #offerOf(session: Session, intake: Intake): Promise<Offer | undefined> {
+    const { memory } = session;
+    const { items, resolved } = intake;
+    const { chatId } = resolved;
+    const offer = await readOffer(session, chatId);
+    const name = nameOf(session, chatId);
+    if (offer !== undefined || isFirst(items) || this.#noForks.get(name) === true) return offer;
+    const origin = await this.#layout.originOf(intake, session);
+    if (origin === undefined || origin === chatId) {
+      this.#noForks.set(name, true);
+      return undefined;
+    }
+    const copies = await copiesOf(memory, recordsOf(origin), recordsOf(chatId));
+    if (copies.length > 0) await memory.put(copies);
+    return readOffer(session, chatId);
   }
 
   /**
@@ -360,7 +387,7 @@ export class PromptMaker {
    * the same time. @throws ProxyError what the memory throws
    */
   async #activated(session: Session, intake: Intake): Promise<Activation> {
-    const name = `${session.id} ${intake.resolved.chatId}`;
+    const name = nameOf(session, intake.resolved.chatId);
     const begun = this.#activating.get(name);
     if (begun !== undefined) return begun;
     const made = this.#activate(session, intake);
@@ -439,6 +466,29 @@ async function readTexts(
 /** How each text of a request is to stand. */
 function lay({ intake, chat: { texts } }: Work, way: Way): LaidTexts {
   return texts === undefined ? allStubs(intake.items) : texts.lay(way);
+}
+
+function nameOf({ id }: Session, chatId: string): string {
+  return `${id} ${chatId}`;
+}
+
+/** All that was decided for a chat: its later prompts begin with the same bytes. */
+function recordsOf(chatId: string): readonly string[] {
+  return [...offerKeys(chatId), textsKey(chatId), stateKey(chatId)];
+}
+
+/** What is remembered under some keys, for others. */
+async function copiesOf(
+  memory: ChatMemory,
+  from: readonly string[],
+  to: readonly string[],
+): Promise<{ key: string; value: unknown }[]> {
+  const copies: { key: string; value: unknown }[] = [];
+  for (const [at, key] of from.entries()) {
+    const value = await memory.get(key);
+    if (value !== undefined) copies.push({ key: to[at] as string, value });
+  }
+  return copies;
 }
 
 /** Entries that stand for texts of a request's history. */

@@ -142,7 +142,7 @@ export class ChatTexts {
     },
   ): Promise<ChatTexts> {
     const { memory, chatId } = given;
-    const record = (await memory?.get(keyOf(chatId))) as TextRecord | undefined;
+    const record = (await memory?.get(textsKey(chatId))) as TextRecord | undefined;
     return new ChatTexts(items, { ...given, record: record ?? nothingDecided });
   }
 
@@ -152,7 +152,7 @@ export class ChatTexts {
     memory: ChatMemory | undefined,
     chatId: string,
   ): boolean {
-    return items.some((item) => item.hasStub) || memory?.has(keyOf(chatId)) === true;
+    return items.some((item) => item.hasStub) || memory?.has(textsKey(chatId)) === true;
   }
 
   /** How the list is to stand. */
@@ -186,7 +186,7 @@ export class ChatTexts {
   ): Promise<void> {
     const record = this.#after(done);
     if (JSON.stringify(record) === JSON.stringify(this.#record)) return;
-    await memory.put([{ key: keyOf(this.#chatId), value: record }]);
+    await memory.put([{ key: textsKey(this.#chatId), value: record }]);
   }
 
   #after({ way, toldAt }: { readonly way: Way; readonly toldAt?: number }): TextRecord {
@@ -260,6 +260,7 @@ function newest<Item>(list: readonly Item[]): readonly Item[] {
   return list.slice(-maxDecisions);
 }
 
-function keyOf(chatId: string): string {
+/** Where what was decided about a chat's texts is remembered. */
+export function textsKey(chatId: string): string {
   return `texts:${chatId}`;
 }

@@ -116,6 +116,7 @@ async function readState(memory: ChatMemory, chatId: string): Promise<ChatState>
   return stored ?? { steps: 0, branches: [] };
 }
 
-function stateKey(chatId: string): string {
+/** Where it is remembered what was demoted in a chat. */
+export function stateKey(chatId: string): string {
   return `window:${chatId}`;
 }

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, test } from 'vitest';
 import { allTools, ToolRegistry } from '../tools/registry.ts';
 import type { FunctionCall } from '../wire/types.ts';
 import { maxOpeningToolChars, openedResult, openingTool, openingToolName } from './dormant-tool.ts';
@@ -17,7 +17,7 @@ it.each([1, 42, 9_999_999])('the one tool costs 600 characters at most (%d texts
   expect(json).toContain(texts === 1 ? ' 1 text ' : ` ${texts} texts `);
 });
 
-it('it is a part of the tool that has its name later: what it takes, that takes, too', () => {
+test('the one tool is a part of the tool that has its name later: what it takes, that takes, too', () => {
   const later = registry.definitions.find((tool) => tool.function?.name === openingToolName);
   const members = (given: unknown): readonly string[] =>
     Object.keys((given as { readonly properties: object }).properties);

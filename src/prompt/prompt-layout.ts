@@ -20,7 +20,7 @@ import type { TokenGauge } from './token-gauge.ts';
 import type { ToollessModels } from './toolless-models.ts';
 import { TurnMemory, type TurnPosition } from './turn-memory.ts';
 import { type TurnRoom, windowMarks } from './window.ts';
-import { type Places, weave } from './weave.ts';
+import { type Places, placesOf, turnsOf, weave } from './weave.ts';
 import { type Fitted, type Room, type WindowReport, fitWindow } from './fit-window.ts';
 import type { Session } from '../store/types.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
@@ -349,6 +349,16 @@ export class PromptLayout {
       { code: error.code, reason: error.message },
       'the memory of this chat does not work; the chat goes on without',
     );
+  }
+
+  /**
+   * The chat that a history was forked from by a client which gives each of its own a name; nothing
+   * where it is of none that had our tools.
+   */
+  async originOf({ items, resolved }: Intake, session: Session): Promise<string | undefined> {
+    const options = { chatId: resolved.chatId, from: 0 };
+    const turns = turnsOf(items, placesOf(items), options);
+    return this.#partsOf(session).memory.chatOf(turns.toReversed());
   }
 
   /**

@@ -90,6 +90,19 @@ const maxKeptAnchors = 1_000;
 interface Alias {
   readonly record: string;
   readonly ambiguous?: boolean;
+  /** The chat that the turn was answered in; with the anchor that any chat finds it by. */
+  readonly chat?: string;
+}
+
+function exactWrites(
+  [ofChat, ofAny]: Anchors['exact'],
+  record: string,
+  chat: string,
+): readonly { readonly key: string; readonly value: Alias }[] {
+  return [
+    { key: ofChat, value: { record } },
+    { key: ofAny, value: { record, chat } },
+  ];
 }
 
 /**
@@ -127,7 +140,10 @@ export class TurnMemory {
         const anchors = this.#anchorsOf(place, identity);
         // Most turns are none of ours, and waiting for nothing, too, takes its time.
         if (!anchors[kind].some((key) => this.#memory.has(key))) continue;
-        const found = await tolerating(async () => this.#find(anchors, kind, identity, standing));
+        const { chatId } = place;
+        const found = await tolerating(async () =>
+          this.#find(anchors, kind, { identity, standing, chatId }),
+        );
         if (found === undefined) continue;
         records[index] = found.record;
         standing.add(found.key);
@@ -136,13 +152,32 @@ export class TurnMemory {
     return records;
   }
 
+  /**
+   * The chat in which the first of these turns that anybody knows was answered: that of which this
+   * history is a fork. @throws ProxyError what the memory throws
+   */
+  async chatOf(turns: readonly VisibleTurn[]): Promise<string | undefined> {
+    for (const { place, identity } of turns) {
+      const [, ofAny] = this.#anchorsOf(place, identity).exact;
+      if (!this.#memory.has(ofAny)) continue;
+      const alias = (await this.#memory.get(ofAny)) as Alias | undefined;
+      if (alias?.chat !== undefined) return alias.chat;
+    }
+    return undefined;
+  }
+
   /** By one kind of anchor; loosely only what does not stand elsewhere in the same history. */
   async #find(
     anchors: Anchors,
     kind: keyof Anchors,
-    identity: Identity,
-    standing: ReadonlySet<string>,
+    turn: {
+      readonly identity: Identity;
+      readonly chatId: string;
+      /** Keys of the records that have their place in the history already. */
+      readonly standing: ReadonlySet<string>;
+    },
   ): Promise<{ readonly key: string; readonly record: TurnRecord } | undefined> {
+    const { identity, standing, chatId } = turn;
     for (const anchorKey of anchors[kind]) {
       if (!this.#memory.has(anchorKey)) continue;
       const alias = (await this.#memory.get(anchorKey)) as Alias | undefined;
@@ -153,10 +188,7 @@ export class TurnMemory {
       if (record === undefined || !isCopyOf(identity, record)) continue;
       // From now on this is where it stands, even if its loose anchor comes to name another turn,
       // too.
-      if (kind === 'loose')
-        await this.#memory.put(
-          anchors.exact.map((each) => ({ key: each, value: { record: key } satisfies Alias })),
-        );
+      if (kind === 'loose') await this.#memory.put(exactWrites(anchors.exact, key, chatId));
       return { key, record };
     }
     return undefined;
@@ -171,8 +203,10 @@ export class TurnMemory {
   ): Promise<void> {
     const key = `${turnKeyPrefix}${recordId}`;
     const { exact, loose } = anchorsOf(place, answer);
-    const writes: { key: string; value: unknown }[] = [{ key, value: record }];
-    for (const each of exact) writes.push({ key: each, value: { record: key } satisfies Alias });
+    const writes: { key: string; value: unknown }[] = [
+      { key, value: record },
+      ...exactWrites(exact, key, place.chatId),
+    ];
     for (const each of loose) {
       // A provider that numbers its calls anew in every turn, or an answer given twice: the loose
       // anchor names nobody any more.

@@ -50,7 +50,7 @@ export function placesOf(history: readonly HistoryMessage[]): Places {
  */
 export async function weave(
   history: readonly HistoryMessage[],
-  { chains, questions }: Places,
+  places: Places,
   options: {
     readonly chatId: string;
     readonly from: number;
@@ -59,17 +59,7 @@ export async function weave(
   },
 ): Promise<readonly WovenMessage[]> {
   const messages: WovenMessage[] = [];
-  const turns: (VisibleTurn & { readonly index: number })[] = [];
-  for (let index = options.from; index < history.length; index += 1) {
-    const { identity } = history[index] as HistoryMessage;
-    if (identity.role !== 'assistant') continue;
-    const place = {
-      chatId: options.chatId,
-      chain: chains[index - 1] ?? emptyChain,
-      userTextHash: questions[index] as string,
-    };
-    turns.push({ place, identity, index });
-  }
+  const turns = turnsOf(history, places, options);
   const found = await options.find(turns);
   const known = new Map(turns.map(({ index }, at) => [index, found[at]]));
   for (let index = options.from; index < history.length; index += 1) {
@@ -89,6 +79,23 @@ export async function weave(
     while (history[index + 1]?.identity.role === 'tool') index += 1;
   }
   return messages;
+}
+
+/** The answers of a history from a message on, in order, each with its index. */
+export function turnsOf(
+  history: readonly HistoryMessage[],
+  { chains, questions }: Places,
+  { chatId, from }: { readonly chatId: string; readonly from: number },
+): readonly (VisibleTurn & { readonly index: number })[] {
+  const turns: (VisibleTurn & { readonly index: number })[] = [];
+  for (let index = from; index < history.length; index += 1) {
+    const { identity } = history[index] as HistoryMessage;
+    if (identity.role !== 'assistant') continue;
+    const chain = chains[index - 1] ?? emptyChain;
+    const place = { chatId, chain, userTextHash: questions[index] as string };
+    turns.push({ place, identity, index });
+  }
+  return turns;
 }
 
 /**

@@ -30,11 +30,10 @@ const readAroundLines = 3;
  */
 export const lookUpPolicy: Policy = (request) => {
   const question = newestQuestion(request.messages);
-  const names = (request.tools ?? []).map((tool) => tool.function?.name);
-  const hasTools = names.includes('rlm_find');
+  const names = new Set((request.tools ?? []).map((tool) => tool.function?.name));
+  const hasTools = names.has('rlm_find');
   // A chat that has not opened the store yet has one tool, and its first result is of that.
-  if (!hasTools && names.includes('rlm_search'))
-    return { calls: [{ name: 'rlm_search', args: {} }] };
+  if (!hasTools && names.has('rlm_search')) return { calls: [{ name: 'rlm_search', args: {} }] };
   const results = resultsAfterQuestion(request.messages).filter((text) => !isOpening(text));
   if (!hasTools)
     return {

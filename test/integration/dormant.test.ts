@@ -77,6 +77,13 @@ class Chat {
     this.#name = name;
   }
 
+  /** The same history under another name. */
+  fork(proxy: TestProxy, name: string): Chat {
+    const fork = new Chat(proxy, name);
+    fork.history.splice(0, 1, ...this.history);
+    return fork;
+  }
+
   async ask(question: string | Message[], more: Partial<PlainRequest> = {}): Promise<Message> {
     this.history.push(...(typeof question === 'string' ? [user(question)] : question));
     const { message } = await this.proxy.ask(
@@ -120,10 +127,9 @@ describe('a new chat in a project with texts of earlier work', () => {
     await using after = chat.proxy;
     expect(after.origin).not.toBe('');
     await chat.ask('And then?');
-    const own = seen(upstream).filter((_, at) => at !== 1);
-    expectPrefixesFrom(own, 0);
-    for (const [at, { body }] of upstream.requests.entries())
-      if (at !== 1) expect(body.tools).toEqual(first?.body.tools);
+    expectPrefixesFrom(seen(upstream).toSpliced(1, 1), 0);
+    for (const { body } of upstream.requests.toSpliced(1, 1))
+      expect(body.tools).toEqual(first?.body.tools);
   });
 
   it('is active from the step behind its first call on, and stays so', async () => {
@@ -144,7 +150,7 @@ describe('a new chat in a project with texts of earlier work', () => {
     // What was asked for, and what there is now.
     expect(result).toMatch(/^note: the context store is open/);
     for (const name of six) expect(result.split('\n')[0]).toContain(name);
-    expect(result).toContain(`${needle}`);
+    expect(result).toContain(needle);
     chat.proxy = await proxy.restart();
     await using after = chat.proxy;
     expect(after.origin).not.toBe('');
@@ -233,6 +239,63 @@ describe('a new chat in a project with texts of earlier work', () => {
       .map(({ messages }) => textOf(messages[0] as Message));
     expect(systems).toHaveLength(2);
     expect(new Set(systems).size).toBe(1);
+  });
+});
+
+describe('a fork, which its client gives a name of its own', () => {
+  it('begins with what its chat was offered, and goes on with the same bytes', async () => {
+    await using pair = await startPair();
+    const { upstream, proxy } = pair;
+    await storeTexts(pair);
+    upstream.otherwise(({ body }) =>
+      body.messages.at(-1)?.content === 'Open it.'
+        ? callTools({ name: openingToolName, args: { words: needle } })
+        : answer('Yes.'),
+    );
+    const chat = new Chat(proxy);
+    await chat.ask('Hi.');
+    const dormant = chat.fork(proxy, 'fork of a dormant one');
+    await chat.ask('Open it.');
+    await chat.ask('And?');
+    await using after = await proxy.restart();
+    const active = chat.fork(after, 'fork of an active one');
+    // More comes into the store: what the chat was told of it stays.
+    await new Chat(after, 'another').ask(longText(4_000, 'more'));
+    const of = async (fork: Chat): Promise<ReturnType<typeof seen>> => {
+      const before = upstream.requests.length;
+      await fork.ask('And in the fork?');
+      return seen(upstream).slice(before);
+    };
+    const [hi, , opened, last] = seen(upstream);
+    const [activeFork] = await of(active);
+    expectPrefixesFrom([last, activeFork] as ReturnType<typeof seen>, 0);
+    expect(activeFork?.own).toEqual(six);
+    dormant.proxy = after;
+    // Its chat is active by now, and so it is told the same.
+    const [dormantFork] = await of(dormant);
+    expect(dormantFork?.own).toEqual(six);
+    expect(dormantFork?.messages[0]).toEqual(opened?.messages[0]);
+    expect(dormantFork?.messages[1]).toEqual(hi?.messages[1]);
+  });
+
+  it('of a dormant chat is dormant, and opens the store for itself', async () => {
+    await using pair = await startPair();
+    const { upstream, proxy } = pair;
+    await storeTexts(pair);
+    upstream.otherwise(answer('Yes.'));
+    const chat = new Chat(proxy);
+    await chat.ask('Hi.');
+    await new Chat(proxy, 'another').ask(longText(4_000, 'more'));
+    const fork = chat.fork(proxy, 'fork');
+    await fork.ask('And?');
+    upstream.script(callTools({ name: openingToolName, args: { words: needle } }));
+    await fork.ask('Open it.');
+    await chat.ask('And here?');
+    const [first, , forked, , opened, here] = upstream.requests;
+    expect(forked?.body.tools).toEqual(first?.body.tools);
+    expect(names(opened?.body.tools)).toEqual(six);
+    expect(here?.body.tools).toEqual(first?.body.tools);
+    expectPrefix(here?.body.messages ?? [], bytesOf(first?.body.messages ?? []));
   });
 });
 

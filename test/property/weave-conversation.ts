@@ -1,7 +1,7 @@
 import { callName, callText } from '../../src/wire/calls.ts';
 import * as fc from 'fast-check';
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import type { Message, ToolCall } from '../../src/wire/types.ts';
+import type { Message, PlainRequest, ToolCall } from '../../src/wire/types.ts';
 import { clientTools, longText, systemFor } from '../support/conversation.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { startScriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts';
@@ -31,10 +31,13 @@ type Happening =
   | { readonly kind: 'twice'; readonly answers: readonly [PlannedTurn, PlannedTurn] }
   | { readonly kind: 'again' }
   | { readonly kind: 'edit'; readonly edit: Edit }
+  | { readonly kind: 'fork' }
   | { readonly kind: 'restart' };
 
 /** A whole conversation to be. */
 interface Conversation {
+  /** With all of our tools, or with the one that opens what an earlier chat has left. */
+  readonly begins: 'active' | 'dormant';
   readonly ids: IdStyle;
   readonly seed: number;
   readonly happenings: readonly Happening[];
@@ -50,6 +53,7 @@ const ask = fc.record({
 
 /** Random conversations. */
 const conversations: fc.Arbitrary<Conversation> = fc.record({
+  begins: fc.constantFrom('active', 'dormant'),
   ids: fc.constantFrom<IdStyle>('unique', 'repeated', 'odd', 'short'),
   seed: fc.nat(1_000_000),
   happenings: fc.array(
@@ -70,6 +74,7 @@ const conversations: fc.Arbitrary<Conversation> = fc.record({
           edit: fc.constantFrom(...(Object.keys(edits) as Edit[])),
         }),
       },
+      { weight: 1, arbitrary: fc.constant({ kind: 'fork' as const }) },
       { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
     ),
     { minLength: 2, maxLength: 6 },
@@ -109,7 +114,7 @@ class World implements AsyncDisposable {
     const window =
       windowTokens === undefined ? {} : { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) };
     const room = isRoomy ? { RLM_STRIP_MIN_CHARS: '' } : {};
-    const env = { RLM_INJECT: 'always', ...window, ...room };
+    const env = { ...window, ...room };
     return new World(upstream, await startProxy({ upstream, env }), windowTokens);
   }
 
@@ -127,29 +132,42 @@ class World implements AsyncDisposable {
 /** Plays one conversation and checks at every request what has to hold. */
 async function play(world: World, conversation: Conversation): Promise<void> {
   const player = new Player(world, conversation);
+  await player.begin();
   for (const happening of conversation.happenings) await player.live(happening);
+}
+
+/** A list that went up, with so many tools of ours. */
+interface Sent {
+  readonly messages: readonly Message[];
+  readonly own: number | undefined;
 }
 
 class Player {
   readonly #world: World;
   readonly #ids: IdSource;
   readonly #draw: Draw;
-  readonly #name: string;
+  readonly #begins: Conversation['begins'];
+  #name: string;
   #history: readonly Message[];
   /** So many messages have been through an edit. */
   #settled = 0;
-  /** What the upstream saw last in this unbroken history. */
-  #before: string | undefined;
-  /** Our tools were in what the upstream saw last. */
-  #wasActive = false;
+  /** What the upstream saw last in this unbroken history, and how many tools of ours with it. */
+  #before: Sent | undefined;
+  /** So many of our tools were in what the upstream saw last. */
+  #own = 0;
+  /** All tools that went up last with so many of ours, as JSON. */
+  #tools = new Map<number, string>();
+  /** The newest answer is in the history as it was given. */
+  #isUntouched = false;
   /** Each question is another one: what had a stub in its place once keeps it. */
   #questions = 0;
   /** All hidden turns that there ever were, as they have to come back. */
   readonly #hidden = new Set<string>();
   #seed: number;
 
-  constructor(world: World, { ids, seed }: Conversation) {
+  constructor(world: World, { ids, seed, begins }: Conversation) {
     this.#world = world;
+    this.#begins = begins;
     this.#ids = new IdSource(ids);
     this.#seed = seed;
     this.#draw = (below) => {
@@ -161,6 +179,16 @@ class Player {
     this.#history = [systemFor(`/work/${this.#name}`)];
   }
 
+  /** An earlier chat of the project leaves a text, where this one is to begin dormant. */
+  async begin(): Promise<void> {
+    if (this.#begins === 'active') return;
+    const { proxy, lines } = this.#world;
+    const line = `${this.#name}-earlier`;
+    lines.set(line, [{ role: 'assistant', content: 'Kept.' }]);
+    const messages = [...this.#history, asked(longText(1_500, 'earlier'), false)];
+    await proxy.ask({ messages, tools: clientTools, user: line }, { 'x-session-id': line });
+  }
+
   async live(happening: Happening): Promise<void> {
     switch (happening.kind) {
       case 'restart':
@@ -168,6 +196,10 @@ class Player {
         return;
       case 'edit':
         this.#edit(happening.edit);
+        return;
+      case 'fork':
+        // What the proxy has not seen as it is now, or never with our tools, is another chat.
+        if (this.#isUntouched && this.#own > 0) this.#name += '-fork';
         return;
       case 'again':
         await this.#sendAgain();
@@ -202,6 +234,8 @@ class Player {
   }
 
   #edit(name: Edit): void {
+    // A history that begins elsewhere, with answers in it, is offered nothing before its first stub.
+    if (this.#begins === 'dormant' && this.#history.length === 1) return;
     const edited = edits[name](this.#history, this.#draw);
     if (JSON.stringify(edited) === JSON.stringify(this.#history)) return;
     // Turns that are not known any more go upstream as the client spells them: it may not spell
@@ -209,6 +243,7 @@ class Player {
     this.#history = edited.map((message) => mangled(message, this.#draw));
     this.#settled = edited.length;
     this.#before = undefined;
+    this.#isUntouched = false;
   }
 
   /** The history as the client sends it this time. */
@@ -222,16 +257,27 @@ class Player {
   async #send(turn: PlannedTurn): Promise<Message> {
     const sent = this.#spelled(this.#history);
     const demotionsBefore = await this.#world.demotions();
-    const { copy, bodies } = await this.#exchange(sent, turn);
+    const { copy, bodies, owns } = await this.#exchange(sent, turn);
     const [first] = bodies;
     const isDemoted = (await this.#world.demotions()) > demotionsBefore;
     if (this.#before !== undefined && !isDemoted)
-      expectPrefix(first as readonly Message[], this.#before);
-    this.#before = bytesOf(bodies.at(-1) as readonly Message[]);
+      this.#expectGoesOn(this.#before, { messages: first as readonly Message[], own: owns[0] });
+    this.#before = { messages: bodies.at(-1) as readonly Message[], own: this.#own };
     // What was answered without us goes up as the client spells it: it may not spell it anew each
     // time.
-    if (!this.#wasActive) this.#settled = this.#history.length + 1;
+    if (this.#own === 0) this.#settled = this.#history.length + 1;
+    this.#isUntouched = true;
     return copy;
+  }
+
+  /**
+   * One list is the beginning of the next; where the chat has got other tools in between, all of it
+   * but the system message, which has instructions now.
+   */
+  #expectGoesOn(before: Sent, after: Sent): void {
+    if (after.own === before.own) expectPrefix(after.messages, bytesOf(before.messages));
+    else if (before.own !== 0 && this.#world.windowTokens === undefined)
+      expectPrefix(after.messages.slice(1), bytesOf(before.messages.slice(1)));
   }
 
   /** The same history gives the same list, however the client spells it. */
@@ -260,16 +306,28 @@ class Player {
         return this.#exchange(asking, { ...turn, last, choice: 'absent' });
       }),
     );
-    equal(bytesOf(second?.bodies[0] as Message[]), bytesOf(first?.bodies[0] as Message[]));
+    // Unless one of them has opened the store before the other one began.
+    if (first?.owns[0] === second?.owns[0])
+      equal(bytesOf(second?.bodies[0] as Message[]), bytesOf(first?.bodies[0] as Message[]));
     this.#history = [...asking, first?.copy as Message];
-    this.#before = bytesOf(first?.bodies.at(-1) as readonly Message[]);
+    this.#before = {
+      messages: first?.bodies.at(-1) as readonly Message[],
+      own: first?.owns.at(-1) as number,
+    };
+    this.#isUntouched = true;
   }
 
   async #exchange(
     sent: readonly Message[],
     turn: PlannedTurn,
-  ): Promise<{ readonly copy: Message; readonly bodies: readonly (readonly Message[])[] }> {
+  ): Promise<{
+    readonly copy: Message;
+    readonly bodies: readonly (readonly Message[])[];
+    /** Tools of ours in each request. */
+    readonly owns: readonly number[];
+  }> {
     const { upstream, proxy, lines } = this.#world;
+    const ownBefore = this.#own;
     const line = `${this.#name}-${(this.#world.count += 1)}`;
     const planned = [...turn.hidden, turn.last].map((step) => messageOf(step, this.#ids));
     const said = planned.map(asSentBack);
@@ -279,20 +337,19 @@ class Player {
     const asking = choice === undefined ? {} : { tool_choice: choice };
     const { message } = await proxy.ask(
       { messages: sent, tools: clientTools, user: line, ...asking },
-      { 'x-session-id': this.#name },
+      {
+        'x-session-id': this.#name,
+        ...(this.#begins === 'active' ? { 'x-rlm-inject': 'always' } : {}),
+      },
     );
     deepEqual(lines.get(line), [], 'every planned step was asked for');
     const requests = upstream.requests
       .filter(({ body }) => body['user'] === line)
       .map(({ body }) => body);
     const bodies = requests.map(({ messages }) => messages);
-    this.#check(bodies, said, sent);
-    const isActive = (requests[0]?.tools ?? []).length > clientTools.length;
-    // Once a chat has our tools, every request has them.
-    ok(isActive || !this.#wasActive);
-    // Our instructions and tools come in front of everything, once, in whichever request it is.
-    if (isActive !== this.#wasActive) this.#before = undefined;
-    this.#wasActive = isActive;
+    const owns = requests.map(({ tools }) => (tools ?? []).length - clientTools.length);
+    this.#check(bodies, { said, sent, owns });
+    this.#checkTools(ownBefore, requests, owns);
     if (this.#world.windowTokens === undefined) {
       for (const request of requests) deepEqual(request.tool_choice, choice);
       if (isClosed(turn)) expectWhole(bodies[0] as readonly Message[], sent);
@@ -304,13 +361,44 @@ class Player {
       shown.map((call) => [call.id, callText(call)]),
       theirs.map((call) => [call.id, callText(call)]),
     );
-    return { copy: message, bodies };
+    return { copy: message, bodies, owns };
+  }
+
+  /** Nothing, then perhaps one of our tools, then all six; the same bytes until it is more. */
+  #checkTools(
+    ownBefore: number,
+    requests: readonly Pick<PlainRequest, 'tools'>[],
+    owns: readonly number[],
+  ): void {
+    const steps = [ownBefore, ...owns];
+    deepEqual(
+      steps,
+      steps.toSorted((a, b) => a - b),
+    );
+    const allowed = this.#begins === 'active' ? [0, 6] : [0, 1, 6];
+    for (const [at, { tools }] of requests.entries()) {
+      const own = owns[at] as number;
+      ok(allowed.includes(own), `${own} tools of ours`);
+      const json = JSON.stringify(tools);
+      equal(json, this.#tools.get(own) ?? json);
+      this.#tools.set(own, json);
+      // The first call of ours opens the store for the step behind it.
+      if (at > 0) equal(own, 6);
+    }
+    this.#own = Math.max(this.#own, ...owns);
   }
 
   #check(
     bodies: readonly (readonly Message[])[],
-    said: readonly Message[],
-    sent: readonly Message[],
+    {
+      said,
+      sent,
+      owns,
+    }: {
+      readonly said: readonly Message[];
+      readonly sent: readonly Message[];
+      readonly owns: readonly number[];
+    },
   ): void {
     for (const [step, messages] of bodies.entries()) {
       expectWellFormed(messages);
@@ -319,7 +407,11 @@ class Player {
         const previous = bodies[step - 1] as readonly Message[];
         deepEqual(messages[previous.length], said[step - 1]);
         // In a small window older results of the same turn may have been shortened.
-        if (this.#world.windowTokens === undefined) expectPrefix(messages, bytesOf(previous));
+        if (this.#world.windowTokens === undefined)
+          this.#expectGoesOn(
+            { messages: previous, own: owns[step - 1] as number },
+            { messages, own: owns[step] as number },
+          );
       }
       for (const message of messages)
         if (
