@@ -179,6 +179,7 @@ export class ChatProxy {
       ...(tools === undefined
         ? {}
         : { tools: tools.own, withoutUs: { promptTokens: this.#tokensWithout(run) } }),
+      offer: () => run.prompt.own?.offer,
       takeAnswers: () => tools?.takeAnswers() ?? [],
       quotes: () => tools?.quotes,
       limits: this.#options.limits,

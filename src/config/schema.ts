@@ -48,7 +48,7 @@ export const settingsSchema = z.strictObject({
   inject: z.enum(['auto', 'always', 'never']).default('auto').meta({
     env: 'RLM_INJECT',
     description:
-      'When the tools are offered to the model: `auto` (as soon as something is stored or stripped), `always`, `never`.',
+      'When the tools are offered to the model: `auto` (one short tool where the project has texts of earlier work, all six with its first call or with the first stub), `always`, `never`.',
   }),
   progress: z.enum(['reasoning', 'off']).default('reasoning').meta({
     env: 'RLM_PROGRESS',

@@ -10,7 +10,7 @@ import { sumUsages } from '../wire/usage.ts';
  * sentence, the client's calls whole and in order, then finish reason and usage.
  */
 export async function closingChunks(
-  turn: Pick<Turn, 'takeAnswers' | 'withoutUs' | 'budget' | 'quotes'>,
+  turn: Pick<Turn, 'takeAnswers' | 'withoutUs' | 'offer' | 'budget' | 'quotes'>,
   state: TurnState,
   folded: FoldedTurn,
   theirs: readonly ToolCall[],
@@ -62,13 +62,13 @@ export function withoutCalls(message: Message): Message {
 /**
  * What the client is told: prompt and cached tokens of the last step, because it decides about
  * compaction by them; completion tokens of the whole turn. What all steps and sub-calls took
- * together is in `rlm`, with its cost where prices are configured, for chats that have our tools,
- * beside an estimate of the prompt that the client's own history would have been, and what the
+ * together is in `rlm`, with its cost where prices are configured, for chats that have our tools or
+ * the one that opens them (`tools`: `active` or `dormant`, at the turn's end), beside an estimate of the prompt that the client's own history would have been, and what the
  * store says of the answer's quotes. Everything else is the upstream's own count.
  */
 function turnUsage(
   { usages, ownCalls, sentBytes }: TurnState,
-  { withoutUs, budget }: Pick<Turn, 'withoutUs' | 'budget'>,
+  { withoutUs, offer, budget }: Pick<Turn, 'withoutUs' | 'offer' | 'budget'>,
   quotes: QuoteReport | undefined,
 ): Usage | undefined {
   const last = usages.at(-1);
@@ -76,6 +76,7 @@ function turnUsage(
   const sums = sumUsages(usages);
   // The budget has counted the sub-calls too.
   const { subCalls, promptTokens, cachedTokens, completionTokens, money } = budget.spent;
+  const tools = offer?.();
   const details = { ...last.completion_tokens_details, reasoning_tokens: sums.reasoningTokens };
   return {
     ...last,
@@ -83,6 +84,7 @@ function turnUsage(
     total_tokens: last.prompt_tokens + sums.completionTokens,
     ...(last.completion_tokens_details === undefined ? {} : { completion_tokens_details: details }),
     rlm: {
+      ...(tools === undefined ? {} : { tools }),
       steps: usages.length,
       tool_calls: ownCalls,
       sub_calls: subCalls,

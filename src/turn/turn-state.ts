@@ -12,6 +12,7 @@ import type {
 } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
 import type { QuoteChecker } from './check-quotes.ts';
+import type { Offer } from '../prompt/activation.ts';
 import type { Opened } from '../prompt/dormant-tool.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
 import { type Shorten, type TurnRoom, fitSteps } from '../prompt/window.ts';
@@ -68,6 +69,8 @@ export interface Turn {
    * reported in the usage.
    */
   readonly withoutUs?: { readonly promptTokens: number };
+  /** Whether the chat has all of our tools by now; told with it. */
+  readonly offer?: () => Offer['kind'] | undefined;
   /** Called once, before the answer ends. */
   readonly remember: (done: FinishedTurn) => Promise<void>;
   /** Room for the turn's own results; absent where the window is not known. */

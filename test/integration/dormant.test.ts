@@ -70,6 +70,8 @@ async function storeTexts(
 class Chat {
   readonly history: Message[] = [systemFor(project)];
   proxy: TestProxy;
+  /** What the last answer's usage says that the chat has. */
+  tools = 'none';
   readonly #name: string | undefined;
 
   constructor(proxy: TestProxy, name: string | undefined = 'new') {
@@ -86,11 +88,13 @@ class Chat {
 
   async ask(question: string | Message[], more: Partial<PlainRequest> = {}): Promise<Message> {
     this.history.push(...(typeof question === 'string' ? [user(question)] : question));
-    const { message } = await this.proxy.ask(
+    const { message, usage: counts } = await this.proxy.ask(
       { messages: this.history, tools: clientTools, ...more },
       this.#name === undefined ? {} : { 'x-session-id': this.#name },
     );
     this.history.push(message);
+    const told = counts?.['rlm'] as { readonly tools?: string } | undefined;
+    this.tools = told?.tools ?? 'none';
     return message;
   }
 }
@@ -143,7 +147,9 @@ describe('a new chat in a project with texts of earlier work', () => {
     );
     upstream.otherwise(answer('There it is.'));
     await chat.ask('Hi.');
+    expect(chat.tools).toBe('dormant');
     const said = await chat.ask('What was the token?');
+    expect(chat.tools).toBe('active');
     expect(said.content).toBe('There it is.');
     expect(said.tool_calls).toBeUndefined();
     const result = textOf(upstream.requests.at(-1)?.body.messages.at(-1) as Message);

@@ -57,10 +57,11 @@ async function costsOf(checkout: string): Promise<Costs> {
     costs.set('a small chat in an empty project', `+${await overhead(asking, 'empty')}`);
     await asking.turn('store', [user(`Keep this.\n${logLines(0, 5_000)}`)], [answer('Kept.')]);
     const dormant = await overhead(asking, 'store');
-    costs.set('tools and instructions in a chat that has not used them', `+${dormant}`);
+    costs.set('a new chat in a project with texts: dormant, with one tool', `+${dormant}`);
     const { toolChars, hits } = await hitCost(asking);
     costs.set(`a search with ${hits} hits, characters a hit`, (toolChars / hits).toFixed(0));
-    costs.set('tools and instructions after that search', `+${await activeOverhead(asking)}`);
+    const active = await activeOverhead(asking);
+    costs.set('the same chat when it is active: tools and instructions', `+${active}`);
     const file = await oneFile(asking);
     costs.set(
       'a file of 27,000 characters, to read it whole',
@@ -155,14 +156,17 @@ async function hitCost(
   asking: Asking,
 ): Promise<{ readonly toolChars: number; readonly hits: number }> {
   const search = callTool('rlm_search', { pattern: 'WARN', max_results: 40 });
-  const { bodies } = await asking.turn('store', [user('Warnings?')], [search, answer('Many.')]);
+  // What the first call opens is said once, with its result.
+  const open = callTool('rlm_search', {});
+  const replies = [open, search, answer('Many.')];
+  const { bodies } = await asking.turn('store', [user('Warnings?')], replies);
   const { messages } = JSON.parse(bodies.at(-1) ?? '') as { readonly messages: readonly Message[] };
   const result = String(messages.findLast(({ role }) => role === 'tool')?.content);
   return { toolChars: result.length, hits: result.split('WARN').length - 1 };
 }
 
 async function activeOverhead(asking: Asking): Promise<number> {
-  const search = callTool('rlm_find', { text: 'nothing of this' });
+  const search = callTool('rlm_search', { words: 'nothing of this' });
   const asked = [user('Is it there?')];
   const { bodies, clientChars } = await asking.turn(
     'store',
