@@ -63,8 +63,9 @@ export function withoutCalls(message: Message): Message {
  * What the client is told: prompt and cached tokens of the last step, because it decides about
  * compaction by them; completion tokens of the whole turn. What all steps and sub-calls took
  * together is in `rlm`, with its cost where prices are configured, for chats that have our tools or
- * the one that opens them (`tools`: `active` or `dormant`, at the turn's end), beside an estimate of the prompt that the client's own history would have been, and what the
- * store says of the answer's quotes. Everything else is the upstream's own count.
+ * the one that opens them (`tools`: `active` or `dormant`, at the turn's end), beside an estimate
+ * of the prompt that the client's own history would have been, and what the store says of the
+ * answer's quotes. Everything else is the upstream's own count.
  */
 function turnUsage(
   { usages, ownCalls, sentBytes }: TurnState,

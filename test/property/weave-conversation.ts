@@ -409,8 +409,8 @@ class Player {
         // In a small window older results of the same turn may have been shortened.
         if (this.#world.windowTokens === undefined)
           this.#expectGoesOn(
-            { messages: previous, own: owns[step - 1] as number },
-            { messages, own: owns[step] as number },
+            { messages: previous, own: owns[step - 1] },
+            { messages, own: owns[step] },
           );
       }
       for (const message of messages)
