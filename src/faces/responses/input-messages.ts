@@ -2,7 +2,7 @@ import { ProxyError } from '../../errors.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import type { ContentPart, Message, ToolCall } from '../../wire/types.ts';
 import { badMember } from '../request-body.ts';
-import { readState, type CarriedState } from './carried-state.ts';
+import { readState, type CarriedState } from '../carried-state.ts';
 import { isSameAnswer, isOwnReasoning } from './item-ids.ts';
 import { customArguments, upstreamName } from './tool-names.ts';
 

@@ -2,7 +2,7 @@ import type { ProxyError } from '../../errors.ts';
 import { TurnFold } from '../../wire/fold.ts';
 import { isObject, parseJson, type JsonObject } from '../../wire/json.ts';
 import type { Chunk, FinishReason, ToolCallDelta, Usage } from '../../wire/types.ts';
-import { writeState, type CarriedState } from './carried-state.ts';
+import { writeState, type CarriedState } from '../carried-state.ts';
 import { itemId, type ItemKind } from './item-ids.ts';
 import { customInput, type ToolNames } from './tool-names.ts';
 

@@ -1,4 +1,4 @@
-import { isObject, parseJson } from '../../wire/json.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 
 /**
  * What a provider wants back with an answer and this protocol has no member for: the name under
