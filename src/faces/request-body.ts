@@ -1,6 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import { isTooDeep } from '../wire/json-depth.ts';
-import { isObject, type JsonObject } from '../wire/json.ts';
+import { isObject, nonEmptyText, type JsonObject } from '../wire/json.ts';
 import type { Envelope, Message } from '../wire/types.ts';
 
 /** Translated messages are handed on in pieces of about this size, UTF-16 units. */
@@ -51,4 +51,43 @@ export async function* chatBody(
 /** For a member of a request that is not as its protocol wants it. */
 export function badMember(param: string, problem: string, hint?: string): ProxyError {
   return new ProxyError('invalid_request', `\`${param}\` ${problem}.`, { param, hint });
+}
+
+/** A member that must be a text. @throws ProxyError `invalid_request` */
+export function textMember(item: JsonObject, name: string, place: string): string {
+  const value = nonEmptyText(item[name]);
+  if (value === undefined)
+    throw badMember(`${place}.${name}`, 'must be a string that is not empty');
+  return value;
+}
+
+/** The same, where it may be empty. @throws ProxyError `invalid_request` */
+export function stringMember(item: JsonObject, name: string, place: string): string {
+  const value = item[name];
+  if (typeof value !== 'string') throw badMember(`${place}.${name}`, 'must be a string');
+  return value;
+}
+
+/** The text, or an empty one for anything else. */
+export function stringOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/**
+ * A number under its name in chat completions; nothing where there is none. @throws ProxyError
+ * `invalid_request`
+ */
+export function numberMember(request: JsonObject, name: string, chatName = name): JsonObject {
+  const value = request[name];
+  if (value === undefined || value === null) return {};
+  if (typeof value !== 'number') throw badMember(name, 'must be a number');
+  return { [chatName]: value };
+}
+
+/** A list whose elements must be objects. @throws ProxyError `invalid_request` */
+export function objectsIn(list: readonly unknown[], place: string): readonly JsonObject[] {
+  return list.map((part, at) => {
+    if (!isObject(part)) throw badMember(`${place}[${at}]`, 'must be an object');
+    return part;
+  });
 }

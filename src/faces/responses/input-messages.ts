@@ -1,9 +1,10 @@
 import { ProxyError } from '../../errors.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../../wire/json.ts';
-import type { ContentPart, Message, ToolCall } from '../../wire/types.ts';
-import { badMember } from '../request-body.ts';
-import { readState, type CarriedState } from '../carried-state.ts';
-import { isSameAnswer, isOwnReasoning } from './item-ids.ts';
+import type { ContentPart, Message } from '../../wire/types.ts';
+import { readState } from '../carried-state.ts';
+import { MessageList, outputOf, plainContent } from '../message-list.ts';
+import { badMember, objectsIn, stringMember, stringOf, textMember } from '../request-body.ts';
+import { answerOf, isOwnReasoning } from './item-ids.ts';
 import { customArguments, upstreamName } from './tool-names.ts';
 
 /**
@@ -21,111 +22,6 @@ export function messagesOf(instructions: string | undefined, input: unknown): re
       addItem(list, item, `input[${at}]`);
   } else throw badMember('input', 'must be a text or a list of items');
   return list.end();
-}
-
-/** The messages so far, and what is not whole yet. */
-class MessageList {
-  readonly #messages: Message[] = [];
-  #answer: Answer | undefined;
-  /** What the list begins with, if that is a system message. */
-  #lead: string | undefined;
-  /** Images of tool outputs: they follow the outputs, in a message that may hold images. */
-  #images: ContentPart[] = [];
-
-  add(message: Message): void {
-    this.#endAnswer();
-    this.#endOutputs();
-    this.#messages.push(message);
-  }
-
-  /** Several in a row at the beginning are one: some models take no more. */
-  system(text: string): void {
-    const isFirst = this.#messages.length <= 1 && this.#answer === undefined;
-    if (this.#lead === undefined || !isFirst) this.add({ role: 'system', content: text });
-    else this.#messages[0] = { role: 'system', content: `${this.#lead}\n\n${text}` };
-    if (isFirst) this.#lead = this.#lead === undefined ? text : `${this.#lead}\n\n${text}`;
-  }
-
-  /** The assistant message that the model's next item belongs to. */
-  get answer(): Answer {
-    this.#endOutputs();
-    return (this.#answer ??= new Answer());
-  }
-
-  output(callId: string, output: Output): void {
-    this.#endAnswer();
-    this.#messages.push({ role: 'tool', tool_call_id: callId, content: output.content });
-    this.#images.push(...output.images);
-  }
-
-  end(): readonly Message[] {
-    this.#endAnswer();
-    this.#endOutputs();
-    return this.#messages;
-  }
-
-  #endAnswer(): void {
-    const message = this.#answer?.message();
-    this.#answer = undefined;
-    if (message !== undefined) this.#messages.push(message);
-  }
-
-  #endOutputs(): void {
-    if (this.#images.length === 0) return;
-    const images = this.#images;
-    this.#images = [];
-    this.#messages.push({ role: 'user', content: [{ type: 'text', text: imagesLead }, ...images] });
-  }
-}
-
-const imagesLead = 'Images in the outputs of the tools above:';
-
-/** An assistant message that grows with the model's items. */
-class Answer {
-  #text = '';
-  /** Id of the message item before. */
-  #textId: string | undefined;
-  #refusal = '';
-  #reasoning = '';
-  #field = 'reasoning_content';
-  #members: JsonObject = {};
-  #callMembers: NonNullable<CarriedState['calls']> = {};
-  readonly #calls: ToolCall[] = [];
-
-  say(text: string, refusal: string, id: string | undefined): void {
-    // Texts of one answer of ours are pieces of one text; others are texts of their own.
-    const isNext = this.#text === '' || isSameAnswer(this.#textId, id);
-    this.#text += isNext ? text : `\n\n${text}`;
-    this.#textId = id;
-    this.#refusal += refusal;
-  }
-
-  think(text: string, state: CarriedState): void {
-    this.#reasoning += text;
-    if (state.field !== undefined) this.#field = state.field;
-    this.#members = { ...this.#members, ...state.members };
-    this.#callMembers = { ...this.#callMembers, ...state.calls };
-  }
-
-  call(id: string, name: string, args: string): void {
-    this.#calls.push({ id, type: 'function', function: { name, arguments: args } });
-  }
-
-  /** Nothing of one that holds nothing but reasoning: no provider takes it. */
-  message(): Message | undefined {
-    const { length } = this.#calls;
-    if (this.#text === '' && this.#refusal === '' && length === 0) return undefined;
-    return {
-      role: 'assistant',
-      content: this.#text === '' && length > 0 ? null : this.#text,
-      ...(this.#reasoning === '' ? {} : { [this.#field]: this.#reasoning }),
-      ...this.#members,
-      ...(this.#refusal === '' ? {} : { refusal: this.#refusal }),
-      ...(length === 0
-        ? {}
-        : { tool_calls: this.#calls.map((call) => ({ ...call, ...this.#callMembers[call.id] })) }),
-    };
-  }
 }
 
 /** Adds one item. What nobody here knows is left out: the list of kinds grows every month. */
@@ -154,7 +50,10 @@ function addItem(list: MessageList, item: unknown, place: string): void {
       break;
     case 'function_call_output':
     case 'custom_tool_call_output':
-      list.output(textMember(item, 'call_id', place), outputOf(item['output'], `${place}.output`));
+      list.output(
+        textMember(item, 'call_id', place),
+        outputOf(outputContent(item['output'], `${place}.output`)),
+      );
       break;
     case 'item_reference':
       throw noSuchItem(item, place);
@@ -174,10 +73,11 @@ function addMessage(list: MessageList, item: JsonObject, place: string): void {
     throw badMember(`${place}.content`, 'must be a text or a list of parts');
   switch (item['role']) {
     case 'assistant': {
-      const parts = typeof content === 'string' ? [{ text: content }] : partsOf(content, place);
+      const parts =
+        typeof content === 'string' ? [{ text: content }] : objectsIn(content, `${place}.content`);
       const text = parts.map((part) => stringOf(part['text'])).join('');
       const refusal = parts.map((part) => stringOf(part['refusal'])).join('');
-      list.answer.say(text, refusal, nonEmptyText(item['id']));
+      list.answer.say(text, answerOf(nonEmptyText(item['id'])), refusal);
       break;
     }
     case 'system':
@@ -185,7 +85,7 @@ function addMessage(list: MessageList, item: JsonObject, place: string): void {
       list.system(
         typeof content === 'string'
           ? content
-          : partsOf(content, place)
+          : objectsIn(content, `${place}.content`)
               .map((part) => stringOf(part['text']))
               .join('\n\n'),
       );
@@ -210,39 +110,17 @@ function addReasoning(list: MessageList, item: JsonObject): void {
   list.answer.think(text, state ?? {});
 }
 
-/** What a tool has said: its texts, and its images, which no message of a tool may hold. */
-interface Output {
-  readonly content: string | readonly ContentPart[];
-  readonly images: readonly ContentPart[];
-}
-
-function outputOf(output: unknown, place: string): Output {
-  if (typeof output === 'string') return { content: output, images: [] };
+function outputContent(output: unknown, place: string): string | readonly ContentPart[] {
+  if (typeof output === 'string') return output;
   if (!Array.isArray(output)) throw badMember(place, 'must be a text or a list of parts');
-  const content = contentOf(output, place);
-  if (typeof content === 'string') return { content, images: [] };
-  const texts = content.filter((part) => part.type === 'text');
-  const images = content.filter((part) => part.type !== 'text');
-  const [only] = texts;
-  const text = only === undefined ? 'The output is an image. It follows.' : only.text;
-  return { content: texts.length > 1 ? texts : (text ?? ''), images };
+  return contentOf(output, place);
 }
 
-/** A single text is a plain text, as most servers want it. */
 function contentOf(content: readonly unknown[], place: string): string | readonly ContentPart[] {
-  const parts = partsOf(content, place).flatMap((part, at) =>
+  const parts = objectsIn(content, `${place}.content`).flatMap((part, at) =>
     chatPart(part, `${place}.content[${at}]`),
   );
-  const [only] = parts;
-  if (parts.length === 0) return '';
-  return parts.length === 1 && only?.type === 'text' ? (only.text ?? '') : parts;
-}
-
-function partsOf(content: readonly unknown[], place: string): readonly JsonObject[] {
-  return content.map((part, at) => {
-    if (!isObject(part)) throw badMember(`${place}.content[${at}]`, 'must be an object');
-    return part;
-  });
+  return plainContent(parts);
 }
 
 function chatPart(part: JsonObject, place: string): readonly ContentPart[] {
@@ -292,21 +170,4 @@ function noSuchItem(item: JsonObject, place: string): ProxyError {
     `Item with id '${id}' not found. Items are not persisted here.`,
     { param: place, hint: 'Send the item itself: set `store` to false in the client.' },
   );
-}
-
-function textMember(item: JsonObject, name: string, place: string): string {
-  const value = nonEmptyText(item[name]);
-  if (value === undefined)
-    throw badMember(`${place}.${name}`, 'must be a string that is not empty');
-  return value;
-}
-
-function stringMember(item: JsonObject, name: string, place: string): string {
-  const value = item[name];
-  if (typeof value !== 'string') throw badMember(`${place}.${name}`, 'must be a string');
-  return value;
-}
-
-function stringOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

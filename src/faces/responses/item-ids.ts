@@ -14,18 +14,13 @@ export function itemId(kind: ItemKind, requestId: string, index: number): string
   return `${kind}_${stem(requestId)}_${index}`;
 }
 
-/** Whether two ids of items are of one answer of ours. */
-export function isSameAnswer(one: string | undefined, other: string | undefined): boolean {
-  const answer = answerOf(one);
-  return answer !== undefined && answer === answerOf(other);
-}
-
 /** Whether a reasoning item's id is one of ours. */
 export function isOwnReasoning(id: unknown): boolean {
   return typeof id === 'string' && id.startsWith('rs_') && answerOf(id) !== undefined;
 }
 
-function answerOf(id: string | undefined): string | undefined {
+/** What names the answer of ours that an item is of; undefined for others' items. */
+export function answerOf(id: string | undefined): string | undefined {
   return /^[a-z]+_([0-9a-z]+)_\d+$/.exec(id ?? '')?.[1];
 }
 

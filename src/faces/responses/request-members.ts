@@ -1,7 +1,7 @@
 import { ProxyError } from '../../errors.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import type { Envelope } from '../../wire/types.ts';
-import { badMember } from '../request-body.ts';
+import { badMember, numberMember } from '../request-body.ts';
 import { ToolNames, upstreamName } from './tool-names.ts';
 
 /** A request's members but for its conversation. */
@@ -113,13 +113,6 @@ function choiceOf(choice: unknown, tools: ToolNames): unknown {
 function chosenName(choice: JsonObject): string | undefined {
   const name = nonEmptyText(choice['name']);
   return name === undefined ? undefined : upstreamName(name, nonEmptyText(choice['namespace']));
-}
-
-function numberMember(request: JsonObject, name: string, chatName = name): JsonObject {
-  const value = request[name];
-  if (value === undefined || value === null) return {};
-  if (typeof value !== 'number') throw badMember(name, 'must be a number');
-  return { [chatName]: value };
 }
 
 function effortOf(reasoning: unknown): JsonObject {

@@ -1,8 +1,9 @@
 import type { Clock } from '../../clock.ts';
 import type { ProxyError } from '../../errors.ts';
-import type { AnswerForm, ChatCall, ChatHandler, Face } from '../../http/handlers.ts';
+import type { ChatCall, ChatHandler, Face } from '../../http/handlers.ts';
 import { errorBody } from '../../wire/error-body.ts';
 import { nonEmptyText, type JsonObject } from '../../wire/json.ts';
+import { formOf } from '../answer-form.ts';
 import { chatBody, readRequestJson } from '../request-body.ts';
 import { isCodex, wantsEvent, withOrigin } from './codex.ts';
 import { messagesOf } from './input-messages.ts';
@@ -59,23 +60,6 @@ async function answer(
 // eslint-disable-next-line require-yield
 async function* throwing(error: unknown): AsyncGenerator<string, void, void> {
   throw error;
-}
-
-function formOf(writer: ResponseWriter): AnswerForm {
-  return {
-    frames: async function* (chunks) {
-      for await (const batch of chunks) {
-        const events = writer.add(batch);
-        if (events !== '') yield events;
-      }
-      yield writer.end();
-    },
-    whole: async (chunks) => {
-      for await (const batch of chunks) writer.add(batch);
-      writer.end();
-      return JSON.stringify(writer.response());
-    },
-  };
 }
 
 /** The response object's members that say again what was asked for, with OpenAI's defaults. */
