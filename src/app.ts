@@ -15,6 +15,7 @@ import { AnswerMemory } from './history/answer-memory.ts';
 import { SessionResolver } from './history/session-resolver.ts';
 import { TokenGauge } from './prompt/token-gauge.ts';
 import type { Config } from './config/resolve.ts';
+import { passThrough } from './faces/pass-through.ts';
 import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
 import type { ChatHandler, OperationsHandler } from './http/handlers.ts';
@@ -132,6 +133,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     ids,
     chat,
     faces: [responsesFace(chat, clock)],
+    pass: passThrough({ resolve: async (model, signal) => catalog.resolve(model, signal), log }),
     models: catalog,
     health: {
       report: () =>

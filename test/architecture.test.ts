@@ -47,8 +47,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // What a request goes through, the last first: each knows only what is done before it.
   // Of http it knows the port that it answers through.
   chat: ['capture', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
-  // Other protocols around the same turn: they know the ports of http and the words of wire.
-  faces: ['http'],
+  // Other protocols around the same turn, and what goes by it: they know the ports of http and of
+  // upstream, and the words of wire.
+  faces: ['http', 'upstream'],
   turn: ['history', 'prompt', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   prompt: ['capture', 'history', 'store', 'tools'],
   capture: ['history', 'outline', 'store'],

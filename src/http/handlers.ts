@@ -102,6 +102,33 @@ export type ErrorWriter = (
   request: { readonly userAgent: string | undefined; readonly requestId: string },
 ) => object;
 
+/** A request that a provider answers by itself: embeddings, audio, images, … */
+export interface PassCall {
+  /** Behind `/v1`, such as `/embeddings`. */
+  readonly path: string;
+  /** JSON or a form, with its parameters. */
+  readonly contentType: string;
+  readonly accept?: string | undefined;
+  /** Length of the body where it is known, bytes. */
+  readonly sizeBytes?: number | undefined;
+  /** @throws ProxyError `body_too_large` while it is read */
+  readonly body: AsyncIterable<Buffer>;
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+}
+
+/** Its answer, passed on as it comes. */
+export interface PassReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: AsyncIterable<Buffer>;
+}
+
+/** What answers the paths that are passed through. @throws ProxyError before the answer begins */
+export interface PassHandler {
+  handle(call: PassCall): Promise<PassReply>;
+}
+
 /** A model as `GET /v1/models` shows it; further members are passed on. */
 interface ModelCard {
   readonly id: string;

@@ -1,9 +1,27 @@
+/** What is passed through to the provider that the request's model names, behind `/v1`. */
+export const passedPaths = [
+  '/embeddings',
+  '/completions',
+  '/rerank',
+  '/moderations',
+  '/images/generations',
+  '/audio/speech',
+  '/audio/transcriptions',
+  '/audio/translations',
+] as const;
+
+/** What a turn is asked for at, in one protocol or another. */
+const turnPaths = ['/chat/completions', '/responses'] as const;
+
 /** What is spoken here, for whoever knocks at another door. */
-const spokenPaths =
-  'POST /v1/chat/completions, POST /v1/responses, GET /v1/models, GET /v1/models/{id}, GET /health';
+const spokenPaths = [
+  turnPaths.map((path) => `POST /v1${path}`).join(', '),
+  'GET /v1/models, GET /v1/models/{id}, GET /health',
+  `and, passed through to the provider, POST ${passedPaths.map((path) => `/v1${path}`).join(', ')}`,
+].join(', ');
 
 /** Paths that clients send to without the `/v1` in front. */
-const underV1 = /^\/(?:chat\/completions|models|responses)(?:\/|$)/;
+const underV1: ReadonlySet<string> = new Set([...turnPaths, ...passedPaths, '/models']);
 
 /**
  * A request's path as the routes spell it: clients write a base URL with or without `/v1`, with one
@@ -17,7 +35,8 @@ export function plainUrl(url: string): string {
   let path = (end === -1 ? url : url.slice(0, end)).replace(/\/{2,}/g, '/');
   if (path.length > 1 && path.endsWith('/')) path = path.slice(0, -1);
   path = path.replace(/^(?:\/v1)+(?=\/|$)/, '/v1');
-  return (underV1.test(path) ? `/v1${path}` : path) + query;
+  const isKnown = underV1.has(path) || path.startsWith('/models/');
+  return (isKnown ? `/v1${path}` : path) + query;
 }
 
 /** Where to go instead, by what the path ends in. */
@@ -31,8 +50,8 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
     "Ollama's own API is not spoken here: set the client to an OpenAI-compatible provider with a base URL that ends in /v1.",
   ],
   [
-    /\/(?:embeddings|completions|moderations|rerank|files|batches|audio\/.*|images\/.*)$/,
-    "Only chat completions go through this server: for this, give the client the provider's own base URL.",
+    /\/(?:files|batches|fine_tuning|vector_stores|assistants|threads|audio\/.*|images\/.*)(?:\/|$)/,
+    "For this, give the client the provider's own base URL.",
   ],
 ];
 

@@ -14,10 +14,12 @@ import type {
   HealthHandler,
   ModelsHandler,
   OperationsHandler,
+  PassHandler,
 } from './handlers.ts';
 import { LiveRequests } from './live-requests.ts';
 import { addOperationsRoute } from './operations-route.ts';
-import { hintFor, plainUrl } from './paths.ts';
+import { addPassRoutes } from './pass-route.ts';
+import { hintFor, passedPaths, plainUrl } from './paths.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -46,6 +48,8 @@ export interface ServerOptions extends GuardRules {
   readonly chat: ChatHandler;
   /** Other protocols than chat completions. */
   readonly faces: readonly Face[];
+  /** What answers the paths that are a provider's own. */
+  readonly pass: PassHandler;
   readonly models: ModelsHandler;
   readonly health: HealthHandler;
   readonly operations: OperationsHandler;
@@ -101,6 +105,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     const chatCompletions: Face = { path: '/v1/chat/completions', chat: options.chat };
     for (const face of [chatCompletions, ...options.faces])
       addChatRoute(routes, face, { ...options, live });
+    addPassRoutes(routes, { ...options, live });
     addModelsRoutes(routes, { ...options, live });
     addHealthRoute(routes, options.health);
     addOperationsRoute(routes, { ...options, live });
@@ -182,6 +187,7 @@ function addHealthRoute(server: FastifyInstance, health: HealthHandler): void {
 function methodsOf(url: string, faces: readonly Face[]): string | undefined {
   const path = pathOf(url);
   if (faces.some((face) => face.path === path)) return 'POST';
+  if (passedPaths.some((passed) => `/v1${passed}` === path)) return 'POST';
   if (path === '/v1/chat/completions' || /^\/v1\/rlm\/[^/]+$/.test(path)) return 'POST';
   return path === '/health' || /^\/v1\/models(\/|$)/.test(path) ? 'GET' : undefined;
 }

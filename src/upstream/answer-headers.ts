@@ -35,3 +35,13 @@ export function withAnswerId(
     ? headers
     : { ...headers, [upstreamIdHeader]: id };
 }
+
+/** What says how the body of an answer that is passed on is to be read. */
+export function bodyHeaders(headers: IncomingHttpHeaders): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of ['content-type', 'content-disposition'] as const) {
+    const value = headers[name];
+    if (value !== undefined && plainValue.test(value)) found[name] = value;
+  }
+  return found;
+}

@@ -110,6 +110,14 @@ export function parseEndpoint(baseURL: string): Endpoint {
   };
 }
 
+/** The path of something else than the chat, such as `/embeddings`, with the base's prefix. */
+export function pathBeside({ chatPath }: Endpoint, path: string): string {
+  const at = chatPath.indexOf('?');
+  const query = at === -1 ? '' : chatPath.slice(at);
+  const chat = at === -1 ? chatPath : chatPath.slice(0, at);
+  return chat.slice(0, -'/chat/completions'.length) + path + query;
+}
+
 /** The same address with `/v1` behind its path; undefined where it names a version already. */
 export function withVersion(baseURL: string): string | undefined {
   if (parseEndpoint(baseURL).hasVersion) return undefined;
@@ -184,6 +192,27 @@ export function listHeaders(parts: Omit<HeaderParts, 'passed'>): Record<string, 
     { accept: 'application/json', 'user-agent': 'rlm-opencode' },
     ownHeadersOf(parts),
   );
+}
+
+/** The headers of a request that is passed on. Nothing else of the client's goes with it. */
+export function passHeaders(
+  parts: Omit<HeaderParts, 'passed'>,
+  { contentType, accept, sizeBytes }: PassedParts,
+): Record<string, string> {
+  const headers = {
+    'content-type': contentType,
+    accept: accept ?? '*/*',
+    'user-agent': 'rlm-opencode',
+    ...(sizeBytes === undefined ? {} : { 'content-length': String(sizeBytes) }),
+  };
+  return Object.assign(headers, ownHeadersOf(parts));
+}
+
+/** What a passed request says of its body and of its answer. */
+interface PassedParts {
+  readonly contentType: string;
+  readonly accept?: string | undefined;
+  readonly sizeBytes?: number | undefined;
 }
 
 /** Who we are, and what the configuration adds. */

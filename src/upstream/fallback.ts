@@ -34,6 +34,8 @@ export function withFallback(first: Target, others: readonly Target[]): Upstream
     id: upstream.id,
     models: (signal) => upstream.models(signal),
     complete: (request, call) => completeWithFallback(first, others, { request, call }),
+    // Whether another provider has such a model is not known.
+    ...(upstream.pass === undefined ? {} : { pass: upstream.pass.bind(upstream) }),
     // The targets belong to the catalog, which closes each once.
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

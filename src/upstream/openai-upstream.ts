@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { type Clock, type Ids, Watchdog } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
@@ -7,7 +8,7 @@ import { ChunkReader, type ChunkReaderOptions } from '../wire/chunk.ts';
 import { readFault, type UpstreamFault } from '../wire/error-body.ts';
 import { requestBody } from '../wire/message-json.ts';
 import type { ChatRequest } from '../wire/types.ts';
-import { passedHeaders, withAnswerId } from './answer-headers.ts';
+import { bodyHeaders, passedHeaders, withAnswerId } from './answer-headers.ts';
 import { AnswerReader, batchesOf, type ReadingLimits } from './answer-reader.ts';
 import {
   chatHeaders,
@@ -15,6 +16,8 @@ import {
   listHeaders,
   maskedHeaders,
   parseEndpoint,
+  passHeaders,
+  pathBeside,
   shownAddress,
   versionAdvice,
 } from './endpoint.ts';
@@ -29,13 +32,21 @@ import {
 import { Semaphore } from '../base/semaphore.ts';
 import { listModels } from './model-list.ts';
 import { checkHead } from './not-an-api.ts';
+import { passedBody } from './passed-body.ts';
 import type { Profile } from './profile.ts';
 import { cancelled, readRetryAfter, unreachableCode, withRetries } from './retry.ts';
 import { rewriteRequest } from './rewrite.ts';
 import { secretsOf } from './secrets.ts';
 import { StreamRefusals } from './stream-refusals.ts';
 import { tappedAnswer } from './tapped-answer.ts';
-import type { Upstream, UpstreamCall, UpstreamModel, UpstreamStream } from './upstream.ts';
+import type {
+  PassedAnswer,
+  PassedRequest,
+  Upstream,
+  UpstreamCall,
+  UpstreamModel,
+  UpstreamStream,
+} from './upstream.ts';
 import type { Route } from './route.ts';
 
 /** Patience with a provider; all times in milliseconds. */
@@ -147,6 +158,48 @@ class OpenAIUpstream implements Upstream {
     };
     const answer = await withRetries(this.#attempts(request, call), policy, call);
     return { ...answer, model: request.model };
+  }
+
+  async pass(request: PassedRequest, signal: AbortSignal): Promise<PassedAnswer> {
+    const { clock, patience } = this.#options;
+    const leave = await this.#place(signal);
+    let end: (() => void) | undefined;
+    // An answer that nobody begins to read is left when its client goes.
+    const close = (): void => {
+      signal.removeEventListener('abort', close);
+      end?.();
+      leave();
+    };
+    signal.addEventListener('abort', close);
+    try {
+      const { body } = request;
+      const pending = this.#dispatch({
+        method: 'POST',
+        path: pathBeside(this.#endpoint, request.path),
+        headers: passHeaders(this.#ownHeaders(), request),
+        body: Buffer.isBuffer(body) ? body : Readable.from(body, { objectMode: false }),
+      });
+      end = () => pending.destroy();
+      const response = await this.#headOf(pending, signal);
+      if (response.statusCode >= 400) throw await this.#rejection(response);
+      checkHead(response, '', this.#endpoint.origin);
+      const watched = {
+        source: response.body,
+        idleTimeoutMs: patience.idleTimeoutMs,
+        clock,
+        signal,
+        toError: (cause: unknown) => this.#connectionError(cause),
+        release: close,
+      };
+      return {
+        status: response.statusCode,
+        headers: { ...passedHeaders(response.headers), ...bodyHeaders(response.headers) },
+        body: passedBody(watched),
+      };
+    } catch (error) {
+      close();
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -264,6 +317,8 @@ class OpenAIUpstream implements Upstream {
     try {
       return await pending.head;
     } catch (cause) {
+      // What the client's own body broke with, where it is passed on.
+      if (cause instanceof ProxyError) throw cause;
       if (signal.aborted) throw cancelled(signal);
       if (!isLate) throw this.#connectionError(cause);
       throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limitMs} ms.`);

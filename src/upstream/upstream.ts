@@ -95,6 +95,31 @@ export interface UpstreamStream {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** A request for something else than a chat completion: passed on as it came. */
+export interface PassedRequest {
+  /** Behind the base URL, such as `/embeddings`. */
+  readonly path: string;
+  readonly contentType: string;
+  /** The client's `accept`. */
+  readonly accept?: string | undefined;
+  /** Where the body comes in pieces and its length is known, bytes. */
+  readonly sizeBytes?: number | undefined;
+  readonly body: Buffer | AsyncIterable<Buffer>;
+}
+
+/** An answer that is passed on as it comes. */
+export interface PassedAnswer {
+  /** Below 300. */
+  readonly status: number;
+  /** Those that a client gets, its type among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * To be read to its end or left. @throws ProxyError `upstream_failed`, `upstream_timeout`,
+   * `cancelled`
+   */
+  readonly body: AsyncIterable<Buffer>;
+}
+
 /**
  * One configured provider. Adding one is a row in `profile.ts` or a section in the user's
  * configuration.
@@ -113,6 +138,13 @@ export interface Upstream {
    * `ProxyError`.
    */
   complete(request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream>;
+  /**
+   * Passes a request on, once, with the provider's own key and headers. Absent where there is
+   * nothing but chat completions.
+   * @throws ProxyError what the provider refused it with, else `upstream_*`, `cancelled`, or what
+   * reading the body throws
+   */
+  pass?(request: PassedRequest, signal: AbortSignal): Promise<PassedAnswer>;
   /** Closes kept connections. */
   [Symbol.asyncDispose](): Promise<void>;
 }

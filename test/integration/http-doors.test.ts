@@ -34,6 +34,16 @@ describe('paths', () => {
     },
   );
 
+  test.each(['/embeddings', '/v1/rerank/', '//v1/audio//speech', '/v1/images/generations?x=1'])(
+    'POST %s is passed through',
+    async (path) => {
+      await using at = await startServer();
+      const reply = await fetch(at.url + path, { method: 'POST', headers: json, body: '{"a":1}' });
+      expect([reply.status, await reply.text()]).toEqual([200, '{"a":1}']);
+      expect(path).toContain(reply.headers.get('x-path')?.split('/').at(-1));
+    },
+  );
+
   test('a wrong method is still told with the right ones', async () => {
     await using at = await startServer();
     const reply = await fetch(`${at.url}/chat/completions/`);
@@ -41,13 +51,12 @@ describe('paths', () => {
   });
 
   test.each([
-    ['POST', '/v1/embeddings', "the provider's own base URL"],
-    ['POST', '/v1/completions', "the provider's own base URL"],
-    ['POST', '/v1/audio/transcriptions', "the provider's own base URL"],
+    ['POST', '/v1/files', "the provider's own base URL"],
     ['POST', '/v1/messages', 'OpenAI-compatible provider'],
     ['POST', '/api/chat', 'ends in /v1'],
     ['GET', '/', 'POST /v1/chat/completions'],
-    ['GET', '/v1/nope', 'POST /v1/chat/completions'],
+    ['POST', '/v1/audio/nope', "the provider's own base URL"],
+    ['GET', '/v1/nope', 'POST /v1/embeddings, /v1/completions'],
   ])('%s %s is not found, and the answer says where to go', async (method, path, words) => {
     await using at = await startServer();
     const reply = await fetch(at.url + path, { method, headers: json });

@@ -30,6 +30,9 @@ export async function startServer(options: Partial<ServerOptions> = {}): Promise
     ids: randomIds,
     chat: echoBody,
     faces: [],
+    pass: {
+      handle: async ({ path, body }) => ({ status: 200, headers: { 'x-path': path }, body }),
+    },
     models: {
       list: async () => [modelCard('a.b')],
       find: async (id) => (id === 'zai.org/name:tag' ? modelCard(id) : undefined),
