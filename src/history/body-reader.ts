@@ -13,7 +13,7 @@ import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.
 /**
  * A list that is shorter is walked again: that costs less than to look for it among others, bytes.
  */
-const minTailBytes = 8_192;
+const minTailBytes = 2_048;
 
 const closeBrace = 0x7d;
 

@@ -70,7 +70,7 @@ const maxKeptBytes = 16_777_216;
  * Ways on from one run that are remembered: of many chats that share a system prompt, and of few
  * behind that.
  */
-const maxNext = 64;
+const maxNext = 256;
 
 /**
  * What came before at the beginning of clients' lists of messages. A history that is sent again
