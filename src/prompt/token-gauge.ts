@@ -48,8 +48,8 @@ interface StatedWindow {
 }
 
 interface Learned {
-  readonly bytesPerToken: number[];
-  readonly partScale: number[];
+  readonly bytesPerToken: Counts;
+  readonly partScale: Counts;
   toldImplausible: boolean;
   stated?: StatedWindow | undefined;
 }
@@ -92,12 +92,12 @@ export class TokenGauge {
 
   /** Bytes in a token of this model's prompts, as far as is known. */
   bytesPerToken(model: string): number {
-    return middle([defaultBytesPerToken, ...(this.#learned.get(model)?.bytesPerToken ?? [])]);
+    return this.#learned.get(model)?.bytesPerToken.middle ?? defaultBytesPerToken;
   }
 
   /** By what the estimated cost of parts is to be multiplied. */
   partScale(model: string): number {
-    return middle([1, ...(this.#learned.get(model)?.partScale ?? [])]);
+    return this.#learned.get(model)?.partScale.middle ?? 1;
   }
 
   /**
@@ -134,12 +134,12 @@ export class TokenGauge {
     const parts = size.partTokens * this.partScale(model);
     if (parts < promptTokens * fewParts && textBytes >= 4_000) {
       const measured = textBytes / (promptTokens - parts);
-      note(learned.bytesPerToken, Math.min(maxBytesPerToken, Math.max(1, measured)));
+      learned.bytesPerToken.note(Math.min(maxBytesPerToken, Math.max(1, measured)));
       return 'taken';
     }
     if (parts < promptTokens * manyParts) return 'ignored';
     const measured = (promptTokens - textBytes / this.bytesPerToken(model)) / size.partTokens;
-    note(learned.partScale, Math.min(maxPartScale, Math.max(minPartScale, measured)));
+    learned.partScale.note(Math.min(maxPartScale, Math.max(minPartScale, measured)));
     return 'taken';
   }
 
@@ -153,22 +153,39 @@ export class TokenGauge {
     if (most >= known) return;
     const { bytesPerToken } = this.#of(model);
     // The upstream has said it, and the next prompt must be smaller: that moves the middle at once.
-    while (this.bytesPerToken(model) > most) note(bytesPerToken, most);
+    while (this.bytesPerToken(model) > most) bytesPerToken.note(most);
   }
 
   #of(model: string): Learned {
     let learned = this.#learned.get(model);
     if (learned === undefined) {
-      learned = { bytesPerToken: [], partScale: [], toldImplausible: false };
+      learned = {
+        bytesPerToken: new Counts(defaultBytesPerToken),
+        partScale: new Counts(1),
+        toldImplausible: false,
+      };
       this.#learned.set(model, learned);
     }
     return learned;
   }
 }
 
-function note(counts: number[], count: number): void {
-  counts.push(count);
-  if (counts.length > maxCounts) counts.shift();
+/** What was measured lately, and the middle of it and of what holds where nothing was. */
+class Counts {
+  readonly #counts: number[] = [];
+  readonly #unmeasured: number;
+  middle: number;
+
+  constructor(unmeasured: number) {
+    this.#unmeasured = unmeasured;
+    this.middle = unmeasured;
+  }
+
+  note(count: number): void {
+    this.#counts.push(count);
+    if (this.#counts.length > maxCounts) this.#counts.shift();
+    this.middle = middle([this.#unmeasured, ...this.#counts]);
+  }
 }
 
 function middle(values: readonly number[]): number {

@@ -96,10 +96,11 @@ export class AnswerLimit {
    * it.
    */
   take(batch: readonly Chunk[]): { readonly kept: readonly Chunk[]; readonly sentence?: string } {
-    for (const [at, chunk] of batch.entries()) {
+    for (let at = 0; at < batch.length; at += 1) {
+      const chunk = batch[at]!;
       const leftChars = this.#limits.maxChars - this.#chars;
       this.#chars += charsOf(chunk);
-      for (const { id } of chunk.toolCalls ?? []) if (id !== undefined) this.#calls += 1;
+      for (const { id } of chunk.toolCalls ?? noCalls) if (id !== undefined) this.#calls += 1;
       const sentence = this.#sentence();
       if (sentence === undefined) continue;
       const content = chunk.content?.slice(0, Math.max(0, leftChars)) ?? '';
@@ -120,7 +121,14 @@ export class AnswerLimit {
   }
 }
 
-function charsOf({ content = '', reasoning = '', refusal = '', toolCalls = [] }: Chunk): number {
+const noCalls: NonNullable<Chunk['toolCalls']> = [];
+
+function charsOf({
+  content = '',
+  reasoning = '',
+  refusal = '',
+  toolCalls = noCalls,
+}: Chunk): number {
   let chars = content.length + reasoning.length + refusal.length;
   for (const call of toolCalls) chars += call.arguments.length + (call.name?.length ?? 0);
   return chars;

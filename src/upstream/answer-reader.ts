@@ -69,7 +69,7 @@ export class AnswerReader {
     if (this.#failure !== undefined) throw this.#failure;
     const chunks: Chunk[] = [];
     try {
-      while (!this.#isOver && chunks.length === 0) await this.#read(chunks);
+      while (!this.#isOver && chunks.length === 0) this.#read(await this.#nextBytes(), chunks);
     } catch (error) {
       // What came before the failure in the same read is not lost by it.
       if (chunks.length === 0) throw error;
@@ -88,6 +88,7 @@ export class AnswerReader {
       body.destroy();
       return;
     }
+    if (body.isOver === true) return;
     // What the server still sends is nobody's; reading it to its end lets the connection serve the
     // next call.
     const cancelTimer = clock.after(drainMs, () => body.destroy());
@@ -99,9 +100,7 @@ export class AnswerReader {
     for (let piece = await body.next(); piece !== undefined;) piece = await body.next();
   }
 
-  async #read(chunks: Chunk[]): Promise<void> {
-    const { reader } = this.#parts;
-    const bytes = await this.#nextBytes();
+  #read(bytes: Buffer | undefined, chunks: Chunk[]): void {
     if (bytes === undefined) {
       this.#readRest(chunks);
       this.#finish(chunks);
@@ -109,7 +108,7 @@ export class AnswerReader {
     }
     this.#hasBytes = true;
     this.#decode(bytes, chunks);
-    if (reader.isDone) this.#finish(chunks);
+    if (this.#parts.reader.isDone) this.#finish(chunks);
   }
 
   /**

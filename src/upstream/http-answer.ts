@@ -12,6 +12,8 @@ export interface PieceSource {
    * connection
    */
   next(): Promise<Buffer | undefined>;
+  /** Whether the sender has said all, taken or not; absent where that is not known. */
+  readonly isOver?: boolean;
   /**
    * Ends the connection, unless the answer is over. Whoever waits for a piece fails with `reason`.
    */
@@ -84,8 +86,12 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource, Pending
     return (await this.#pieces.arrived()) ? this.#pieces.takeAll() : undefined;
   }
 
+  get isOver(): boolean {
+    return this.#pieces.isOver;
+  }
+
   destroy(reason: Error = new Error('The answer is not wanted any more.')): void {
-    if (this.#pieces.isOver) return;
+    if (this.isOver) return;
     this.#end(reason);
     this.#controller?.abort(reason);
   }
