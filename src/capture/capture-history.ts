@@ -248,8 +248,21 @@ async function storeCandidates(
     const isVerbatim = wholes[index] === candidate.entry && entry.original === undefined;
     const { minChars, isFixed } = candidate.strip;
     const stripped = entry.lengthChars >= minChars;
-    return { part: candidate.part, entry, stripped, isFixed, isVerbatim };
+    const isAgain = cameAgain(store, entry, candidate.entry);
+    return { part: candidate.part, entry, stripped, isFixed, isVerbatim, isAgain };
   });
+}
+
+/** Whether a text had come before it came as the output of this call: the store's journal says. */
+function cameAgain(
+  store: SessionStore,
+  { id }: Entry,
+  { chatId = '', toolCallId, call }: NewEntry,
+): boolean {
+  if (toolCallId === undefined) return false;
+  return store
+    .outputsOf(chatId, toolCallId)
+    .some((output) => output.entry.id === id && output.call === call && output.isAgain === true);
 }
 
 const fullTextNote = 'the whole text, from the file that the client saved';

@@ -80,8 +80,8 @@ async function madeOf(
 ): Promise<Message> {
   const texts = new Map<number, string>();
   try {
-    for (const { part, entry, stripped } of captured) {
-      if (stripped && !isWhole) texts.set(part, await readStub(store, entry));
+    for (const { part, entry, stripped, isAgain } of captured) {
+      if (stripped && !isWhole) texts.set(part, await readStub(store, entry, isAgain));
       else if (frame !== undefined) texts.set(part, await store.readEntry(entry));
     }
   } catch (error) {
@@ -97,26 +97,31 @@ const maxKeptStubs = 1_000;
 const keptStubs = new WeakMap<SessionStore, LruMap<string, string>>();
 
 /**
- * The stub of an entry. The same bytes whenever and wherever it is made, so those made lately are
- * kept.
+ * The stub of an entry, `isAgain` where its text came again. The same bytes whenever and wherever
+ * it is made, so those made lately are kept.
  */
-export async function readStub(store: SessionStore, entry: Entry): Promise<string> {
+export async function readStub(
+  store: SessionStore,
+  entry: Entry,
+  isAgain = false,
+): Promise<string> {
   const kept = keptStubs.get(store) ?? new LruMap<string, string>(maxKeptStubs);
   keptStubs.set(store, kept);
-  let stub = kept.get(entry.id);
+  const key = isAgain ? `${entry.id} again` : entry.id;
+  let stub = kept.get(key);
   if (stub === undefined) {
-    stub = await makeStub(store, entry);
-    kept.set(entry.id, stub);
+    stub = await makeStub(store, entry, isAgain);
+    kept.set(key, stub);
   }
   return stub;
 }
 
-async function makeStub(store: SessionStore, entry: Entry): Promise<string> {
+async function makeStub(store: SessionStore, entry: Entry, isAgain: boolean): Promise<string> {
   const headChars = Math.min(stubHeadChars, entry.lengthChars);
   const tailChars = Math.min(stubTailChars, entry.lengthChars);
   const [head, tail] = await Promise.all([
     store.read(entry.offsetChars, headChars),
     store.read(entry.offsetChars + entry.lengthChars - tailChars, tailChars),
   ]);
-  return stubOf(entry, { head: head.text, tail: tail.text });
+  return stubOf(entry, { head: head.text, tail: tail.text }, isAgain);
 }

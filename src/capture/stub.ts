@@ -33,11 +33,18 @@ const previews = {
  * The text that stands in a prompt for a stored one: what it is, where it lies, what it looks like,
  * how to read it. A pure function of its arguments, which are themselves functions of the entry, so
  * it is the same in every turn and after every restart; it never names the chat or the time.
+ * `isAgain`: the text had come before, and this is not where it came first.
  */
-export function stubOf(entry: Entry, ends: StubEnds): string {
+export function stubOf(entry: Entry, ends: StubEnds, isAgain = false): string {
+  const title = titleOf(entry);
+  // One that says "The output of bash" of what another command has printed would mislead.
+  const what = isAgain
+    ? `This is the same text, byte for byte, as one that came before, ${title.charAt(0).toLowerCase()}${title.slice(1)}. It`
+    : title;
+  const head = `[rlm] ${what} is kept in the context store instead of here, complete and unchanged.`;
   return entry.outline === undefined
-    ? earlierStubOf(entry, ends)
-    : outlinedStubOf(entry, entry.outline, ends);
+    ? earlierStubOf(entry, head, ends)
+    : outlinedStubOf(entry, entry.outline, head, ends);
 }
 
 /** A stub is at most so long, characters, but for what a user wrote. */
@@ -45,9 +52,9 @@ const maxStubChars = 2_000;
 /** However much else a stub says, so much of each end is shown, characters. */
 const minPreviewChars = 200;
 
-function outlinedStubOf(entry: Entry, outline: EntryOutline, ends: StubEnds): string {
+function outlinedStubOf(entry: Entry, outline: EntryOutline, head: string, ends: StubEnds): string {
   const lines = [
-    `[rlm] ${titleOf(entry)} is kept in the context store instead of here, complete and unchanged.`,
+    head,
     `entry ${entry.id}: ${entry.lengthChars} characters, ${entry.lineCount} lines, ${outline.kind}, offset ${entry.offsetChars}.`,
   ];
   if (entry.note !== undefined) lines.push(`note: ${shownName(entry.note)}`);
@@ -76,10 +83,10 @@ function previewOf(
 }
 
 /** As stubs were before entries had outlines: of such entries the same bytes for ever. */
-function earlierStubOf(entry: Entry, ends: StubEnds): string {
+function earlierStubOf(entry: Entry, head: string, ends: StubEnds): string {
   const outline = earlierOutlineOf(ends.head);
   const lines = [
-    `[rlm] ${titleOf(entry)} is kept in the context store instead of here, complete and unchanged.`,
+    head,
     `entry ${entry.id}: ${entry.lengthChars} characters, ${entry.lineCount} lines, ${outline.type}, offset ${entry.offsetChars}, from line ${entry.lineNumber}.`,
   ];
   if (entry.note !== undefined) lines.push(`note: ${shownName(entry.note)}`);

@@ -19,6 +19,8 @@ export interface Captured {
    * UTF-8 can hold of it.
    */
   readonly isVerbatim: boolean;
+  /** The text had come before: its stub says so. */
+  readonly isAgain: boolean;
 }
 
 /**

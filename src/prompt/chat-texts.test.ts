@@ -65,6 +65,7 @@ function large(index: number): RequestMessage {
           stripped: true,
           isFixed: false,
           isVerbatim: true,
+          isAgain: false,
         },
       ],
       stub: { role: 'user', content: `stub ${index}` },

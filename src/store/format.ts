@@ -13,10 +13,11 @@
  *            "createdMs":...}; the first line
  *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals};
  *            N = 1, 2, 3, ...
- *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"path"?,"source"?,
+ *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"again"?,"path"?,"source"?,
  *            "timeMs":...,"end":Totals}
  * `outline` of an entry ({"kind":...,"items":[...]}) is what a stub says of its text. It is written
  * with the text or never: a stub is the same for ever, so an entry without one stays without one.
+ * `again` (true) likewise: under this call the text is shown as one that had come before.
  *
  * `end` is the session's totals once the line is committed. An alias says that text N came again,
  * under another tool call or from another file. `source` ({sizeBytes, mtimeMs}) is the file as it
@@ -78,6 +79,8 @@ export interface AliasRecord {
   /** The chat in which it came again; absent in records of earlier versions. */
   readonly chatId?: string;
   readonly call?: string;
+  /** See `StoredOutput.isAgain`; absent in records of earlier versions. */
+  readonly again?: true;
   readonly path?: string;
   readonly source?: SourceFile;
   readonly timeMs: number;

@@ -323,6 +323,11 @@ export interface StoredOutput {
   readonly entry: Entry;
   /** As in {@link NewEntryFacts.call}; absent where an earlier version wrote it. */
   readonly call?: string | undefined;
+  /**
+   * The text had come before, for another call: its stub says so. Written when it came or never, so
+   * that a stub is the same for ever.
+   */
+  readonly isAgain?: true;
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { encodeRecord } from '../../src/store/format.ts';
 import { calling, clientTools, resultOf, systemFor, user } from '../support/conversation.ts';
-import { startPair } from '../support/proxy.ts';
+import { startPair, type TestProxy } from '../support/proxy.ts';
 import { answer, callTools } from '../support/scripted-upstream.ts';
 import type { Message } from '../../src/wire/types.ts';
 
@@ -75,7 +75,7 @@ describe('the stub of a large output', () => {
     await proxy.ask({ messages, tools: clientTools });
     expect(upstream.requests[1]?.rawBody).toEqual(upstream.requests[0]?.rawBody);
     await proxy.app[Symbol.asyncDispose]();
-    await withoutOutlines(proxy.dataDir);
+    await without(proxy.dataDir, 'outline');
     proxy = await proxy.restart();
     await proxy.ask({ messages, tools: clientTools });
     const stub = String(upstream.requests[2]?.body.messages[3]?.content);
@@ -84,8 +84,54 @@ describe('the stub of a large output', () => {
   });
 });
 
-/** Makes the journals what a version without outlines would have written. */
-async function withoutOutlines(dataDir: string): Promise<void> {
+describe('the stub of an output that came before', () => {
+  const log = serverLog(12_000);
+  const again =
+    /^\[rlm\] This is the same text, byte for byte, as one that came before, the output of bash \{"command":"npm start"\}\. It is kept /;
+
+  it('says so, and nothing of it changes the first: later, after a restart, in a fork', async () => {
+    await using setup = await startPair();
+    const { upstream } = setup;
+    upstream.script(...Array.from({ length: 5 }, () => answer('ok')));
+    const askAll = async (proxy: TestProxy, outputs: readonly string[], chat: string) =>
+      proxy.ask({ messages: history(...outputs), tools: clientTools }, { 'x-session-id': chat });
+    const stubs = (request: number): readonly string[] =>
+      (upstream.requests[request]?.body.messages ?? [])
+        .filter(({ role }) => role === 'tool')
+        .map(({ content }) => String(content));
+    await askAll(setup.proxy, [log], 'one');
+    await askAll(setup.proxy, [log, 'short', log], 'one');
+    const [first = '', short, second = ''] = stubs(1);
+    expect(first).toBe(stubs(0)[0]);
+    expect([short, first.startsWith('[rlm] The output of bash')]).toEqual(['short', true]);
+    expect(second).toMatch(again);
+    expect(second).toContain('entry e1: ');
+    await askAll(setup.proxy, [log, 'short', log, 'more'], 'one');
+    const proxy = await setup.proxy.restart();
+    await askAll(proxy, [log, 'short', log, 'more', 'yet more'], 'one');
+    await askAll(proxy, [log, 'short', log], 'fork');
+    for (const request of [2, 3, 4])
+      expect(stubs(request).slice(0, 3)).toEqual([first, short, second]);
+  });
+
+  it('does not say so where an earlier version has shown it without', async () => {
+    await using setup = await startPair();
+    const { upstream } = setup;
+    upstream.script(answer('ok'), answer('ok'));
+    const request = { messages: history(log, log), tools: clientTools };
+    const chat = { 'x-session-id': 'one' };
+    await setup.proxy.ask(request, chat);
+    await setup.proxy.app[Symbol.asyncDispose]();
+    await without(setup.proxy.dataDir, 'again');
+    await (await setup.proxy.restart()).ask(request, chat);
+    const [then, now] = upstream.requests.map(({ body }) => String(body.messages[6]?.content));
+    expect(then).toMatch(again);
+    expect(now).toBe(String(upstream.requests[0]?.body.messages[3]?.content));
+  });
+});
+
+/** Makes the journals what a version that did not know a member would have written. */
+async function without(dataDir: string, member: 'outline' | 'again'): Promise<void> {
   const names = await readdir(dataDir, { recursive: true });
   // It knows how long the journals were.
   for (const name of names.filter((each) => each.endsWith('checked.json')))
@@ -94,7 +140,7 @@ async function withoutOutlines(dataDir: string): Promise<void> {
     const path = join(dataDir, name);
     const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
     const earlier = lines.map((line) => {
-      const { outline: _, crc: __, ...record } = JSON.parse(line) as Record<string, unknown>;
+      const { [member]: _, crc: __, ...record } = JSON.parse(line) as Record<string, unknown>;
       return encodeRecord(record);
     });
     await writeFile(path, earlier.join(''));

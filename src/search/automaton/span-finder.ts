@@ -2,14 +2,7 @@ import { CharAlphabet } from './char-alphabet.ts';
 import { CharTable, startsAtLines } from './char-table.ts';
 import { CharText, lineEndFlag, lineStartFlag, wordBorderFlag } from './char-text.ts';
 import { without, type CodePointSet } from '../pattern/code-points.ts';
-import {
-  compileChars,
-  deadState,
-  maxTaggedGroups,
-  opAssert,
-  placeNumbers,
-  type Nfa,
-} from './nfa.ts';
+import { compileChars, deadState, opAssert, placeNumbers, type Nfa } from './nfa.ts';
 import { PlacedGroups, type TakeOccurrence } from './occurrence.ts';
 import type { Pattern } from '../pattern/syntax.ts';
 import { isWithinLine } from './state-loops.ts';

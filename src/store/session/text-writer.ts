@@ -171,18 +171,21 @@ export class TextWriter {
       sizeBytes: 0,
       alone: false,
       write: async (draft) =>
-        aliases.map(({ entry, alias: { toolCallId, chatId, call, path, source, timeMs } }) => {
-          const facts = {
-            kind: entry.kind,
-            timeMs,
-            ...(toolCallId !== undefined && { toolCallId }),
-            ...(chatId !== undefined && { chatId }),
-            ...(call !== undefined && { call }),
-            ...(path !== undefined && { path }),
-            ...(source && { source }),
-          };
-          return draft.known(contentKey(entry.sha256, entry.original), facts) ?? entry;
-        }),
+        aliases.map(
+          ({ entry, alias: { toolCallId, chatId, call, again, path, source, timeMs } }) => {
+            const facts = {
+              kind: entry.kind,
+              timeMs,
+              ...(toolCallId !== undefined && { toolCallId }),
+              ...(chatId !== undefined && { chatId }),
+              ...(call !== undefined && { call }),
+              ...(path !== undefined && { path }),
+              ...(source && { source }),
+            };
+            const key = contentKey(entry.sha256, entry.original);
+            return draft.known(key, facts, again === true) ?? entry;
+          },
+        ),
     };
   }
 

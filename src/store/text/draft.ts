@@ -46,11 +46,12 @@ export class Draft {
 
   /**
    * The entry that holds this text, committed or in the draft; notes under which tool call or file
-   * it came again.
+   * it came again. `mayBeAgain`: whether a call that is not known yet is one under which the text
+   * came again, and is shown so.
    */
-  known(key: string, facts: NewEntryFacts): Entry | undefined {
+  known(key: string, facts: NewEntryFacts, mayBeAgain = true): Entry | undefined {
     const entry = this.#index.byKey(key) ?? this.#byKey.get(key);
-    if (entry !== undefined) this.#addAlias(entry, facts);
+    if (entry !== undefined) this.#addAlias(entry, facts, mayBeAgain);
     return entry;
   }
 
@@ -108,7 +109,7 @@ export class Draft {
     return this.#index.listing.hasPath(entry, path) || this.#paths.has(`${entry.seq}\0${path}`);
   }
 
-  #addAlias(entry: Entry, facts: NewEntryFacts): void {
+  #addAlias(entry: Entry, facts: NewEntryFacts, mayBeAgain: boolean): void {
     const { toolCallId, chatId, call, path, source } = facts;
     const known = path === undefined ? undefined : this.#index.source(path);
     const sameSource =
@@ -120,25 +121,35 @@ export class Draft {
     // A path without a file's time and size comes with a client's tool: noted once.
     const samePath = path === undefined || source !== undefined || this.#isKnownPath(entry, path);
     if (sameSource && sameCall && samePath) return;
+    const again = mayBeAgain && !sameCall ? true : undefined;
     const record: AliasRecord = {
       type: 'alias',
       seq: entry.seq,
       ...(toolCallId !== undefined && { toolCallId }),
       ...(toolCallId !== undefined && chatId !== undefined && { chatId }),
       ...(toolCallId !== undefined && call !== undefined && { call }),
+      ...(again && { again }),
       ...(path !== undefined && { path }),
       ...(source && { source }),
       timeMs: this.#timeMs,
       end: this.#totals,
     };
     this.lines.push(encodeRecord(record));
-    this.#noteOutput(entry, facts);
+    this.#noteOutput(entry, facts, again);
     if (path !== undefined) this.#paths.add(`${entry.seq}\0${path}`);
-    this.#apply.push(() => this.#index.addAlias(entry, { toolCallId, chatId, call, path, source }));
+    this.#apply.push(() =>
+      this.#index.addAlias(entry, { toolCallId, chatId, call, again, path, source }),
+    );
   }
 
-  #noteOutput(entry: Entry, { toolCallId, chatId = '', call }: NewEntryFacts): void {
-    if (toolCallId !== undefined) this.#outputs.add(chatId, toolCallId, { entry, call });
+  #noteOutput(
+    entry: Entry,
+    { toolCallId, chatId = '', call }: NewEntryFacts,
+    again?: true | undefined,
+  ): void {
+    const isAgain = again === undefined ? {} : { isAgain: again };
+    if (toolCallId !== undefined)
+      this.#outputs.add(chatId, toolCallId, { entry, call, ...isAgain });
   }
 
   #hasOutput(entry: Entry, { toolCallId = '', chatId = '', call }: NewEntryFacts): boolean {

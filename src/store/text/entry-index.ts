@@ -42,13 +42,15 @@ export class EntryIndex {
       /** Of the output; the entry's own where the record does not say. */
       readonly chatId?: string | undefined;
       readonly call?: string | undefined;
+      readonly again?: true | undefined;
       readonly path?: string | undefined;
       readonly source?: SourceFile | undefined;
     },
   ): void {
     if (alias.toolCallId !== undefined) {
       const chatId = alias.chatId ?? entry.chatId ?? '';
-      this.#outputs.add(chatId, alias.toolCallId, { entry, call: alias.call });
+      const again = alias.again === true ? { isAgain: true as const } : {};
+      this.#outputs.add(chatId, alias.toolCallId, { entry, call: alias.call, ...again });
     }
     if (alias.path !== undefined) this.listing.addPath(entry, alias.path);
     if (alias.path !== undefined && alias.source !== undefined) {
