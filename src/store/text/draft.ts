@@ -145,7 +145,7 @@ export class Draft {
   #noteOutput(
     entry: Entry,
     { toolCallId, chatId = '', call }: NewEntryFacts,
-    again?: true | undefined,
+    again?: true,
   ): void {
     const isAgain = again === undefined ? {} : { isAgain: again };
     if (toolCallId !== undefined)
