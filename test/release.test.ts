@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { Refusal, release } from './release.ts';
 
 const script = resolve(import.meta.dirname, 'release.ts');
@@ -42,9 +42,13 @@ const env = {
 
 let folder = '';
 
-beforeEach(() => {
-  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+/** A checkout that has been made once: git takes longer than a copy. */
+let fresh = '';
+
+beforeAll(() => {
+  stubEnv();
   folder = mkdtempSync(join(tmpdir(), 'rlm-release-'));
+  fresh = folder;
   mkdirSync(join(folder, 'bin'));
   write('package.json', `${JSON.stringify(packageJson, undefined, 2)}\n`);
   write('bin/run.js', '#!/usr/bin/env node\n');
@@ -52,12 +56,27 @@ beforeEach(() => {
   write('CHANGELOG.md', changelog);
   git('init', '--quiet', '--initial-branch=main');
   commit('first');
+  vi.unstubAllEnvs();
+});
+
+afterAll(() => {
+  rmSync(fresh, { recursive: true });
+});
+
+beforeEach(() => {
+  stubEnv();
+  folder = mkdtempSync(join(tmpdir(), 'rlm-release-'));
+  cpSync(fresh, folder, { recursive: true, preserveTimestamps: true });
 });
 
 afterEach(() => {
   vi.unstubAllEnvs();
   rmSync(folder, { recursive: true });
 });
+
+function stubEnv(): void {
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+}
 
 function write(name: string, text: string): void {
   writeFileSync(join(folder, name), text);

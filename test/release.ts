@@ -16,8 +16,6 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { publint } from 'publint';
-import { formatMessage } from 'publint/utils';
 
 const changelogName = 'CHANGELOG.md';
 const usage = 'usage: npm run release -- VERSION [--dry-run]    (VERSION as in 1.2.3)';
@@ -90,6 +88,9 @@ function checkState(checkout: Checkout, version: string, present: string): void 
 /** Looks at the package as npm would pack it. @throws Refusal for an error or a warning */
 async function checkPackage({ folder, print }: Checkout): Promise<void> {
   print('$ publint\n');
+  // Loaded only here: what is refused before is refused at once.
+  const { publint } = await import('publint');
+  const { formatMessage } = await import('publint/utils');
   const { messages, pkg } = await publint({ pkgDir: folder, level: 'warning', pack: 'npm' });
   if (messages.length === 0) return;
   const said = messages.map((message) => `- ${formatMessage(message, pkg) ?? message.code}`);
