@@ -423,8 +423,9 @@ export class PromptMaker {
     const before = earlierEntries(session, intake, dormant);
     const active = await this.#layout.guarded(async () => this.#activated(session, intake));
     if (active === undefined) return undefined;
-    const prompt = await this.make(intake, target, windowTokens);
-    if (prompt.own?.offer !== 'active') return undefined;
+    // What fails here fails no turn: the next request has all tools.
+    const prompt = await this.#layout.guarded(async () => this.make(intake, target, windowTokens));
+    if (prompt?.own?.offer !== 'active') return undefined;
     const map = await this.#layout.guarded(async () =>
       storeMap(session.store, before, this.#options.clock.now()),
     );

@@ -10,6 +10,7 @@ import {
   systemFor,
   user,
 } from '../support/conversation.ts';
+import { faultyFiles } from '../faults/faulty-files.ts';
 import { startPair, type TestProxy } from '../support/proxy.ts';
 import {
   answer,
@@ -384,6 +385,34 @@ describe('what else makes a chat active', () => {
       six.filter((name) => name !== openingToolName),
     );
   });
+});
+
+it('while nothing can be written down the store is searched all the same, and opened later', async () => {
+  const disk = { isFull: false };
+  const { files } = faultyFiles(({ path }) =>
+    disk.isFull && path.endsWith('_chats.jsonl')
+      ? { kind: 'error', code: 'ENOSPC' }
+      : { kind: 'none' },
+  );
+  await using pair = await startPair({}, { files });
+  const { upstream, proxy } = pair;
+  await storeTexts(pair);
+  upstream.otherwise(({ body }) =>
+    body.messages.at(-1)?.role === 'user'
+      ? callTools({ name: openingToolName, args: { words: needle } })
+      : answer('There.'),
+  );
+  const chat = new Chat(proxy);
+  upstream.script(answer('Hello.'));
+  await chat.ask('Hi.');
+  disk.isFull = true;
+  expect((await chat.ask('Where is it?')).content).toBe('There.');
+  const result = textOf(upstream.requests.at(-1)?.body.messages.at(-1) as Message);
+  expect(result).toContain(needle);
+  expect(result).not.toContain('the context store is open');
+  disk.isFull = false;
+  await chat.ask('And now?');
+  expect(seen(upstream).map(({ own }) => own.length)).toEqual([1, 1, 1, 1, 6]);
 });
 
 describe('what gets nothing', () => {
