@@ -123,6 +123,37 @@ test('the scripted policy answers every question about real texts exactly', asyn
   );
 });
 
+test('the policy says "not found" only of a search that has seen everything', () => {
+  const { questions } = realCase(folders, 3, 1_000_000);
+  const answersTo = (id: string, results: readonly string[]): readonly (string | undefined)[] => {
+    const question = questions.find((one) => one.id === id)?.question ?? '';
+    return results.map(
+      (content) =>
+        benchPolicy({
+          model: 'any',
+          messages: [
+            { role: 'user', content: question },
+            { role: 'tool', content },
+          ],
+        })?.text,
+    );
+  };
+  const whole = '0 matching lines: all 1000 characters were searched.';
+  const part = 'No matching line was found, but not everything was searched.';
+  const failed = '[error] Error: the search ran out of time: narrow it';
+  for (const id of ['absent-2', 'absent-3'])
+    expect(answersTo(id, [whole, part, failed])).toEqual([
+      expect.stringContaining('ANSWER: not found'),
+      expect.not.stringContaining('not found'),
+      expect.not.stringContaining('not found'),
+    ]);
+  // The program says it itself; what went wrong is no answer.
+  expect(answersTo('absent-1', ['=> not found', failed])).toEqual([
+    expect.stringContaining('ANSWER: not found'),
+    expect.not.stringContaining('not found'),
+  ]);
+});
+
 test('the answers are those of the files', () => {
   const { questions } = realCase(folders, 3, 1_000_000);
   const expected = (id: string): string | undefined =>
