@@ -309,7 +309,7 @@ function createIntake(
       stripFixedTools: config.strip.fixedTools,
       maxSpillBytes: config.capture.maxSpillBytes,
       outlineWaitMs: config.capture.outlineWaitMs,
-      spillFolder: config.outputFolder,
+      spillFolders: config.outputFolders,
     },
     usesStubs: config.inject !== 'never',
     outliner,

@@ -6,6 +6,7 @@ import { presets } from '../src/config/presets.ts';
 import { resolveConfig } from '../src/config/resolve.ts';
 import { settingLeaves } from '../src/config/schema.ts';
 import { errorTable } from '../src/errors.ts';
+import { freshClients, withPlays } from './support/clients-table.ts';
 import { allCommands, freshReadme } from './support/readme.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -13,7 +14,7 @@ const read = (name: string): string => readFileSync(resolve(root, name), 'utf8')
 const readme = read('README.md');
 const documents = globSync(['*.md', 'docs/*.md', 'docs/design/*.md'], { cwd: root });
 
-const folders = { configHome: '/c', dataHome: '/d' };
+const folders = { configHome: '/c', dataHome: '/d', home: '/h', temp: '/t' };
 
 /** Variables that are no settings. */
 const otherVariables = ['RLM_CONFIG', 'RLM_TEST_LOG'];
@@ -56,6 +57,13 @@ test('the tables of the README are those of the program; `npm run docs` makes th
   expect(freshReadme(readme)).toBe(readme);
   const stale = readme.replace('`server.port`', '`server.prot`');
   expect(freshReadme(stale)).toBe(readme);
+});
+
+test('the table of clients is that of their rows; `npm run docs` makes it', () => {
+  const page = read('docs/clients.md');
+  expect(freshClients(page)).toBe(page);
+  expect(freshClients(page.replace('| Qwen Code |', '| Quen |'))).toBe(page);
+  expect(withPlays(page, ['client', 'chat'], [['x 1', 'yes']])).toContain('| x 1 | yes |');
 });
 
 test("the README's example of a configuration is one, and it names every preset", () => {

@@ -3,6 +3,8 @@ import { type Candidate, type CaptureLimits, candidatesOf } from './capture-rule
 import { TurnOutlines } from './outlines.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
 import { isReadable, readStub } from './rehydrate.ts';
+import type { ClientKind } from '../clients/client.ts';
+import { cutNote, isCutByClient } from '../clients/cut-output.ts';
 import {
   type SpillLimits,
   type SpillNote,
@@ -47,6 +49,7 @@ export class HistoryStore {
   readonly #known: MessageCache;
   readonly #limits: CaptureLimits;
   readonly #usesStubs: boolean;
+  readonly #client: ClientKind | undefined;
   readonly #outlines: TurnOutlines;
 
   constructor(
@@ -56,16 +59,19 @@ export class HistoryStore {
       limits,
       usesStubs,
       outliner,
+      client,
     }: {
       readonly limits: CaptureLimits;
       readonly usesStubs: boolean;
       readonly outliner: Outliner;
+      readonly client: ClientKind | undefined;
     },
   ) {
     this.#items = [...items];
     this.#known = known;
     this.#limits = limits;
     this.#usesStubs = usesStubs;
+    this.#client = client;
     this.#outlines = new TurnOutlines(outliner, limits.outlineWaitMs);
   }
 
@@ -143,6 +149,7 @@ export class HistoryStore {
     const stored = await storeCandidates(session, candidates, {
       limits: this.#limits,
       outlines: this.#outlines,
+      client: this.#client,
     });
     let from = 0;
     for (const { index, frame, candidates: own } of group) {
@@ -221,31 +228,47 @@ function frameMember(
 /**
  * Stores candidates. Where a result says that the client cut it, and names the file with all of it,
  * the file's text is stored in its place, if it may be read and really begins or ends with what was
- * printed; where it has been before, the same entry stands for it again, file or no file.
+ * printed; where it has been before, the same entry stands for it again, file or no file. Of what
+ * the client has cut and there is no more of, that is noted.
  * @throws ProxyError `store_full`, `store_corrupt`
  */
 async function storeCandidates(
   { store, directory }: Pick<Session, 'store' | 'directory'>,
   candidates: readonly Candidate[],
-  { limits, outlines }: { readonly limits: CaptureLimits; readonly outlines: TurnOutlines },
+  {
+    limits,
+    outlines,
+    client,
+  }: {
+    readonly limits: CaptureLimits;
+    readonly outlines: TurnOutlines;
+    readonly client: ClientKind | undefined;
+  },
 ): Promise<readonly Captured[]> {
   const wholes = await Promise.all(
     candidates.map(async (candidate) => {
       const { entry, ends } = candidate;
-      const note = entry.kind === 'tool_result' ? spillNoteOf(entry.text, ends) : undefined;
-      if (note === undefined) return entry;
-      const whole = await wholeOf(store, entry, note, {
+      if (entry.kind !== 'tool_result') return undefined;
+      const note = spillNoteOf(entry.text, ends);
+      if (note === undefined) return undefined;
+      return wholeOf(store, entry, note, {
         maxBytes: limits.maxSpillBytes,
         projectDirectory: directory,
-        ownFolder: limits.spillFolder,
+        ownFolders: limits.spillFolders,
       });
-      return whole ?? entry;
     }),
   );
-  const entries = await store.append(wholes, (texts) => outlines.of(store, texts));
+  const texts = candidates.map(({ entry }, index) => {
+    const whole = wholes[index];
+    if (whole !== undefined && whole !== 'gone') return whole;
+    const isCut =
+      whole === 'gone' || (entry.kind === 'tool_result' && isCutByClient(entry.text, client));
+    return isCut ? { ...entry, note: cutNote } : entry;
+  });
+  const entries = await store.append(texts, (added) => outlines.of(store, added));
   return candidates.map((candidate, index) => {
     const entry = entries[index] as Entry;
-    const isVerbatim = wholes[index] === candidate.entry && entry.original === undefined;
+    const isVerbatim = texts[index]?.text === candidate.entry.text && entry.original === undefined;
     const { minChars, isFixed } = candidate.strip;
     const stripped = entry.lengthChars >= minChars;
     const isAgain = cameAgain(store, entry, candidate.entry);
@@ -268,15 +291,15 @@ function cameAgain(
 const fullTextNote = 'the whole text, from the file that the client saved';
 
 /**
- * The whole text of which an output is a part; nothing where there is none, or the output is no
- * part of it.
+ * The whole text of which an output is a part; nothing where the output is no part of what the file
+ * holds, and so only quotes a note; `gone` where there is no file that may be read.
  */
 async function wholeOf(
   store: SessionStore,
   entry: NewEntry,
   note: SpillNote,
   limits: SpillLimits,
-): Promise<NewEntry | undefined> {
+): Promise<NewEntry | 'gone' | undefined> {
   const { chatId = '', toolCallId, call } = entry;
   const { path } = note;
   const outputs = toolCallId === undefined ? [] : store.outputsOf(chatId, toolCallId);
@@ -285,8 +308,9 @@ async function wholeOf(
     const text = await store.readEntry(before);
     if (isPartOf(note, Buffer.from(text))) return { ...entry, text, path, note: fullTextNote };
   }
-  const bytes = await readSpillFile(path, limits);
-  if (bytes === undefined || !isPartOf(note, bytes)) return undefined;
+  const bytes = await readSpillFile(note, limits);
+  if (bytes === undefined) return 'gone';
+  if (!isPartOf(note, bytes)) return undefined;
   const text = note.added.length === 0 ? bytes : Buffer.concat([bytes, note.added]);
   return { ...entry, text, path, note: fullTextNote };
 }

@@ -1,4 +1,10 @@
-import { attachmentArguments, isPruned, isReadTool } from '../clients/known-clients.ts';
+import {
+  attachmentArguments,
+  isPruned,
+  isReadTool,
+  pathArguments,
+} from '../clients/known-clients.ts';
+import type { OwnFolder } from '../clients/spill-file.ts';
 import { hashCall } from '../history/identity.ts';
 import { type Text, type TextEnds, endLength, textsOf } from '../history/message-texts.ts';
 import type { NewEntry, NewEntryFacts } from '../store/types.ts';
@@ -18,8 +24,8 @@ export interface CaptureLimits {
   readonly maxSpillBytes: number;
   /** What a turn waits at most for the outlines of its new texts, milliseconds. */
   readonly outlineWaitMs: number;
-  /** The one folder of whole outputs that may lie in a repository or a project. */
-  readonly spillFolder?: string;
+  /** The folders of whole outputs that may lie in a repository or a project. */
+  readonly spillFolders?: readonly OwnFolder[];
 }
 
 /** A text that has been found worth storing and is not stored yet. */
@@ -120,7 +126,7 @@ function stripRule(tool: string | undefined, limits: CaptureLimits): StripRule {
   };
 }
 
-/** The file a call is about, by the member names that clients' tools use. */
+/** The file a call is about. */
 function pathMember(args: string | undefined): { readonly path?: string } {
   if (args === undefined || args.length > 100_000) return {};
   let parsed: unknown;
@@ -131,7 +137,7 @@ function pathMember(args: string | undefined): { readonly path?: string } {
     return {};
   }
   if (parsed === null || typeof parsed !== 'object') return {};
-  for (const name of ['filePath', 'file_path', 'path', 'file', 'url']) {
+  for (const name of pathArguments) {
     const value = (parsed as Record<string, unknown>)[name];
     if (typeof value === 'string' && value !== '') return { path: value };
   }

@@ -6,6 +6,7 @@ import { tuneForBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import type { Outliner } from '../outline/outliner.ts';
 import { headerOf, injectHeader, originOf } from '../clients/origin.ts';
+import type { ClientKind } from '../clients/client.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
 import type { CaptureLimits } from './capture-rules.ts';
@@ -32,6 +33,8 @@ export interface Intake {
   readonly isHelper: boolean;
   /** The request asks that all of our tools be offered, whatever is stored. */
   readonly asksForTools: boolean;
+  /** Whether our tools may be offered: a helper request that brings its chat along has none. */
+  readonly takesOurTools: boolean;
   /** Messages that had to be parsed: all but those that were known by their bytes. */
   readonly parsedMessages: number;
   /** Texts of this request that were not in the store before. */
@@ -87,6 +90,7 @@ export class RequestIntake {
   async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
     const reader = new BodyReader(this.#beginnings);
     const { limits, finder, usesStubs, outliner } = this.#options;
+    const origin = originOf(headers);
     const reading = new RequestReader(
       this.#known,
       {
@@ -96,7 +100,7 @@ export class RequestIntake {
         isReadable,
         standing: (session, chat) => this.#prompts.get(nameOf(session, chat)) ?? nothingKnown,
       },
-      { origin: originOf(headers), keyHash: keyHashOf(headers) },
+      { origin, keyHash: keyHashOf(headers) },
     );
     for await (const piece of body) {
       // The thread starts while the rest of a long request is still coming.
@@ -113,8 +117,12 @@ export class RequestIntake {
       throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
         param: 'messages',
       });
-    const resolved = await reading.resolved();
-    const isHelper = isHelperRequest(envelope, resolved, headers);
+    const resolved = await reading.resolved(envelope);
+    const { client, helper } = reading;
+    const isHelper =
+      helper === undefined
+        ? isHelperRequest(envelope, resolved, origin.chatId)
+        : helper.goes === 'untouched';
     const entriesBefore = resolved.session?.store.totals.entries ?? 0;
     const taken = {
       envelope,
@@ -125,9 +133,12 @@ export class RequestIntake {
       chat: reading.chat,
       isHelper,
       asksForTools: headerOf(headers, injectHeader) === 'always',
+      takesOurTools: helper?.goes !== 'without tools',
       entriesBefore,
     };
-    return isHelper ? { ...taken, newlyStored: 0 } : { ...taken, ...(await this.#store(taken)) };
+    return isHelper
+      ? { ...taken, newlyStored: 0 }
+      : { ...taken, ...(await this.#store(taken, client)) };
   }
 
   /**
@@ -143,14 +154,11 @@ export class RequestIntake {
   }
 
   /** A failing store leaves the texts where they are. */
-  async #store({
-    items,
-    resolved,
-    entriesBefore,
-  }: Pick<Intake, 'items' | 'resolved' | 'entriesBefore'>): Promise<
-    Pick<Intake, 'items' | 'newlyStored' | 'storeFault'>
-  > {
-    const history = new HistoryStore(items, this.#known, this.#options);
+  async #store(
+    { items, resolved, entriesBefore }: Pick<Intake, 'items' | 'resolved' | 'entriesBefore'>,
+    client: ClientKind | undefined,
+  ): Promise<Pick<Intake, 'items' | 'newlyStored' | 'storeFault'>> {
+    const history = new HistoryStore(items, this.#known, { ...this.#options, client });
     try {
       const session = await history.store(resolved);
       return {
@@ -170,16 +178,16 @@ export class RequestIntake {
 }
 
 /**
- * A title or a compaction: no tools and no directory of its own, from a client that names its
- * conversation.
+ * A title or a compaction of a client whose helper requests are not known: no tools and no
+ * directory of its own, from a client that names its conversation.
  */
 function isHelperRequest(
   envelope: Envelope,
   resolved: ResolvedSession,
-  headers: IncomingHttpHeaders,
+  chatId: string | undefined,
 ): boolean {
   const hasTools = (envelope.tools ?? []).length > 0;
-  return !hasTools && !resolved.isNamed && originOf(headers).chatId !== undefined;
+  return !hasTools && !resolved.isNamed && chatId !== undefined;
 }
 
 function nameOf({ id }: Session, chat: string): string {

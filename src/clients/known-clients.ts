@@ -1,23 +1,135 @@
-import type { Client } from './client.ts';
-import { openCode } from './opencode.ts';
+import { claudeCode } from './claude-code.ts';
+import type { ClientKind, HelperForm } from './client.ts';
+import { cline } from './cline.ts';
+import { codex } from './codex.ts';
+import { continueCli } from './continue.ts';
+import { crush } from './crush.ts';
+import { kilo, openCode } from './opencode.ts';
+import { pi } from './pi.ts';
+import { qwenCode } from './qwen-code.ts';
+import { unknownClient } from './unknown.ts';
 
-/**
- * The clients that are recognised, in the order in which they are asked for. Add one: a file with
- * its row, a line here.
- */
-export const knownClients: readonly Client[] = [openCode];
+/** The clients that are recognised, in the order in which they are asked for. */
+export const knownClients: readonly ClientKind[] = [
+  openCode,
+  kilo,
+  qwenCode,
+  pi,
+  continueCli,
+  cline,
+  codex,
+  claudeCode,
+  crush,
+];
 
-/** The working directory that a system prompt names in a client's form, if it does. */
-export function workingDirectoryOf(systemText: string): string | undefined {
-  for (const { workingDirectory } of knownClients) {
-    const found = workingDirectory.exec(systemText)?.[1];
-    if (found !== undefined) return found;
+/** All rows: the last stands for clients that have none. */
+export const allClients: readonly ClientKind[] = [...knownClients, unknownClient];
+
+/** A message of a request, as far as clients show themselves in it. */
+export interface SaidMessage {
+  readonly role: string;
+  readonly content?: string | readonly { readonly text?: unknown }[] | null;
+}
+
+/** What a message tells of the client that sends it; absent members: nothing. */
+export interface ClientSigns {
+  /** The client whose words these are. */
+  readonly client?: ClientKind;
+  /** The working directory that it names, in the form of each client that names it so. */
+  readonly directories?: ReadonlyMap<ClientKind, string>;
+  /** Helper requests that have such a message. */
+  readonly helpers?: ReadonlyMap<ClientKind, HelperForm>;
+}
+
+/** Longer texts in a user's message hold nothing of a client's own, code units. */
+const maxClientText = 200_000;
+
+/** Pure. Nothing where a message tells nothing. */
+export function signsOf(message: SaidMessage): ClientSigns | undefined {
+  const { role } = message;
+  if (role === 'user') return signsIn('user', textsIn(message));
+  if (role !== 'system' && role !== 'developer') return undefined;
+  return signsIn('system', [textsIn(message).join('\n')]);
+}
+
+function signsIn(stands: 'system' | 'user', texts: readonly string[]): ClientSigns | undefined {
+  const directories = new Map<ClientKind, string>();
+  const helpers = new Map<ClientKind, HelperForm>();
+  let client: ClientKind | undefined;
+  for (const row of allClients) {
+    const directory = directoryIn(row, stands, texts);
+    if (directory !== undefined) directories.set(row, directory);
+    const helper = row.helpers.find(
+      (each) => each.stands === stands && texts.some((text) => each.form.test(text)),
+    );
+    if (helper !== undefined) helpers.set(row, helper);
+    if (stands === 'system' && row.known.prompt?.test(texts[0] ?? '') === true) client ??= row;
+  }
+  if (client === undefined && directories.size === 0 && helpers.size === 0) return undefined;
+  return {
+    ...(client === undefined ? {} : { client }),
+    ...(directories.size === 0 ? {} : { directories }),
+    ...(helpers.size === 0 ? {} : { helpers }),
+  };
+}
+
+function directoryIn(
+  row: ClientKind,
+  stands: 'system' | 'user',
+  texts: readonly string[],
+): string | undefined {
+  for (const form of row.directory) {
+    if (form.stands !== stands) continue;
+    for (const text of texts) {
+      const found = form.form.exec(text);
+      if (found === null) continue;
+      const path = found[1]?.trimEnd();
+      // Of a client that is not known, whose words these are is a guess: they must agree.
+      const rest = row === unknownClient ? text.slice(found.index + found[0].length) : '';
+      const other = row === unknownClient ? form.form.exec(rest)?.[1]?.trimEnd() : undefined;
+      if (path !== undefined && path !== '' && (other ?? path) === path) return path;
+    }
   }
   return undefined;
 }
 
+function textsIn({ content }: SaidMessage): readonly string[] {
+  const texts = typeof content === 'string' ? [content] : (content ?? []).map(({ text }) => text);
+  return texts.filter(
+    (text): text is string => typeof text === 'string' && text.length <= maxClientText,
+  );
+}
+
+/** A client's name for its conversation, by members of the body. */
+export function conversationIn(
+  { conversation }: ClientKind,
+  body: Readonly<Record<string, unknown>>,
+): string | undefined {
+  for (const way of conversation.members) {
+    let value: unknown = body;
+    for (const name of way) value = memberOf(value, name);
+    if (typeof value === 'string' && value !== '') return value;
+  }
+  return undefined;
+}
+
+/** A member of an object, or of one that stands as JSON in a text. */
+function memberOf(value: unknown, name: string): unknown {
+  let object = value;
+  if (typeof value === 'string') {
+    try {
+      object = JSON.parse(value);
+    } catch {
+      // A name of another kind, such as a plain id of a user.
+      return undefined;
+    }
+  }
+  if (typeof object !== 'object' || object === null) return undefined;
+  return (object as Readonly<Record<string, unknown>>)[name];
+}
+
 const prunedMarkers: ReadonlySet<string> = new Set(
-  knownClients.flatMap((client) => client.prunedMarkers),
+  allClients.flatMap((client) => client.prunedMarkers),
 );
 
 /**
@@ -34,28 +146,51 @@ export function isPruned(output: unknown): boolean {
  */
 export function attachmentArguments(text: string): string | undefined {
   for (const { attachmentLead } of knownClients) {
-    const found = attachmentLead.exec(text)?.[1];
+    const found = attachmentLead?.exec(text)?.[1];
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-const readTools: ReadonlySet<string> = new Set([
-  ...knownClients.flatMap((client) => client.readTools),
-  // Of clients that have no row.
-  'Read',
-  'read_file',
-  'view',
-]);
+const readTools: ReadonlySet<string> = new Set(allClients.flatMap((client) => client.readTools));
 
 /** Whether a model asks for one text and no more with a tool of this name. */
 export function isReadTool(name: string): boolean {
   return readTools.has(name);
 }
 
+/** Members of a call's arguments that name the file or the address it is about. */
+export const pathArguments: readonly string[] = [
+  ...new Set(allClients.flatMap((client) => client.pathArguments)),
+];
+
 /** Whether a client, by its `user-agent` header, reads meaning into the words of an error. */
 export function readsErrorWords(userAgent: string | undefined): boolean {
-  return knownClients.some(
-    ({ wordReader }) => wordReader !== undefined && userAgent?.startsWith(wordReader) === true,
+  return (
+    userAgent !== undefined &&
+    knownClients.some(
+      ({ known, readsErrorWords: reads }) => reads === true && known.userAgent?.test(userAgent),
+    )
   );
+}
+
+const reminders: readonly RegExp[] = [
+  ...new Map(
+    allClients.flatMap((client) => client.reminders).map((form) => [form.source, form]),
+  ).values(),
+];
+
+/** What reminders begin with: most texts have none. */
+const reminderMark = /<(?:system-reminder|environment_details|environment_context)>/;
+
+/** A user's text without what a client has put into it. */
+export function withoutReminders(text: string): string {
+  if (!reminderMark.test(text)) return text;
+  return reminders.reduce((left, form) => left.replace(form, ''), text).trimEnd();
+}
+
+/** What a client has put into a user's text. */
+export function remindersIn(text: string): readonly string[] {
+  if (!reminderMark.test(text)) return [];
+  return reminders.flatMap((form) => text.match(form) ?? []);
 }

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { knownClients } from './known-clients.ts';
+import type { ClientKind, HelperForm } from './client.ts';
+import { allClients, knownClients } from './known-clients.ts';
+import { unknownClient } from './unknown.ts';
 
 /** The first value of a header, trimmed; absent when empty. */
 export function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
@@ -8,14 +10,14 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
   return first === undefined || first === '' ? undefined : first;
 }
 
-/** Headers in which clients name their conversation, the first one that is there counts. */
-const chatIdHeaders = [...new Set(knownClients.flatMap((client) => client.chatIdHeaders))];
-
-/** Headers in which a subagent names the conversation that started it. */
-const parentChatIdHeaders = [...new Set(knownClients.map((client) => client.parentChatIdHeader))];
-
-/** All headers that name a conversation. */
-export const conversationHeaders: readonly string[] = [...chatIdHeaders, ...parentChatIdHeaders];
+/** All headers that name a conversation and that providers know, too. */
+export const conversationHeaders: readonly string[] = [
+  ...new Set(
+    allClients
+      .filter(({ conversation }) => conversation.isPassedOn === true)
+      .flatMap(({ conversation }) => conversation.headers.concat(conversation.parentHeaders)),
+  ),
+];
 
 /**
  * With `always` a request asks for what the setting of that name does, for its conversation: all of
@@ -25,6 +27,8 @@ export const injectHeader = 'x-rlm-inject';
 
 /** What a request's headers say about whose it is. */
 export interface Origin {
+  /** The client, where its headers show which. */
+  readonly client?: ClientKind | undefined;
   /** `x-rlm-session`: a session id, chosen by hand. */
   readonly sessionId?: string | undefined;
   /** `x-rlm-directory`, percent-decoded. */
@@ -33,6 +37,8 @@ export interface Origin {
   readonly chatId?: string | undefined;
   /** The conversation that started this one (subagents), such as `x-parent-session-id`. */
   readonly parentChatId?: string | undefined;
+  /** Set where the headers show that it is no turn of a chat. */
+  readonly helper?: HelperForm | undefined;
 }
 
 /**
@@ -41,12 +47,36 @@ export interface Origin {
  */
 export function originOf(headers: IncomingHttpHeaders): Origin {
   const encoded = headerOf(headers, 'x-rlm-directory');
+  const client = clientOfHeaders(headers);
+  const own = (client ?? unknownClient).conversation;
+  const shared = unknownClient.conversation;
+  const conversation = firstOf(headers, [...own.headers, ...shared.headers]);
+  const agent = own.agentHeader === undefined ? undefined : headerOf(headers, own.agentHeader);
+  const isAgent = conversation !== undefined && agent !== undefined;
+  const parent = firstOf(headers, [...own.parentHeaders, ...shared.parentHeaders]);
   return {
+    client,
     sessionId: headerOf(headers, 'x-rlm-session'),
     directory: encoded === undefined ? undefined : percentDecode(encoded),
-    chatId: firstOf(headers, chatIdHeaders),
-    parentChatId: firstOf(headers, parentChatIdHeaders),
+    chatId: isAgent ? `${conversation}/${agent}` : conversation,
+    parentChatId: isAgent ? conversation : parent,
+    helper: client?.helpers.find(
+      ({ stands, form }) =>
+        typeof stands === 'object' && form.test(headerOf(headers, stands.header) ?? ''),
+    ),
   };
+}
+
+/** The client that a request's headers show; `undefined` where they show none that is known. */
+function clientOfHeaders(headers: IncomingHttpHeaders): ClientKind | undefined {
+  const userAgent = headerOf(headers, 'user-agent');
+  const named = knownClients.find(
+    ({ known }) => userAgent !== undefined && known.userAgent?.test(userAgent) === true,
+  );
+  if (named !== undefined) return named;
+  return knownClients.find(({ known }) =>
+    known.headers?.some((name) => headerOf(headers, name) !== undefined),
+  );
 }
 
 /** The value of the first of these headers that is there. */

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isPartOf, readSpillFile, spillNoteOf } from './spill-file.ts';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { SpillForm } from './client.ts';
+import { openCode } from './opencode.ts';
+import { isPartOf, ownFoldersIn, readSpillFile, spillNoteOf } from './spill-file.ts';
 
 const whole = Array.from({ length: 3_000 }, (_, at) => `line ${at} ä🙂`).join('\n');
 const beginning = whole.slice(0, 9_000);
@@ -60,7 +62,77 @@ it('a file that is no UTF-8, or was cut within a character, is compared as it wa
 
 it('says what of an output is printed text, byte for byte', () => {
   const note = spillNoteOf(before(end), { head: before(end).slice(0, 4_000), tail: end });
-  expect([note?.path, note?.at, note?.visible.toString()]).toEqual([path, 'end', end]);
+  expect([note?.path, note?.beginning.length, note?.end.toString()]).toEqual([path, 0, end]);
+});
+
+/** As each client prints what it has cut, its file being at `file`. */
+const printed: Readonly<Record<string, (file: string) => string>> = {
+  'Kilo, a command': (file) => `...output truncated...\n\nFull output saved to: ${file}\n\n${end}`,
+  'Qwen Code, a command': (file) =>
+    [
+      'Tool output was too large and has been truncated.',
+      `The full output has been saved to: ${file}`,
+      'Read it with a tool.',
+      '',
+      'Truncated part of the output:',
+      `${whole.slice(0, 800)}...\n\n---\n... [CONTENT TRUNCATED] ...\n---\n\n...${whole.slice(-3_000)}`,
+    ].join('\n'),
+  'Qwen Code, another tool': (file) =>
+    `<persisted-output>\nOutput too large (93.1 KB). Full output saved to: ${file}\nFull output sha256: 0\nRead it.\n\nPreview (up to 2000 chars):\n${whole.slice(0, 2_000)}\n...\n</persisted-output>`,
+  pi: (file) =>
+    `${end}\n\n[Showing lines 2500-3000 of 3000 (50.0KB limit). Full output: ${file}]\n\nCommand exited with code 1`,
+  'Claude Code': (file) =>
+    `<persisted-output>\nOutput too large (93.1KB). Full output saved to: ${file}\n\nPreview (first 2KB):\n${whole.slice(0, 2_000)}\n...\n</persisted-output>`,
+};
+
+/** Where each of them keeps such a file, in a home directory. */
+const places: Readonly<Record<string, string>> = {
+  'Kilo, a command': '.local/share/kilo/tool-output/tool_f0aB',
+  'Qwen Code, a command': '.qwen/tmp/0a1b/run_shell_command_0a1b.output',
+  'Qwen Code, another tool': '.qwen/tmp/0a1b/tool-results/call_1.output',
+  pi: 'tmp/pi-bash-0123456789abcdef.log',
+  'Claude Code':
+    '.claude/projects/-home-me/01234567-0123-0123-0123-0123456789ab/tool-results/b1c2d3e4f.txt',
+};
+
+describe.each(Object.keys(printed))('what %s prints of an output', (name) => {
+  const home = realpathSync(mkdtempSync(join(tmpdir(), 'rlm-home-')));
+  const file = join(home, places[name] as string);
+  const text = (printed[name] as (file: string) => string)(file);
+  const note = spillNoteOf(text, { head: text.slice(0, 4_000), tail: text.slice(-4_000) });
+  const own = ownFoldersIn({
+    data: join(home, '.local/share'),
+    home,
+    temp: join(home, 'tmp'),
+  });
+  const limits = { maxBytes: 1_000_000, projectDirectory: home, ownFolders: own };
+
+  beforeAll(() => {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, whole);
+  });
+  afterAll(() => rmSync(home, { recursive: true }));
+
+  it('names the file, is a part of it and of no other', () => {
+    expect(note?.path).toBe(file);
+    if (note === undefined) return;
+    expect(isPartOf(note, Buffer.from(whole))).toBe(true);
+    expect(isPartOf(note, Buffer.from(`x${whole}x`))).toBe(false);
+  });
+
+  it('has its file read where the client keeps it for this user, and not where a project has the same path', async () => {
+    if (note === undefined) throw new Error('no note');
+    expect(String(await readSpillFile(note, limits))).toBe(whole);
+    const elsewhere = { ...limits, ownFolders: [] };
+    expect(await readSpillFile(note, elsewhere)).toBeUndefined();
+    const brought = join(home, 'project', places[name] as string);
+    mkdirSync(dirname(brought), { recursive: true });
+    writeFileSync(brought, whole);
+    expect(await readSpillFile({ ...note, path: brought }, limits)).toBeUndefined();
+    const renamed = `${file}.bak`;
+    writeFileSync(renamed, whole);
+    expect(await readSpillFile({ ...note, path: renamed }, limits)).toBeUndefined();
+  });
 });
 
 describe('of the files that a note can name', () => {
@@ -68,6 +140,9 @@ describe('of the files that a note can name', () => {
   const spill = join(folder, 'opencode/tool-output');
   const other = join(folder, 'other/tool-output');
   const limits = { maxBytes: 1_000_000 };
+  const [form] = openCode.spills as readonly [SpillForm, SpillForm];
+  const read = async (named: string): Promise<Buffer | undefined> =>
+    readSpillFile({ path: named, form }, limits);
 
   beforeAll(() => {
     for (const made of [spill, other, join(spill, 'tool_folder1')])
@@ -81,7 +156,14 @@ describe('of the files that a note can name', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('one that OpenCode has saved is read', async () => {
-    expect(String(await readSpillFile(join(spill, 'tool_whole1'), limits))).toBe(whole);
+    expect(String(await read(join(spill, 'tool_whole1')))).toBe(whole);
+  });
+
+  it('one of another user is not', async () => {
+    const getuid = vi.spyOn(process, 'getuid').mockReturnValue(54_321);
+    expect(await read(join(spill, 'tool_whole1'))).toBeUndefined();
+    getuid.mockRestore();
+    expect(await read(join(spill, 'tool_whole1'))).toBeDefined();
   });
 
   it.each([
@@ -97,6 +179,6 @@ describe('of the files that a note can name', () => {
     ['with a NUL in its name', () => `${spill}/\0/opencode/tool-output/tool_whole1`],
     ['without a whole path', () => 'opencode/tool-output/tool_whole1'],
   ])('one %s is not', async (_, named) => {
-    expect(await readSpillFile(named(), limits)).toBeUndefined();
+    expect(await read(named())).toBeUndefined();
   });
 });

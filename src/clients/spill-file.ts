@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, open, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, sep } from 'node:path';
+import type { SpillForm } from './client.ts';
 import { knownClients } from './known-clients.ts';
 
 /**
@@ -11,12 +12,13 @@ import { knownClients } from './known-clients.ts';
 export interface SpillNote {
   /** The file, as it is named. */
   readonly path: string;
-  /** What was printed of the file, UTF-8. */
-  readonly visible: Buffer;
-  /** Which end of the file that is. */
-  readonly at: 'beginning' | 'end';
+  /** What was printed of the file's beginning, UTF-8; empty where nothing was. */
+  readonly beginning: Buffer;
+  /** What was printed of its end. */
+  readonly end: Buffer;
   /** What a shell adds behind the output: that it ran out of time. Not in the file. */
   readonly added: Buffer;
+  readonly form: SpillForm;
 }
 
 /** Which files may be read. */
@@ -24,9 +26,29 @@ export interface SpillLimits {
   readonly maxBytes: number;
   /** What lies in it can have come with the project. */
   readonly projectDirectory?: string | undefined;
-  /** Where the client keeps whole outputs for this user: that one folder may lie anywhere. */
-  readonly ownFolder?: string | undefined;
+  /** Where clients keep whole outputs for this user: these folders may lie anywhere. */
+  readonly ownFolders?: readonly OwnFolder[] | undefined;
 }
+
+/** A folder in which a client keeps whole outputs. */
+export interface OwnFolder {
+  readonly path: string;
+  /** Whether they lie in folders in it, and not in it itself. */
+  readonly isDeep: boolean;
+}
+
+/** Where the clients keep whole outputs, below these base directories. */
+export function ownFoldersIn(
+  bases: Readonly<Record<SpillForm['own']['below'], string>>,
+): readonly OwnFolder[] {
+  const folders = allForms.map(({ own }) => ({
+    path: join(bases[own.below], ...own.folders),
+    isDeep: own.isDeep === true,
+  }));
+  return [...new Map(folders.map((folder) => [folder.path, folder])).values()];
+}
+
+const none = Buffer.alloc(0);
 
 /**
  * The note in a tool output, if it has one at an end. `ends` are the text's first and last 2,000
@@ -36,70 +58,110 @@ export function spillNoteOf(
   text: string | Uint8Array,
   ends: { readonly head: string; readonly tail: string },
 ): SpillNote | undefined {
-  for (const { spill } of knownClients) {
-    const before = spill.noteBefore.exec(ends.head);
-    const behind = before === null ? spill.noteBehind.exec(ends.tail) : null;
-    const path = before?.[1] ?? behind?.[1];
-    if (path === undefined) continue;
-    const bytes = Buffer.from(typeof text === 'string' ? text : new Uint8Array(text));
-    if (behind !== null) {
-      const end = bytes.length - Buffer.byteLength(behind[0]);
-      return { path, visible: bytes.subarray(0, end), at: 'beginning', added: Buffer.alloc(0) };
-    }
-    const start = Buffer.byteLength(before?.[0] ?? '');
-    const end = bytes.length - Buffer.byteLength(spill.added.exec(ends.tail)?.[0] ?? '');
-    if (end < start) return undefined;
-    return { path, visible: bytes.subarray(start, end), at: 'end', added: bytes.subarray(end) };
+  let note: SpillNote | undefined;
+  // Some clients have the same words: then the file tells whose they are.
+  for (const form of allForms) {
+    const found = noteIn(text, ends, form);
+    if (found !== undefined && form.file.test(found.path.replaceAll(sep, '/'))) return found;
+    note ??= found;
   }
-  return undefined;
+  return note;
+}
+
+const allForms: readonly SpillForm[] = knownClients.flatMap(({ spills }) => spills);
+
+function noteIn(
+  text: string | Uint8Array,
+  ends: { readonly head: string; readonly tail: string },
+  form: SpillForm,
+): SpillNote | undefined {
+  const isBefore = form.stands === 'before';
+  const found = form.note.exec(isBefore ? ends.head : ends.tail);
+  const path = found?.[1];
+  if (found === null || path === undefined) return undefined;
+  const bytes = Buffer.from(typeof text === 'string' ? text : new Uint8Array(text));
+  const noteBytes = Buffer.byteLength(found[0]);
+  const frame = form.closing ?? form.added;
+  const frameBytes = isBefore ? Buffer.byteLength(frame?.exec(ends.tail)?.[0] ?? '') : noteBytes;
+  const [start, end] = [isBefore ? noteBytes : 0, bytes.length - frameBytes];
+  if (end < start) return undefined;
+  const added = form.added === undefined ? none : bytes.subarray(end);
+  return { path, ...printedIn(bytes.subarray(start, end), form), added, form };
+}
+
+function printedIn(
+  printed: Buffer,
+  { printed: which, gap }: SpillForm,
+): Pick<SpillNote, 'beginning' | 'end'> {
+  if (which === 'beginning') return { beginning: printed, end: none };
+  const at = which === 'both' && gap !== undefined ? printed.indexOf(gap) : -1;
+  if (at < 0 || gap === undefined) return { beginning: none, end: printed };
+  return {
+    beginning: printed.subarray(0, at),
+    end: printed.subarray(at + Buffer.byteLength(gap)),
+  };
 }
 
 /**
- * Whether what was printed is an end of a text, white space at the border and bytes that are no
- * UTF-8 aside. An empty text is not a part.
+ * Whether what was printed is an end of a text, or both of them, white space at the border and
+ * bytes that are no UTF-8 aside. An empty text is not a part.
  */
-export function isPartOf({ visible, at }: SpillNote, whole: Uint8Array): boolean {
-  const printed = visible.toString().trim();
-  if (printed === '') return false;
-  // Bytes that are not UTF-8 were printed as three each, so a part of the file that is as long is
-  // enough; some more for white space.
-  const length = visible.length + edgeBytes;
+export function isPartOf({ beginning, end, form }: SpillNote, whole: Uint8Array): boolean {
   const bytes = Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength);
-  const end = at === 'end' ? bytes.subarray(Math.max(0, bytes.length - length)) : bytes;
-  const text = end.toString('utf8', 0, length).trim();
-  // Where a character was cut in two, the printed half is not a character.
-  if (at === 'end') return text.endsWith(printed.replace(/^\uFFFD+/, ''));
-  return text.startsWith(printed.replace(/\uFFFD+$/, ''));
+  let parts = 0;
+  if (beginning.length > 0) {
+    const text = bytes.toString('utf8', 0, beginning.length + edgeBytes).trim();
+    // Where a character was cut in two, the printed half is not a character.
+    const printed = withoutDots(beginning.toString().trim(), form, /\.\.\.$/);
+    if (!text.startsWith(printed.replace(/\uFFFD+$/, ''))) return false;
+    if (printed !== '') parts += 1;
+  }
+  if (end.length > 0) {
+    const from = Math.max(0, bytes.length - end.length - edgeBytes);
+    const text = bytes.toString('utf8', from).trim();
+    const printed = withoutDots(end.toString().trim(), form, /^\.\.\./);
+    if (!text.endsWith(printed.replace(/^\uFFFD+/, ''))) return false;
+    if (printed !== '') parts += 1;
+  }
+  return parts > 0;
 }
 
-/** White space that may be left out at the border of what was printed, bytes. */
+function withoutDots(printed: string, { hasDots }: SpillForm, dots: RegExp): string {
+  return hasDots === true ? printed.replace(dots, '') : printed;
+}
+
+/**
+ * Bytes beside what was printed that are looked at: white space may be left out at its border, and
+ * what is no UTF-8 was printed as three bytes each.
+ */
 const edgeBytes = 4_096;
 
 /**
- * Reads a spill file, after checking that it may be read: an absolute path to a file with a name
- * that a client gives, directly inside a folder where that client keeps them, with no symbolic link
- * at its end, a regular file, at most `maxBytes` large. A model, a web page or a repository that
- * talks a client into naming another file gets nothing.
+ * Reads a spill file, after checking that it may be read: an absolute path to where the client
+ * keeps such files and with a name that it gives, with no symbolic link at its end, a regular file
+ * of this user, at most `maxBytes` large. A model, a web page or a repository that talks a client
+ * into naming another file gets nothing.
  * Returns undefined where any check fails or the file is gone (clients delete them after a while).
  */
 export async function readSpillFile(
-  path: string,
+  { path, form }: Pick<SpillNote, 'path' | 'form'>,
   options: SpillLimits,
 ): Promise<Buffer | undefined> {
-  const named = knownClients.filter(({ spill }) => spill.fileName.test(basename(path)));
-  if (!isAbsolute(path) || named.length === 0) return undefined;
+  if (!isAbsolute(path)) return undefined;
   try {
     const folder = await realpath(dirname(path));
-    const isKept = named.some(({ spill }) => folder.endsWith(sep + spill.folders.join(sep)));
-    if (!isKept) return undefined;
+    const real = join(folder, basename(path));
+    if (!form.file.test(real.replaceAll(sep, '/'))) return undefined;
     if (await isBrought(folder, options)) return undefined;
     await using file = await open(
-      `${folder}/${basename(path)}`,
+      real,
       // Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
     );
     const facts = await file.stat();
     if (!facts.isFile() || facts.size > options.maxBytes) return undefined;
+    // In a folder for all users another one can have put it there.
+    if (process.getuid !== undefined && facts.uid !== process.getuid()) return undefined;
     return await file.readFile();
   } catch (error) {
     // Gone, not ours to read, a name that no file can have: whatever it is, what the client has
@@ -111,19 +173,25 @@ export async function readSpillFile(
 
 /**
  * Whether a folder can have come with a project: it lies in the chat's, or in any repository, and
- * is not where the client keeps its data.
+ * is not where a client keeps its data.
  */
 async function isBrought(
   folder: string,
-  { ownFolder, projectDirectory: project }: SpillLimits,
+  { ownFolders = [], projectDirectory: project }: SpillLimits,
 ): Promise<boolean> {
-  if (ownFolder !== undefined && folder === (await realOf(ownFolder))) return false;
-  if (project !== undefined && `${folder}${sep}`.startsWith(`${await realOf(project)}${sep}`))
-    return true;
+  for (const { path, isDeep } of ownFolders) {
+    const own = await realOf(path);
+    if (isDeep ? isInside(folder, own) : folder === own) return false;
+  }
+  if (project !== undefined && isInside(folder, await realOf(project))) return true;
   for (let above = folder; above !== dirname(above); above = dirname(above))
     for (const name of ['.git', '.hg', '.jj', '.svn'])
       if (await exists(join(above, name))) return true;
   return false;
+}
+
+function isInside(folder: string, outer: string): boolean {
+  return `${folder}${sep}`.startsWith(outer.endsWith(sep) ? outer : `${outer}${sep}`);
 }
 
 async function realOf(path: string): Promise<string> {

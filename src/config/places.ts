@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ProxyError } from '../errors.ts';
 
@@ -16,10 +16,13 @@ export interface LoadOptions {
   readonly homeDir?: string;
 }
 
-/** The folders of the XDG base directory specification. */
+/** The folders of the XDG base directory specification, and those that they lie beside. */
 export interface Folders {
   readonly configHome: string;
   readonly dataHome: string;
+  readonly home: string;
+  /** For temporary files. */
+  readonly temp: string;
 }
 
 /**
@@ -30,6 +33,8 @@ function foldersOf(env: Environment, homeDir: string): Folders {
   return {
     configHome: absoluteOr(env['XDG_CONFIG_HOME'], join(homeDir, '.config')),
     dataHome: absoluteOr(env['XDG_DATA_HOME'], join(homeDir, '.local/share')),
+    home: homeDir,
+    temp: absoluteOr(env['TMPDIR'], tmpdir()),
   };
 }
 

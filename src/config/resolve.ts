@@ -1,6 +1,5 @@
 import type { ParsedSettings } from './parse.ts';
-import { join } from 'node:path';
-import { openCode } from '../clients/opencode.ts';
+import { type OwnFolder, ownFoldersIn } from '../clients/spill-file.ts';
 import { ProxyError } from '../errors.ts';
 import { checkKey, parseEndpoint } from '../upstream/endpoint.ts';
 import { readProxies, type Route, routeTo } from '../upstream/route.ts';
@@ -46,7 +45,7 @@ export interface Config extends Omit<
   /** Absolute. */
   readonly dataDir: string;
   /** Where OpenCode keeps whole outputs, if its environment is ours. */
-  readonly outputFolder: string;
+  readonly outputFolders: readonly OwnFolder[];
   /** Empty: the demo upstream. */
   readonly providers: readonly ConfiguredProvider[];
   /**
@@ -93,7 +92,11 @@ export function resolveConfig(
   return {
     ...rest,
     dataDir: dataDir ?? standardDataDir(folders),
-    outputFolder: join(folders.dataHome, ...openCode.spill.folders),
+    outputFolders: ownFoldersIn({
+      data: folders.dataHome,
+      home: folders.home,
+      temp: folders.temp,
+    }),
     strip: {
       ...rest.strip,
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },

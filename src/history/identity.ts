@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { remindersIn, withoutReminders } from '../clients/known-clients.ts';
 import { callName, callText, isFunctionCall } from '../wire/calls.ts';
 import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
 import { hashTexts, textsOf, type Text } from './message-texts.ts';
@@ -115,10 +116,8 @@ export function clientText({ content, role }: Message): string {
         : [];
   if (role === 'system' || role === 'developer') return texts.join('\n');
   if (role !== 'user') return '';
-  return texts.flatMap((text) => text.match(reminder) ?? []).join('\n');
+  return texts.flatMap(remindersIn).join('\n');
 }
-
-const reminder = /<system-reminder>[\s\S]*?(?:<\/system-reminder>|$)/g;
 
 function visibleTexts(message: Message): readonly Text[] {
   const texts = message.role === 'user' ? textsOf(message, withoutReminders) : textsOf(message);
@@ -170,12 +169,6 @@ function sortedJson(text: string): string {
       ? each
       : Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))),
   );
-}
-
-/** A reminder is a part of its own, or stands behind a text that a client has joined it to. */
-function withoutReminders(text: string): string {
-  if (!text.includes('<system-reminder>')) return text;
-  return text.replace(reminder, '').trimEnd();
 }
 
 function otherParts(message: Message): string {

@@ -1,15 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { ProxyError } from '../errors.ts';
-import { workingDirectoryOf } from '../clients/known-clients.ts';
 import { parseMessage } from '../wire/request.ts';
 import type { Message } from '../wire/types.ts';
 import { mayHoldHalves, wellFormed } from '../wire/well-formed.ts';
 import type { RawMessage } from './split-body.ts';
 import { placesIn } from './answer-memory.ts';
-import { isPruned } from '../clients/known-clients.ts';
+import { isPruned, signsOf } from '../clients/known-clients.ts';
 import { joinPieces, shapeOf, textOfPieces } from '../wire/unparsed-message.ts';
 import type { MessageFacts } from './request-message.ts';
-import { clientText, identityOf, visibleText } from './identity.ts';
+import { clientText, identityOf } from './identity.ts';
 import { sizeOfMessage } from './message-size.ts';
 import { holdsProgress } from './progress.ts';
 import { readLargeMessage } from './large-text.ts';
@@ -77,7 +76,6 @@ function factsOf(message: Message): MessageFacts {
   };
   if (holdsProgress(message)) return { ...base, holdsProgress: true };
   if (message.role === 'tool' && isPruned(message.content)) return { ...base, isPruned: true };
-  if (message.role !== 'system' && message.role !== 'developer') return base;
-  const workingDirectory = workingDirectoryOf(visibleText(message));
-  return workingDirectory === undefined ? base : { ...base, workingDirectory };
+  const signs = signsOf(message);
+  return signs === undefined ? base : { ...base, signs };
 }

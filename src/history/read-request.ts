@@ -1,5 +1,8 @@
 import { readMessage } from './read-message.ts';
+import type { ClientKind, HelperForm } from '../clients/client.ts';
+import { type ClientSigns, conversationIn } from '../clients/known-clients.ts';
 import type { Origin } from '../clients/origin.ts';
+import { unknownClient } from '../clients/unknown.ts';
 import type { Session } from '../store/types.ts';
 import { type MessageJson, textOfPieces } from '../wire/unparsed-message.ts';
 import type { RawMessage } from './split-body.ts';
@@ -48,7 +51,12 @@ export class RequestReader {
   readonly #known: MessageCache;
   readonly #options: RequestReaderOptions;
   readonly #sender: { readonly origin: Origin; readonly keyHash: string };
-  #workingDirectory: string | undefined;
+  /** The client: by its headers, else by its prompt. */
+  #client: ClientKind | undefined;
+  /** The working directory, as the forms of the clients find it: the first one of each. */
+  readonly #directories = new Map<ClientKind, string>();
+  /** What the system prompt shows to be no turn of a chat. */
+  #promptHelpers: ClientSigns['helpers'];
   #hasUser = false;
   /** Of a conversation that its client gives no name: what its history tells. */
   readonly #trail: Trail;
@@ -67,6 +75,7 @@ export class RequestReader {
     this.#known = known;
     this.#options = options;
     this.#sender = sender;
+    this.#client = sender.origin.client;
     this.#trail = options.finder.trail(sender.keyHash);
   }
 
@@ -110,8 +119,8 @@ export class RequestReader {
    */
   get #isNamed(): boolean {
     const { sessionId, directory } = this.#sender.origin;
-    const named = sessionId ?? directory ?? this.#workingDirectory;
-    return named !== undefined && this.#hasUser;
+    const named = sessionId ?? directory ?? this.#ownDirectory;
+    return named !== undefined && this.#hasUser && this.#toldHelper?.goes !== 'untouched';
   }
 
   /**
@@ -141,7 +150,7 @@ export class RequestReader {
 
   #add(item: RequestMessage): void {
     this.items.push(item);
-    const { identity, workingDirectory, places } = item.facts;
+    const { identity, signs, places } = item.facts;
     if (this.#sender.origin.chatId === undefined) {
       this.#trail.add(identity, places);
       if (this.#beginning === undefined) {
@@ -149,25 +158,76 @@ export class RequestReader {
         if (identity.role === 'assistant') this.#beginning = this.#chain;
       }
     }
-    if (identity.role === 'system' || identity.role === 'developer')
-      this.#workingDirectory ??= workingDirectory;
-    else if (identity.role === 'user') this.#hasUser = true;
+    if (signs !== undefined) this.#note(signs);
+    if (identity.role === 'user') this.#hasUser = true;
   }
 
   /**
-   * The session the request belongs to; to be asked when all of it has come. @throws ProxyError
+   * What a client's words tell. Who it is, and what only a client that is not known would mean, is
+   * told before the first user speaks.
+   */
+  #note({ client, directories, helpers }: ClientSigns): void {
+    if (!this.#hasUser) {
+      this.#client ??= client;
+      this.#promptHelpers ??= helpers;
+    }
+    for (const [row, directory] of directories ?? [])
+      if (!this.#directories.has(row) && (row !== unknownClient || !this.#hasUser))
+        this.#directories.set(row, directory);
+  }
+
+  /** The directory in the client's own form, or of one that is not known in that of all. */
+  get #ownDirectory(): string | undefined {
+    return this.#directories.get(this.#client ?? unknownClient);
+  }
+
+  /** The client; `undefined` for one that is not known. */
+  get client(): ClientKind | undefined {
+    return this.#client;
+  }
+
+  /** Set where the request is no turn of a chat; to be asked when all of it has come. */
+  get helper(): HelperForm | undefined {
+    const last = this.items.at(-1)?.facts;
+    const ofLast = last?.identity.role === 'user' ? last.signs?.helpers : undefined;
+    return this.#toldHelper ?? this.#ownOf(ofLast);
+  }
+
+  /** The same as far as headers and system prompt tell. */
+  get #toldHelper(): HelperForm | undefined {
+    return this.#sender.origin.helper ?? this.#ownOf(this.#promptHelpers);
+  }
+
+  #ownOf(helpers: ClientSigns['helpers']): HelperForm | undefined {
+    if (this.#client === undefined) return helpers?.values().next().value;
+    return helpers?.get(this.#client);
+  }
+
+  /**
+   * The session the request belongs to; to be asked when all of it has come. `members` are those of
+   * the body beside the messages: some clients name their conversation there. @throws ProxyError
    * `unknown_session`, `invalid_request`
    */
-  async resolved(): Promise<ResolvedSession> {
-    this.#place ??= await this.#placeNamed();
-    this.#resolved ??= await this.#options.finder.find(this.#sender, this.#trail, this.#place);
+  async resolved(members: Readonly<Record<string, unknown>>): Promise<ResolvedSession> {
+    const { finder } = this.#options;
+    const { origin } = this.#sender;
+    const inBody = this.#client === undefined ? undefined : conversationIn(this.#client, members);
+    const sender = { ...this.#sender, origin: { ...origin, chatId: origin.chatId ?? inBody } };
+    // A version that has other words for its directory may still have those of all clients.
+    this.#place ??= await this.#placeNamed(
+      this.#ownDirectory ?? this.#directories.get(unknownClient),
+      sender,
+    );
+    this.#resolved ??= await finder.find(sender, this.#trail, this.#place);
     return this.#resolved;
   }
 
-  async #placeNamed(): Promise<SessionPlace | undefined> {
-    const workingDirectory = this.#workingDirectory;
+  async #placeNamed(
+    workingDirectory = this.#ownDirectory,
+    sender: { readonly origin: Origin } = this.#sender,
+  ): Promise<SessionPlace | undefined> {
     return this.#options.finder.placeNamed({
-      ...this.#sender,
+      origin: sender.origin,
       ...(workingDirectory === undefined ? {} : { workingDirectory }),
     });
   }

@@ -1,3 +1,4 @@
+import type { ClientSigns } from '../clients/known-clients.ts';
 import type { Entry } from '../store/types.ts';
 import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
@@ -43,8 +44,8 @@ export interface MessageFacts {
   readonly holdsNothing?: true;
   /** Nothing but a client's own mark of a pruned output. */
   readonly isPruned?: true;
-  /** From an environment block, for a system message that has one. */
-  readonly workingDirectory?: string;
+  /** What it tells of the client: who it is, where it works, what it asks for. */
+  readonly signs?: ClientSigns;
   /** The places that a client's own words in it name, as a short hash. */
   readonly places?: string;
   /** Absent when there is nothing in it worth storing. */

@@ -43,7 +43,7 @@ export interface ResolvedSession extends SessionPlace {
 /** What is known of a request when its session is looked for. */
 export interface RequestFacts {
   readonly origin: Origin;
-  /** From the environment block of the first system message. */
+  /** As the client's own words in the request name it. */
   readonly workingDirectory?: string;
 }
 

@@ -101,7 +101,8 @@ export class PromptMaker {
         ? undefined
         : this.#layout.windowOf(target, windowTokens, envelope);
     const scales = this.#layout.scalesOf(target);
-    const takesTools = !this.#options.toolless.has(target.gaugeKey, envelope);
+    const takesTools =
+      intake.takesOurTools && !this.#options.toolless.has(target.gaugeKey, envelope);
     const work = {
       intake,
       target,

@@ -64,10 +64,11 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
-function replacePart(text: string, name: string, content: string): string {
+/** The text with what stands between `<!-- name -->` and `<!-- /name -->` replaced. */
+export function replacePart(text: string, name: string, content: string): string {
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   const start = text.indexOf(open);
   const end = text.indexOf(close);
-  if (start < 0 || end < start) throw new Error(`README.md has no part ${open} ... ${close}`);
+  if (start < 0 || end < start) throw new Error(`There is no part ${open} ... ${close}`);
   return `${text.slice(0, start + open.length)}\n${content}\n${text.slice(end)}`;
 }

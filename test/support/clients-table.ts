@@ -1,0 +1,74 @@
+import type { ClientKind } from '../../src/clients/client.ts';
+import { allClients } from '../../src/clients/known-clients.ts';
+import { replacePart } from './readme.ts';
+
+/**
+ * The page of clients with the table of their rows made anew: what stands between `<!-- clients
+ * -->` and `<!-- /clients -->`.
+ */
+export function freshClients(text: string): string {
+  return replacePart(text, 'clients', table());
+}
+
+/**
+ * The page with what plays of the real clients have shown, a row each: client with version, then
+ * what was seen, as `head` names it. Stands between `<!-- plays -->` and `<!-- /plays -->`.
+ */
+export function withPlays(
+  text: string,
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  return replacePart(text, 'plays', tableOf(head, rows));
+}
+
+const columns: Readonly<Record<string, (client: ClientKind) => string>> = {
+  client: ({ name }) => name,
+  'known by': knownBy,
+  directory: ({ directory }) =>
+    [...new Set(directory.map(({ stands }) => `${stands} message`))].join(', '),
+  conversation: conversationOf,
+  'whole outputs': ({ spills }) =>
+    [...new Set(spills.map(({ own }) => placeOf(own)))].join(', ') || '–',
+  'cut, and kept nowhere': ({ cuts, spills }) =>
+    cuts.length > 0 ? 'noted' : spills.length > 0 ? 'where the file is gone' : '–',
+  pruned: ({ prunedMarkers }) => prunedMarkers.map(code).join(', ') || '–',
+  'helper requests': ({ helpers }) =>
+    helpers.map(({ what, goes }) => `${what}: ${goes}`).join(', ') || '–',
+  reasoning: ({ reasoning }) => reasoning,
+};
+
+function table(): string {
+  const rows = allClients.map((client) => Object.values(columns).map((cell) => cell(client)));
+  return tableOf(Object.keys(columns), rows);
+}
+
+function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => '---'), ...rows];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function knownBy({ known }: ClientKind): string {
+  const ways = [
+    ...(known.userAgent === undefined ? [] : ['user agent']),
+    ...(known.headers ?? []).map(code),
+    ...(known.prompt === undefined ? [] : ['words of its prompt']),
+  ];
+  return ways.join(', then ') || '–';
+}
+
+function conversationOf({ conversation }: ClientKind): string {
+  const { headers, agentHeader, members } = conversation;
+  const names = [...headers, ...(agentHeader === undefined ? [] : [`+ ${agentHeader}`])];
+  const shown = [...names, ...members.map((way) => way.join('.'))].map(code);
+  return shown.join(', ') || 'by our answers in it';
+}
+
+function placeOf({ below, folders }: ClientKind['spills'][number]['own']): string {
+  const base = { data: '~/.local/share', home: '~', temp: '$TMPDIR' }[below];
+  return code([base, ...folders].join('/'));
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
