@@ -1,3 +1,4 @@
+import { isCutNote } from '../clients/cut-output.ts';
 import type { Entry, EntryOutline } from '../store/types.ts';
 import { earlierOutlineOf } from './earlier-outline.ts';
 
@@ -41,7 +42,7 @@ export function stubOf(entry: Entry, ends: StubEnds, isAgain = false): string {
   const what = isAgain
     ? `This is the same text, byte for byte, as one that came before, ${title.charAt(0).toLowerCase()}${title.slice(1)}. It`
     : title;
-  const head = `[rlm] ${what} is kept in the context store instead of here, complete and unchanged.`;
+  const head = `[rlm] ${what} is kept in the context store instead of here, ${stateOf(entry)}`;
   return entry.outline === undefined
     ? earlierStubOf(entry, head, ends)
     : outlinedStubOf(entry, entry.outline, head, ends);
@@ -67,6 +68,12 @@ function outlinedStubOf(entry: Entry, outline: EntryOutline, head: string, ends:
   const { headChars, tailChars } = previewOf(entry, [...lines, howTo].join('\n').length);
   lines.push(...previewLines(entry, ends, { headChars, tailChars }), howTo);
   return lines.join('\n');
+}
+
+/** How much of the text there is. */
+function stateOf({ note, lengthChars }: Entry): string {
+  if (!isCutNote(note)) return 'complete and unchanged.';
+  return `as it came and NOT complete: the client had cut it before, and only these ${lengthChars} characters came. What it left out is not in the store, and a search cannot find it.`;
 }
 
 /** As much of each end as there is room for beside what else a stub says. */

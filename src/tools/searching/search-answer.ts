@@ -5,7 +5,7 @@ import { entryOfOffset, lineInEntry } from '../entry-lines.ts';
 import { rangesOf } from '../filters.ts';
 import { faultText, type ResultForm } from '../result-form.ts';
 import { hitsOf } from './search-hit.ts';
-import { replacedNote, totalNote } from './search-notes.ts';
+import { cutTextsNote, replacedNote, totalNote } from './search-notes.ts';
 import {
   hitBlocks,
   searchJson,
@@ -95,6 +95,9 @@ export async function answerSearch(
     isExplained ? await replacedNote(result, { ...looks, isAllShown, shownReplaced }) : undefined,
     // A first page only: a later one may hold nothing because the earlier ones held all.
     isExplained && asked.cursor === undefined ? await totalNote(result, looks) : undefined,
+    context.isExplained !== false && asked.cursor === undefined
+      ? cutTextsNote(result, looks)
+      : undefined,
   ].filter((note) => note !== undefined);
   return form === 'json' ? searchJson({ ...answer, notes }) : searchText({ ...answer, notes });
 }

@@ -1,7 +1,8 @@
+import { isCutNote } from '../../clients/cut-output.ts';
 import type { SearchQuery, SearchResult } from '../../search/types.ts';
 import type { Entry } from '../../store/types.ts';
 import { commonRanges, replacedRanges } from '../filters.ts';
-import { visibleRanges } from '../slice.ts';
+import { isVisible, visibleRanges } from '../slice.ts';
 import type { ToolContext } from '../tool.ts';
 import { explainMs, explainTotal } from './zero-note.ts';
 
@@ -72,6 +73,25 @@ export async function replacedNote(
   if (count === 0) return undefined;
   const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
   return `${lines} in older texts of files that were stored again: total counts both.`;
+}
+
+/** Texts that are named in a note. */
+const maxNamed = 5;
+
+/** Says of a 0 that some of the texts it is about were not whole when they came. */
+export function cutTextsNote(
+  { total }: SearchResult,
+  { context, entries }: Pick<Looked, 'context' | 'entries'>,
+): string | undefined {
+  if (total > 0) return undefined;
+  const looked = entries ?? context.session.store.entries;
+  const cut = looked.filter((entry) => isCutNote(entry.note) && isVisible(entry, context.slice));
+  if (cut.length === 0) return undefined;
+  const names = cut.slice(-maxNamed).map(({ id }) => id);
+  const named = cut.length > maxNamed ? `${names.join(', ')}, …` : names.join(', ');
+  const texts =
+    cut.length === 1 ? '1 of the texts searched' : `${cut.length} of the texts searched`;
+  return `Not all is known: ${texts} (${named}) had been cut by the client before it came here, so this 0 does not say that the words were not in what was left out. To see all of it, run its command again with the output written to a file, and search that file.`;
 }
 
 /** Counts lines in ranges, without showing one. */
