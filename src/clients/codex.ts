@@ -33,7 +33,8 @@ export const codex: ClientKind = {
       what: 'summary',
       stands: { header: 'x-codex-turn-metadata' },
       form: /"request_kind":\s*"compaction"/,
-      goes: 'as the chat',
+      // What the model has seen as stubs may be longer than its window.
+      goes: 'without tools',
     },
   ],
   reasoning: 'comes back',
