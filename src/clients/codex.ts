@@ -33,7 +33,7 @@ export const codex: ClientKind = {
       what: 'summary',
       stands: { header: 'x-codex-turn-metadata' },
       form: /"request_kind":\s*"compaction"/,
-      // What the model has seen as stubs may be longer than its window.
+      // Of what the model knows as stubs the whole may be longer than its window.
       goes: 'without tools',
     },
   ],

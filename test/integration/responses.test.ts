@@ -580,7 +580,7 @@ describe('silence and breaks', () => {
     expect(other.status).toBe(code);
   });
 
-  it('a summary that Codex makes for itself goes up as it came', async () => {
+  it('a summary that Codex makes for itself has the chat as the model knows it, and none of our tools', async () => {
     await using pair = await startPair();
     const { upstream, proxy } = pair;
     upstream.otherwise(answer('ok'));
@@ -609,7 +609,8 @@ describe('silence and breaks', () => {
       'tool',
       'user',
     ]);
-    expect(body.messages[3]?.content).toBe(output);
+    // Whole, it could be longer than the window.
+    expect(body.messages[3]?.content).toBe(upstream.requests[0]?.body.messages.at(-1)?.content);
   });
 });
 

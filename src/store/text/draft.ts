@@ -142,11 +142,7 @@ export class Draft {
     );
   }
 
-  #noteOutput(
-    entry: Entry,
-    { toolCallId, chatId = '', call }: NewEntryFacts,
-    again?: true,
-  ): void {
+  #noteOutput(entry: Entry, { toolCallId, chatId = '', call }: NewEntryFacts, again?: true): void {
     const isAgain = again === undefined ? {} : { isAgain: again };
     if (toolCallId !== undefined)
       this.#outputs.add(chatId, toolCallId, { entry, call, ...isAgain });
