@@ -13,8 +13,10 @@ import { TurnStats } from './chat/turn-stats.ts';
 import type { SubTarget } from './turn/turn-tools.ts';
 import { AnswerMemory } from './history/answer-memory.ts';
 import { SessionResolver } from './history/session-resolver.ts';
+import { scalesFor } from './prompt/prompt-cost.ts';
 import { TokenGauge } from './prompt/token-gauge.ts';
 import type { Config } from './config/resolve.ts';
+import { messagesFaces, type FactsOf } from './faces/messages/messages-face.ts';
 import { passThrough } from './faces/pass-through.ts';
 import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
@@ -108,6 +110,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const outliner = opened.use(new Outliner(clock, log));
   const stats = new TurnStats();
   const toolless = new ToollessModels();
+  const gauge = new TokenGauge(clock);
   const day = opened.use(
     await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
   );
@@ -121,6 +124,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     outliner,
     catalog,
     stats,
+    gauge,
     toolless,
     day,
     traces,
@@ -132,7 +136,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     clock,
     ids,
     chat,
-    faces: [responsesFace(chat, clock)],
+    faces: [responsesFace(chat, clock), ...messagesFaces(chat, factsFrom(config, catalog, gauge))],
     pass: passThrough({ resolve: async (model, signal) => catalog.resolve(model, signal), log }),
     models: catalog,
     health: {
@@ -222,6 +226,7 @@ interface ChatParts {
   readonly outliner: Outliner;
   readonly catalog: Catalog;
   readonly stats: TurnStats;
+  readonly gauge: TokenGauge;
   readonly toolless: ToollessModels;
   readonly day: LedgerFile;
   readonly traces: Traces | undefined;
@@ -238,13 +243,13 @@ function createChat(
     outliner,
     catalog,
     stats,
+    gauge,
     toolless,
     day,
     traces,
   }: ChatParts,
 ): ChatHandler {
   const { config, log, clock, ids } = options;
-  const gauge = new TokenGauge(clock);
   const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
   const resolveTarget = async (model: string, signal: AbortSignal): Promise<ChatTarget> => {
     const target = targetOf(config, await catalog.resolve(model, signal));
@@ -352,6 +357,21 @@ function targetOf(config: Config, model: ResolvedModel): ChatTarget {
     windowTokens: model.contextWindowTokens,
     maxOutputTokens: model.maxOutputTokens,
     prices,
+  };
+}
+
+/** What other protocols ask of a model before a turn. */
+function factsFrom(config: Config, catalog: Catalog, gauge: TokenGauge): FactsOf {
+  return async (name, signal) => {
+    const { gaugeKey, maxOutputTokens } = targetOf(config, await catalog.resolve(name, signal));
+    const scales = scalesFor(gaugeKey, {
+      bytesPerToken: gauge.bytesPerToken(gaugeKey),
+      partScale: gauge.partScale(gaugeKey),
+    });
+    return {
+      maxOutputTokens,
+      countTokens: (request) => Math.ceil(scales.weighRequest(request) / scales.bytesPerToken),
+    };
   };
 }
 

@@ -22,10 +22,14 @@ interface ChatRouteParts {
 /** A path at which turns are asked for: `POST /v1/chat/completions`, or another protocol's. */
 export function addChatRoute(
   server: FastifyInstance,
-  { path, chat, errorBody }: Face,
+  { path, chat, errorBody, requestIdHeader }: Face,
   parts: ChatRouteParts,
 ): void {
-  const config = { access: 'clients', ...(errorBody === undefined ? {} : { errorBody }) } as const;
+  const config = {
+    access: 'clients',
+    ...(errorBody === undefined ? {} : { errorBody }),
+    ...(requestIdHeader === undefined ? {} : { requestIdHeader }),
+  } as const;
   server.post(path, { config }, async (request, reply) => {
     await answer({ ...parts, chat }, request, reply);
     return reply;

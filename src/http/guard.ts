@@ -42,7 +42,7 @@ export function refusal(
   access: Access,
   rules: GuardRules,
 ): ProxyError | undefined {
-  const { host, origin, authorization } = request.headers;
+  const { host, origin, authorization, 'x-api-key': key } = request.headers;
   if (!isAllowedHost(host, rules)) {
     return new ProxyError('forbidden', 'This server does not answer to that Host header.', {
       hint: 'Use 127.0.0.1 or localhost, or add the name to RLM_ALLOWED_HOSTS.',
@@ -58,7 +58,10 @@ export function refusal(
   if (access === 'owner') {
     return new ProxyError('unauthorized', 'Only the commands of the same user may ask this.');
   }
-  if (rules.apiToken === undefined || carries(authorization, rules.apiToken)) return undefined;
+  const { apiToken } = rules;
+  if (apiToken === undefined || carries(authorization, apiToken)) return undefined;
+  // Anthropic's clients send a key so.
+  if (typeof key === 'string' && isSame(key, apiToken)) return undefined;
   return new ProxyError('unauthorized', 'This server wants `Authorization: Bearer <token>`.', {
     hint: 'The token is what RLM_API_TOKEN was set to where the server was started.',
   });
@@ -104,6 +107,10 @@ function isPreflight({ method, headers }: GuardedRequest): boolean {
 function carries(authorization: string | undefined, token: string): boolean {
   if (authorization === undefined) return false;
   const given = /^Bearer +(.+)$/i.exec(authorization)?.[1] ?? '';
+  return isSame(given, token);
+}
+
+function isSame(given: string, token: string): boolean {
   return timingSafeEqual(digest(given), digest(token));
 }
 

@@ -94,6 +94,18 @@ export interface Face {
   readonly chat: ChatHandler;
   /** The body of an error that has a status. Default: OpenAI's. */
   readonly errorBody?: ErrorWriter;
+  /** A further header for the request's id, by the protocol's name for it. */
+  readonly requestIdHeader?: string;
+  /** How the protocol shows models, where it does not as OpenAI. */
+  readonly models?: ModelForms;
+}
+
+/** How the clients of one protocol read lists of models. */
+export interface ModelForms {
+  /** Whether it is one of them that asks. */
+  isFor(headers: IncomingHttpHeaders): boolean;
+  one(card: ModelCard): object;
+  list(cards: readonly ModelCard[]): object;
 }
 
 /** Writes an error down as the clients of one protocol read it. */
@@ -130,7 +142,7 @@ export interface PassHandler {
 }
 
 /** A model as `GET /v1/models` shows it; further members are passed on. */
-interface ModelCard {
+export interface ModelCard {
   readonly id: string;
   readonly object: 'model';
   /** Seconds since 1970. */

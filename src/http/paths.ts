@@ -11,7 +11,12 @@ export const passedPaths = [
 ] as const;
 
 /** What a turn is asked for at, in one protocol or another. */
-const turnPaths = ['/chat/completions', '/responses'] as const;
+const turnPaths = [
+  '/chat/completions',
+  '/responses',
+  '/messages',
+  '/messages/count_tokens',
+] as const;
 
 /** What is spoken here, for whoever knocks at another door. */
 const spokenPaths = [
@@ -41,10 +46,6 @@ export function plainUrl(url: string): string {
 
 /** Where to go instead, by what the path ends in. */
 const elsewhere: readonly (readonly [RegExp, string])[] = [
-  [
-    /\/messages(?:\/|$)/,
-    'The Messages API is not spoken here: set the client to an OpenAI-compatible provider.',
-  ],
   [
     /\/api\/(?:chat|generate|tags|show|embed|embeddings)$/,
     "Ollama's own API is not spoken here: set the client to an OpenAI-compatible provider with a base URL that ends in /v1.",

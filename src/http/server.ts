@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import cors from '@fastify/cors';
 import { type FastifyInstance, fastify } from 'fastify';
@@ -12,6 +13,7 @@ import type {
   ErrorWriter,
   Face,
   HealthHandler,
+  ModelForms,
   ModelsHandler,
   OperationsHandler,
   PassHandler,
@@ -26,6 +28,8 @@ declare module 'fastify' {
     access?: Access;
     /** Default: OpenAI's. */
     errorBody?: ErrorWriter;
+    /** Carries the request's id beside `x-request-id`. */
+    requestIdHeader?: string;
   }
 }
 
@@ -126,10 +130,12 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
   // The body stays a stream; who wants it reads it.
   app.addContentTypeParser('application/json', (_request, body, done) => done(null, body));
   app.addHook('onRequest', (request, reply, done) => {
+    const { config } = request.routeOptions;
     void reply.header('x-request-id', request.id);
+    if (config.requestIdHeader !== undefined) void reply.header(config.requestIdHeader, request.id);
     const refused = isClosing()
       ? new ProxyError('shutting_down', 'The server is stopping.')
-      : refusal(request.raw, request.routeOptions.config.access ?? 'clients', options);
+      : refusal(request.raw, config.access ?? 'clients', options);
     if (refused !== undefined) void reply.header('connection', 'close');
     done(refused);
   });
@@ -159,23 +165,34 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
 /** `GET /v1/models` and `GET /v1/models/{id}`; ids may hold `/`, `.` and `:`, escaped or not. */
 function addModelsRoutes(
   server: FastifyInstance,
-  parts: { readonly models: ModelsHandler; readonly live: LiveRequests },
+  parts: {
+    readonly models: ModelsHandler;
+    readonly live: LiveRequests;
+    readonly faces: readonly Face[];
+  },
 ): void {
   const options = { config: { access: 'clients' } } as const;
-  server.get('/v1/models', options, async (_request, reply) => ({
-    object: 'list',
-    data: await parts.models.list(parts.live.begin(reply.raw)),
-  }));
+  const formsFor = (headers: IncomingHttpHeaders): ModelForms =>
+    parts.faces.find(({ models }) => models?.isFor(headers))?.models ?? openAiModels;
+  server.get('/v1/models', options, async ({ headers }, reply) =>
+    formsFor(headers).list(await parts.models.list(parts.live.begin(reply.raw))),
+  );
   server.get<{ Params: { '*': string } }>('/v1/models/*', options, async (request, reply) => {
     const id = request.params['*'];
     const model = await parts.models.find(id, parts.live.begin(reply.raw));
-    if (model !== undefined) return model;
+    if (model !== undefined) return formsFor(request.headers).one(model);
     throw new ProxyError('unknown_model', `There is no model \`${id}\`.`, {
       hint: 'GET /v1/models lists them.',
       param: 'model',
     });
   });
 }
+
+const openAiModels: ModelForms = {
+  isFor: () => true,
+  one: (card) => card,
+  list: (data) => ({ object: 'list', data }),
+};
 
 /** `GET /health`, without a token and without a call to the upstream. */
 function addHealthRoute(server: FastifyInstance, health: HealthHandler): void {

@@ -52,7 +52,6 @@ describe('paths', () => {
 
   test.each([
     ['POST', '/v1/files', "the provider's own base URL"],
-    ['POST', '/v1/messages', 'OpenAI-compatible provider'],
     ['POST', '/api/chat', 'ends in /v1'],
     ['GET', '/', 'POST /v1/chat/completions'],
     ['POST', '/v1/audio/nope', "the provider's own base URL"],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { ChatClient, Seen } from '../support/chat-clients.ts';
 import { startProxy } from '../support/proxy.ts';
+import { messageClients } from '../support/message-clients.ts';
 import { responseClients } from '../support/response-clients.ts';
 import { type Scenario, scenarios } from '../support/scenarios.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
@@ -37,6 +38,17 @@ async function play({ profile, replies }: Scenario, client: ChatClient): Promise
   return client.ask({ baseURL: proxy.baseURL, model: `${profile ?? 'plain'}.m` });
 }
 
+function rewritten(json: string, { completesArguments }: ChatClient): string {
+  for (const ending of completesArguments === true ? ['', '"}'] : ['']) {
+    try {
+      return JSON.stringify(JSON.parse(json + ending));
+    } catch {
+      // Cut off: what has come is shown as a text, or made whole.
+    }
+  }
+  return json;
+}
+
 /** What is other than it should be; empty where nothing is. */
 function faultOf(
   { answer, failure, attempts = 1 }: Scenario,
@@ -52,7 +64,7 @@ function faultOf(
       calls: (answer.calls ?? []).map(({ name, arguments: args, id }, at) => ({
         id: id ?? seen.calls[at]?.id,
         name,
-        arguments: args,
+        arguments: client.parsesArguments === true ? rewritten(args, client) : args,
       })),
       finish: answer.finish,
       promptTokens: answer.promptTokens,
@@ -74,10 +86,11 @@ function faultOf(
   return isRight ? '' : `${told}, expected ${isInStream ? 'a failed stream' : status}`;
 }
 
+const clients = [...responseClients, ...messageClients];
 let count = 0;
 let failed = 0;
 for (const scenario of scenarios.filter(({ name }) => name.includes(wanted)))
-  for (const client of responseClients) {
+  for (const client of clients) {
     count += 1;
     let fault: string;
     try {

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
 import { badMember } from '../request-body.ts';
+import { fittingName } from '../tool-name.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import type { ToolDefinition } from '../../wire/types.ts';
 
@@ -12,19 +12,12 @@ export interface ClientTool {
   readonly isCustom: boolean;
 }
 
-/** Longest name of a function that every provider takes. */
-const maxNameChars = 64;
-
 /**
  * The one name under which a tool of a namespace goes upstream. Pure: a call in the history has the
  * same name as the tool had when it was offered.
  */
 export function upstreamName(name: string, namespace?: string): string {
-  if (namespace === undefined) return name;
-  const joined = `${namespace}__${name}`;
-  if (joined.length <= maxNameChars) return joined;
-  const mark = hash('sha256', joined).slice(0, 8);
-  return `${joined.slice(0, maxNameChars - mark.length - 1)}_${mark}`;
+  return namespace === undefined ? name : fittingName(`${namespace}__${name}`);
 }
 
 /** The tools of a request: as they go upstream, and whose call is whose. */
