@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { countCodePoints } from '../kernels/text-counts.ts';
 import type { HostCall, Reply } from './mailbox.ts';
 import type { SandboxHost, SandboxLimits, SandboxQuestion, SandboxRecords } from './types.ts';
 
@@ -82,7 +83,12 @@ const minBytesChars = 4_096;
 
 const encoder = new TextEncoder();
 
-function textReply(text: string): string | Reply {
+function textReply(text: string | Uint8Array<ArrayBuffer>): string | Reply {
+  if (typeof text !== 'string') {
+    if (text.length >= minBytesChars && !text.includes(0))
+      return { tagged: 'Bnull', bytes: text, chars: countCodePoints(text) };
+    return `T${Buffer.from(text.buffer, text.byteOffset, text.length).toString('utf8')}`;
+  }
   // The machine's strings cross as C strings, which a zero ends; the thread writes those as JSON.
   if (text.length < minBytesChars || text.includes('\0')) return `T${text}`;
   return { tagged: 'Bnull', bytes: encoder.encode(text), chars: text.length };

@@ -41,10 +41,17 @@ export type SandboxReply =
 export interface SandboxHost {
   /** Length of the context when the call began, code points. */
   readonly lengthChars: number;
-  /** Text at code point `offsetChars`, at most `lengthChars` long, shorter at the end. */
-  read(offsetChars: number, lengthChars: number, signal: AbortSignal): Promise<string>;
+  /**
+   * Text at code point `offsetChars`, at most `lengthChars` long, shorter at the end. Bytes are UTF-8
+   * and are handed over.
+   */
+  read(
+    offsetChars: number,
+    lengthChars: number,
+    signal: AbortSignal,
+  ): Promise<string | Uint8Array<ArrayBuffer>>;
   /** One entry's text, whole, by its id, its number or a path that only one has. */
-  text(entry: string, signal: AbortSignal): Promise<string>;
+  text(entry: string, signal: AbortSignal): Promise<string | Uint8Array<ArrayBuffer>>;
   /** Whole lines, 1-based and inclusive, clamped. */
   lines(first: number, last: number, signal: AbortSignal): Promise<string>;
   /** `options` is whatever the program gave: check it. The result is plain JSON data. */

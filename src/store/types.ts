@@ -224,6 +224,8 @@ export interface SessionStore {
    * Verified against checksums. @throws ProxyError `store_corrupt`
    */
   read(offsetChars: number, lengthChars: number): Promise<TextSlice>;
+  /** The same range as bytes in UTF-8, where no string is wanted. */
+  readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Whole lines `first` to `last` (1-based, inclusive) with their newlines, clamped as {@link
    * read}.

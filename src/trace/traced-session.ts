@@ -118,6 +118,11 @@ class TracedStore implements SessionStore {
     return slice;
   }
 
+  async readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#touchRange({ offsetChars, lengthChars });
+    return this.#store.readBytes(offsetChars, lengthChars);
+  }
+
   async readLines(first: number, last: number): Promise<TextSlice> {
     const slice = await this.#store.readLines(first, last);
     this.#touchRange(slice);
@@ -147,7 +152,7 @@ class TracedStore implements SessionStore {
   }
 
   /** Entries follow each other in the text, so those of a range stand together in the list. */
-  #touchRange({ offsetChars, lengthChars }: TextSlice): void {
+  #touchRange({ offsetChars, lengthChars }: Omit<TextSlice, 'text'>): void {
     const { entries } = this.#store;
     const from = partitionPoint(entries.length, (at) => endOf(entries[at]!) <= offsetChars);
     const to = partitionPoint(

@@ -175,6 +175,7 @@ class Pair {
     for (const [where, length] of places) {
       const offset = Math.floor(where * (chars.length + 2));
       const slice = await store.read(offset, length);
+      equal(Buffer.from(await store.readBytes(offset, length)).toString(), slice.text);
       equal(slice.text, chars.slice(offset, offset + length).join(''));
       equal(slice.lengthChars, Array.from(slice.text).length);
       const first = 1 + Math.floor(where * (lines.length + 1));

@@ -86,6 +86,7 @@ export function memorySession(texts: readonly MemoryText[]): Session {
     list,
     entry: (id: string) => entries.find((entry) => entry.id === id),
     read: async (start: number, length: number) => slice(start, length),
+    readBytes: async (start: number, length: number) => Buffer.from(slice(start, length).text),
     readLines: async (first: number, last: number) => {
       const before = Array.from(lines.slice(0, first - 1).join('')).length;
       return slice(before, Array.from(lines.slice(first - 1, last).join('')).length);

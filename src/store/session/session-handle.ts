@@ -198,6 +198,10 @@ class HandledStore implements SessionStore {
     return this.#handle.use(({ store }) => store.read(offsetChars, lengthChars));
   }
 
+  readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#handle.use(({ store }) => store.readBytes(offsetChars, lengthChars));
+  }
+
   readLines(first: number, last: number): Promise<TextSlice> {
     return this.#handle.use(({ store }) => store.readLines(first, last));
   }

@@ -282,12 +282,21 @@ export class FileSessionStore implements SessionStore {
   }
 
   async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    await this.#placedIn(offsetChars, lengthChars);
+    return this.#reader.read(offsetChars, lengthChars);
+  }
+
+  async readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+    await this.#placedIn(offsetChars, lengthChars);
+    return this.#reader.readBytes(offsetChars, lengthChars);
+  }
+
+  async #placedIn(offsetChars: number, lengthChars: number): Promise<void> {
     const endChars = offsetChars + lengthChars;
     await this.#placed(
       (entry) =>
         offsetChars < entry.offsetChars + entry.lengthChars && endChars > entry.offsetChars,
     );
-    return this.#reader.read(offsetChars, lengthChars);
   }
 
   async readLines(first: number, last: number): Promise<TextSlice> {

@@ -61,6 +61,45 @@ export class TextReader {
     return { text, offsetChars: from, lengthChars: to - from };
   }
 
+  /** See `SessionStore.readBytes`. */
+  async readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { chars } = this.#index.totals;
+    const from = clamp(offsetChars, 0, chars);
+    const to = clamp(from + clamp(lengthChars, 0, readMaxChars), from, chars);
+    const pieces: Buffer[] = [];
+    for (let at = from; at < to;) {
+      const [part, end] = await this.#lookingInto(async () => this.#readPartBytes(at, to));
+      for (const piece of part) pieces.push(piece);
+      at = end;
+    }
+    const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+    let size = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, size);
+      size += piece.length;
+    }
+    return bytes;
+  }
+
+  /** The bytes from `from` on, at most to `to`, and how far they go. */
+  async #readPartBytes(from: number, to: number): Promise<readonly [readonly Buffer[], number]> {
+    const { blocks, endChars } =
+      this.#tablePart('chars', from) ?? (await this.#section('chars', from));
+    const end = Math.min(to, endChars);
+    const behind = lastAtMost(blocks.charStart, blocks.count, end - 1) + 1;
+    const pieces: Buffer[] = [];
+    for (
+      let at = lastAtMost(blocks.charStart, blocks.count, from);
+      at < behind;
+      at += groupBlocks
+    ) {
+      const groupEnd = Math.min(at + groupBlocks, behind);
+      const bytes = await this.#readBlocks(blocks, at, groupEnd);
+      pieces.push(charBytes(blocks, bytes, [at, groupEnd], [from, end]));
+    }
+    return [pieces, end];
+  }
+
   /** The text from `from` on, at most to `to`, and how far it goes. */
   async #readPart(from: number, to: number): Promise<readonly [string, number]> {
     const { blocks, endChars } =
@@ -301,18 +340,28 @@ class BlockWrong extends Error {
 function decodeChars(
   blocks: CommittedBlocks,
   bytes: Buffer,
+  range: readonly [number, number],
+  chars: readonly [number, number],
+): string {
+  return charBytes(blocks, bytes, range, chars).toString('utf8');
+}
+
+/** The same, as bytes. */
+function charBytes(
+  blocks: CommittedBlocks,
+  bytes: Buffer,
   [first, end]: readonly [number, number],
   [from, to]: readonly [number, number],
-): string {
+): Buffer {
   const head = from - blocks.charStart[first]!;
   const start = head > 0 ? blockCharToByte(blocks, first, bytes, head) : 0;
   const last = end - 1;
   const goesOn = last < blocks.count - 1 && to >= blocks.charStart[end]!;
-  if (goesOn) return bytes.toString('utf8', start);
+  if (goesOn) return bytes.subarray(start);
   const lastStart = blocks.byteStart[last]! - blocks.byteStart[first]!;
   const within = to - blocks.charStart[last]!;
   const stop = lastStart + blockCharToByte(blocks, last, bytes.subarray(lastStart), within);
-  return bytes.toString('utf8', start, stop);
+  return bytes.subarray(start, stop);
 }
 
 /** Where code point `chars` of a block starts in its bytes; at once where the block is ASCII. */

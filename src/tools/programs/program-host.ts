@@ -50,7 +50,7 @@ export function createProgramHost(context: ToolContext): SandboxHost {
     read: async (offsetChars, lengthChars) => {
       const start = Math.max(startChars, offsetChars);
       const end = Math.min(endChars, offsetChars + lengthChars);
-      return end <= start ? '' : (await store.read(start, end - start)).text;
+      return end <= start ? '' : store.readBytes(start, end - start);
     },
     lines: async (first, last) => {
       if (last < first) return '';
@@ -79,7 +79,7 @@ export function createProgramHost(context: ToolContext): SandboxHost {
 const maxTextChars = 10_000_000;
 
 /** An entry's text, as far as it is to be seen here. */
-async function textOf(name: string, context: ToolContext): Promise<string> {
+async function textOf(name: string, context: ToolContext): Promise<Uint8Array<ArrayBuffer>> {
   const { store } = context.session;
   const found = findEntry(store, name);
   if (!found.ok) throw new ProxyError('invalid_request', found.fault);
@@ -94,7 +94,7 @@ async function textOf(name: string, context: ToolContext): Promise<string> {
   const end = Math.min(seen.endChars, offsetChars + lengthChars);
   if (end <= start && lengthChars > 0)
     throw new ProxyError('invalid_request', `${id} lies outside the part that you see.`);
-  return (await store.read(start, Math.max(0, end - start))).text;
+  return store.readBytes(start, Math.max(0, end - start));
 }
 
 function answersOf(id: string, { session }: ToolContext): readonly unknown[] {
