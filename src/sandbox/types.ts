@@ -42,8 +42,8 @@ export interface SandboxHost {
   /** Length of the context when the call began, code points. */
   readonly lengthChars: number;
   /**
-   * Text at code point `offsetChars`, at most `lengthChars` long, shorter at the end. Bytes are UTF-8
-   * and are handed over.
+   * Text at code point `offsetChars`, at most `lengthChars` long, shorter at the end. Bytes are
+   * UTF-8, and handed over.
    */
   read(
     offsetChars: number,
