@@ -2,13 +2,11 @@ import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.ts';
-import { machineOf } from '../config/places.ts';
 import type { Config } from '../config/resolve.ts';
 import { shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../setup/config-file.ts';
-import { installedBlock, installedLimits, installProvider } from '../setup/config-text.ts';
-import { openCodeFacts } from '../setup/provider-entry.ts';
+import { openCodeSetup } from '../setup/opencode-setup.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
@@ -21,6 +19,7 @@ import type { Finding } from './provider-check.ts';
 import { exitCodes, finish } from './run.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
+import { setupPlaces } from './setup.ts';
 import { fetchHealth } from './status.ts';
 import { print, printJson } from './screen.ts';
 
@@ -244,17 +243,17 @@ async function opencodeFinding(
   loaded: LoadedConfig,
   running: KnownServer | undefined,
 ): Promise<Finding> {
-  const { path, text } = await findConfigFile(join(machineOf().folders.configHome, 'opencode'));
-  const advice = 'rlm-opencode-setup install';
-  const installed = text === undefined ? undefined : installedBlock(text);
-  if (text === undefined || installed === undefined) {
+  const setup = openCodeSetup;
+  const { path, text } = await findConfigFile(setup.paths(setupPlaces()), setup.isInstalled);
+  const advice = 'rlm-opencode setup opencode';
+  if (text === undefined || !setup.isInstalled(text)) {
     return { level: 'note', text: 'OpenCode: the provider is not installed', advice };
   }
   if ((running?.facts.configuredPort ?? loaded.config.server.port) === 0) {
     return { level: 'note', text: 'OpenCode: installed, but RLM_PORT is 0, so no port is fixed' };
   }
-  const facts = openCodeFacts(clientFacts(loaded, running, installedLimits(text)));
-  const fresh = installProvider(text, { facts, liftToolOutput: false });
+  const facts = clientFacts(loaded, running, setup.limitsIn(text));
+  const fresh = await setup.install(text, facts, { liftToolOutput: false });
   return fresh.ok && fresh.text === text
     ? { level: 'ok', text: `OpenCode: installed in ${path}` }
     : { level: 'note', text: 'OpenCode: installed with other settings than these', advice };

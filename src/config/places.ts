@@ -54,8 +54,9 @@ export function standardDataDir({ dataHome }: Folders): string {
 export function machineOf({ env = process.env, homeDir = homedir() }: LoadOptions = {}): {
   readonly env: Environment;
   readonly folders: Folders;
+  readonly homeDir: string;
 } {
-  return { env, folders: foldersOf(env, homeDir) };
+  return { env, folders: foldersOf(env, homeDir), homeDir };
 }
 
 /**

@@ -1,10 +1,6 @@
 import { lstat, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ProxyError } from '../errors.ts';
-import { installedBlock } from './config-text.ts';
-
-/** Names that OpenCode reads in its configuration folder, in the order in which we prefer them. */
-const fileNames = ['opencode.jsonc', 'opencode.json', 'config.json'] as const;
 
 /** A configuration file as it was found. */
 export interface ConfigFile {
@@ -15,15 +11,18 @@ export interface ConfigFile {
 }
 
 /**
- * The file in OpenCode's folder that holds our block, else the first that exists, else the one to
- * create.
+ * Of the files that a client reads the one that has our part, else the first that exists, else the
+ * one to create: the first.
+ * @param isInstalled Whether a text has our part
  */
-export async function findConfigFile(folder: string): Promise<ConfigFile> {
-  const files = await Promise.all(fileNames.map((name) => readConfigFile(join(folder, name))));
+export async function findConfigFile(
+  paths: readonly string[],
+  isInstalled: (text: string) => boolean,
+): Promise<ConfigFile> {
+  const files = await Promise.all(paths.map(readConfigFile));
   const existing = files.filter((file) => file.text !== undefined);
   return (
-    existing.find((file) => installedBlock(file.text ?? '') !== undefined) ??
-    existing[0] ?? { path: join(folder, fileNames[0]) }
+    existing.find((file) => isInstalled(file.text ?? '')) ?? existing[0] ?? { path: paths[0] ?? '' }
   );
 }
 
@@ -44,18 +43,22 @@ export function backupPath(path: string): string {
 
 /**
  * Replaces a configuration file whole: temporary file, sync, rename. Follows symbolic links
- * (dotfile repositories) and keeps the mode. The text it had is kept in {@link backupPath} unless
- * that text already had our block.
+ * (dotfile repositories) and keeps the mode.
+ * @param keepsBackup Whether the text it had is kept in {@link backupPath}
  * @throws ProxyError `invalid_request` if the file is not what was read any more
  */
-export async function writeConfigFile(file: ConfigFile, text: string): Promise<void> {
+export async function writeConfigFile(
+  file: ConfigFile,
+  text: string,
+  keepsBackup: boolean,
+): Promise<void> {
   const current = await readConfigFile(file.path);
   if (current.text !== file.text) {
     throw new ProxyError('invalid_request', `${file.path} has changed in the meantime.`, {
       hint: 'Run the command again.',
     });
   }
-  if (file.text !== undefined && installedBlock(file.text) === undefined) {
+  if (file.text !== undefined && keepsBackup) {
     await replace(backupPath(file.path), file.text, 0o600);
   }
   await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });

@@ -40,7 +40,8 @@ const liftedToolOutput = { max_lines: 1_000_000, max_bytes: 20_000_000 } as cons
 /** Where providers stand: for both majors, and natively for 2.x. */
 const sections: readonly string[] = ['provider', 'providers'];
 
-const freshText = '{\n  "$schema": "https://opencode.ai/config.json"\n}\n';
+/** What an OpenCode configuration begins as. */
+export const freshText = '{\n  "$schema": "https://opencode.ai/config.json"\n}\n';
 
 /**
  * Puts our provider into the text of an OpenCode configuration (JSON with comments), or brings it
@@ -135,6 +136,23 @@ type Checked =
 
 /** Only what can be understood without doubt is edited. */
 function checkConfig(text: string): Checked {
+  const checked = checkObject(text);
+  if (!checked.ok || checked.root === undefined) return checked;
+  for (const section of [...sections, 'tool_output']) {
+    const members = (checked.root.children ?? []).filter(
+      (child) => child.children?.[0]?.value === section,
+    );
+    if (members.length > 1) return { ok: false, fault: `it has "${section}" twice` };
+    const [member] = members;
+    if (member !== undefined && member.children?.[1]?.type !== 'object') {
+      return { ok: false, fault: `its "${section}" is not an object` };
+    }
+  }
+  return checked;
+}
+
+/** Whether a text is an object of JSON with comments, or nothing at all; else what it is not. */
+export function checkObject(text: string): Checked {
   const body = withoutMark(text);
   const errors: ParseError[] = [];
   const root = parseTree(body, errors, { allowTrailingComma: true, allowEmptyContent: true });
@@ -147,16 +165,8 @@ function checkConfig(text: string): Checked {
       fault: `it is not valid JSON: ${printParseErrorCode(error.error)}, ${place}`,
     };
   }
-  if (root === undefined) return { ok: true, root };
-  if (root.type !== 'object') return { ok: false, fault: 'it does not hold a JSON object' };
-  for (const section of [...sections, 'tool_output']) {
-    const members = (root.children ?? []).filter((child) => child.children?.[0]?.value === section);
-    if (members.length > 1) return { ok: false, fault: `it has "${section}" twice` };
-    const [member] = members;
-    if (member !== undefined && member.children?.[1]?.type !== 'object') {
-      return { ok: false, fault: `its "${section}" is not an object` };
-    }
-  }
+  if (root !== undefined && root.type !== 'object')
+    return { ok: false, fault: 'it does not hold a JSON object' };
   return { ok: true, root };
 }
 

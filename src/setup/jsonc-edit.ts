@@ -3,7 +3,6 @@ import {
   createScanner,
   type FormattingOptions,
   findNodeAtLocation,
-  type JSONPath,
   modify,
   type Node,
   parse,
@@ -18,27 +17,44 @@ const byteOrderMark = '\uFEFF';
  * Sets a member, in front of its siblings where it is new: behind them a trailing comment would end
  * up in the wrong place. A text that has the value already comes back as it is.
  */
-export function setValue(text: string, path: JSONPath, value: unknown): string {
-  if (isDeepStrictEqual(at(valueOf(text), path as string[]), value)) return text;
+export function setValue(text: string, path: MemberPath, value: unknown): string {
+  const standing = path.reduce<unknown>(
+    (held, name) =>
+      isObject(held) || Array.isArray(held) ? (held as JsonObject)[name] : undefined,
+    valueOf(text),
+  );
+  if (isDeepStrictEqual(standing, value)) return text;
   return edit(text, path, value);
 }
 
-/** Removes a member, and the object around it if nothing is left in it, not even a comment. */
-export function removeMember(text: string, path: readonly string[]): string {
+/** Puts an element in front of a list that has none like it. */
+export function insertElement(text: string, list: readonly string[], value: unknown): string {
+  return edit(text, [...list, 0], value, true);
+}
+
+/** Members from the root on; a number is a place in a list. */
+export type MemberPath = readonly (string | number)[];
+
+/**
+ * Removes a member, or an element of a list, and what is around it if nothing is left in that, not
+ * even a comment.
+ */
+export function removeMember(text: string, path: MemberPath): string {
   const edited = cutMember(text, path);
   const parent = path.slice(0, -1);
   const body = withoutMark(edited);
   const node = nodeAt(body, parent);
   if (parent.length === 0 || node === undefined) return edited;
   const inside = body.slice(node.offset + 1, node.offset + node.length - 1);
-  return inside.trim() === '' ? cutMember(edited, parent) : edited;
+  return inside.trim() === '' ? removeMember(edited, parent) : edited;
 }
 
 /** Cuts one member with its comma and its line; the parser's own removal takes comments along. */
-function cutMember(text: string, path: readonly string[]): string {
+function cutMember(text: string, path: MemberPath): string {
   const mark = text.startsWith(byteOrderMark) ? byteOrderMark : '';
   const body = withoutMark(text);
-  const member = nodeAt(body, path)?.parent;
+  const node = nodeAt(body, path);
+  const member = node?.parent?.type === 'property' ? node.parent : node;
   const siblings = member?.parent?.children;
   if (member === undefined || siblings === undefined) return text;
   const end = member.offset + member.length;
@@ -70,15 +86,16 @@ function cutRange(body: string, [start, end]: readonly [number, number]): string
   return head.slice(0, blankBefore.index) + tail.slice(blankAfter[0].length);
 }
 
-function nodeAt(body: string, path: readonly string[]): Node | undefined {
+function nodeAt(body: string, path: MemberPath): Node | undefined {
   const root = parseTree(body, [], { allowTrailingComma: true });
   return root === undefined ? undefined : findNodeAtLocation(root, [...path]);
 }
 
-function edit(text: string, path: JSONPath, value: unknown): string {
+function edit(text: string, path: MemberPath, value: unknown, isArrayInsertion = false): string {
   const mark = text.startsWith(byteOrderMark) ? byteOrderMark : '';
   const body = withoutMark(text);
-  const edits = modify(body, path, value, {
+  const edits = modify(body, [...path], value, {
+    isArrayInsertion,
     formattingOptions: formattingOf(body),
     getInsertionIndex: () => 0,
   });

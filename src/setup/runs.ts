@@ -32,7 +32,7 @@ export interface StartableClient {
 }
 
 /** The proxy as one run of a client needs it. */
-export interface RunProxy extends ProxyFacts {
+interface RunProxy extends ProxyFacts {
   /** Absent where it wants none. */
   readonly token?: string | undefined;
 }
@@ -122,25 +122,18 @@ function tokenIn({ token }: RunProxy): Readonly<Record<string, string>> {
   return token === undefined ? {} : { [tokenVariable]: token };
 }
 
-/** Each value is TOML; strings of JSON are. */
+/** Each value is TOML; strings and numbers of JSON are. */
 function codexSettings(proxy: RunProxy): RunSettings {
-  const provider = `model_providers.${providerId}`;
-  const values = {
-    model: coreModelId,
-    model_provider: providerId,
-    model_context_window: proxy.contextWindowTokens,
-    tool_output_token_limit: codexOutputTokens,
-    [`${provider}.name`]: 'RLM OpenCode',
-    [`${provider}.base_url`]: `${proxy.address}/v1`,
-    [`${provider}.wire_api`]: 'responses',
-    ...(proxy.token === undefined ? {} : { [`${provider}.env_key`]: tokenVariable }),
-  };
+  const { top, provider } = codexValues(proxy);
+  const values = [
+    ...Object.entries(top),
+    ...Object.entries(provider).map(
+      ([name, value]) => [`model_providers.${providerId}.${name}`, value] as const,
+    ),
+  ];
   return {
     env: tokenIn(proxy),
-    args: Object.entries(values).flatMap(([key, value]) => [
-      '-c',
-      `${key}=${JSON.stringify(value)}`,
-    ]),
+    args: values.flatMap(([name, value]) => ['-c', `${name}=${JSON.stringify(value)}`]),
   };
 }
 
@@ -148,7 +141,29 @@ function codexSettings(proxy: RunProxy): RunSettings {
  * Codex cuts outputs to 10,000 characters for a model that it does not know. It keeps at most
  * 1 MiB of one.
  */
-export const codexOutputTokens = 1_000_000;
+const codexOutputTokens = 1_000_000;
+
+/** What Codex has to know: at the top of its configuration, and of the provider. */
+export function codexValues({ address, hasToken, contextWindowTokens }: ProxyFacts): {
+  readonly top: Readonly<Record<string, string | number>>;
+  readonly provider: Readonly<Record<string, string>>;
+} {
+  return {
+    top: {
+      model: coreModelId,
+      model_provider: providerId,
+      model_context_window: contextWindowTokens,
+      tool_output_token_limit: codexOutputTokens,
+    },
+    provider: {
+      // Not "OpenAI": by that name it expects more of a server.
+      name: 'RLM OpenCode',
+      base_url: `${address}/v1`,
+      wire_api: 'responses',
+      ...(hasToken ? { env_key: tokenVariable } : {}),
+    },
+  };
+}
 
 /** Variables that would send Claude Code elsewhere, or a key of the user's to the proxy. */
 const otherWays = [

@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { coreModelId } from '../wire/core-model.ts';
+import type { ClientSetup, SetupPlaces } from './client-setup.ts';
+import {
+  blockToPaste,
+  freshText,
+  installedBlock,
+  installedLimits,
+  installProvider,
+  isInstallationOf,
+  uninstallProvider,
+} from './config-text.ts';
+import { openCodeFacts, providerId } from './provider-entry.ts';
+
+/** OpenCode, and in the same form its fork Kilo Code. */
+export const openCodeSetup = setupOf({
+  title: 'OpenCode',
+  program: 'opencode',
+  paths: ({ configHome }) =>
+    ['opencode.jsonc', 'opencode.json', 'config.json'].map((name) =>
+      join(configHome, 'opencode', name),
+    ),
+  fresh: freshText,
+});
+
+/** Kilo Code's command line. */
+export const kiloSetup = setupOf({
+  title: 'Kilo Code',
+  program: 'kilo',
+  paths: ({ configHome }) =>
+    ['kilo.jsonc', 'kilo.json', 'config.json'].map((name) => join(configHome, 'kilo', name)),
+  fresh: '{\n}\n',
+});
+
+function setupOf(own: {
+  readonly title: string;
+  readonly program: string;
+  readonly paths: (places: SetupPlaces) => readonly string[];
+  /** The text to begin with where there is no file. */
+  readonly fresh: string;
+}): ClientSetup {
+  const { title, program, paths, fresh } = own;
+  return {
+    title,
+    paths,
+    install: (text, proxy, { liftToolOutput }) =>
+      installProvider(text ?? fresh, { facts: openCodeFacts(proxy), liftToolOutput }),
+    uninstall: (text, before) =>
+      isInstallationOf(text, before ?? fresh)
+        ? { ok: true, text: before }
+        : uninstallProvider(text),
+    liftsToolOutput: true,
+    isInstalled: (text) => installedBlock(text) !== undefined,
+    limitsIn: installedLimits,
+    toPaste: (proxy) => blockToPaste(openCodeFacts(proxy)),
+    next: () => [
+      'rlm-opencode serve --background',
+      `${program} models | grep ${providerId}`,
+      `${program} -m ${providerId}/${coreModelId}`,
+    ],
+  };
+}
