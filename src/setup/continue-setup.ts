@@ -10,7 +10,7 @@ import { noKey, type ProxyFacts, tokenVariable } from './proxy-facts.ts';
 /** What Continue's configuration begins as. */
 const fresh = 'name: Local Assistant\nversion: 1.0.0\nschema: v1\n';
 
-/** Continue: a model in its list. It is text with comments that nobody may touch, so lines are put in. */
+/** Continue: a model in its list. Its comments stay because lines are put in and nothing else. */
 export const continueSetup: ClientSetup = {
   title: 'Continue',
   paths: ({ homeDir, env }) => [

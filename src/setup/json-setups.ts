@@ -76,7 +76,7 @@ export const piSetup = setupOf({
 
 const qwenModels: OwnPlace = { path: ['modelProviders', 'openai'], isOurs: isOurModel };
 
-/** A variable of ours in the settings of Qwen Code: it wants a key, and by the name of a variable. */
+/** A variable of ours in the settings of Qwen Code, which wants a key by a name. */
 const qwenKeyVariable = 'QWEN_RLM_KEY';
 
 /** Qwen Code: a model in the list that `/model` shows. */
@@ -116,7 +116,7 @@ const clineDate = '2026-01-01T00:00:00.000Z';
 
 const clineProvider = ['providers', 'openai-compatible'];
 
-/** Cline's command line: its one provider for other servers. It reads keys from its own file only. */
+/** Cline's command line: its one provider for other servers. Keys are read from its file only. */
 export const clineSetup = setupOf({
   title: 'Cline',
   paths: ({ homeDir }) => [join(homeDir, '.cline/data/settings/providers.json')],

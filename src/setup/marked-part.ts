@@ -34,7 +34,8 @@ export function withoutPart(text: string): string {
 }
 
 /**
- * A text with our part: in the place of the one that it has, else at an offset, the start of a line.
+ * A text with our part: in the place of the one that it has, else at an offset, where a line
+ * starts.
  * @param place.indent Spaces in front of each line, where the part is new
  */
 export function withPart(
