@@ -293,7 +293,7 @@ describe('what Claude Code sends', () => {
           },
         },
       ],
-      max_tokens: expect.any(Number),
+      max_tokens: 8_000,
       messages: [
         {
           role: 'system',
@@ -389,8 +389,7 @@ describe('what Claude Code sends', () => {
           },
           result('c', output),
         );
-      const headers = { ...claude(session, agent), 'x-rlm-directory': directory };
-      await stream(proxy, { ...claudeMembers(session), messages }, headers);
+      await stream(proxy, { ...claudeMembers(session), messages }, claude(session, agent));
     };
     await ask('/work/one', { session: 's1', output: `of one ${longText(20_000)}` });
     await ask('/work/two', { session: 's2' });
@@ -578,6 +577,17 @@ it('everything else of a request goes up under the names of chat completions', a
     temperature: 0.5,
     top_p: 0.9,
   });
+});
+
+it('a longer answer than the model can write is not asked for', async () => {
+  await using pair = await startPair({ RLM_UPSTREAM_MAX_OUTPUT: '4096' });
+  pair.upstream.otherwise(answer('ok'));
+  for (const tokens of [32_000, 1_000])
+    await stream(pair.proxy, {
+      messages: [{ role: 'user', content: 'hi' }],
+      max_tokens: tokens,
+    });
+  expect(pair.upstream.requests.map(({ body }) => body['max_tokens'])).toEqual([4_096, 1_000]);
 });
 
 describe('tools', () => {

@@ -38,15 +38,12 @@ async function play({ profile, replies }: Scenario, client: ChatClient): Promise
   return client.ask({ baseURL: proxy.baseURL, model: `${profile ?? 'plain'}.m` });
 }
 
-function rewritten(json: string, { completesArguments }: ChatClient): string {
-  for (const ending of completesArguments === true ? ['', '"}'] : ['']) {
-    try {
-      return JSON.stringify(JSON.parse(json + ending));
-    } catch {
-      // Cut off: what has come is shown as a text, or made whole.
-    }
+function rewritten(json: string, { dropsCutMembers }: ChatClient): string {
+  try {
+    return JSON.stringify(JSON.parse(json));
+  } catch {
+    return dropsCutMembers === true ? '{}' : json;
   }
-  return json;
 }
 
 /** What is other than it should be; empty where nothing is. */

@@ -52,8 +52,8 @@ export interface ChatClient {
   readonly name: string;
   /** The answer's arguments come parsed and written anew. */
   readonly parsesArguments?: boolean;
-  /** Arguments that were cut off are made whole. */
-  readonly completesArguments?: boolean;
+  /** Of arguments that were cut off it shows the members that are whole. */
+  readonly dropsCutMembers?: boolean;
   /** A failure after the beginning of the answer reaches this client as an HTTP status. */
   readonly isWhole?: boolean;
   /** Every failure that asking again at once may or may not mend comes inside the stream. */

@@ -112,7 +112,7 @@ export const messageClients: readonly ChatClient[] = [
   {
     name: '@anthropic-ai/sdk, messages.stream',
     parsesArguments: true,
-    completesArguments: true,
+    dropsCutMembers: true,
     ask: async (where) => {
       const helper = anthropic(where).messages.stream({ model: where.model, ...question });
       let last: Message | undefined;

@@ -31,6 +31,10 @@ interface Block {
   unsent: string;
   isOpen: boolean;
   isClosed: boolean;
+  /** Of a call whose first letter has come: whether that begins an object. */
+  isObject?: boolean;
+  /** Length of the text of a call when it was last found not to be whole. */
+  partialLength?: number;
   /** Of thinking that is over: what the provider wants back. */
   signature?: string;
 }
@@ -189,10 +193,8 @@ export class MessageWriter implements AnswerWriter {
     let events = '';
     for (;;) {
       const block = this.#blocks[this.#head]!;
-      const isOver =
-        this.#head < this.#blocks.length - 1 &&
-        (block.type !== 'tool_use' || isWholeInput(block.text));
-      if (!isOver) return events + this.#flush(block);
+      const isLast = this.#head === this.#blocks.length - 1;
+      if (isLast || !isWhole(block)) return events + this.#flush(block);
       events += this.#closeHead();
     }
   }
@@ -202,7 +204,7 @@ export class MessageWriter implements AnswerWriter {
     const opened = this.#open(block);
     const { unsent } = block;
     // What is no object is made one when all of it has come.
-    if (unsent === '' || (block.type === 'tool_use' && !beginsObject(block.text))) return opened;
+    if (unsent === '' || (block.type === 'tool_use' && !isObjectInput(block))) return opened;
     block.unsent = '';
     return opened + this.#delta(block.type, unsent);
   }
@@ -269,6 +271,23 @@ const deltaLeads: Readonly<Record<Block['type'], string>> = {
   thinking: '"type":"thinking_delta","thinking":',
   tool_use: '"type":"input_json_delta","partial_json":',
 };
+
+/** Whether nothing can come for a block once another one has begun. */
+function isWhole(block: Block): boolean {
+  const { type, text, partialLength } = block;
+  if (type !== 'tool_use') return true;
+  if (text.length === partialLength) return false;
+  if (isWholeInput(text)) return true;
+  block.partialLength = text.length;
+  return false;
+}
+
+/** Asked for each piece of a call: its text is looked at once. */
+function isObjectInput(block: Block): boolean {
+  if (block.isObject === undefined && block.text.trim() !== '')
+    block.isObject = beginsObject(block.text);
+  return block.isObject === true;
+}
 
 /** One event. @param members Those beside its `type` */
 export function event(type: string, members: JsonObject): string {

@@ -16,6 +16,12 @@ it.each(['[1]', 'ls -la', '{"a":', '{"arguments_text":1}'])('%j comes back as it
   expect(argumentsOf(inputOf(args))).toBe(args);
 });
 
+it('what Claude Code could not read goes back as the model wrote it, if all of it is there', () => {
+  const unread = (raw: string, len: number): object => ({ __unparsedToolInput: { raw, len } });
+  expect(argumentsOf(unread('{"a": "b', 8))).toBe('{"a": "b');
+  expect(argumentsOf(unread('{"a": "b', 9))).toBe(JSON.stringify(unread('{"a": "b', 9)));
+});
+
 it.each<[string, boolean]>([
   ['{"a":{}}', true],
   ['{"a":{}', false],

@@ -24,14 +24,30 @@ export function beginsObject(args: string): boolean {
   return /^\s*\{/.test(args);
 }
 
-/** Whether the text is whole. What has come of it may be whole JSON before all of it has come. */
+/** Whether the text is all of an object: nothing but white space can follow. */
 export function isWholeInput(args: string): boolean {
   return args.trimEnd().endsWith('}') && isObject(parseJson(args));
 }
 
-/** The arguments with which a call goes upstream: what {@link inputOf} made an object is undone. */
+/** In place of an input that it could not read Claude Code sends back what there was of it. */
+const unreadMember = '__unparsedToolInput';
+
+/**
+ * The arguments with which a call goes upstream, as the model wrote them: what {@link inputOf} or
+ * the client made an object is undone.
+ */
 export function argumentsOf(input: unknown): string {
-  const raw = isObject(input) ? input[rawMember] : undefined;
-  if (isObject(input) && typeof raw === 'string' && Object.keys(input).length === 1) return raw;
+  if (isObject(input) && Object.keys(input).length === 1) {
+    const { [rawMember]: raw, [unreadMember]: unread } = input;
+    if (typeof raw === 'string') return raw;
+    const text = isObject(unread) ? unread['raw'] : undefined;
+    // Of a long one there is only the beginning.
+    if (typeof text === 'string' && isObject(unread) && isLengthOf(text, unread['len']))
+      return text;
+  }
   return JSON.stringify(input ?? {});
+}
+
+function isLengthOf(text: string, length: unknown): boolean {
+  return length === text.length || length === Buffer.byteLength(text);
 }
