@@ -48,8 +48,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // Of http it knows the port that it answers through.
   chat: ['capture', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],
   // Other protocols around the same turn, and what goes by it: they know the ports of http and of
-  // upstream, and the words of wire.
-  faces: ['http', 'upstream'],
+  // upstream, the words of wire, and how a body is cut up.
+  faces: ['history', 'http', 'upstream'],
   turn: ['history', 'prompt', 'sandbox', 'search', 'store', 'tools', 'upstream'],
   prompt: ['capture', 'history', 'store', 'tools'],
   capture: ['history', 'outline', 'store'],

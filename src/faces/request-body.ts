@@ -1,31 +1,49 @@
+import { setImmediate } from 'node:timers/promises';
 import { ProxyError } from '../errors.ts';
-import { isTooDeep } from '../wire/json-depth.ts';
+import { BodySplitter } from '../history/split-body.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../wire/json.ts';
 import type { Envelope, Message } from '../wire/types.ts';
+import { textOfPieces } from '../wire/unparsed-message.ts';
 
 /** Translated messages are handed on in pieces of about this size, UTF-16 units. */
 const pieceChars = 65_536;
 
+/** So much is parsed or written in one go before others get their turn, bytes: some 5 ms. */
+const burstBytes = 524_288;
+
 /**
- * A request in another protocol, parsed whole: its parts do not lie in it as ours do, so it cannot
- * be walked as it arrives.
+ * A request in another protocol, as an object. Its list is parsed element by element while it
+ * arrives, so that a history of megabytes keeps nobody waiting.
+ * @param listName The member that holds the conversation; it may be something else than a list
  * @throws ProxyError `invalid_request`, and what reading the body throws
  */
-export async function readRequestJson(body: AsyncIterable<Buffer>): Promise<JsonObject> {
-  const json = Buffer.concat(await Array.fromAsync(body)).toString();
-  let parsed: unknown;
+export async function readRequestJson(
+  body: AsyncIterable<Buffer>,
+  listName = 'messages',
+): Promise<JsonObject> {
+  const splitter = new BodySplitter(listName);
+  const elements: unknown[] = [];
+  let parsedBytes = 0;
+  for await (const piece of body)
+    for (const { pieces, sizeBytes } of splitter.feed(piece)) {
+      elements.push(parse(textOfPieces(pieces)));
+      parsedBytes += sizeBytes;
+      if (parsedBytes < burstBytes) continue;
+      parsedBytes = 0;
+      await setImmediate();
+    }
+  const request = parse(splitter.end(false).toString());
+  if (!isObject(request))
+    throw new ProxyError('invalid_request', 'The request body must be a JSON object.');
+  return elements.length === 0 ? request : { ...request, [listName]: elements };
+}
+
+function parse(json: string): unknown {
   try {
-    parsed = JSON.parse(json);
+    return JSON.parse(json);
   } catch (cause) {
     throw new ProxyError('invalid_request', 'The request body is not valid JSON.', { cause });
   }
-  if (!isObject(parsed))
-    throw new ProxyError('invalid_request', 'The request body must be a JSON object.');
-  if (isTooDeep(parsed))
-    throw new ProxyError('invalid_request', 'The request is nested more than 1000 levels deep.', {
-      hint: 'Send deep structures as text.',
-    });
-  return parsed;
 }
 
 /**
@@ -38,12 +56,18 @@ export async function* chatBody(
 ): AsyncGenerator<Buffer, void, void> {
   let piece = `${JSON.stringify(envelope).slice(0, -1)},"messages":[`;
   let isFirst = true;
+  let writtenBytes = 0;
   for (const message of messages) {
     piece += `${isFirst ? '' : ','}${JSON.stringify(message)}`;
     isFirst = false;
     if (piece.length < pieceChars) continue;
-    yield Buffer.from(piece);
+    const bytes = Buffer.from(piece);
     piece = '';
+    writtenBytes += bytes.length;
+    yield bytes;
+    if (writtenBytes < burstBytes) continue;
+    writtenBytes = 0;
+    await setImmediate();
   }
   yield Buffer.from(`${piece}]}`);
 }

@@ -112,6 +112,12 @@ export class BodySplitter {
   #baseBytes = 0;
   /** The first byte of the message that is not finished yet. */
   #elementAt = 0;
+  readonly #listName: string;
+
+  /** @param listName The member whose elements are cut out */
+  constructor(listName = 'messages') {
+    this.#listName = listName;
+  }
 
   /**
    * Takes the next piece up to the list of messages. @returns The index behind the bracket that
@@ -175,13 +181,14 @@ export class BodySplitter {
 
   /**
    * After the last piece: the JSON of the request without its messages, not looked at.
-   * @throws ProxyError `invalid_request` for a JSON object without a list `messages`
+   * @param needsList Whether a JSON object without the list is refused
+   * @throws ProxyError `invalid_request`
    */
-  end(): Buffer {
+  end(needsList = true): Buffer {
     const envelope = Buffer.concat(this.#envelope);
     // What is no JSON is told by whoever parses it; an object that is whole and has none is told
     // here.
-    if (this.#at.complete && !this.#at.sawMessages) {
+    if (needsList && this.#at.complete && !this.#at.sawMessages) {
       throw new ProxyError('invalid_request', 'The request needs `messages`, a list of messages.', {
         param: 'messages',
       });
@@ -246,9 +253,13 @@ export class BodySplitter {
     )
       return;
     if (this.#at.sawMessages)
-      throw new ProxyError('invalid_request', '`messages` stands twice in the request.', {
-        param: 'messages',
-      });
+      throw new ProxyError(
+        'invalid_request',
+        `\`${this.#listName}\` stands twice in the request.`,
+        {
+          param: this.#listName,
+        },
+      );
     this.#at.sawMessages = true;
     this.#at.place = 'between';
     this.#at.afterElement = false;
@@ -261,17 +272,17 @@ export class BodySplitter {
   #walkBetween(byte: number, index: number): number {
     if (byte <= space) return index + 1;
     if (byte === closeBracket) {
-      if (this.#at.afterComma) throw misplacedComma();
+      if (this.#at.afterComma) throw this.#misplacedComma();
       this.#at.place = 'envelope';
       return index;
     }
     if (byte === comma) {
-      if (!this.#at.afterElement) throw misplacedComma();
+      if (!this.#at.afterElement) throw this.#misplacedComma();
       this.#at.afterElement = false;
       this.#at.afterComma = true;
       return index + 1;
     }
-    if (this.#at.afterElement) throw misplacedComma();
+    if (this.#at.afterElement) throw this.#misplacedComma();
     this.#at.place = 'element';
     this.#at.elementIsScalar = byte !== openBrace && byte !== openBracket && byte !== quote;
     return index;
@@ -294,7 +305,7 @@ export class BodySplitter {
     if (end === piece.length) return end;
     this.#at.inString = false;
     if (this.#key !== undefined) {
-      this.#at.atMessages = isMessages(this.#key);
+      this.#at.atMessages = isNamed(this.#key, this.#listName);
       this.#key = undefined;
     }
     // A string that is itself an element of `messages`: nonsense, but well-formed; the message
@@ -332,6 +343,14 @@ export class BodySplitter {
       this.#hash.update(this.#pieces[this.#hashedPieces] as Uint8Array);
   }
 
+  #misplacedComma(): ProxyError {
+    return new ProxyError(
+      'invalid_request',
+      `The request body is not valid JSON: a comma is missing or too many in \`${this.#listName}\`.`,
+      { param: this.#listName },
+    );
+  }
+
   /** Hands on the message that has just ended. */
   #hand(): void {
     this.#ready.push({
@@ -350,21 +369,13 @@ export class BodySplitter {
   }
 }
 
-function isMessages(key: readonly number[]): boolean {
+function isNamed(key: readonly number[], name: string): boolean {
   const text = Buffer.from(key).toString('utf8');
-  if (!text.includes('\\')) return text === 'messages';
+  if (!text.includes('\\')) return text === name;
   try {
-    return JSON.parse(`"${text}"`) === 'messages';
+    return JSON.parse(`"${text}"`) === name;
   } catch {
     // A broken escape in a member name: the envelope's parser will say so.
     return false;
   }
-}
-
-function misplacedComma(): ProxyError {
-  return new ProxyError(
-    'invalid_request',
-    'The request body is not valid JSON: a comma is missing or too many in `messages`.',
-    { param: 'messages' },
-  );
 }

@@ -8,6 +8,7 @@ import { readResponseEvents } from '../support/response-events.ts';
 import {
   answer,
   callTools,
+  chunk,
   cut,
   done,
   finish,
@@ -20,6 +21,7 @@ import {
   status,
   text,
   toolCall,
+  toolDelta,
   usage,
   withHead,
 } from '../support/scripted-upstream.ts';
@@ -437,6 +439,55 @@ it('everything else of a request goes up under the names of chat completions', a
     temperature: 0.5,
     top_p: 0.9,
     user: 'me',
+  });
+});
+
+it('what a provider cites comes as annotations; what it wants back goes back', async () => {
+  await using pair = await startPair();
+  const { upstream, proxy } = pair;
+  const cited = { url: 'https://a.example', title: 'A', start_index: 0, end_index: 5 };
+  const signature = { extra_content: { google: { thought_signature: 'abc' } } };
+  upstream.script(
+    reply(
+      role(),
+      reasoning('Hm.', 'reasoning'),
+      text('Hello'),
+      chunk({ annotations: [{ type: 'url_citation', url_citation: cited }] }),
+      toolDelta({
+        index: 0,
+        id: 'call_a',
+        type: 'function',
+        function: { name: 'bash', arguments: '{}' },
+        ...signature,
+      }),
+      finish('tool_calls'),
+      done(),
+    ),
+    answer('ok'),
+  );
+  const input: unknown[] = [says('hi')];
+  const { response } = await stream(proxy, { input, tools: [bash] });
+  expect(response.output[1]).toMatchObject({
+    content: [{ text: 'Hello', annotations: [{ type: 'url_citation', ...cited }] }],
+  });
+  input.push(...response.output, {
+    type: 'function_call_output',
+    call_id: 'call_a',
+    output: 'out',
+  });
+  await stream(proxy, { input, tools: [bash] });
+  expect(upstream.requests[1]?.body.messages[1]).toEqual({
+    role: 'assistant',
+    content: 'Hello',
+    reasoning: 'Hm.',
+    tool_calls: [
+      {
+        id: 'call_a',
+        type: 'function',
+        function: { name: 'bash', arguments: '{}' },
+        ...signature,
+      },
+    ],
   });
 });
 

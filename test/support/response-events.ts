@@ -105,6 +105,9 @@ class Reader {
       case 'response.custom_tool_call_input.delta':
         this.#fill(event, 0, false);
         break;
+      case 'response.output_text.annotation.added':
+        this.#at(event.output_index);
+        break;
       case 'response.output_text.done':
         same(event.text, this.#at(event.output_index).texts[event.content_index], 'text');
         break;

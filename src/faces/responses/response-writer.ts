@@ -20,7 +20,7 @@ export interface WriterOptions {
 
 /** A part of a message. */
 type Part =
-  | { readonly type: 'output_text'; annotations: []; logprobs: []; text: string }
+  | { readonly type: 'output_text'; annotations: JsonObject[]; logprobs: []; text: string }
   | { readonly type: 'refusal'; refusal: string };
 
 /** An item as snapshots show it at the moment. */
@@ -152,6 +152,7 @@ export class ResponseWriter {
     if (content !== undefined && content !== '') events += this.#say(content);
     if (refusal !== undefined && refusal !== '')
       events += this.#options.refusesInText ? this.#say(refusal) : this.#refuse(refusal);
+    if (chunk.extra !== undefined) events += this.#annotate(chunk.extra['annotations']);
     if (toolCalls !== undefined) for (const delta of toolCalls) events += this.#call(delta);
     if (chunk.finishReason !== undefined) this.#finish = chunk.finishReason;
     if (chunk.usage !== undefined) this.#usage = chunk.usage;
@@ -159,7 +160,8 @@ export class ResponseWriter {
     return events;
   }
 
-  #keepRest({ reasoningDetails, extra, toolCalls }: Chunk): void {
+  #keepRest({ reasoningDetails, extra: all, toolCalls }: Chunk): void {
+    const extra = all === undefined ? undefined : withoutShown(all);
     if (reasoningDetails === undefined && extra === undefined && toolCalls === undefined) return;
     if (toolCalls === undefined || toolCalls.some((delta) => delta.extra !== undefined))
       this.#hasRest = true;
@@ -210,6 +212,34 @@ export class ResponseWriter {
     if (part.type === 'refusal') part.refusal += text;
     const place = this.#said!.place;
     return opened + this.#delta('response.refusal.delta', place, `"content_index":${at},`, text);
+  }
+
+  /** What the text quotes, as far as this protocol has a word for it. */
+  #annotate(annotations: unknown): string {
+    const said = this.#said;
+    const part = said?.item.content.at(-1);
+    if (said === undefined || part?.type !== 'output_text' || !Array.isArray(annotations))
+      return '';
+    let events = '';
+    for (const one of annotations as readonly unknown[]) {
+      const citation = isObject(one) ? one['url_citation'] : undefined;
+      if (!isObject(citation)) continue;
+      const { url, title, start_index: from, end_index: to } = citation;
+      const annotation = {
+        type: 'url_citation',
+        url: url ?? '',
+        title: title ?? '',
+        start_index: from ?? 0,
+        end_index: to ?? 0,
+      };
+      events += this.#at('response.output_text.annotation.added', said, {
+        content_index: said.item.content.length - 1,
+        annotation_index: part.annotations.length,
+        annotation,
+      });
+      part.annotations.push(annotation);
+    }
+    return events;
   }
 
   /** The part that is being written, what opens it, and its index. */
@@ -420,6 +450,15 @@ export class ResponseWriter {
     this.#number += 1;
     return `event: ${type}\ndata: {"type":"${type}","sequence_number":${number},${membersJson}}\n\n`;
   }
+}
+
+/** Members of an answer that are for whoever reads it, and that no provider wants back. */
+const shownMembers: ReadonlySet<string> = new Set(['annotations', 'audio', 'images']);
+
+/** The others; undefined where there are none. */
+function withoutShown(extra: JsonObject): JsonObject | undefined {
+  const kept = Object.entries(extra).filter(([name]) => !shownMembers.has(name));
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
 }
 
 function isClosed({ status }: { readonly status: string }): boolean {

@@ -24,7 +24,7 @@ async function answer(
   call: ChatCall,
   clock: Pick<Clock, 'now'>,
 ): ReturnType<ChatHandler['handle']> {
-  const request = await readRequestJson(call.body);
+  const request = await readRequestJson(call.body, 'input');
   const members = membersOf(request);
   const messages = messagesOf(nonEmptyText(request['instructions']), request['input']);
   const now = (): number => Math.floor(clock.now() / 1000);
