@@ -58,7 +58,9 @@ export const asItCame: LaidTexts = {
 
 /** A stub for every text that can have one. */
 export function allStubs(items: readonly RequestMessage[]): LaidTexts {
-  return { ...asItCame, stubs: new Set(items.flatMap((item, at) => (item.hasStub ? [at] : []))) };
+  const stubs = new Set<number>();
+  for (let at = 0; at < items.length; at += 1) if (items[at]!.hasStub) stubs.add(at);
+  return { ...asItCame, stubs };
 }
 
 /** Whether something stands in the place of a text. */

@@ -78,6 +78,8 @@ class Runs {
   readonly #body: Buffer;
   #at: number;
   #buffer: ArrayBufferLike | undefined;
+  /** All of the buffer. */
+  #all: Uint8Array = new Uint8Array();
   #from = 0;
   #to = 0;
   /** A comma comes before the next piece. */
@@ -96,6 +98,7 @@ class Runs {
         this.#at += 1;
       }
       this.#buffer = buffer;
+      this.#all = new Uint8Array(buffer);
       this.#from = byteOffset;
     }
     this.#needsComma = false;
@@ -109,7 +112,7 @@ class Runs {
   #isNext(buffer: ArrayBufferLike, byteOffset: number): boolean {
     if (buffer !== this.#buffer) return false;
     if (!this.#needsComma) return byteOffset === this.#to;
-    return byteOffset === this.#to + 1 && new Uint8Array(buffer, this.#to, 1)[0] === comma;
+    return byteOffset === this.#to + 1 && this.#all[this.#to] === comma;
   }
 
   /** @returns Index behind the last byte. */
@@ -120,7 +123,7 @@ class Runs {
 
   #flush(): void {
     if (this.#buffer === undefined) return;
-    const run = new Uint8Array(this.#buffer, this.#from, this.#to - this.#from);
+    const run = this.#all.subarray(this.#from, this.#to);
     this.#body.set(run, this.#at);
     this.#at += run.length;
     this.#buffer = undefined;
