@@ -18,12 +18,18 @@ export class MessageList {
     this.#messages.push(message);
   }
 
-  /** Several in a row at the beginning are one: some models take no more. */
+  /**
+   * A system message. Several in a row at the beginning are one, and a later one becomes a reminder
+   * of the user's: some models take no more than one, and none behind the beginning.
+   */
   system(text: string): void {
-    const isFirst = this.#messages.length <= 1 && this.#answer === undefined;
-    if (this.#lead === undefined || !isFirst) this.add({ role: 'system', content: text });
-    else this.#messages[0] = { role: 'system', content: `${this.#lead}\n\n${text}` };
-    if (isFirst) this.#lead = this.#lead === undefined ? text : `${this.#lead}\n\n${text}`;
+    const before = this.#lead === undefined ? 0 : 1;
+    if (this.#messages.length > before || this.#answer !== undefined) {
+      this.add({ role: 'user', content: reminderOf(text) });
+      return;
+    }
+    this.#lead = this.#lead === undefined ? text : `${this.#lead}\n\n${text}`;
+    this.#messages[0] = { role: 'system', content: this.#lead };
   }
 
   /** The assistant message that the model's next item belongs to. */
@@ -58,6 +64,11 @@ export class MessageList {
     this.#images = [];
     this.#messages.push({ role: 'user', content: [{ type: 'text', text: imagesLead }, ...images] });
   }
+}
+
+/** What a client tells a model in the middle of a conversation, in a user's message. */
+export function reminderOf(text: string): string {
+  return `<system-reminder>\n${text}\n</system-reminder>`;
 }
 
 /** What a tool has said: its texts, and its images, which no message of a tool may hold. */

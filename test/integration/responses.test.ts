@@ -427,7 +427,7 @@ it('everything else of a request goes up under the names of chat completions', a
         role: 'user',
         content: [{ type: 'text', text: 'Images in the outputs of the tools above:' }, image],
       },
-      { role: 'system', content: 'Later.' },
+      { role: 'user', content: '<system-reminder>\nLater.\n</system-reminder>' },
       { role: 'user', content: 'And now?' },
     ],
     response_format: {

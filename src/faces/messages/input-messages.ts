@@ -2,7 +2,7 @@ import type { ProxyError } from '../../errors.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import type { ContentPart, Message } from '../../wire/types.ts';
 import { readState } from '../carried-state.ts';
-import { type Answer, MessageList, outputOf, plainContent } from '../message-list.ts';
+import { type Answer, MessageList, outputOf, plainContent, reminderOf } from '../message-list.ts';
 import { badMember, objectsIn, stringOf, textMember } from '../request-body.ts';
 import { fittingName } from '../tool-name.ts';
 import { argumentsOf } from './tool-input.ts';
@@ -102,10 +102,6 @@ class Translation {
       this.list.add({ role: 'user', content: plainContent(this.#said) });
     this.#said = undefined;
   }
-}
-
-function reminderOf(text: string): string {
-  return `<system-reminder>\n${text}\n</system-reminder>`;
 }
 
 /** A text is a list with one block of text. */

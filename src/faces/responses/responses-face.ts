@@ -5,7 +5,7 @@ import { errorBody } from '../../wire/error-body.ts';
 import { nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import { formOf } from '../answer-form.ts';
 import { chatBody, readRequestJson } from '../request-body.ts';
-import { isCodex, wantsEvent, withOrigin } from './codex.ts';
+import { isCodex, wantsEvent } from './codex.ts';
 import { messagesOf } from './input-messages.ts';
 import { responseId } from './item-ids.ts';
 import { membersOf, type RequestMembers } from './request-members.ts';
@@ -47,7 +47,6 @@ async function answer(
     const reply = await chat.handle({
       ...call,
       body: chatBody(members.envelope, messages),
-      headers: withOrigin(call.headers, request),
       form: formOf(writer),
     });
     return reply.kind === 'json' ? reply : { ...reply, ...failing };
