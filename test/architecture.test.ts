@@ -17,6 +17,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'http',
     'ingest',
     'operations',
+    'past',
     'search',
     'setup',
     'store',
@@ -43,7 +44,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   bench: ['capture', 'history', 'http', 'ingest', 'outline', 'search', 'store', 'upstream'],
   http: [],
-  operations: ['ingest', 'search', 'store', 'tools'],
+  operations: ['ingest', 'past', 'search', 'store', 'tools'],
+  // What clients keep of earlier work: its calls and conversations are named as in requests.
+  past: ['history', 'store'],
   // What a request goes through, the last first: each knows only what is done before it.
   // Of http it knows the port that it answers through.
   chat: ['capture', 'history', 'http', 'prompt', 'tools', 'turn', 'upstream'],

@@ -2,7 +2,7 @@ import { createWriteStream, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { randomIds } from '../clock.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
@@ -10,6 +10,8 @@ import { dataDirOf } from './data-dir-flag.ts';
 import { grouped } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
+import { ProxyError } from '../errors.ts';
+import { pastClients, type PastFlags } from './past-clients.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
@@ -20,20 +22,68 @@ interface StoredIn {
   readonly directory?: string;
 }
 
-interface IngestFlags extends SessionFlags {
+interface IngestFlags extends SessionFlags, Partial<PastFlags> {
   /** False with `--no-ignore`. */
   readonly ignore: boolean;
 }
 
+const examples = `
+Examples:
+  rlm-opencode ingest src docs 'logs/*.log'    files, folders and globs, into this directory's store
+  journalctl -b | rlm-opencode ingest -        what a command puts out
+  rlm-opencode ingest --from opencode --dry-run     what OpenCode has of this project, and how much
+  rlm-opencode ingest --from claude-code            what Claude Code has of it
+  rlm-opencode ingest --from codex --all-projects   what Codex has, each project into its own store
+`;
+
 /** `rlm-opencode ingest`: files, folders, globs and standard input into a directory's store. */
 export function ingestCommand(): Command {
   const command = new Command('ingest')
-    .description('store files, folders, globs, or - for standard input')
-    .argument('<paths...>', 'what to store; what git ignores and builds write is left out')
-    .option('--no-ignore', 'also store what git ignores, source maps and minified files');
-  return addSessionFlags(command).action((paths: string[], flags: IngestFlags) =>
-    ingest(paths, flags),
-  );
+    .description('store files, folders, globs, or - for standard input; or the history of a client')
+    .argument('[paths...]', 'what to store; what git ignores and builds write is left out')
+    .option('--no-ignore', 'also store what git ignores, source maps and minified files')
+    .addOption(
+      new Option(
+        '--from <client>',
+        'store what commands have put out in the history that a client keeps of this project',
+      ).choices(pastClients),
+    )
+    .option('--dry-run', 'with --from: say what would be stored')
+    .option('--all-projects', 'with --from: of all projects, each into its own store')
+    .option('--history <folder>', "with --from: the client's folder, where it is not the usual one")
+    .addHelpText('after', examples);
+  return addSessionFlags(command).action(async (paths: string[], flags: IngestFlags) => {
+    const { from, ...others } = flags;
+    if (from === undefined) {
+      checkPaths(paths, flags);
+      await ingest(paths, flags);
+      return;
+    }
+    if (paths.length > 0)
+      throw new ProxyError(
+        'invalid_request',
+        `With --from ${from} no paths are named: they are taken in by a command of their own.`,
+      );
+    const { ingestPast } = await import('./past-work.ts');
+    await ingestPast({ from, ...others });
+  });
+}
+
+/** @throws ProxyError `invalid_request` where nothing is named, or what belongs to `--from` */
+function checkPaths(paths: readonly string[], flags: IngestFlags): void {
+  const { dryRun, allProjects, history } = flags;
+  if (dryRun === true || allProjects === true || history !== undefined)
+    throw new ProxyError(
+      'invalid_request',
+      '--dry-run, --all-projects and --history belong to --from: say whose history is meant.',
+      { hint: `One of: ${pastClients.join(', ')}.` },
+    );
+  if (paths.length === 0)
+    throw new ProxyError(
+      'invalid_request',
+      'Say what to store: files, folders, globs, - for standard input, or --from with a client.',
+      { hint: 'rlm-opencode ingest --help has examples.' },
+    );
 }
 
 async function ingest(paths: readonly string[], flags: IngestFlags): Promise<void> {

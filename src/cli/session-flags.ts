@@ -30,8 +30,12 @@ export function addSessionFlags(command: Command): Command {
 /** The choice as operations take it. Symbolic links are whose, as OpenCode does. */
 export function choiceOf({ directory, session }: SessionFlags): object {
   if (session !== undefined) return { session };
-  const path = resolve(directory ?? '.');
-  return { directory: realPath(path), climb: directory === undefined };
+  return { directory: projectOf({ directory }), climb: directory === undefined };
+}
+
+/** The directory that is meant: the one that is named, else this one; links resolved. */
+export function projectOf({ directory }: { readonly directory?: string | undefined }): string {
+  return realPath(resolve(directory ?? '.'));
 }
 
 /** A directory need not be on this machine (any more) for its store to be. */

@@ -6,6 +6,7 @@ import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { ingest, ingestArgs } from './ingest.ts';
+import { pastWork, pastWorkArgs } from './past-work.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
 
 /** What the operations work on. */
@@ -170,6 +171,7 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['check-providers', checkProviders],
   ['tool', tool],
   ['ingest', withArgs(ingestArgs, ingest)],
+  ['past-work', withArgs(pastWorkArgs, pastWork)],
   ['sessions', listSessions],
   ['remove-session', removeSession],
   ['check-session', checkSession],
