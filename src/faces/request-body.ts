@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { ProxyError } from '../errors.ts';
 import { BodySplitter } from '../history/split-body.ts';
+import { parseEnvelopeJson } from '../wire/envelope-json.ts';
 import { isObject, nonEmptyText, type JsonObject } from '../wire/json.ts';
 import type { Envelope, Message } from '../wire/types.ts';
 import { textOfPieces } from '../wire/unparsed-message.ts';
@@ -13,7 +14,8 @@ const burstBytes = 524_288;
 
 /**
  * A request in another protocol, as an object. Its list is parsed element by element while it
- * arrives, so that a history of megabytes keeps nobody waiting.
+ * arrives, so that a history of megabytes keeps nobody waiting. Numbers inside of it keep their
+ * digits.
  * @param listName The member that holds the conversation; it may be something else than a list
  * @throws ProxyError `invalid_request`, and what reading the body throws
  */
@@ -40,7 +42,7 @@ export async function readRequestJson(
 
 function parse(json: string): unknown {
   try {
-    return JSON.parse(json);
+    return parseEnvelopeJson(json);
   } catch (cause) {
     throw new ProxyError('invalid_request', 'The request body is not valid JSON.', { cause });
   }

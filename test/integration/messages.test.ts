@@ -590,6 +590,57 @@ it('a longer answer than the model can write is not asked for', async () => {
   expect(pair.upstream.requests.map(({ body }) => body['max_tokens'])).toEqual([4_096, 1_000]);
 });
 
+it('of a step with calls of both the client gets its own, and the next turn has all of it', async () => {
+  await using pair = await startPair();
+  const { upstream, proxy } = pair;
+  const own = toolCall('rlm_find', { text: 'needle' }, { id: 'own' });
+  // Spelled as no client spells it again.
+  const args = '{ "command" : "ls", "limit" : 1.0 }';
+  const theirs = toolDelta({
+    index: 1,
+    id: 'c2',
+    type: 'function',
+    function: { name: 'Bash', arguments: args },
+  });
+  upstream.script(
+    callTools({ name: 'Bash', args: {}, id: 'c1' }),
+    reply(role(), reasoning('Hm.'), own, theirs, finish('tool_calls'), usage(), done()),
+    answer('both'),
+  );
+  const messages = claudeBegins('/work/one', 'look');
+  const ask = async (): Promise<void> => {
+    const response = await post(proxy, { ...claudeMembers('s1'), messages }, claude('s1'));
+    const { content } = (await response.json()) as { content: ContentBlockParam[] };
+    messages.push({ role: 'assistant', content });
+  };
+  await ask();
+  messages.push(result('c1', `${longText(20_000)}\nneedle\n`));
+  await ask();
+  const said = messages.at(-1)?.content as ContentBlockParam[];
+  expect(said.flatMap((block) => (block.type === 'tool_use' ? [block.id] : []))).toEqual(['c2']);
+  messages.push(result('c2', 'a.txt'));
+  await ask();
+  const [, before, after] = upstream.requests.map(({ body }) => body.messages);
+  expect(after?.slice(0, before?.length)).toEqual(before);
+  expect(after?.slice(before?.length)).toEqual([
+    {
+      role: 'assistant',
+      content: null,
+      reasoning_content: 'Hm.',
+      tool_calls: [
+        {
+          id: 'own',
+          type: 'function',
+          function: { name: 'rlm_find', arguments: '{"text":"needle"}' },
+        },
+        { id: 'c2', type: 'function', function: { name: 'Bash', arguments: args } },
+      ],
+    },
+    { role: 'tool', tool_call_id: 'own', content: expect.stringContaining('needle') as string },
+    { role: 'tool', tool_call_id: 'c2', content: 'a.txt' },
+  ]);
+});
+
 describe('tools', () => {
   const long = `mcp__server__${'long_'.repeat(20)}name`;
 

@@ -1,6 +1,15 @@
 import { expect, it } from 'vitest';
 import { argumentsOf, inputOf, isWholeInput } from './tool-input.ts';
 
+it.each([
+  '{"id":12345678901234567890,"share":1.0,"in":[{"n":1e3}]}',
+  '{"__proto__":1,"2":"b","a":"é"}',
+])('%s keeps its digits, there and back', (args) => {
+  expect(argumentsOf(inputOf(args))).toBe(
+    args === '{"__proto__":1,"2":"b","a":"é"}' ? '{"2":"b","__proto__":1,"a":"é"}' : args,
+  );
+});
+
 it.each<[string, object]>([
   ['{"a":1}', { a: 1 }],
   [' ', {}],
@@ -8,6 +17,7 @@ it.each<[string, object]>([
   ['[1]', { arguments_text: '[1]' }],
   ['{"a":', { arguments_text: '{"a":' }],
   ['null', { arguments_text: 'null' }],
+  ['{},{}', { arguments_text: '{},{}' }],
 ])('%j is the input %j', (args, input) => {
   expect(inputOf(args)).toEqual(input);
 });

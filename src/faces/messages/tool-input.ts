@@ -1,3 +1,4 @@
+import { parseEnvelopeJson } from '../../wire/envelope-json.ts';
 import { isObject, parseJson, type JsonObject } from '../../wire/json.ts';
 
 /**
@@ -13,10 +14,20 @@ const rawMember = 'arguments_text';
 /** The input of a call out of what a model wrote. */
 export function inputOf(args: string): JsonObject {
   if (args.trim() === '') return {};
-  const parsed = parseJson(args);
-  if (isObject(parsed)) return parsed;
-  const inner = typeof parsed === 'string' ? parseJson(parsed) : undefined;
-  return isObject(inner) ? inner : { [rawMember]: args };
+  const text = beginsObject(args) ? args : parseJson(args);
+  return (typeof text === 'string' ? objectIn(text) : undefined) ?? { [rawMember]: args };
+}
+
+/** An object whose numbers keep their digits; undefined for any other text. */
+function objectIn(text: string): JsonObject | undefined {
+  if (!beginsObject(text)) return undefined;
+  try {
+    // In a list, numbers of the object are inside of what is parsed, where digits are kept.
+    const [object, ...others] = parseEnvelopeJson(`[${text}]`) as readonly unknown[];
+    return isObject(object) && others.length === 0 ? object : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the text can only be that of an object, so that it can be handed on piece by piece. */
