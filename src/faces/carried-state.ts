@@ -1,9 +1,12 @@
-import { isObject, parseJson } from '../wire/json.ts';
+import { TurnFold } from '../wire/fold.ts';
+import { isObject, parseJson, type JsonObject } from '../wire/json.ts';
+import type { Chunk } from '../wire/types.ts';
 
 /**
- * What a provider wants back with an answer and this protocol has no member for: the name under
+ * What a provider wants back with an answer and other protocols have no member for: the name under
  * which its reasoning came, structured reasoning, signatures beside calls. It travels in
- * `encrypted_content` of reasoning items, which clients send back as it came. Nothing secret.
+ * `encrypted_content` of reasoning items and in `signature` of thinking blocks, which clients send
+ * back as it came. Nothing secret.
  */
 export interface CarriedState {
   /** The member of the reasoning where it is not `reasoning_content`. */
@@ -18,7 +21,7 @@ export interface CarriedState {
 const mark = 'rlm1.';
 
 /** The state as text. */
-export function writeState(state: CarriedState): string {
+function writeState(state: CarriedState): string {
   return mark + Buffer.from(JSON.stringify(state)).toString('base64url');
 }
 
@@ -59,4 +62,53 @@ function membersByCall(
       isObject(members) ? [[id, withoutOwnNames(members)]] : [],
     ),
   );
+}
+
+/** Members of an answer that are for whoever reads it, and that no provider wants back. */
+const shownMembers: ReadonlySet<string> = new Set(['annotations', 'audio', 'images']);
+
+/** Gathers from the chunks of an answer what only a {@link CarriedState} can hold. */
+export class CarriedParts {
+  readonly #fold = new TurnFold();
+  #field: string | undefined;
+  #hasNews = false;
+
+  /** Whether something has come that {@link CarriedParts.write} has not written yet. */
+  get hasNews(): boolean {
+    return this.#hasNews;
+  }
+
+  /** Takes what of a chunk is neither text nor arguments. */
+  add({ reasoningField, reasoningDetails, extra: all, toolCalls }: Chunk): void {
+    if (reasoningField !== undefined) this.#field = reasoningField;
+    const extra = all === undefined ? undefined : withoutShown(all);
+    if (reasoningDetails === undefined && extra === undefined && toolCalls === undefined) return;
+    const isOfCall = toolCalls?.some((delta) => delta.extra !== undefined) === true;
+    if (reasoningDetails !== undefined || extra !== undefined || isOfCall) this.#hasNews = true;
+    this.#fold.add({
+      ...(reasoningDetails === undefined ? {} : { reasoningDetails }),
+      ...(extra === undefined ? {} : { extra }),
+      ...(toolCalls === undefined
+        ? {}
+        : { toolCalls: toolCalls.map((delta) => ({ ...delta, arguments: '' })) }),
+    });
+  }
+
+  /** As text, what there is by now: of several texts of an answer, the last says all. */
+  write(): string {
+    const own = this.#field === 'reasoning' ? { field: this.#field } : {};
+    if (!this.#hasNews) return writeState(own);
+    this.#hasNews = false;
+    const { role: _, content: __, tool_calls: calls = [], ...members } = this.#fold.turn().message;
+    const extras = calls.map(({ id, type: _type, function: _call, custom: _custom, ...extra }) =>
+      Object.keys(extra).length === 0 ? [] : [[id, extra] as const],
+    );
+    return writeState({ ...own, members, calls: Object.fromEntries(extras.flat()) });
+  }
+}
+
+/** The others; undefined where there are none. */
+function withoutShown(extra: JsonObject): JsonObject | undefined {
+  const kept = Object.entries(extra).filter(([name]) => !shownMembers.has(name));
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
 }

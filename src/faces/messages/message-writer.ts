@@ -1,8 +1,7 @@
-import { TurnFold } from '../../wire/fold.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { Chunk, FinishReason, ToolCallDelta, Usage } from '../../wire/types.ts';
 import type { AnswerWriter } from '../answer-form.ts';
-import { writeState, type CarriedState } from '../carried-state.ts';
+import { CarriedParts } from '../carried-state.ts';
 import { beginsObject, inputOf, isWholeInput } from './tool-input.ts';
 
 /** What an answer is written with. */
@@ -51,11 +50,8 @@ export class MessageWriter implements AnswerWriter {
   #head = 0;
   #isStarted = false;
   readonly #calls = new Map<number, Block>();
-  /** Everything but texts: what only {@link CarriedState} can hold. */
-  readonly #rest = new TurnFold();
-  /** Whether there is something in it that no signature has carried yet. */
-  #hasNews = false;
-  #field: string | undefined;
+  /** What signatures carry. */
+  readonly #carried = new CarriedParts();
   #finish: FinishReason | undefined;
   /** A stop sequence that the provider has named. */
   #matched: string | undefined;
@@ -73,7 +69,7 @@ export class MessageWriter implements AnswerWriter {
 
   end(): string {
     let events = this.#start();
-    if (this.#hasNews && this.#options.showsThinking) events += this.#begin('thinking');
+    if (this.#carried.hasNews && this.#options.showsThinking) events += this.#begin('thinking');
     while (this.#head < this.#blocks.length) events += this.#closeHead();
     return (
       events +
@@ -113,8 +109,7 @@ export class MessageWriter implements AnswerWriter {
   #addOne(chunk: Chunk): string {
     const { content, reasoning, refusal, toolCalls } = chunk;
     let events = '';
-    if (chunk.reasoningField !== undefined) this.#field = chunk.reasoningField;
-    this.#keepRest(chunk);
+    this.#carried.add(chunk);
     if (reasoning !== undefined && reasoning !== '' && this.#options.showsThinking)
       events += this.#say('thinking', reasoning);
     if (content !== undefined && content !== '') events += this.#say('text', content);
@@ -124,20 +119,6 @@ export class MessageWriter implements AnswerWriter {
     if (chunk.finishReason !== undefined) this.#finish = chunk.finishReason;
     if (chunk.usage !== undefined) this.#usage = chunk.usage;
     return events;
-  }
-
-  #keepRest({ reasoningDetails, extra, toolCalls }: Chunk): void {
-    if (reasoningDetails === undefined && extra === undefined && toolCalls === undefined) return;
-    if (reasoningDetails !== undefined || toolCalls?.some((delta) => delta.extra !== undefined))
-      this.#hasNews = true;
-    this.#rest.add({
-      ...(reasoningDetails === undefined ? {} : { reasoningDetails }),
-      ...(extra === undefined ? {} : { extra }),
-      // The arguments are in the blocks.
-      ...(toolCalls === undefined
-        ? {}
-        : { toolCalls: toolCalls.map((delta) => ({ ...delta, arguments: '' })) }),
-    });
   }
 
   /** vLLM and SGLang say which sequence it was; others do not. */
@@ -221,7 +202,7 @@ export class MessageWriter implements AnswerWriter {
     if (block.type === 'tool_use' && (block.unsent !== '' || block.text === ''))
       events += this.#delta('tool_use', JSON.stringify(inputOf(block.text)));
     if (block.type === 'thinking') {
-      block.signature = this.#signature();
+      block.signature = this.#carried.write();
       events += event('content_block_delta', {
         index: this.#head,
         delta: { type: 'signature_delta', signature: block.signature },
@@ -236,18 +217,6 @@ export class MessageWriter implements AnswerWriter {
 
   #delta(type: Block['type'], text: string): string {
     return `event: content_block_delta\ndata: {"type":"content_block_delta","index":${this.#head},"delta":{${deltaLeads[type]}${JSON.stringify(text)}}}\n\n`;
-  }
-
-  /** All there is by now: of several in an answer the last counts. */
-  #signature(): string {
-    const own: CarriedState = this.#field === 'reasoning' ? { field: this.#field } : {};
-    if (!this.#hasNews) return writeState(own);
-    this.#hasNews = false;
-    const { role: _, content: __, tool_calls: calls = [], ...members } = this.#rest.turn().message;
-    const extras = calls.map(({ id, type: _type, function: _call, custom: _custom, ...extra }) =>
-      Object.keys(extra).length === 0 ? [] : [[id, extra] as const],
-    );
-    return writeState({ ...own, members, calls: Object.fromEntries(extras.flat()) });
   }
 
   #stop(): JsonObject {

@@ -1,8 +1,8 @@
 import type { ProxyError } from '../../errors.ts';
-import { TurnFold } from '../../wire/fold.ts';
 import { isObject, parseJson, type JsonObject } from '../../wire/json.ts';
 import type { Chunk, FinishReason, ToolCallDelta, Usage } from '../../wire/types.ts';
-import { writeState, type CarriedState } from '../carried-state.ts';
+import type { AnswerWriter } from '../answer-form.ts';
+import { CarriedParts } from '../carried-state.ts';
 import { itemId, type ItemKind } from './item-ids.ts';
 import { customInput, type ToolNames } from './tool-names.ts';
 
@@ -76,7 +76,7 @@ interface OpenCall extends OpenItem<ItemOf<'function_call'> | ItemOf<'custom_too
  * side. Every event is ready to be written. The same items make up the response object of a whole
  * answer.
  */
-export class ResponseWriter {
+export class ResponseWriter implements AnswerWriter {
   readonly #options: WriterOptions;
   readonly #items: Item[] = [];
   #number = 0;
@@ -85,10 +85,8 @@ export class ResponseWriter {
   #said: OpenItem<ItemOf<'message'>> | undefined;
   #thought: OpenItem<ItemOf<'reasoning'>> | undefined;
   readonly #calls = new Map<number, OpenCall>();
-  /** Everything but texts: what only {@link CarriedState} can hold. */
-  readonly #rest = new TurnFold();
-  #hasRest = false;
-  #field: string | undefined;
+  /** What reasoning items carry. */
+  readonly #carried = new CarriedParts();
   #finish: FinishReason | undefined;
   #usage: Usage | undefined;
 
@@ -147,7 +145,7 @@ export class ResponseWriter {
   #addOne(chunk: Chunk): string {
     const { content, reasoning, refusal, toolCalls } = chunk;
     let events = '';
-    if (chunk.reasoningField !== undefined) this.#field = chunk.reasoningField;
+    this.#carried.add(chunk);
     if (reasoning !== undefined && reasoning !== '') events += this.#think(reasoning);
     if (content !== undefined && content !== '') events += this.#say(content);
     if (refusal !== undefined && refusal !== '')
@@ -156,23 +154,7 @@ export class ResponseWriter {
     if (toolCalls !== undefined) for (const delta of toolCalls) events += this.#call(delta);
     if (chunk.finishReason !== undefined) this.#finish = chunk.finishReason;
     if (chunk.usage !== undefined) this.#usage = chunk.usage;
-    this.#keepRest(chunk);
     return events;
-  }
-
-  #keepRest({ reasoningDetails, extra: all, toolCalls }: Chunk): void {
-    const extra = all === undefined ? undefined : withoutShown(all);
-    if (reasoningDetails === undefined && extra === undefined && toolCalls === undefined) return;
-    if (toolCalls === undefined || toolCalls.some((delta) => delta.extra !== undefined))
-      this.#hasRest = true;
-    this.#rest.add({
-      ...(reasoningDetails === undefined ? {} : { reasoningDetails }),
-      ...(extra === undefined ? {} : { extra }),
-      // The arguments are in the items.
-      ...(toolCalls === undefined
-        ? {}
-        : { toolCalls: toolCalls.map((delta) => ({ ...delta, arguments: '' })) }),
-    });
   }
 
   #think(text: string): string {
@@ -354,9 +336,7 @@ export class ResponseWriter {
         text: part?.text ?? '',
       });
       events += this.#at('response.reasoning_summary_part.done', thought, { ...at, part });
-      thought.item.encrypted_content = writeState(
-        this.#field === 'reasoning' ? { field: this.#field } : {},
-      );
+      thought.item.encrypted_content = this.#carried.write();
       events += this.#done(thought);
     }
     const said = this.#said;
@@ -382,17 +362,12 @@ export class ResponseWriter {
 
   /** What the provider wants back and no item shows: in a reasoning item of its own. */
   #state(): string {
-    if (!this.#hasRest) return '';
-    const { role: _, content: __, tool_calls: calls = [], ...members } = this.#rest.turn().message;
-    const extras = calls.map(({ id, type: _type, function: _call, custom: _custom, ...extra }) =>
-      Object.keys(extra).length === 0 ? [] : [[id, extra] as const],
-    );
-    const state: CarriedState = { members, calls: Object.fromEntries(extras.flat()) };
+    if (!this.#carried.hasNews) return '';
     const opened = this.#begin({
       type: 'reasoning',
       id: this.#nextId('rs'),
       summary: [],
-      encrypted_content: writeState(state),
+      encrypted_content: this.#carried.write(),
     });
     return this.#added(opened) + this.#done(opened);
   }
@@ -450,15 +425,6 @@ export class ResponseWriter {
     this.#number += 1;
     return `event: ${type}\ndata: {"type":"${type}","sequence_number":${number},${membersJson}}\n\n`;
   }
-}
-
-/** Members of an answer that are for whoever reads it, and that no provider wants back. */
-const shownMembers: ReadonlySet<string> = new Set(['annotations', 'audio', 'images']);
-
-/** The others; undefined where there are none. */
-function withoutShown(extra: JsonObject): JsonObject | undefined {
-  const kept = Object.entries(extra).filter(([name]) => !shownMembers.has(name));
-  return kept.length === 0 ? undefined : Object.fromEntries(kept);
 }
 
 function isClosed({ status }: { readonly status: string }): boolean {
