@@ -269,7 +269,16 @@ test('a command starts without engine, store, server, HTTP client and log: they 
     ]) {
       expect([...parts]).not.toContain(heavy);
     }
-    for (const heavy of ['acorn', 'fastify', 'undici', 'pino', 'ignore', 'quickjs-emscripten']) {
+    for (const heavy of [
+      'acorn',
+      'fastify',
+      'undici',
+      'pino',
+      'ignore',
+      'quickjs-emscripten',
+      '@clack/prompts',
+      'yaml',
+    ]) {
       expect([...packages]).not.toContain(heavy);
     }
     // The reader of imports sees something.

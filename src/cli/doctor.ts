@@ -105,7 +105,7 @@ function configFindings(loaded: LoadedConfig, running: KnownServer | undefined):
     findings.push({
       level: 'note',
       text: `no upstream${running === undefined ? '' : ' in the running server'}: answers come from the demo script`,
-      advice: 'Set RLM_UPSTREAM_BASE_URL (and RLM_UPSTREAM_API_KEY, RLM_UPSTREAM_MODEL).',
+      advice: 'rlm-opencode init     (or set RLM_UPSTREAM_BASE_URL and its companions)',
     });
   }
   return findings;

@@ -8,6 +8,7 @@ import type { StartableName } from './launch.ts';
 const commands: Readonly<Record<string, (args: readonly string[]) => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand(),
   ...startClients(['opencode', 'codex', 'claude', 'qwen', 'kilo']),
+  init: async () => (await import('./init.ts')).initCommand(),
   setup: async () => (await import('./setup.ts')).setupCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),

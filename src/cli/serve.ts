@@ -13,7 +13,7 @@ import { print, printError } from './screen.ts';
 
 /** What a user without an upstream has to know. */
 const demoNotice = `No upstream is configured, so answers come from the built-in demo: a script that uses the tools, no language model.
-For a real model, stop this and set for example
+For a real model, stop this and run \`rlm-opencode init\`, or set for example
   RLM_UPSTREAM_BASE_URL=https://api.z.ai/api/paas/v4  RLM_UPSTREAM_API_KEY=...  RLM_UPSTREAM_MODEL=glm-5
 `;
 

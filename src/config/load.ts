@@ -1,6 +1,12 @@
 import { resolve } from 'node:path';
 import { type ParsedSettings, parseSettings } from './parse.ts';
-import { type Environment, type LoadOptions, machineOf, readSettingsFile } from './places.ts';
+import {
+  type Environment,
+  isOpenToOthers,
+  type LoadOptions,
+  machineOf,
+  readSettingsFile,
+} from './places.ts';
 import { type Config, resolveConfig } from './resolve.ts';
 import { settingLeaves } from './schema.ts';
 
@@ -51,7 +57,16 @@ function warningsOf({ settings }: ParsedSettings, env: Environment): string[] {
   }
   for (const [id, provider] of Object.entries(settings.providers)) {
     const keyName = provider.apiKeyEnv;
-    if (provider.apiKey === undefined && keyName !== undefined && !env[keyName]) {
+    const keyFile = provider.apiKeyFile;
+    if (keyFile !== undefined && isOpenToOthers(keyFile)) {
+      warnings.push(`providers.${id}.apiKeyFile can be read by others: chmod 600 ${keyFile}`);
+    }
+    if (
+      provider.apiKey === undefined &&
+      keyFile === undefined &&
+      keyName !== undefined &&
+      !env[keyName]
+    ) {
       warnings.push(`providers.${id} takes its key from ${keyName}, which is not set.`);
     }
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ProxyError } from '../errors.ts';
@@ -71,6 +71,25 @@ export function readSettingsFile(
   const named = env['RLM_CONFIG'] ?? '';
   const path = named === '' ? join(configHome, 'rlm-opencode/config.jsonc') : resolve(named);
   return { path, text: readOptional(path, named !== '') };
+}
+
+/**
+ * A key out of a file that holds nothing else.
+ * @param path Absolute, or below the user's own folder with `~/`
+ * @throws the system's error where it cannot be read
+ */
+export function readKeyFile(path: string): string {
+  return readFileSync(keyFilePath(path), 'utf8');
+}
+
+/** Whether others than its owner may read a key's file; false where there is none. */
+export function isOpenToOthers(path: string): boolean {
+  const mode = statSync(keyFilePath(path), { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & 0o077) !== 0;
+}
+
+function keyFilePath(path: string): string {
+  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(path);
 }
 
 function readOptional(path: string, required: boolean): string | undefined {

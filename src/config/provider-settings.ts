@@ -117,6 +117,7 @@ export const providerSettings = z.strictObject({
   baseURL: baseURL.optional(),
   apiKey: key.optional(),
   apiKeyEnv: z.string().min(1).optional(),
+  apiKeyFile: z.string().min(1).optional(),
   models: z.array(z.union([z.string().min(1), model])).optional(),
   contextWindow: z.int().min(1024).optional(),
   maxOutput: z.int().min(1).optional(),

@@ -3,7 +3,7 @@ import { type OwnFolder, ownFoldersIn } from '../clients/spill-file.ts';
 import { ProxyError } from '../errors.ts';
 import { checkKey, parseEndpoint } from '../upstream/endpoint.ts';
 import { readProxies, type Route, routeTo } from '../upstream/route.ts';
-import { type Environment, type Folders, standardDataDir } from './places.ts';
+import { type Environment, type Folders, readKeyFile, standardDataDir } from './places.ts';
 import { fallbackLimits, presetOfUrl, presets } from './presets.ts';
 import type { Prices, ProviderSettings } from './provider-settings.ts';
 import type { Settings } from './schema.ts';
@@ -70,8 +70,8 @@ export interface Config extends Omit<
 const fileReadFactor = 2;
 
 /**
- * Fills in what follows from the machine and the presets. Pure: `env` is only asked for the keys
- * that providers name.
+ * Fills in what follows from the machine and the presets. `env` and `readKey` are only asked for
+ * the keys that providers name.
  * @throws ProxyError `config_invalid` for a provider that cannot be reached or a default model that
  * does not exist
  */
@@ -79,10 +79,11 @@ export function resolveConfig(
   { settings, sources }: ParsedSettings,
   env: Environment,
   folders: Folders,
+  readKey: (path: string) => string = readKeyFile,
 ): Config {
   const { $schema: _, upstream, providers, defaultModel, dataDir, ...rest } = settings;
   const configured = Object.entries(providers).map(([id, provider]) =>
-    resolveProvider({ id, provider, env, maxInFlight: settings.patience.maxInFlight }),
+    resolveProvider({ id, provider, env, readKey, maxInFlight: settings.patience.maxInFlight }),
   );
   const single = resolveUpstream(settings, env);
   const all = single === undefined ? configured : [single, ...configured];
@@ -127,16 +128,18 @@ function resolveUpstream(settings: Settings, env: Environment): ConfiguredProvid
     headers: {},
     fallback: [],
   };
-  return resolveProvider({ id, provider, env, maxInFlight: settings.patience.maxInFlight });
+  const { maxInFlight } = settings.patience;
+  return resolveProvider({ id, provider, env, readKey: readKeyFile, maxInFlight });
 }
 
 function resolveProvider(from: {
   readonly id: string;
   readonly provider: ProviderSettings;
   readonly env: Environment;
+  readonly readKey: (path: string) => string;
   readonly maxInFlight: number;
 }): ConfiguredProvider {
-  const { id, provider, env } = from;
+  const { id, provider, env, readKey } = from;
   const presetName = provider.preset ?? (provider.baseURL === undefined ? id : undefined);
   const preset = presetName === undefined ? undefined : presets[presetName];
   const baseURL = provider.baseURL ?? preset?.baseURL;
@@ -145,7 +148,10 @@ function resolveProvider(from: {
       hint: `Presets: ${Object.keys(presets).join(', ')}.`,
     });
   }
-  const apiKey = keyOf(id, provider, { name: provider.apiKeyEnv ?? preset?.apiKeyEnv, env });
+  const apiKey =
+    provider.apiKey === undefined && provider.apiKeyFile !== undefined
+      ? keyInFile(id, provider.apiKeyFile, readKey)
+      : keyOf(id, provider, { name: provider.apiKeyEnv ?? preset?.apiKeyEnv, env });
   checkOneKey({ id, baseURL, apiKey, headers: provider.headers });
   return {
     id,
@@ -175,6 +181,21 @@ function keyOf(
   if (found.ok) return found.text;
   throw new ProxyError('config_invalid', `providers.${id}.apiKeyEnv (${name}): ${found.fault}.`, {
     hint: 'Set the variable to the key alone.',
+  });
+}
+
+/** @throws ProxyError `config_invalid` where the file cannot be read or holds no key */
+function keyInFile(id: string, path: string, readKey: (path: string) => string): string {
+  let fault = 'it is empty';
+  try {
+    const found = checkKey(readKey(path));
+    if (found.ok && found.text !== '') return found.text;
+    if (!found.ok) ({ fault } = found);
+  } catch (error) {
+    fault = `it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`;
+  }
+  throw new ProxyError('config_invalid', `providers.${id}.apiKeyFile (${path}): ${fault}.`, {
+    hint: 'Write the key alone into it, and make it readable by you alone: chmod 600.',
   });
 }
 
