@@ -8,7 +8,7 @@ import { cutNote, isCutByClient } from '../clients/cut-output.ts';
 import {
   type SpillLimits,
   type SpillNote,
-  isPartOf,
+  fittingNote,
   readSpillFile,
   spillNoteOf,
 } from '../clients/spill-file.ts';
@@ -306,11 +306,15 @@ async function wholeOf(
   const before = outputs.findLast((output) => output.call === call)?.entry;
   if (before?.note === fullTextNote && before.path === path) {
     const text = await store.readEntry(before);
-    if (isPartOf(note, Buffer.from(text))) return { ...entry, text, path, note: fullTextNote };
+    const said = note.added.toString();
+    const whole = text.endsWith(said) ? text.slice(0, text.length - said.length) : text;
+    if (fittingNote(note, Buffer.from(whole)) !== undefined)
+      return { ...entry, text, path, note: fullTextNote };
   }
   const bytes = await readSpillFile(note, limits);
   if (bytes === undefined) return 'gone';
-  if (!isPartOf(note, bytes)) return undefined;
-  const text = note.added.length === 0 ? bytes : Buffer.concat([bytes, note.added]);
+  const fitting = fittingNote(note, bytes);
+  if (fitting === undefined) return undefined;
+  const text = fitting.added.length === 0 ? bytes : Buffer.concat([bytes, fitting.added]);
   return { ...entry, text, path, note: fullTextNote };
 }

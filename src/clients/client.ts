@@ -93,6 +93,7 @@ export interface SpillForm {
   /**
    * The note, with everything around it that is not of the output. Group 1 is the file's path. It
    * stands at the text's beginning (`before` what is printed of the file) or at its end (`behind`).
+   * Group 2, of a note at the end: what the tool says beside the output, which is kept.
    */
   readonly note: RegExp;
   readonly stands: 'before' | 'behind';
@@ -104,6 +105,8 @@ export interface SpillForm {
   readonly closing?: RegExp;
   /** What a tool adds behind an output, at the end of a result. Kept, but not in the file. */
   readonly added?: RegExp;
+  /** What may stand between the output and what a tool says of it, at the end of a result. */
+  readonly separator?: string;
   /** Whether a line that was cut in two has `...` in place of what is missing. */
   readonly hasDots?: true;
   /** The file's whole path, with slashes, links resolved. */

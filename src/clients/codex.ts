@@ -25,7 +25,7 @@ export const codex: ClientKind = {
     /\.\.\. command output truncated for persistence \.\.\./,
   ],
   prunedMarkers: [],
-  reminders: [/\s*<environment_context>[\s\S]*?(?:<\/environment_context>|$)/g],
+  reminders: [/<environment_context>[\s\S]*?(?:<\/environment_context>|$)/g],
   readTools: [],
   pathArguments: ['path'],
   helpers: [

@@ -89,8 +89,5 @@ export const kilo: ClientKind = {
     file: /\/kilo\/tool-output\/tool_[A-Za-z0-9]+$/,
     own: { below: 'data', folders: ['kilo', 'tool-output'] },
   }),
-  reminders: [
-    ...openCode.reminders,
-    /\s*<environment_details>[\s\S]*?(?:<\/environment_details>|$)/g,
-  ],
+  reminders: [...openCode.reminders, /<environment_details>[\s\S]*?(?:<\/environment_details>|$)/g],
 };

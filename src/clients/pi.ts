@@ -7,12 +7,12 @@ export const pi: ClientKind = {
   known: { prompt: /operating inside pi, a coding agent harness/ },
   directory: [
     // The prompt's last line: what a project brings stands before it, so the last one counts.
-    { stands: 'system', form: /(?:^|[\s\S]*\n)Current working directory: ([^\r\n]+)/ },
+    { stands: 'system', form: /^(?:[\s\S]*\n)?Current working directory: ([^\r\n]+)/ },
   ],
   conversation: { headers: [], parentHeaders: [], members: [] },
   spills: [
     {
-      note: /\s*\[Showing (?:lines|last) [^\]\r\n]*Full output: ([^\]\r\n]+)\](?:\r?\n[^\r\n]*){0,4}$/,
+      note: /\s{0,4}\[Showing (?:lines|last) [^\]\r\n]*Full output: ([^\]\r\n]+)\]((?:\r?\n[^\r\n]*){0,4})$/,
       stands: 'behind',
       printed: 'end',
       file: /\/pi-[a-z]+-[0-9a-f]{8,}\.log$/,

@@ -28,6 +28,7 @@ export const qwenCode: ClientKind = {
       stands: 'before',
       printed: 'both',
       gap,
+      separator: '\n\n',
       hasDots: true,
     },
     {

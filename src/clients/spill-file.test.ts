@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { SpillForm } from './client.ts';
 import { openCode } from './opencode.ts';
-import { isPartOf, ownFoldersIn, readSpillFile, spillNoteOf } from './spill-file.ts';
+import { fittingNote, ownFoldersIn, readSpillFile, spillNoteOf } from './spill-file.ts';
 
 const whole = Array.from({ length: 3_000 }, (_, at) => `line ${at} ä🙂`).join('\n');
 const beginning = whole.slice(0, 9_000);
@@ -23,7 +23,7 @@ function behind(visible: string): string {
 /** Whether the named file counts, its text being `text`. */
 function counts(result: string, text: string | Uint8Array = whole): boolean {
   const note = spillNoteOf(result, { head: result.slice(0, 4_000), tail: result.slice(-4_000) });
-  return note !== undefined && isPartOf(note, Buffer.from(text as string));
+  return note !== undefined && fittingNote(note, Buffer.from(text as string)) !== undefined;
 }
 
 it.each<[string, string]>([
@@ -85,6 +85,18 @@ const printed: Readonly<Record<string, (file: string) => string>> = {
     `<persisted-output>\nOutput too large (93.1KB). Full output saved to: ${file}\n\nPreview (first 2KB):\n${whole.slice(0, 2_000)}\n...\n</persisted-output>`,
 };
 
+it.each([
+  ['pi', '\n\nCommand exited with code 1'],
+  ['Qwen Code, a command', '\n\nIt ran for 90 seconds.\n\nAnd was stopped.'],
+])('keeps what %s says beside the output', (name, said) => {
+  const text = printed[name]?.(`/home/me/${places[name]}`) ?? '';
+  const result = text.endsWith(said) ? text : `${text}${said}`;
+  const ends = { head: result.slice(0, 4_000), tail: result.slice(-4_000) };
+  const note = spillNoteOf(result, ends);
+  const fitting = note && fittingNote(note, Buffer.from(whole));
+  expect(fitting?.added.toString()).toBe(said);
+});
+
 /** Where each of them keeps such a file, in a home directory. */
 const places: Readonly<Record<string, string>> = {
   'Kilo, a command': '.local/share/kilo/tool-output/tool_f0aB',
@@ -116,8 +128,8 @@ describe.each(Object.keys(printed))('what %s prints of an output', (name) => {
   it('names the file, is a part of it and of no other', () => {
     expect(note?.path).toBe(file);
     if (note === undefined) return;
-    expect(isPartOf(note, Buffer.from(whole))).toBe(true);
-    expect(isPartOf(note, Buffer.from(`x${whole}x`))).toBe(false);
+    expect(fittingNote(note, Buffer.from(whole))).toBeDefined();
+    expect(fittingNote(note, Buffer.from(`x${whole}x`))).toBeUndefined();
   });
 
   it('has its file read where the client keeps it for this user, and not where a project has the same path', async () => {

@@ -85,7 +85,8 @@ function noteIn(
   const frameBytes = isBefore ? Buffer.byteLength(frame?.exec(ends.tail)?.[0] ?? '') : noteBytes;
   const [start, end] = [isBefore ? noteBytes : 0, bytes.length - frameBytes];
   if (end < start) return undefined;
-  const added = form.added === undefined ? none : bytes.subarray(end);
+  const kept = isBefore ? form.added && bytes.subarray(end) : Buffer.from(found[2] ?? '');
+  const added = kept ?? none;
   return { path, ...printedIn(bytes.subarray(start, end), form), added, form };
 }
 
@@ -103,10 +104,31 @@ function printedIn(
 }
 
 /**
- * Whether what was printed is an end of a text, or both of them, white space at the border and
- * bytes that are no UTF-8 aside. An empty text is not a part.
+ * The note as it fits what the file holds: where what was printed is its beginning, its end or
+ * both, white space at the border and bytes that are no UTF-8 aside. An empty text is no part.
  */
-export function isPartOf({ beginning, end, form }: SpillNote, whole: Uint8Array): boolean {
+export function fittingNote(note: SpillNote, whole: Uint8Array): SpillNote | undefined {
+  for (const each of readingsOf(note)) if (isPartOf(each, whole)) return each;
+  return undefined;
+}
+
+/** Things that a tool says behind an output, one after the other. */
+const maxSaid = 4;
+
+/** The note, and the same with the last of what was printed taken for words of the tool. */
+function* readingsOf(note: SpillNote): Generator<SpillNote> {
+  yield note;
+  const { separator } = note.form;
+  if (separator === undefined) return;
+  const { end } = note;
+  let at = end.lastIndexOf(separator);
+  for (let said = 0; at >= 0 && said < maxSaid; said += 1) {
+    yield { ...note, end: end.subarray(0, at), added: end.subarray(at) };
+    at = at === 0 ? -1 : end.lastIndexOf(separator, at - 1);
+  }
+}
+
+function isPartOf({ beginning, end, form }: SpillNote, whole: Uint8Array): boolean {
   const bytes = Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength);
   let parts = 0;
   if (beginning.length > 0) {

@@ -9,7 +9,7 @@ export const unknownClient: ClientKind = {
     // On a line of its own, numbered or in a list. Several that differ tell nothing.
     {
       stands: 'system',
-      form: /(?:^|\n)[ \t]*(?:[-*•]|\d+[.)])?[ \t]*(?:(?:current|primary) )?working directory:[ \t]*[`"']?((?:\/|[A-Za-z]:[\\/])[^\r\n`"']*)/i,
+      form: /(?:^|\n)[ \t]*(?:(?:[-*•]|\d+[.)])[ \t]*)?(?:(?:current|primary) )?working directory:[ \t]*[`"']?((?:\/|[A-Za-z]:[\\/])[^\r\n`"']*)/i,
     },
     { stands: 'system', form: /<cwd>((?:\/|[A-Za-z]:[\\/])[^<\r\n]*)<\/cwd>/ },
   ],

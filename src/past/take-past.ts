@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { ClientKind } from '../clients/client.ts';
 import { cutNote, isCutByClient } from '../clients/cut-output.ts';
 import { isPruned } from '../clients/known-clients.ts';
-import { isPartOf, type OwnFolder, readSpillFile, spillNoteOf } from '../clients/spill-file.ts';
+import { fittingNote, type OwnFolder, readSpillFile, spillNoteOf } from '../clients/spill-file.ts';
 import { ProxyError } from '../errors.ts';
 import { isRandomId } from '../history/answer-memory.ts';
 import { hashCall } from '../history/identity.ts';
@@ -294,8 +294,9 @@ class SessionTaker {
       projectDirectory: this.#session.directory,
       ownFolders,
     });
-    if (bytes !== undefined && isPartOf(note, bytes)) {
-      const whole = note.added.length === 0 ? bytes : Buffer.concat([bytes, note.added]);
+    const fitting = bytes === undefined ? undefined : fittingNote(note, bytes);
+    if (bytes !== undefined && fitting !== undefined) {
+      const whole = fitting.added.length === 0 ? bytes : Buffer.concat([bytes, fitting.added]);
       return { text: whole, path: note.path, isCut: false };
     }
     const longer = instead !== undefined && instead.length > text.length ? instead : text;
