@@ -218,6 +218,42 @@ describe('the memory', () => {
   });
 });
 
+it('of a step with hidden calls and its own a client sees its own, and what was found comes back', async () => {
+  await using pair = await startPair();
+  const { upstream, proxy } = pair;
+  const needle = 'token-7f3a-π🙂';
+  upstream.script(
+    callTools({ name: 'bash', args: { command: 'make' }, id: 'call_make' }),
+    callTools(
+      { name: 'bash', args: { command: 'ls' }, id: 'theirs' },
+      { name: 'rlm_find', args: { text: needle }, id: 'own' },
+    ),
+    answer('both'),
+  );
+  const headers = codex('thread-1');
+  const input: unknown[] = [environment('/work/one'), says('build it')];
+  const first = await stream(proxy, { input, tools: [bash] }, headers);
+  const output = `${longText(10_000)}\n${needle}\n${longText(10_000)}`;
+  input.push(...first.response.output, {
+    type: 'function_call_output',
+    call_id: 'call_make',
+    output,
+  });
+  const second = await stream(proxy, { input, tools: [bash] }, headers);
+  const calls = second.response.output.filter(({ type }) => type === 'function_call');
+  expect(calls).toMatchObject([{ call_id: 'theirs', name: 'bash' }]);
+  input.push(...second.response.output, {
+    type: 'function_call_output',
+    call_id: 'theirs',
+    output: 'a.txt',
+  });
+  await stream(proxy, { input, tools: [bash] }, headers);
+  const sent = upstream.requests[2]?.body.messages.slice(-3) ?? [];
+  expect(sent[0]?.tool_calls?.map(({ id }) => id)).toEqual(['theirs', 'own']);
+  expect(sent.slice(1).map((message) => message.tool_call_id)).toEqual(['theirs', 'own']);
+  expect(JSON.stringify(sent)).toContain(needle);
+});
+
 describe('two projects', () => {
   it('never mix, and a new conversation in one knows what was stored there', async () => {
     await using pair = await startPair();
