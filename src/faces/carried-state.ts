@@ -15,6 +15,8 @@ export interface CarriedState {
   readonly members?: Readonly<Record<string, unknown>>;
   /** Further members of its calls, by their ids. */
   readonly calls?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Arguments of calls that a client hands back in other words, by the calls' ids. */
+  readonly args?: Readonly<Record<string, string>>;
 }
 
 /** In front of every such text: others' are not ours to read. */
@@ -30,11 +32,12 @@ export function readState(text: unknown): CarriedState | undefined {
   if (typeof text !== 'string' || !text.startsWith(mark)) return undefined;
   const parsed = parseJson(Buffer.from(text.slice(mark.length), 'base64url').toString());
   if (!isObject(parsed)) return undefined;
-  const { field, members, calls } = parsed;
+  const { field, members, calls, args } = parsed;
   return {
     ...(field === 'reasoning' ? { field } : {}),
     ...(isObject(members) ? { members: withoutOwnNames(members) } : {}),
     ...(isObject(calls) ? { calls: membersByCall(calls) } : {}),
+    ...(isObject(args) ? { args: textsByCall(args) } : {}),
   };
 }
 
@@ -64,12 +67,19 @@ function membersByCall(
   );
 }
 
+function textsByCall(args: JsonObject): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(args).flatMap(([id, text]) => (typeof text === 'string' ? [[id, text]] : [])),
+  );
+}
+
 /** Members of an answer that are for whoever reads it, and that no provider wants back. */
 const shownMembers: ReadonlySet<string> = new Set(['annotations', 'audio', 'images']);
 
 /** Gathers from the chunks of an answer what only a {@link CarriedState} can hold. */
 export class CarriedParts {
   readonly #fold = new TurnFold();
+  readonly #args: Record<string, string> = {};
   #field: string | undefined;
   #hasNews = false;
 
@@ -94,6 +104,12 @@ export class CarriedParts {
     });
   }
 
+  /** Keeps the arguments of a call as the model wrote them. */
+  keepArguments(id: string, args: string): void {
+    this.#args[id] = args;
+    this.#hasNews = true;
+  }
+
   /** As text, what there is by now: of several texts of an answer, the last says all. */
   write(): string {
     const own = this.#field === 'reasoning' ? { field: this.#field } : {};
@@ -103,7 +119,12 @@ export class CarriedParts {
     const extras = calls.map(({ id, type: _type, function: _call, custom: _custom, ...extra }) =>
       Object.keys(extra).length === 0 ? [] : [[id, extra] as const],
     );
-    return writeState({ ...own, members, calls: Object.fromEntries(extras.flat()) });
+    return writeState({
+      ...own,
+      members,
+      calls: Object.fromEntries(extras.flat()),
+      ...(Object.keys(this.#args).length === 0 ? {} : { args: this.#args }),
+    });
   }
 }
 

@@ -1,5 +1,5 @@
-import type { JsonObject } from '../wire/json.ts';
-import type { ContentPart, Message, ToolCall } from '../wire/types.ts';
+import { parseJson, type JsonObject } from '../wire/json.ts';
+import type { ContentPart, FunctionCall, Message, ToolCall } from '../wire/types.ts';
 import type { CarriedState } from './carried-state.ts';
 
 /** A conversation that is being translated: its messages so far, and what is not whole yet. */
@@ -106,7 +106,8 @@ export class Answer {
   #field = 'reasoning_content';
   #members: JsonObject = {};
   #callMembers: NonNullable<CarriedState['calls']> = {};
-  readonly #calls: ToolCall[] = [];
+  #args: NonNullable<CarriedState['args']> = {};
+  readonly #calls: FunctionCall[] = [];
 
   /**
    * Text, or what it refuses. `source` names what the text is a piece of: pieces of the same one
@@ -125,6 +126,7 @@ export class Answer {
     if (state.field !== undefined) this.#field = state.field;
     this.#members = { ...this.#members, ...state.members };
     this.#callMembers = { ...this.#callMembers, ...state.calls };
+    this.#args = { ...this.#args, ...state.args };
   }
 
   /** A call of a function. @param args JSON text */
@@ -142,9 +144,26 @@ export class Answer {
       ...(this.#reasoning === '' ? {} : { [this.#field]: this.#reasoning }),
       ...this.#members,
       ...(this.#refusal === '' ? {} : { refusal: this.#refusal }),
-      ...(length === 0
-        ? {}
-        : { tool_calls: this.#calls.map((call) => ({ ...call, ...this.#callMembers[call.id] })) }),
+      ...(length === 0 ? {} : { tool_calls: this.#calls.map((call) => this.#whole(call)) }),
     };
   }
+
+  /** A call with what belongs to it, and its arguments as the model wrote them if that is known. */
+  #whole(call: FunctionCall): ToolCall {
+    const { [call.id]: known } = this.#args;
+    const isKnown = known !== undefined && isRead(known, call.function.arguments);
+    const own = isKnown ? { ...call.function, arguments: known } : call.function;
+    return { ...call, function: own, ...this.#callMembers[call.id] };
+  }
+}
+
+/** Whether arguments are what a client has read out of those that the model wrote. */
+function isRead(written: string, read: string): boolean {
+  return sameWords(written) === sameWords(read);
+}
+
+/** What JavaScript reads: long numbers lose their last digits. A text in a text counts as one. */
+function sameWords(args: string): string | undefined {
+  const parsed = parseJson(args);
+  return JSON.stringify(typeof parsed === 'string' ? parseJson(parsed) : parsed);
 }

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { messagesOf } from '../../src/faces/messages/input-messages.ts';
 import { MessageWriter } from '../../src/faces/messages/message-writer.ts';
-import { inputOf } from '../../src/faces/messages/tool-input.ts';
+import { inputOf, isRespelled } from '../../src/faces/messages/tool-input.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
 import type { Chunk, Message, ToolCallDelta } from '../../src/wire/types.ts';
 import { readMessageEvents } from '../support/message-events.ts';
@@ -12,6 +12,11 @@ const words = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 });
 const json = fc.oneof(
   { weight: 4, arbitrary: fc.dictionary(words, fc.jsonValue({ maxDepth: 1 })).map(plain) },
   { weight: 1, arbitrary: fc.oneof(fc.json({ maxDepth: 1 }), fc.constant('')) },
+  {
+    weight: 1,
+    arbitrary: fc.bigInt({ min: 10n ** 15n }).map((id) => `{ "_id": ${id}, "in": [${id}] }`),
+  },
+  { weight: 1, arbitrary: fc.constant(JSON.stringify('{"a":1}')) },
 );
 
 /** Without keys that every parser of JSON puts in front of the others. */
@@ -84,6 +89,7 @@ function respelled(message: Message): Message {
     ...message,
     tool_calls: calls.map((call) => {
       const { arguments: args = '' } = call.function ?? {};
+      if (isRespelled(args)) return call;
       const input = inputOf(args);
       const spelled = 'arguments_text' in input ? args : JSON.stringify(input);
       const own = { name: call.function?.name ?? '', arguments: spelled };
@@ -100,7 +106,7 @@ it('the events of any answer are in order, and it comes back as the message it w
       whole.add(chunks);
       whole.end();
       const { content } = whole.response();
-      expect(content).toEqual(message.content);
+      expect(sent(content)).toEqual(message.content);
       const { message: folded } = foldChunks(chunks);
       const isEmpty = folded.content === '';
       const back = messagesOf(undefined, sent([{ role: 'assistant', content }]));

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../wire/json.ts';
 import type { Chunk, FinishReason, ToolCallDelta, Usage } from '../../wire/types.ts';
 import type { AnswerWriter } from '../answer-form.ts';
 import { CarriedParts } from '../carried-state.ts';
-import { beginsObject, inputOf, isWholeInput } from './tool-input.ts';
+import { beginsObject, inputOf, isRespelled, isWholeInput } from './tool-input.ts';
 
 /** What an answer is written with. */
 export interface MessageWriterOptions {
@@ -69,8 +69,9 @@ export class MessageWriter implements AnswerWriter {
 
   end(): string {
     let events = this.#start();
-    if (this.#carried.hasNews && this.#options.showsThinking) events += this.#begin('thinking');
     while (this.#head < this.#blocks.length) events += this.#closeHead();
+    if (this.#carried.hasNews && this.#options.showsThinking)
+      events += this.#begin('thinking') + this.#closeHead();
     return (
       events +
       event('message_delta', { delta: this.#stop(), usage: usageOf(this.#usage) }) +
@@ -201,6 +202,8 @@ export class MessageWriter implements AnswerWriter {
     let events = this.#flush(block);
     if (block.type === 'tool_use' && (block.unsent !== '' || block.text === ''))
       events += this.#delta('tool_use', JSON.stringify(inputOf(block.text)));
+    if (block.call !== undefined && isRespelled(block.text))
+      this.#carried.keepArguments(block.call.id, block.text);
     if (block.type === 'thinking') {
       block.signature = this.#carried.write();
       events += event('content_block_delta', {

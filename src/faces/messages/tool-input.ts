@@ -40,6 +40,18 @@ export function isWholeInput(args: string): boolean {
   return args.trimEnd().endsWith('}') && isObject(parseJson(args));
 }
 
+/**
+ * Whether a client hands the input back in other words than those by which the conversation is
+ * known: JavaScript's numbers have no more than 15 digits that are sure, and a text in a text is
+ * unpacked.
+ */
+export function isRespelled(args: string): boolean {
+  if (!beginsObject(args))
+    return typeof parseJson(args) === 'string' && !(rawMember in inputOf(args));
+  if (!/\d{16}/.test(args)) return false;
+  return JSON.stringify(parseJson(args)) !== JSON.stringify(objectIn(args));
+}
+
 /** In place of an input that it could not read Claude Code sends back what there was of it. */
 const unreadMember = '__unparsedToolInput';
 
