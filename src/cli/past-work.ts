@@ -54,7 +54,12 @@ type Told = PastReport & { readonly name: string; readonly folder: string };
 
 function countsText({ conversations, stored, chars, held }: PastCounts, isDry: boolean): string {
   const what = isDry ? 'to store' : 'stored';
-  return `${grouped(conversations)} conversations, ${grouped(stored)} outputs ${what} (${grouped(chars)} characters), ${grouped(held)} held already`;
+  const size = stored === 0 ? '' : ` (${grouped(chars)} characters)`;
+  return `${countOf(conversations, 'conversation')}, ${countOf(stored, 'output')} ${what}${size}, ${grouped(held)} held already`;
+}
+
+function countOf(count: number, what: string): string {
+  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function reportText(
@@ -77,11 +82,11 @@ function reportText(
     if (directory !== undefined) lines.push('It has some of:');
     for (const each of others)
       lines.push(
-        `  ${each.directory}: ${grouped(each.conversations)} conversations${directory === undefined ? `, ${grouped(each.stored)} outputs` : ''}`,
+        `  ${each.directory}: ${countOf(each.conversations, 'conversation')}${directory === undefined ? `, ${countOf(each.stored, 'output')}` : ''}`,
       );
   } else if (others.length > 0)
     lines.push(
-      `  ${grouped(others.length)} other directories have conversations; --all-projects takes them too, each into its own store`,
+      `  ${others.length === 1 ? '1 other directory has' : `${grouped(others.length)} other directories have`} conversations; --all-projects takes them too, each into its own store`,
     );
   if (isDry && stored > 0) lines.push('Nothing was stored: run it again without --dry-run.');
   return `${lines.join('\n')}\n`;

@@ -99,6 +99,9 @@ async function done<Result>(work: Promise<Result>, words: string): Promise<Resul
   } catch (error) {
     if (error instanceof ProxyError || typeof (error as { code?: unknown }).code !== 'string')
       throw error;
-    throw new ProxyError('invalid_request', `${words}: ${reasonOf(error)}.`, { cause: error });
+    throw new ProxyError('invalid_request', `${words}: ${reasonOf(error)}.`, {
+      cause: error,
+      hint: 'Where it lies elsewhere, name the folder: --history FOLDER.',
+    });
   }
 }

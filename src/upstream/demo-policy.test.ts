@@ -43,6 +43,10 @@ it('takes the question and not the files before it or the reminders after it', (
     { type: 'text', text: 'line "one" of the file' },
     { type: 'text', text: 'What is the `launch code`?' },
     { type: 'text', text: '<system-reminder>\nplan mode\n</system-reminder>' },
+    {
+      type: 'text',
+      text: '\n\n<environment_details>\nWorking directory: /a\n</environment_details>',
+    },
   ];
   expect(newestQuestion([{ role: 'user', content: parts }])).toBe('What is the `launch code`?');
   expect(lookUpPolicy(request(parts, stats))?.calls?.[0]?.args).toMatchObject({

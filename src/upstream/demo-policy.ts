@@ -1,3 +1,4 @@
+import { withoutReminders } from '../clients/known-clients.ts';
 import type { Message, PlainRequest } from '../wire/types.ts';
 import { readSearch, readStats, type ReadHit } from './shown-results.ts';
 
@@ -88,8 +89,8 @@ export function newestQuestion(messages: readonly Message[]): string {
   const message = messages.findLast((each) => each.role === 'user');
   const content = message?.content;
   if (typeof content === 'string') return content;
-  const texts = (content ?? []).map((part) => part.text ?? '');
-  return texts.findLast((text) => text !== '' && !text.startsWith('<system-reminder>')) ?? '';
+  const texts = (content ?? []).map((part) => withoutReminders(part.text ?? ''));
+  return texts.findLast((text) => text !== '') ?? '';
 }
 
 /** Whether a result is that of the call which has opened the store. */

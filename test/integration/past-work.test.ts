@@ -393,7 +393,7 @@ describe('many conversations', () => {
     const first = await served.runHere([...args, '--json']);
     expect(JSON.parse(first.stdout)).toMatchObject({ stored: conversations, held: 0 });
     const again = await served.runHere(args);
-    expect(again.stdout).toContain('12 conversations, 0 outputs stored (0 characters), 12 held');
+    expect(again.stdout).toContain('12 conversations, 0 outputs stored, 12 held');
     const { stdout } = await served.runHere(['search', 'number-7-', '-c', '--directory', project]);
     expect(Number(stdout)).toBeGreaterThan(1);
   });
