@@ -36,6 +36,33 @@ function startClients(names: readonly StartableName[]): typeof commands {
   );
 }
 
+/** What people type who mean one of the commands, and what they mean. */
+const meant: Readonly<Record<string, string>> = {
+  version: '--version',
+  install: 'setup',
+  uninstall: 'setup uninstall',
+  configure: 'init',
+  login: 'init',
+  auth: 'init',
+  settings: 'config',
+  start: 'serve --background',
+  run: 'serve',
+  restart: 'stop, then serve --background',
+  models: 'doctor',
+  list: 'sessions',
+  ls: 'sessions',
+  grep: 'search',
+  rg: 'search',
+  read: 'get',
+  cat: 'get',
+  log: 'logs',
+  check: 'doctor',
+  upgrade: '--version, and npm install -g rlm-opencode',
+  'claude-code': 'claude',
+  'qwen-code': 'qwen',
+  'kilo-code': 'kilo',
+};
+
 const versionFlags = '-V, --version';
 
 /**
@@ -46,12 +73,26 @@ const versionFlags = '-V, --version';
 export async function rlmProgram(version: string, args: readonly string[] = []): Promise<Command> {
   const program = new Command('rlm-opencode')
     .description('a local proxy that gives coding assistants a memory without a wall')
-    .version(version, versionFlags);
+    .version(version, versionFlags)
+    .configureOutput({ outputError: (text, write) => write(inOurWords(text)) });
   for (const name of neededFor(args[0] ?? '')) {
     const command = await commands[name]?.(args.slice(1));
     if (command !== undefined) program.addCommand(command);
   }
   return program;
+}
+
+/** A command that there is not: what is meant, or where all of them are named. */
+function inOurWords(text: string): string {
+  const found = /^error: unknown command '(.*)'\n(?:\(Did you mean (.*)\?\)\n)?$/s.exec(text);
+  if (found === null) return text;
+  const [, typed = '', near] = found;
+  const name = Object.hasOwn(meant, typed) ? meant[typed] : near;
+  const advice =
+    name === undefined
+      ? 'All that there are: rlm-opencode --help'
+      : `Did you mean: rlm-opencode ${name}`;
+  return `There is no command \`${typed}\`.\n${advice}\n`;
 }
 
 /** Names of the commands that must be there when the first argument is `first`. */

@@ -41,10 +41,25 @@ export function finish(code: ExitCode): void {
   process.exitCode = code;
 }
 
+/** The commands that do what the model's tools do. */
+const commandsOfTools: Readonly<Record<string, string>> = {
+  rlm_get_context: 'get',
+  rlm_search: 'search',
+  rlm_find: 'find',
+  rlm_stats: 'stats',
+};
+
+/** What is said to a model names its tools; a person has commands. */
+function inWordsOfCommands(text: string): string {
+  return text.replaceAll(/\brlm_\w+/g, (tool) =>
+    Object.hasOwn(commandsOfTools, tool) ? `\`rlm-opencode ${commandsOfTools[tool]}\`` : tool,
+  );
+}
+
 function failureText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof ProxyError)
-    return [error.message, error.parts.hint].filter(Boolean).join('\n');
+    return inWordsOfCommands([error.message, error.parts.hint].filter(Boolean).join('\n'));
   // The system's own words (no permission, no space) say enough; a bug shows where it is.
   return 'syscall' in error ? error.message : String(error.stack);
 }

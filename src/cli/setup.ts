@@ -178,7 +178,7 @@ async function choose(name: string, flags: SetupFlags): Promise<Chosen> {
   const setup = Object.hasOwn(knownSetups, name) ? knownSetups[name] : undefined;
   if (setup === undefined) {
     throw new ProxyError('invalid_request', `\`${name}\` is no client that can be set up.`, {
-      hint: `Clients: ${clientNames.join(', ')}. To take one out: uninstall, then its name.`,
+      hint: `Clients: ${clientNames.join(', ')}. Before one may stand: install, uninstall, status.`,
     });
   }
   const file =

@@ -107,9 +107,9 @@ describe('precedence', () => {
 
 describe('faults are told readably', () => {
   test.each([
-    [{ RLM_PORT: 'abc' }, 'server.port (RLM_PORT): Invalid input: expected number'],
-    [{ RLM_PORT: '70000' }, 'server.port (RLM_PORT): Too big'],
-    [{ RLM_INJECT: 'sometimes' }, 'inject (RLM_INJECT): Invalid option: expected one of'],
+    [{ RLM_PORT: 'abc' }, 'server.port (RLM_PORT): must be a number.'],
+    [{ RLM_PORT: '70000' }, 'server.port (RLM_PORT): must be at most 65535.'],
+    [{ RLM_INJECT: 'sometimes' }, 'inject (RLM_INJECT): must be one of: auto, always, never.'],
     [{ RLM_UPSTREAM_BASE_URL: 'api.z.ai' }, 'must be an http or https URL'],
     [{ RLM_WINDOW_LOW_WATER: '0.8' }, 'lowWater must be below highWater'],
   ])('%o', (env, message) => {
@@ -119,10 +119,10 @@ describe('faults are told readably', () => {
   test.each([
     ['{ "server": { "prot": 1 } }', 'server.prot', 'Known here: host, port'],
     ['{ "sever": {} }', 'sever', 'no such setting'],
-    ['{ "server": 5 }', 'server', 'expected object'],
+    ['{ "server": 5 }', 'server', 'must be an object'],
     ['{ "port" 1 }', 'config.jsonc:1:10', 'not valid JSON'],
     ['[]', 'config.jsonc', 'one JSON object'],
-    ['{ "providers": { "my.one": {} } }', 'providers.my.one', 'Invalid'],
+    ['{ "providers": { "my.one": {} } }', 'providers.my.one', 'is no name that can be given'],
     ['{ "providers": { "mine": {} } }', 'providers.mine', 'no such preset'],
     ['{ "providers": { "zai": { "apiKeyy": "secret-1" } } }', 'providers.zai.apiKeyy', 'no such'],
   ])('%s', (text, place, message) => {

@@ -104,10 +104,41 @@ function faultLine(
   const source = [...sources].find(([leaf]) => key === leaf || key.startsWith(`${leaf}.`))?.[1];
   const name = source === undefined || source.kind === 'default' ? filePath : source.name;
   const where = name === undefined ? '' : ` (${name})`;
-  if (issue.code !== 'unrecognized_keys') return `  ${key}${where}: ${issue.message}`;
+  if (issue.code !== 'unrecognized_keys') return `  ${key}${where}: ${faultOf(issue)}`;
   const section = key === '' ? '' : `${key}.`;
   const unknown = issue.keys.map((member) => `${section}${member}`).join(', ');
   return `  ${unknown}${where}: no such setting.${knownMembers(section)}`;
+}
+
+/** What a value must be, by the schema's name for it. */
+const kinds: Readonly<Record<string, string>> = {
+  number: 'a number',
+  int: 'a whole number',
+  string: 'a text',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+/** What is wrong with a value, in the words of who wrote it. */
+function faultOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `must be ${kinds[issue.expected] ?? issue.expected}.`;
+    case 'too_small':
+      return issue.origin === 'string'
+        ? 'must not be empty.'
+        : `must be at least ${issue.minimum}.`;
+    case 'too_big':
+      return `must be at most ${issue.maximum}.`;
+    case 'invalid_value':
+      return `must be one of: ${issue.values.map(String).join(', ')}.`;
+    case 'invalid_key':
+      return 'is no name that can be given: small letters, digits, - and _ only.';
+    default:
+      return issue.message;
+  }
 }
 
 function knownMembers(section: string): string {

@@ -148,3 +148,18 @@ test.each([
 async function firstLine(child: ChildProcess): Promise<void> {
   await once(child.stdout!, 'data');
 }
+
+test('a command that there is not is answered with the one that is meant', async () => {
+  using home = new CliHome();
+  const said = async (typed: string): Promise<string> => (await home.runHere([typed])).stderr;
+  expect(await said('serch')).toBe(
+    'There is no command `serch`.\nDid you mean: rlm-opencode search\n',
+  );
+  expect(await said('install')).toContain('rlm-opencode setup');
+  expect(await said('claude-code')).toContain('rlm-opencode claude');
+  expect(await said('version')).toContain('rlm-opencode --version');
+  expect(await said('qqqqqqqq')).toContain('rlm-opencode --help');
+  // What is said to a model names its tools.
+  const missing = await home.runHere(['get', 'e9', '--directory', home.folder]);
+  expect(missing.stderr).not.toContain('rlm_');
+});
