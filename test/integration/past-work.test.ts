@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  copyFileSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -325,6 +326,17 @@ describe('what OpenCode keeps', () => {
     expect([await found('only twice'), await found('only nowhere')]).toEqual([0, 0]);
     add('ses_1', 'prt_6', tool('call_04AbCdEfGh', output('newest')));
     expect(await take('opencode', base)).toMatchObject({ stored: 1, held: 3 });
+  });
+
+  it('is read with its newest rows where OpenCode was killed, and nothing is written beside it', async () => {
+    const killed = join(folder, 'killed');
+    mkdirSync(killed);
+    for (const end of ['', '-wal'])
+      copyFileSync(`${path}${end}`, join(killed, `opencode.db${end}`));
+    const dataDir = join(folder, 'killed-data');
+    await take('opencode', killed, [], dataDir);
+    expect(await found('only newest', dataDir)).toBe(1);
+    expect(readdirSync(killed).toSorted()).toEqual(['opencode.db', 'opencode.db-wal']);
   });
 
   it('is left as it was when OpenCode has ended: not a byte and not a file is other', async () => {
