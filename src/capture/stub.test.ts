@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Entry } from '../store/types.ts';
 import { earlierOutlineOf } from './earlier-outline.ts';
-import { progressLine, withoutProgress } from '../history/progress.ts';
+import type { Message } from '../wire/types.ts';
+import { holdsProgress, progressLine, withoutProgress } from '../history/progress.ts';
 import { stubOf } from './stub.ts';
 
 function entryOf(text: string, more: Partial<Entry> = {}): Entry {
@@ -86,15 +87,23 @@ it('progress can be taken out of reasoning again, wherever it stands', () => {
   fc.assert(
     fc.property(
       fc.array(
-        fc.string({ maxLength: 20 }).map((text) => text.replaceAll('\u2063', '')),
+        fc.string({ maxLength: 20 }).map((text) => text.replaceAll(/[\u034f\u2063]/g, '')),
         { minLength: 1, maxLength: 4 },
       ),
-      (texts) => {
-        const shown = texts.join(progressLine('searching \u2063 60M characters'));
+      fc.constantFrom('searching \u034f 60M characters for "a*b"', 'an answer\n\nof lines\n'),
+      (texts, words) => {
+        const shown = texts.join(progressLine(words));
         expect(withoutProgress(shown)).toBe(texts.join(''));
       },
     ),
   );
+});
+
+it('a line of progress that an earlier version wrote is taken out of a replay, too', () => {
+  const line = '\n\u2063\u2063· searching 60 characters\u2063\u2063\n';
+  const message: Message = { role: 'assistant', content: '', reasoning_content: `a${line}b` };
+  expect(holdsProgress(message)).toBe(true);
+  expect(withoutProgress(`a${line}b${progressLine('reading e1')}c`)).toBe('abc');
 });
 
 it('a stub drives no terminal and forges no line, whatever text, file name and arguments hold', () => {

@@ -13,7 +13,7 @@ export interface StreamedRequest {
 
 /** What to do while it comes. */
 export interface StreamListeners {
-  /** A hidden step, in a short text. */
+  /** A hidden step in a short text, and what it has found. */
   readonly onStep?: (step: string) => void;
   /** A piece of the answer. */
   readonly onText?: (text: string) => void;
@@ -26,11 +26,11 @@ export interface StreamedAnswer {
   readonly usage?: Usage | undefined;
 }
 
-/**
- * The proxy marks its own lines in the reasoning with pairs of U+2063; the words stand between
- * them.
- */
-const markedStep = /\u2063\u2063· ([^\u2063]*)\u2063\u2063/g;
+/** The proxy marks the end of its own lines in the reasoning with U+034F; most are bold. */
+const markedStep = /^(?:\*\*)?([^\n]*?)\u034f(?:\*\*)?$/gm;
+
+/** What a step has found begins so; it is no step itself. */
+const foundSign = '→';
 
 /** Asks the proxy and reads its stream. @throws ProxyError `upstream_failed` with what it said */
 export async function streamChat(
@@ -56,7 +56,7 @@ export async function streamChat(
     usage = frame.usage ?? usage;
     const { content, reasoning_content: reasoning } = frame.choices?.[0]?.delta ?? {};
     for (const [, step = ''] of (reasoning ?? '').matchAll(markedStep)) {
-      steps.push(step);
+      if (!step.startsWith(foundSign)) steps.push(step);
       listeners.onStep?.(step);
     }
     if (content === undefined || content === null || content === '') continue;

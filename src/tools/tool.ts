@@ -26,6 +26,8 @@ export interface ToolContext {
   readonly subModel?: SubModel;
   /** Where programs run; absent where there is no such place. */
   readonly programs?: Programs | undefined;
+  /** Takes what was found in a few words, for the progress that a user sees. */
+  readonly report?: ((text: string) => void) | undefined;
 }
 
 /**

@@ -170,10 +170,10 @@ test('depth 2: a sub-call explores its slice with tools, asks sub-models itself,
   expect(budget.spent).toMatchObject({ subCalls: 2, depth: 1 });
   expect(reports).toEqual([
     '↳ part 1, 17 characters',
-    expect.stringMatching(/^↳↳ searching \d+ characters for "NEEDLE"$/),
+    expect.stringMatching(/^↳↳ searching [\d,]+ characters for "NEEDLE"$/),
     '↳↳ asking a sub-model about the lines around hits',
     '↳↳ part 1, 17 characters',
-    expect.stringMatching(/^↳↳ asking a sub-model about \d+ characters$/),
+    expect.stringMatching(/^↳↳ asking a sub-model about [\d,]+ characters$/),
   ]);
   const leaf = requests.find((request) => request.tools === undefined);
   expect(leaf?.messages[1]?.content).toContain('the NEEDLE is 42');

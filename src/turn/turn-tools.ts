@@ -84,6 +84,7 @@ export function openTurnTools(
   const contextFor = (signal: AbortSignal, report: (text: string) => void): ToolContext => ({
     ...base,
     signal,
+    report,
     subModel: createSubModel({
       ...turn.sub,
       prices: turn.sub.prices,

@@ -206,7 +206,7 @@ test('each sub-call is seen as marked reasoning while it runs', async () => {
     },
     headers,
   );
-  const shown = [...(await response.text()).matchAll(/\u2063\u2063· ([^\u2063]*)\u2063\u2063/g)];
+  const shown = [...(await response.text()).matchAll(/\*\*([^*]*?)\u034f\*\*/g)];
   expect(shown.map(([, words]) => words)).toEqual([
     expect.stringContaining('running a program'),
     ...Array.from({ length: 7 }, (_, index) => `↳ question ${index + 1} of 7`),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { SandboxResult } from '../../sandbox/types.ts';
 import { manual } from './manual.ts';
 import { createProgramHost } from './program-host.ts';
+import { counted, grouped } from '../result-form.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 
 const args = z.strictObject({
@@ -26,7 +27,7 @@ Example: context.group(/user=(?<user>\\w+) .*status=5\\d\\d/, 'user').slice(0, 2
   manual,
   args,
   describe: ({ code }, { session }) =>
-    `running a program of ${code.split('\n').length} lines over ${session.store.totals.chars} characters`,
+    `running a program of ${counted(code.trimEnd().split('\n').length, 'line')} over ${grouped(session.store.totals.chars)} characters`,
   expect: ({ programs }) => programs?.sandboxes.prepare(programs.chatId),
   run: async ({ code }, context) => {
     const { programs, signal } = context;

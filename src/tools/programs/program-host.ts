@@ -134,6 +134,8 @@ async function checkedRun<Args>(
   if (!checked.ok) throw new ProxyError('invalid_request', checked.fault);
   const text = await tool.run(checked.args as Args, {
     ...context,
+    // A program may search a thousand times.
+    report: undefined,
     searchDeadlineMs: Math.max(programSearchMs, context.searchDeadlineMs),
     maxResultChars: maxSearchChars,
     isExplained: false,

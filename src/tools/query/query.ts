@@ -8,6 +8,7 @@ import {
   streamParts,
   type QueryPart,
 } from './query-parts.ts';
+import { grouped } from '../result-form.ts';
 import { askAll, type SubAnswer, type SubModel } from '../sub-model.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 
@@ -67,7 +68,7 @@ Examples:
           ? `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}`
           : path !== undefined || tool !== undefined
             ? 'some entries'
-            : `${Math.min(length ?? total, total)} characters`;
+            : `${grouped(Math.min(length ?? total, total))} characters`;
     return `asking a sub-model about ${what}`;
   },
   run: async (asked, context) => JSON.stringify(await runQuery(asked, context)),

@@ -4,7 +4,7 @@ import type { Entry, SessionStore } from '../../store/types.ts';
 import { compareEntries } from './compare-entries.ts';
 import { findEntry } from '../entry-choice.ts';
 import { isByLines, placeOfLines } from './read-place.ts';
-import { faultText, formatArg } from '../result-form.ts';
+import { faultText, formatArg, grouped } from '../result-form.ts';
 import { readAnswer, type Stretch } from './read-answer.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 import { visibleChars } from '../slice.ts';
@@ -38,7 +38,7 @@ export const getContextTool: Tool<Args> = {
   args,
   describe: ({ entry, line, offset, length, against }) => {
     if (entry !== undefined && against !== undefined) return `comparing ${entry} with ${against}`;
-    if (entry === undefined) return `reading ${length} characters at ${offset}`;
+    if (entry === undefined) return `reading ${grouped(length)} characters at ${grouped(offset)}`;
     return line === undefined ? `reading ${entry}` : `reading ${entry} at line ${line}`;
   },
   run: async (asked, context) => {

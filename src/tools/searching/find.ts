@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { plainFilterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
+import { grouped } from '../result-form.ts';
 import { quote } from './search.ts';
 import type { Tool } from '../tool.ts';
 
@@ -18,7 +19,7 @@ export const findTool: Tool<z.infer<typeof args>> = {
     'Find exact text; nothing in it is special: for code, paths and messages with brackets, dots or backslashes. Result and filters as in rlm_search.',
   args,
   describe: ({ text }, { session }) =>
-    `finding ${quote(text)} in ${session.store.totals.chars} characters`,
+    `finding ${quote(text)} in ${grouped(session.store.totals.chars)} characters`,
   run: async ({ text, ...asked }, context) =>
     answerSearch(asked, { pattern: text, literal: true }, context),
 };

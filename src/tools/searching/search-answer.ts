@@ -3,7 +3,7 @@ import type { Entry, SessionStore } from '../../store/types.ts';
 import type { EntryFilter } from '../entry-choice.ts';
 import { entryOfOffset, lineInEntry } from '../entry-lines.ts';
 import { rangesOf } from '../filters.ts';
-import { faultText, type ResultForm } from '../result-form.ts';
+import { faultText, grouped, type ResultForm } from '../result-form.ts';
 import { hitsOf } from './search-hit.ts';
 import { cutTextsNote, replacedNote, totalNote } from './search-notes.ts';
 import {
@@ -76,6 +76,7 @@ export async function answerSearch(
     result = await context.search.search(await store.snapshot(), fewer, options);
     hits = await hitsOf(result.matches, store, asked.path);
   }
+  context.report?.(foundText(result));
   const answer = answerOf(result, store, {
     hits,
     searchedChars: searchedChars(filtered.entries, context),
@@ -100,6 +101,13 @@ export async function answerSearch(
       : undefined,
   ].filter((note) => note !== undefined);
   return form === 'json' ? searchJson({ ...answer, notes }) : searchText({ ...answer, notes });
+}
+
+/** What a search has found, for progress: `→ 27 lines`. */
+function foundText({ total, partial }: SearchResult): string {
+  if (total === 0) return partial ? '→ nothing so far' : '→ nothing';
+  const lines = `${grouped(total)} ${total === 1 ? 'line' : 'lines'}`;
+  return `→ ${partial ? `at least ${lines}` : lines}`;
 }
 
 function answerOf(

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { filterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
 import { groupRef, readGrouping } from './grouping.ts';
-import { faultText } from '../result-form.ts';
+import { faultText, grouped } from '../result-form.ts';
 import type { Tool } from '../tool.ts';
 import { wordSearch } from './words.ts';
 
@@ -49,7 +49,7 @@ export const searchTool: Tool<z.infer<typeof args>> = {
 - format: "json" gives {matches: [{line, storeLine, text, offset, entry, path, title}], total, truncated, next_cursor}.`,
   args,
   describe: ({ pattern, words }, { session }) =>
-    `searching ${session.store.totals.chars} characters for ${quote(pattern ?? words ?? '')}`,
+    `searching ${grouped(session.store.totals.chars)} characters for ${quote(pattern ?? words ?? '')}`,
   run: async (
     { pattern, words, aggregate, group, measures, max_groups: maxGroups, ...asked },
     context,
@@ -95,5 +95,6 @@ export const searchTool: Tool<z.infer<typeof args>> = {
 /** A pattern as a progress line shows it: short, on one line. */
 export function quote(text: string): string {
   const line = text.replace(/\s+/g, ' ');
-  return JSON.stringify(line.length <= 60 ? line : `${line.slice(0, 59)}…`);
+  // Not as JSON: a backslash of a pattern stays one.
+  return `"${line.length <= 60 ? line : `${line.slice(0, 59)}…`.toWellFormed()}"`;
 }
