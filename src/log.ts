@@ -18,11 +18,12 @@ const secretPaths = [
 /**
  * The program's logger: JSON lines on stderr, so that stdout belongs to the commands. Bodies and
  * prompts are never passed to it.
+ * @param write Takes the lines instead, each with its line feed
  */
-export function createLogger(level: string): Logger {
+export function createLogger(level: string, write?: (line: string) => void): Logger {
   return pino(
     { level, redact: { paths: secretPaths, censor: '[redacted]' }, base: null },
-    pino.destination({ fd: 2, sync: true }),
+    write === undefined ? pino.destination({ fd: 2, sync: true }) : { write },
   );
 }
 

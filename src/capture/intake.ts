@@ -27,6 +27,8 @@ export interface Intake {
   readonly envelopeBytes: number;
   readonly items: readonly RequestMessage[];
   readonly resolved: ResolvedSession;
+  /** Name of the client, where it is known. */
+  readonly client: string | undefined;
   /** What names the chat while its next request arrives; see {@link RequestIntake.notePrompt}. */
   readonly chat: string | undefined;
   /** A client's own helper request (title, compaction): passed on untouched. */
@@ -130,6 +132,7 @@ export class RequestIntake {
       items: reading.items,
       parsedMessages: reading.parsedMessages,
       resolved,
+      client: client?.name,
       chat: reading.chat,
       isHelper,
       asksForTools: headerOf(headers, injectHeader) === 'always',

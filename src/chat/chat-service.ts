@@ -4,6 +4,7 @@ import type { Logger } from '../log.ts';
 import type { IndexKeeper } from '../tools/index-keeper.ts';
 import { failureOf } from '../upstream/retry.ts';
 import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
+import { callName } from '../wire/calls.ts';
 import type { CompletionHead } from '../wire/encode.ts';
 import type { Chunk, ChatRequest } from '../wire/types.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
@@ -82,6 +83,11 @@ export class ChatProxy {
     const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
     const intake = await this.#options.intake.take(call.body, call.headers);
+    call.noteWhose?.({
+      client: intake.client,
+      directory: intake.resolved.directory,
+      model: intake.envelope.model,
+    });
     const target = await this.#options.resolve(intake.envelope.model, call.signal);
     const prompt = await this.#options.prompts.make(intake, target);
     if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
@@ -319,13 +325,17 @@ export class ChatProxy {
     this.#options.log.info(
       {
         request: run.call.requestId,
+        client: intake.client,
+        directory: intake.resolved.directory,
         session: prompt.own?.session.id ?? intake.resolved.session?.id,
         chat: intake.resolved.chatId,
         model: target.gaugeKey,
         tools: prompt.own?.offer ?? 'none',
         steps: done.steps,
         calls: done.ownCalls,
+        searches: searchesIn(done),
         promptTokens,
+        largestPromptTokens: Math.max(0, ...done.usages.map((usage) => usage.prompt_tokens)),
         cachedTokens,
         uncachedTokens: promptTokens - cachedTokens,
         completionTokens,
@@ -367,6 +377,12 @@ export class ChatProxy {
       );
     }
   }
+}
+
+/** Calls of a turn that searched. */
+function searchesIn({ before, message }: FinishedTurn): number {
+  const calls = [...before, message].flatMap((said) => said.tool_calls ?? []);
+  return calls.filter((call) => /rlm_(?:search|find)$/.test(callName(call))).length;
 }
 
 /** One request on its way. */

@@ -188,7 +188,7 @@ function transcript(report: DemoReport): string {
     `${bold('answer')}    ${visible(report.answer.trim()).replaceAll('\n', '\n          ')}`,
     '',
     `${bold('stored')}    ${grouped(storedChars)} characters`,
-    `${bold('sent')}      ${grouped(sentChars)} characters upstream, in all ${report.steps.length + 1} steps: ${Math.round(storedChars / sentChars).toLocaleString('en-US')} times less`,
+    `${bold('sent')}      ${grouped(sentChars)} characters upstream, in all ${report.steps.length + 1} steps: ${grouped(Math.round(storedChars / sentChars))} times less`,
     `${bold('time')}      made ${seconds.make.toFixed(1)} s, stored ${seconds.store.toFixed(1)} s, answered ${seconds.ask.toFixed(2)} s`,
     `${bold('memory')}    ${Math.round(report.peakMemoryBytes / 1e6)} MB at the most, the server's process`,
     dim(

@@ -11,7 +11,7 @@ import { readOwner } from '../store/disk/owner.ts';
 import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
 import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
-import { megabytes } from './numbers.ts';
+import { size } from './numbers.ts';
 import { clientFacts } from './client-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -141,7 +141,7 @@ function dataDirFinding({ dataDir }: Config): Finding {
     };
   }
   const { bavail, bsize } = statfsSync(dataDir);
-  const text = `data: ${dataDir}, ${megabytes(bavail * bsize)} free`;
+  const text = `data: ${dataDir}, ${size(bavail * bsize)} free`;
   return bavail * bsize >= lowFreeBytes
     ? { level: 'ok', text }
     : { level: 'note', text, advice: 'When it is full, chats go on and nothing is stored.' };

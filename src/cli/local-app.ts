@@ -3,7 +3,7 @@ import type { App } from '../app.ts';
 import { randomIds, systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
-import { createLogger } from '../log.ts';
+import { createLogger, type Logger } from '../log.ts';
 import { createOperations, type ServerSide } from '../operations/operations.ts';
 import type { Policy } from '../upstream/demo-policy.ts';
 import { checkProviders } from './provider-check.ts';
@@ -15,13 +15,14 @@ const randomSteps = 2 ** 32;
 
 /**
  * The whole proxy in this process, with the machine's clock and chance.
+ * @param log Where it writes, or the level of what it writes on stderr
  * @param given.loaded The settings as they were read, for a server that commands may ask for them
  * @param given.policies Scripts that the demo upstream asks before its own
  * @throws ProxyError as `openApp`
  */
 export async function openLocalApp(
   config: Config,
-  logLevel: string,
+  log: Logger | string,
   { loaded, policies = [] }: { loaded?: LoadedConfig; policies?: readonly Policy[] } = {},
 ): Promise<App> {
   // Loaded only here: the other commands start in half the time without it.
@@ -29,7 +30,7 @@ export async function openLocalApp(
   return openApp({
     config,
     version: readVersion(),
-    log: createLogger(logLevel),
+    log: typeof log === 'string' ? createLogger(log) : log,
     clock: systemClock,
     ids: randomIds,
     random: () => randomInt(randomSteps) / randomSteps,

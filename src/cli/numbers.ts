@@ -9,14 +9,34 @@ export function wholeNumber(min: number): (text: string) => number {
   };
 }
 
-/** A number with thousands apart, as in `1 234 567`. */
+/** A number with thousands apart, as in `1,234,567`. */
 export function grouped(number: number): string {
-  return String(number).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
+  return number.toLocaleString('en-US');
+}
+
+/** A number in at most five characters: `950`, `12k`, `1.2M`. */
+export function shortCount(number: number): string {
+  return inSteps(number, ['', 'k', 'M', 'G']);
 }
 
 /** A size for people, as in `1.2 MB`. */
-export function megabytes(sizeBytes: number): string {
-  return sizeBytes < 1e5 ? `${grouped(sizeBytes)} bytes` : `${(sizeBytes / 1e6).toFixed(1)} MB`;
+export function size(sizeBytes: number): string {
+  return sizeBytes < 1e4
+    ? `${grouped(sizeBytes)} bytes`
+    : inSteps(sizeBytes, ['', ' kB', ' MB', ' GB']);
+}
+
+/** Two digits at least, three at most, with the unit of their thousands. */
+function inSteps(number: number, units: readonly string[]): string {
+  let left = number;
+  let step = 0;
+  // What would be written as 1000 belongs to the next unit.
+  while (left >= 999.5 && step < units.length - 1) {
+    left /= 1000;
+    step += 1;
+  }
+  const digits = step > 0 && left < 9.95 ? 1 : 0;
+  return `${left.toFixed(digits)}${units[step]}`;
 }
 
 const multiples: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };

@@ -7,14 +7,21 @@ import type { Logger } from '../log.ts';
 import { publishOwner } from '../store/disk/owner.ts';
 import type { Sessions } from '../store/types.ts';
 import type { Policy } from '../upstream/demo-policy.ts';
-import { startBackground } from './background.ts';
+import { logPath, startBackground } from './background.ts';
+import { examples } from './examples.ts';
+import { factsOf } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
-import { print, printError } from './screen.ts';
+import { print, printError, printStyled } from './screen.ts';
+import { startText } from './start-text.ts';
+import { terminalLine } from './terminal-log.ts';
 
 /** What a user without an upstream has to know. */
-const demoNotice = `No upstream is configured, so answers come from the built-in demo: a script that uses the tools, no language model.
-For a real model, stop this and run \`rlm-opencode init\`, or set for example
-  RLM_UPSTREAM_BASE_URL=https://api.z.ai/api/paas/v4  RLM_UPSTREAM_API_KEY=...  RLM_UPSTREAM_MODEL=glm-5
+const demoNotice = `No upstream is configured, so the built-in demo answers: a script that uses the
+tools, no language model. \`rlm-opencode init\` sets up a real one; or set
+  RLM_UPSTREAM_BASE_URL   such as https://api.z.ai/api/paas/v4
+  RLM_UPSTREAM_API_KEY    its key
+  RLM_UPSTREAM_MODEL      such as glm-5
+and start again.
 `;
 
 /**
@@ -24,23 +31,39 @@ For a real model, stop this and run \`rlm-opencode init\`, or set for example
 export function serveCommand(policies: readonly Policy[] = []): Command {
   const command = new Command('serve')
     .description('run the proxy')
-    .option('--background', 'start it as a process of its own and return');
+    .option('--background', 'start it as a process of its own and return')
+    .addHelpText(
+      'after',
+      examples(
+        ['rlm-opencode serve', 'in this terminal: a line a turn'],
+        ['rlm-opencode serve --background', '`logs -f` shows what it does, `stop` ends it'],
+        ['rlm-opencode serve --upstream-url http://127.0.0.1:11434/v1', 'a local Ollama'],
+        ['rlm-opencode serve 2>turns.jsonl', 'JSON lines, for programs'],
+      ),
+    );
   return addSettingFlags(command).action(async (options: { background?: boolean }) => {
     const loaded = loadFromFlags({ ...options });
-    if (options.background === true) await serveInBackground(loaded.config.dataDir);
+    if (options.background === true) await serveInBackground(loaded);
     else await serve(loaded, policies);
   });
 }
 
 /** The same arguments are given to a process of its own. */
-async function serveInBackground(dataDir: string): Promise<void> {
+async function serveInBackground(loaded: LoadedConfig): Promise<void> {
   const args = process.argv.slice(3).filter((argument) => argument !== '--background');
-  const { address, pid, isNew } = await startBackground(dataDir, args);
-  print(
-    isNew
-      ? `rlm-opencode listening on ${address}\n`
-      : `rlm-opencode is listening on ${address} already (process ${pid}).\n`,
+  const { address, pid, isNew } = await startBackground(loaded.config.dataDir, args);
+  if (!isNew) {
+    print(`rlm-opencode is listening on ${address} already (process ${pid}).\n`);
+    return;
+  }
+  print(`rlm-opencode listening on ${address}\n`);
+  // What the server itself would say on a screen has gone into its log.
+  const { config } = loaded;
+  printError(
+    startText(factsOf(loaded), { dataDir: config.dataDir, logFile: logPath(config.dataDir) }),
   );
+  for (const warning of loaded.warnings) printError(`${warning}\n`);
+  if (config.providers.length === 0) printError(demoNotice);
 }
 
 async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise<void> {
@@ -53,17 +76,29 @@ async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise
   ]);
   checkBind(config.server);
   boundHeap();
-  await using app = await openLocalApp(config, config.logLevel, { loaded, policies });
+  const log = createLogger(config.logLevel, process.stderr.isTTY ? showLine : undefined);
+  await using app = await openLocalApp(config, log, { loaded, policies });
   const address = await app.server.listen();
   await publish(config.dataDir, { address, secret: app.ownerSecret }, app.sessions);
   for (const warning of loaded.warnings) printError(`${warning}\n`);
   if (config.providers.length === 0) printError(demoNotice);
   print(`rlm-opencode listening on ${address}\n`);
+  const facts = factsOf(loaded);
+  if (process.stderr.isTTY) printError(startText(facts, config));
+  else {
+    const { model, upstreams } = facts;
+    log.info({ address, upstreams, model, dataDir: config.dataDir }, 'listening');
+  }
   const stopping = new AbortController();
-  const told = tellOfProviders(config, createLogger(config.logLevel), stopping.signal);
+  const told = tellOfProviders(config, log, stopping.signal);
   await stopSignal();
   stopping.abort();
   await told;
+}
+
+/** A line of the log for somebody who looks on. */
+function showLine(json: string): void {
+  printStyled(terminalLine(json, process.stderr.columns), process.stderr);
 }
 
 /**

@@ -11,7 +11,7 @@ import {
 } from '../store/disk/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
-import { grouped, megabytes } from './numbers.ts';
+import { grouped, size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printError, printJson } from './screen.ts';
@@ -94,7 +94,7 @@ async function removeSession(
   await withOperations(flags, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;
     const directory = sessions.find((session) => session.id === id)?.directory;
-    const what = `${id} of ${directory ?? 'no directory'} (${place}, ${megabytes(sizeBytes)})`;
+    const what = `${id} of ${directory ?? 'no directory'} (${place}, ${size(sizeBytes)})`;
     if (flags.yes !== true) {
       throw new ProxyError('invalid_request', `This deletes ${what}, for ever.`, {
         hint: 'Add --yes if that is what you want.',

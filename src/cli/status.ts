@@ -5,12 +5,22 @@ import { exitCodes, finish } from './run.ts';
 import { knownServer, type ServerFacts } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { print, printJson } from './screen.ts';
+import { modelText, shortPath } from './start-text.ts';
+import { conditionText, savedText } from './status-text.ts';
+import { examples } from './examples.ts';
 
 /** `rlm-opencode status`: whether a server holds the data directory, and what it says of itself. */
 export function statusCommand(): Command {
   const command = new Command('status')
-    .description('say whether the server is running, and how it is')
-    .option('--json', 'as JSON');
+    .description('say whether the server is running, and what it has done and saved')
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['rlm-opencode status', 'what runs, and what it has saved'],
+        ['rlm-opencode status --json', 'every count'],
+      ),
+    );
   return addSettingFlags(command, ['data-dir']).action(async (options: { json?: boolean }) => {
     const { config } = loadFromFlags({ ...options });
     const owner = await readOwner(config.dataDir);
@@ -33,26 +43,23 @@ export function statusCommand(): Command {
       print(`No server is running for ${config.dataDir}.${holder}\n`);
       return;
     }
-    const answer = running ? 'is running' : 'does not answer';
-    print(`The server at ${server.address} (process ${server.pid}) ${answer}.\n`);
-    if (facts !== undefined) print(factsText(facts));
-    for (const [name, value] of Object.entries(health ?? {})) {
-      print(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}\n`);
+    const { address, pid } = server;
+    if (!running) {
+      print(`The server at ${address} (process ${pid}) does not answer.\n`);
+      return;
     }
+    print(`The server at ${address} (process ${pid}) is running.\n`);
+    if (facts !== undefined) print(factsText(facts));
+    print(`  data      ${shortPath(config.dataDir)}\n\n`);
+    if (health !== undefined) print(`${savedText(health)}${conditionText(health)}`);
   });
 }
 
 function factsText({ model, upstreams }: ServerFacts): string {
-  const lines = upstreams.map((upstream) => `  upstream: ${upstream}`);
-  if (upstreams.length === 0) lines.push('  upstream: none, the built-in demo answers');
-  if (model !== undefined) {
-    const { name, contextWindowTokens, maxOutputTokens, isAssumed } = model;
-    const assumed = isAssumed ? ' (assumed)' : '';
-    lines.push(
-      `  model: ${name}, window ${contextWindowTokens} tokens${assumed}, answer ${maxOutputTokens}`,
-    );
-  }
-  return `${lines.join('\n')}\n`;
+  const lines = upstreams.map((upstream) => `  upstream  ${upstream}\n`);
+  if (lines.length === 0) lines.push('  upstream  none: the built-in demo answers\n');
+  if (model !== undefined) lines.push(`  model     ${modelText(model)}\n`);
+  return lines.join('');
 }
 
 /** What a running server says of itself; needs no token. */

@@ -4,7 +4,7 @@ import { ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
-import { reportFailure } from './error-reply.ts';
+import { noteWhose, reportFailure, toldOf } from './error-reply.ts';
 import type { ChatHandler, Face, StreamReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
@@ -44,6 +44,7 @@ async function answer(
   if (request.body === undefined) {
     throw new ProxyError('invalid_request', 'The request has no body.');
   }
+  const startedMs = parts.clock.elapsedMs();
   const { signal, onPiece, onArrived } = parts.live.receive(reply.raw);
   try {
     const answered = await parts.chat.handle({
@@ -56,6 +57,7 @@ async function answer(
       headers: request.headers,
       signal,
       requestId: request.id,
+      noteWhose: (whose) => noteWhose(request, whose),
     });
     if (answered.kind === 'json') {
       void reply
@@ -71,7 +73,10 @@ async function answer(
     throw abortReason(error, signal);
   } finally {
     if (signal.aborted && toProxyError(signal.reason).code === 'cancelled')
-      parts.log.info({ requestId: request.id }, 'turn aborted: the client left');
+      parts.log.info(
+        { ...toldOf(request), ms: Math.round(parts.clock.elapsedMs() - startedMs) },
+        'turn aborted: the client left',
+      );
   }
 }
 
@@ -82,7 +87,7 @@ function eventStream(reply: StreamReply, request: FastifyRequest, log: Logger): 
     frames: reply.frames,
     // No `[DONE]` after it: some clients take that for success.
     errorFrame: (error) => {
-      reportFailure(log, error, request.id);
+      reportFailure(log, error, toldOf(request));
       if (reply.errorFrame !== undefined) return reply.errorFrame(error);
       return `data: ${JSON.stringify(streamErrorBody(error, request.headers['user-agent']))}\n\n`;
     },

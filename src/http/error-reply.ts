@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { errorBody, errorHeaders } from '../wire/error-body.ts';
+import type { Whose } from './handlers.ts';
 
 /**
  * Answers a request with an error, in the protocol's shape and this client's words, and logs what
@@ -13,7 +14,7 @@ export function sendError(
   reply: FastifyReply,
 ): FastifyReply {
   const error = fromFastify(from.caught);
-  reportFailure(from.log, error, request.id);
+  reportFailure(from.log, error, toldOf(request));
   // A refused body is still arriving; reading it only to throw it away would cost what the refusal
   // saves.
   if (!request.raw.complete) void reply.header('connection', 'close');
@@ -39,13 +40,30 @@ function bodyFor(
  * line. The message stays out of it, since an upstream's may quote the prompt; the hint is our own.
  * A client that left has its line from the chat route.
  */
-export function reportFailure(log: Logger, error: ProxyError, requestId: string): void {
+export function reportFailure(
+  log: Logger,
+  error: ProxyError,
+  { requestId, ...whose }: Whose & { readonly requestId: string },
+): void {
   const { code, status, parts } = error;
-  if (code === 'internal') log.error({ err: error.cause ?? error, requestId }, 'request failed');
-  else if (status >= 500) log.warn({ code, status, requestId, hint: parts.hint }, 'request failed');
-  else if (code !== 'cancelled') {
-    log.info({ code, status, requestId, hint: parts.hint }, 'request refused');
-  }
+  const told = { code, status, requestId, ...whose, hint: parts.hint };
+  if (code === 'internal')
+    log.error({ err: error.cause ?? error, requestId, ...whose }, 'request failed');
+  else if (status >= 500) log.warn(told, 'request failed');
+  else if (code !== 'cancelled') log.info(told, 'request refused');
+}
+
+/** Whose requests are that have been read so far. */
+const known = new WeakMap<FastifyRequest, Whose>();
+
+/** Keeps whose a request is, for the lines that tell of it. */
+export function noteWhose(request: FastifyRequest, whose: Whose): void {
+  known.set(request, whose);
+}
+
+/** A request's id, and whose it is as far as that is known. */
+export function toldOf(request: FastifyRequest): Whose & { readonly requestId: string } {
+  return { requestId: request.id, ...known.get(request) };
 }
 
 /** Gives Fastify's own refusals our codes. */

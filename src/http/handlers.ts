@@ -19,6 +19,18 @@ export interface ChatCall {
   readonly requestId: string;
   /** How the answer is written. Absent: as a chat completion. */
   readonly form?: AnswerForm;
+  /** Told once the request has been read, for the log: a turn may end in many places. */
+  readonly noteWhose?: (whose: Whose) => void;
+}
+
+/** Whose a request is, as far as it says so; for the log. */
+export interface Whose {
+  /** The client's name. */
+  readonly client?: string | undefined;
+  /** The project directory. */
+  readonly directory?: string | undefined;
+  /** As the client names it. */
+  readonly model?: string | undefined;
 }
 
 /**

@@ -5,7 +5,7 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
-import { reportFailure } from './error-reply.ts';
+import { reportFailure, toldOf } from './error-reply.ts';
 import type { PassHandler, PassReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { passedPaths } from './paths.ts';
@@ -91,7 +91,7 @@ function eventStream(
       isBetween = /\n\r?\n$/.test(piece.toString('latin1', Math.max(0, piece.length - 3)));
     }),
     errorFrame: (error) => {
-      reportFailure(log, error, request.id);
+      reportFailure(log, error, toldOf(request));
       const data = JSON.stringify(streamErrorBody(error, request.headers['user-agent']));
       return `${isBetween ? '' : '\n\n'}data: ${data}\n\n`;
     },

@@ -47,7 +47,9 @@ test('background: start, status, logs, stop', async () => {
   using home = new CliHome();
   expect(await home.runHere(['status'])).toMatchObject({ code: 1 });
   const started = await home.run(['serve', '--background']);
-  expect(started).toMatchObject({ code: 0, stderr: '' });
+  expect(started.code).toBe(0);
+  expect(started.stderr).toContain('~/data/server.log');
+  expect(started.stderr).toContain('no language model');
   const status = await home.runHere(['status', '--json']);
   expect(status.code).toBe(0);
   const said = JSON.parse(status.stdout) as { address: string; health: { status: string } };

@@ -1,0 +1,69 @@
+import { grouped, shortCount, size } from './numbers.ts';
+
+/** What `/health` says; a server of another version may leave things out. */
+type Health = Readonly<Record<string, unknown>>;
+
+/**
+ * What a server has done and saved since it started, in sentences. Numbers of tokens are the
+ * provider's own, but what would have been sent without us is an estimate.
+ */
+export function savedText(health: Health): string {
+  const turns = numberOf(health, 'turns');
+  if (turns === 0) return 'It has answered no turn yet.\n';
+  const sentences = [
+    `${counted(turns, 'turn')} in ${counted(numberOf(health, 'steps'), 'step')}, with ${counted(numberOf(health, 'toolCalls'), 'call')} of its own tools; ${counted(numberOf(health, 'storedTexts'), 'text')} stored.`,
+    ...tokenSentences(health),
+  ];
+  return `${sentences.join('\n')}\n`;
+}
+
+function tokenSentences(health: Health): string[] {
+  const sent = numberOf(health, 'promptTokens');
+  const cached = numberOf(health, 'cachedTokens');
+  const without = numberOf(health, 'estimatedTokensWithout');
+  if (sent === 0) return [];
+  const share = cached === 0 ? '' : `, ${percent(cached / sent)} of them from its cache`;
+  const lines = [`Sent to the provider: ${grouped(sent)} prompt tokens${share}.`];
+  const saved = without - sent;
+  if (without === 0 || Math.abs(saved) < minSaidTokens) return lines;
+  lines.push(
+    saved > 0
+      ? `Without it the same turns would have sent about ${shortCount(without)}: ${percent(saved / without)} saved.`
+      : `Without it the same turns would have sent about ${shortCount(without)}, once each: hidden steps came to ${shortCount(-saved)} more.`,
+  );
+  return lines;
+}
+
+/** The estimate is not better than this, tokens. */
+const minSaidTokens = 1000;
+
+/** How the process is: memory, requests, what is wrong. */
+export function conditionText(health: Health): string {
+  const live = numberOf(health, 'live');
+  const parts = [
+    `version ${String(health['version'])}`,
+    `${size(numberOf(health, 'peakMemoryBytes'))} of memory at most`,
+    live === 0 ? 'nothing under way' : `${counted(live, 'request')} under way`,
+  ];
+  const lines = [`${parts.join(', ')}.`];
+  const fault = health['lastStoreFault'];
+  if (typeof fault === 'string')
+    lines.push(`Something could not be stored (${fault}): \`rlm-opencode doctor\` says more.`);
+  const bare = health['modelsWithoutTools'];
+  if (Array.isArray(bare) && bare.length > 0)
+    lines.push(`These models take no tools, so nothing is kept out for them: ${bare.join(', ')}.`);
+  return `${lines.join('\n')}\n`;
+}
+
+function numberOf(health: Health, name: string): number {
+  const value = health[name];
+  return typeof value === 'number' ? value : 0;
+}
+
+function counted(count: number, one: string): string {
+  return `${grouped(count)} ${count === 1 ? one : `${one}s`}`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}

@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { terminalLine } from '../../src/cli/terminal-log.ts';
+import { CliHome } from '../support/cli.ts';
+import { clientTools, longText, outputRequest } from '../support/conversation.ts';
+import {
+  answer,
+  callTools,
+  reply,
+  role,
+  stall,
+  startScriptedUpstream,
+  status,
+  text,
+} from '../support/scripted-upstream.ts';
+
+const main = resolve(import.meta.dirname, '../../src/cli/main.ts');
+
+/** A command on a terminal of 80 columns, and what that has shown so far. */
+class Terminal implements Disposable {
+  readonly #child;
+  shown = '';
+  #wake = Promise.withResolvers<void>();
+
+  constructor(home: CliHome, args: string, env: Record<string, string> = {}) {
+    const command = `stty cols 80 rows 40; exec '${process.execPath}' '${main}' ${args}`;
+    this.#child = spawn('script', ['-qefc', command, '/dev/null'], {
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        TERM: 'xterm',
+        HOME: home.folder,
+        RLM_DATA_DIR: home.dataDir,
+        RLM_PORT: '0',
+        ...env,
+      },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    this.#child.stdout.on('data', (piece: Buffer) => {
+      this.shown += piece.toString().replaceAll('\r\n', '\n');
+      this.#wake.resolve();
+    });
+    this.#child.once('close', () => this.#wake.resolve());
+  }
+
+  /** The shown text, colours taken away. */
+  get plain(): string {
+    // eslint-disable-next-line no-control-regex
+    return this.shown.replaceAll(/\u001b\[\d+m/g, '');
+  }
+
+  /** Waits for words. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.plain);
+      if (found !== null) return found;
+      if (this.#child.exitCode !== null) throw new Error(`It ended, and showed:\n${this.shown}`);
+      this.#wake = Promise.withResolvers();
+      await this.#wake.promise;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill();
+  }
+}
+
+function widest(shown: string): number {
+  return Math.max(...shown.split('\n').map((line) => line.length));
+}
+
+test('on a terminal serve says what it is, and each turn has a line, whatever becomes of it', async () => {
+  await using upstream = await startScriptedUpstream();
+  using home = new CliHome();
+  using terminal = new Terminal(home, 'serve', {
+    RLM_UPSTREAM_BASE_URL: upstream.baseURL,
+    RLM_UPSTREAM_MODEL: 'scripted-model',
+    RLM_STRIP_MIN_CHARS: '10000',
+  });
+  const [, url] = await terminal.says(/^rlm-opencode listening on (http:\S+)$/m);
+  await terminal.says(
+    /upstream {2}upstream: http.*\n.*scripted-model, window 128,000.*\n.*data {6}~\/data\n/,
+  );
+  await terminal.says(/Ctrl-C/);
+  const post = async (body: object, signal?: AbortSignal): Promise<Response> =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'opencode/1.18.33',
+        'x-rlm-directory': join(home.folder, 'my-app'),
+      },
+      body: JSON.stringify({ model: 'm', tools: clientTools, ...body }),
+      signal: signal ?? null,
+    });
+  const { messages } = outputRequest(longText(400_000, 'x'));
+  upstream.script(callTools({ name: 'rlm_find', args: { text: 'lazy' } }), answer('done'));
+  await (await post({ messages })).text();
+  await terminal.says(
+    /^\d\d:\d\d OpenCode my-app {2}m {2}2 steps, 1 search {2}.* sent.* kept out {2}\d+\.\ds$/m,
+  );
+
+  upstream.script(status(401, { error: { message: 'bad key' } }));
+  await (await post({ messages })).text();
+  await terminal.says(/^\d\d:\d\d OpenCode my-app {2}refused: 401 unauthorized$/m);
+
+  upstream.script(reply(role(), text('a'), stall()));
+  const leaving = new AbortController();
+  const asked = await post({ messages, stream: true }, leaving.signal);
+  leaving.abort();
+  await asked.text().catch(() => undefined);
+  await terminal.says(/^\d\d:\d\d OpenCode my-app {2}aborted after \d+\.\ds: the client left$/m);
+  expect(widest(terminal.plain)).toBeLessThanOrEqual(80);
+  expect(terminal.shown).not.toContain('{"level"');
+});
+
+test('a line of the log drives no terminal, and one that is long is cut where that costs least', () => {
+  const turn = {
+    level: 30,
+    time: 0,
+    msg: 'turn',
+    client: 'OpenCode',
+    directory: `/home/me/${'long-name-of-a-project-'.repeat(4)}\u001b[31m`,
+    model: 'upstream.maker/a-model-with-a-long-name-4.6',
+    steps: 12,
+    calls: 11,
+    searches: 9,
+    promptTokens: 1_234_567,
+    largestPromptTokens: 120_000,
+    estimatedPromptTokensWithout: 3_400_000,
+    ms: 12_345,
+  };
+  const line = terminalLine(JSON.stringify(turn), 80).replaceAll(/\u001b\[\d+m/g, '');
+  expect(line).toMatch(
+    /^\d\d:\d\d OpenCode lo… {2}a-model-with-a-long… {2}12 steps, 9 searches {2}1\.2M sent, 3\.3M kept out {2}12\.3s\n$/,
+  );
+  const wide = terminalLine(JSON.stringify(turn), 300);
+  expect(wide).toContain('^[[31m');
+});
