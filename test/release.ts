@@ -13,9 +13,11 @@
  * usage.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { writePackage } from './package.ts';
 
 const changelogName = 'CHANGELOG.md';
 const usage = 'usage: npm run release -- VERSION [--dry-run]    (VERSION as in 1.2.3)';
@@ -87,6 +89,16 @@ function checkState(checkout: Checkout, version: string, present: string): void 
 
 /** Looks at the package as npm would pack it. @throws Refusal for an error or a warning */
 async function checkPackage({ folder, print }: Checkout): Promise<void> {
+  const packed = mkdtempSync(join(tmpdir(), 'rlm-package-'));
+  try {
+    writePackage(folder, packed);
+    await lintPackage(packed, print);
+  } finally {
+    rmSync(packed, { recursive: true });
+  }
+}
+
+async function lintPackage(folder: string, print: Checkout['print']): Promise<void> {
   print('$ publint\n');
   // Loaded only here: what is refused before is refused at once.
   const { publint } = await import('publint');
@@ -125,7 +137,7 @@ export async function release(checkout: Checkout, version: string, isDry: boolea
   run(checkout, 'git', 'commit', '--quiet', '--all', '--message', `release: v${version}`);
   const message = `v${version}\n\n${changelog.section}\n`;
   git(checkout, 'tag', '--annotate', '--cleanup=whitespace', '--message', message, `v${version}`);
-  print(`\nv${version} is committed and tagged. Next: git push --follow-tags, then npm publish.\n`);
+  print(`\nv${version} is committed and tagged. Next: git push --follow-tags. The release workflow then publishes; by hand it is npm run package, then npm publish ./build/package.\n`);
 }
 
 async function main(): Promise<void> {
