@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { writePackage } from './package.ts';
 import { Refusal, release } from './release.ts';
 
 const script = resolve(import.meta.dirname, 'release.ts');
@@ -182,4 +183,44 @@ test('the command refuses in a sentence, and tells its usage', () => {
     const wrong = command(...args);
     expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('usage:')]);
   }
+});
+
+test('the package has what is published and nothing of the work on it', () => {
+  mkdirSync(join(folder, 'bin/deep'));
+  write('bin/deep/data.txt', 'data');
+  write('package.json', JSON.stringify({ ...packageJson, devDependencies: { vitest: '1' } }));
+  const target = join(folder, 'build', 'package');
+  writePackage(folder, target);
+  expect(JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'))).toEqual({
+    name: 'a-package',
+    version: '0.1.0',
+    license: 'MIT',
+    type: 'module',
+    bin: { 'a-package': 'bin/run.js' },
+    files: ['bin'],
+  });
+  expect(readFileSync(join(target, 'bin/deep/data.txt'), 'utf8')).toBe('data');
+});
+
+test('workflows and image build what a release checks, on the Node of the checkout', () => {
+  const checkout = resolve(import.meta.dirname, '..');
+  const textOf = (path: string): string => readFileSync(join(checkout, path), 'utf8');
+  const { scripts, devDependencies } = JSON.parse(textOf('package.json')) as {
+    readonly scripts: Readonly<Record<string, string>>;
+    readonly devDependencies: Readonly<Record<string, string>>;
+  };
+  const dockerfile = textOf('Dockerfile');
+  expect(dockerfile.match(/^FROM node:[\d.]+/gm)).toEqual(
+    Array.from({ length: 2 }, () => `FROM node:${devDependencies['node']}`),
+  );
+  const files = [
+    dockerfile,
+    textOf('.github/workflows/ci.yml'),
+    textOf('.github/workflows/release.yml'),
+  ];
+  const run = files.join('\n').matchAll(/npm run ([\w:]+)/g);
+  for (const [, name = ''] of run) expect(Object.keys(scripts)).toContain(name);
+  // What is published is the folder that was linted, under the tag that was checked.
+  expect(files[2]).toContain('./build/package');
+  expect(files[2]).toContain('tags: [');
 });

@@ -137,7 +137,9 @@ export async function release(checkout: Checkout, version: string, isDry: boolea
   run(checkout, 'git', 'commit', '--quiet', '--all', '--message', `release: v${version}`);
   const message = `v${version}\n\n${changelog.section}\n`;
   git(checkout, 'tag', '--annotate', '--cleanup=whitespace', '--message', message, `v${version}`);
-  print(`\nv${version} is committed and tagged. Next: git push --follow-tags. The release workflow then publishes; by hand it is npm run package, then npm publish ./build/package.\n`);
+  print(
+    `\nv${version} is committed and tagged. Next: git push --follow-tags. The release workflow then publishes; by hand it is npm run package, then npm publish ./build/package.\n`,
+  );
 }
 
 async function main(): Promise<void> {

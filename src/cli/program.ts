@@ -23,6 +23,9 @@ const commands: Readonly<Record<string, (args: readonly string[]) => Promise<Com
   config: async () => (await import('./config.ts')).configCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   ask: async () => (await import('./ask.ts')).askCommand(),
+  service: async () => (await import('./service.ts')).serviceCommand(),
+  completion: async () =>
+    (await import('./completion.ts')).completionCommand(async () => rlmProgram('', [])),
   bench: async () => (await import('./bench/bench.ts')).benchCommand(),
 };
 

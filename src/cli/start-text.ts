@@ -29,7 +29,7 @@ function nextSteps(isDemo: boolean, isBackground: boolean): string[] {
   const steps = [
     isDemo
       ? ['rlm-opencode init', 'sets up a model']
-      : ['rlm-opencode opencode', 'starts OpenCode (or codex, claude, qwen, kilo)'],
+      : ['rlm-opencode opencode', 'starts OpenCode (or codex, claude, qwen)'],
     ['rlm-opencode status', 'what it has done and saved'],
     end,
   ];
