@@ -136,7 +136,12 @@ function faultOf(issue: z.core.$ZodIssue): string {
       return `must be one of: ${issue.values.map(String).join(', ')}.`;
     case 'invalid_key':
       return 'is no name that can be given: small letters, digits, - and _ only.';
-    default:
+    case 'custom':
+    case 'invalid_element':
+    case 'invalid_format':
+    case 'invalid_union':
+    case 'not_multiple_of':
+    case 'unrecognized_keys':
       return issue.message;
   }
 }
