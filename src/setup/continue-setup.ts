@@ -56,7 +56,7 @@ type Place =
     }
   | Extract<EditOutcome, { ok: false }>;
 
-/** In front of the first model, in its column. */
+/** Behind the last model: the first one is what Continue takes unless another is chosen. */
 async function placeFor(text: string): Promise<Place> {
   const { isMap, isScalar, isSeq, parseDocument } = await import('yaml');
   const document = parseDocument(text);
@@ -67,17 +67,27 @@ async function placeFor(text: string): Promise<Place> {
   if (!isMap(root) || root.flow === true) return { ok: false, fault: 'it holds no mapping' };
   const pair = root.items.find(({ key }) => isScalar(key) && key.value === 'models');
   if (pair === undefined) return { ok: true, offset: text.length, indent: '', isNewList: true };
-  const [first] = isSeq(pair.value) && pair.value.flow !== true ? pair.value.items : [];
-  const start = (first as { range?: readonly number[] } | undefined)?.range?.[0];
-  if (start === undefined) return { ok: false, fault: 'its "models" is no list with models' };
-  // Behind the line of the name: what stands in front of the first model is a comment on it.
-  const offset = text.indexOf('\n', (pair.key as { range: readonly number[] }).range[1]) + 1;
+  const items = isSeq(pair.value) && pair.value.flow !== true ? pair.value.items : [];
+  const [start, end] = [startOf(items[0]), endOf(items.at(-1))];
+  if (start === undefined || end === undefined) {
+    return { ok: false, fault: 'its "models" is no list with models' };
+  }
   const dash = text.lastIndexOf('-', start);
   const indent = text.slice(text.lastIndexOf('\n', dash) + 1, dash);
-  if (offset > dash || indent.trim() !== '') {
-    return { ok: false, fault: 'its "models" cannot be edited safely' };
-  }
+  if (indent.trim() !== '') return { ok: false, fault: 'its "models" cannot be edited safely' };
+  const lineEnd = text.indexOf('\n', end - 1);
+  const offset = lineEnd === -1 ? text.length : lineEnd + 1;
   return { ok: true, offset, indent, isNewList: false };
+}
+
+/** Where a node of the parser begins in the text. */
+function startOf(node: unknown): number | undefined {
+  return (node as { range?: readonly number[] } | undefined)?.range?.[0];
+}
+
+/** Where its value ends. */
+function endOf(node: unknown): number | undefined {
+  return (node as { range?: readonly number[] } | undefined)?.range?.[1];
 }
 
 function entryLines(proxy: ProxyFacts): readonly string[] {

@@ -99,19 +99,19 @@ const clients: readonly {
     name: 'continue',
     path: '.continue/config.yaml',
     before:
-      'name: Mine # my own\nversion: 1.0.0\nschema: v1\nmodels: # two\n  # the fast one\n  - name: Fast\n    provider: x\n    apiKey: x-secret\n  - name: Slow\n    provider: y\n\n# rules\nrules:\n  - be brief\n',
+      'name: Mine # my own\nversion: 1.0.0\nschema: v1\nmodels: # two\n  # the fast one\n  - name: Fast\n    provider: x\n    apiKey: x-secret\n  - name: Slow\n    provider: y # own\n\n# rules\nrules:\n  - be brief\n',
     read: (text) => parseYaml(text) as unknown,
     added: {
       name: 'Mine',
       rules: ['be brief'],
       models: [
+        { name: 'Fast' },
+        { name: 'Slow' },
         {
           model: core,
           apiBase: 'http://127.0.0.1:8768/v1',
           defaultCompletionOptions: { contextLength: 202_752, maxTokens: 131_072 },
         },
-        { name: 'Fast' },
-        { name: 'Slow' },
       ],
     },
   },
