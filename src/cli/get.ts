@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { wholeNumber } from './numbers.ts';
+import { charCount, wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
@@ -29,7 +29,7 @@ export function getCommand(): Command {
     )
     .option('--entry <id>', 'this entry, as in e12, whole if no length is given')
     .option('--offset <characters>', 'where to begin', wholeNumber(0), 0)
-    .option('--length <characters>', 'how much', wholeNumber(1))
+    .option('--length <characters>', 'how much, such as 5000 or 20k', charCount)
     .option('-C, --context <lines>', 'lines shown around the line of a place', wholeNumber(0), 10)
     .option('--tail <lines>', 'the last lines', wholeNumber(1))
     .option('--against <entry>', 'what differs between the entry and this one, as a diff');

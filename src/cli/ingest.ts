@@ -27,15 +27,6 @@ interface IngestFlags extends SessionFlags, Partial<PastFlags> {
   readonly ignore: boolean;
 }
 
-const examples = `
-Examples:
-  rlm-opencode ingest src docs 'logs/*.log'    files, folders and globs, into this directory's store
-  journalctl -b | rlm-opencode ingest -        what a command puts out
-  rlm-opencode ingest --from opencode --dry-run     what OpenCode has of this project, and how much
-  rlm-opencode ingest --from claude-code            what Claude Code has of it
-  rlm-opencode ingest --from codex --all-projects   what Codex has, each project into its own store
-`;
-
 /** `rlm-opencode ingest`: files, folders, globs and standard input into a directory's store. */
 export function ingestCommand(): Command {
   const command = new Command('ingest')
@@ -50,8 +41,10 @@ export function ingestCommand(): Command {
     )
     .option('--dry-run', 'with --from: say what would be stored')
     .option('--all-projects', 'with --from: of all projects, each into its own store')
-    .option('--history <folder>', "with --from: the client's folder, where it is not the usual one")
-    .addHelpText('after', examples);
+    .option(
+      '--history <folder>',
+      "with --from: the client's folder, where it is not the usual one",
+    );
   return addSessionFlags(command).action(async (paths: string[], flags: IngestFlags) => {
     const { from, ...others } = flags;
     if (from === undefined) {

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addExamples } from './command-examples.ts';
 import type { StartableName } from './launch.ts';
 
 /**
@@ -82,6 +83,7 @@ export async function rlmProgram(version: string, args: readonly string[] = []):
     const command = await commands[name]?.(args.slice(1));
     if (command !== undefined) program.addCommand(command);
   }
+  addExamples(program);
   return program;
 }
 

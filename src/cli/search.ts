@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { ProxyError } from '../errors.ts';
 import { HitPrinter, type PrintedHit } from './hit-printer.ts';
 import { wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
@@ -61,6 +62,8 @@ export function findCommand(): Command {
 
 /** What is asked, as the tools take it; `shown` is what is marked in the lines. */
 function questionFor(given: string, flags: SearchFlags): Question {
+  if (given === '')
+    throw new ProxyError('invalid_request', 'There is nothing to search for: the text is empty.');
   const { fixedStrings: isText = false, wordRegexp = false, invertMatch = false } = flags;
   if (isText && !wordRegexp && !invertMatch)
     return { name: 'rlm_find', subject: { text: given }, shown: { text: given } };

@@ -71,6 +71,35 @@ export async function callTool(
   }
   const answer = parseJson(String(result['text']));
   if (!isObject(answer)) throw new ProxyError('internal', 'The tool gave an answer that is none.');
-  if (typeof answer['error'] === 'string') throw new ProxyError('invalid_request', answer['error']);
-  return { ...(result as unknown as Omit<ToolAnswer, 'answer'>), answer };
+  if (typeof answer['error'] === 'string')
+    throw new ProxyError('invalid_request', inCommandWords(answer['error']));
+  if (typeof answer['note'] === 'string')
+    return {
+      ...(result as unknown as Found),
+      answer: { ...answer, note: inCommandWords(answer['note']) },
+    };
+  return { ...(result as unknown as Found), answer };
+}
+
+type Found = Omit<ToolAnswer, 'answer'>;
+
+/** Commands by the tool that they ask. */
+const commandOf: Readonly<Record<string, string>> = {
+  rlm_get_context: 'get',
+  rlm_search: 'search',
+  rlm_find: 'find',
+  rlm_stats: 'stats',
+};
+
+/** What a tool says to a model, for somebody who types commands. */
+function inCommandWords(text: string): string {
+  const misfit = /^The arguments of (rlm_\w+) do not fit: (.*?)\. It takes /s.exec(text);
+  const said =
+    misfit === null
+      ? text
+      : `${misfit[1]} cannot take that: ${misfit[2]?.replaceAll(/✖ | → at \w+/g, '').trim()}. See its --help.`;
+  return said.replaceAll(/\brlm_[a-z_]+\b/g, (tool) => {
+    const command = commandOf[tool];
+    return command === undefined ? tool : `\`rlm-opencode ${command}\``;
+  });
 }

@@ -15,6 +15,7 @@ import { grouped, size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printError, printJson } from './screen.ts';
+import { shortPath } from './start-text.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
 
@@ -49,10 +50,12 @@ async function list(flags: { json?: boolean }): Promise<void> {
       finish(exitCodes.nothing);
     }
     for (const { id, directory, totals, updatedMs, damage } of sessions) {
-      const when = new Date(updatedMs).toISOString().slice(0, 19).replace('T', ' ');
+      const when = new Date(updatedMs).toISOString().slice(0, 16).replace('T', ' ');
+      const counts = `${grouped(totals.entries)} ${totals.entries === 1 ? 'entry' : 'entries'}, ${grouped(totals.chars)} characters`;
       print(
-        `${id}  ${when}  ${grouped(totals.chars).padStart(14)} characters  ${grouped(totals.entries).padStart(7)} entries  ${directory ?? '(no directory)'}${damage === undefined ? '' : `  DAMAGED: ${damage}`}\n`,
+        `${id}  ${when}  ${counts}\n  ${directory === undefined ? '(no directory)' : shortPath(directory)}\n`,
       );
+      if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
     }
   });
 }

@@ -4,6 +4,7 @@ import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
 import { jsonText, print } from './screen.ts';
+import { shortPath } from './start-text.ts';
 
 interface Share {
   readonly entries: number;
@@ -49,13 +50,23 @@ export function statsCommand(): Command {
   });
 }
 
+/**
+ * A path as seen from the project, its front left out where it is longer than `room` cells.
+ */
+function fitted(path: string, directory: string | undefined, room: number): string {
+  const inside = directory !== undefined && path.startsWith(`${directory}/`);
+  const shown = inside ? path.slice(directory.length + 1) : shortPath(path);
+  return shown.length <= room ? shown : `…${shown.slice(-Math.max(1, room - 1))}`;
+}
+
 function statsText(
   session: string,
   directory: string | undefined,
   stats: Readonly<Record<string, unknown>>,
 ): string {
   const lines = [
-    `${session}${directory === undefined ? '' : `  ${directory}`}`,
+    session,
+    ...(directory === undefined ? [] : [shortPath(directory)]),
     `${grouped(Number(stats['characters']))} characters, ${grouped(Number(stats['lines']))} lines, ${grouped(Number(stats['entries']))} entries`,
   ];
   for (const [title, member] of [
@@ -73,9 +84,10 @@ function statsText(
   const newest = stats['newest_entries'] as readonly EntryLine[];
   if (newest.length > 0) lines.push('', 'newest:');
   for (const { entry, kind, tool, path, characters, time } of newest) {
-    lines.push(
-      `  ${entry.padEnd(7)} ${time.slice(0, 19).replace('T', ' ')} ${grouped(characters).padStart(12)}  ${[tool ?? kind, path].filter(Boolean).join('  ')}`,
-    );
+    const place = `  ${entry.padEnd(6)} ${time.slice(0, 16).replace('T', ' ')} ${grouped(characters).padStart(11)}  ${tool ?? kind}`;
+    const room =
+      (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity) - place.length - 2;
+    lines.push(path === undefined ? place : `${place}  ${fitted(path, directory, room)}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { everyCommand } from '../../src/cli/nested-options.ts';
+import { rlmProgram } from '../../src/cli/program.ts';
 import { terminalLine } from '../../src/cli/terminal-log.ts';
 import { CliHome } from '../support/cli.ts';
 import { clientTools, longText, outputRequest } from '../support/conversation.ts';
@@ -45,8 +48,7 @@ class Terminal implements Disposable {
 
   /** The shown text, colours taken away. */
   get plain(): string {
-    // eslint-disable-next-line no-control-regex
-    return this.shown.replaceAll(/\u001b\[\d+m/g, '');
+    return withoutColours(this.shown);
   }
 
   /** Waits for words. */
@@ -63,6 +65,11 @@ class Terminal implements Disposable {
   [Symbol.dispose](): void {
     this.#child.kill();
   }
+}
+
+function withoutColours(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replaceAll(/\u001b\[\d+m/g, '');
 }
 
 function widest(shown: string): number {
@@ -130,10 +137,63 @@ test('a line of the log drives no terminal, and one that is long is cut where th
     estimatedPromptTokensWithout: 3_400_000,
     ms: 12_345,
   };
-  const line = terminalLine(JSON.stringify(turn), 80).replaceAll(/\u001b\[\d+m/g, '');
+  const line = withoutColours(terminalLine(JSON.stringify(turn), 80));
   expect(line).toMatch(
     /^\d\d:\d\d OpenCode lo… {2}a-model-with-a-long… {2}12 steps, 9 searches {2}1\.2M sent, 3\.3M kept out {2}12\.3s\n$/,
   );
   const wide = terminalLine(JSON.stringify(turn), 300);
   expect(wide).toContain('^[[31m');
+});
+
+test('every command has help with examples', async () => {
+  const program = await rlmProgram('0');
+  const seen: string[] = [];
+  everyCommand(program, (command) => {
+    if (command === program) return;
+    let help = '';
+    command.configureOutput({ writeOut: (text) => void (help += text) }).outputHelp();
+    if (!/^Examples:\n {2}\$ /m.test(help)) seen.push(command.name());
+    const lines = help.slice(help.indexOf('Examples:')).split('\n');
+    const own = lines.filter((line) => !line.includes(' setup '));
+    expect(own.filter((line) => line.length > 80)).toEqual([]);
+  });
+  expect(seen).toEqual([]);
+});
+
+test('what is wrong is said in the words of commands, never of tools or schemas', async () => {
+  using home = new CliHome();
+  const file = join(home.folder, 'a.txt');
+  writeFileSync(file, 'one\ntwo\n');
+  await home.runHere(['ingest', file, '--directory', home.folder]);
+  const here = ['--directory', home.folder];
+  for (const [args, words] of [
+    [['get', '--entry', 'e99', ...here], /no entry "e99".*`rlm-opencode stats` lists/],
+    [['search', '', ...here], /the text is empty/],
+    [['search', '--path', 'nowhere/**', 'x', ...here], /nowhere/],
+  ] as const) {
+    const { code, stderr } = await home.runHere(args);
+    expect({ args, code }).toEqual({ args, code: 2 });
+    expect(stderr).toMatch(words);
+    expect(stderr).not.toMatch(/rlm_|✖|expected/);
+  }
+  const wrong = await home.runHere(['serve'], { RLM_PORT: 'abc', RLM_LOG_LEVEL: 'loud' });
+  expect(wrong.stderr).toMatch(/server\.port \(RLM_PORT\): must be a (?:whole )?number\./);
+  expect(wrong.stderr).toMatch(/logLevel \(RLM_LOG_LEVEL\): must be one of: silent, error, /);
+  const read = await home.runHere(['get', 'e1', '--length', '1k', ...here]);
+  expect(read).toMatchObject({ code: 0, stdout: 'one\ntwo\n' });
+});
+
+test('stats and sessions fit a terminal of 80 columns, however long a path is', async () => {
+  using home = new CliHome();
+  const folder = join(home.folder, 'a-folder-with-a-name/and-another-one-in-it/'.repeat(2));
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'a-file-whose-name-is-long-too.txt');
+  writeFileSync(file, 'one\ntwo\n');
+  await home.runHere(['ingest', file, '--directory', home.folder]);
+  using stats = new Terminal(home, `stats --directory ${home.folder}`);
+  await stats.says(/e1 .*…\S*long-too\.txt$/m);
+  using sessions = new Terminal(home, 'sessions');
+  await sessions.says(/^ {2}~$/m);
+  expect(widest(stats.plain)).toBeLessThanOrEqual(80);
+  expect(widest(sessions.plain)).toBeLessThanOrEqual(80);
 });

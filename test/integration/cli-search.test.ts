@@ -123,7 +123,7 @@ describe.each(['through the server', 'without one'])('%s', (how) => {
     expect(earlier).toMatchObject({ code: 2, stdout: '' });
     expect(earlier.stderr).toContain('Nothing was stored until "2020-12-31"');
     const sessions = await home.runHere(['sessions']);
-    expect(sessions.stdout).toMatch(/^sess_[0-9a-f]+ .* 1 entries .*project\n$/);
+    expect(sessions.stdout).toMatch(/^sess_[0-9a-f]+ .* 1 entry, .*\n .*project\n$/);
   });
 });
 

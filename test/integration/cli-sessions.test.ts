@@ -91,7 +91,8 @@ test('every nested command sees each of its own options, before and behind its n
   for (const make of makers) {
     for (const path of nestedPaths(await make())) {
       const declared = inner(await make(), path).options.filter((option) => option.required);
-      for (const { long, flags } of declared) {
+      for (const { long, flags, argChoices } of declared) {
+        const given = argChoices?.[0] ?? '1';
         const above = inner(await make(), path.slice(0, -1));
         const shared = above.options.some((one) => one.long === long);
         for (const isBefore of shared ? [false, true] : [false]) {
@@ -102,7 +103,7 @@ test('every nested command sees each of its own options, before and behind its n
             seen = command.opts();
           });
           const args = command.registeredArguments.map(() => 'x');
-          const option = [long ?? '', '1'];
+          const option = [long ?? '', given];
           const outer = path.slice(0, -1);
           const name = path.at(-1) ?? '';
           await runProgram(
@@ -111,7 +112,7 @@ test('every nested command sees each of its own options, before and behind its n
           );
           process.exitCode = 0;
           expect(Object.values(seen ?? {}).flat(), `${path.join(' ')} ${flags}`).toSatisfy(
-            (values: unknown[]) => values.some((value) => String(value) === '1'),
+            (values: unknown[]) => values.some((value) => String(value) === given),
           );
           checked += 1;
         }

@@ -1,0 +1,93 @@
+import type { Command } from 'commander';
+import { examples } from './examples.ts';
+import { everyCommand } from './nested-options.ts';
+
+type Example = readonly [command: string, does: string];
+
+/** Examples by the command's name as it is typed; those of other commands stand beside them. */
+const known: Readonly<Record<string, readonly Example[]>> = {
+  demo: [
+    ['rlm-opencode demo', '100 million characters, some seconds'],
+    ['rlm-opencode demo --chars 1G', 'ten times as much'],
+  ],
+  stop: [['rlm-opencode stop', 'live answers may finish first']],
+  logs: [
+    ['rlm-opencode logs', 'the last 50 lines'],
+    ['rlm-opencode logs -n 500', 'the last 500'],
+    ['rlm-opencode logs -f', 'goes on with what is added'],
+  ],
+  ingest: [
+    ["rlm-opencode ingest src docs 'logs/*.log'", 'files, folders, globs'],
+    ['journalctl -b | rlm-opencode ingest -', 'what a command puts out'],
+    ['rlm-opencode ingest --from opencode --dry-run', "this project's chats"],
+    ['rlm-opencode ingest --from codex --all-projects', 'each into its own store'],
+  ],
+  search: [
+    ["rlm-opencode search 'timeout|refused'", 'newest entry first'],
+    ['rlm-opencode search -C 2 --tool bash ERROR', 'outputs of bash, lines around'],
+    ["rlm-opencode search -l --path 'src/**' TODO", 'only the files'],
+    ['rlm-opencode search -c --since 2h deadlock', 'how many lines'],
+  ],
+  find: [
+    ["rlm-opencode find 'a[0].b()'", 'nothing in it is special'],
+    ['rlm-opencode find -i --last deadlock', 'the last lines first'],
+  ],
+  get: [
+    ['rlm-opencode get e12', 'a whole entry'],
+    ['rlm-opencode get e12:340', 'a line, and those around it'],
+    ['rlm-opencode get src/a.ts:20-40', 'lines 20 to 40 of a file'],
+    ['rlm-opencode get e40 --against e12', 'what differs'],
+  ],
+  stats: [
+    ['rlm-opencode stats', 'the store of this project'],
+    ['rlm-opencode stats --since 2h', 'what has come since'],
+  ],
+  sessions: [
+    ['rlm-opencode sessions', 'every store, and whose it is'],
+    ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],
+  ],
+  'sessions rm': [
+    ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],
+    ['rlm-opencode sessions rm sess_1a2b --yes', 'deletes it'],
+  ],
+  'sessions salvage': [['rlm-opencode sessions salvage sess_1a2b', 'the old store stays']],
+  config: [
+    ['rlm-opencode config', 'every setting and its source'],
+    ['RLM_PORT=9000 rlm-opencode config | grep port', 'what a variable does'],
+  ],
+  doctor: [['rlm-opencode doctor', 'settings, provider, disk and stores']],
+  ask: [
+    ["rlm-opencode ask 'Which test failed first?' --file ci.log", 'over a file'],
+    ["rlm-opencode ask 'What did we decide on caching?'", 'over what is stored'],
+  ],
+  'setup install': [
+    ['rlm-opencode setup install --dry-run', 'shows the change to OpenCode'],
+    ['rlm-opencode setup install codex', 'the same for Codex'],
+  ],
+  'setup uninstall': [['rlm-opencode setup uninstall', 'takes the provider out again']],
+  'setup status': [['rlm-opencode setup status', 'whether it is installed']],
+  service: [
+    ['rlm-opencode service install --dry-run', 'the file, unwritten'],
+    ['rlm-opencode service uninstall', 'takes it away'],
+  ],
+  bench: [
+    ['rlm-opencode bench niah', 'without an upstream: a scripted policy'],
+    ['rlm-opencode bench search', 'beside ripgrep'],
+  ],
+};
+
+/** Adds examples to the help of every command that has none of its own. */
+export function addExamples(program: Command): void {
+  for (const top of program.commands) {
+    everyCommand(top, (command) => {
+      const name = command === top ? top.name() : `${top.name()} ${command.name()}`;
+      const given = known[name] ?? (top.name() === 'bench' ? benchExamples(name) : undefined);
+      if (given !== undefined) command.addHelpText('after', examples(...given));
+    });
+  }
+}
+
+/** All benchmarks are started alike. */
+function benchExamples(name: string): readonly Example[] {
+  return [[`rlm-opencode ${name}`, 'results go to bench-results/, or where --out says']];
+}
