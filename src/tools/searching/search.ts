@@ -48,8 +48,12 @@ export const searchTool: Tool<z.infer<typeof args>> = {
 - aggregate: count (how often), count_by or unique (values of group), first_last (values with the place of their first and last). measures computes for each group, of a capture group: {"sum": "ms", "max": "ms", "avg": "ms", "min": "ms", "distinct": "user"}.
 - format: "json" gives {matches: [{line, storeLine, text, offset, entry, path, title}], total, truncated, next_cursor}.`,
   args,
-  describe: ({ pattern, words }, { session }) =>
-    `searching ${grouped(session.store.totals.chars)} characters for ${quote(pattern ?? words ?? '')}`,
+  describe: ({ pattern, words }, { session }) => {
+    const sought = pattern ?? words ?? '';
+    // A chat's first call may ask for nothing: it opens what is stored.
+    if (sought === '') return 'looking at what is stored';
+    return `searching ${grouped(session.store.totals.chars)} characters for ${quote(sought)}`;
+  },
   run: async (
     { pattern, words, aggregate, group, measures, max_groups: maxGroups, ...asked },
     context,
