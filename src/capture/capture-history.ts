@@ -9,6 +9,7 @@ import {
   type SpillLimits,
   type SpillNote,
   fittingNote,
+  isFilledUp,
   readSpillFile,
   spillNoteOf,
 } from '../clients/spill-file.ts';
@@ -289,6 +290,8 @@ function cameAgain(
 }
 
 const fullTextNote = 'the whole text, from the file that the client saved';
+/** Of an entry whose text came from a file in which the client itself had kept a part. */
+const keptTextNote = `${cutNote}; what it had kept, from its file`;
 
 /**
  * The whole text of which an output is a part; nothing where the output is no part of what the file
@@ -304,17 +307,19 @@ async function wholeOf(
   const { path } = note;
   const outputs = toolCallId === undefined ? [] : store.outputsOf(chatId, toolCallId);
   const before = outputs.findLast((output) => output.call === call)?.entry;
-  if (before?.note === fullTextNote && before.path === path) {
+  const known = before?.note;
+  if (before?.path === path && (known === fullTextNote || known === keptTextNote)) {
     const text = await store.readEntry(before);
     const said = note.added.toString();
     const whole = text.endsWith(said) ? text.slice(0, text.length - said.length) : text;
     if (fittingNote(note, Buffer.from(whole)) !== undefined)
-      return { ...entry, text, path, note: fullTextNote };
+      return { ...entry, text, path, note: known };
   }
   const bytes = await readSpillFile(note, limits);
   if (bytes === undefined) return 'gone';
   const fitting = fittingNote(note, bytes);
   if (fitting === undefined) return undefined;
   const text = fitting.added.length === 0 ? bytes : Buffer.concat([bytes, fitting.added]);
-  return { ...entry, text, path, note: fullTextNote };
+  const kept = isFilledUp(note.form, bytes) ? keptTextNote : fullTextNote;
+  return { ...entry, text, path, note: kept };
 }

@@ -107,6 +107,11 @@ export interface SpillForm {
   readonly added?: RegExp;
   /** What may stand between the output and what a tool says of it, at the end of a result. */
   readonly separator?: string;
+  /**
+   * Where the file itself has no more than the last rows that a terminal keeps: so many, counted at
+   * its usual width. A file that fills them has probably lost what came before.
+   */
+  readonly keepsRows?: { readonly rows: number; readonly columns: number };
   /** Whether a line that was cut in two has `...` in place of what is missing. */
   readonly hasDots?: true;
   /** The file's whole path, with slashes, links resolved. */

@@ -115,6 +115,27 @@ export function fittingNote(note: SpillNote, whole: Uint8Array): SpillNote | und
 /** Things that a tool says behind an output, one after the other. */
 const maxSaid = 4;
 
+/**
+ * Whether the file itself is only the end of a longer output: it fills all that its client keeps of
+ * one.
+ */
+export function isFilledUp({ keepsRows }: SpillForm, whole: Uint8Array): boolean {
+  if (keepsRows === undefined) return false;
+  const { rows, columns } = keepsRows;
+  let count = 0;
+  for (let start = 0; start < whole.length && count < rows;) {
+    const newline = whole.indexOf(lineFeed, start);
+    const end = newline < 0 ? whole.length : newline;
+    // A blank line is a row, too. Of what is no ASCII a row holds more bytes: only ever too many
+    // rows are counted.
+    count += Math.max(1, Math.ceil((end - start) / columns));
+    start = end + 1;
+  }
+  return count >= rows;
+}
+
+const lineFeed = 0x0a;
+
 /** The note, and the same with the last of what was printed taken for words of the tool. */
 function* readingsOf(note: SpillNote): Generator<SpillNote> {
   yield note;

@@ -104,6 +104,25 @@ describe('a cut result that names the file with all of it', () => {
     expect(stub).toContain('stopped after 120000 ms');
   });
 
+  it.each([
+    ['short of what its client keeps', 9_999, false],
+    ['full with all that its client keeps of one', 10_000, true],
+    ['full with lines of two rows', 5_000, true],
+  ])('is told apart from the whole where the file is %s', async (_, count, isFull) => {
+    const line = count === 5_000 ? 'a row and a half'.repeat(6) : 'a row';
+    const text = Array.from({ length: count }, (__, at) => `${line} ${at}`).join('\n');
+    const file = join(folder, '.qwen/tmp/0a1b', `run_shell_command_${count}.output`);
+    await mkdir(join(folder, '.qwen/tmp/0a1b'), { recursive: true });
+    await writeFile(file, text);
+    const printed = `Tool output was too large and has been truncated.\nThe full output has been saved to: ${file}\nTruncated part of the output:\n${text.slice(0, 6_000)}\n\n---\n... [CONTENT TRUNCATED] ...\n---\n\n${text.slice(-6_000)}`;
+    const { upstream } = await found(printed);
+    const stub = String(upstream.requests[0]?.body.messages.at(-1)?.content);
+    expect(stub).toContain(`: ${text.length} characters`);
+    expect(stub.includes('NOT complete')).toBe(isFull);
+    const nothing = String(upstream.requests[1]?.body.messages.at(-1)?.content);
+    expect(nothing.includes('Not all is known')).toBe(isFull);
+  });
+
   it('is stored as it came where the folder came with a repository, or lies in the project', async () => {
     const repository = join(folder, 'repository');
     const brought = join(repository, 'opencode/tool-output');
