@@ -5,6 +5,8 @@ export interface ProgramOptions {
   readonly cwd: string;
   /** The whole environment: nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
+  /** What it reads; absent: nothing. */
+  readonly stdin?: string;
 }
 
 /** What a finished program said. */
@@ -32,10 +34,12 @@ export class Program {
   stdout = '';
   stderr = '';
 
-  constructor(command: string, args: readonly string[], options: ProgramOptions) {
+  constructor(command: string, args: readonly string[], { stdin, ...options }: ProgramOptions) {
     this.#name = `${command} ${args.join(' ')}`;
-    const stdio: StdioOptions = ['ignore', 'pipe', 'pipe'];
+    const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'];
     this.#child = spawn(command, args, { ...options, stdio, detached: true });
+    // One that ends without reading it all is judged by what it does, not by this.
+    this.#child.stdin?.on('error', () => undefined).end(stdin);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
       for (const watch of this.#watchers) watch();

@@ -1,17 +1,23 @@
 /**
- * The real OpenCode against the built proxy and a scripted upstream, without a network: `npm run
- * test:e2e`.
+ * The real OpenCode, and the other clients there are, against the built proxy and a scripted
+ * upstream, without a network: `npm run test:e2e`.
  *
- * Finds or installs OpenCode, builds the package into a temporary folder, then starts itself again
- * in a network namespace that has only the loopback interface, where the machine allows it, and
- * plays the scenarios there.
+ * Finds or installs the clients, builds the package into a temporary folder, then starts itself
+ * again in a network namespace that has only the loopback interface, where the machine allows it,
+ * and plays there: OpenCode its scenarios, every client what all of them can do. Words behind `--`
+ * choose plays by name; with `--docs`, too, what was seen of the clients goes into
+ * `docs/clients.md`.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { interruptedCode, runAlone } from './alone.ts';
-import { findOpencode } from './opencode-binary.ts';
+import { playClient } from './clients/client-play.ts';
+import { type Outcome, writeOutcomes } from './clients/page.ts';
+import { type PlayedClient, playedClients } from './clients/played-clients.ts';
+import { findProgram, type Found } from './npm-program.ts';
+import { findOpencode, opencodePackage } from './opencode-binary.ts';
 import { buildPackage } from './package-build.ts';
 import { perform, type Play } from './play.ts';
 import { killPrograms } from './process.ts';
@@ -47,23 +53,51 @@ const plays: Play[] = [
   smallChat(),
 ];
 
+/** What the second start is told. */
+interface Prepared {
+  readonly programs: Omit<Programs, 'opencode'>;
+  /** By the client's id; clients that nobody asked for are not in it. */
+  readonly found: Readonly<Record<string, Found>>;
+}
+
+const flags = new Set(process.argv.slice(2).filter((word) => word.startsWith('--')));
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/** Names of plays may be given as arguments: those whose name contains one are played. */
+function isWanted(name: string): boolean {
+  return words.length === 0 || words.some((word) => name.includes(word));
+}
+
+function playName({ id }: PlayedClient): string {
+  return `client ${id}`;
+}
+
 async function prepare(): Promise<void> {
-  const binary = await findOpencode(process.env);
-  if (!binary.ok) {
-    process.stdout.write(`skipped: no OpenCode to test with (${binary.reason})\n`);
-    return;
+  const found: Record<string, Found> = {};
+  for (const client of playedClients) {
+    const isOpencode = client.id === opencodePackage.id;
+    const isNeeded = isOpencode && plays.some(({ name }) => isWanted(name));
+    if (!isNeeded && !isWanted(playName(client))) continue;
+    found[client.id] = isOpencode
+      ? await findOpencode(process.env)
+      : await findProgram(client, process.env);
   }
+  for (const [id, binary] of Object.entries(found))
+    if (!binary.ok) process.stdout.write(`skipped: no ${id} to test with (${binary.reason})\n`);
+  if (!Object.values(found).some(({ ok }) => ok)) return;
   const folder = await mkdtemp(join(tmpdir(), 'rlm-opencode-e2e-'));
-  const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
   const built = await buildPackage(checkout, join(folder, 'package'));
   if (built.fault === undefined) {
-    const programs: Programs = {
-      opencode: binary.path,
-      packageFolder: built.folder,
-      folder,
-      path: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+    const prepared: Prepared = {
+      programs: {
+        packageFolder: built.folder,
+        folder,
+        path: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+      },
+      found,
     };
-    const env = { ...process.env, [insideVariable]: JSON.stringify(programs) };
+    const env = { ...process.env, [insideVariable]: JSON.stringify(prepared) };
     process.exitCode = await runAlone(process.execPath, process.argv.slice(1), env);
   } else {
     process.stdout.write(`not ok - the package builds\n${built.fault}\n0 passed, 1 failed\n`);
@@ -73,27 +107,42 @@ async function prepare(): Promise<void> {
   else await rm(folder, { recursive: true, force: true });
 }
 
-/** Names of plays may be given as arguments: those whose name contains one are played. */
-async function playAll(programs: Programs): Promise<void> {
+async function playAll({ programs, found }: Prepared): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       killPrograms();
       process.exit(exitCodes.interrupted);
     });
   }
-  const words = process.argv.slice(2);
-  const isWanted = ({ name }: Play): boolean => words.some((word) => name.includes(word));
-  const waiting = words.length === 0 ? plays : plays.filter(isWanted);
   const report = new Report();
+  const outcomes = new Map<string, Outcome>();
+  const waiting: (() => Promise<void>)[] = [];
+  const opencode = found[opencodePackage.id];
+  if (opencode?.ok === true) {
+    const all: Programs = { ...programs, opencode: opencode.path };
+    for (const play of plays.filter(({ name }) => isWanted(name)))
+      waiting.push(async () => perform(play, all, report));
+  }
+  for (const client of playedClients.filter((each) => isWanted(playName(each)))) {
+    const binary = found[client.id];
+    if (binary?.ok === true) {
+      waiting.push(async () => {
+        outcomes.set(
+          client.id,
+          await playClient(client, { programs, clientPath: binary.path, report }),
+        );
+      });
+    } else outcomes.set(client.id, { reason: binary?.reason ?? 'not looked for' });
+  }
   const playNext = async (): Promise<void> => {
-    for (let play = waiting.shift(); play !== undefined; play = waiting.shift())
-      await perform(play, programs, report);
+    for (let play = waiting.shift(); play !== undefined; play = waiting.shift()) await play();
   };
   await Promise.all(Array.from({ length: playsAtOnce }, playNext));
+  if (flags.has('--docs')) await writeOutcomes(join(checkout, 'docs', 'clients.md'), outcomes);
   process.stdout.write(`${report.passed} passed, ${report.failed} failed\n`);
   process.exitCode = report.failed === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
 const inside = process.env[insideVariable];
 if (inside === undefined) await prepare();
-else await playAll(JSON.parse(inside) as Programs);
+else await playAll(JSON.parse(inside) as Prepared);

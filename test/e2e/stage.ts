@@ -46,6 +46,8 @@ export interface Stage {
 
 /** Time for a command of ours. */
 const setupTimeoutMs = 30_000;
+/** The upstream's model. */
+export const scriptedModel = 'scripted-model';
 /** Tokens that the upstream's model is said to have. */
 const contextWindowTokens = 128_000;
 
@@ -60,17 +62,7 @@ export async function openStage(programs: Programs, options: StageOptions = {}):
   await using stack = new AsyncDisposableStack();
   const upstream = stack.use(await startScriptedUpstream());
   const relay = stack.use(await startRelay());
-  const proxyEnv = {
-    ...env,
-    RLM_PORT: '0',
-    RLM_LOG_LEVEL: 'info',
-    RLM_UPSTREAM_BASE_URL: upstream.baseURL,
-    RLM_UPSTREAM_API_KEY: 'test-key',
-    RLM_UPSTREAM_MODEL: 'scripted-model',
-    RLM_UPSTREAM_CONTEXT_WINDOW: String(contextWindowTokens),
-    // The scenarios are about stubs: what the room decides is played in test/integration/room.test.ts.
-    RLM_STRIP_MIN_CHARS: '10000',
-  };
+  const proxyEnv = { ...env, ...proxySettings(upstream) };
   let proxy: ProxyProcess | undefined;
   let log = '';
   const start = async (): Promise<void> => {
@@ -149,8 +141,25 @@ async function writeWire(
     await writeFile(join(wire, `upstream-${index}.json`), rawBody);
 }
 
+/** The proxy's settings on every stage. */
+export function proxySettings({ baseURL }: ScriptedUpstream): Readonly<Record<string, string>> {
+  return {
+    RLM_PORT: '0',
+    RLM_LOG_LEVEL: 'info',
+    RLM_UPSTREAM_BASE_URL: baseURL,
+    RLM_UPSTREAM_API_KEY: 'test-key',
+    RLM_UPSTREAM_MODEL: scriptedModel,
+    RLM_UPSTREAM_CONTEXT_WINDOW: String(contextWindowTokens),
+    // The scenarios are about stubs: what the room decides is played in test/integration/room.test.ts.
+    RLM_STRIP_MIN_CHARS: '10000',
+  };
+}
+
 /** Nothing of the user's is read or written; nothing is fetched. */
-function environment(folder: string, { path }: Programs): Record<string, string> {
+export function environment(
+  folder: string,
+  { path }: { readonly path: string },
+): Record<string, string> {
   return {
     PATH: path,
     HOME: folder,

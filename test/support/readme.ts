@@ -66,9 +66,20 @@ function cell(text: string): string {
 
 /** The text with what stands between `<!-- name -->` and `<!-- /name -->` replaced. */
 export function replacePart(text: string, name: string, content: string): string {
+  const { start, end } = partAt(text, name);
+  return `${text.slice(0, start)}\n${content}\n${text.slice(end)}`;
+}
+
+/** What stands between `<!-- name -->` and `<!-- /name -->`. */
+export function partOf(text: string, name: string): string {
+  const { start, end } = partAt(text, name);
+  return text.slice(start, end).trim();
+}
+
+function partAt(text: string, name: string): { readonly start: number; readonly end: number } {
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   const start = text.indexOf(open);
   const end = text.indexOf(close);
   if (start < 0 || end < start) throw new Error(`There is no part ${open} ... ${close}`);
-  return `${text.slice(0, start + open.length)}\n${content}\n${text.slice(end)}`;
+  return { start: start + open.length, end };
 }

@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import { callName } from '../../../src/wire/calls.ts';
+import { Gate, reply, role, text, type RecordedRequest } from '../../support/scripted-upstream.ts';
+import { assertExtends, assertWellFormed } from '../laws.ts';
+import { logFile, type LogFile } from '../log-file.ts';
+import { call, say, search, textOf, type Script } from '../model.ts';
+import type { Report } from '../report.ts';
+import { isTurn, playForClient } from './client-model.ts';
+import { openClientStage, type ClientStage } from './client-stage.ts';
+import type { PlayedClient } from './played-clients.ts';
+
+/** What is tried with each client: the columns of the table in `docs/clients.md`. */
+export const behaviours = [
+  'a chat',
+  '2 MB of output',
+  'a step with our call and its own',
+  'goes on in a new process',
+  "a provider's cache",
+  'a pasted text of 300 KB',
+  'two projects at once',
+  'abort',
+] as const;
+
+/** Of each behaviour what was seen, in a few words for a person. */
+export type Seen = Readonly<Record<(typeof behaviours)[number], string>>;
+
+/** What stands in the table where a check did not hold. */
+const fault = '**fault**';
+
+/** A client that has been stopped has nothing open upstream any more after this time. */
+const maxAbortMs = 10_000;
+
+/** Lines of a log that a request may still hold: what stubs show of its ends, twice. */
+const maxLinesLeft = 200;
+
+/** Plays every behaviour of one client on one stage, in the order in which its user would meet them. */
+export async function playClient(
+  client: PlayedClient,
+  {
+    programs,
+    clientPath,
+    report,
+  }: {
+    readonly programs: Parameters<typeof openClientStage>[1];
+    readonly clientPath: string;
+    readonly report: Report;
+  },
+): Promise<Seen> {
+  const seen = Object.fromEntries(behaviours.map((name) => [name, fault])) as Record<
+    keyof Seen,
+    string
+  >;
+  const logs = logsOf();
+  let allHeld = true;
+  const check = async (name: string, run: () => void | Promise<void>): Promise<boolean> => {
+    const held = await report.check(`${client.title}: ${name}`, run);
+    allHeld &&= held;
+    return held;
+  };
+  const behave = async (name: keyof Seen, run: () => string | Promise<string>): Promise<void> => {
+    await check(name, async () => {
+      seen[name] = await run();
+    });
+  };
+  await check('played to its end, all stopped', async () => {
+    await using stage = await openClientStage(client, programs, clientPath);
+    const { faults } = playForClient(stage.upstream, scriptOf(client, logs));
+    let isOver = false;
+    try {
+      await chatAndOutput(client, { stage, logs, behave });
+      await later(client, { stage, logs, behave });
+      isOver = true;
+    } finally {
+      await check('the model was asked what the script knows', () => assert.deepEqual(faults, []));
+      await check('what went upstream is well-formed', () => {
+        for (const { body } of stage.upstream.requests) assertWellFormed(body.messages);
+      });
+      await check('its user saw no tool of ours', () => assert.doesNotMatch(stage.said, /rlm_/));
+      if (!allHeld || !isOver) await stage.keep();
+    }
+  });
+  return seen;
+}
+
+interface Logs {
+  readonly large: LogFile;
+  readonly pasted: LogFile;
+  /** One in each project. */
+  readonly own: readonly [LogFile, LogFile];
+}
+
+function logsOf(): Logs {
+  return {
+    large: logFile('ZX4417', 2_000_000),
+    pasted: logFile('PA6402', 300_000),
+    own: [logFile('HERE31', 24_000), logFile('THERE8', 24_000)],
+  };
+}
+
+function scriptOf(client: PlayedClient, { large, pasted, own }: Logs): Script {
+  const print = ({ name }: LogFile): ReturnType<PlayedClient['shell']> =>
+    // Some clients drop what they have not read yet when a command ends.
+    client.shell(`cat ${name}; sleep 1`);
+  const atOnce = (cue: string, mine: LogFile, theirs: LogFile): Script[string] => [
+    call(cue, print(mine)),
+    call(cue, search(mine.token), search(theirs.token)),
+    say(`Both were looked for in ${cue}.`),
+  ];
+  return {
+    CHATTING: [call('CHATTING', client.shell('echo hello')), say('It said hello.')],
+    LARGEOUTPUT: [
+      call('LARGEOUTPUT', print(large)),
+      call('LARGEOUTPUT', search(large.token), client.shell('echo from-the-shell')),
+      call('LARGEOUTPUT', search('no such line anywhere')),
+      say('The log has been searched.'),
+    ],
+    GOESON: [call('GOESON', search('finished a job')), say('It goes on from there.')],
+    PASTEDTEXT: [call('PASTEDTEXT', search(pasted.token)), say('The pasted text was searched.')],
+    ATONCEHERE: atOnce('ATONCEHERE', own[0], own[1]),
+    ATONCETHERE: atOnce('ATONCETHERE', own[1], own[0]),
+    FOREVER: [() => reply(role(), text('It begins. '), new Gate())],
+  };
+}
+
+interface Playing {
+  readonly stage: ClientStage;
+  readonly logs: Logs;
+  readonly behave: (name: keyof Seen, run: () => string | Promise<string>) => Promise<void>;
+}
+
+/** The requests that came while something was asked, without those that are no turn of a chat. */
+async function turnsOf(
+  { upstream }: ClientStage,
+  run: () => Promise<unknown>,
+): Promise<readonly RecordedRequest[]> {
+  const before = upstream.requests.length;
+  await run();
+  return upstream.requests.slice(before).filter(({ body }) => isTurn(body));
+}
+
+async function chatAndOutput(
+  client: PlayedClient,
+  { stage, logs: { large }, behave }: Playing,
+): Promise<void> {
+  const [project] = stage.projects;
+  await behave('a chat', async () => {
+    const turns = await turnsOf(stage, async () => {
+      const { stdout } = await stage.ask('CHATTING please');
+      assert.match(stdout, /It said hello\./);
+    });
+    assert.equal(turns.length, 2);
+    assert.match(textOf(turns[1]?.body.messages.at(-1)), /hello/);
+    return 'yes';
+  });
+  await large.write(project);
+  let turns: readonly RecordedRequest[] = [];
+  await behave('2 MB of output', async () => {
+    turns = await turnsOf(stage, async () => {
+      const { stdout } = await stage.ask('LARGEOUTPUT please');
+      assert.match(stdout, /The log has been searched\./);
+    });
+    assert.equal(turns.length, 4);
+    for (const turn of turns) assertLeft(turn, large);
+    const output = resultsIn(turns[1])[0] ?? '';
+    const found = resultsIn(turns[2])[0] ?? '';
+    const nothing = resultsIn(turns[3])[0] ?? '';
+    if (client.keeps === 'whole') {
+      assert.ok(found.includes(large.line), found.slice(0, 2_000));
+      assert.doesNotMatch(nothing, /Not all is known/);
+      return 'its file is read: stored and found whole';
+    }
+    assert.match(nothing, /Not all is known/);
+    if (!output.startsWith('[rlm]')) return 'what it leaves of it stays; a search says it was cut';
+    assert.match(output, /NOT complete: the client had cut it before/);
+    if (client.keeps === 'nothing') return 'cut by it: the stub and a search say so';
+    assert.match(output, /: \d{6,} characters/);
+    return 'its file has the last 10,000 rows: stored, and the stub and a search say so';
+  });
+  await behave('a step with our call and its own', () => {
+    const tail = turns[2]?.body.messages.slice(-3) ?? [];
+    const calls = tail[0]?.tool_calls?.map(callName);
+    assert.deepEqual(calls, ['rlm_search', client.shell('').name]);
+    assert.match(textOf(tail[2]), /from-the-shell/);
+    return 'both results, in order';
+  });
+  let goneOn: readonly RecordedRequest[] = [];
+  await behave('goes on in a new process', async () => {
+    if (client.goesOnOnlyBy !== undefined) return `not run: only by ${client.goesOnOnlyBy}`;
+    const [first, second] = await turnsOf(stage, async () => {
+      const { stdout } = await stage.ask('GOESON please', { isContinued: true });
+      assert.match(stdout, /It goes on from there\./);
+    });
+    const names = first?.body.messages.flatMap(({ tool_calls }) => tool_calls?.map(callName) ?? []);
+    assert.ok(
+      names?.filter((name) => name === 'rlm_search').length === 2,
+      `the hidden steps are there: ${names?.join(' ')}`,
+    );
+    assert.match(resultsIn(second)[0] ?? '', /finished a job/);
+    goneOn = [first, second].filter((turn) => turn !== undefined);
+    return 'with its hidden steps';
+  });
+  await behave("a provider's cache", () => {
+    // With the first text that leaves the prompt our tools come in, once.
+    const [, ...active] = turns;
+    for (const [index, turn] of active.slice(1).entries())
+      assertExtends(active[index] as RecordedRequest, turn);
+    const [first, second] = goneOn;
+    if (first === undefined) return 'each prompt of a turn begins with the one before';
+    assertExtends(first, second as RecordedRequest);
+    return extendsIt(turns.at(-1), first)
+      ? 'each prompt begins with the one before'
+      : 'holds within a turn; a new process writes its prompt anew';
+  });
+}
+
+async function later(client: PlayedClient, { stage, logs, behave }: Playing): Promise<void> {
+  const { pasted, own } = logs;
+  const { upstream, projects } = stage;
+  await behave('a pasted text of 300 KB', async () => {
+    if (client.question === 'argument') return 'not run: it takes no text on stdin';
+    const turns = await turnsOf(stage, async () => {
+      const { stdout } = await stage.ask(`${pasted.text}\nPASTEDTEXT please`);
+      assert.match(stdout, /The pasted text was searched\./);
+    });
+    assert.equal(turns.length, 2);
+    for (const turn of turns) assertLeft(turn, pasted);
+    assert.ok(resultsIn(turns[1])[0]?.includes(pasted.line), resultsIn(turns[1])[0]);
+    return 'leaves the prompt, is found';
+  });
+  await behave('two projects at once', async () => {
+    await Promise.all(own.map(async (log, index) => log.write(projects[index] as string)));
+    const turns = await turnsOf(stage, async () =>
+      Promise.all([
+        stage.ask('ATONCEHERE please'),
+        stage.ask('ATONCETHERE please', { project: projects[1] }),
+      ]),
+    );
+    for (const [index, cue] of ['ATONCEHERE', 'ATONCETHERE'].entries()) {
+      const mine = own[index] as LogFile;
+      const theirs = own[1 - index] as LogFile;
+      const last = turns.findLast(({ body }) => JSON.stringify(body.messages).includes(cue));
+      const [found, nothing] = resultsIn(last);
+      assert.ok(found?.includes(mine.line), `${cue} finds its own: ${found}`);
+      assert.ok(!nothing?.includes(theirs.line), `${cue} finds the other's: ${nothing}`);
+    }
+    return 'never mix';
+  });
+  await behave('abort', async () => {
+    const program = stage.begin('FOREVER please');
+    try {
+      const open = await turnNamed(stage, 'FOREVER');
+      const started = performance.now();
+      const late = AbortSignal.timeout(2 * maxAbortMs);
+      await Promise.all([program.stop(2 * maxAbortMs), endOf(open, late)]);
+      assert.ok(open.aborted, 'the request upstream is still open');
+      const tookMs = performance.now() - started;
+      assert.ok(tookMs < 2 * maxAbortMs, `after ${tookMs} ms`);
+    } finally {
+      program.kill();
+    }
+    assert.equal(upstream.requests.at(-1)?.aborted, true);
+    return 'closes the request upstream';
+  });
+}
+
+function extendsIt(
+  before: RecordedRequest | undefined,
+  after: RecordedRequest | undefined,
+): boolean {
+  try {
+    assertExtends(before as RecordedRequest, after as RecordedRequest);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits for a request with these words. */
+async function turnNamed({ upstream }: ClientStage, words: string): Promise<RecordedRequest> {
+  for (let number = upstream.requests.length; ; number += 1) {
+    const request = await upstream.nthRequest(number);
+    const isIt = JSON.stringify(request.body.messages.at(-1)).includes(words);
+    if (isIt && isTurn(request.body)) return request;
+  }
+}
+
+async function endOf({ ended }: RecordedRequest, late: AbortSignal): Promise<void> {
+  await Promise.race([
+    ended,
+    new Promise((resolve) => {
+      late.addEventListener('abort', resolve, { once: true });
+    }),
+  ]);
+}
+
+/** The results behind the last answer in a request. */
+function resultsIn(request: RecordedRequest | undefined): readonly string[] {
+  const messages = request?.body.messages ?? [];
+  const lastTurnAt = messages.findLastIndex(({ role }) => role === 'assistant');
+  return messages
+    .slice(lastTurnAt + 1)
+    .filter(({ role }) => role === 'tool')
+    .map(textOf);
+}
+
+/** Of a log no more than a stub shows is in the request. @throws AssertionError */
+function assertLeft({ rawBody }: RecordedRequest, { text }: LogFile): void {
+  const words = 'finished a job without any trouble';
+  const lines = rawBody.toString().split(words).length - 1;
+  const all = text.split(words).length - 1;
+  assert.ok(lines < maxLinesLeft, `${lines} of ${all} lines are still in the prompt`);
+}
