@@ -72,3 +72,18 @@ it('without tools says what to set', () => {
   const text = lookUpPolicy({ model: 'm', messages: [{ role: 'user', content: 'hi' }] })?.text;
   expect(text).toContain('RLM_UPSTREAM_BASE_URL');
 });
+
+it.each([
+  'No matching line was found, but not everything was searched.',
+  '{"error":{"code":"timeout","message":"It took too long."}}',
+])('does not call absent what was not searched to its end: %s', (result) => {
+  const answer = lookUpPolicy(request('Where is "zeta-9"?', stats, result))?.text ?? '';
+  expect(answer).not.toContain('Nothing in it');
+  expect(answer).toContain(result);
+});
+
+it('says that nothing is there where all was searched', () => {
+  const result = '0 matching lines: all 100 characters were searched.';
+  const answer = lookUpPolicy(request('Where is "zeta-9"?', stats, result))?.text ?? '';
+  expect(answer).toContain('Nothing in it contains "zeta-9".');
+});

@@ -59,6 +59,9 @@ export const lookUpPolicy: Policy = (request) => {
       };
     case 2: {
       const hit = firstHit(results[1], question);
+      // What was not searched to its end is not said to be absent.
+      if (hit === undefined && readSearch(results[1] ?? '')?.isPartial !== false)
+        return { text: `${scriptNotice} The search came to no end:\n\n${results[1]}` };
       if (hit === undefined)
         return {
           text: `${scriptNotice} ${storeSentence(results[0])} Nothing in it contains ${terms.map((term) => JSON.stringify(term)).join(' or ')}.`,

@@ -18,6 +18,8 @@ export interface ReadHit {
 /** A search's result as it is shown. */
 export interface ReadSearch {
   readonly total: number;
+  /** Whether not all was searched: there may be more. */
+  readonly isPartial: boolean;
   readonly occurrences?: number;
   /** Values with how often each occurs, where they were asked for. */
   readonly groups: readonly { readonly value: string; readonly count: number }[];
@@ -46,6 +48,7 @@ export function readSearch(result: string): ReadSearch | undefined {
   }
   return {
     total: Number((isCount ? counted?.[2] : counted?.[1]) ?? 0),
+    isPartial: counted === null || head.startsWith('at least'),
     ...(isCount ? { occurrences: Number(counted?.[1]) } : {}),
     groups,
     hits,
