@@ -116,6 +116,7 @@ async function playAll({ programs, found }: Prepared): Promise<void> {
   }
   const report = new Report();
   const outcomes = new Map<string, Outcome>();
+  const page = join(checkout, 'docs', 'clients.md');
   const waiting: (() => Promise<void>)[] = [];
   const opencode = found[opencodePackage.id];
   if (opencode?.ok === true) {
@@ -131,6 +132,8 @@ async function playAll({ programs, found }: Prepared): Promise<void> {
           client.id,
           await playClient(client, { programs, clientPath: binary.path, report }),
         );
+        // At once: a run that is interrupted has shown something.
+        if (flags.has('--docs')) writeOutcomes(page, outcomes);
       });
     } else outcomes.set(client.id, { reason: binary?.reason ?? 'not looked for' });
   }
@@ -138,7 +141,7 @@ async function playAll({ programs, found }: Prepared): Promise<void> {
     for (let play = waiting.shift(); play !== undefined; play = waiting.shift()) await play();
   };
   await Promise.all(Array.from({ length: playsAtOnce }, playNext));
-  if (flags.has('--docs')) await writeOutcomes(join(checkout, 'docs', 'clients.md'), outcomes);
+  if (flags.has('--docs')) writeOutcomes(page, outcomes);
   process.stdout.write(`${report.passed} passed, ${report.failed} failed\n`);
   process.exitCode = report.failed === 0 ? exitCodes.ok : exitCodes.failed;
 }

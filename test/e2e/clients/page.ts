@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { withPlays } from '../../support/clients-table.ts';
 import { partOf } from '../../support/readme.ts';
 import { behaviours, type Seen } from './client-play.ts';
@@ -11,30 +11,29 @@ export type Outcome = Seen | { readonly reason: string };
  * Writes the outcomes into the page of clients. Clients that were not asked for keep the row that
  * they have, if it is of the same version.
  */
-export async function writeOutcomes(
-  path: string,
-  outcomes: ReadonlyMap<string, Outcome>,
-): Promise<void> {
-  const text = await readFile(path, 'utf8');
+export function writeOutcomes(path: string, outcomes: ReadonlyMap<string, Outcome>): void {
+  const text = readFileSync(path, 'utf8');
+  const head = ['client', ...behaviours];
+  const [headBefore, ...rowsBefore] = partOf(text, 'plays')
+    .split('\n')
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  const isSameTable = headBefore?.join('|') === head.join('|');
   const before = new Map(
-    partOf(text, 'plays')
-      .split('\n')
-      .map((line) =>
-        line
-          .split('|')
-          .slice(1, -1)
-          .map((cell) => cell.trim()),
-      )
-      .map((cells) => [cells[0] ?? '', cells]),
+    (isSameTable ? rowsBefore : []).map((cells) => [cells[0] ?? '', cells] as const),
   );
   const rows = playedClients.map(({ id, title, version }) => {
     const name = `${title} ${version}`;
     const outcome = outcomes.get(id);
     const kept = before.get(name);
-    if (outcome === undefined && kept?.length === behaviours.length + 1) return kept;
+    if (outcome === undefined && kept?.length === head.length) return kept;
     return [name].concat(cellsOf(outcome ?? { reason: 'not asked for' }));
   });
-  await writeFile(path, withPlays(text, ['client', ...behaviours], rows));
+  writeFileSync(path, withPlays(text, head, rows));
 }
 
 function cellsOf(outcome: Outcome): readonly string[] {

@@ -31,6 +31,8 @@ export interface PlayedClient extends NpmProgram {
   readonly env?: Readonly<Record<string, string>>;
   /** What of an output that it cuts lies in a file that it names. */
   readonly keeps: 'whole' | 'end' | 'nothing';
+  /** Whether what it leaves of an output is too short to leave the prompt, always. */
+  readonly leavesLittle?: true;
   /** Files of its home before the first start, so that it looks for nothing on the network. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -166,7 +168,8 @@ export const playedClients: readonly PlayedClient[] = [
     program: 'cn',
     start: { by: 'setup', name: 'continue' },
     args: (isContinued) => ['-p', '--auto', ...(isContinued ? ['--resume'] : [])],
-    question: 'stdin',
+    // It loses a long text on stdin.
+    question: 'argument',
     shell: (command) => ({ name: 'Bash', args: { command } }),
     keeps: 'nothing',
   },
@@ -184,5 +187,6 @@ export const playedClients: readonly PlayedClient[] = [
     question: 'argument',
     shell: (command) => ({ name: 'run_commands', args: { commands: [command] } }),
     keeps: 'nothing',
+    leavesLittle: true,
   },
 ];
