@@ -28,8 +28,7 @@ const columns: Readonly<Record<string, (client: ClientKind) => string>> = {
   directory: ({ directory }) =>
     [...new Set(directory.map(({ stands }) => `${stands} message`))].join(', '),
   conversation: conversationOf,
-  'whole outputs': ({ spills }) =>
-    [...new Set(spills.map(({ own }) => placeOf(own)))].join(', ') || '–',
+  'whole outputs': wholeOutputsOf,
   'cut, and kept nowhere': ({ cuts, spills }) =>
     cuts.length > 0 ? 'noted' : spills.length > 0 ? 'where the file is gone' : '–',
   pruned: ({ prunedMarkers }) => prunedMarkers.map(code).join(', ') || '–',
@@ -62,6 +61,14 @@ function conversationOf({ conversation }: ClientKind): string {
   const names = [...headers, ...(agentHeader === undefined ? [] : [`+ ${agentHeader}`])];
   const shown = [...names, ...members.map((way) => way.join('.'))].map(code);
   return shown.join(', ') || 'by our answers in it';
+}
+
+function wholeOutputsOf({ spills }: ClientKind): string {
+  const places = new Set(spills.map(({ own }) => placeOf(own)));
+  const kept = spills.find(({ keepsRows }) => keepsRows !== undefined)?.keepsRows?.rows;
+  const limit =
+    kept === undefined ? '' : ` (of a command the last ${kept.toLocaleString('en')} rows)`;
+  return [...places].map((place) => `${place}${limit}`).join(', ') || '–';
 }
 
 function placeOf({ below, folders }: ClientKind['spills'][number]['own']): string {

@@ -282,7 +282,8 @@ function extendsIt(
   try {
     assertExtends(before as RecordedRequest, after as RecordedRequest);
     return true;
-  } catch {
+  } catch (error) {
+    process.stdout.write(`# ${String(error).replaceAll('\n', '\n# ')}\n`);
     return false;
   }
 }
