@@ -187,8 +187,7 @@ export const preludeSource = String.raw`(function (host, take, limits) {
       lines: (from, to, last) => {
         if (from === undefined || (typeof from !== 'object' && Number(from) >= 0))
           return splitLines(call('lines', [number(from, 'from', 1), number(to, 'to', from === undefined ? Number.MAX_SAFE_INTEGER : from)]));
-        const lines = splitLines(textOf(from));
-        return lines.slice(max(0, number(to, 'from', 1) - 1), last === undefined ? lines.length : number(last, 'to'));
+        return splitLines(call('lines', [max(1, number(to, 'from', 1)), number(last, 'to', Number.MAX_SAFE_INTEGER), entryName(from)]));
       },
       text: textOf,
       search: (pattern, options) => searchFor(pattern, options, false),

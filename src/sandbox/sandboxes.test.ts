@@ -22,7 +22,7 @@ function hostOver(context: string, change: Partial<SandboxHost> = {}): SandboxHo
   return {
     lengthChars: context.length,
     read: async (offset, length) => context.slice(offset, offset + length),
-    lines: async (first, last) =>
+    lines: async ({ first, last }) =>
       context
         .split('\n')
         .slice(first - 1, last)

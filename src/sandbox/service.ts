@@ -48,7 +48,12 @@ async function serve(
     case 'text':
       return textReply(await host.text(String(first), signal));
     case 'lines':
-      return textReply(await host.lines(count(first), count(second), signal));
+      return textReply(
+        await host.lines(
+          { first: count(first), last: count(second), entry: third as string | undefined },
+          signal,
+        ),
+      );
     case 'search':
       return json(
         await host.search(String(first), { ...asObject(second), literal: third === true }, signal),

@@ -52,8 +52,11 @@ export interface SandboxHost {
   ): Promise<string | Uint8Array<ArrayBuffer>>;
   /** One entry's text, whole, by its id, its number or a path that only one has. */
   text(entry: string, signal: AbortSignal): Promise<string | Uint8Array<ArrayBuffer>>;
-  /** Whole lines, 1-based and inclusive, clamped. */
-  lines(first: number, last: number, signal: AbortSignal): Promise<string>;
+  /** Whole lines of the context, or of one entry, 1-based and inclusive, clamped. */
+  lines(
+    asked: { readonly first: number; readonly last: number; readonly entry: string | undefined },
+    signal: AbortSignal,
+  ): Promise<string>;
   /** `options` is whatever the program gave: check it. The result is plain JSON data. */
   search(pattern: string, options: unknown, signal: AbortSignal): Promise<unknown>;
   /** `filter` is whatever the program gave: check it. */

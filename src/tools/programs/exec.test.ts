@@ -213,10 +213,13 @@ test('entries are read as texts and by lines', async () => {
   expect(await run('context.lines("e1", 2, 3).map((line) => line.slice(0, 7))')).toBe(
     '=> ["user=u1", "user=u2"]',
   );
+  expect(await run('context.lines("e2", 1)')).toBe('=> ["meeting 1: we decided é\u{1f600} A"]');
+  expect(await run('context.lines("e2", 5, 9).length')).toBe('=> 0');
   expect(await run('context.entries({path: "notes/*.md"}).map((e) => e.title)')).toBe(
     '=> ["notes/meeting-1.md", "notes/meeting-2.md"]',
   );
   expect(await run('context.text("e9")')).toContain('"e9"');
+  expect(await run('context.lines("e9", 1, 2)')).toContain('"e9"');
 });
 
 test.each([
@@ -288,4 +291,14 @@ test('a sub-call reads only its slice', async () => {
   expect(await run('context.lines(1, 1000)')).toBe('=> ["meeting 1: we decided é\u{1f600} A"]');
   expect(await run('context.entries().map((e) => e.id)')).toBe('=> ["e2"]');
   expect(await run('context.find("decided").total')).toBe('=> 1');
+});
+
+test('of an entry that is too large to be handed out whole, lines are', async () => {
+  const line = `${'x'.repeat(99)}\n`;
+  const { run } = play({
+    session: memorySession([{ text: 'first\n' }, { text: line.repeat(110_000) }]),
+  });
+  expect(await run('context.text("e2").length')).toContain('context.lines("e2", from, to)');
+  expect(await run('context.lines("e2", 109999).length')).toBe('=> 2');
+  expect(await run('context.lines("e2", 1, 2).join("").length')).toBe('=> 198');
 });

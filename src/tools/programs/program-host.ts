@@ -52,7 +52,9 @@ export function createProgramHost(context: ToolContext): SandboxHost {
       const end = Math.min(endChars, offsetChars + lengthChars);
       return end <= start ? '' : store.readBytes(start, end - start);
     },
-    lines: async (first, last) => {
+    lines: async ({ entry: name, ...lines }) => {
+      const { first, last } =
+        name === undefined ? lines : storeLines(seenEntry(name, context), lines);
       if (last < first) return '';
       const { offsetChars, lengthChars, text } = await store.readLines(first, last);
       const start = Math.max(startChars, offsetChars);
@@ -75,25 +77,42 @@ export function createProgramHost(context: ToolContext): SandboxHost {
   };
 }
 
+/** @throws ProxyError `invalid_request` where there is not one, or nothing of it is to be seen */
+function seenEntry(name: string, { session, slice }: ToolContext): Entry {
+  const found = findEntry(session.store, name);
+  if (!found.ok) throw new ProxyError('invalid_request', found.fault);
+  const { id, offsetChars, lengthChars } = found.entry;
+  const seen = visibleChars(session.store, slice);
+  const isOutside = offsetChars >= seen.endChars || offsetChars + lengthChars <= seen.startChars;
+  if (isOutside && lengthChars > 0)
+    throw new ProxyError('invalid_request', `${id} lies outside the part that you see.`);
+  return found.entry;
+}
+
+/** Lines of an entry as lines of the store; of a large one only these are read. */
+function storeLines(
+  { lineNumber, lineCount }: Entry,
+  { first, last }: { readonly first: number; readonly last: number },
+): { readonly first: number; readonly last: number } {
+  const before = lineNumber - 1;
+  return { first: before + first, last: before + Math.min(lineCount, last) };
+}
+
 /** A text is handed to a program whole up to so many characters. */
 const maxTextChars = 10_000_000;
 
 /** An entry's text, as far as it is to be seen here. */
 async function textOf(name: string, context: ToolContext): Promise<Uint8Array<ArrayBuffer>> {
   const { store } = context.session;
-  const found = findEntry(store, name);
-  if (!found.ok) throw new ProxyError('invalid_request', found.fault);
-  const { id, offsetChars, lengthChars } = found.entry;
+  const { id, offsetChars, lengthChars } = seenEntry(name, context);
   if (lengthChars > maxTextChars)
     throw new ProxyError(
       'limit_reached',
-      `${id} has ${lengthChars} characters, at most ${maxTextChars} are handed out at once: context.read(${offsetChars} + at, length) in a loop, or context.records`,
+      `${id} has ${lengthChars} characters, at most ${maxTextChars} are handed out at once: context.lines("${id}", from, to) or context.read(${offsetChars} + at, length) in a loop, or context.records`,
     );
   const seen = visibleChars(store, context.slice);
   const start = Math.max(seen.startChars, offsetChars);
   const end = Math.min(seen.endChars, offsetChars + lengthChars);
-  if (end <= start && lengthChars > 0)
-    throw new ProxyError('invalid_request', `${id} lies outside the part that you see.`);
   return store.readBytes(start, Math.max(0, end - start));
 }
 
