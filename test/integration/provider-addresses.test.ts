@@ -102,7 +102,7 @@ describe('what commands and errors show', () => {
     const { child, result } = await home.serve(env);
     const said = new Promise<void>((resolve) => {
       child.stderr?.on('data', (piece: Buffer) => {
-        if (piece.toString().includes('scriptd')) resolve();
+        if (piece.toString().includes('no model `scriptd`')) resolve();
       });
     });
     await said;
