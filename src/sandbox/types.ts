@@ -56,7 +56,7 @@ export interface SandboxHost {
   lines(
     asked: { readonly first: number; readonly last: number; readonly entry: string | undefined },
     signal: AbortSignal,
-  ): Promise<string>;
+  ): Promise<string | Uint8Array<ArrayBuffer>>;
   /** `options` is whatever the program gave: check it. The result is plain JSON data. */
   search(pattern: string, options: unknown, signal: AbortSignal): Promise<unknown>;
   /** `filter` is whatever the program gave: check it. */

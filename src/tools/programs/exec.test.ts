@@ -301,4 +301,6 @@ test('of an entry that is too large to be handed out whole, lines are', async ()
   expect(await run('context.text("e2").length')).toContain('context.lines("e2", from, to)');
   expect(await run('context.lines("e2", 109999).length')).toBe('=> 2');
   expect(await run('context.lines("e2", 1, 2).join("").length')).toBe('=> 198');
+  expect(await run('context.lines("e2").length')).toContain('take fewer lines');
+  expect(await run('context.lines().length')).toContain('take fewer lines');
 });

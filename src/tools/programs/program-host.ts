@@ -11,6 +11,7 @@ import type {
 import type { Entry, EntryList } from '../../store/types.ts';
 import { checkArguments } from '../call-door.ts';
 import { chooseEntries, findEntry } from '../entry-choice.ts';
+import { offsetOfLine } from '../entry-lines.ts';
 import { titleOf } from '../entry-title.ts';
 import { findTool } from '../searching/find.ts';
 import { countChars } from '../pieces.ts';
@@ -56,11 +57,14 @@ export function createProgramHost(context: ToolContext): SandboxHost {
       const { first, last } =
         name === undefined ? lines : storeLines(seenEntry(name, context), lines);
       if (last < first) return '';
-      const { offsetChars, lengthChars, text } = await store.readLines(first, last);
-      const start = Math.max(startChars, offsetChars);
-      const end = Math.min(endChars, offsetChars + lengthChars);
-      if (start === offsetChars && end === offsetChars + lengthChars) return text;
-      return end <= start ? '' : (await store.read(start, end - start)).text;
+      const start = Math.max(startChars, await offsetOfLine(store, first));
+      const end = Math.min(endChars, await offsetOfLine(store, last + 1));
+      if (end - start > maxTextChars)
+        throw new ProxyError(
+          'limit_reached',
+          `These lines have ${end - start} characters, at most ${maxTextChars} are handed out at once: take fewer lines in a loop, or context.records`,
+        );
+      return end <= start ? '' : store.readBytes(start, end - start);
     },
     text: async (name) => textOf(name, context),
     search: async (pattern, options, signal) => searchFor(pattern, options, { ...context, signal }),
