@@ -198,8 +198,9 @@ class Player {
         this.#edit(happening.edit);
         return;
       case 'fork':
-        // What the proxy has not seen as it is now, or never with our tools, is another chat.
-        if (this.#isUntouched && this.#own > 0) this.#name += '-fork';
+        // What the proxy has not seen as it is now, or never with our tools, is another chat; and
+        // where no directory is named any more, a chat of another name has another store.
+        if (this.#isUntouched && this.#own > 0 && this.#namesDirectory()) this.#name += '-fork';
         return;
       case 'again':
         await this.#sendAgain();
@@ -244,6 +245,13 @@ class Player {
     this.#settled = edited.length;
     this.#before = undefined;
     this.#isUntouched = false;
+  }
+
+  /** Whether its system prompt still says where the client works. */
+  #namesDirectory(): boolean {
+    return this.#history.some(
+      (message) => message.role === 'system' && textOf(message).includes('/work/'),
+    );
   }
 
   /** The history as the client sends it this time. */
