@@ -7,7 +7,7 @@ import { randomIds } from '../clock.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
 import { dataDirOf } from './data-dir-flag.ts';
-import { grouped } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { ProxyError } from '../errors.ts';

@@ -266,7 +266,7 @@ async function windowFor(
   if (contextWindowTokens !== undefined) return contextWindowTokens;
   if (questions !== askNobody) return questions.contextWindow();
   printError(
-    'Nobody states how much the model can hold, so 128 000 tokens are assumed: `contextWindow` in the settings says otherwise.\n',
+    'Nobody states how much the model can hold, so 128,000 tokens are assumed: `contextWindow` in the settings says otherwise.\n',
   );
   return undefined;
 }

@@ -12,7 +12,7 @@ import { ProxyError } from '../errors.ts';
 import { type RunSettings, type StartableClient, startableClients } from '../setup/runs.ts';
 import { startBackground } from './background.ts';
 import { clientFacts } from './client-facts.ts';
-import { grouped } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
 import type { Finding } from './provider-check.ts';
 import { printError } from './screen.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { grouped } from '../base/numbers.ts';
 
 /** A whole number from `min` on, for a command's option. */
 export function wholeNumber(min: number): (text: string) => number {
@@ -7,11 +8,6 @@ export function wholeNumber(min: number): (text: string) => number {
     if (Number.isInteger(number) && number >= min) return number;
     throw new InvalidArgumentError(`It must be a whole number from ${min} on.`);
   };
-}
-
-/** A number with thousands apart, as in `1,234,567`. */
-export function grouped(number: number): string {
-  return number.toLocaleString('en-US');
 }
 
 /** A number in at most five characters: `950`, `12k`, `1.2M`. */

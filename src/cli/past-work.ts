@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { machineOf } from '../config/places.ts';
 import { ProxyError } from '../errors.ts';
 import type { PastCounts, PastReport } from '../past/take-past.ts';
-import { grouped } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { exitCodes, finish } from './run.ts';

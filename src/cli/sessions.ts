@@ -11,7 +11,8 @@ import {
 } from '../store/disk/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
-import { grouped, size } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
+import { size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printError, printJson } from './screen.ts';

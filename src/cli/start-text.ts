@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { grouped } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
 import type { ServerFacts } from './server-facts.ts';
 
 /**

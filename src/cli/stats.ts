@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { grouped } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';

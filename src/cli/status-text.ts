@@ -1,4 +1,5 @@
-import { grouped, shortCount, size } from './numbers.ts';
+import { grouped } from '../base/numbers.ts';
+import { shortCount, size } from './numbers.ts';
 
 /** What `/health` says; a server of another version may leave things out. */
 type Health = Readonly<Record<string, unknown>>;

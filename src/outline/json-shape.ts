@@ -1,4 +1,5 @@
 import { addTo, clip, countOf, tally, type Landmark, type TextView } from './text-view.ts';
+import { grouped } from '../base/numbers.ts';
 
 /** Larger texts are not parsed, only looked at; characters. */
 const parseChars = 8_000_000;
@@ -107,7 +108,7 @@ function shapeOf(value: unknown, depth: number): string {
       depth > 0 && first !== null && typeof first === 'object'
         ? `, the first: ${shapeOf(first, depth - 1)}`
         : '';
-    return `array of ${value.length.toLocaleString('en-US')}${each}`;
+    return `array of ${grouped(value.length)}${each}`;
   }
   const keys = Object.keys(value);
   const shown = keys

@@ -1,4 +1,5 @@
 import { addTo, clip, countOf, type Landmark, type TextView } from './text-view.ts';
+import { grouped } from '../base/numbers.ts';
 
 /** How the lines of logs begin: times in the common notations, or a level. */
 const openings: readonly RegExp[] = [
@@ -110,7 +111,7 @@ export function logLandmarks(view: TextView): Landmark[] {
     const sorted = [...counts].sort(([, a], [, b]) => b - a);
     const what = isAccessLog ? 'answers by status' : 'levels';
     items.push({
-      text: `${what}: ${sorted.map(([name, count]) => `${count.toLocaleString('en-US')} ${name}`).join(', ')}`,
+      text: `${what}: ${sorted.map(([name, count]) => `${grouped(count)} ${name}`).join(', ')}`,
     });
   }
   const graveFirst = [...places].sort(([a], [b]) => rank(a, isAccessLog) - rank(b, isAccessLog));

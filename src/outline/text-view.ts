@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { grouped } from '../base/numbers.ts';
 
 /** Something worth naming in a text. */
 export interface Landmark {
@@ -118,15 +119,13 @@ export function clip(text: string, max: number): string {
 
 /** `1 match`, `1,204 matches`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
+  return `${grouped(count)} ${count === 1 ? one : many}`;
 }
 
 /** Counts by name, the largest first: `a 12, b 3 and 5 more`. */
 export function tally(counts: ReadonlyMap<string, number>, max: number): string {
   const sorted = [...counts].sort(([, a], [, b]) => b - a);
-  const shown = sorted
-    .slice(0, max)
-    .map(([name, count]) => `${name} ${count.toLocaleString('en-US')}`);
+  const shown = sorted.slice(0, max).map(([name, count]) => `${name} ${grouped(count)}`);
   const left = sorted.length - shown.length;
   return `${shown.join(', ')}${left > 0 ? ` and ${left} more` : ''}`;
 }

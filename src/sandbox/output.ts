@@ -1,3 +1,5 @@
+import { grouped } from '../base/numbers.ts';
+
 /** Share of the limit that the beginning of the output gets; the end gets the rest. */
 const headShare = 0.6;
 
@@ -46,7 +48,7 @@ export class OutputBuffer {
   /** The text, with a line in place of what was left out. */
   text(): string {
     if (this.#omittedChars === 0) return this.#head + this.#tail;
-    const count = this.#omittedChars.toLocaleString('en-US');
+    const count = grouped(this.#omittedChars);
     const note = `\n[... ${count} characters of output left out; print less, or keep them in a variable ...]\n`;
     return `${this.#head.toWellFormed()}${note}${this.#tail.toWellFormed()}`;
   }

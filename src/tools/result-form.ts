@@ -27,11 +27,6 @@ export function onOneLine(text: string, maxChars: number): string {
   return isCut ? `${chars.slice(0, maxChars - 1).join('')}…`.toWellFormed() : line;
 }
 
-/** A number as English writes it: `1,234,567`. */
-export function grouped(number: number): string {
-  return number.toLocaleString('en-US');
-}
-
 /** `1 line`, `2 lines`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;

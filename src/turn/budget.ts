@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Usage } from '../wire/types.ts';
 import type { DayLedger } from './day-ledger.ts';
+import { grouped } from '../base/numbers.ts';
 
 /** What one turn may use, sub-calls included. Absent = no limit. */
 export interface TurnLimits {
@@ -222,7 +223,7 @@ function exhausted(limit: string, reason: string): Exhausted {
 }
 
 function count(value: number): string {
-  return value.toLocaleString('en-US');
+  return grouped(value);
 }
 
 function plural(noun: string): (value: number) => string {

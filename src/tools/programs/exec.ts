@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { SandboxResult } from '../../sandbox/types.ts';
 import { manual } from './manual.ts';
 import { createProgramHost } from './program-host.ts';
-import { counted, grouped } from '../result-form.ts';
+import { grouped } from '../../base/numbers.ts';
+import { counted } from '../result-form.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 
 const args = z.strictObject({

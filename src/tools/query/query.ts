@@ -8,7 +8,7 @@ import {
   streamParts,
   type QueryPart,
 } from './query-parts.ts';
-import { grouped } from '../result-form.ts';
+import { grouped } from '../../base/numbers.ts';
 import { askAll, type SubAnswer, type SubModel } from '../sub-model.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { plainFilterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
-import { grouped } from '../result-form.ts';
+import { grouped } from '../../base/numbers.ts';
 import { quote } from './search.ts';
 import type { Tool } from '../tool.ts';
 

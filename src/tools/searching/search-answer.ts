@@ -3,7 +3,8 @@ import type { Entry, SessionStore } from '../../store/types.ts';
 import type { EntryFilter } from '../entry-choice.ts';
 import { entryOfOffset, lineInEntry } from '../entry-lines.ts';
 import { rangesOf } from '../filters.ts';
-import { faultText, grouped, type ResultForm } from '../result-form.ts';
+import { grouped } from '../../base/numbers.ts';
+import { faultText, type ResultForm } from '../result-form.ts';
 import { hitsOf } from './search-hit.ts';
 import { cutTextsNote, replacedNote, totalNote } from './search-notes.ts';
 import {

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { filterArgs } from '../filters.ts';
 import { answerSearch } from './search-answer.ts';
 import { groupRef, readGrouping } from './grouping.ts';
-import { faultText, grouped } from '../result-form.ts';
+import { grouped } from '../../base/numbers.ts';
+import { faultText } from '../result-form.ts';
 import type { Tool } from '../tool.ts';
 import { wordSearch } from './words.ts';
 
