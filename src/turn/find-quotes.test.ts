@@ -60,6 +60,14 @@ describe('what an answer quotes', () => {
     expect(quotesIn(answer)).toHaveLength(3);
   });
 
+  it('stands in the first 20,000 characters of a line, however long that goes on', () => {
+    const finder = new QuoteFinder();
+    const goesOn = Array<string>(30_000).fill('“on and on ');
+    const pieces = ['e3 says `disk is full` and ', ...goesOn, '`not any more`'];
+    expect(pieces.flatMap((piece) => finder.take(piece))).toEqual([]);
+    expect(finder.end()).toEqual([{ text: 'disk is full', entry: 'e3' }]);
+  });
+
   it('is the same however it arrives', () => {
     const answer = 'From e7:\n> ERROR gave up\n\n- e1:2: another line\n```\nno quote\n```\n';
     fc.assert(

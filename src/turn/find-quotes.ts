@@ -12,6 +12,12 @@ const minQuoteChars = 8;
 /** A longer line is not a quote that a person would compare, characters. */
 const maxQuoteChars = 2_000;
 
+/**
+ * So much of a line is looked at, UTF-16 units: no paragraph is longer, and an answer of megabytes
+ * without a line's end must hold up nobody.
+ */
+const maxLineUnits = 20_000;
+
 /** An entry, with a line or without: `e12`, `e12:120`, `e12 line 120`. */
 const entryName = /(?<![\w/.-])e(\d{1,9})(?![\w/-])(?::\d+)?/g;
 
@@ -38,9 +44,18 @@ export class QuoteFinder {
 
   /** Takes the next piece of the answer; the quotes of the lines that it ends. */
   take(text: string): readonly Quote[] {
-    const lines = (this.#line + text).split('\n');
-    this.#line = lines.pop() ?? '';
-    return lines.flatMap((line) => this.#read(line));
+    // Only the new piece is searched for the line's end: a long line comes in very many pieces.
+    if (!text.includes('\n')) {
+      this.#extend(text);
+      return [];
+    }
+    const [rest = '', ...lines] = text.split('\n');
+    const next = lines.pop() ?? '';
+    this.#extend(rest);
+    const quotes = [this.#line, ...lines].flatMap((line) => this.#read(line));
+    this.#line = '';
+    this.#extend(next);
+    return quotes;
   }
 
   /** After the last piece: the quotes of the last line. */
@@ -50,8 +65,12 @@ export class QuoteFinder {
     return this.#read(last);
   }
 
+  #extend(text: string): void {
+    if (this.#line.length < maxLineUnits) this.#line += text;
+  }
+
   #read(wholeLine: string): readonly Quote[] {
-    const line = wholeLine.replace(/\r$/, '');
+    const line = wholeLine.slice(0, maxLineUnits).replace(/\r$/, '');
     const fence = /^\s*(`{3,}|~{3,})/.exec(line)?.[1];
     if (this.#block !== undefined) {
       if (fence?.startsWith(this.#block.fence) === true) this.#block = undefined;
