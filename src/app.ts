@@ -17,7 +17,7 @@ import { scalesFor } from './prompt/prompt-cost.ts';
 import { TokenGauge } from './prompt/token-gauge.ts';
 import type { Config } from './config/resolve.ts';
 import { messagesFaces, type FactsOf } from './faces/messages/messages-face.ts';
-import { passThrough } from './faces/pass-through.ts';
+import { type PassAccount, passThrough } from './faces/pass-through.ts';
 import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
 import type { ChatHandler, OperationsHandler } from './http/handlers.ts';
@@ -137,7 +137,13 @@ export async function openApp(options: AppOptions): Promise<App> {
     ids,
     chat,
     faces: [responsesFace(chat, clock), ...messagesFaces(chat, factsFrom(config, catalog, gauge))],
-    pass: passThrough({ resolve: async (model, signal) => catalog.resolve(model, signal), log }),
+    pass: passThrough({
+      resolve: async (name, signal) => {
+        const model = await catalog.resolve(name, signal);
+        return { ...model, openAccount: () => openPassAccount(options, day, model) };
+      },
+      log,
+    }),
     models: catalog,
     health: {
       report: () =>
@@ -357,6 +363,24 @@ function targetOf(config: Config, model: ResolvedModel): ChatTarget {
     windowTokens: model.contextWindowTokens,
     maxOutputTokens: model.maxOutputTokens,
     prices,
+  };
+}
+
+/** What a request that is passed through draws on: the day's use, as turns do. */
+function openPassAccount(
+  { config, clock }: AppOptions,
+  day: LedgerFile,
+  model: ResolvedModel,
+): PassAccount {
+  const budget = new Budget({ clock, turn: config.turn, day: config.day, ledger: day.ledger });
+  const { prices } = targetOf(config, model);
+  return {
+    refusal: budget.check()?.sentence,
+    spend: (usage) => budget.spendUsage(usage, prices),
+    close: () => {
+      budget.close();
+      day.keep();
+    },
   };
 }
 

@@ -46,7 +46,7 @@ export const turnLimitSettings = z.strictObject({
   }),
 });
 
-/** What all turns of a day (UTC) may use together. */
+/** What all turns of a day (UTC), and what is passed through, may use together. */
 export const dayLimitSettings = z.strictObject({
   subCalls: optionalCount(0, {
     env: 'RLM_MAX_DAY_SUB_CALLS',
@@ -65,7 +65,7 @@ export const dayLimitSettings = z.strictObject({
   wallClockMs: optionalCount(1000, {
     env: 'RLM_MAX_DAY_MS',
     unit: 'ms',
-    description: 'Time spent in turns in one day. Absent: no limit.',
+    description: 'Time spent on turns and on what is passed through in one day. Absent: no limit.',
   }),
 });
 

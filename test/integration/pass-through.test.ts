@@ -1,7 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { OpenAI, toFile } from 'openai';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 /** What a provider was asked. */
@@ -174,6 +177,123 @@ describe('a request of another kind', () => {
     await expect(failed).rejects.toMatchObject({ status: 404, code: 'not_found' });
   });
 });
+
+describe('a day’s limits', () => {
+  const vector = Array.from({ length: 30_000 }, (_, at) => at / 3);
+  const tricky = 'It said "usage":{"prompt_tokens":9999} and \\ "usage": {';
+  const events = [
+    { choices: [{ text: 'Hel' }], usage: { prompt_tokens: 30, completion_tokens: 1 } },
+    { choices: [{ text: `lo. ${tricky}` }] },
+    { choices: [], usage: { prompt_tokens: 30, completion_tokens: 12, total_tokens: 42 } },
+  ];
+  const stream = events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
+  const asJson = 'application/json';
+
+  it.each([
+    [
+      'embeddings, behind a large vector',
+      asJson,
+      JSON.stringify({
+        data: [{ embedding: vector, usage: { prompt_tokens: 7 } }],
+        usage: { prompt_tokens: 42, total_tokens: 42 },
+      }),
+    ],
+    [
+      'embeddings, before it',
+      asJson,
+      JSON.stringify({ usage: { prompt_tokens: 42 }, text: 'usage', data: vector, note: tricky }),
+    ],
+    [
+      'a text that speaks of usage',
+      'application/json; charset=utf-8',
+      JSON.stringify({
+        choices: [{ text: tricky }],
+        usage: { prompt_tokens: 40, completion_tokens: 2 },
+      }),
+    ],
+    ['a stream that counts as it goes', 'text/event-stream', `${stream}data: [DONE]\n\n`],
+    [
+      'a transcription',
+      asJson,
+      '{"text":"Hello.","usage":{"type":"tokens","input_tokens":40,"output_tokens":2,"total_tokens":42}}',
+    ],
+    ['a ranking', asJson, '{"results":[],"usage":{"total_tokens":42}}'],
+  ])('count what the answer says of tokens: %s', async (_name, type, body) => {
+    await using provider = await startProvider((_asked, response) => {
+      response.writeHead(200, { 'content-type': type });
+      // In pieces, so that names and numbers are cut.
+      for (let at = 0; at < body.length; at += 1_009) response.write(body.slice(at, at + 1_009));
+      response.end();
+    });
+    for (const [limit, second] of [
+      ['42', 400],
+      ['43', 200],
+    ] as const) {
+      await using proxy = await startFor(provider, { RLM_MAX_DAY_TOKENS: limit });
+      const ask = async (): Promise<Response> =>
+        fetch(`${proxy.baseURL}/embeddings`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: '{"model":"emb","input":"a"}',
+        });
+      expect(await (await ask()).text()).toBe(body);
+      expect([limit, (await ask()).status]).toEqual([limit, second]);
+    }
+  });
+
+  it('once used up refuse such a request and a chat alike, whichever has used them, in a new process too', async () => {
+    await using provider = await startProvider(({ path }, response) => {
+      const usage = { prompt_tokens: 60, completion_tokens: 0, total_tokens: 60 };
+      const choices = [{ index: 0, message: { content: 'fine' }, finish_reason: 'stop' }];
+      const isChat = path.endsWith('/chat/completions');
+      json(isChat ? { choices, usage } : { data: [], usage })({} as Asked, response);
+    });
+    let proxy = await startFor(provider, { RLM_MAX_DAY_TOKENS: '100' });
+    await proxy.ask({ messages: [{ role: 'user', content: 'Hello' }] });
+    await clientOf(proxy).embeddings.create({ model: 'emb', input: 'a' });
+    proxy = await proxy.restart();
+    await using _ = proxy;
+    const refused = clientOf(proxy).embeddings.create({ model: 'emb', input: 'a' });
+    await expect(refused).rejects.toMatchObject({ status: 400, code: 'limit_reached' });
+    await expect(refused).rejects.toThrow('Stopped by the limit day.tokens: 100 tokens a day');
+    await expect(proxy.ask({ messages: [{ role: 'user', content: 'Hello' }] })).rejects.toThrow(
+      'day.tokens',
+    );
+    expect(provider.asked).toHaveLength(2);
+  });
+
+  it('count no more tokens than a request has bytes', async () => {
+    await using provider = await startProvider(json({ data: [], usage: { prompt_tokens: 1e12 } }));
+    await using proxy = await startFor(provider, { RLM_MAX_DAY_TOKENS: '20000' });
+    const client = clientOf(proxy);
+    await client.embeddings.create({ model: 'emb', input: 'a' });
+    await client.embeddings.create({ model: 'emb', input: 'a' });
+    expect(provider.asked).toHaveLength(2);
+  });
+
+  it('count money by the model’s prices', async () => {
+    await using provider = await startProvider(json({ data: [], usage: { prompt_tokens: 1_000 } }));
+    await using proxy = await startFor(provider, {
+      RLM_MAX_DAY_MONEY: '0.001',
+      RLM_CONFIG: await settingsWithPrices(provider),
+      RLM_UPSTREAM_BASE_URL: '',
+    });
+    const client = clientOf(proxy);
+    await client.embeddings.create({ model: 'priced.emb', input: 'a' });
+    const refused = client.embeddings.create({ model: 'priced.emb', input: 'a' });
+    await expect(refused).rejects.toThrow('day.money');
+  });
+});
+
+/** A settings file in which the provider's model costs something. */
+async function settingsWithPrices({ baseURL }: Provider): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rlm-prices-'));
+  onTestFinished(async () => rm(folder, { recursive: true }));
+  const path = join(folder, 'config.jsonc');
+  const models = [{ id: 'emb', prices: { input: 1, output: 1 } }];
+  await writeFile(path, JSON.stringify({ providers: { priced: { baseURL, models } } }));
+  return path;
+}
 
 describe('a form', () => {
   const sound = Buffer.from(`RIFF name="model"\r\n\r\n ${'\0\r\n--'.repeat(40_000)}`);
