@@ -37,6 +37,16 @@
  * `{"k":key,"t":timeMs,"v":value,"crc":...}` behind a header of format `rlm-opencode-chats`. The
  * newest line of a key wins. It may forget, so damaged lines are dropped, not refused.
  *
+ * `sess_<id>_events.jsonl`: what people have decided about the store as a whole, oldest first; made
+ * with its first event. The same line form behind a header of format `rlm-opencode-events`; a line
+ * is
+ *   link    {"type":"link","timeMs":...,"sessionId":...,"as":...}: from here on the store reads the
+ *           other one, too, under the name `as`
+ *   unlink  {"type":"unlink","timeMs":...,"as":...}: no more
+ * It is truth: one event is one append with one sync. What a crash can leave is cut as in the
+ * journal, everything else is damage (`store_corrupt`); a type that this program does not know was
+ * written by a newer one, and the store is not opened: what it asks for cannot be kept.
+ *
  * `sess_<id>_originals/<sha256>`: the bytes as they came, of texts that are no valid UTF-8 (see
  * `Entry.original`).
  *
@@ -136,6 +146,15 @@ export function headerFault(line: Buffer, format: string, sessionId: string): st
   }
   if (header.sessionId !== sessionId) return `it belongs to session ${header.sessionId}`;
   return undefined;
+}
+
+/**
+ * Whether a header line, whole and of this format, was written by a later version of the program.
+ */
+export function isNewerHeader(line: Buffer, format: string): boolean {
+  if (!isWholeRecord(line)) return false;
+  const header = JSON.parse(line.toString()) as HeaderRecord;
+  return header.format === format && header.version > formatVersion;
 }
 
 /** The journal's line for an entry. */

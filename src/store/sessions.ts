@@ -15,6 +15,7 @@ import { namesInMetadata, writeMetadata } from './session/session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './disk/session-paths.ts';
 import type { OpenSession } from './session/session-handle.ts';
 import { FileSessionStore } from './session/session-store.ts';
+import { readableLinks, SessionEvents } from './session/session-events.ts';
 import { salvageSession } from './session/salvage.ts';
 import { summarizeSession } from './session/session-summary.ts';
 import { corruptStore, toStoreFailure } from './disk/store-failure.ts';
@@ -201,9 +202,10 @@ class FileSessions implements Sessions {
     });
     try {
       const fresh = await this.#open.get(id);
-      const outcome = await fresh.use(async ({ store }) =>
-        salvageSession(this.#files, paths, store),
-      );
+      const outcome = await fresh.use(async ({ store, events }) => {
+        for (const link of await readableLinks(this.#files, paths)) await events.add(link);
+        return salvageSession(this.#files, paths, store);
+      });
       await this.#named(async () => {
         const [name = `key:salvaged-${sessionId}`] = this.#map.namesOf(sessionId);
         const { createdMs } = fresh;
@@ -311,10 +313,11 @@ class FileSessions implements Sessions {
         this.#open.retire(sessionId);
       };
       const limits = { maxSessionBytes, heldTextBytes };
+      const events = await SessionEvents.open({ ...common, paths });
       store = await FileSessionStore.open({ ...common, paths, ...limits, onLost });
       const path = paths.chats;
       const memory = await FileChatMemory.open({ ...common, path, limits: chatMemory });
-      return { store, memory };
+      return { store, memory, events };
     } catch (error) {
       await store?.[Symbol.asyncDispose]();
       if (isErrno(error, 'ENOENT')) throw await this.#missing(sessionId);

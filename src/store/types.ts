@@ -320,6 +320,31 @@ export interface ChatMemory {
   put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void>;
 }
 
+/** Something that people have decided about a store as a whole. */
+export type StoreEvent =
+  /** From here on the store reads another one, too, under the name `as`. */
+  | {
+      readonly type: 'link';
+      /** Milliseconds since 1970. */
+      readonly timeMs: number;
+      readonly sessionId: string;
+      /** `[a-z0-9-]+`, of no other link of the store at the time. */
+      readonly as: string;
+    }
+  /** The link of this name is no more. */
+  | { readonly type: 'unlink'; readonly timeMs: number; readonly as: string };
+
+/** What was decided about a store: from it its links follow by replay. */
+export interface StoreEvents {
+  /** All events, oldest first. A live, growing list. */
+  readonly all: readonly StoreEvent[];
+  /**
+   * Adds one durably; where that fails, none is added. @throws ProxyError `store_full`,
+   * `store_corrupt`, `internal`
+   */
+  add(event: StoreEvent): Promise<void>;
+}
+
 /** A text that once came as the output of a tool call. */
 export interface StoredOutput {
   readonly entry: Entry;
@@ -343,6 +368,7 @@ export interface Session {
   readonly createdMs: number;
   readonly store: SessionStore;
   readonly memory: ChatMemory;
+  readonly events: StoreEvents;
 }
 
 /** How far a full check has come. */
@@ -425,9 +451,9 @@ export interface Sessions {
    * Copies what is sound in a damaged session to a new one, which then takes over its directory,
    * all at once: until then the directory keeps the old one, and what an attempt has left that did
    * not come to its end is thrown away by the next. Who asks for the directory meanwhile waits. The
-   * damaged one stays under its id, unchanged, until it is removed. What chats remembered is not
-   * taken over: it names entries by their old ids. @throws ProxyError `unknown_session`,
-   * `store_full`
+   * damaged one stays under its id, unchanged, until it is removed. Its links are taken over; what
+   * chats remembered is not: it names entries by their old ids. @throws ProxyError
+   * `unknown_session`, `store_full`
    */
   salvage(sessionId: string): Promise<Salvage>;
   /** Deletes a session with all its files. @throws ProxyError `unknown_session` */

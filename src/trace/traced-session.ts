@@ -25,13 +25,14 @@ export interface SessionEar {
 
 /** A session as one turn sees it: the same, with an ear for what the turn reads and stores. */
 export function tracedSession(session: Session, ear: SessionEar): Session {
-  const { id, createdMs, directory, memory, store } = session;
+  const { id, createdMs, directory, memory, store, events } = session;
   return {
     id,
     createdMs,
     directory,
     memory: tracedMemory(memory, (key, value) => ear.onMemory(id, key, value)),
     store: new TracedStore(store, ear),
+    events,
   };
 }
 

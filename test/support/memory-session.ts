@@ -99,6 +99,7 @@ export function memorySession(texts: readonly MemoryText[]): Session {
     // What is not there is not used by what reads.
     store: store as unknown as SessionStore,
     memory: { get: async () => undefined, has: () => false, put: refuse },
+    events: { all: [], add: refuse },
   };
 }
 

@@ -29,12 +29,16 @@ export interface LogLine {
 export class RecordLog {
   readonly path: string;
   readonly #file: OpenFile;
-  #sizeBytes = 0;
+  #sizeBytes: number;
 
-  /** Takes over `file`. Nothing counts as committed until {@link scan} has seen it. */
-  constructor(path: string, file: OpenFile) {
+  /**
+   * Takes over `file`. Nothing behind `committedBytes`, which an earlier {@link scan} has seen,
+   * counts as committed until this one's has seen it.
+   */
+  constructor(path: string, file: OpenFile, committedBytes = 0) {
     this.path = path;
     this.#file = file;
+    this.#sizeBytes = committedBytes;
   }
 
   /** Committed bytes. */

@@ -7,6 +7,8 @@ export interface SessionPaths {
   readonly text: string;
   readonly journal: string;
   readonly chats: string;
+  /** What was decided about the store as a whole; there from the first such decision on. */
+  readonly events: string;
   readonly indexDir: string;
   readonly originalsDir: string;
   /** Large texts on their way into the session. */
@@ -26,6 +28,7 @@ export function sessionPaths(dataDir: string, sessionId: string): SessionPaths {
     text: `${base}_context.txt`,
     journal: `${base}_entries.jsonl`,
     chats: `${base}_chats.jsonl`,
+    events: `${base}_events.jsonl`,
     indexDir: `${base}_index`,
     originalsDir: `${base}_originals`,
     incomingDir: `${base}_incoming`,

@@ -1,5 +1,6 @@
 import { LruMap } from '../../base/lru-map.ts';
 import { turnKeyPrefix, type FileChatMemory } from './chat-memory.ts';
+import type { SessionEvents } from './session-events.ts';
 import type { FileSessionStore } from './session-store.ts';
 import type {
   ChatMemory,
@@ -13,6 +14,8 @@ import type {
   Snapshot,
   SourceFile,
   StoredOutput,
+  StoreEvent,
+  StoreEvents,
   TextSlice,
   Totals,
 } from '../types.ts';
@@ -21,6 +24,7 @@ import type {
 export interface OpenSession {
   readonly store: FileSessionStore;
   readonly memory: FileChatMemory;
+  readonly events: SessionEvents;
 }
 
 /**
@@ -35,6 +39,7 @@ export class SessionHandle implements Session {
   readonly createdMs: number;
   readonly store: SessionStore;
   readonly memory: ChatMemory;
+  readonly events: StoreEvents;
   readonly #reopen: () => Promise<OpenSession>;
   readonly #used: (handle: SessionHandle) => void;
   /** What is open, or was last. */
@@ -63,6 +68,7 @@ export class SessionHandle implements Session {
     this.#used = parts.used;
     this.store = new HandledStore(this);
     this.memory = new HandledMemory(this);
+    this.events = new HandledEvents(this);
   }
 
   /** Whether the files are open, or being opened. */
@@ -136,6 +142,7 @@ export class SessionHandle implements Session {
 async function closeFiles(open: Promise<OpenSession>): Promise<void> {
   const files = await open.catch(() => undefined);
   await files?.memory[Symbol.asyncDispose]();
+  await files?.events[Symbol.asyncDispose]();
   await files?.store[Symbol.asyncDispose]();
 }
 
@@ -276,5 +283,21 @@ class HandledMemory implements ChatMemory {
 
   #keep(key: string, value: unknown): void {
     if (!key.startsWith(turnKeyPrefix)) this.#kept.set(key, value);
+  }
+}
+
+class HandledEvents implements StoreEvents {
+  readonly #handle: SessionHandle;
+
+  constructor(handle: SessionHandle) {
+    this.#handle = handle;
+  }
+
+  get all(): readonly StoreEvent[] {
+    return this.#handle.last.events.all;
+  }
+
+  add(event: StoreEvent): Promise<void> {
+    return this.#handle.use(({ events }) => events.add(event));
   }
 }
