@@ -5,7 +5,7 @@ import { ProxyError } from '../errors.ts';
 import { tuneForBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
 import type { Outliner } from '../outline/outliner.ts';
-import { headerOf, injectHeader, originOf } from '../clients/origin.ts';
+import { affinityOf, headerOf, injectHeader, originOf } from '../clients/origin.ts';
 import type { ClientKind } from '../clients/client.ts';
 import type { Envelope } from '../wire/types.ts';
 import { BodyReader } from '../history/body-reader.ts';
@@ -29,6 +29,8 @@ export interface Intake {
   readonly resolved: ResolvedSession;
   /** Name of the client, where it is known. */
   readonly client: string | undefined;
+  /** Headers by which a provider finds the conversation in its cache. */
+  readonly affinity: Readonly<Record<string, string>>;
   /** What names the chat while its next request arrives; see {@link RequestIntake.notePrompt}. */
   readonly chat: string | undefined;
   /** A client's own helper request (title, compaction): passed on untouched. */
@@ -45,6 +47,14 @@ export interface Intake {
   readonly entriesBefore: number;
   /** Why nothing could be stored, if so. The chat goes on without. */
   readonly storeFault?: ProxyError;
+}
+
+/** What a request says of its sender beside its messages. */
+interface Sender {
+  /** Lower-case names. */
+  readonly headers: IncomingHttpHeaders;
+  /** Members in which its protocol names a conversation, where chat completions have them not. */
+  readonly ownMembers?: Readonly<Record<string, unknown>>;
 }
 
 /** What taking in requests needs. */
@@ -89,10 +99,10 @@ export class RequestIntake {
    * @throws ProxyError `invalid_request`, `unknown_session`, and what reading the body throws. A
    * store that fails does not throw: see `storeFault`.
    */
-  async take(body: AsyncIterable<Uint8Array>, headers: IncomingHttpHeaders): Promise<Intake> {
+  async take(body: AsyncIterable<Uint8Array>, { headers, ownMembers }: Sender): Promise<Intake> {
     const reader = new BodyReader(this.#beginnings);
     const { limits, finder, usesStubs, outliner } = this.#options;
-    const origin = originOf(headers);
+    const origin = originOf(headers, ownMembers);
     const reading = new RequestReader(
       this.#known,
       {
@@ -119,7 +129,9 @@ export class RequestIntake {
       throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
         param: 'messages',
       });
-    const resolved = await reading.resolved(envelope);
+    const resolved = await reading.resolved(
+      ownMembers === undefined ? envelope : { ...envelope, ...ownMembers },
+    );
     const { client, helper } = reading;
     const isHelper =
       helper === undefined
@@ -133,6 +145,7 @@ export class RequestIntake {
       parsedMessages: reading.parsedMessages,
       resolved,
       client: client?.name,
+      affinity: affinityOf(headers, client, reading.namedChat),
       chat: reading.chat,
       isHelper,
       asksForTools: headerOf(headers, injectHeader) === 'always',

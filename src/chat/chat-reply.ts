@@ -1,5 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import { conversationHeaders, headerOf } from '../clients/origin.ts';
 import { type CompletionHead, encodeCompletion, StreamEncoder } from '../wire/encode.ts';
 import { TurnFold } from '../wire/fold.ts';
 import type { Chunk, Envelope } from '../wire/types.ts';
@@ -41,17 +39,4 @@ export async function wholeOf(
     for (const chunk of batch) folds[chunk.choiceIndex ?? 0]?.add(chunk);
   const others = folds.slice(1).map((fold) => fold.turn());
   return encodeCompletion(head, first.turn(), others);
-}
-
-/**
- * Names of the conversation that providers use to find their cache; everything else about the
- * client stays here.
- */
-export function affinityHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-  const passed: Record<string, string> = {};
-  for (const name of conversationHeaders) {
-    const value = headerOf(headers, name);
-    if (value !== undefined) passed[name] = value;
-  }
-  return passed;
 }

@@ -10,7 +10,7 @@ import type { Chunk, ChatRequest } from '../wire/types.ts';
 import type { DeliveredAnswer } from '../history/answer-memory.ts';
 import type { Budget, TokenPrices } from '../turn/budget.ts';
 import type { ChatCall, JsonReply, StreamReply } from '../http/handlers.ts';
-import { affinityHeaders, framesOf, wholeOf } from './chat-reply.ts';
+import { framesOf, wholeOf } from './chat-reply.ts';
 import { answerOf, shortenResult } from './delivered-answer.ts';
 import type { Intake, RequestIntake } from '../capture/intake.ts';
 import { withClosingText } from './closing-text.ts';
@@ -82,7 +82,7 @@ export class ChatProxy {
   async handle(call: ChatCall): Promise<JsonReply | StreamReply> {
     const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
-    const intake = await this.#options.intake.take(call.body, call.headers);
+    const intake = await this.#options.intake.take(call.body, call);
     call.noteWhose?.({
       client: intake.client,
       directory: intake.resolved.directory,
@@ -127,7 +127,7 @@ export class ChatProxy {
     const budget = this.#options.openBudget();
     const answers = answersTo(request, this.#metered(run, budget), {
       signal: run.call.signal,
-      headers: affinityHeaders(run.call.headers),
+      headers: run.intake.affinity,
       onRetry: (attempt) => this.#noteRetry(run, attempt),
     });
     await this.#finish(run, yield* this.#counted(answers, budget));
@@ -191,7 +191,7 @@ export class ChatProxy {
       limits: this.#options.limits,
       budget,
       signal: call.signal,
-      headers: affinityHeaders(call.headers),
+      headers: run.intake.affinity,
       showProgress: this.#options.showProgress,
       remember: async (done) => this.#finish(run, done),
       shorten: async (message, made) => shortenResult(run.prompt, message, made),

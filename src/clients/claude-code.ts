@@ -26,7 +26,12 @@ export const claudeCode: ClientKind = {
     headers: ['x-claude-code-session-id'],
     parentHeaders: [],
     agentHeader: 'x-claude-code-agent-id',
-    members: [['metadata', 'user_id', 'session_id']],
+    members: [
+      ['metadata', 'user_id', 'session_id'],
+      // Before 2.1.
+      ['metadata', 'user_id', /_session_([0-9a-f-]{36})$/],
+    ],
+    affinity: 'x-session-id',
   },
   spills: [
     {

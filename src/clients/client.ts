@@ -81,11 +81,14 @@ interface ConversationNames {
   readonly agentHeader?: string;
   /**
    * Members of the body that name it where the headers do not: the way to a member, and through
-   * JSON that stands in a text.
+   * JSON that stands in a text; or to what group 1 finds in a text.
    */
-  readonly members: readonly (readonly string[])[];
-  /** Whether providers know the headers, too, and find their cache with them. */
-  readonly isPassedOn?: true;
+  readonly members: readonly (readonly (string | RegExp)[])[];
+  /**
+   * By what a provider may find the conversation in its cache: by the client's headers, as they
+   * come, or by its name in a header that providers know. Absent: by nothing.
+   */
+  readonly affinity?: 'its headers' | 'x-session-id';
 }
 
 /** How a client cuts an output, and where it saves the whole text of it. */

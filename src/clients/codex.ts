@@ -17,6 +17,7 @@ export const codex: ClientKind = {
     headers: ['thread-id', 'session-id', 'session_id'],
     parentHeaders: ['session-id', 'session_id'],
     members: [['client_metadata', 'thread_id'], ['prompt_cache_key']],
+    affinity: 'x-session-id',
   },
   spills: [],
   cuts: [

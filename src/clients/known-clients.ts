@@ -107,10 +107,26 @@ export function conversationIn(
 ): string | undefined {
   for (const way of conversation.members) {
     let value: unknown = body;
-    for (const name of way) value = memberOf(value, name);
+    for (const step of way)
+      value = typeof step === 'string' ? memberOf(value, step) : pieceOf(value, step);
     if (typeof value === 'string' && value !== '') return value;
   }
   return undefined;
+}
+
+const namingMembers: ReadonlySet<unknown> = new Set(
+  allClients.flatMap(({ conversation }) => conversation.members.map(([first]) => first)),
+);
+
+/** Of a request's members those in which some client names its conversation. */
+export function membersThatName(
+  request: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(request).filter(([name]) => namingMembers.has(name)));
+}
+
+function pieceOf(value: unknown, form: RegExp): string | undefined {
+  return typeof value === 'string' ? form.exec(value)?.[1] : undefined;
 }
 
 /** A member of an object, or of one that stands as JSON in a text. */

@@ -44,7 +44,7 @@ export const openCode: ClientKind = {
     headers: ['x-session-id', 'x-session-affinity', 'x-opencode-session'],
     parentHeaders: ['x-parent-session-id'],
     members: [],
-    isPassedOn: true,
+    affinity: 'its headers',
   },
   spills: spillsIn({
     file: /\/opencode\/tool-output\/tool_[A-Za-z0-9]+$/,

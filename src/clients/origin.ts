@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ClientKind, HelperForm } from './client.ts';
-import { allClients, knownClients } from './known-clients.ts';
+import { allClients, conversationIn, knownClients } from './known-clients.ts';
 import { unknownClient } from './unknown.ts';
 
 /** The first value of a header, trimmed; absent when empty. */
@@ -11,13 +11,35 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
 }
 
 /** All headers that name a conversation and that providers know, too. */
-export const conversationHeaders: readonly string[] = [
+const affinityHeaders: readonly string[] = [
   ...new Set(
     allClients
-      .filter(({ conversation }) => conversation.isPassedOn === true)
+      .filter(({ conversation }) => conversation.affinity === 'its headers')
       .flatMap(({ conversation }) => conversation.headers.concat(conversation.parentHeaders)),
   ),
 ];
+
+/**
+ * What tells a provider whose cache a request wants, as headers; everything else about the client
+ * stays here. Which of them a provider gets, its profile says.
+ * @param client The one that sends it, where it is known
+ * @param chatId The client's own name for the conversation
+ */
+export function affinityOf(
+  headers: IncomingHttpHeaders,
+  client: ClientKind | undefined,
+  chatId: string | undefined,
+): Readonly<Record<string, string>> {
+  const passed: Record<string, string> = {};
+  for (const name of affinityHeaders) {
+    const value = headerOf(headers, name);
+    if (value !== undefined) passed[name] = value;
+  }
+  const isNamed = Object.keys(passed).length > 0;
+  if (isNamed || chatId === undefined || client?.conversation.affinity !== 'x-session-id')
+    return passed;
+  return { 'x-session-id': chatId };
+}
 
 /**
  * With `always` a request asks for what the setting of that name does, for its conversation: all of
@@ -44,13 +66,20 @@ export interface Origin {
 /**
  * Reads {@link Origin} from headers. A directory that is not valid percent-encoding is taken as it
  * is.
+ * @param members Of the body, where they are known by then: a client that its headers show may name
+ * its conversation there
  */
-export function originOf(headers: IncomingHttpHeaders): Origin {
+export function originOf(
+  headers: IncomingHttpHeaders,
+  members: Readonly<Record<string, unknown>> = {},
+): Origin {
   const encoded = headerOf(headers, 'x-rlm-directory');
   const client = clientOfHeaders(headers);
   const own = (client ?? unknownClient).conversation;
   const shared = unknownClient.conversation;
-  const conversation = firstOf(headers, [...own.headers, ...shared.headers]);
+  const conversation =
+    firstOf(headers, [...own.headers, ...shared.headers]) ??
+    (client === undefined ? undefined : conversationIn(client, members));
   const agent = own.agentHeader === undefined ? undefined : headerOf(headers, own.agentHeader);
   const isAgent = conversation !== undefined && agent !== undefined;
   const parent = firstOf(headers, [...own.parentHeaders, ...shared.parentHeaders]);

@@ -17,7 +17,7 @@ export const unknownClient: ClientKind = {
     headers: ['x-session-id', 'x-session-affinity'],
     parentHeaders: ['x-parent-session-id'],
     members: [],
-    isPassedOn: true,
+    affinity: 'its headers',
   },
   spills: [],
   cuts: [],

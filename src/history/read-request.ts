@@ -66,6 +66,7 @@ export class RequestReader {
   #standing: StandingTexts | undefined;
   #place: SessionPlace | undefined;
   #resolved: ResolvedSession | undefined;
+  #namedChat: string | undefined;
 
   constructor(
     known: MessageCache,
@@ -148,6 +149,11 @@ export class RequestReader {
     return this.#sender.origin.chatId ?? this.#beginning;
   }
 
+  /** The client's own name for the chat; to be asked after {@link resolved}. */
+  get namedChat(): string | undefined {
+    return this.#namedChat;
+  }
+
   #add(item: RequestMessage): void {
     this.items.push(item);
     const { identity, signs, places } = item.facts;
@@ -212,7 +218,8 @@ export class RequestReader {
     const { finder } = this.#options;
     const { origin } = this.#sender;
     const inBody = this.#client === undefined ? undefined : conversationIn(this.#client, members);
-    const sender = { ...this.#sender, origin: { ...origin, chatId: origin.chatId ?? inBody } };
+    this.#namedChat = origin.chatId ?? inBody;
+    const sender = { ...this.#sender, origin: { ...origin, chatId: this.#namedChat } };
     // A version that has other words for its directory may still have those of all clients.
     this.#place ??= await this.#placeNamed(
       this.#ownDirectory ?? this.#directories.get(unknownClient),

@@ -13,6 +13,11 @@ export interface ChatCall {
   readonly body: AsyncIterable<Buffer>;
   /** Node's lower-case header names. */
   readonly headers: IncomingHttpHeaders;
+  /**
+   * Members of a request that was translated from another protocol which chat completions do not
+   * have, and in which clients name their conversation.
+   */
+  readonly ownMembers?: Readonly<Record<string, unknown>>;
   /** Aborts when the client is gone or the server gives up on the turn at shutdown. */
   readonly signal: AbortSignal;
   /** Also sent to the client as `x-request-id`. */

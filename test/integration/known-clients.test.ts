@@ -224,6 +224,19 @@ describe('the conversation of a client', () => {
     },
   );
 
+  it.each([
+    ['codex', 'chat', { 'x-session-id': 'chat' }],
+    ['claude-code', 'chat', { 'x-session-id': 'chat' }],
+    ['opencode', 'chat', { 'x-session-id': 'chat', 'x-session-affinity': 'chat' }],
+    ['qwen', undefined, {}],
+    ['other', undefined, {}],
+  ])('is named to the provider, so that it finds its cache: %s', async (id, chat, named) => {
+    await send(requestOf(id, `/work/cache-${id}`, [user('hi')], chat));
+    const { headers } = upstream.requests.at(-1) ?? {};
+    const sent = Object.entries(headers ?? {}).filter(([name]) => /session|thread/.test(name));
+    expect(Object.fromEntries(sent)).toEqual(named);
+  });
+
   it('of a subagent is its own, beside the one that started it', async () => {
     const main = requestOf('claude-code', '/work/agents', [user('hi')], 'main');
     await send(main);

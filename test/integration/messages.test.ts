@@ -403,6 +403,27 @@ describe('what Claude Code sends', () => {
     expect(named).toEqual(['s1', 's2', 's3', 's1/a1']);
   });
 
+  it.each([
+    ['its own', JSON.stringify({ device_id: 'd', session_id: 'from-body' }), 'from-body'],
+    [
+      'that of earlier versions',
+      'user_d_account__session_219b8bd0-b44b-4f83-951c-43b6376c6d4d',
+      '219b8bd0-b44b-4f83-951c-43b6376c6d4d',
+    ],
+    ['a user’s of another program', 'user-17', undefined],
+  ])(
+    'names its conversation in `user_id` where a gateway has taken its header away: %s',
+    async (_, userId, named) => {
+      await using pair = await startPair();
+      pair.upstream.otherwise(answer('ok'));
+      const messages = claudeBegins('/work/gateway', 'hi');
+      const asked = { ...claudeMembers('s'), metadata: { user_id: userId }, messages };
+      const userAgent = { 'user-agent': 'claude-cli/2.1.332 (external, sdk-cli)' };
+      await stream(pair.proxy, asked, userAgent);
+      expect(pair.upstream.requests[0]?.headers['x-session-id']).toBe(named);
+    },
+  );
+
   it('has its tools when it has looked for them, and what was offered stays the beginning', async () => {
     await using pair = await startPair();
     pair.upstream.otherwise(answer('ok'));

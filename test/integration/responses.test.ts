@@ -276,6 +276,18 @@ describe('two projects', () => {
       (body.tools ?? []).some((tool) => tool.function?.name === 'rlm_search'),
     );
     expect(offered).toEqual([true, false, true]);
+    const named = upstream.requests.map(({ headers }) => headers['x-session-id']);
+    expect(named).toEqual(['thread-1', 'thread-2', 'thread-3']);
+  });
+
+  it('a conversation is known by its members where a gateway has taken its headers away', async () => {
+    await using pair = await startPair();
+    pair.upstream.otherwise(answer('ok'));
+    const headers = { 'user-agent': 'codex_exec/0.171.0 (Debian 12.0.0; x86_64)' };
+    const input = [environment('/work/one'), says('hi')];
+    const members = { client_metadata: { thread_id: 'thread-9' }, prompt_cache_key: 'other' };
+    await stream(pair.proxy, { input, ...members }, headers);
+    expect(pair.upstream.requests[0]?.headers['x-session-id']).toBe('thread-9');
   });
 
   it('a prompt_cache_key of other clients is no name of a conversation', async () => {
@@ -291,6 +303,7 @@ describe('two projects', () => {
     await stream(proxy, { input, tools, prompt_cache_key: 'app' });
     await stream(proxy, { input: [says('another user')], tools, prompt_cache_key: 'app' });
     expect(upstream.requests[1]?.body.tools).toHaveLength(1);
+    expect(upstream.requests[1]?.headers['x-session-id']).toBeUndefined();
   });
 });
 

@@ -57,7 +57,11 @@ function knownBy({ known }: ClientKind): string {
 }
 
 function conversationOf({ conversation }: ClientKind): string {
-  const { headers, agentHeader, members } = conversation;
+  const { headers, agentHeader } = conversation;
+  // What is found within a text is a name of earlier versions.
+  const members = conversation.members.filter((way) =>
+    way.every((step) => typeof step === 'string'),
+  );
   const names = [...headers, ...(agentHeader === undefined ? [] : [`+ ${agentHeader}`])];
   const shown = [...names, ...members.map((way) => way.join('.'))].map(code);
   return shown.join(', ') || 'by our answers in it';

@@ -69,7 +69,7 @@ async function main(dataDir: string): Promise<void> {
     delay.reset();
     const startedMs = performance.now();
     if (request.url === '/receive') await receive(request);
-    else await intake.take(limitedBody(request, { limitBytes }), request.headers);
+    else await intake.take(limitedBody(request, { limitBytes }), request);
     const ms = performance.now() - startedMs;
     // The probe's own interval is in what it records.
     const maxSliceMs = Math.max(0, delay.max / 1e6 - 1);

@@ -1,3 +1,6 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { membersThatName } from '../../clients/known-clients.ts';
+import { headerOf } from '../../clients/origin.ts';
 import { ProxyError } from '../../errors.ts';
 import type { ChatCall, ChatHandler, Face } from '../../http/handlers.ts';
 import type { JsonObject } from '../../wire/json.ts';
@@ -8,7 +11,6 @@ import { messagesOf } from './input-messages.ts';
 import { messagesError } from './message-errors.ts';
 import { event, MessageWriter } from './message-writer.ts';
 import { messagesModel, messagesModelList, speaksMessages } from './model-list.ts';
-import { withOrigin } from './origin.ts';
 import { membersOf, type MessagesMembers } from './request-members.ts';
 
 /** What is known of a model before it is asked. */
@@ -58,7 +60,8 @@ async function answer(
   const reply = await chat.handle({
     ...call,
     body: chatBody(withLimit(envelope, facts), messages),
-    headers: withOrigin(call.headers, request),
+    headers: withKey(call.headers),
+    ownMembers: membersThatName(request),
     form: formOf(writer),
   });
   if (reply.kind === 'json') return reply;
@@ -71,6 +74,14 @@ async function answer(
       return `event: error\ndata: ${JSON.stringify(body)}\n\n`;
     },
   };
+}
+
+/** The request's headers, with the key that this protocol's clients send in one of their own. */
+function withKey(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const key = headerOf(headers, 'x-api-key');
+  return headers.authorization !== undefined || key === undefined
+    ? headers
+    : { ...headers, authorization: `Bearer ${key}` };
 }
 
 async function count(factsOf: FactsOf, call: ChatCall): ReturnType<ChatHandler['handle']> {

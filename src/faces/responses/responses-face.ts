@@ -1,3 +1,4 @@
+import { membersThatName } from '../../clients/known-clients.ts';
 import type { Clock } from '../../clock.ts';
 import type { ProxyError } from '../../errors.ts';
 import type { ChatCall, ChatHandler, Face } from '../../http/handlers.ts';
@@ -47,6 +48,7 @@ async function answer(
     const reply = await chat.handle({
       ...call,
       body: chatBody(members.envelope, messages),
+      ownMembers: membersThatName(request),
       form: formOf(writer),
     });
     return reply.kind === 'json' ? reply : { ...reply, ...failing };
