@@ -271,9 +271,9 @@ describe('limits', () => {
 
   test('a text shorter than its snapshot is corrupt', async () => {
     using corpus = new TestCorpus(numbered(1_000));
-    const { totals, blocks, textPath, indexDir, sessionId } = corpus;
+    const { totals, blocks, spans, indexDir, sessionId } = corpus;
     corpus.write('short\n');
-    const stale = { totals, blocks, textPath, indexDir, sessionId };
+    const stale = { totals, blocks, spans, indexDir, sessionId };
     await expect(engine.search(stale, query('seven'), options)).rejects.toMatchObject({
       code: 'store_corrupt',
     });

@@ -220,7 +220,7 @@ class Engine implements SearchEngine {
     const entries = this.#entries.share(corpus.entries);
     const anchors = corpus.checks?.anchors;
     return {
-      textPath: corpus.textPath,
+      spans: corpus.spans,
       indexDir: corpus.indexDir,
       scope: {
         blocks,

@@ -27,8 +27,8 @@ async function search(
     whole += text.endsWith('\n') ? text : `${text}\n`;
   }
   using corpus = new TestCorpus(whole);
-  const { sessionId, textPath, indexDir, totals, blocks } = corpus;
-  const stored: Corpus = { sessionId, textPath, indexDir, totals, blocks, entries };
+  const { sessionId, spans, indexDir, totals, blocks } = corpus;
+  const stored: Corpus = { sessionId, spans, indexDir, totals, blocks, entries };
   return await engine.search(stored, query(pattern, more), options);
 }
 

@@ -43,8 +43,8 @@ describe('newest first is the newest entry first, in reading order within one', 
   ])('%s, over pages', async (_, asked) => {
     const { text, entries } = stored();
     using corpus = new TestCorpus(text);
-    const { sessionId, textPath, indexDir, totals, blocks } = corpus;
-    const whole: Corpus = { sessionId, textPath, indexDir, totals, blocks, entries };
+    const { sessionId, spans, indexDir, totals, blocks } = corpus;
+    const whole: Corpus = { sessionId, spans, indexDir, totals, blocks, entries };
     const seen: string[] = [];
     for (let cursor: string | undefined = '', pages = 0; cursor !== undefined; pages += 1) {
       const page = await engine.search(

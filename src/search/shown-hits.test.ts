@@ -30,7 +30,7 @@ function withChecksums(blocks: TextBlocks): TextBlocks {
 }
 
 test('a block is compared once by whoever reads it first; one that is wrong is looked into before anything is answered', async () => {
-  const { sessionId, textPath, indexDir, totals } = corpus;
+  const { sessionId, textPath, spans, indexDir, totals } = corpus;
   const blocks = withChecksums(corpus.blocks);
   expect(blocks.count).toBeGreaterThan(3);
   const last = blocks.byteStart[blocks.count - 1]!;
@@ -38,7 +38,7 @@ test('a block is compared once by whoever reads it first; one that is wrong is l
   const looked: number[][] = [];
   const known = (damaged: readonly DamagedPlace[]): Corpus => ({
     sessionId,
-    textPath,
+    spans,
     indexDir,
     totals,
     blocks,

@@ -1,17 +1,19 @@
+import type { TextSpan } from '../base/text-spans.ts';
+
 /**
  * A consistent view of one session's text. `store` fits this shape; `search` knows no store.
  * Everything is committed text: bytes beyond `totals.bytes` do not exist for a search.
  */
 export interface Corpus {
   readonly sessionId: string;
-  /** The plain UTF-8 file. */
-  readonly textPath: string;
+  /** Where the text lies. */
+  readonly spans: readonly TextSpan[];
   /** Folder for index files; a cache that may vanish at any time. */
   readonly indexDir: string;
   readonly totals: { readonly bytes: number; readonly chars: number; readonly lines: number };
   readonly blocks: TextBlocks;
   /**
-   * The texts that the file is made of, oldest first: a live list that only grows and may be ahead
+   * The texts that it is made of, oldest first: a live list that only grows and may be ahead
    * of `totals`. Lines around a hit and matches over several lines end at their borders. Absent =
    * one text.
    */

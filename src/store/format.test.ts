@@ -36,15 +36,18 @@ test.each([
   expect(headerFault(line, format, sessionId) === undefined).toBe(fault === '');
 });
 
-test('a header of a later version names both versions', () => {
+test('a header of a later version is refused, and says what to do', () => {
   const line = encodeRecord({
     type: 'header',
     format: 'f',
-    version: 2,
+    version: 3,
     sessionId: 's',
     createdMs: 1,
   });
-  expect(headerFault(Buffer.from(line.trimEnd()), 'f', 's')).toBe(
-    'its format has version 2, this program knows version 1',
+  expect(() => headerFault(Buffer.from(line.trimEnd()), 'f', 's')).toThrow(
+    expect.objectContaining({
+      code: 'store_newer',
+      message: expect.stringContaining('it has format 3, this program reads formats up to 2'),
+    }),
   );
 });

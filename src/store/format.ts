@@ -1,16 +1,21 @@
 /**
- * The on-disk format, version 1. Truth is in two files per session; everything else can be made
+ * The on-disk format, version 2. Truth is in two files per session; everything else can be made
  * again from them.
  *
  * `sess_<id>_context.txt`: the texts, UTF-8, one behind the other, never changed. A text that does
  * not end in a newline is followed by one that belongs to no entry, so the committed text is empty
  * or ends in a newline.
  *
+ * A branch begins with what other sessions, its bases, held at a moment: its text is theirs up to
+ * there, read from their files, and then its own file. Offsets and lines are those of the whole.
+ *
  * `sess_<id>_entries.jsonl`: the journal, the commit record. One JSON object a line, each ending in
  * the member `"crc":"xxxxxxxx"`: CRC-32 (the one of zlib) in lower-case hexadecimal of the line's
  * bytes before `,"crc"`. A line is
  *   header  {"type":"header","format":"rlm-opencode-entries","version":1,"sessionId":...,
  *            "createdMs":...}; the first line
+ *   base    {"type":"base","bases":[{"sessionId":...,"records":N,"end":Totals},...],"timeMs":...,
+ *            "end":Totals}; the second line of a branch (version 2), and only there
  *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals};
  *            N = 1, 2, 3, ...
  *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"again"?,"path"?,"source"?,
@@ -63,7 +68,8 @@
  * is shorter has lost its end: damage, too.
  */
 import { crc32 } from 'node:zlib';
-import type { Entry, SourceFile, Totals } from './types.ts';
+import { ProxyError } from '../errors.ts';
+import type { BaseRange, Entry, SourceFile, Totals } from './types.ts';
 
 /** The journal's first line. */
 export interface HeaderRecord {
@@ -97,11 +103,24 @@ export interface AliasRecord {
   readonly end: Totals;
 }
 
-/** A line of the journal. */
-export type JournalRecord = HeaderRecord | EntryRecord | AliasRecord;
+/**
+ * What a branch begins with: all that its bases held at a moment, the oldest first. Its own texts
+ * follow behind the last one's end; what a base was given later is none of it.
+ */
+export interface BaseRecord {
+  readonly type: 'base';
+  readonly bases: readonly BaseRange[];
+  readonly timeMs: number;
+  readonly end: Totals;
+}
 
-/** The only version this program writes and reads. */
-const formatVersion = 1;
+/** A line of the journal. */
+export type JournalRecord = HeaderRecord | BaseRecord | EntryRecord | AliasRecord;
+
+/** What is written where nothing in the file needs {@link newestVersion}: older programs read it. */
+const plainVersion = 1;
+/** The newest version this program reads; it writes it where there are lines that it brought. */
+export const newestVersion = 2;
 
 const crcOpening = ',"crc":"';
 /** Bytes of `,"crc":"xxxxxxxx"}`. */
@@ -121,12 +140,17 @@ export function isWholeRecord(line: Buffer): boolean {
   return tail === `${crcOpening}${crcHex(line.subarray(0, open))}"}`;
 }
 
-/** The header line of a session's journal or chat memory. */
-export function encodeHeader(format: string, sessionId: string, createdMs: number): string {
+/** The header line of a session's journal or of a log beside it. */
+export function encodeHeader(
+  format: string,
+  sessionId: string,
+  createdMs: number,
+  version = plainVersion,
+): string {
   const header: HeaderRecord = {
     type: 'header',
     format,
-    version: formatVersion,
+    version,
     sessionId,
     createdMs,
   };
@@ -134,16 +158,14 @@ export function encodeHeader(format: string, sessionId: string, createdMs: numbe
 }
 
 /**
- * A file that begins with a header of this program, of the same format, session and version. Else
- * what is wrong with it.
+ * What is wrong with a file's first line, if it is no header of this program, of the same format and
+ * session. @throws ProxyError `store_newer` for one that a newer program has written
  */
 export function headerFault(line: Buffer, format: string, sessionId: string): string | undefined {
   if (!isWholeRecord(line)) return 'its first line is no header of ours';
   const header = JSON.parse(line.toString()) as HeaderRecord;
   if (header.format !== format) return `it holds ${header.format}, not ${format}`;
-  if (header.version !== formatVersion) {
-    return `its format has version ${header.version}, this program knows version ${formatVersion}`;
-  }
+  if (header.version > newestVersion) throw newerStore(header.version);
   if (header.sessionId !== sessionId) return `it belongs to session ${header.sessionId}`;
   return undefined;
 }
@@ -169,6 +191,7 @@ type OptionalMember = {
 
 /** All of them: the type sees to it that a new one is not forgotten. */
 const isOptionalMember: Readonly<Record<OptionalMember, true>> = {
+  storedMs: true,
   tool: true,
   args: true,
   call: true,
@@ -215,6 +238,14 @@ export function entryId(seq: number): string {
  */
 export function needsSeparator(lastByte: number | undefined): boolean {
   return lastByte !== 0x0a;
+}
+
+function newerStore(version: number): ProxyError {
+  return new ProxyError(
+    'store_newer',
+    `This store was written by a newer rlm-opencode: it has format ${version}, this program reads formats up to ${newestVersion}. Nothing in it was changed.`,
+    { hint: 'Install the newer version again, or choose another place with RLM_DATA_DIR.' },
+  );
 }
 
 function crcHex(bytes: string | Uint8Array): string {

@@ -1,4 +1,6 @@
+import type { TextSpan } from '../base/text-spans.ts';
 import type { ProxyError } from '../errors.ts';
+
 /** What a stored text is. */
 type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
 
@@ -23,8 +25,10 @@ export interface Entry {
   readonly toolCallId?: string;
   /** What the call was: see {@link NewEntryFacts.call}. Absent in stores of earlier versions. */
   readonly call?: string;
-  /** Milliseconds since 1970. */
+  /** When the text came, milliseconds since 1970. */
   readonly timeMs: number;
+  /** When it was stored, where that is another time: texts of earlier work bring their own. */
+  readonly storedMs?: number;
   readonly offsetBytes: number;
   readonly lengthBytes: number;
   readonly offsetChars: number;
@@ -140,6 +144,24 @@ export interface TextSlice {
   readonly lengthChars: number;
 }
 
+/** The beginning of a session's own journal, and of its own texts. */
+export interface BaseRange {
+  readonly sessionId: string;
+  /** Lines behind its header, and behind its own `base` line where it has one. */
+  readonly records: number;
+  /** The totals behind the last of them. */
+  readonly end: Totals;
+}
+
+/** When in a session's life: all that was stored up to there. */
+export type Moment =
+  /** Right behind the text of this number, from 1. */
+  | { readonly seq: number }
+  /** When the clock showed this, milliseconds since 1970. */
+  | { readonly timeMs: number }
+  /** As it was written down: the beginnings of journals, the oldest first. */
+  | { readonly ranges: readonly BaseRange[] };
+
 /** How much of something is stored. */
 export interface EntryShare {
   count: number;
@@ -245,6 +267,12 @@ export interface SessionStore {
   /** Reads all text and compares it with the journal's hashes: the entries that are damaged. */
   verify(): Promise<readonly Entry[]>;
   /**
+   * The store as it was at a moment, to be read only: what has come since is not there, what was
+   * forgotten since is gone there, too. Replays the journal up to there. @throws ProxyError
+   * `store_corrupt`
+   */
+  at(moment: Moment): Promise<SessionStore>;
+  /**
    * What a search needs: what is committed now. Cheap; the arrays are shared and only grow. Only
    * where the cached block table was missing or old, or where a text was stored while a large one
    * is on its way into the session, it waits until the table is whole (1.5 s for 1 GB). @throws
@@ -259,8 +287,8 @@ export interface SessionStore {
  */
 export interface Snapshot {
   readonly sessionId: string;
-  /** The plain UTF-8 file. */
-  readonly textPath: string;
+  /** Where the text lies. */
+  readonly spans: readonly TextSpan[];
   /** Folder for index files; a cache that may vanish at any time. */
   readonly indexDir: string;
   readonly totals: Totals;

@@ -3,6 +3,7 @@ import type {
   ChatMemory,
   Entry,
   EntryList,
+  Moment,
   NewEntry,
   NewStream,
   OutlinesOf,
@@ -133,6 +134,10 @@ class TracedStore implements SessionStore {
   async readEntry(entry: Entry): Promise<string> {
     this.#touch(entry, 'read');
     return this.#store.readEntry(entry);
+  }
+
+  async at(moment: Moment): Promise<SessionStore> {
+    return new TracedStore(await this.#store.at(moment), this.#ear);
   }
 
   readOriginal(entry: Entry): AsyncIterable<Uint8Array> {

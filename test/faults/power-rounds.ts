@@ -61,9 +61,9 @@ async function buildIndex(
   disk: RecordedDisk,
   memory: ReturnType<typeof openScanMemory>,
 ): Promise<void> {
-  const { textPath, indexDir, blocks } = await store.snapshot();
+  const { spans, indexDir, blocks } = await store.snapshot();
   const groups = closedGroups(blocks, 0);
-  const task = { textPath, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
   if (groups === 0) return;
   const job = new IndexJob(task, memory, () => undefined, disk.indexDisk);
   while (job.step());

@@ -1,3 +1,4 @@
+import { wholeFile } from '../../src/base/text-spans.ts';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +65,10 @@ export class TestCorpus implements Corpus {
     }
     this.#totals = { bytes: this.#text.length, chars, lines };
     writeFileSync(this.textPath, this.#text);
+  }
+
+  get spans(): Corpus['spans'] {
+    return wholeFile(this.textPath);
   }
 
   get totals(): Corpus['totals'] {

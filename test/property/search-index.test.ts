@@ -40,8 +40,8 @@ const corpus = new TestCorpus(text);
 const plain = { ...pick(corpus), indexDir: join(corpus.indexDir, 'none') };
 
 function pick(of: TestCorpus): Omit<TestCorpus, 'write'> {
-  const { sessionId, textPath, indexDir, totals, blocks } = of;
-  return { sessionId, textPath, indexDir, totals, blocks } as TestCorpus;
+  const { sessionId, spans, indexDir, totals, blocks } = of;
+  return { sessionId, spans, indexDir, totals, blocks } as TestCorpus;
 }
 
 const fixed = [

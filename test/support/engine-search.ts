@@ -1,6 +1,7 @@
 import { openSearchEngine } from '../../src/search/engine.ts';
 import type { SearchEngine } from '../../src/search/types.ts';
 import { systemClock } from '../../src/clock.ts';
+import { memoryText } from './memory-session.ts';
 import { TestCorpus } from '../property/search-corpus.ts';
 
 /** The real engine over sessions in memory, whose text it gets as a file. Dispose of it. */
@@ -8,7 +9,7 @@ export function engineSearch(): SearchEngine {
   const engine = openSearchEngine({ clock: systemClock, workers: 1 });
   return {
     search: async (corpus, query, options) => {
-      using file = new TestCorpus(corpus.textPath);
+      using file = new TestCorpus(memoryText(corpus));
       const { entries = [] } = corpus;
       return await engine.search(Object.assign(file, { entries }), query, options);
     },

@@ -1,3 +1,4 @@
+import { wholeFile, type TextSpan } from '../../src/base/text-spans.ts';
 import { createHash } from 'node:crypto';
 import type { Corpus, SearchEngine, SearchMatch, SearchQuery } from '../../src/search/types.ts';
 import { EntryListing } from '../../src/store/text/entry-listing.ts';
@@ -60,7 +61,8 @@ export function memorySession(texts: readonly MemoryText[]): Session {
   };
   const snapshot: Snapshot = {
     sessionId: 'sess_memory',
-    textPath: whole,
+    // In place of a path: `memoryText` reads it back.
+    spans: wholeFile(whole),
     indexDir: '',
     totals,
     blocks: {
@@ -113,7 +115,7 @@ export function memorySearch(): SearchEngine {
       const found: SearchMatch[] = [];
       let offsetChars = 0;
       let offsetBytes = 0;
-      for (const [index, line] of corpus.textPath.split('\n').entries()) {
+      for (const [index, line] of memoryText(corpus).split('\n').entries()) {
         const hit = pattern.exec(line);
         const at = offsetBytes + Buffer.byteLength(line.slice(0, hit?.index ?? 0));
         const isInside = query.ranges?.some(([start, end]) => at >= start && at < end) ?? true;
@@ -139,4 +141,9 @@ export function memorySearch(): SearchEngine {
     index: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+/** The text of a session in memory. */
+export function memoryText({ spans }: Pick<Corpus, 'spans'>): string {
+  return (spans[0] as Extract<TextSpan, { readonly path: string }>).path;
 }

@@ -1,15 +1,21 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { wholeFile } from '../../base/text-spans.ts';
 import type { Corpus } from '../../search/types.ts';
 import { BlockTable } from '../../store/text/block-table.ts';
 import { countText } from '../../kernels/text-counts.ts';
 import { corpusNeedle, CorpusText } from '../corpus-text.ts';
 
+/** A text in a file of its own. */
+export interface CorpusFile extends Corpus {
+  readonly textPath: string;
+}
+
 /**
  * Writes a seeded text of about `chars` code points into `folder` as one session's text. About 60
  * MB a second; memory stays flat.
  */
-export function writeCorpus(folder: string, chars: number, seed: number): Corpus {
+export function writeCorpus(folder: string, chars: number, seed: number): CorpusFile {
   mkdirSync(folder, { recursive: true });
   const textPath = join(folder, 'context.txt');
   const table = new BlockTable();
@@ -37,5 +43,7 @@ export function writeCorpus(folder: string, chars: number, seed: number): Corpus
   table.commit();
   const { count, byteStart, charStart, lineStart } = table.committed;
   const blocks = { count, byteStart, charStart, lineStart };
-  return { sessionId: 'sess_bench', textPath, indexDir: join(folder, 'index'), totals, blocks };
+  const spans = wholeFile(textPath);
+  const indexDir = join(folder, 'index');
+  return { sessionId: 'sess_bench', textPath, spans, indexDir, totals, blocks };
 }

@@ -6,7 +6,8 @@ import { systemClock } from '../../clock.ts';
 import { openSearchEngine } from '../../search/engine.ts';
 import type { Corpus, SearchEngine, SearchQuery, SearchResult } from '../../search/types.ts';
 import { BlockTable } from '../../store/text/block-table.ts';
-import { writeCorpus } from './corpus-file.ts';
+import { wholeFile } from '../../base/text-spans.ts';
+import { writeCorpus, type CorpusFile } from './corpus-file.ts';
 import { hostileCases, searchBenchCases, toRipgrep, type SearchBenchCase } from './search-cases.ts';
 
 /** What to measure. */
@@ -137,7 +138,7 @@ class SizeBench {
 
   async #row(
     engine: SearchEngine,
-    corpus: Corpus,
+    corpus: CorpusFile,
     ripgrep: string,
     one: SearchBenchCase,
   ): Promise<SearchBenchRow> {
@@ -210,7 +211,7 @@ class SizeBench {
       const totals = { bytes: text.length, chars: text.length, lines: 1 };
       const corpus = {
         sessionId: 'sess_bench',
-        textPath,
+        spans: wholeFile(textPath),
         indexDir: '',
         totals,
         blocks: table.committed,

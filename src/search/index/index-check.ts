@@ -19,10 +19,10 @@ export interface IndexCheck {
  * Compares every row of a text's index with its checksum. 6.5 MB a file; other work gets its turn
  * between two.
  */
-export async function checkIndex({ textPath, indexDir, blocks }: Corpus): Promise<IndexCheck> {
+export async function checkIndex({ spans, indexDir, blocks }: Corpus): Promise<IndexCheck> {
   const damaged: string[] = [];
   let files = 0;
-  using text = new TextFile(textPath);
+  using text = new TextFile(spans);
   for (let segment = 0; segment * blocksPerSegment < blocks.count; segment++) {
     const path = segmentPath(indexDir, segment);
     if (!existsSync(path)) continue;

@@ -36,7 +36,7 @@ afterAll(() => corpus[Symbol.dispose]());
 
 /** How many of the blocks with an index may hold the text. */
 function survivors(...texts: readonly string[]): number | undefined {
-  using text = new TextFile(corpus.textPath);
+  using text = new TextFile(corpus.spans);
   const required = texts.map((own) => [{ text: own, anyCase: false }]);
   const found = reader.candidates(corpus.indexDir, scope, text, required);
   const unindexed = (blocks.count - 1) % 64;
@@ -98,11 +98,11 @@ test('a wider index is not made of rows that are damaged', async () => {
   const path = join(corpus.indexDir, 'blocks-000000.bits');
   const sound = readFileSync(path);
   const indexDir = join(corpus.indexDir, 'grown');
-  const { sessionId, textPath, totals } = corpus;
+  const { sessionId, spans, totals } = corpus;
   const count = 150;
   const before = { ...totals, bytes: corpus.blocks.byteStart[count]! };
   const shorter = { ...corpus.blocks, count };
-  await buildIndex({ sessionId, textPath, indexDir, totals: before, blocks: shorter });
+  await buildIndex({ sessionId, spans, indexDir, totals: before, blocks: shorter });
   const narrow = join(indexDir, 'blocks-000000.bits');
   const bytes = readFileSync(narrow);
   expect(bytes.length).toBeLessThan(0.21 * before.bytes);
@@ -110,6 +110,6 @@ test('a wider index is not made of rows that are damaged', async () => {
     bytes.subarray(page, page + 4_096).fill(0);
   }
   writeFileSync(narrow, bytes);
-  await buildIndex({ sessionId, textPath, indexDir, totals, blocks: corpus.blocks });
+  await buildIndex({ sessionId, spans, indexDir, totals, blocks: corpus.blocks });
   expect(readFileSync(narrow).equals(sound)).toBe(true);
 });

@@ -32,7 +32,7 @@ const maxOpen = 64;
  * they vanish or change.
  */
 export class IndexReader {
-  readonly #open = new Map<string, { readonly text: number; readonly file: SegmentFile }>();
+  readonly #open = new Map<string, { readonly text: string; readonly file: SegmentFile }>();
 
   /**
    * The blocks that may hold every one of the literals' lists; undefined if the index cannot say,
@@ -83,7 +83,7 @@ export class IndexReader {
     const wanted = closedGroups(scope.blocks, segment);
     const inode = statSync(path, { throwIfNoEntry: false })?.ino;
     if (known !== undefined) {
-      const isSame = known.file.inode === inode && known.text === text.inode;
+      const isSame = known.file.inode === inode && known.text === text.identity;
       if (isSame && known.file.groups <= wanted) return known.file;
       this.#close(path);
     }
@@ -91,7 +91,7 @@ export class IndexReader {
     const file = SegmentFile.open(path, segment, scope.blocks, text);
     if (file === undefined) return undefined;
     if (this.#open.size >= maxOpen) this.#closeOldest();
-    this.#open.set(path, { text: text.inode, file });
+    this.#open.set(path, { text: text.identity, file });
     return file;
   }
 

@@ -13,12 +13,12 @@ const corpus = new TestCorpus(line.repeat(100_000));
 afterAll(() => corpus[Symbol.dispose]());
 
 test('the rows of an index are given back when it is written, not when the garbage collector comes', () => {
-  const { textPath, indexDir, blocks } = corpus;
+  const { spans, indexDir, blocks } = corpus;
   const groups = closedGroups(blocks, 0);
   const rowsBytes = 49_152 * 8 * groups;
   expect(rowsBytes).toBeGreaterThan(700_000);
   const memory = openScanMemory();
-  const task = { textPath, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
   const before = process.memoryUsage().arrayBuffers;
   let done = 0;
   for (let i = 0; i < 20; i++) {
@@ -36,9 +36,9 @@ test('the rows of an index are given back when it is written, not when the garba
 });
 
 test('an index that is whole costs a look at its header, and is left as it is', () => {
-  const { textPath, indexDir, blocks } = corpus;
+  const { spans, indexDir, blocks } = corpus;
   const groups = closedGroups(blocks, 0);
-  const task = { textPath, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
   const memory = openScanMemory();
   const finish = (): void => {
     const job = new IndexJob(task, memory, () => undefined);

@@ -47,7 +47,7 @@ export class IndexJob implements Job {
     this.#disk = disk;
     this.#memory = memory;
     this.#done = done;
-    this.#text = new TextFile(task.textPath, task.checks);
+    this.#text = new TextFile(task.spans, task.checks);
   }
 
   step(): boolean {

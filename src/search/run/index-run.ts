@@ -22,7 +22,7 @@ export class IndexRun {
   constructor(
     job: number,
     pool: WorkerPool,
-    text: Pick<IndexTask, 'textPath' | 'indexDir' | 'blocks' | 'checks'>,
+    text: Pick<IndexTask, 'spans' | 'indexDir' | 'blocks' | 'checks'>,
     firstSegment: number,
   ) {
     this.#job = job;

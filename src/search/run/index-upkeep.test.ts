@@ -87,6 +87,6 @@ test('an index that could not be written is tried again', async () => {
 });
 
 function pick(of: TestCorpus): Omit<TestCorpus, 'write'> {
-  const { sessionId, textPath, indexDir, totals, blocks } = of;
-  return { sessionId, textPath, indexDir, totals, blocks } as TestCorpus;
+  const { sessionId, spans, indexDir, totals, blocks } = of;
+  return { sessionId, spans, indexDir, totals, blocks } as TestCorpus;
 }

@@ -25,7 +25,7 @@ const tickMs = 100;
 
 /** What a text and its index were like when they were last looked at. */
 interface Known {
-  /** Of the text's file and of the index folder; empty where one of them is missing. */
+  /** Of the text's files and of the index folder; empty where one of them is missing. */
   readonly identity: string;
   /** Whether every later change of the folder changes the identity. */
   readonly isSettled: boolean;
@@ -102,7 +102,7 @@ export class IndexUpkeep {
   }
 
   async #bringUpToDate(corpus: Corpus, signal: AbortSignal): Promise<void> {
-    const { textPath, indexDir } = corpus;
+    const { spans, indexDir } = corpus;
     const closedBlocks = countClosed(corpus.blocks);
     if (closedBlocks === 0) return;
     const seen = await this.#look(corpus);
@@ -112,7 +112,7 @@ export class IndexUpkeep {
     if (coveredBlocks < closedBlocks) {
       const blocks = this.#options.blocks.share(corpus.blocks, corpus.blocks.count);
       const checks = checksOf(corpus, blocks);
-      const text = { textPath, indexDir, blocks, ...(checks && { checks }) };
+      const text = { spans, indexDir, blocks, ...(checks && { checks }) };
       await this.#run(text, coveredBlocks, signal);
     }
     const now = coveredBlocks < closedBlocks ? await this.#look(corpus) : seen;
@@ -120,7 +120,7 @@ export class IndexUpkeep {
   }
 
   async #run(
-    text: Pick<IndexTask, 'textPath' | 'indexDir' | 'blocks' | 'checks'>,
+    text: Pick<IndexTask, 'spans' | 'indexDir' | 'blocks' | 'checks'>,
     coveredBlocks: number,
     signal: AbortSignal,
   ): Promise<void> {
@@ -139,12 +139,15 @@ export class IndexUpkeep {
     }
   }
 
-  async #look({ textPath, indexDir }: Corpus): Promise<Omit<Known, 'coveredBlocks'>> {
-    const [text, folder] = await Promise.all([statOf(textPath), statOf(indexDir)]);
-    if (text === undefined || folder === undefined) return { identity: '', isSettled: false };
+  async #look({ spans, indexDir }: Corpus): Promise<Omit<Known, 'coveredBlocks'>> {
+    const paths = new Set(spans.flatMap((span) => ('path' in span ? [span.path] : [])));
+    const [folder, ...files] = await Promise.all([indexDir, ...paths].map(statOf));
+    if (folder === undefined || files.includes(undefined)) {
+      return { identity: '', isSettled: false };
+    }
     const changedMs = Number(folder.mtimeNs / 1_000_000n);
     return {
-      identity: `${text.dev}:${text.ino} ${folder.dev}:${folder.ino}:${folder.mtimeNs}`,
+      identity: `${files.map((file) => `${file!.dev}:${file!.ino}`).join(' ')} ${folder.dev}:${folder.ino}:${folder.mtimeNs}`,
       isSettled: Math.abs(this.#options.clock.now() - changedMs) > tickMs,
     };
   }

@@ -1,3 +1,4 @@
+import type { TextSpan } from '../../base/text-spans.ts';
 import type { TallyTable } from './aggregation.ts';
 import type { RankTable } from './ranking.ts';
 import { recordBuffers, type RecordPart } from './record-list.ts';
@@ -81,7 +82,7 @@ export interface Plan {
 
 /** A search as a worker sees it. */
 export interface SearchTask {
-  readonly textPath: string;
+  readonly spans: readonly TextSpan[];
   readonly indexDir: string;
   readonly scope: Scope;
   readonly checks?: BlockChecks;
@@ -95,7 +96,7 @@ export interface SearchTask {
 
 /** A part of the index to build, as a worker sees it. */
 export interface IndexTask {
-  readonly textPath: string;
+  readonly spans: readonly TextSpan[];
   readonly indexDir: string;
   readonly blocks: TextBlocks;
   readonly checks?: BlockChecks;

@@ -111,7 +111,7 @@ export class TaskRunner {
     const sums = new Aggregation(aggregate, planAggregate(aggregate, groupOf), task.scope.entries);
     for (const table of part.tallies ?? []) sums.merge(table);
     const noted = note === undefined ? task : { ...task, note };
-    using file = new TextFile(task.textPath, task.checks);
+    using file = new TextFile(task.spans, task.checks);
     const view = new LineView(file, task.scope, this.#slots);
     const sum = sums.result(view);
     const wrongBlocks = [...part.wrongBlocks, ...file.wrong];
@@ -147,7 +147,7 @@ export class TaskRunner {
     hits: readonly Hit[],
   ): { readonly shown: readonly ShownHit[]; readonly wrongBlocks: readonly number[] } {
     if (hits.length === 0) return { shown: [], wrongBlocks: [] };
-    using file = new TextFile(task.textPath, task.checks);
+    using file = new TextFile(task.spans, task.checks);
     const view = new LineView(file, task.scope, this.#slots);
     const shower = new HitText(view, this.#program(task), task.scope, task.query);
     return { shown: hits.map((hit) => shower.show(hit)), wrongBlocks: [...file.wrong] };
@@ -161,14 +161,14 @@ export class TaskRunner {
     if (program.pattern.multiline) {
       return { pieces: cutPieces(task.scope), indexed: false, solo: true };
     }
-    using file = new TextFile(task.textPath);
+    using file = new TextFile(task.spans);
     const wanted = this.#index.candidates(task.indexDir, task.scope, file, program.required);
     return { pieces: cutPieces(task.scope, wanted), indexed: wanted !== undefined, solo: false };
   }
 
   #job(task: SearchTask, plan: Plan, done: (part: SearchPart) => void): Job {
     const program = this.#program(task);
-    const file = new TextFile(task.textPath, task.checks);
+    const file = new TextFile(task.spans, task.checks);
     program.users++;
     const { aggregate, records, rank, unit = 'line' } = task.query;
     const isListed = [aggregate, records, rank].every((one) => one === undefined);

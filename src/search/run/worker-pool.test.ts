@@ -44,7 +44,7 @@ function openRun(
     clock: options.clock ?? systemClock,
     deadlineMs: 60_000,
     task: {
-      textPath: corpus.textPath,
+      spans: corpus.spans,
       indexDir: corpus.indexDir,
       scope: {
         blocks,

@@ -1,32 +1,45 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { fill, spanAt, type TextSpan } from '../../base/text-spans.ts';
 import { blockAt } from './pieces.ts';
 import { blockStates, type BlockChecks } from './block-checks.ts';
 
-/** A session's text, read by position. The owner closes it. */
+/** A session's text, read by position from the files that it lies in. The owner closes it. */
 export class TextFile {
   /** Bytes read so far. */
   bytesRead = 0;
-  /** Tells this file from another one under the same name. */
-  readonly inode: number;
+  /** Tells these files from others under the same names. */
+  readonly identity: string;
   /** Blocks that were read and are not as their checksums say. */
   readonly wrong = new Set<number>();
-  readonly #fd: number;
+  readonly #spans: readonly TextSpan[];
+  /** By path. */
+  readonly #files = new Map<string, number>();
   readonly #checks: BlockChecks | undefined;
 
   /**
    * With `checks`, every block is compared that nobody has compared yet. @throws TextTooShort where
-   * there is no such file
+   * a file is not there
    */
-  constructor(path: string, checks?: BlockChecks) {
-    this.#fd = openText(path);
+  constructor(spans: readonly TextSpan[], checks?: BlockChecks) {
+    this.#spans = spans;
     this.#checks = checks;
-    this.inode = fstatSync(this.#fd).ino;
+    try {
+      for (const span of spans) {
+        if ('path' in span && !this.#files.has(span.path)) {
+          this.#files.set(span.path, openText(span.path));
+        }
+      }
+      this.identity = [...this.#files.values()].map((file) => fstatSync(file).ino).join(' ');
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /**
-   * Reads bytes [start, end) of the file to `into` at `at`.
-   * @throws TextTooShort where the file is shorter: a snapshot promises its bytes
+   * Reads bytes [start, end) of the text to `into` at `at`.
+   * @throws TextTooShort where a file is shorter: a snapshot promises its bytes
    */
   read(into: Uint8Array, at: number, start: number, end: number): void {
     this.#fill(into, at, start, end);
@@ -70,17 +83,30 @@ export class TextFile {
   }
 
   #fill(into: Uint8Array, at: number, start: number, end: number): void {
-    let done = 0;
-    while (start + done < end) {
-      const count = readSync(this.#fd, into, at + done, end - start - done, start + done);
-      if (count === 0) throw new TextTooShort();
-      done += count;
+    let done = start;
+    for (let i = spanAt(this.#spans, start); done < end; i += 1) {
+      const span = this.#spans[i];
+      if (span === undefined) throw new TextTooShort();
+      const stop = Math.min(end, span.endBytes);
+      const target = into.subarray(at + done - start, at + stop - start);
+      const from = done - span.startBytes;
+      if ('path' in span) readWhole(this.#files.get(span.path)!, target, span.positionBytes + from);
+      else fill(target, from, span.filler);
+      done = stop;
     }
-    this.bytesRead += done;
+    this.bytesRead += end - start;
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    for (const file of this.#files.values()) closeSync(file);
+  }
+}
+
+function readWhole(file: number, target: Uint8Array, positionBytes: number): void {
+  for (let done = 0; done < target.length;) {
+    const count = readSync(file, target, done, target.length - done, positionBytes + done);
+    if (count === 0) throw new TextTooShort();
+    done += count;
   }
 }
 

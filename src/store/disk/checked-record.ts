@@ -21,6 +21,9 @@ export interface CheckedRecord {
   readonly checkedMs?: number;
 }
 
+/** Its name in the folder of a session's caches. */
+export const checkedName = 'checked.json';
+
 const type = 'checked';
 
 /**
@@ -49,5 +52,5 @@ export async function writeChecked(
 }
 
 function pathOf(paths: SessionPaths): string {
-  return join(paths.indexDir, 'checked.json');
+  return join(paths.indexDir, checkedName);
 }

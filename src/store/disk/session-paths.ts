@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ProxyError } from '../../errors.ts';
 
 /** Where a session's files are. */
@@ -22,7 +22,16 @@ export function sessionsDir(dataDir: string): string {
 
 /** The files of one session. `sessionId` has passed {@link isSessionId}. */
 export function sessionPaths(dataDir: string, sessionId: string): SessionPaths {
-  const base = join(sessionsDir(dataDir), sessionId);
+  return pathsIn(sessionsDir(dataDir), sessionId);
+}
+
+/** The files of another session, beside those of one. */
+export function siblingPaths(paths: SessionPaths, sessionId: string): SessionPaths {
+  return pathsIn(dirname(paths.journal), sessionId);
+}
+
+function pathsIn(folder: string, sessionId: string): SessionPaths {
+  const base = join(folder, sessionId);
   return {
     metadata: `${base}.json`,
     text: `${base}_context.txt`,

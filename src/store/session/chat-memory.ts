@@ -186,6 +186,35 @@ export class FileChatMemory implements ChatMemory {
   }
 }
 
+/**
+ * Copies what was remembered at a moment to a memory of another session, whose file is not there
+ * yet. A value that has been replaced since, and forgotten when the file was compacted, is not in
+ * it.
+ */
+export async function copyChats(
+  files: Files,
+  { from, to, untilMs }: { readonly from: string; readonly to: string; readonly untilMs: number },
+  { sessionId, createdMs }: { readonly sessionId: string; readonly createdMs: number },
+): Promise<void> {
+  if (!(await files.exists(from))) return;
+  const log = new RecordLog(from, await files.open(from, { create: false }));
+  try {
+    await writeGeneration(files, to, encodeHeader(chatsFormat, sessionId, createdMs), linesUntil(log, untilMs));
+  } finally {
+    await log.close();
+  }
+}
+
+async function* linesUntil(log: RecordLog, untilMs: number): AsyncGenerator<Buffer> {
+  for await (const line of log.scan()) {
+    const isSound = line.whole && line.ended && line.lineNumber > 1;
+    const head = isSound ? recordHead(line.bytes) : undefined;
+    if (head !== undefined && head.timeMs <= untilMs) {
+      yield Buffer.concat([line.bytes, Buffer.from('\n')]);
+    }
+  }
+}
+
 /** The lines that are still whole. */
 async function* linesAt(log: RecordLog, places: readonly RecordPlace[]): AsyncGenerator<Buffer> {
   for (const place of places) {

@@ -1,32 +1,22 @@
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
-import { decodeBlocks } from '../text/block-cache.ts';
+import { blockCacheName, decodeBlocks } from '../text/block-cache.ts';
 import { readChecked, type CheckedRecord } from '../disk/checked-record.ts';
-import type { ProxyError } from '../../errors.ts';
 import { ContextFile } from '../text/context-file.ts';
 import { EntryIndex } from '../text/entry-index.ts';
 import type { Files, OpenFile } from '../disk/files.ts';
-import {
-  encodeHeader,
-  headerFault,
-  recordToEntry,
-  type AliasRecord,
-  type EntryRecord,
-  type HeaderRecord,
-  type JournalRecord,
-} from '../format.ts';
-import { lostPagesAt, RecordLog, type LogLine } from '../disk/record-log.ts';
-import type { SessionPaths } from '../disk/session-paths.ts';
+import { encodeHeader, encodeRecord, newestVersion, type BaseRecord } from '../format.ts';
+import type { BaseRange } from '../types.ts';
+import { RecordLog } from '../disk/record-log.ts';
+import { siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
+import { SpannedFile, type SpannedPart } from '../disk/spanned-file.ts';
+import { journalFormat, openBase, replayJournal, type JournalHead } from './replay.ts';
+import type { TextSpan } from '../../base/text-spans.ts';
 import { StagedTexts } from '../text/staged-texts.ts';
 import { corruptStore } from '../disk/store-failure.ts';
 
-/** `format` in the journal's header. */
-const journalFormat = 'rlm-opencode-entries';
-
 /** The parts of an opened session. */
-export interface RecoveredSession {
-  readonly createdMs: number;
+export interface RecoveredSession extends JournalHead {
   readonly journal: RecordLog;
   readonly text: ContextFile;
   readonly index: EntryIndex;
@@ -38,16 +28,21 @@ export interface RecoveredSession {
 }
 
 /**
- * Makes the empty files of a session; the journal last, because it says that the session exists.
+ * Makes the empty files of a session, or those of a branch; the journal last, because it says that the session exists.
  */
 export async function createSessionFiles(
   files: Files,
   paths: SessionPaths,
-  header: { readonly sessionId: string; readonly createdMs: number },
+  { sessionId, createdMs }: { readonly sessionId: string; readonly createdMs: number },
+  base?: Omit<BaseRecord, 'type'>,
 ): Promise<void> {
   await files.createExclusive(paths.text, Buffer.alloc(0));
-  const line = encodeHeader(journalFormat, header.sessionId, header.createdMs);
-  await files.createExclusive(paths.journal, Buffer.from(line));
+  const lines =
+    base === undefined
+      ? encodeHeader(journalFormat, sessionId, createdMs)
+      : encodeHeader(journalFormat, sessionId, createdMs, newestVersion) +
+        encodeRecord({ type: 'base', ...base });
+  await files.createExclusive(paths.journal, Buffer.from(lines));
 }
 
 /**
@@ -66,20 +61,25 @@ export async function recoverSession(
   let textFile: OpenFile | undefined;
   try {
     const index = new EntryIndex();
-    const createdMs = await replayJournal(journal, sessionId, index);
+    const head = await replayJournal(files, { paths, sessionId }, journal, index);
     const checked = await readChecked(files, paths, sessionId);
     checkEnd(paths, journal, index, checked);
-    textFile = await files.open(paths.text, { create: index.entries.length === 0 });
+    const { bases } = head;
+    const isEmpty = index.totals.bytes === (bases.at(-1)?.end.bytes ?? 0);
+    textFile = await openText(files, paths, bases, isEmpty);
     const staged = await StagedTexts.open(files, paths.incomingDir, index);
     await checkTextSize(paths.text, textFile, index, staged);
-    const text = new ContextFile(paths.text, textFile, index.totals.bytes, () =>
-      files.identifyNow(paths.text),
-    );
+    const spans = spansOf(paths, bases);
+    const text = new ContextFile(paths.text, textFile, {
+      spans,
+      committedBytes: index.totals.bytes,
+      identify: () => identify(files, spans),
+    });
     await journal.rollBack();
     await text.rollBack();
     const coveredEntries = await restoreTable(files, paths, text, index);
     await staged.dropFirst(coveredEntries);
-    return { createdMs, journal, text, index, staged, coveredEntries, checked };
+    return { ...head, journal, text, index, staged, coveredEntries, checked };
   } catch (error) {
     await journal.close();
     await textFile?.close();
@@ -87,117 +87,60 @@ export async function recoverSession(
   }
 }
 
-/** When the session was made. Fills the index; what is wrong, where that shows. */
-async function replayJournal(
-  journal: RecordLog,
-  sessionId: string,
-  index: EntryIndex,
-): Promise<number> {
-  let createdMs: number | undefined;
-  const replay = new JournalReplay(journal, index);
-  for await (const lines of journal.scanGroups()) {
-    for (const line of lines) {
-      if (!line.ended) {
-        const fault = `line ${line.lineNumber}, its last, has no newline but another byte behind it`;
-        throw corruptStore(journal.path, fault);
+/** Where the text lies of a session with these bases. */
+function spansOf(paths: SessionPaths, bases: readonly BaseRange[]): readonly TextSpan[] {
+  const spans: TextSpan[] = [];
+  let startBytes = 0;
+  for (const { sessionId, end } of bases) {
+    const path = siblingPaths(paths, sessionId).text;
+    // Of a base without texts of its own there is nothing.
+    if (end.bytes > startBytes) {
+      spans.push({ startBytes, endBytes: end.bytes, path, positionBytes: 0 });
+    }
+    startBytes = end.bytes;
+  }
+  return [...spans, { startBytes, endBytes: Infinity, path: paths.text, positionBytes: 0 }];
+}
+
+/** Opens a session's text; that of its bases with it. */
+async function openText(
+  files: Files,
+  paths: SessionPaths,
+  bases: readonly BaseRange[],
+  create: boolean,
+): Promise<OpenFile> {
+  const own = await files.open(paths.text, { create });
+  const spans = spansOf(paths, bases);
+  if (spans.length === 1) return own;
+  const parts: SpannedPart[] = [];
+  try {
+    for (const { sessionId } of bases) {
+      const path = siblingPaths(paths, sessionId).text;
+      const span = spans.find((each) => 'path' in each && each.path === path);
+      if (span === undefined) continue;
+      const file = await openBase(files, path, sessionId);
+      parts.push({ path, file });
+      if ((await file.sizeBytes()) < span.endBytes - span.startBytes) {
+        throw corruptStore(path, 'it is shorter than a branch of it needs');
       }
-      if (createdMs === undefined) {
-        const fault = headerFault(line.bytes, journalFormat, sessionId);
-        if (fault !== undefined) throw corruptStore(journal.path, fault);
-        createdMs = (JSON.parse(line.bytes.toString()) as HeaderRecord).createdMs;
-      } else {
-        replay.add(line);
-      }
     }
-    // A read from memory may come back within the same turn.
-    await setImmediate();
-  }
-  if (createdMs === undefined) throw corruptStore(journal.path, 'its header is missing');
-  replay.end();
-  return createdMs;
-}
-
-/** Takes a journal's lines behind its header in order. */
-class JournalReplay {
-  readonly #journal: RecordLog;
-  readonly #index: EntryIndex;
-  /** When the commit of the last sound line was made. */
-  #timeMs: number | undefined;
-  /**
-   * Where an append that never ended has lost pages; `timeMs` is the time of its commit, as far as
-   * it is known.
-   */
-  #torn:
-    | { readonly fault: ProxyError; readonly positionBytes: number; timeMs?: number }
-    | undefined;
-
-  constructor(journal: RecordLog, index: EntryIndex) {
-    this.#journal = journal;
-    this.#index = index;
-  }
-
-  /** @throws ProxyError `store_corrupt` */
-  add(line: LogLine): void {
-    const { path } = this.#journal;
-    const place = `line ${line.lineNumber}, behind entry e${this.#index.entries.length}`;
-    if (!line.whole) {
-      this.#missing(line, corruptStore(path, `${place}, has a wrong checksum`));
-      return;
-    }
-    const record = JSON.parse(line.bytes.toString()) as JournalRecord;
-    if (this.#torn !== undefined) {
-      // The lines of one commit bear one time. One of another commit shows that the append had
-      // ended: then it is damage.
-      const { fault, timeMs = timeOf(record) } = this.#torn;
-      if (timeMs === undefined || timeOf(record) !== timeMs) throw fault;
-      this.#torn.timeMs = timeMs;
-      return;
-    }
-    this.#timeMs = timeOf(record);
-    if (record.type === 'entry') replayEntry(path, place, record, this.#index);
-    else if (record.type === 'alias') replayAlias(path, place, record, this.#index);
-    else throw corruptStore(path, `${place}, is a ${record.type} record in the wrong place`);
-  }
-
-  /** Nothing more comes: what was never committed is not part of the journal. */
-  end(): void {
-    if (this.#torn !== undefined) this.#journal.uncommit(this.#torn.positionBytes);
-  }
-
-  #missing(line: LogLine, fault: ProxyError): void {
-    const at = lostPagesAt(line);
-    if (at === undefined) throw fault;
-    if (this.#torn !== undefined) return;
-    const { positionBytes } = line;
-    this.#torn = { fault, positionBytes };
-    // Pages that are lost from the line's start on were the first of their append; in the middle of
-    // it, lines before belong to it, too.
-    if (at > 0 && this.#timeMs !== undefined) this.#torn.timeMs = this.#timeMs;
+    return new SpannedFile(spans, [...parts, { path: paths.text, file: own }]);
+  } catch (error) {
+    for (const { file } of [...parts, { file: own }]) await file.close();
+    throw error;
   }
 }
 
-function timeOf(record: JournalRecord): number | undefined {
-  return 'timeMs' in record ? record.timeMs : undefined;
-}
-
-function replayEntry(path: string, place: string, record: EntryRecord, index: EntryIndex): void {
-  const { totals } = index;
-  const separator = record.end.bytes - record.offsetBytes - record.lengthBytes;
-  const fits =
-    record.seq === index.entries.length + 1 &&
-    record.offsetBytes === totals.bytes &&
-    record.offsetChars === totals.chars &&
-    record.lineNumber === totals.lines + 1 &&
-    (separator === 0 || separator === 1) &&
-    record.end.chars === record.offsetChars + record.lengthChars + separator;
-  if (!fits) throw corruptStore(path, `${place}, does not continue what is before it`);
-  index.add(recordToEntry(record), record.source, record.end);
-}
-
-function replayAlias(path: string, place: string, record: AliasRecord, index: EntryIndex): void {
-  const entry = index.entries[record.seq - 1];
-  if (entry === undefined) throw corruptStore(path, `${place}, names entry e${record.seq}`);
-  index.addAlias(entry, record);
+/**
+ * The file as it was left by us, in one word. Bases grow by what is none of ours: only whether they
+ * are the same files counts, and each read compares what it reads.
+ */
+function identify(files: Files, spans: readonly TextSpan[]): string | undefined {
+  const words = spans.map((span, i) => {
+    const word = 'path' in span ? files.identifyNow(span.path) : '';
+    return i === spans.length - 1 ? word : word?.split(':')[0];
+  });
+  return words.includes(undefined) ? undefined : words.join(' ');
 }
 
 /**
@@ -240,7 +183,7 @@ async function restoreTable(
   text: ContextFile,
   index: EntryIndex,
 ): Promise<number> {
-  const bytes = await files.readWhole(join(paths.indexDir, 'blocks.bin'));
+  const bytes = await files.readWhole(join(paths.indexDir, blockCacheName));
   const kept = bytes === undefined ? undefined : decodeBlocks(bytes, index);
   let coveredEntries = 0;
   if (kept !== undefined) {

@@ -1,11 +1,13 @@
 import { LruMap } from '../../base/lru-map.ts';
 import { turnKeyPrefix, type FileChatMemory } from './chat-memory.ts';
 import type { SessionEvents } from './session-events.ts';
+import { PastStore } from './past-store.ts';
 import type { FileSessionStore } from './session-store.ts';
 import type {
   ChatMemory,
   Entry,
   EntryList,
+  Moment,
   NewEntry,
   NewStream,
   OutlinesOf,
@@ -229,6 +231,11 @@ class HandledStore implements SessionStore {
 
   verify(): Promise<readonly Entry[]> {
     return this.#handle.use(({ store }) => store.verify());
+  }
+
+  async at(moment: Moment): Promise<SessionStore> {
+    const { index } = await this.#handle.use(({ store }) => store.past(moment));
+    return new PastStore(this, index);
   }
 
   snapshot(): Promise<Snapshot> {

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import { encodeBlocks } from '../text/block-cache.ts';
+import { blockCacheName, encodeBlocks } from '../text/block-cache.ts';
 import { Committer } from '../text/committer.ts';
 import type { ContextFile } from '../text/context-file.ts';
 import type { EntryIndex } from '../text/entry-index.ts';
@@ -11,7 +11,7 @@ import { replaceFile, type Files } from '../disk/files.ts';
 import { Originals } from '../text/originals.ts';
 import type { RecordLog } from '../disk/record-log.ts';
 import { recoverSession } from './recover.ts';
-import type { SessionPaths } from '../disk/session-paths.ts';
+import { siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
 import type { StagedPart, StagedText, StagedTexts } from '../text/staged-texts.ts';
 import { StorePlace, type StorePlaceOptions } from '../disk/store-place.ts';
 import { TableRebuild } from '../checks/table-rebuild.ts';
@@ -24,10 +24,14 @@ import {
 import { TextReader } from './text-reader.ts';
 import { TextWatch } from '../checks/text-watch.ts';
 import { TextWriter, type ReceivedText } from './text-writer.ts';
+import { PastStore } from './past-store.ts';
+import { replayPast, type Past } from './replay.ts';
 import type {
+  BaseRange,
   DamagedText,
   Entry,
   EntryList,
+  Moment,
   NewEntry,
   NewStream,
   OutlinesOf,
@@ -66,6 +70,9 @@ interface SessionStoreOptions extends StorePlaceOptions {
 export class FileSessionStore implements SessionStore {
   readonly sessionId: string;
   readonly createdMs: number;
+  /** What it begins with, where it is a branch. */
+  readonly bases: readonly BaseRange[];
+  readonly #baseRecords: number;
   readonly #paths: SessionPaths;
   readonly #files: Files;
   readonly #log: Logger;
@@ -90,6 +97,8 @@ export class FileSessionStore implements SessionStore {
   ) {
     this.sessionId = options.sessionId;
     this.createdMs = parts.createdMs;
+    this.bases = parts.bases;
+    this.#baseRecords = parts.bases.reduce((sum, { records }) => sum + records, 0);
     this.#paths = options.paths;
     this.#files = options.files;
     this.#log = options.log;
@@ -100,7 +109,11 @@ export class FileSessionStore implements SessionStore {
     this.#cachedBytes = parts.index.startOf(parts.coveredEntries).bytes;
     const log = options.log.child({ session: options.sessionId });
     this.#watch = new TextWatch({ ...options, ...parts, log });
-    this.#originals = new Originals(options.files, options.paths.originalsDir);
+    this.#originals = new Originals(
+      options.files,
+      options.paths.originalsDir,
+      parts.bases.map(({ sessionId }) => siblingPaths(options.paths, sessionId).originalsDir),
+    );
     this.#staged = parts.staged;
     this.#writer = new TextWriter({
       ...parts,
@@ -342,6 +355,24 @@ export class FileSessionStore implements SessionStore {
     return this.#watch.checks.ranges;
   }
 
+  /** What the session holds now, as the beginnings of journals. */
+  get ranges(): readonly BaseRange[] {
+    const { records, totals } = this.#index;
+    const own = records - this.#baseRecords;
+    if (own === 0) return this.bases;
+    return [...this.bases, { sessionId: this.sessionId, records: own, end: totals }];
+  }
+
+  /** What the session held at a moment. @throws ProxyError `store_corrupt` */
+  async past(moment: Moment): Promise<Past> {
+    const of = { paths: this.#paths, sessionId: this.sessionId };
+    return replayPast(this.#files, of, moment, this.#index.records);
+  }
+
+  async at(moment: Moment): Promise<SessionStore> {
+    return new PastStore(this, (await this.past(moment)).index);
+  }
+
   async snapshot(): Promise<Snapshot> {
     if (!this.#isOnlyLastOnItsWay()) await this.#rebuild.whole();
     this.#watch.notice();
@@ -379,7 +410,8 @@ export class FileSessionStore implements SessionStore {
   }
 
   #view(): Snapshot {
-    const { sessionId, textPath, indexDir } = this;
+    const { sessionId, indexDir } = this;
+    const { spans } = this.#text;
     const { coveredEntries } = this.#rebuild;
     const totals = { ...this.#index.startOf(coveredEntries), entries: coveredEntries };
     const { count, byteStart, charStart, lineStart, crc } = this.#text.table.committed;
@@ -389,7 +421,7 @@ export class FileSessionStore implements SessionStore {
       return this.#view();
     };
     const checks = { ...this.#watch.checks.snapshot(), recheck };
-    return { sessionId, textPath, indexDir, totals, blocks, checks, entries: this.entries };
+    return { sessionId, spans, indexDir, totals, blocks, checks, entries: this.entries };
   }
 
   /**
@@ -405,7 +437,7 @@ export class FileSessionStore implements SessionStore {
     this.#cachedBytes = coveredBytes;
     try {
       await this.#files.makeDirectory(this.#paths.indexDir);
-      await replaceFile(this.#files, join(this.#paths.indexDir, 'blocks.bin'), bytes);
+      await replaceFile(this.#files, join(this.#paths.indexDir, blockCacheName), bytes);
     } catch (error) {
       this.#log.warn({ err: error, session: this.sessionId }, 'block table not cached');
     }

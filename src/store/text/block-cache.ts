@@ -13,6 +13,9 @@ import { crc32 } from 'node:zlib';
 import type { BlockColumns, CommittedBlocks } from './block-table.ts';
 import type { EntryIndex } from './entry-index.ts';
 
+/** Its name in the folder of a session's caches. */
+export const blockCacheName = 'blocks.bin';
+
 const magic = 'rlmblk01';
 const headBytes = 104;
 const rowBytes = 28;

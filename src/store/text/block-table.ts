@@ -186,6 +186,18 @@ export class BlockTable {
 }
 
 /**
+ * How many blocks the table has of the text's first `endBytes` bytes: one is closed once the text
+ * goes on for more than {@link blockMaxBytes} behind its start.
+ */
+export function prefixCount(
+  { byteStart, count }: Pick<CommittedBlocks, 'byteStart' | 'count'>,
+  endBytes: number,
+): number {
+  if (endBytes === 0) return 0;
+  return 1 + partitionPoint(count - 1, (block) => byteStart[block]! + blockMaxBytes < endBytes);
+}
+
+/**
  * The last of the first `count` values that is at most `value`; -1 where none is. Values ascend.
  */
 export function lastAtMost(column: Float64Array, count: number, value: number): number {

@@ -1,3 +1,4 @@
+import type { TextSpan } from '../../base/text-spans.ts';
 import type { TextCounts } from '../../kernels/text-counts.ts';
 import { BlockTable } from './block-table.ts';
 import { writeFully, type OpenFile } from '../disk/files.ts';
@@ -8,12 +9,21 @@ import { writeFully, type OpenFile } from '../disk/files.ts';
  */
 const gatherBytes = 512 * 1024;
 
+/** What a {@link ContextFile} begins with. */
+interface ContextFileState {
+  readonly spans: readonly TextSpan[];
+  readonly committedBytes: number;
+  readonly identify: () => string | undefined;
+}
+
 /**
  * A session's text file together with its block table, which sees every byte that is written once
  * it is whole; until then it is being made (`table-rebuild.ts`). Owns the file. One writer.
  */
 export class ContextFile {
   readonly path: string;
+  /** Where the text lies. */
+  readonly spans: readonly TextSpan[];
   readonly table: BlockTable;
   readonly #file: OpenFile;
   #isTableWhole = false;
@@ -36,16 +46,17 @@ export class ContextFile {
   #wasChanged = false;
 
   /**
-   * `committedBytes`: where the committed text ends; what lies behind it in the file is cut by
-   * {@link rollBack}. `identify` tells whether somebody has written to the file.
+   * `path` is the file that grows. `committedBytes`: where the committed text ends; what lies behind
+   * it in the file is cut by {@link rollBack}. `identify` tells whether somebody has written to the
+   * file.
    */
   constructor(
     path: string,
     file: OpenFile,
-    committedBytes: number,
-    identify: () => string | undefined,
+    { spans, committedBytes, identify }: ContextFileState,
   ) {
     this.path = path;
+    this.spans = spans;
     this.#identify = identify;
     this.#identity = identify();
     this.#file = file;

@@ -75,6 +75,7 @@ export class Draft {
       sha256,
     };
     copyFacts(facts, entry);
+    if (facts.timeMs !== undefined) assign(entry, 'storedMs', this.#timeMs);
     if (args !== undefined) assign(entry, 'args', args.slice(0, argsMaxUnits).toWellFormed());
     if (original !== undefined) assign(entry, 'original', original);
     const separator = needsSeparator(text.lastByte) ? 1 : 0;

@@ -5,6 +5,17 @@ import { Outputs } from './outputs.ts';
 import { contentKey } from './text-pieces.ts';
 import type { Entry, SourceFile, StoredOutput, Totals } from '../types.ts';
 
+/** Under what a text came. */
+interface Coming {
+  readonly toolCallId?: string | undefined;
+  /** Of the output; the entry's own where the record does not say. */
+  readonly chatId?: string | undefined;
+  readonly call?: string | undefined;
+  readonly again?: true | undefined;
+  readonly path?: string | undefined;
+  readonly source?: SourceFile | undefined;
+}
+
 /** The committed entries of a session in memory, a few hundred bytes each, never their text. */
 export class EntryIndex {
   readonly entries: Entry[] = [];
@@ -16,6 +27,8 @@ export class EntryIndex {
   /** Entries whose bytes were found not to be what was stored. */
   readonly damaged = new Set<Entry>();
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
+  /** Journal lines that this has been made of: entries, and texts that came again. */
+  records = 0;
   readonly #byKey = new Map<string, Entry>();
   /** By hash, entries whose stored text is not the original: all others are found by key. */
   readonly #altered = new Map<string, Entry>();
@@ -30,23 +43,18 @@ export class EntryIndex {
     if (entry.original !== undefined && !this.#altered.has(entry.sha256))
       this.#altered.set(entry.sha256, entry);
     const { toolCallId, chatId, call, path } = entry;
-    this.addAlias(entry, { toolCallId, chatId, call, path, source });
+    this.#note(entry, { toolCallId, chatId, call, path, source });
     this.totals = end;
+    this.records += 1;
   }
 
   /** Notes that an entry's text came again. */
-  addAlias(
-    entry: Entry,
-    alias: {
-      readonly toolCallId?: string | undefined;
-      /** Of the output; the entry's own where the record does not say. */
-      readonly chatId?: string | undefined;
-      readonly call?: string | undefined;
-      readonly again?: true | undefined;
-      readonly path?: string | undefined;
-      readonly source?: SourceFile | undefined;
-    },
-  ): void {
+  addAlias(entry: Entry, alias: Coming): void {
+    this.#note(entry, alias);
+    this.records += 1;
+  }
+
+  #note(entry: Entry, alias: Coming): void {
     if (alias.toolCallId !== undefined) {
       const chatId = alias.chatId ?? entry.chatId ?? '';
       const again = alias.again === true ? { isAgain: true as const } : {};

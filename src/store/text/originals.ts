@@ -9,12 +9,15 @@ import type { OriginalBytes } from '../types.ts';
 export class Originals {
   readonly #files: Files;
   readonly #folder: string;
+  readonly #otherFolders: readonly string[];
   /** Numbers of the files that are being written. */
   readonly #incoming = new Set<number>();
 
-  constructor(files: Files, folder: string) {
+  /** `otherFolders`: where else bytes are that the session's texts name. */
+  constructor(files: Files, folder: string, otherFolders: readonly string[] = []) {
     this.#files = files;
     this.#folder = folder;
+    this.#otherFolders = otherFolders;
   }
 
   /**
@@ -61,12 +64,21 @@ export class Originals {
     return { sha256, sizeBytes, encoding };
   }
 
+  async #find(name: string): Promise<string> {
+    const own = join(this.#folder, name);
+    for (const folder of this.#otherFolders) {
+      if (await this.#files.exists(own)) break;
+      if (await this.#files.exists(join(folder, name))) return join(folder, name);
+    }
+    return own;
+  }
+
   /**
    * The kept bytes, in pieces of at most 1 MiB. @throws ProxyError `store_corrupt` at the end where
    * they are others
    */
   async *read(original: OriginalBytes): AsyncGenerator<Uint8Array> {
-    const path = join(this.#folder, original.sha256);
+    const path = await this.#find(original.sha256);
     const file = await this.#files.open(path, { create: false });
     try {
       const digest = createHash('sha256');
