@@ -20,7 +20,7 @@ interface FileSpan {
  * A stretch whose text is gone: what stands there is made from these numbers alone, whatever the
  * file holds.
  */
-export interface FillerSpan {
+interface FillerSpan {
   readonly startBytes: number;
   readonly endBytes: number;
   readonly filler: FillerCounts;

@@ -47,7 +47,7 @@ test('a header of a later version is refused, and says what to do', () => {
   expect(() => headerFault(Buffer.from(line.trimEnd()), 'f', 's')).toThrow(
     expect.objectContaining({
       code: 'store_newer',
-      message: expect.stringContaining('it has format 3, this program reads formats up to 2'),
+      message: expect.stringContaining('it has format 3, this program reads formats up to 2)'),
     }),
   );
 });

@@ -165,18 +165,21 @@ export function headerFault(line: Buffer, format: string, sessionId: string): st
   if (!isWholeRecord(line)) return 'its first line is no header of ours';
   const header = JSON.parse(line.toString()) as HeaderRecord;
   if (header.format !== format) return `it holds ${header.format}, not ${format}`;
-  if (header.version > newestVersion) throw newerStore(header.version);
+  if (header.version > newestVersion) {
+    const versions = `format ${header.version}, this program reads formats up to ${newestVersion}`;
+    throw newerStore(`it has ${versions}`);
+  }
   if (header.sessionId !== sessionId) return `it belongs to session ${header.sessionId}`;
   return undefined;
 }
 
-/**
- * Whether a header line, whole and of this format, was written by a later version of the program.
- */
-export function isNewerHeader(line: Buffer, format: string): boolean {
-  if (!isWholeRecord(line)) return false;
-  const header = JSON.parse(line.toString()) as HeaderRecord;
-  return header.format === format && header.version > formatVersion;
+/** Refuses what a newer program has written. @param what How that shows */
+export function newerStore(what: string): ProxyError {
+  return new ProxyError(
+    'store_newer',
+    `This store was written by a newer version of rlm-opencode (${what}). Nothing in it was changed.`,
+    { hint: 'Install the newer version, or choose another place with RLM_DATA_DIR.' },
+  );
 }
 
 /** The journal's line for an entry. */
@@ -238,14 +241,6 @@ export function entryId(seq: number): string {
  */
 export function needsSeparator(lastByte: number | undefined): boolean {
   return lastByte !== 0x0a;
-}
-
-function newerStore(version: number): ProxyError {
-  return new ProxyError(
-    'store_newer',
-    `This store was written by a newer rlm-opencode: it has format ${version}, this program reads formats up to ${newestVersion}. Nothing in it was changed.`,
-    { hint: 'Install the newer version again, or choose another place with RLM_DATA_DIR.' },
-  );
 }
 
 function crcHex(bytes: string | Uint8Array): string {

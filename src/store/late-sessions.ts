@@ -83,8 +83,20 @@ class LateSessions implements Sessions {
     return (await this.#orFail()).salvage(sessionId);
   }
 
-  async remove(sessionId: string): Promise<void> {
-    await (await this.#orFail()).remove(sessionId);
+  async branch(...args: Parameters<Sessions['branch']>): Promise<Session> {
+    return (await this.#orFail()).branch(...args);
+  }
+
+  async restore(...args: Parameters<Sessions['restore']>): Promise<void> {
+    await (await this.#orFail()).restore(...args);
+  }
+
+  async branchesOf(sessionId: string): Promise<readonly string[]> {
+    return (await this.#orFail()).branchesOf(sessionId);
+  }
+
+  async remove(...args: Parameters<Sessions['remove']>): Promise<void> {
+    await (await this.#orFail()).remove(...args);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

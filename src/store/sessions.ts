@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
-import type { ProxyError } from '../errors.ts';
+import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { RealNames } from './disk/real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './session/chat-memory.ts';
@@ -9,6 +9,7 @@ import { DirectoryMap, directoryName } from './disk/directory-map.ts';
 import { isErrno, realFiles, type Files } from './disk/files.ts';
 import { OpenSessions } from './session/open-sessions.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
+import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { createSessionFiles } from './session/recover.ts';
 import { checkStore, checkStoreDeeply, damageHealth } from './session/session-check.ts';
 import { namesInMetadata, writeMetadata } from './session/session-metadata.ts';
@@ -19,7 +20,16 @@ import { readableLinks, SessionEvents } from './session/session-events.ts';
 import { salvageSession } from './session/salvage.ts';
 import { summarizeSession } from './session/session-summary.ts';
 import { corruptStore, toStoreFailure } from './disk/store-failure.ts';
-import type { CheckProgress, Salvage, Session, SessionHealth, Sessions } from './types.ts';
+import type {
+  BaseRange,
+  CheckProgress,
+  Moment,
+  Salvage,
+  Session,
+  SessionHealth,
+  Sessions,
+  StoreEvent,
+} from './types.ts';
 
 /** What {@link openSessions} needs; limits have defaults. */
 export interface SessionsOptions {
@@ -48,6 +58,12 @@ export interface SessionsOptions {
  * bytes; the oldest half goes first.
  */
 const maxChatsBytes = 8 * 1024 ** 2;
+
+/** A branch reads from so many files of others at most: each costs a descriptor and an opening. */
+const maxBases = 8;
+
+/** How copies of texts are called that are only there to be read by branches. */
+const copyName = 'key:copy-';
 
 const defaultMaxOpen = 64;
 const defaultIdleMs = 600_000;
@@ -223,11 +239,122 @@ class FileSessions implements Sessions {
     }
   }
 
-  async remove(sessionId: string): Promise<void> {
+  async branch(sessionId: string, moment: Moment = { seq: Infinity }): Promise<Session> {
+    await this.byId(sessionId);
+    const id = await this.#named(async () => {
+      const source = await this.#open.get(sessionId);
+      return source.use(async (open) => this.#branchOff(open, moment));
+    });
+    return this.byId(id);
+  }
+
+  /** Makes a session that goes on from a moment of one that is open; its id. */
+  async #branchOff({ store, events }: OpenSession, moment: Moment): Promise<string> {
+    const { dataDir, clock } = this.#options;
+    const sessionId = this.#options.ids.next('sess_');
+    const name = `key:branch-${sessionId}`;
+    const header = { sessionId, createdMs: clock.now() };
+    const paths = sessionPaths(dataDir, sessionId);
+    try {
+      // First of all, so that nothing of the attempt is ever without a name.
+      await this.#map.set(name, sessionId);
+      const past = await store.past(moment);
+      const ranges = await this.#withinFiles(past.ranges);
+      const from = { store, paths: sessionPaths(dataDir, store.sessionId) };
+      await createBranchFiles(this.#files, paths, { ...from, past: { ...past, ranges } }, header);
+      await writeMetadata(this.#files, dataDir, {
+        id: sessionId,
+        name,
+        createdMs: header.createdMs,
+      });
+      const branch = await this.#open.get(sessionId);
+      for (const link of linksInForce(events.all)) await branch.events.add(link);
+      return sessionId;
+    } catch (error) {
+      await this.#delete(sessionId);
+      throw toStoreFailure(error, paths.journal);
+    }
+  }
+
+  /** The same ranges in no more files than a branch may have: of the oldest a copy is made. */
+  async #withinFiles(ranges: readonly BaseRange[]): Promise<readonly BaseRange[]> {
+    const surplus = ranges.length - maxBases;
+    if (surplus <= 0) return ranges;
+    return [await this.#copied(ranges.slice(0, surplus + 1)), ...ranges.slice(surplus + 1)];
+  }
+
+  /** A session that holds a copy of what `ranges` name, as a base for others. */
+  async #copied(ranges: readonly BaseRange[]): Promise<BaseRange> {
+    const { dataDir, clock, ids } = this.#options;
+    const id = ids.next('sess_');
+    const name = `${copyName}${id}`;
+    const createdMs = clock.now();
+    await this.#map.set(name, id);
+    const paths = sessionPaths(dataDir, id);
+    const range = await copyRanges(this.#files, paths, ranges, { sessionId: id, createdMs });
+    await writeMetadata(this.#files, dataDir, { id, name, createdMs, copyOf: ranges });
+    return range;
+  }
+
+  async restore(fromId: string, toId: string): Promise<void> {
+    await this.byId(fromId);
+    await this.byId(toId);
+    const { dataDir } = this.#options;
+    await this.#named(async () => {
+      const [name] = this.#map.namesOf(fromId);
+      if (name === undefined || fromId === toId) return;
+      const to = await this.#open.get(toId);
+      const from = await this.#open.get(fromId);
+      await writeMetadata(this.#files, dataDir, { id: toId, name, createdMs: to.createdMs });
+      await this.#map.handOver(fromId, toId, name);
+      const earlier = `key:earlier-${fromId}`;
+      const { createdMs } = from;
+      await writeMetadata(this.#files, dataDir, { id: fromId, name: earlier, createdMs });
+      await this.#map.set(earlier, fromId);
+      // Both are known under their old names.
+      for (const id of [fromId, toId]) await this.#open.forget(id);
+    });
+  }
+
+  async branchesOf(sessionId: string): Promise<readonly string[]> {
+    const sessions = await this.list();
+    const isBase = ({ sessionId: base }: BaseRange): boolean => base === sessionId;
+    return sessions.filter(({ bases }) => bases?.some(isBase)).map(({ id }) => id);
+  }
+
+  async remove(sessionId: string, branches: 'keep' | 'remove' | 'detach' = 'keep'): Promise<void> {
     if (!isSessionId(sessionId) || !(await this.#hasFiles(sessionId))) {
       throw unknownSession(sessionId);
     }
-    await this.#named(async () => this.#delete(sessionId));
+    await this.#named(async () => {
+      const others = await this.branchesOf(sessionId);
+      if (others.length > 0 && branches === 'keep') throw hasBranches(sessionId, others);
+      for (const other of others) {
+        if (branches === 'remove') await this.#delete(other);
+        else await this.#detach(other);
+      }
+      await this.#delete(sessionId);
+      await this.#deleteUnusedCopies();
+    });
+  }
+
+  /** Gives a branch a copy of its bases' texts. */
+  async #detach(sessionId: string): Promise<void> {
+    const handle = await this.#open.get(sessionId);
+    const { bases } = handle.last.store;
+    await this.#open.close(sessionId);
+    const copy = await this.#copied(bases);
+    await changeBases(this.#files, sessionPaths(this.#options.dataDir, sessionId), [copy]);
+  }
+
+  /** Copies that were made as bases of branches, of which none is left. */
+  async #deleteUnusedCopies(): Promise<void> {
+    const sessions = await this.list();
+    const used = new Set(sessions.flatMap(({ bases = [] }) => bases.map((base) => base.sessionId)));
+    for (const name of this.#map.names()) {
+      const id = name.startsWith(copyName) ? this.#map.get(name) : undefined;
+      if (id !== undefined && !used.has(id)) await this.#delete(id);
+    }
   }
 
   /** Closes a session and deletes all its files. */
@@ -346,6 +473,26 @@ class FileSessions implements Sessions {
     const directory = this.#map.namesOf(sessionId).find((name) => !name.startsWith('key:'));
     return directory === undefined ? {} : { directory };
   }
+}
+
+function hasBranches(sessionId: string, branches: readonly string[]): ProxyError {
+  return new ProxyError(
+    'invalid_request',
+    `${sessionId} was not deleted: ${branches.join(', ')} read${branches.length === 1 ? 's' : ''} texts of it.`,
+    {
+      hint: 'Add --with-branches to delete them, too, or --detach to give them copies of what they read.',
+    },
+  );
+}
+
+/** The links that have not been taken back. */
+function linksInForce(events: readonly StoreEvent[]): readonly StoreEvent[] {
+  const links = new Map<string, StoreEvent>();
+  for (const event of events) {
+    if (event.type === 'link') links.set(event.as, event);
+    else if (event.type === 'unlink') links.delete(event.as);
+  }
+  return [...links.values()];
 }
 
 /** `mappings/chats.jsonl`. */

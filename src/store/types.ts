@@ -360,7 +360,16 @@ export type StoreEvent =
       readonly as: string;
     }
   /** The link of this name is no more. */
-  | { readonly type: 'unlink'; readonly timeMs: number; readonly as: string };
+  | { readonly type: 'unlink'; readonly timeMs: number; readonly as: string }
+  /** A moment has a name. */
+  | {
+      readonly type: 'snapshot';
+      readonly timeMs: number;
+      /** Of no other snapshot of the store. */
+      readonly name: string;
+      /** All that the store held. */
+      readonly ranges: readonly BaseRange[];
+    };
 
 /** What was decided about a store: from it its links follow by replay. */
 export interface StoreEvents {
@@ -464,6 +473,8 @@ export interface Sessions {
       readonly totals: Totals;
       readonly createdMs: number;
       readonly updatedMs: number;
+      /** What it goes on from, where it is a branch. */
+      readonly bases?: readonly BaseRange[];
       /** Why the session cannot be opened, where that is known without opening it. */
       readonly damage?: string;
     }[]
@@ -484,7 +495,25 @@ export interface Sessions {
    * `unknown_session`, `store_full`
    */
   salvage(sessionId: string): Promise<Salvage>;
-  /** Deletes a session with all its files. @throws ProxyError `unknown_session` */
-  remove(sessionId: string): Promise<void>;
+  /**
+   * Makes a store that goes on from what another held at a moment (now, where none is given),
+   * without copying its text. Its links and pins go along. No directory has it until {@link restore}.
+   * @throws ProxyError `unknown_session`, `store_full`, `store_corrupt`
+   */
+  branch(sessionId: string, moment?: Moment): Promise<Session>;
+  /**
+   * Gives the directory of a session to another: its next turn finds that one. The first stays as
+   * it is, under its id. @throws ProxyError `unknown_session`
+   */
+  restore(fromId: string, toId: string): Promise<void>;
+  /** The sessions that read texts of this one: its branches, and theirs. */
+  branchesOf(sessionId: string): Promise<readonly string[]>;
+  /**
+   * Deletes a session with all its files. What becomes of its branches: without them nothing is
+   * deleted while there are any (`keep`); they are deleted, too (`remove`); or they get copies of
+   * the texts that they read from it (`detach`). @throws ProxyError `unknown_session`,
+   * `invalid_request` that names the branches
+   */
+  remove(sessionId: string, branches?: 'keep' | 'remove' | 'detach'): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -47,18 +47,6 @@ export function corruptStore(path: string, what: string): ProxyError {
   return new ProxyError('store_corrupt', `${path} is damaged: ${what}.`, { hint: doctorHint });
 }
 
-/**
- * Names a file that a newer program has written: there is nothing wrong with it, but what it says
- * cannot be understood here. Nothing is changed.
- */
-export function newerStore(path: string, what: string): ProxyError {
-  return new ProxyError(
-    'store_corrupt',
-    `${path} was written by a newer version of rlm-opencode: ${what}. Nothing was changed.`,
-    { hint: 'Use that version, or a later one. Other sessions are not affected.' },
-  );
-}
-
 const lostHint =
   'The next request opens the store anew, or begins a new one. To delete a store use `rlm-opencode sessions rm`; `rlm-opencode doctor` shows what is left.';
 

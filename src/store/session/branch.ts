@@ -107,7 +107,8 @@ async function copyTexts(
         while (at < end.bytes) {
           const piece = Buffer.allocUnsafe(Math.min(pieceMaxBytes, end.bytes - at));
           const count = await text.read(piece, at - from);
-          if (count === 0) throw corruptStore(source.text, 'it is shorter than a branch of it needs');
+          if (count === 0)
+            throw corruptStore(source.text, 'it is shorter than a branch of it needs');
           await writeFully(target, piece.subarray(0, count), at);
           at += count;
         }

@@ -199,7 +199,12 @@ export async function copyChats(
   if (!(await files.exists(from))) return;
   const log = new RecordLog(from, await files.open(from, { create: false }));
   try {
-    await writeGeneration(files, to, encodeHeader(chatsFormat, sessionId, createdMs), linesUntil(log, untilMs));
+    await writeGeneration(
+      files,
+      to,
+      encodeHeader(chatsFormat, sessionId, createdMs),
+      linesUntil(log, untilMs),
+    );
   } finally {
     await log.close();
   }

@@ -31,7 +31,9 @@ export async function* checkStoreDeeply(
 
 /** The health of a store whose damage keeps it from being opened. @throws `error` if it is none */
 export function damageHealth(error: unknown): SessionHealth {
-  if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') throw error;
+  const isOfStore =
+    error instanceof ProxyError && ['store_corrupt', 'store_newer'].includes(error.code);
+  if (!isOfStore) throw error;
   return { entries: 0, damage: [error.message] };
 }
 

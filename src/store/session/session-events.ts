@@ -2,17 +2,21 @@ import { dirname } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import { isErrno, type Files } from '../disk/files.ts';
-import { encodeHeader, encodeRecord, headerFault, isNewerHeader } from '../format.ts';
+import { encodeHeader, encodeRecord, headerFault, newerStore } from '../format.ts';
 import { lostPagesAt, RecordLog, type LogLine } from '../disk/record-log.ts';
 import type { SessionPaths } from '../disk/session-paths.ts';
-import { corruptStore, lostStore, newerStore, toStoreFailure } from '../disk/store-failure.ts';
+import { corruptStore, lostStore, toStoreFailure } from '../disk/store-failure.ts';
 import type { StoreEvent, StoreEvents } from '../types.ts';
 
 /** `format` in the header. */
 const eventsFormat = 'rlm-opencode-events';
 
 /** All of them: the type sees to it that a new one is not forgotten. */
-const isKnownType: Readonly<Record<StoreEvent['type'], true>> = { link: true, unlink: true };
+const isKnownType: Readonly<Record<StoreEvent['type'], true>> = {
+  link: true,
+  unlink: true,
+  snapshot: true,
+};
 
 /** What {@link SessionEvents.open} needs. */
 interface SessionEventsOptions {
@@ -43,7 +47,7 @@ export class SessionEvents implements StoreEvents {
 
   /**
    * Reads the events, if there are any, and cuts what a crash has left behind them. @throws
-   * ProxyError `store_corrupt` where one is damaged or was written by a newer program
+   * ProxyError `store_corrupt` where one is damaged, `store_newer`
    */
   static async open(options: SessionEventsOptions): Promise<SessionEvents> {
     return new SessionEvents(options, await readEvents(options));
@@ -150,14 +154,14 @@ async function readEvents({ files, paths, sessionId }: SessionEventsOptions): Pr
 function checkHeader(path: string, { bytes }: LogLine, sessionId: string): void {
   const fault = headerFault(bytes, eventsFormat, sessionId);
   if (fault === undefined) return;
-  throw isNewerHeader(bytes, eventsFormat) ? newerStore(path, fault) : corruptStore(path, fault);
+  throw corruptStore(path, fault);
 }
 
 function eventOf(path: string, { bytes, lineNumber }: LogLine): StoreEvent {
   const event = withoutChecksum(bytes);
   if (Object.hasOwn(isKnownType, event.type)) return event;
   const type = JSON.stringify(event.type);
-  throw newerStore(path, `line ${lineNumber} is an event of the type ${type}`);
+  throw newerStore(`line ${lineNumber} of ${path} is an event of the type ${type}`);
 }
 
 /** So that what was added and what is read again are the same. */

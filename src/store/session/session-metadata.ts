@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { replaceFile, type Files } from '../disk/files.ts';
+import type { BaseRange } from '../types.ts';
 import { isSessionId, sessionPaths, sessionsDir } from '../disk/session-paths.ts';
 
 /** `sess_<id>.json`. What else there is to know stands in the journal. */
@@ -9,6 +10,8 @@ interface Metadata {
   /** As in the directory map: a directory, or `key:<hash>`. */
   readonly name: string;
   readonly createdMs: number;
+  /** What its texts are a copy of, made so that branches need fewer files. */
+  readonly copyOf?: readonly BaseRange[];
 }
 
 /** Puts a session's metadata in place, durably. */

@@ -50,11 +50,7 @@ export class ContextFile {
    * it in the file is cut by {@link rollBack}. `identify` tells whether somebody has written to the
    * file.
    */
-  constructor(
-    path: string,
-    file: OpenFile,
-    { spans, committedBytes, identify }: ContextFileState,
-  ) {
+  constructor(path: string, file: OpenFile, { spans, committedBytes, identify }: ContextFileState) {
     this.path = path;
     this.spans = spans;
     this.#identify = identify;

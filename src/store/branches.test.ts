@@ -1,0 +1,182 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { faultyFiles, type Fault } from '../../test/faults/faulty-files.ts';
+import { allTexts, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
+import { ProxyError } from '../errors.ts';
+import { realFiles, type Files } from './disk/files.ts';
+import { encodeRecord } from './format.ts';
+import type { Session } from './types.ts';
+
+/** Counts what is opened, and bytes written to texts. */
+function countedFiles(): { readonly files: Files; readonly opened: string[]; textBytes: number } {
+  const counted = {
+    opened: [] as string[],
+    textBytes: 0,
+    files: {
+      ...realFiles,
+      open: async (path: string, options: { readonly create: boolean }) => {
+        counted.opened.push(path);
+        const file = await realFiles.open(path, options);
+        const write = async (bytes: Uint8Array, at: number): Promise<number> => {
+          if (path.endsWith('_context.txt')) counted.textBytes += bytes.length;
+          return file.write(bytes, at);
+        };
+        return { ...file, write };
+      },
+    },
+  };
+  return counted;
+}
+
+async function appendText(session: Session, text: string): Promise<void> {
+  await session.store.append([{ text, kind: 'tool_result' }]);
+}
+
+test('a branch copies no text, and goes on beside its base', async () => {
+  await using data = await temporaryData();
+  const counted = countedFiles();
+  await using sessions = await data.open({ files: counted.files });
+  const base = await projectSession(sessions);
+  await appendText(base, 'line of the base\n'.repeat(50_000));
+  await appendText(base, 'later');
+  counted.textBytes = 0;
+  const branch = await sessions.branch(base.id, { seq: 1 });
+  expect(counted.textBytes).toBe(0);
+  await appendText(branch, 'on the branch');
+  await appendText(base, 'on the base');
+  expect((await allTexts(branch)).slice(1)).toEqual(['on the branch']);
+  expect((await allTexts(base)).slice(1)).toEqual(['later', 'on the base']);
+  // What the base held is known, and stored once.
+  const [again] = await branch.store.append([
+    { text: 'line of the base\n'.repeat(50_000), kind: 'tool_result' },
+  ]);
+  expect(again?.id).toBe('e1');
+  expect((await stat(data.paths(branch.id).text)).size).toBe('on the branch\n'.length);
+});
+
+test('a branch of a branch of ten reads from eight files of others at most', async () => {
+  await using data = await temporaryData();
+  const counted = countedFiles();
+  const texts: string[] = [];
+  let id = '';
+  {
+    await using sessions = await data.open({ files: counted.files });
+    let session = await projectSession(sessions);
+    for (let depth = 0; depth < 11; depth += 1) {
+      texts.push(`text of depth ${depth}`);
+      await appendText(session, texts.at(-1)!);
+      session = await sessions.branch(session.id);
+    }
+    id = session.id;
+    expect(await allTexts(session)).toEqual(texts);
+  }
+  await using sessions = await data.open({ files: counted.files });
+  counted.opened.length = 0;
+  const { store } = await sessions.byId(id);
+  expect(new Set(counted.opened.filter((path) => path.endsWith('_context.txt'))).size).toBe(9);
+  expect((await store.snapshot()).spans.length).toBe(9);
+  expect((await store.read(0, 1_000)).text).toBe(texts.map((text) => `${text}\n`).join(''));
+  expect(await sessions.check(id)).toEqual({ entries: 11, damage: [] });
+});
+
+const faults: readonly Fault[] = [
+  { kind: 'error', code: 'ENOSPC' },
+  { kind: 'error', code: 'EIO' },
+];
+
+test.each(faults)(
+  'where any call fails ($code) there is no branch, and the base is as it was',
+  async (fault) => {
+    const failures: unknown[] = [];
+    for (let at = 0; at < 40; at += 1) {
+      await using data = await temporaryData();
+      let left = Infinity;
+      const { files } = faultyFiles(() => {
+        left -= 1;
+        return left === 0 ? fault : { kind: 'none' };
+      });
+      const made: string[] = [];
+      {
+        await using sessions = await data.open({ files });
+        const base = await projectSession(sessions);
+        await appendText(base, 'text of the base\n'.repeat(5_000));
+        left = at + 1;
+        const [outcome] = await Promise.allSettled([sessions.branch(base.id)]);
+        left = Infinity;
+        if (outcome.status === 'fulfilled') made.push(outcome.value.id);
+        else failures.push(outcome.reason);
+        await appendText(base, 'goes on');
+        expect(await allTexts(base)).toEqual(['text of the base\n'.repeat(5_000), 'goes on']);
+      }
+      await using sessions = await data.open();
+      const listed = (await sessions.list()).filter(({ directory }) => directory === undefined);
+      expect(listed.map(({ id, totals }) => [id, totals.entries])).toEqual(
+        made.map((id) => [id, 1]),
+      );
+    }
+    expect(failures.length).toBeGreaterThan(5);
+    expect(failures.every((failure) => failure instanceof ProxyError)).toBe(true);
+  },
+);
+
+test('a store of a newer version is refused as it is, others are not', async () => {
+  await using data = await temporaryData();
+  let id = '';
+  {
+    await using sessions = await data.open();
+    ({ id } = await projectSession(sessions));
+  }
+  const { journal } = data.paths(id);
+  const header = JSON.parse(await readFile(journal, 'utf8')) as { version: number; crc?: string };
+  delete header.crc;
+  const newer = encodeRecord({ ...header, version: 3 });
+  await writeFile(journal, newer);
+  await using sessions = await data.open();
+  await expect(projectSession(sessions)).rejects.toMatchObject({
+    code: 'store_newer',
+    message: expect.stringContaining('written by a newer version'),
+  });
+  expect(await readFile(journal, 'utf8')).toBe(newer);
+  expect((await sessions.check(id)).damage).toEqual([expect.stringContaining('newer version')]);
+  expect(await sessions.forDirectory('/other', { create: true })).toBeDefined();
+});
+
+test('what chats remembered at the moment goes along, what came later does not', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const base = await projectSession(sessions);
+  await base.memory.put([{ key: 'chat', value: 'then' }]);
+  await appendText(base, 'first');
+  data.clock.advance(1_000);
+  await base.memory.put([
+    { key: 'chat', value: 'later' },
+    { key: 'other', value: 1 },
+  ]);
+  await appendText(base, 'second');
+  const branch = await sessions.branch(base.id, { seq: 1 });
+  expect(await branch.memory.get('chat')).toBe('then');
+  expect(branch.memory.has('other')).toBe(false);
+  expect(await base.memory.get('chat')).toBe('later');
+});
+
+test('the bytes of an original are read through a branch, with and without its base', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const base = await projectSession(sessions);
+  await appendText(base, 'lone \ud800');
+  const branch = await sessions.branch(base.id);
+  const original = async (): Promise<string> => {
+    const pieces = [];
+    for await (const piece of branch.store.readOriginal(branch.store.entries[0]!))
+      pieces.push(piece);
+    return Buffer.concat(pieces).toString('utf16le');
+  };
+  expect(await original()).toBe('lone \ud800');
+  await sessions.remove(base.id, 'detach');
+  expect(await original()).toBe('lone \ud800');
+  const ids = (await sessions.list()).map(({ id }) => id);
+  expect(ids).toContain(branch.id);
+  // The copy that was made for it goes with it.
+  await sessions.remove(branch.id);
+  expect(await sessions.list()).toEqual([]);
+});

@@ -1,0 +1,202 @@
+import * as fc from 'fast-check';
+import { deepEqual, equal, rejects } from 'node:assert/strict';
+import { expect, test } from 'vitest';
+import { openSearchEngine } from '../../src/search/engine.ts';
+import type { SearchQuery } from '../../src/search/types.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { Moment, Session, SessionStore, Sessions } from '../../src/store/types.ts';
+import { temporaryData, type TemporaryData } from '../faults/store-harness.ts';
+
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme', maxLength: 40 }),
+  fc.constantFrom('', 'same', 'same\n', 'lone \ud800', 'needle here\n', 'a needle'),
+  fc
+    .tuple(fc.constantFrom('x', 'né', '日本 needle\n', '🙂\r\n', 'line\n'), fc.nat(9_000))
+    .map(([unit, count]) => unit.repeat(count)),
+);
+const pick = fc.nat(1_000);
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      pick,
+      texts: fc.array(text, { minLength: 1, maxLength: 3 }),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('branch' as const), pick, at: pick }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('restore' as const), pick, at: pick }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('remove' as const),
+      pick,
+      how: fc.constantFrom('keep' as const, 'remove' as const, 'detach' as const),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('reopen' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('past' as const), pick, at: pick }) },
+);
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** What a session ought to hold: its texts as they are stored, and when each came. */
+interface Model {
+  id: string;
+  readonly texts: { readonly text: string; readonly timeMs: number }[];
+  /** The sessions whose texts it reads. */
+  bases: string[];
+}
+
+const query: SearchQuery = {
+  pattern: 'needle',
+  literal: true,
+  caseSensitive: true,
+  maxResults: 1_000,
+  contextLines: 0,
+  order: 'oldest',
+  maxLineChars: 200,
+};
+const limits = { signal: new AbortController().signal, deadlineMs: 60_000 };
+
+class Play {
+  readonly #data: TemporaryData;
+  readonly #engine = openSearchEngine({ clock: systemClock, workers: 1 });
+  #sessions: Sessions | undefined;
+  readonly models: Model[] = [];
+  /** Whose store the directory has. */
+  current: Model | undefined;
+
+  constructor(data: TemporaryData) {
+    this.#data = data;
+  }
+
+  async sessions(): Promise<Sessions> {
+    return (this.#sessions ??= await this.#data.open());
+  }
+
+  async run(one: Step): Promise<void> {
+    const sessions = await this.sessions();
+    this.#data.clock.advance(1_000);
+    if (this.models.length === 0) {
+      const session = await sessions.forDirectory('/project', { create: true });
+      this.current = { id: session!.id, texts: [], bases: [] };
+      this.models.push(this.current);
+    }
+    if (one.do === 'reopen') {
+      await this.close();
+      await this.sessions();
+      return;
+    }
+    const model = this.models[one.pick % this.models.length]!;
+    switch (one.do) {
+      case 'append': {
+        const { store } = await sessions.byId(model.id);
+        await store.append(one.texts.map((each) => ({ text: each, kind: 'tool_result' as const })));
+        for (const each of one.texts) {
+          const known = model.texts.some(({ text: other }) => other === each);
+          if (!known) model.texts.push({ text: each, timeMs: this.#data.clock.now() });
+        }
+        return;
+      }
+      case 'branch': {
+        const [moment, count] = this.#moment(model, one.at);
+        const { id } = await sessions.branch(model.id, moment);
+        const bases = [...model.bases, ...(count > 0 ? [model.id] : [])];
+        this.models.push({ id, texts: model.texts.slice(0, count), bases });
+        return;
+      }
+      case 'restore': {
+        const to = this.models[one.at % this.models.length]!;
+        if (this.current === undefined || !this.models.includes(this.current)) return;
+        await sessions.restore(this.current.id, to.id);
+        this.current = to;
+        return;
+      }
+      case 'remove':
+        await this.#remove(model, one.how);
+        return;
+      case 'past': {
+        const [moment, count] = this.#moment(model, one.at);
+        const { store } = await sessions.byId(model.id);
+        await this.#check(await store.at(moment), model.texts.slice(0, count), one.at % 4 === 0);
+      }
+    }
+  }
+
+  async #remove(model: Model, how: 'keep' | 'remove' | 'detach'): Promise<void> {
+    const sessions = await this.sessions();
+    const others = this.models.filter(({ bases }) => bases.includes(model.id));
+    if (how === 'keep' && others.length > 0) {
+      await rejects(sessions.remove(model.id, how), new RegExp(others[0]!.id));
+      return;
+    }
+    await sessions.remove(model.id, how);
+    const gone = how === 'remove' ? [model, ...others] : [model];
+    for (const each of gone) this.models.splice(this.models.indexOf(each), 1);
+    for (const other of others) other.bases = [];
+  }
+
+  /** A moment, and how many texts there were. */
+  #moment({ texts }: Model, at: number): readonly [Moment, number] {
+    const count = at % (texts.length + 1);
+    if (count === 0) return [{ timeMs: 0 }, 0];
+    if (at % 2 === 0) return [{ seq: count }, count];
+    const { timeMs } = texts[count - 1]!;
+    return [{ timeMs }, texts.filter((each) => each.timeMs <= timeMs).length];
+  }
+
+  async checkAll(): Promise<void> {
+    const sessions = await this.sessions();
+    for (const [at, model] of this.models.entries()) {
+      const session: Session = await sessions.byId(model.id);
+      await this.#check(session.store, model.texts, at < 2);
+      deepEqual(await sessions.check(model.id), { entries: model.texts.length, damage: [] });
+    }
+    const found = await sessions.forDirectory('/project', { create: false });
+    const isThere = this.current !== undefined && this.models.includes(this.current);
+    equal(found?.id, isThere ? this.current!.id : undefined);
+  }
+
+  async #check(store: SessionStore, texts: Model['texts'], searched: boolean): Promise<void> {
+    const wanted = texts.map((each) => each.text.toWellFormed());
+    const read = [];
+    for (const entry of store.entries) read.push(await store.readEntry(entry));
+    deepEqual(read, wanted);
+    const whole = wanted.map((each) => (each.endsWith('\n') ? each : `${each}\n`)).join('');
+    const chars = Array.from(whole);
+    equal(store.totals.chars, chars.length);
+    const from = Math.floor(chars.length / 3);
+    equal((await store.read(from, 50)).text, chars.slice(from, from + 50).join(''));
+    equal((await store.read(0, Infinity)).text, whole);
+    const lines = whole.split(/(?<=\n)/u).filter((line) => line !== '');
+    const line = Math.floor(lines.length / 2);
+    equal((await store.readLines(line + 1, line + 3)).text, lines.slice(line, line + 3).join(''));
+    if (!searched) return;
+    const { total, partial } = await this.#engine.search(await store.snapshot(), query, limits);
+    const wantedTotal = lines.filter((each) => each.includes('needle')).length;
+    deepEqual([total, partial], [wantedTotal, false]);
+  }
+
+  async close(): Promise<void> {
+    await this.#sessions?.[Symbol.asyncDispose]();
+    this.#sessions = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+    await this.#engine[Symbol.asyncDispose]();
+  }
+}
+
+test('branches, moments, restores and removals hold what a list of texts holds', async () => {
+  const played = fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 25 }), async (steps) => {
+      await using data = await temporaryData();
+      await using play = new Play(data);
+      for (const one of steps) await play.run(one);
+      await play.checkAll();
+    }),
+    { numRuns: Number(process.env['RLM_PROPERTY_RUNS'] ?? 12) },
+  );
+  await expect(played).resolves.toBeUndefined();
+}, 120_000);
