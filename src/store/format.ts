@@ -117,7 +117,9 @@ export interface BaseRecord {
 /** A line of the journal. */
 export type JournalRecord = HeaderRecord | BaseRecord | EntryRecord | AliasRecord;
 
-/** What is written where nothing in the file needs {@link newestVersion}: older programs read it. */
+/**
+ * What is written where nothing in the file needs {@link newestVersion}: older programs read it.
+ */
 const plainVersion = 1;
 /** The newest version this program reads; it writes it where there are lines that it brought. */
 export const newestVersion = 2;
@@ -158,8 +160,8 @@ export function encodeHeader(
 }
 
 /**
- * What is wrong with a file's first line, if it is no header of this program, of the same format and
- * session. @throws ProxyError `store_newer` for one that a newer program has written
+ * What is wrong with a file's first line, if it is no header of this program, of the same format
+ * and session. @throws ProxyError `store_newer` for one that a newer program has written
  */
 export function headerFault(line: Buffer, format: string, sessionId: string): string | undefined {
   if (!isWholeRecord(line)) return 'its first line is no header of ours';

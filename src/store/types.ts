@@ -497,7 +497,8 @@ export interface Sessions {
   salvage(sessionId: string): Promise<Salvage>;
   /**
    * Makes a store that goes on from what another held at a moment (now, where none is given),
-   * without copying its text. Its links and pins go along. No directory has it until {@link restore}.
+   * without copying its text. Its links and pins go along. No directory has it until {@link
+   * restore}.
    * @throws ProxyError `unknown_session`, `store_full`, `store_corrupt`
    */
   branch(sessionId: string, moment?: Moment): Promise<Session>;

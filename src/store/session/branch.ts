@@ -17,7 +17,8 @@ import { isBaseLine, journalFormat, openBase, type Past } from './replay.ts';
  * Makes the files of a session that goes on from what another held at a moment. No text is copied:
  * it is read from the files of the other and of its bases. What is remembered of chats is, as it
  * was then; and what can be made again (block table, index) as far as it fits.
- * @throws ProxyError `store_corrupt` where the last of the text is damaged; the file system's errors
+ * @throws ProxyError `store_corrupt` where the last of the text is damaged; the file system's
+ * errors
  */
 export async function createBranchFiles(
   files: Files,

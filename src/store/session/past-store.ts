@@ -142,8 +142,8 @@ async function snapshotOf(store: SessionStore, { bytes, chars }: Totals): Promis
 }
 
 /**
- * The block table of a session's text up to a moment: that of today, but for its last block. @throws
- * ProxyError `store_corrupt` where that is damaged
+ * The block table of a session's text up to a moment: that of today, but for its last block.
+ * @throws ProxyError `store_corrupt` where that is damaged
  */
 export async function blocksUntil(
   store: SessionStore,

@@ -28,7 +28,8 @@ export interface RecoveredSession extends JournalHead {
 }
 
 /**
- * Makes the empty files of a session, or those of a branch; the journal last, because it says that the session exists.
+ * Makes the empty files of a session, or those of a branch; the journal last, because it says that
+ * the session exists.
  */
 export async function createSessionFiles(
   files: Files,

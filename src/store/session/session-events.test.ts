@@ -161,7 +161,7 @@ test('what a newer program has written is refused as that, and left alone', asyn
   const open = newer.slice(0, newer.indexOf(',"crc"'));
   const header = encodeRecord(JSON.parse(`${open}}`) as object);
   for (const [text, what] of [
-    [header, 'its format has version 7'],
+    [header, 'it has format 7'],
     [`${bytes.toString()}${encodeRecord({ type: 'dream', timeMs: 1 })}`, 'of the type "dream"'],
   ] as const) {
     await writeFile(path, text);

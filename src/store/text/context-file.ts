@@ -46,9 +46,9 @@ export class ContextFile {
   #wasChanged = false;
 
   /**
-   * `path` is the file that grows. `committedBytes`: where the committed text ends; what lies behind
-   * it in the file is cut by {@link rollBack}. `identify` tells whether somebody has written to the
-   * file.
+   * `path` is the file that grows. `committedBytes`: where the committed text ends; what lies
+   * behind it in the file is cut by {@link rollBack}. `identify` tells whether somebody has written
+   * to the file.
    */
   constructor(path: string, file: OpenFile, { spans, committedBytes, identify }: ContextFileState) {
     this.path = path;
