@@ -62,5 +62,7 @@ export const claudeCode: ClientKind = {
       goes: 'as the chat',
     },
   ],
+  // At each start, by a program that says nothing of itself.
+  probes: ['/api/hello'],
   reasoning: 'comes back',
 };

@@ -46,6 +46,11 @@ export interface ClientKind {
   /** Requests that are no turn of a chat: titles, memories, summaries. */
   readonly helpers: readonly HelperForm[];
   /**
+   * Paths at which it asks, by HEAD and before any chat, whether a server is there at all. They
+   * have no answer but that one is.
+   */
+  readonly probes?: readonly string[];
+  /**
    * What becomes of reasoning in later requests: it comes back, or it does not. Lines of ours in
    * what comes back are taken out, whoever sends it.
    */

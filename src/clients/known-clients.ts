@@ -190,6 +190,11 @@ export function readsErrorWords(userAgent: string | undefined): boolean {
   );
 }
 
+/** Where clients ask, by HEAD, whether a server is there. */
+export const probedPaths: readonly string[] = [
+  ...new Set(allClients.flatMap(({ probes }) => probes ?? [])),
+];
+
 const reminders: readonly RegExp[] = [
   ...new Map(
     allClients.flatMap((client) => client.reminders).map((form) => [form.source, form]),

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import cors from '@fastify/cors';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Clock, Ids } from '../clock.ts';
+import { probedPaths } from '../clients/known-clients.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { addChatRoute } from './chat-route.ts';
@@ -112,6 +113,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     addPassRoutes(routes, { ...options, live });
     addModelsRoutes(routes, { ...options, live });
     addHealthRoute(routes, options.health);
+    addProbeRoutes(routes);
     addOperationsRoute(routes, { ...options, live });
   });
   return {
@@ -156,7 +158,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
             `There is nothing at ${request.method} ${pathOf(request.url)}.`,
             { hint: hintFor(pathOf(request.url)) },
           )
-        : new ProxyError('method_not_allowed', `Only ${allowed} is allowed here.`);
+        : new ProxyError('method_not_allowed', `Allowed here: ${allowed}.`);
     if (allowed !== undefined) void reply.header('allow', allowed);
     return sendError({ caught, log }, request, reply);
   });
@@ -201,12 +203,18 @@ function addHealthRoute(server: FastifyInstance, health: HealthHandler): void {
   );
 }
 
+/** What clients look for at their start: without a token, and without a line in the log. */
+function addProbeRoutes(server: FastifyInstance): void {
+  for (const url of probedPaths)
+    server.head(url, { config: { access: 'open' } }, (_request, reply) => reply.send());
+}
+
 function methodsOf(url: string, faces: readonly Face[]): string | undefined {
   const path = pathOf(url);
   if (faces.some((face) => face.path === path)) return 'POST';
   if (passedPaths.some((passed) => `/v1${passed}` === path)) return 'POST';
   if (path === '/v1/chat/completions' || /^\/v1\/rlm\/[^/]+$/.test(path)) return 'POST';
-  return path === '/health' || /^\/v1\/models(\/|$)/.test(path) ? 'GET' : undefined;
+  return path === '/health' || /^\/v1\/models(\/|$)/.test(path) ? 'GET, HEAD' : undefined;
 }
 
 function pathOf(url: string): string {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { postChat, rawRequest, startServer } from '../support/http-server.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -63,6 +64,54 @@ describe('paths', () => {
     expect([reply.status, error.code]).toEqual([404, 'not_found']);
     expect(error.message).toContain(words);
     expect(error.message).toContain('POST /v1/chat/completions, ');
+  });
+
+  test.each([
+    '/health',
+    '/v1/models',
+    '/models/',
+    '/v1/models/zai.org/name:tag',
+    '/v1/models/nope',
+  ])('HEAD %s has the head that GET has, and no body', async (path) => {
+    await using at = await startServer();
+    const headOf = ({ status, headers }: Response): unknown => {
+      const shown = ['content-type', 'content-length', 'cache-control', 'allow'];
+      return [status, shown.map((name) => headers.get(name))];
+    };
+    const got = await fetch(at.url + path);
+    const head = await fetch(at.url + path, { method: 'HEAD' });
+    expect(headOf(head)).toEqual(headOf(got));
+    expect(await got.text()).not.toBe('');
+    expect(await head.text()).toBe('');
+  });
+
+  test.each([
+    ['HEAD', '/v1/chat/completions', 'POST'],
+    ['POST', '/v1/models', 'GET, HEAD'],
+  ])('%s %s is told which methods there are', async (method, path, allowed) => {
+    await using at = await startServer();
+    const reply = await fetch(at.url + path, { method, headers: json });
+    expect([reply.status, reply.headers.get('allow')]).toEqual([405, allowed]);
+  });
+
+  test('a client that looks whether a server is there finds one, without a token and a word', async () => {
+    const lines: string[] = [];
+    await using at = await startServer({
+      apiToken: 'secret-token-0123456789',
+      log: pino({ level: 'debug' }, { write: (line) => lines.push(line) }),
+    });
+    const head = await fetch(`${at.url}/api/hello`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    expect(lines).toEqual([]);
+    for (const [method, path] of [
+      ['HEAD', '/api/other'],
+      ['GET', '/api/hello'],
+    ] as const) {
+      const headers = { authorization: 'Bearer secret-token-0123456789' };
+      const other = await fetch(at.url + path, { method, headers });
+      expect([method, path, other.status]).toEqual([method, path, 404]);
+    }
+    expect(lines).toHaveLength(2);
   });
 
   test('a path of nothing but slashes takes no time', async () => {
