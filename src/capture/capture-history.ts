@@ -250,7 +250,7 @@ async function storeCandidates(
     candidates.map(async (candidate) => {
       const { entry, ends } = candidate;
       if (entry.kind !== 'tool_result') return undefined;
-      const note = spillNoteOf(entry.text, ends);
+      const note = spillNoteOf(entry.text, ends, limits.spillFolders);
       if (note === undefined) return undefined;
       return wholeOf(store, entry, note, {
         maxBytes: limits.maxSpillBytes,

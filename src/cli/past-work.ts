@@ -1,4 +1,8 @@
 import { join, resolve } from 'node:path';
+import { claudeCode } from '../clients/claude-code.ts';
+import { codex } from '../clients/codex.ts';
+import { homeOf } from '../clients/home.ts';
+import { movingVariables } from '../clients/spill-file.ts';
 import { machineOf } from '../config/places.ts';
 import { ProxyError } from '../errors.ts';
 import type { PastCounts, PastReport } from '../past/take-past.ts';
@@ -18,12 +22,14 @@ export async function ingestPast(flags: PastFlags): Promise<void> {
       'A history goes into the stores of its directories: name one with --directory, not with --session.',
     );
   const { env, folders } = machineOf();
+  const places = { env, homeDir: folders.home };
   const line = new ProgressLine();
   await withOperations(flags, async (call) => {
     const args = {
       from: flags.from,
-      folder: resolve(flags.history ?? homeOf(flags.from)),
+      folder: resolve(flags.history ?? historyOf(flags.from)),
       bases: { data: folders.dataHome, home: folders.home, temp: folders.temp },
+      variables: movingVariables(places),
       ...(flags.allProjects === true ? {} : { directory: projectOf(flags) }),
       isDry: flags.dryRun === true,
     };
@@ -38,14 +44,14 @@ export async function ingestPast(flags: PastFlags): Promise<void> {
     if (report.faults > 0) finish(exitCodes.failed);
   });
 
-  function homeOf(from: PastFlags['from']): string {
+  function historyOf(from: PastFlags['from']): string {
     switch (from) {
       case 'opencode':
         return join(folders.dataHome, 'opencode');
       case 'claude-code':
-        return env['CLAUDE_CONFIG_DIR'] ?? join(folders.home, '.claude');
+        return homeOf(claudeCode, places);
       case 'codex':
-        return env['CODEX_HOME'] ?? join(folders.home, '.codex');
+        return homeOf(codex, places);
     }
   }
 }

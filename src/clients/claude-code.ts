@@ -9,6 +9,7 @@ export const claudeCode: ClientKind = {
     headers: ['x-claude-code-session-id'],
     prompt: /^(?:x-anthropic-billing-header: cc_|You are Claude Code, )/,
   },
+  home: { variables: ['CLAUDE_CONFIG_DIR'], folders: ['.claude'] },
   directory: [
     {
       stands: 'system',
@@ -40,7 +41,16 @@ export const claudeCode: ClientKind = {
       printed: 'beginning',
       closing: /(?:\r?\n\.\.\.)?\r?\n<\/persisted-output>\s*$/,
       file: /\/projects\/[^/]+\/[0-9a-f-]{36}\/tool-results\/[A-Za-z0-9_-]+\.(?:txt|json)$/,
-      own: { below: 'home', folders: ['.claude', 'projects'], isDeep: true },
+      own: {
+        below: 'home',
+        folders: ['.claude', 'projects'],
+        isDeep: true,
+        moved: {
+          variables: ['CLAUDE_CONFIG_DIR'],
+          folders: ['projects'],
+          file: /^[^/]+\/[0-9a-f-]{36}\/tool-results\/[A-Za-z0-9_-]+\.(?:txt|json)$/,
+        },
+      },
     },
   ],
   cuts: [],

@@ -17,6 +17,8 @@ export interface ClientKind {
     /** Words of its system prompt that no other client has. */
     readonly prompt?: RegExp;
   };
+  /** Where its configuration and its history lie, where that is a folder of its own. */
+  readonly home?: ClientHome;
   /** Where it names its working directory; the first message that has one of these counts. */
   readonly directory: readonly DirectoryForm[];
   readonly conversation: ConversationNames;
@@ -60,6 +62,13 @@ export interface ClientKind {
    * temporary.
    */
   readonly readsErrorWords?: true;
+}
+
+/** A folder of a client: where a variable puts it, else below the user's own. */
+interface ClientHome {
+  /** The first that is set counts. */
+  readonly variables: readonly string[];
+  readonly folders: readonly string[];
 }
 
 /** One way of naming the working directory. */
@@ -133,6 +142,14 @@ export interface SpillForm {
     readonly folders: readonly string[];
     /** Whether the files lie in folders in it, and not in it itself. */
     readonly isDeep?: true;
+    /** Where variables of the client put that folder; the first that is set counts. */
+    readonly moved?: {
+      readonly variables: readonly string[];
+      /** Below what the variable says. */
+      readonly folders: readonly string[];
+      /** A file's path in it, with slashes. */
+      readonly file: RegExp;
+    };
   };
 }
 

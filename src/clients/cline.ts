@@ -5,6 +5,7 @@ export const cline: ClientKind = {
   id: 'cline',
   name: 'Cline',
   known: { prompt: /^You are Cline, an AI coding agent\./ },
+  home: { variables: ['CLINE_DIR'], folders: ['.cline'] },
   directory: [
     {
       stands: 'system',

@@ -9,6 +9,7 @@ export const codex: ClientKind = {
     headers: ['x-codex-turn-metadata', 'x-codex-window-id'],
     prompt: /^You are a coding agent running in the Codex CLI/,
   },
+  home: { variables: ['CODEX_HOME'], folders: ['.codex'] },
   directory: [
     // After a resume a second block comes, without a directory.
     { stands: 'user', form: /^\s*<environment_context>[\s\S]{0,4000}?<cwd>([^<\r\n]+)<\/cwd>/ },

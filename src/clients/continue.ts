@@ -5,6 +5,7 @@ export const continueCli: ClientKind = {
   id: 'continue',
   name: 'Continue',
   known: { prompt: /^You are an agent in the Continue CLI\./ },
+  home: { variables: ['CONTINUE_GLOBAL_DIR'], folders: ['.continue'] },
   directory: [
     {
       stands: 'system',

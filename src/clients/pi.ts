@@ -5,6 +5,7 @@ export const pi: ClientKind = {
   id: 'pi',
   name: 'pi',
   known: { prompt: /operating inside pi, a coding agent harness/ },
+  home: { variables: ['PI_CODING_AGENT_DIR'], folders: ['.pi', 'agent'] },
   directory: [
     // The prompt's last line: what a project brings stands before it, so the last one counts.
     { stands: 'system', form: /^(?:[\s\S]*\n)?Current working directory: ([^\r\n]+)/ },

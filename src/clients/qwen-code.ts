@@ -5,7 +5,16 @@ const gap = '\n\n---\n... [CONTENT TRUNCATED] ...\n---\n\n';
 
 const place = {
   file: /\/\.qwen\/tmp\/(?:[^/]+\/)+[^/]+\.(?:output|txt)$/,
-  own: { below: 'home', folders: ['.qwen', 'tmp'], isDeep: true },
+  own: {
+    below: 'home',
+    folders: ['.qwen', 'tmp'],
+    isDeep: true,
+    moved: {
+      variables: ['QWEN_RUNTIME_DIR', 'QWEN_HOME'],
+      folders: ['tmp'],
+      file: /^(?:[^/]+\/)+[^/]+\.(?:output|txt)$/,
+    },
+  },
 } as const;
 
 /** Qwen Code, 0.2x. */
@@ -13,6 +22,7 @@ export const qwenCode: ClientKind = {
   id: 'qwen',
   name: 'Qwen Code',
   known: { userAgent: /^QwenCode\//, prompt: /^You are Qwen Code, / },
+  home: { variables: ['QWEN_HOME'], folders: ['.qwen'] },
   directory: [
     {
       stands: 'user',

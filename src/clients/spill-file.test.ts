@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { SpillForm } from './client.ts';
 import { openCode } from './opencode.ts';
@@ -144,6 +144,44 @@ describe.each(Object.keys(printed))('what %s prints of an output', (name) => {
     const renamed = `${file}.bak`;
     writeFileSync(renamed, whole);
     expect(await readSpillFile({ ...note, path: renamed }, limits)).toBeUndefined();
+  });
+});
+
+describe('where a variable of the client has moved the folder', () => {
+  const home = realpathSync(mkdtempSync(join(tmpdir(), 'rlm-moved-')));
+  // A home that is a repository itself, as some keep theirs.
+  const moved = join(home, 'dotfiles/elsewhere');
+  const limits = { maxBytes: 1_000_000, projectDirectory: join(home, 'dotfiles') };
+  const bases = { data: join(home, '.local/share'), home, temp: join(home, 'tmp') };
+  const session = '01234567-0123-0123-0123-0123456789ab';
+
+  beforeAll(() => mkdirSync(join(home, 'dotfiles/.git'), { recursive: true }));
+  afterAll(() => rmSync(home, { recursive: true }));
+
+  it.each([
+    ['Qwen Code, a command', 'QWEN_HOME', 'tmp/0a1b/run_shell_command_0a1b.output'],
+    ['Qwen Code, another tool', 'QWEN_RUNTIME_DIR', 'tmp/0a1b/tool-results/call_1.output'],
+    ['Claude Code', 'CLAUDE_CONFIG_DIR', `projects/-home-me/${session}/tool-results/b1c2d3e4f.txt`],
+  ])('a file of %s is read there by %s, and no other is', async (name, variable, place) => {
+    const file = join(moved, place);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, whole);
+    const ownFolders = ownFoldersIn(bases, { [variable]: moved });
+    const text = (printed[name] as (file: string) => string)(file);
+    const ends = { head: text.slice(0, 4_000), tail: text.slice(-4_000) };
+    const note = spillNoteOf(text, ends, ownFolders);
+    if (note === undefined) throw new Error('no note');
+    expect(fittingNote(note, Buffer.from(whole))).toBeDefined();
+    expect(String(await readSpillFile(note, { ...limits, ownFolders }))).toBe(whole);
+    const unmoved = { ...limits, ownFolders: ownFoldersIn(bases) };
+    expect(await readSpillFile(note, unmoved)).toBeUndefined();
+    for (const other of [`secret${extname(place)}`, `other/${place}`, `${dirname(place)}/secret`]) {
+      const path = join(moved, other);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, whole);
+      const read = await readSpillFile({ ...note, path }, { ...limits, ownFolders });
+      expect([other, read]).toEqual([other, undefined]);
+    }
   });
 });
 

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import { access, open, realpath } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import type { SpillForm } from './client.ts';
+import { type UserPlaces, variableFolder } from './home.ts';
 import { knownClients } from './known-clients.ts';
 
 /**
@@ -35,17 +36,57 @@ export interface OwnFolder {
   readonly path: string;
   /** Whether they lie in folders in it, and not in it itself. */
   readonly isDeep: boolean;
+  /** The usual folder, where a variable of its client has put another in its place. */
+  readonly standsFor?: string | undefined;
 }
 
-/** Where the clients keep whole outputs, below these base directories. */
+/**
+ * Where the clients keep whole outputs, below these base directories or where variables say. @param
+ * env Of this process: a client that was started with others has other folders
+ */
 export function ownFoldersIn(
   bases: Readonly<Record<SpillForm['own']['below'], string>>,
+  env: UserPlaces['env'] = {},
 ): readonly OwnFolder[] {
-  const folders = allForms.map(({ own }) => ({
-    path: join(bases[own.below], ...own.folders),
-    isDeep: own.isDeep === true,
-  }));
+  const folders = allForms.flatMap(({ own }): readonly OwnFolder[] => {
+    const isDeep = own.isDeep === true;
+    const usual = { path: join(bases[own.below], ...own.folders), isDeep };
+    const { variables = [], folders: below = [] } = own.moved ?? {};
+    const moved = variableFolder(variables, { env, homeDir: bases.home });
+    return moved === undefined
+      ? [usual]
+      : [usual, { path: join(moved, ...below), isDeep, standsFor: nameOf(own) }];
+  });
   return [...new Map(folders.map((folder) => [folder.path, folder])).values()];
+}
+
+/** The variables that move these folders, as far as they are set, and the folders they name. */
+export function movingVariables(at: UserPlaces): Readonly<Record<string, string>> {
+  const names = new Set(allForms.flatMap(({ own }) => own.moved?.variables ?? []));
+  const set = [...names].flatMap((name): readonly (readonly [string, string])[] => {
+    const folder = variableFolder([name], at);
+    return folder === undefined ? [] : [[name, folder]];
+  });
+  return Object.fromEntries(set);
+}
+
+function nameOf({ folders }: SpillForm['own']): string {
+  return folders.join('/');
+}
+
+/** Whether a client saves files of this form under such a path. */
+function isNamedBy(form: SpillForm, path: string, ownFolders: readonly OwnFolder[]): boolean {
+  if (form.file.test(path.replaceAll(sep, '/'))) return true;
+  const { moved } = form.own;
+  return (
+    moved !== undefined &&
+    ownFolders.some(
+      ({ standsFor, path: folder }) =>
+        standsFor === nameOf(form.own) &&
+        isInside(path, folder) &&
+        moved.file.test(relative(folder, path).replaceAll(sep, '/')),
+    )
+  );
 }
 
 const none = Buffer.alloc(0);
@@ -57,12 +98,13 @@ const none = Buffer.alloc(0);
 export function spillNoteOf(
   text: string | Uint8Array,
   ends: { readonly head: string; readonly tail: string },
+  ownFolders: readonly OwnFolder[] = [],
 ): SpillNote | undefined {
   let note: SpillNote | undefined;
   // Some clients have the same words: then the file tells whose they are.
   for (const form of allForms) {
     const found = noteIn(text, ends, form);
-    if (found !== undefined && form.file.test(found.path.replaceAll(sep, '/'))) return found;
+    if (found !== undefined && isNamedBy(form, found.path, ownFolders)) return found;
     note ??= found;
   }
   return note;
@@ -194,8 +236,15 @@ export async function readSpillFile(
   try {
     const folder = await realpath(dirname(path));
     const real = join(folder, basename(path));
-    if (!form.file.test(real.replaceAll(sep, '/'))) return undefined;
-    if (await isBrought(folder, options)) return undefined;
+    const ownFolders = await Promise.all(
+      (options.ownFolders ?? []).map(async ({ path: named, isDeep, standsFor }) => ({
+        path: await realOf(named),
+        isDeep,
+        standsFor,
+      })),
+    );
+    if (!isNamedBy(form, real, ownFolders)) return undefined;
+    if (await isBrought(folder, { ...options, ownFolders })) return undefined;
     await using file = await open(
       real,
       // Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
@@ -216,16 +265,14 @@ export async function readSpillFile(
 
 /**
  * Whether a folder can have come with a project: it lies in the chat's, or in any repository, and
- * is not where a client keeps its data.
+ * is not where a client keeps its data. Links are resolved.
  */
 async function isBrought(
   folder: string,
   { ownFolders = [], projectDirectory: project }: SpillLimits,
 ): Promise<boolean> {
-  for (const { path, isDeep } of ownFolders) {
-    const own = await realOf(path);
-    if (isDeep ? isInside(folder, own) : folder === own) return false;
-  }
+  for (const { path, isDeep } of ownFolders)
+    if (isDeep ? isInside(folder, path) : folder === path) return false;
   if (project !== undefined && isInside(folder, await realOf(project))) return true;
   for (let above = folder; above !== dirname(above); above = dirname(above))
     for (const name of ['.git', '.hg', '.jj', '.svn'])

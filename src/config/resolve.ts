@@ -93,11 +93,14 @@ export function resolveConfig(
   return {
     ...rest,
     dataDir: dataDir ?? standardDataDir(folders),
-    outputFolders: ownFoldersIn({
-      data: folders.dataHome,
-      home: folders.home,
-      temp: folders.temp,
-    }),
+    outputFolders: ownFoldersIn(
+      {
+        data: folders.dataHome,
+        home: folders.home,
+        temp: folders.temp,
+      },
+      env,
+    ),
     strip: {
       ...rest.strip,
       perTool: { read: rest.strip.minChars * fileReadFactor, ...rest.strip.perTool },

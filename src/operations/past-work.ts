@@ -22,6 +22,8 @@ export const pastWorkArgs = z.strictObject({
   folder: absolute,
   /** Base directories below which clients save whole outputs. */
   bases: z.strictObject({ data: absolute, home: absolute, temp: absolute }),
+  /** Variables of the client that move them. */
+  variables: z.record(z.string(), absolute).default({}),
   /** Conversations of this directory; without it, of all. */
   directory: absolute.optional(),
   isDry: z.boolean().default(false),
@@ -60,7 +62,7 @@ export async function* pastWork(
     ...(directory === undefined ? {} : { directory }),
     isDry,
     signal,
-    ownFolders: ownFoldersIn(asked.bases),
+    ownFolders: ownFoldersIn(asked.bases, asked.variables),
     storeOf: async (name, options) => {
       const session = await sessions.forDirectory(name, options);
       if (session !== undefined) touched.set(session.id, session);

@@ -287,7 +287,7 @@ class SessionTaker {
   }> {
     const { client, ownFolders } = this.#work;
     const ends = { head: text.slice(0, endLength), tail: text.slice(-endLength) };
-    const note = spillNoteOf(text, ends);
+    const note = spillNoteOf(text, ends, ownFolders);
     if (note === undefined) return { text, isCut: isCutByClient(text, client) };
     const bytes = await readSpillFile(note, {
       maxBytes: maxSpillBytes,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { nonEmptyText } from '../wire/json.ts';
+import { codex } from '../clients/codex.ts';
+import { homeOf } from '../clients/home.ts';
 import { type ClientSetup, limitsOf } from './client-setup.ts';
 import { hasPart, withoutPart, withPart } from './marked-part.ts';
 import { providerId } from './provider-entry.ts';
@@ -12,9 +13,7 @@ import { codexValues } from './runs.ts';
  */
 export const codexSetup: ClientSetup = {
   title: 'Codex',
-  paths: ({ homeDir, env }) => [
-    join(nonEmptyText(env['CODEX_HOME']) ?? join(homeDir, '.codex'), `${providerId}.config.toml`),
-  ],
+  paths: (places) => [join(homeOf(codex, places), `${providerId}.config.toml`)],
   install: (text, proxy) => ({
     ok: true,
     text: withPart(text ?? '', profileLines(proxy), { offset: text?.length ?? 0, indent: '' }),

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { continueCli } from '../clients/continue.ts';
+import { homeOf } from '../clients/home.ts';
 import { coreModelId } from '../wire/core-model.ts';
-import { isObject, nonEmptyText } from '../wire/json.ts';
+import { isObject } from '../wire/json.ts';
 import { type ClientSetup, limitsOf } from './client-setup.ts';
 import type { EditOutcome } from './config-text.ts';
 import { hasPart, partOf, withoutPart, withPart } from './marked-part.ts';
@@ -13,9 +15,7 @@ const fresh = 'name: Local Assistant\nversion: 1.0.0\nschema: v1\n';
 /** Continue: a model in its list. Its comments stay because lines are put in and nothing else. */
 export const continueSetup: ClientSetup = {
   title: 'Continue',
-  paths: ({ homeDir, env }) => [
-    join(nonEmptyText(env['CONTINUE_GLOBAL_DIR']) ?? join(homeDir, '.continue'), 'config.yaml'),
-  ],
+  paths: (places) => [join(homeOf(continueCli, places), 'config.yaml')],
   install: async (text, proxy) => install(text ?? fresh, proxy),
   uninstall: async (text, before) => {
     const rest = withoutPart(text);

@@ -1,6 +1,11 @@
 import { join } from 'node:path';
+import { claudeCode } from '../clients/claude-code.ts';
+import { cline } from '../clients/cline.ts';
+import { homeOf, variableFolder } from '../clients/home.ts';
+import { pi } from '../clients/pi.ts';
+import { qwenCode } from '../clients/qwen-code.ts';
 import { coreModelId } from '../wire/core-model.ts';
-import { isObject, nonEmptyText } from '../wire/json.ts';
+import { isObject } from '../wire/json.ts';
 import {
   type ClientSetup,
   type InstalledLimits,
@@ -46,7 +51,7 @@ const piModels: OwnPlace = { path: ['providers', providerId, 'models'], isOurs: 
 /** pi: a provider in its list of models. */
 export const piSetup = setupOf({
   title: 'pi',
-  paths: ({ homeDir }) => [join(homeDir, '.pi/agent/models.json')],
+  paths: (places) => [join(homeOf(pi, places), 'models.json')],
   members: ({ address, hasToken, contextWindowTokens, maxOutputTokens }) => [
     { path: ['providers', providerId, 'baseUrl'], value: `${address}/v1` },
     { path: ['providers', providerId, 'api'], value: 'openai-completions' },
@@ -82,7 +87,7 @@ const qwenKeyVariable = 'QWEN_RLM_KEY';
 /** Qwen Code: a model in the list that `/model` shows. */
 export const qwenSetup = setupOf({
   title: 'Qwen Code',
-  paths: ({ homeDir }) => [join(homeDir, '.qwen/settings.json')],
+  paths: (places) => [join(homeOf(qwenCode, places), 'settings.json')],
   members: ({ address, hasToken, contextWindowTokens, maxOutputTokens }) => [
     {
       ...qwenModels,
@@ -111,6 +116,15 @@ export const qwenSetup = setupOf({
   next: () => ['rlm-opencode serve --background', `qwen --auth-type openai --model ${coreModelId}`],
 });
 
+/** Of all the places that its variables move, that of its providers. */
+function clineFile(places: SetupPlaces): string {
+  const data = variableFolder(['CLINE_DATA_DIR'], places) ?? join(homeOf(cline, places), 'data');
+  return (
+    variableFolder(['CLINE_PROVIDER_SETTINGS_PATH'], places) ??
+    join(data, 'settings/providers.json')
+  );
+}
+
 /** Some date: it forgets a provider without one. */
 const clineDate = '2026-01-01T00:00:00.000Z';
 
@@ -119,7 +133,7 @@ const clineProvider = ['providers', 'openai-compatible'];
 /** Cline's command line: its one provider for other servers. Keys are read from its file only. */
 export const clineSetup = setupOf({
   title: 'Cline',
-  paths: ({ homeDir }) => [join(homeDir, '.cline/data/settings/providers.json')],
+  paths: (places) => [clineFile(places)],
   fresh: '{\n  "version": 1,\n  "providers": {}\n}\n',
   members: ({ address }) => [
     { path: [...clineProvider, 'settings', 'provider'], value: 'openai-compatible' },
@@ -152,9 +166,7 @@ const claudeNames = Object.keys(
  */
 export const claudeSetup = setupOf({
   title: 'Claude Code',
-  paths: ({ homeDir, env }) => [
-    join(nonEmptyText(env['CLAUDE_CONFIG_DIR']) ?? join(homeDir, '.claude'), 'settings.json'),
-  ],
+  paths: (places) => [join(homeOf(claudeCode, places), 'settings.json')],
   members: (proxy) => [
     ...Object.entries(claudeVariables(proxy)).map(([name, value]) => ({
       path: ['env', name],

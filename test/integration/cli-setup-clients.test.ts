@@ -215,6 +215,27 @@ describe.each(clients)('$name', ({ name, path: place, before, read, added }) => 
 });
 
 test.each([
+  ['codex', { CODEX_HOME: 'moved' }, 'moved/rlm-opencode.config.toml'],
+  ['claude', { CLAUDE_CONFIG_DIR: 'moved' }, 'moved/settings.json'],
+  ['qwen', { QWEN_HOME: 'moved' }, 'moved/settings.json'],
+  ['pi', { PI_CODING_AGENT_DIR: 'moved' }, 'moved/models.json'],
+  ['continue', { CONTINUE_GLOBAL_DIR: 'moved' }, 'moved/config.yaml'],
+  ['cline', { CLINE_DIR: 'moved' }, 'moved/data/settings/providers.json'],
+  ['cline', { CLINE_DATA_DIR: 'moved', CLINE_DIR: 'not' }, 'moved/settings/providers.json'],
+  ['cline', { CLINE_PROVIDER_SETTINGS_PATH: 'moved.json', CLINE_DIR: 'not' }, 'moved.json'],
+  ['opencode', { XDG_CONFIG_HOME: 'moved' }, 'moved/opencode/opencode.jsonc'],
+  ['kilo', { XDG_CONFIG_HOME: 'moved' }, 'moved/kilo/kilo.jsonc'],
+])('%s is set up where its own variables say: %o', async (name, variables, place) => {
+  using home = new CliHome();
+  const moved = Object.entries(variables).map(([key, path]) => [key, join(home.folder, path)]);
+  const all = { ...env, ...(Object.fromEntries(moved) as Record<string, string>) };
+  expect(await home.setup(['install', name], all)).toMatchObject({ code: 0, stderr: '' });
+  expect(readFileSync(join(home.folder, place), 'utf8')).toContain(core);
+  expect(await home.setup(['status', name], all)).toMatchObject({ code: 0 });
+  expect(await home.setup(['status', name], env)).toMatchObject({ code: 1 });
+});
+
+test.each([
   ['claude', '.claude/settings.json', '{ "env": "none" }', '"env" is not an object'],
   ['claude', '.claude/settings.json', '{ "env": ', 'not valid JSON'],
   ['claude', '.claude/settings.json', '{ "env": {"A":"1"}, "env": {} }', 'edited safely'],

@@ -165,6 +165,14 @@ describe('what Claude Code keeps', () => {
     expect(await take('claude-code', base)).toMatchObject({ stored: 1, held: 4 });
   });
 
+  it('is found where the client’s variable says', async () => {
+    const args = ['ingest', '--from', 'claude-code', '--json', '--directory', project];
+    const { stdout } = await home.runHere([...args, '--data-dir', home.dataDir, '--dry-run'], {
+      CLAUDE_CONFIG_DIR: base,
+    });
+    expect(JSON.parse(stdout)).toMatchObject({ folder: base, conversations: 2, held: 5 });
+  });
+
   it('goes into each project’s own store where all are asked for', async () => {
     const { stored, conversations } = await take('claude-code', base, ['--all-projects']);
     expect([stored, conversations]).toEqual([1, 3]);

@@ -25,6 +25,10 @@ export function withPlays(
 const columns: Readonly<Record<string, (client: ClientKind) => string>> = {
   client: ({ name }) => name,
   'known by': knownBy,
+  'its folder': ({ home }) =>
+    home === undefined
+      ? '–'
+      : `${code(['~', ...home.folders].join('/'))}, ${home.variables.map(code).join(', ')}`,
   directory: ({ directory }) =>
     [...new Set(directory.map(({ stands }) => `${stands} message`))].join(', '),
   conversation: conversationOf,
@@ -75,9 +79,12 @@ function wholeOutputsOf({ spills }: ClientKind): string {
   return [...places].map((place) => `${place}${limit}`).join(', ') || '–';
 }
 
-function placeOf({ below, folders }: ClientKind['spills'][number]['own']): string {
+function placeOf({ below, folders, moved }: ClientKind['spills'][number]['own']): string {
   const base = { data: '~/.local/share', home: '~', temp: '$TMPDIR' }[below];
-  return code([base, ...folders].join('/'));
+  const elsewhere = (moved?.variables ?? []).map((name) =>
+    code([`$${name}`, ...(moved?.folders ?? [])].join('/')),
+  );
+  return [code([base, ...folders].join('/')), ...elsewhere].join(', ');
 }
 
 function code(text: string): string {
