@@ -180,3 +180,83 @@ test('the bytes of an original are read through a branch, with and without its b
   await sessions.remove(branch.id);
   expect(await sessions.list()).toEqual([]);
 });
+
+test('of now all goes along that chats remembered; of a snapshot what they did when it was taken', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const base = await projectSession(sessions);
+  await appendText(base, 'text');
+  data.clock.advance(1_000);
+  await base.memory.put([{ key: 'chat', value: 'behind the text' }]);
+  const taken = await sessions.nameMoment(base.id, 'here');
+  data.clock.advance(1_000);
+  await base.memory.put([{ key: 'chat', value: 'now' }]);
+  const { ranges, timeMs: takenMs } = taken;
+  const then = await sessions.branch(base.id, { ranges, takenMs });
+  expect(await then.memory.get('chat')).toBe('behind the text');
+  expect(await (await sessions.branch(base.id)).memory.get('chat')).toBe('now');
+});
+
+test('a snapshot goes along to the branches that hold it, and means the same without their base', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const base = await projectSession(sessions);
+  await appendText(base, 'one');
+  const one = await sessions.nameMoment(base.id, 'one');
+  await expect(sessions.nameMoment(base.id, 'one')).rejects.toMatchObject({
+    code: 'invalid_request',
+  });
+  await appendText(base, 'two');
+  await sessions.nameMoment(base.id, 'two');
+  const branch = await sessions.branch(base.id, { seq: 1 }, 'try');
+  expect(branch.events.all.map((event) => 'name' in event && event.name)).toEqual(['one', 'try']);
+  await appendText(branch, 'on the branch');
+  const later = await sessions.nameMoment(branch.id, 'later');
+  await appendText(branch, 'last');
+  await sessions.remove(base.id, 'detach');
+  const textsAt = async ({ ranges }: typeof one): Promise<readonly string[]> => {
+    const store = await branch.store.at({ ranges });
+    return allTexts({ ...branch, store });
+  };
+  expect(await textsAt(one)).toEqual(['one']);
+  expect(await textsAt(later)).toEqual(['one', 'on the branch']);
+});
+
+test('who holds a session while another is restored goes on with it, and it stays the only one', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const base = await projectSession(sessions);
+  await appendText(base, 'one');
+  const branch = await sessions.branch(base.id);
+  await sessions.restore(base.id, branch.id);
+  expect([base.directory, branch.directory]).toEqual([undefined, '/project']);
+  expect((await projectSession(sessions)).id).toBe(branch.id);
+  const listed = await sessions.list();
+  expect(listed.find(({ id }) => id === base.id)?.earlierDirectory).toBe('/project');
+  // A turn that began before stores what it has.
+  await appendText(base, 'two');
+  const again = await sessions.byId(base.id);
+  await appendText(again, 'three');
+  await appendText(base, 'four');
+  expect(await allTexts(again)).toEqual(['one', 'two', 'three', 'four']);
+  await sessions.restore(branch.id, base.id);
+  expect(base.directory).toBe('/project');
+  expect((await sessions.list()).find(({ id }) => id === base.id)).not.toHaveProperty(
+    'earlierDirectory',
+  );
+});
+
+test('a branch that is written to while it gets copies of its texts loses none', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const base = await projectSession(sessions);
+  await appendText(base, 'text of the base\n'.repeat(20_000));
+  const branch = await sessions.branch(base.id);
+  const removed = sessions.remove(base.id, 'detach');
+  const texts = Array.from({ length: 40 }, (_, at) => `text ${at}`);
+  for (const text of texts) await appendText(branch, text);
+  await removed;
+  await appendText(branch, 'last');
+  expect((await allTexts(branch)).slice(1)).toEqual([...texts, 'last']);
+  expect(await sessions.check(branch.id)).toEqual({ entries: 42, damage: [] });
+});

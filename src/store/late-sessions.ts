@@ -2,7 +2,14 @@ import { ProxyError, toProxyError } from '../errors.ts';
 import { isErrno } from './disk/files.ts';
 import { openSessions, type SessionsOptions } from './sessions.ts';
 import { unknownSession } from './disk/session-paths.ts';
-import type { ChatMemory, Session, SessionHealth, Salvage, Sessions } from './types.ts';
+import type {
+  ChatMemory,
+  Salvage,
+  Session,
+  SessionHealth,
+  Sessions,
+  SnapshotEvent,
+} from './types.ts';
 
 /** Between two attempts to open a data directory that could not be opened, milliseconds. */
 const retryMs = 10_000;
@@ -81,6 +88,10 @@ class LateSessions implements Sessions {
 
   async salvage(sessionId: string): Promise<Salvage> {
     return (await this.#orFail()).salvage(sessionId);
+  }
+
+  async nameMoment(...args: Parameters<Sessions['nameMoment']>): Promise<SnapshotEvent> {
+    return (await this.#orFail()).nameMoment(...args);
   }
 
   async branch(...args: Parameters<Sessions['branch']>): Promise<Session> {

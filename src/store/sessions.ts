@@ -12,10 +12,11 @@ import { lockOwner, type OwnerLock } from './disk/owner.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { createSessionFiles } from './session/recover.ts';
 import { checkStore, checkStoreDeeply, damageHealth } from './session/session-check.ts';
-import { namesInMetadata, writeMetadata } from './session/session-metadata.ts';
+import { namesInMetadata, readMetadata, writeMetadata } from './session/session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './disk/session-paths.ts';
 import type { OpenSession } from './session/session-handle.ts';
 import { FileSessionStore } from './session/session-store.ts';
+import { recordsIn } from './session/replay.ts';
 import { readableLinks, SessionEvents } from './session/session-events.ts';
 import { salvageSession } from './session/salvage.ts';
 import { summarizeSession } from './session/session-summary.ts';
@@ -28,6 +29,7 @@ import type {
   Session,
   SessionHealth,
   Sessions,
+  SnapshotEvent,
   StoreEvent,
 } from './types.ts';
 
@@ -152,7 +154,9 @@ class FileSessions implements Sessions {
       const id = name.replace(/_entries\.jsonl$/, '');
       if (id === name || !isSessionId(id)) continue;
       const summary = await summarizeSession(this.#files, sessionPaths(dataDir, id));
-      listed.push({ id, ...this.#directoryOf(id), ...summary });
+      const directory = this.#directoryOf(id);
+      const role = directory === undefined ? await this.#roleOf(id) : { directory };
+      listed.push({ id, ...role, ...summary });
     }
     return listed.sort((a, b) => b.updatedMs - a.updatedMs);
   }
@@ -239,17 +243,42 @@ class FileSessions implements Sessions {
     }
   }
 
-  async branch(sessionId: string, moment: Moment = { seq: Infinity }): Promise<Session> {
+  async nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
+    await this.byId(sessionId);
+    return this.#named(async () => {
+      const session = await this.#open.get(sessionId);
+      return session.use(async ({ store, events }) => {
+        if (events.all.some((event) => event.type === 'snapshot' && event.name === name)) {
+          throw new ProxyError('invalid_request', `${sessionId} has a snapshot ${name} already.`);
+        }
+        const { ranges } = store;
+        const timeMs = this.#options.clock.now();
+        const event: SnapshotEvent = { type: 'snapshot', timeMs, name, ranges };
+        await events.add(event);
+        return event;
+      });
+    });
+  }
+
+  async branch(
+    sessionId: string,
+    moment: Moment = { seq: Infinity },
+    name?: string,
+  ): Promise<Session> {
     await this.byId(sessionId);
     const id = await this.#named(async () => {
       const source = await this.#open.get(sessionId);
-      return source.use(async (open) => this.#branchOff(open, moment));
+      return source.use(async (open) => this.#branchOff(open, moment, name));
     });
     return this.byId(id);
   }
 
   /** Makes a session that goes on from a moment of one that is open; its id. */
-  async #branchOff({ store, events }: OpenSession, moment: Moment): Promise<string> {
+  async #branchOff(
+    { store, events }: OpenSession,
+    moment: Moment,
+    ownName: string | undefined,
+  ): Promise<string> {
     const { dataDir, clock } = this.#options;
     const sessionId = this.#options.ids.next('sess_');
     const name = `key:branch-${sessionId}`;
@@ -258,7 +287,7 @@ class FileSessions implements Sessions {
     try {
       // First of all, so that nothing of the attempt is ever without a name.
       await this.#map.set(name, sessionId);
-      const past = await store.past(moment);
+      const past = { ...(await store.past(moment)), ...chatsUntil(moment, store) };
       const ranges = await this.#withinFiles(past.ranges);
       const from = { store, paths: sessionPaths(dataDir, store.sessionId) };
       await createBranchFiles(this.#files, paths, { ...from, past: { ...past, ranges } }, header);
@@ -268,7 +297,10 @@ class FileSessions implements Sessions {
         createdMs: header.createdMs,
       });
       const branch = await this.#open.get(sessionId);
-      for (const link of linksInForce(events.all)) await branch.events.add(link);
+      for (const event of inheritedEvents(events.all, recordsIn(past.ranges)))
+        await branch.events.add(event);
+      if (ownName !== undefined)
+        await branch.events.add({ type: 'name', timeMs: header.createdMs, name: ownName });
       return sessionId;
     } catch (error) {
       await this.#delete(sessionId);
@@ -308,11 +340,13 @@ class FileSessions implements Sessions {
       await writeMetadata(this.#files, dataDir, { id: toId, name, createdMs: to.createdMs });
       await this.#map.handOver(fromId, toId, name);
       const earlier = `key:earlier-${fromId}`;
-      const { createdMs } = from;
-      await writeMetadata(this.#files, dataDir, { id: fromId, name: earlier, createdMs });
+      await writeMetadata(this.#files, dataDir, {
+        id: fromId,
+        name: earlier,
+        createdMs: from.createdMs,
+        earlierName: name,
+      });
       await this.#map.set(earlier, fromId);
-      // Both are known under their old names.
-      for (const id of [fromId, toId]) await this.#open.forget(id);
     });
   }
 
@@ -341,10 +375,9 @@ class FileSessions implements Sessions {
   /** Gives a branch a copy of its bases' texts. */
   async #detach(sessionId: string): Promise<void> {
     const handle = await this.#open.get(sessionId);
-    const { bases } = handle.last.store;
-    await this.#open.close(sessionId);
-    const copy = await this.#copied(bases);
-    await changeBases(this.#files, sessionPaths(this.#options.dataDir, sessionId), [copy]);
+    const copy = await this.#copied(handle.last.store.bases);
+    const paths = sessionPaths(this.#options.dataDir, sessionId);
+    await this.#open.whileClosed(sessionId, async () => changeBases(this.#files, paths, [copy]));
   }
 
   /** Copies that were made as bases of branches, of which none is left. */
@@ -469,10 +502,27 @@ class FileSessions implements Sessions {
     return false;
   }
 
-  #directoryOf(sessionId: string): { readonly directory?: string } {
-    const directory = this.#map.namesOf(sessionId).find((name) => !name.startsWith('key:'));
-    return directory === undefined ? {} : { directory };
+  #directoryOf(sessionId: string): string | undefined {
+    return this.#map.namesOf(sessionId).find(isDirectory);
   }
+
+  /** What a session is there for that no directory has. */
+  async #roleOf(
+    sessionId: string,
+  ): Promise<Pick<Awaited<ReturnType<Sessions['list']>>[number], 'copyOf' | 'earlierDirectory'>> {
+    const metadata = await readMetadata(this.#files, this.#options.dataDir, sessionId);
+    const { copyOf, earlierName } = metadata ?? {};
+    return {
+      ...(copyOf === undefined ? {} : { copyOf }),
+      ...(earlierName !== undefined && isDirectory(earlierName)
+        ? { earlierDirectory: earlierName }
+        : {}),
+    };
+  }
+}
+
+function isDirectory(name: string): boolean {
+  return !name.startsWith('key:');
 }
 
 function hasBranches(sessionId: string, branches: readonly string[]): ProxyError {
@@ -485,14 +535,30 @@ function hasBranches(sessionId: string, branches: readonly string[]): ProxyError
   );
 }
 
-/** The links that have not been taken back. */
-function linksInForce(events: readonly StoreEvent[]): readonly StoreEvent[] {
+/**
+ * Of what chats remembered all goes along that a moment had: more than up to its last text, where
+ * more is known of it than that.
+ */
+function chatsUntil(moment: Moment, { totals }: FileSessionStore): { readonly timeMs?: number } {
+  if ('ranges' in moment) return moment.takenMs === undefined ? {} : { timeMs: moment.takenMs };
+  if ('timeMs' in moment) return { timeMs: moment.timeMs };
+  return moment.seq > totals.entries ? { timeMs: Infinity } : {};
+}
+
+/**
+ * What goes along to a branch that begins with so many lines: the links that have not been taken
+ * back, and the moments that it holds.
+ */
+function inheritedEvents(events: readonly StoreEvent[], records: number): readonly StoreEvent[] {
   const links = new Map<string, StoreEvent>();
   for (const event of events) {
     if (event.type === 'link') links.set(event.as, event);
     else if (event.type === 'unlink') links.delete(event.as);
   }
-  return [...links.values()];
+  const moments = events.filter(
+    (event) => event.type === 'snapshot' && recordsIn(event.ranges) <= records,
+  );
+  return [...links.values(), ...moments];
 }
 
 /** `mappings/chats.jsonl`. */

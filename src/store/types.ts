@@ -159,8 +159,12 @@ export type Moment =
   | { readonly seq: number }
   /** When the clock showed this, milliseconds since 1970. */
   | { readonly timeMs: number }
-  /** As it was written down: the beginnings of journals, the oldest first. */
-  | { readonly ranges: readonly BaseRange[] };
+  /**
+   * As it was written down of this session or of what it goes on from: the beginnings of journals,
+   * the oldest first. Only how many lines they have in all is looked at, so it stays true where
+   * others hold the same texts now. `takenMs` is when it was written down.
+   */
+  | { readonly ranges: readonly BaseRange[]; readonly takenMs?: number };
 
 /** How much of something is stored. */
 export interface EntryShare {
@@ -369,7 +373,12 @@ export type StoreEvent =
       readonly name: string;
       /** All that the store held. */
       readonly ranges: readonly BaseRange[];
-    };
+    }
+  /** The store itself has a name from here on. */
+  | { readonly type: 'name'; readonly timeMs: number; readonly name: string };
+
+/** A moment that has a name. */
+export type SnapshotEvent = Extract<StoreEvent, { type: 'snapshot' }>;
 
 /** What was decided about a store: from it its links follow by replay. */
 export interface StoreEvents {
@@ -475,6 +484,13 @@ export interface Sessions {
       readonly updatedMs: number;
       /** What it goes on from, where it is a branch. */
       readonly bases?: readonly BaseRange[];
+      /**
+       * Whose texts it holds a copy of, where it is only there to be read by branches: no chat and
+       * no command uses it otherwise.
+       */
+      readonly copyOf?: readonly BaseRange[];
+      /** The directory that it had until another session was restored in its place. */
+      readonly earlierDirectory?: string;
       /** Why the session cannot be opened, where that is known without opening it. */
       readonly damage?: string;
     }[]
@@ -496,12 +512,17 @@ export interface Sessions {
    */
   salvage(sessionId: string): Promise<Salvage>;
   /**
+   * Gives what a session holds now a name. @throws ProxyError `unknown_session`, `invalid_request`
+   * where the session has that name already, `store_full`
+   */
+  nameMoment(sessionId: string, name: string): Promise<SnapshotEvent>;
+  /**
    * Makes a store that goes on from what another held at a moment (now, where none is given),
-   * without copying its text. Its links and pins go along. No directory has it until {@link
-   * restore}.
+   * without copying its text. Its links go along, and the snapshots of up to there. No directory
+   * has it until {@link restore}. `name` is its own.
    * @throws ProxyError `unknown_session`, `store_full`, `store_corrupt`
    */
-  branch(sessionId: string, moment?: Moment): Promise<Session>;
+  branch(sessionId: string, moment?: Moment, name?: string): Promise<Session>;
   /**
    * Gives the directory of a session to another: its next turn finds that one. The first stays as
    * it is, under its id. @throws ProxyError `unknown_session`

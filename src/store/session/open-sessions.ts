@@ -25,7 +25,7 @@ interface OpenSessionsOptions {
   readonly log: Logger;
   /** Opens the files of a session. */
   readonly open: (sessionId: string) => Promise<OpenSession>;
-  readonly directoryOf: (sessionId: string) => { readonly directory?: string };
+  readonly directoryOf: (sessionId: string) => string | undefined;
 }
 
 /**
@@ -40,6 +40,8 @@ export class OpenSessions {
   readonly #closedHandles = new Map<string, WeakRef<SessionHandle>>();
   /** The files that are being closed, by session. */
   readonly #closing = new Map<string, Promise<void>>();
+  /** What is done to files that nobody may open meanwhile, by session. */
+  readonly #held = new Map<string, Promise<unknown>>();
   /** Handles whose files are gone; who holds one still reads what it has open. */
   readonly #retired = new WeakSet<SessionHandle>();
   /** Those of them whose files are open. */
@@ -86,6 +88,19 @@ export class OpenSessions {
   async close(sessionId: string): Promise<void> {
     const handle = (await this.#open.get(sessionId)) ?? this.#closedHandles.get(sessionId)?.deref();
     if (handle !== undefined) await this.#closeHandle(handle);
+  }
+
+  /** Runs `work` on a session's files while nobody has them open: who asks for them waits. */
+  async whileClosed<Result>(sessionId: string, work: () => Promise<Result>): Promise<Result> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held.set(sessionId, promise);
+    try {
+      await this.close(sessionId);
+      return await work();
+    } finally {
+      this.#held.delete(sessionId);
+      resolve();
+    }
   }
 
   /** The same, and what is known of it: who holds it will not see what becomes of the session. */
@@ -229,9 +244,10 @@ export class OpenSessions {
     }
     const open = await this.#openFiles(sessionId);
     const handle: SessionHandle = new SessionHandle(
-      { id: sessionId, ...this.#options.directoryOf(sessionId), createdMs: open.store.createdMs },
+      { id: sessionId, createdMs: open.store.createdMs },
       {
         open,
+        directory: () => this.#options.directoryOf(sessionId),
         reopen: async () => {
           // Another handle may have what stands there now.
           if (this.#retired.has(handle)) throw lostSession(sessionId);
@@ -273,6 +289,7 @@ export class OpenSessions {
     if (this.#isDisposed) throw new ProxyError('shutting_down', 'The store is being closed.');
     // Not while the files that an earlier handle had are being closed.
     await this.#closing.get(sessionId);
+    await this.#held.get(sessionId);
     await this.#trim();
     return this.#options.open(sessionId);
   }

@@ -60,15 +60,17 @@ export async function replayPast(
   moment: Moment,
   committed: number,
 ): Promise<Past> {
-  if ('ranges' in moment) return replayRanges(files, of.paths, moment.ranges);
   const index = new EntryIndex();
-  const isBeyond = (record: EntryRecord | AliasRecord): boolean =>
-    index.records >= committed ||
-    ('seq' in moment ? index.entries.length >= moment.seq : storedMs(record) > moment.timeMs);
+  const isBeyond = (record: EntryRecord | AliasRecord): boolean => {
+    if (index.records >= committed) return true;
+    if ('ranges' in moment) return index.records >= recordsIn(moment.ranges);
+    return 'seq' in moment ? index.entries.length >= moment.seq : storedMs(record) > moment.timeMs;
+  };
   const path = of.paths.journal;
   const log = new RecordLog(path, await files.open(path, { create: false }));
   try {
     const { ranges, timeMs } = await replayUntil(files, of, log, index, isBeyond);
+    if ('ranges' in moment) checkRanges(path, moment.ranges, index);
     return { index, ranges, timeMs };
   } finally {
     await log.close();
@@ -80,15 +82,20 @@ function storedMs(record: EntryRecord | AliasRecord): number {
   return record.type === 'entry' ? (record.storedMs ?? record.timeMs) : record.timeMs;
 }
 
-async function replayRanges(
-  files: Files,
-  paths: SessionPaths,
+/** How many lines beginnings of journals have in all. */
+export function recordsIn(ranges: readonly BaseRange[]): number {
+  return ranges.reduce((sum, { records }) => sum + records, 0);
+}
+
+/** @throws ProxyError `store_corrupt` where a session does not hold what was written down of it */
+function checkRanges(
+  path: string,
   ranges: readonly BaseRange[],
-): Promise<Past> {
-  const index = new EntryIndex();
-  let timeMs = 0;
-  for (const range of ranges) timeMs = (await replayBase(files, paths, range, index)).timeMs;
-  return { index, ranges, timeMs };
+  { records, totals }: EntryIndex,
+): void {
+  const bytes = ranges.at(-1)?.end.bytes ?? 0;
+  if (records === recordsIn(ranges) && totals.bytes === bytes) return;
+  throw corruptStore(path, 'it does not hold what was written down of it');
 }
 
 type IsBeyond = (record: EntryRecord | AliasRecord) => boolean;

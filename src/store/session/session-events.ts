@@ -16,6 +16,7 @@ const isKnownType: Readonly<Record<StoreEvent['type'], true>> = {
   link: true,
   unlink: true,
   snapshot: true,
+  name: true,
 };
 
 /** What {@link SessionEvents.open} needs. */

@@ -37,13 +37,13 @@ export interface OpenSession {
  */
 export class SessionHandle implements Session {
   readonly id: string;
-  readonly directory?: string;
   readonly createdMs: number;
   readonly store: SessionStore;
   readonly memory: ChatMemory;
   readonly events: StoreEvents;
   readonly #reopen: () => Promise<OpenSession>;
   readonly #used: (handle: SessionHandle) => void;
+  readonly #directory: () => string | undefined;
   /** What is open, or was last. */
   #last: OpenSession;
   /** Absent while the files are closed. */
@@ -52,9 +52,11 @@ export class SessionHandle implements Session {
   #users = 0;
 
   constructor(
-    facts: Pick<Session, 'id' | 'directory' | 'createdMs'>,
+    facts: Pick<Session, 'id' | 'createdMs'>,
     parts: {
       readonly open: OpenSession;
+      /** The directory that has it now: people may give it another one. */
+      readonly directory: () => string | undefined;
       /** Opens the files again. Rejects as the first opening does. */
       readonly reopen: () => Promise<OpenSession>;
       /** Hears of every use, when it begins and when it ends. */
@@ -63,14 +65,18 @@ export class SessionHandle implements Session {
   ) {
     this.id = facts.id;
     this.createdMs = facts.createdMs;
-    if (facts.directory !== undefined) this.directory = facts.directory;
     this.#last = parts.open;
     this.#open = Promise.resolve(parts.open);
     this.#reopen = parts.reopen;
     this.#used = parts.used;
+    this.#directory = parts.directory;
     this.store = new HandledStore(this);
     this.memory = new HandledMemory(this);
     this.events = new HandledEvents(this);
+  }
+
+  get directory(): string | undefined {
+    return this.#directory();
   }
 
   /** Whether the files are open, or being opened. */

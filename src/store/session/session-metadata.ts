@@ -12,6 +12,8 @@ interface Metadata {
   readonly createdMs: number;
   /** What its texts are a copy of, made so that branches need fewer files. */
   readonly copyOf?: readonly BaseRange[];
+  /** The name that it had until that was given to another session by `restore`. */
+  readonly earlierName?: string;
 }
 
 /** Puts a session's metadata in place, durably. */
@@ -22,6 +24,16 @@ export async function writeMetadata(
 ): Promise<void> {
   const json = `${JSON.stringify({ version: 1, ...metadata }, undefined, 2)}\n`;
   await replaceFile(files, sessionPaths(dataDir, metadata.id).metadata, Buffer.from(json));
+}
+
+/** A session's metadata, where it has any. */
+export async function readMetadata(
+  files: Files,
+  dataDir: string,
+  id: string,
+): Promise<Metadata | undefined> {
+  const bytes = await files.readWhole(sessionPaths(dataDir, id).metadata);
+  return bytes === undefined ? undefined : parseMetadata(bytes);
 }
 
 /**
