@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { shellWord } from '../base/shell-word.ts';
 import { machineOf } from '../config/places.ts';
 import { settingLeaves } from '../config/schema.ts';
 import { ProxyError } from '../errors.ts';
@@ -135,10 +136,6 @@ ${environment}  <key>RunAtLoad</key>
 
 function xmlText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-}
-
-function shellWord(word: string): string {
-  return /^[\w./:-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /**
