@@ -15,6 +15,7 @@ import { AnswerMemory } from './history/answer-memory.ts';
 import { SessionResolver } from './history/session-resolver.ts';
 import { scalesFor } from './prompt/prompt-cost.ts';
 import { TokenGauge } from './prompt/token-gauge.ts';
+import { machineOf } from './config/places.ts';
 import type { Config } from './config/resolve.ts';
 import { messagesFaces, type FactsOf } from './faces/messages/messages-face.ts';
 import { type PassAccount, passThrough } from './faces/pass-through.ts';
@@ -180,6 +181,9 @@ async function openStores({ config, clock, ids, log, files }: AppOptions): Promi
     maxSessionBytes: config.store.maxBytes,
     maxOpen: Math.min(config.store.maxOpenSessions, sessionsForDescriptors()),
     idleMs: config.store.sessionIdleMs,
+    worktrees: config.store.worktrees,
+    searchPath: machineOf().env['PATH'],
+    notesPlaces: true,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
   });
 }

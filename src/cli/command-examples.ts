@@ -50,6 +50,11 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],
     ['rlm-opencode sessions rm sess_1a2b --yes', 'deletes it'],
   ],
+  'sessions move': [
+    ['rlm-opencode sessions move ~/old ~/new', 'after a move to another disk'],
+    ['rlm-opencode sessions move sess_1a2b .', 'to this directory'],
+    ['rlm-opencode sessions move --replace ~/app ~/copy', 'what ~/copy had stays aside'],
+  ],
   'sessions salvage': [['rlm-opencode sessions salvage sess_1a2b', 'the old store stays']],
   config: [
     ['rlm-opencode config', 'every setting and its source'],

@@ -33,6 +33,7 @@ export async function withOperations(
   // Loaded only here: through a server a command needs neither settings nor store nor engine.
   const [
     { randomIds, systemClock },
+    { machineOf },
     { loadFromFlags },
     { createLogger },
     { createOperations },
@@ -40,6 +41,7 @@ export async function withOperations(
     { openSessions },
   ] = await Promise.all([
     import('../clock.ts'),
+    import('../config/places.ts'),
     import('./setting-flags.ts'),
     import('../log.ts'),
     import('../operations/operations.ts'),
@@ -55,6 +57,8 @@ export async function withOperations(
       ids: randomIds,
       log: createLogger('warn'),
       maxSessionBytes: config.store.maxBytes,
+      worktrees: config.store.worktrees,
+      searchPath: machineOf().env['PATH'],
     }),
   );
   const search = stack.use(openSearchEngine({ clock: systemClock }));

@@ -16,13 +16,14 @@ import { size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printError, printJson } from './screen.ts';
+import { moveCommand } from './sessions-move.ts';
 import { shortPath } from './start-text.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
 
 /**
  * `rlm-opencode sessions`: the stores there are, deleting one, saving what is sound of a damaged
- * one.
+ * one, giving one to another directory.
  */
 export function sessionsCommand(): Command {
   const command = new Command('sessions').description('list the stores of all directories');
@@ -36,7 +37,8 @@ export function sessionsCommand(): Command {
     .argument('<id>', 'session id');
   return command
     .addCommand(addDataDirFlag(remove).action(removeSession))
-    .addCommand(addDataDirFlag(salvage).action(salvageSession));
+    .addCommand(addDataDirFlag(salvage).action(salvageSession))
+    .addCommand(moveCommand());
 }
 
 async function list(flags: { json?: boolean }): Promise<void> {
@@ -50,16 +52,36 @@ async function list(flags: { json?: boolean }): Promise<void> {
       printError('Nothing is stored yet.\n');
       finish(exitCodes.nothing);
     }
-    for (const { id, directory, totals, updatedMs, damage } of sessions) {
+    for (const session of sessions) {
+      const { id, directory, totals, updatedMs, damage } = session;
       const when = new Date(updatedMs).toISOString().slice(0, 16).replace('T', ' ');
       const counts = `${grouped(totals.entries)} ${totals.entries === 1 ? 'entry' : 'entries'}, ${grouped(totals.chars)} characters`;
       print(
         `${id}  ${when}  ${counts}\n  ${directory === undefined ? '(no directory)' : shortPath(directory)}\n`,
       );
+      print(placeText(session));
       if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
     }
+    if (sessions.some(({ isGone, looksLike }) => isGone === true || looksLike !== undefined))
+      print('\nTo give a store to another directory: rlm-opencode sessions move FROM TO\n');
   });
 }
+
+/** Lines for what is odd about where a project lies. */
+function placeText({ isGone, formerly, looksLike }: Listed[number]): string {
+  const lines = [];
+  if (formerly !== undefined) lines.push(`was ${shortPath(formerly)}`);
+  if (isGone === true) lines.push('this directory is not there any more');
+  if (looksLike !== undefined)
+    lines.push(`${likeWords[looksLike.as]} ${shortPath(looksLike.directory)}`);
+  return lines.map((line) => `  ${line}\n`).join('');
+}
+
+const likeWords = {
+  copy: 'looks like a copy of',
+  moved: 'looks like what is gone from',
+  worktree: 'a worktree of',
+} as const;
 
 /** What the operation `salvage-session` answers. */
 interface Salvaged {

@@ -118,7 +118,7 @@ export const sandboxSettings = z.strictObject({
   }),
 });
 
-/** Bounds of the store. */
+/** Bounds of the store, and whose it is. */
 export const storeSettings = z.strictObject({
   maxBytes: count(34_359_738_368, 1_048_576, {
     env: 'RLM_STORE_MAX_BYTES',
@@ -134,5 +134,10 @@ export const storeSettings = z.strictObject({
     env: 'RLM_STORE_SESSION_IDLE_MS',
     unit: 'ms',
     description: "A session's files are closed after so long without use; the next use opens them.",
+  }),
+  worktrees: z.enum(['own', 'shared']).default('own').meta({
+    env: 'RLM_STORE_WORKTREES',
+    description:
+      'Whose store a linked git worktree uses: its `own`, or that of its main tree (`shared`; one that it has already is left as it is).',
   }),
 });

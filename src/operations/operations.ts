@@ -6,6 +6,7 @@ import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { ingest, ingestArgs } from './ingest.ts';
+import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
 
@@ -129,6 +130,10 @@ const removeSession = withArgs(
   },
 );
 
+const moveSession = withArgs(moveArgs, async function* (asked, { sessions }) {
+  yield { result: await move(sessions, asked) };
+});
+
 const checkSession = withArgs(
   z.strictObject({ session: z.string(), deep: z.boolean().default(false) }),
   async function* ({ session, deep }, { sessions }) {
@@ -174,6 +179,7 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['past-work', withArgs(pastWorkArgs, pastWork)],
   ['sessions', listSessions],
   ['remove-session', removeSession],
+  ['move-session', moveSession],
   ['check-session', checkSession],
   ['salvage-session', salvageSession],
 ]);

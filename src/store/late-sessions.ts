@@ -4,6 +4,7 @@ import { openSessions, type SessionsOptions } from './sessions.ts';
 import { unknownSession } from './disk/session-paths.ts';
 import type {
   ChatMemory,
+  MovedSession,
   Salvage,
   Session,
   SessionHealth,
@@ -88,6 +89,14 @@ class LateSessions implements Sessions {
 
   async salvage(sessionId: string): Promise<Salvage> {
     return (await this.#orFail()).salvage(sessionId);
+  }
+
+  async move(
+    sessionId: string,
+    directory: string,
+    options: { readonly replace: boolean },
+  ): Promise<MovedSession> {
+    return (await this.#orFail()).move(sessionId, directory, options);
   }
 
   async nameMoment(...args: Parameters<Sessions['nameMoment']>): Promise<SnapshotEvent> {

@@ -7,9 +7,11 @@ import { FileChatMemory, type ChatMemoryLimits } from './session/chat-memory.ts'
 import { filesWithRoom } from './disk/descriptor-room.ts';
 import { DirectoryMap, directoryName } from './disk/directory-map.ts';
 import { isErrno, realFiles, type Files } from './disk/files.ts';
+import { mainTreeOf } from './disk/git-checkout.ts';
 import { OpenSessions } from './session/open-sessions.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
+import { ProjectPlaces } from './session/project-places.ts';
 import { createSessionFiles } from './session/recover.ts';
 import { checkStore, checkStoreDeeply, damageHealth } from './session/session-check.ts';
 import { namesInMetadata, readMetadata, writeMetadata } from './session/session-metadata.ts';
@@ -25,6 +27,7 @@ import type {
   BaseRange,
   CheckProgress,
   Moment,
+  MovedSession,
   Salvage,
   Session,
   SessionHealth,
@@ -53,6 +56,15 @@ export interface SessionsOptions {
   readonly idleMs?: number;
   /** Bounds of each session's chat memory (256 MiB, 90 days). */
   readonly chatMemory?: ChatMemoryLimits;
+  /** Whether linked worktrees have a store of their own, or that of their main tree (`own`). */
+  readonly worktrees?: 'own' | 'shared';
+  /** Where git is looked for, as in `PATH`; absent: nowhere. */
+  readonly searchPath?: string | undefined;
+  /**
+   * Whether what a directory is known again by is looked at in the first use of each session, and
+   * not only when one is made (false).
+   */
+  readonly notesPlaces?: boolean;
 }
 
 /**
@@ -104,6 +116,7 @@ class FileSessions implements Sessions {
   readonly #files: Files;
   readonly #map: DirectoryMap;
   readonly #realNames: RealNames;
+  readonly #places: ProjectPlaces;
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
   readonly #open: OpenSessions;
@@ -118,6 +131,16 @@ class FileSessions implements Sessions {
     this.#files = filesWithRoom(options.files ?? realFiles, async () => this.#open.makeRoom());
     this.#map = map;
     this.#realNames = new RealNames(map);
+    this.#places = new ProjectPlaces({
+      files: this.#files,
+      dataDir: options.dataDir,
+      log: options.log,
+      searchPath: options.searchPath ?? '',
+      notesKnown: options.notesPlaces ?? false,
+      map,
+      alone: async (work) => this.#named(work),
+      rename: async (sessionId, name) => this.#rename(sessionId, name),
+    });
     this.#lock = lock;
     const { clock, log, maxOpen = defaultMaxOpen, idleMs = defaultIdleMs } = options;
     this.#open = new OpenSessions({
@@ -134,7 +157,12 @@ class FileSessions implements Sessions {
     directory: string,
     options: { readonly create: boolean },
   ): Promise<Session | undefined> {
-    return this.#forName(await this.#realNames.of(directoryName(directory)), options.create);
+    const asked = directoryName(directory);
+    const main = this.#options.worktrees === 'shared' ? await mainTreeOf(asked) : undefined;
+    const name = await this.#places.nameFor(await this.#realNames.of(main ?? asked));
+    const session = await this.#forName(name, options.create);
+    if (session !== undefined) this.#places.seen(session.id, name);
+    return session;
   }
 
   async forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined> {
@@ -150,13 +178,14 @@ class FileSessions implements Sessions {
   async list(): ReturnType<Sessions['list']> {
     const { dataDir } = this.#options;
     const listed = [];
+    const places = await this.#places.listed();
     for (const name of await this.#files.list(sessionsDir(dataDir))) {
       const id = name.replace(/_entries\.jsonl$/, '');
       if (id === name || !isSessionId(id)) continue;
       const summary = await summarizeSession(this.#files, sessionPaths(dataDir, id));
       const directory = this.#directoryOf(id);
       const role = directory === undefined ? await this.#roleOf(id) : { directory };
-      listed.push({ id, ...role, ...summary });
+      listed.push({ id, ...role, ...places.get(id), ...summary });
     }
     return listed.sort((a, b) => b.updatedMs - a.updatedMs);
   }
@@ -241,6 +270,73 @@ class FileSessions implements Sessions {
       }
       throw error;
     }
+  }
+
+  async move(
+    sessionId: string,
+    directory: string,
+    { replace }: { readonly replace: boolean },
+  ): Promise<MovedSession> {
+    if (!isSessionId(sessionId) || !(await this.#hasFiles(sessionId))) {
+      throw unknownSession(sessionId);
+    }
+    const name = await this.#realNames.of(directoryName(directory));
+    await this.#salvaged(sessionId);
+    return this.#named(async () => {
+      const from = this.#directoryOf(sessionId);
+      const { entries } = (await this.#summary(sessionId)).totals;
+      const moved = {
+        session: sessionId,
+        ...(from === undefined ? {} : { from }),
+        to: name,
+        entries,
+      };
+      if (this.#map.get(name) === sessionId) return moved;
+      const cleared = await this.#clear(name, replace);
+      await this.#rename(sessionId, name);
+      this.#places.made(sessionId, name);
+      return { ...moved, ...cleared };
+    });
+  }
+
+  /** Takes the session away that a directory has. */
+  async #clear(
+    name: string,
+    replace: boolean,
+  ): Promise<Pick<MovedSession, 'putAside' | 'removed'>> {
+    const id = this.#map.get(name);
+    if (id === undefined || !(await this.#hasFiles(id))) return {};
+    const { totals, damage } = await this.#summary(id);
+    const isEmpty = totals.entries === 0 && damage === undefined;
+    if (isEmpty && (await this.branchesOf(id)).length === 0) {
+      await this.#delete(id);
+      return { removed: id };
+    }
+    if (!replace) {
+      throw new ProxyError(
+        'invalid_request',
+        `${name} has a store already: ${id}, ${totals.entries === 1 ? '1 entry' : `${totals.entries} entries`}.`,
+        { hint: 'With --replace that is put aside: it stays, and is reached by its id alone.' },
+      );
+    }
+    await this.#rename(id, `key:put-aside-${id}`);
+    return { putAside: id };
+  }
+
+  async #summary(sessionId: string): ReturnType<typeof summarizeSession> {
+    return summarizeSession(this.#files, sessionPaths(this.#options.dataDir, sessionId));
+  }
+
+  /**
+   * Gives a session a name in place of its directory; a key by which a chat finds it stays. The
+   * metadata come first: where the map is made anew from them, the session is where it was to go.
+   */
+  async #rename(sessionId: string, name: string): Promise<void> {
+    const { createdMs } = await this.#summary(sessionId);
+    const directory = this.#directoryOf(sessionId);
+    const others = this.#map.namesOf(sessionId).filter((each) => each !== directory);
+    await this.#places.renamed(sessionId, name, createdMs);
+    await this.#map.rename(sessionId, [...others, name]);
   }
 
   async nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
@@ -395,6 +491,7 @@ class FileSessions implements Sessions {
     const folder = sessionsDir(this.#options.dataDir);
     await this.#open.forget(sessionId);
     await this.#map.forget(sessionId);
+    await this.#places.removed(sessionId);
     for (const name of await this.#files.list(folder)) {
       const belongs = name.startsWith(`${sessionId}.`) || name.startsWith(`${sessionId}_`);
       if (belongs) await this.#files.remove(join(folder, name));
@@ -403,6 +500,7 @@ class FileSessions implements Sessions {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#places[Symbol.asyncDispose]();
     await this.#naming;
     await this.#open[Symbol.asyncDispose]();
     await this.#map[Symbol.asyncDispose]();
@@ -450,6 +548,7 @@ class FileSessions implements Sessions {
       await createSessionFiles(this.#files, paths, { sessionId: id, createdMs });
       await writeMetadata(this.#files, dataDir, { id, name, createdMs });
       await this.#map.set(name, id);
+      this.#places.made(id, name);
     } catch (error) {
       throw toStoreFailure(error, paths.metadata);
     }

@@ -445,6 +445,39 @@ export interface Salvage {
   readonly lostRecords: number;
 }
 
+/** What there is to say of where a session lies. */
+export interface ListedPlace {
+  /** The directory that it had before it was moved. */
+  readonly formerly?: string;
+  /** Its directory was seen on this machine and is not there any more. */
+  readonly isGone?: boolean;
+  /**
+   * Another session of what git says is the same project: one that is there (`copy`), one that is
+   * not there any more (`moved`), or its main tree's (`worktree`).
+   */
+  readonly looksLike?:
+    | {
+        readonly session: string;
+        readonly directory: string;
+        readonly as: 'copy' | 'moved' | 'worktree';
+      }
+    | undefined;
+}
+
+/** A session has another directory. */
+export interface MovedSession {
+  readonly session: string;
+  /** The directory that it had, if it had one. */
+  readonly from?: string;
+  /** As it is named now: links resolved. */
+  readonly to: string;
+  readonly entries: number;
+  /** The session that `to` had, which is now known by its id alone. */
+  readonly putAside?: string;
+  /** The session that `to` had, which held nothing and is deleted. */
+  readonly removed?: string;
+}
+
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
   /**
@@ -459,7 +492,7 @@ export interface Sessions {
   readonly chats: ChatMemory;
   /**
    * The session of a project directory, made on first use when `create` is set. The directory need
-   * not exist on this machine.
+   * not exist on this machine. One that was renamed here has the session that it had before.
    */
   forDirectory(
     directory: string,
@@ -476,7 +509,7 @@ export interface Sessions {
    */
   forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined>;
   list(): Promise<
-    readonly {
+    readonly (ListedPlace & {
       readonly id: string;
       readonly directory?: string;
       readonly totals: Totals;
@@ -493,7 +526,7 @@ export interface Sessions {
       readonly earlierDirectory?: string;
       /** Why the session cannot be opened, where that is known without opening it. */
       readonly damage?: string;
-    }[]
+    })[]
   >;
   /**
    * Compares a session with its checksums, but for text that was compared before and whose file is
@@ -511,6 +544,17 @@ export interface Sessions {
    * `unknown_session`, `store_full`
    */
   salvage(sessionId: string): Promise<Salvage>;
+  /**
+   * Gives a session another directory, which need not be on this machine; texts stay where they
+   * are. A session that this directory has is deleted if it holds no text; else it is put aside
+   * with `replace`, and without that the call is refused.
+   * @throws ProxyError `unknown_session`, `invalid_request`
+   */
+  move(
+    sessionId: string,
+    directory: string,
+    options: { readonly replace: boolean },
+  ): Promise<MovedSession>;
   /**
    * Gives what a session holds now a name. @throws ProxyError `unknown_session`, `invalid_request`
    * where the session has that name already, `store_full`

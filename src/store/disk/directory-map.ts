@@ -120,6 +120,11 @@ export class DirectoryMap {
     await this.#append({ names: names.length === 0 ? [name] : names, id: toId });
   }
 
+  /** Gives a session these names and no others. */
+  async rename(sessionId: string, names: readonly string[]): Promise<void> {
+    await this.#append({ names, id: sessionId });
+  }
+
   /** Forgets all names of a session. */
   async forget(sessionId: string): Promise<void> {
     if (this.#names.has(sessionId)) await this.#append({ forgotten: sessionId });

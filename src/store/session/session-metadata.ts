@@ -1,10 +1,14 @@
 import { join } from 'node:path';
 import { replaceFile, type Files } from '../disk/files.ts';
 import type { BaseRange } from '../types.ts';
+import { parseEvidence, type PlaceEvidence } from '../disk/project-place.ts';
 import { isSessionId, sessionPaths, sessionsDir } from '../disk/session-paths.ts';
 
-/** `sess_<id>.json`. What else there is to know stands in the journal. */
-interface Metadata {
+/**
+ * `sess_<id>.json`. What else there is to know stands in the journal. Programs of earlier versions
+ * ignore the members that may be absent, and leave them out when they write the file anew.
+ */
+export interface Metadata {
   readonly version: 1;
   readonly id: string;
   /** As in the directory map: a directory, or `key:<hash>`. */
@@ -14,6 +18,10 @@ interface Metadata {
   readonly copyOf?: readonly BaseRange[];
   /** The name that it had until that was given to another session by `restore`. */
   readonly earlierName?: string;
+  /** What the directory was when it was last looked at; absent for one on another machine. */
+  readonly place?: PlaceEvidence;
+  /** Directories that the session had before it was moved, the last one first. */
+  readonly formerNames?: readonly string[];
 }
 
 /** Puts a session's metadata in place, durably. */
@@ -26,14 +34,33 @@ export async function writeMetadata(
   await replaceFile(files, sessionPaths(dataDir, metadata.id).metadata, Buffer.from(json));
 }
 
-/** A session's metadata, where it has any. */
+/** Files that are read at a time where all are. */
+const filesAtOnce = 32;
+
+/** A session's metadata; undefined where there is none that can be read. */
 export async function readMetadata(
   files: Files,
   dataDir: string,
-  id: string,
+  sessionId: string,
 ): Promise<Metadata | undefined> {
-  const bytes = await files.readWhole(sessionPaths(dataDir, id).metadata);
+  const bytes = await files.readWhole(sessionPaths(dataDir, sessionId).metadata);
   return bytes === undefined ? undefined : parseMetadata(bytes);
+}
+
+/** The metadata of all sessions, the oldest first. */
+export async function allMetadata(files: Files, dataDir: string): Promise<Metadata[]> {
+  const found: Metadata[] = [];
+  const folder = sessionsDir(dataDir);
+  const names = (await files.list(folder)).filter((file) => /^sess_[0-9a-f]+\.json$/.test(file));
+  for (let at = 0; at < names.length; at += filesAtOnce) {
+    const some = names.slice(at, at + filesAtOnce);
+    const read = await Promise.all(some.map(async (name) => files.readWhole(join(folder, name))));
+    for (const bytes of read) {
+      const metadata = bytes === undefined ? undefined : parseMetadata(bytes);
+      if (metadata !== undefined) found.push(metadata);
+    }
+  }
+  return found.sort((a, b) => a.createdMs - b.createdMs);
 }
 
 /**
@@ -41,23 +68,24 @@ export async function readMetadata(
  * it over.
  */
 export async function namesInMetadata(files: Files, dataDir: string): Promise<Map<string, string>> {
-  const found: Metadata[] = [];
-  const folder = sessionsDir(dataDir);
-  for (const file of await files.list(folder)) {
-    if (!/^sess_[0-9a-f]+\.json$/.test(file)) continue;
-    const bytes = await files.readWhole(join(folder, file));
-    const metadata = bytes === undefined ? undefined : parseMetadata(bytes);
-    if (metadata !== undefined) found.push(metadata);
-  }
-  found.sort((a, b) => a.createdMs - b.createdMs);
-  return new Map(found.map(({ name, id }) => [name, id]));
+  return new Map((await allMetadata(files, dataDir)).map(({ name, id }) => [name, id]));
 }
 
 /** Undefined for a file that is not our metadata: its session is found by its id alone. */
 function parseMetadata(bytes: Buffer): Metadata | undefined {
   try {
-    const metadata = JSON.parse(bytes.toString()) as Metadata;
-    return typeof metadata.name === 'string' && isSessionId(metadata.id) ? metadata : undefined;
+    const metadata = Object(JSON.parse(bytes.toString())) as Metadata;
+    if (typeof metadata.name !== 'string' || !isSessionId(metadata.id)) return undefined;
+    const { place: noted, formerNames: former, ...others } = metadata;
+    const place = parseEvidence(noted);
+    const formerNames = Array.isArray(former)
+      ? former.filter((each): each is string => typeof each === 'string')
+      : [];
+    return {
+      ...others,
+      ...(place === undefined ? {} : { place }),
+      ...(formerNames.length === 0 ? {} : { formerNames }),
+    };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
