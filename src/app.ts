@@ -32,6 +32,7 @@ import { type Files, realFiles } from './store/disk/files.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
 import type { Sessions } from './store/types.ts';
 import { IndexKeeper } from './tools/index-keeper.ts';
+import { linkedStoresOf } from './tools/linked/linked-stores.ts';
 import { allTools, ToolRegistry } from './tools/registry.ts';
 import { type FoundSessions, Traces } from './trace/traces.ts';
 import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/catalog.ts';
@@ -117,6 +118,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   );
   const ownerSecret = ids.next('') + ids.next('');
   const chat = createChat(options, {
+    sessions,
     found,
     answers,
     search,
@@ -228,6 +230,7 @@ function createTraces({ config, log, clock, files, version }: AppOptions): Trace
 }
 
 interface ChatParts {
+  readonly sessions: Sessions;
   readonly found: FoundSessions;
   readonly answers: AnswerMemory;
   readonly search: SearchEngine;
@@ -245,6 +248,7 @@ interface ChatParts {
 function createChat(
   options: AppOptions,
   {
+    sessions,
     found,
     answers,
     search,
@@ -289,6 +293,7 @@ function createChat(
     keepDay: () => day.keep(),
     tools: {
       search,
+      linkedTo: (session) => linkedStoresOf(sessions, session),
       sandboxes,
       clock,
       searchDeadlineMs: config.tools.searchDeadlineMs,

@@ -4,6 +4,7 @@ import { ProxyError } from '../errors.ts';
 import { checkIndex } from '../search/index/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
+import { linkedStoresOf } from '../tools/linked/linked-stores.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
@@ -110,6 +111,7 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
   const text = await registry.run(call, {
     ...parts,
     session,
+    linked: linkedStoresOf(parts.sessions, session),
     signal,
     searchDeadlineMs,
     maxResultChars,

@@ -1,3 +1,4 @@
+import { linksOf } from '../store/session/links.ts';
 import type { Entry, Session, SessionStore, Totals } from '../store/types.ts';
 import { storeMap } from '../tools/listing/store-map.ts';
 import type { ToolRegistry } from '../tools/registry.ts';
@@ -14,6 +15,8 @@ export type InjectMode = 'auto' | 'always' | 'never';
 export interface Activation {
   readonly kind: 'active';
   readonly instructions: string;
+  /** Its store had links then: the definitions of its tools say how they are reached. */
+  readonly isLinked?: true;
 }
 
 /**
@@ -62,9 +65,12 @@ export function nextOffer(signs: OfferSigns): Offer['kind'] | undefined {
 export async function readOffer(session: Session, chatId: string): Promise<Offer | undefined> {
   const { memory } = session;
   const active = (await memory.get(activeKey(chatId))) as
-    | Pick<Activation, 'instructions'>
+    | Pick<Activation, 'instructions' | 'isLinked'>
     | undefined;
-  if (active !== undefined) return { kind: 'active', instructions: active.instructions };
+  if (active !== undefined) {
+    const { instructions, isLinked } = active;
+    return { kind: 'active', instructions, ...(isLinked === undefined ? {} : { isLinked }) };
+  }
   const dormant = (await memory.get(dormantKey(chatId))) as Omit<Dormancy, 'kind'> | undefined;
   return dormant === undefined ? undefined : { kind: 'dormant', ...dormant };
 }
@@ -107,9 +113,13 @@ export async function activate(
 ): Promise<Activation> {
   const { registry, before, nowMs } = given;
   const map = await storeMap(session.store, before, nowMs);
-  const instructions = instructionsFor(totalsOf(before), map, registry.names);
-  await session.memory.put([{ key: activeKey(chatId), value: { instructions } }]);
-  return { kind: 'active', instructions };
+  // As they are now, for the whole chat: a link that is made later would change definitions that
+  // stand at the beginning of every prompt.
+  const links = linksOf(session.events.all);
+  const instructions = instructionsFor(totalsOf(before), map, { toolNames: registry.names, links });
+  const value = { instructions, ...(links.length === 0 ? {} : { isLinked: true as const }) };
+  await session.memory.put([{ key: activeKey(chatId), value }]);
+  return { kind: 'active', ...value };
 }
 
 /**

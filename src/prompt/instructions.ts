@@ -1,5 +1,5 @@
-import type { Totals } from '../store/types.ts';
-import { counted } from '../tools/result-form.ts';
+import type { StoreLink, Totals } from '../store/types.ts';
+import { counted, onOneLine } from '../tools/result-form.ts';
 
 /**
  * What a chat is told about the store, once: sizes and a map of what was there before the chat's
@@ -9,7 +9,10 @@ import { counted } from '../tools/result-form.ts';
 export function instructionsFor(
   totals: Pick<Totals, 'chars' | 'lines' | 'entries'>,
   map: string,
-  toolNames: readonly string[],
+  {
+    toolNames,
+    links = [],
+  }: { readonly toolNames: readonly string[]; readonly links?: readonly StoreLink[] },
 ): string {
   const holds =
     totals.entries === 0
@@ -34,8 +37,18 @@ export function instructionsFor(
     lines.push(
       '- rlm_exec: runs JavaScript over the whole context; use it to count, compare and aggregate exactly.',
     );
+  if (links.length > 0) lines.push(linkedLine(links));
   lines.push(
     'When something you need was seen earlier but is no longer in the conversation, search for it before you ask the user or run a tool again. Quote what you read, not what you remember. Several of these calls can be made at once.',
   );
   return lines.join('\n');
+}
+
+/** Where else there is something to find, and how. */
+function linkedLine(links: readonly StoreLink[]): string {
+  const named = links.map(({ as, directory }) =>
+    directory === undefined ? as : `${as} (${onOneLine(directory, 200)})`,
+  );
+  const [first] = links;
+  return `The stores of other projects are linked and can be read, too: ${named.join(', ')}. "scope": "linked" in rlm_search, rlm_find and rlm_stats asks this store and all of them, "scope": ${JSON.stringify(first?.as)} one alone. Their entries have its name in front, as in ${first?.as}:e7: use that id wherever an entry is named.`;
 }

@@ -172,11 +172,18 @@ export interface LayOut {
   readonly changed: Readonly<Record<string, unknown>>;
 }
 
+/** Whether a chat's definitions say how linked stores are reached. */
+function isLinked(offer: Offer | undefined): boolean {
+  return offer?.kind === 'active' && offer.isLinked === true;
+}
+
 /** Puts prompts together from what was decided: weaves, fits, adds instructions and tools. */
 export class PromptLayout {
   readonly #options: PromptOptions;
   readonly #parts = new WeakMap<Session, SessionParts>();
   readonly #offered = new WeakMap<ToolList, OfferedTools>();
+  /** The same with definitions that say how linked stores are reached. */
+  readonly #offeredLinked = new WeakMap<ToolList, OfferedTools>();
   /** Of the dormant chat that had such a list last. */
   readonly #dormant = new WeakMap<
     ToolList,
@@ -235,7 +242,7 @@ export class PromptLayout {
     const { envelope, resolved } = intake;
     const { session, offer, changed } = how;
     const theirs = envelope.tools ?? noTools;
-    const { registry } = this.toolsFor(theirs);
+    const { registry } = this.toolsFor(theirs, isLinked(offer));
     const ours = offer === undefined ? undefined : this.#partsOfOffer(theirs, offer);
     const overheadBytes = intake.envelopeBytes + (ours?.sizeBytes ?? 0);
     const places = chat.places();
@@ -365,12 +372,14 @@ export class PromptLayout {
    * Our tools beside the client's, and both lists in one. Made once for a list: a known envelope
    * has the same one in every turn.
    */
-  toolsFor(theirs: ToolList): OfferedTools {
-    let offered = this.#offered.get(theirs);
+  toolsFor(theirs: ToolList, withLinks = false): OfferedTools {
+    const known = withLinks ? this.#offeredLinked : this.#offered;
+    let offered = known.get(theirs);
     if (offered === undefined) {
-      const registry = this.#registryFor(theirs);
+      const plain = withLinks ? this.toolsFor(theirs).registry : this.#registryFor(theirs);
+      const registry = withLinks ? plain.linked : plain;
       offered = { registry, tools: [...theirs, ...registry.definitions] };
-      this.#offered.set(theirs, offered);
+      known.set(theirs, offered);
     }
     return offered;
   }
@@ -378,7 +387,7 @@ export class PromptLayout {
   /** All of our tools with what is said of them, or the one that opens them. */
   #partsOfOffer(theirs: ToolList, offer: Offer): OfferParts {
     if (offer.kind === 'active') {
-      const { registry, tools } = this.toolsFor(theirs);
+      const { registry, tools } = this.toolsFor(theirs, isLinked(offer));
       const { instructions } = offer;
       const sizeBytes = jsonBytes(registry.definitions).length + instructions.length;
       return { tools, sizeBytes, instructions };

@@ -25,6 +25,12 @@ export const preludeSource = String.raw`(function (host, take, limits) {
     const { value, text } = ask(method, args);
     return text === undefined ? value : text;
   };
+  /** The same in another store, by its name; here where there is none. */
+  const askIn = (store, method, args) => (store === undefined ? ask(method, args) : ask('in', [store, method, ...args]));
+  const callIn = (store, method, args) => {
+    const { value, text } = askIn(store, method, args);
+    return text === undefined ? value : text;
+  };
   const number = (value, name, fallback) => {
     const given = value === undefined ? fallback : Number(value);
     if (!(given >= 0)) throw new TypeError(name + ' must be a number from 0 on, not ' + String(value));
@@ -36,14 +42,14 @@ export const preludeSource = String.raw`(function (host, take, limits) {
     if (pattern.ignoreCase && given.case_sensitive === undefined) given.case_sensitive = false;
     return pattern.source;
   };
-  const searchFor = (pattern, options, literal) => {
+  const searchFor = (store, pattern, options, literal) => {
     const given = { ...plain(options) };
     if (literal && pattern instanceof RegExp)
       throw new TypeError('context.find takes plain text; context.search takes a pattern');
-    return call('search', [sourceOf(pattern, given), given, literal]);
+    return callIn(store, 'search', [sourceOf(pattern, given), given, literal]);
   };
   const entryName = (entry) => (entry !== null && typeof entry === 'object' ? String(entry.id) : String(entry));
-  const textOf = (entry) => call('text', [entryName(entry)]);
+  const textOf = (store, entry) => callIn(store, 'text', [entryName(entry)]);
   const splitLines = (text) => {
     const lines = text.split('\n');
     if (lines.at(-1) === '') lines.pop();
@@ -52,12 +58,12 @@ export const preludeSource = String.raw`(function (host, take, limits) {
   /** Of entries that are asked for their text as if they had it. */
   const entryPrototype = freeze({
     get text() {
-      return textOf(this);
+      return textOf(undefined, this);
     },
   });
-  const recordsFor = (pattern, options) => {
+  const recordsFor = (store, pattern, options) => {
     const given = { ...plain(options) };
-    const { value, text } = ask('records', [sourceOf(pattern, given), given]);
+    const { value, text } = askIn(store, 'records', [sourceOf(pattern, given), given]);
     const { count, names, labels } = value;
     const width = names.length;
     if (count === 0) return [];
@@ -78,10 +84,10 @@ export const preludeSource = String.raw`(function (host, take, limits) {
     }
     return records;
   };
-  const groupFor = (pattern, by, options, filters) => {
+  const groupFor = (store, pattern, by, options, filters) => {
     const given = { ...plain(options), ...plain(filters) };
     const source = sourceOf(pattern, given);
-    return call('group', [source, by === undefined || by === null ? [] : isArray(by) ? by : [by], given]);
+    return callIn(store, 'group', [source, by === undefined || by === null ? [] : isArray(by) ? by : [by], given]);
   };
   const question = (one) => {
     if (typeof one === 'string') return { prompt: one };
@@ -164,7 +170,8 @@ export const preludeSource = String.raw`(function (host, take, limits) {
     return undefined;
   };
   let built = {};
-  const install = (lengthChars) => {
+  /** What reads a store: the own one, or a linked one by its name. */
+  const contextOf = (lengthChars, store) => {
     const place = (value, fallback) => {
       const given = value === undefined ? fallback : floor(Number(value)) || 0;
       return max(0, min(given < 0 ? lengthChars + given : given, lengthChars));
@@ -175,27 +182,27 @@ export const preludeSource = String.raw`(function (host, take, limits) {
       const start = place(from, 0);
       const chars = max(0, place(to, lengthChars) - start);
       if (chars > limits.readChars) throw tooLarge(what, chars);
-      return call('read', [start, chars]);
+      return callIn(store, 'read', [start, chars]);
     };
-    const known = freeze({
+    const known = {
       length: lengthChars,
       read: (offset, length) => {
         if (typeof offset === 'string' && !(Number(offset) >= 0))
           throw new TypeError('context.read(offset, length) takes numbers; context.text(' + stringify(offset) + ') reads an entry');
-        return call('read', [number(offset, 'offset', 0), number(length, 'length', limits.readChars)]);
+        return callIn(store, 'read', [number(offset, 'offset', 0), number(length, 'length', limits.readChars)]);
       },
       lines: (from, to, last) => {
         if (from === undefined || (typeof from !== 'object' && Number(from) >= 0))
-          return splitLines(call('lines', [number(from, 'from', 1), number(to, 'to', from === undefined ? Number.MAX_SAFE_INTEGER : from)]));
-        return splitLines(call('lines', [max(1, number(to, 'from', 1)), number(last, 'to', Number.MAX_SAFE_INTEGER), entryName(from)]));
+          return splitLines(callIn(store, 'lines', [number(from, 'from', 1), number(to, 'to', from === undefined ? Number.MAX_SAFE_INTEGER : from)]));
+        return splitLines(callIn(store, 'lines', [max(1, number(to, 'from', 1)), number(last, 'to', Number.MAX_SAFE_INTEGER), entryName(from)]));
       },
-      text: textOf,
-      search: (pattern, options) => searchFor(pattern, options, false),
-      find: (text, options) => searchFor(text, options, true),
-      records: recordsFor,
-      group: groupFor,
+      text: (entry) => textOf(store, entry),
+      search: (pattern, options) => searchFor(store, pattern, options, false),
+      find: (text, options) => searchFor(store, text, options, true),
+      records: (pattern, options) => recordsFor(store, pattern, options),
+      group: (pattern, by, options, filters) => groupFor(store, pattern, by, options, filters),
       entries: (filter) => {
-        const entries = call('entries', [plain(filter)]);
+        const entries = callIn(store, 'entries', [plain(filter)]);
         for (const entry of entries) setPrototypeOf(entry, entryPrototype);
         return entries;
       },
@@ -204,14 +211,23 @@ export const preludeSource = String.raw`(function (host, take, limits) {
       substring: (from, to) => slice('context.substring', max(0, Number(from) || 0), to === undefined ? to : max(0, Number(to) || 0)),
       split: (separator, limit) => slice('context.split', 0, lengthChars).split(separator, limit),
       toString: () => '[context of ' + lengthChars + ' characters: it is no string; help() shows what it has]',
-    });
-    const context = new Proxy(known, {
+    };
+    // Not among what a context is said to have: most have no linked stores.
+    if (store === undefined) {
+      defineProperty(known, 'linked', { value: () => call('linked', []) });
+      defineProperty(known, 'of', { value: (name) => contextOf(call('of', [String(name)]), String(name)) });
+    }
+    freeze(known);
+    return new Proxy(known, {
       get: (_, name) => {
         if (typeof name === 'symbol' || name === 'then' || name === 'toJSON' || name in known) return known[name];
         if (/^-?\d+$/.test(name)) throw new TypeError('context is no string: context.read(' + name + ', 1) is the character at ' + name);
         throw new TypeError('context has no ' + name + '; it has ' + keys(known).filter((one) => one !== 'toString').join(', ') + '. help() shows how they are used');
       },
     });
+  };
+  const install = (lengthChars) => {
+    const context = contextOf(lengthChars, undefined);
     built = {
       context,
       help: () => call('help', []),

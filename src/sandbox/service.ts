@@ -62,6 +62,10 @@ async function serve(
       return recordsReply(await host.records(String(first), asObject(second), signal));
     case 'entries':
       return jsonOfMany(await host.entries(asObject(first), signal));
+    case 'of':
+      return json((await hostOf(host, first)).lengthChars);
+    case 'in':
+      return serve(String(second), args.slice(2), { ...given, host: await hostOf(host, first) });
     case 'query': {
       const [reply] = await host.query(questionsOf(first), signal);
       if (reply === undefined) return 'Ethe sub-call gave no reply';
@@ -81,6 +85,11 @@ async function serve(
       return Array.isArray(result) ? jsonOfMany(result) : json(result);
     }
   }
+}
+
+async function hostOf(host: SandboxHost, name: unknown): Promise<SandboxHost> {
+  if (host.of === undefined) throw new Error('no stores are linked to this one');
+  return host.of(String(name));
 }
 
 /** Texts from this length on cross as bytes, characters: below, setting that up costs more. */

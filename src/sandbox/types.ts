@@ -72,6 +72,11 @@ export interface SandboxHost {
   readonly methods: Readonly<
     Record<string, (args: readonly unknown[], signal: AbortSignal) => Promise<unknown>>
   >;
+  /**
+   * What a linked store has, by its name. Absent where no other store can be reached. Rejects where
+   * this one cannot.
+   */
+  of?(name: string): Promise<SandboxHost>;
   /** Asks all, side by side; replies in the order of the questions. */
   query(
     questions: readonly SandboxQuestion[],

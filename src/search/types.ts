@@ -113,6 +113,36 @@ export interface Aggregate {
   readonly measures?: Measures;
   /** At most this many groups are returned, most frequent first; the number of groups is exact. */
   readonly maxGroups: number;
+  /**
+   * Counts over several corpora as if they were one, search by search: each takes over what those
+   * before it have counted.
+   */
+  readonly chain?: CorpusChain;
+}
+
+/** The place of a search among several that count together. */
+interface CorpusChain {
+  /** Number of the corpus: in `first` and `last` of groups an earlier one comes first. */
+  readonly corpus: number;
+  /** What the search before this one has given as {@link SearchResult.carried}. */
+  readonly carried?: CarriedCounts | undefined;
+  /** Whether the counts come back for the next search, in the place of groups. */
+  readonly goesOn: boolean;
+}
+
+/** Counts on their way from one search to the next. Nobody but the engine looks into them. */
+export interface CarriedCounts {
+  readonly occurrences: number;
+}
+
+/** Where an occurrence is. */
+export interface GroupPlace {
+  readonly line: number;
+  readonly offsetChars: number;
+  /**
+   * Of an aggregate with a `chain`: in which corpus, and at which byte; line and offset are then 0.
+   */
+  readonly chained?: { readonly corpus: number; readonly offsetBytes: number };
 }
 
 /**
@@ -219,8 +249,8 @@ export interface AggregateGroup {
   /** Texts of measured groups that are no numbers and were left out. */
   readonly notNumbers?: number;
   /** Of the group's first and last occurrence in the text. */
-  readonly first: { readonly line: number; readonly offsetChars: number };
-  readonly last: { readonly line: number; readonly offsetChars: number };
+  readonly first: GroupPlace;
+  readonly last: GroupPlace;
 }
 
 /** The answer. */
@@ -243,6 +273,8 @@ export interface SearchResult {
   readonly nextCursor?: string;
   readonly groups?: readonly AggregateGroup[];
   readonly groupCount?: number;
+  /** Of an aggregate whose `chain` goes on. */
+  readonly carried?: CarriedCounts;
   readonly records?: RecordTable;
   /** How often each word of a ranked search occurs. */
   readonly words?: readonly WordCount[];

@@ -45,8 +45,8 @@
  * `sess_<id>_events.jsonl`: what people have decided about the store as a whole, oldest first; made
  * with its first event. The same line form behind a header of format `rlm-opencode-events`; a line
  * is
- *   link    {"type":"link","timeMs":...,"sessionId":...,"as":...}: from here on the store reads the
- *           other one, too, under the name `as`
+ *   link    {"type":"link","timeMs":...,"sessionId":...,"as":...,"directory"?}: from here on the
+ *           store reads the other one, too, under the name `as`
  *   unlink  {"type":"unlink","timeMs":...,"as":...}: no more
  * It is truth: one event is one append with one sync. What a crash can leave is cut as in the
  * journal, everything else is damage (`store_corrupt`); a type that this program does not know was

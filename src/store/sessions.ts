@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -12,6 +12,7 @@ import { OpenSessions } from './session/open-sessions.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { ProjectPlaces } from './session/project-places.ts';
+import { linksOf } from './session/links.ts';
 import { createSessionFiles } from './session/recover.ts';
 import { checkStore, checkStoreDeeply, damageHealth } from './session/session-check.ts';
 import { namesInMetadata, readMetadata, writeMetadata } from './session/session-metadata.ts';
@@ -179,13 +180,19 @@ class FileSessions implements Sessions {
     const { dataDir } = this.#options;
     const listed = [];
     const places = await this.#places.listed();
-    for (const name of await this.#files.list(sessionsDir(dataDir))) {
+    const names = await this.#files.list(sessionsDir(dataDir));
+    const haveEvents = new Set(names.filter((name) => name.endsWith('_events.jsonl')));
+    for (const name of names) {
       const id = name.replace(/_entries\.jsonl$/, '');
       if (id === name || !isSessionId(id)) continue;
-      const summary = await summarizeSession(this.#files, sessionPaths(dataDir, id));
+      const paths = sessionPaths(dataDir, id);
+      const summary = await summarizeSession(this.#files, paths);
       const directory = this.#directoryOf(id);
       const role = directory === undefined ? await this.#roleOf(id) : { directory };
-      listed.push({ id, ...role, ...places.get(id), ...summary });
+      const hasEvents = haveEvents.has(basename(paths.events));
+      const links = hasEvents ? linksOf(await readableLinks(this.#files, paths)) : [];
+      const linked = links.length === 0 ? {} : { links };
+      listed.push({ id, ...role, ...places.get(id), ...summary, ...linked });
     }
     return listed.sort((a, b) => b.updatedMs - a.updatedMs);
   }

@@ -362,6 +362,8 @@ export type StoreEvent =
       readonly sessionId: string;
       /** `[a-z0-9-]+`, of no other link of the store at the time. */
       readonly as: string;
+      /** Of the other store at the time, so that it can be named when it is gone. */
+      readonly directory?: string;
     }
   /** The link of this name is no more. */
   | { readonly type: 'unlink'; readonly timeMs: number; readonly as: string }
@@ -389,6 +391,19 @@ export interface StoreEvents {
    * `store_corrupt`, `internal`
    */
   add(event: StoreEvent): Promise<void>;
+}
+
+/**
+ * A store that another one reads, one way: no text is copied, and nothing is ever written to it.
+ */
+export interface StoreLink {
+  /** Its name among the links of the store that reads it. */
+  readonly as: string;
+  readonly sessionId: string;
+  /** Its project directory when the link was made, where it had one. */
+  readonly directory?: string | undefined;
+  /** When the link was made, milliseconds since 1970. */
+  readonly timeMs: number;
 }
 
 /** A text that once came as the output of a tool call. */
@@ -526,6 +541,8 @@ export interface Sessions {
       readonly earlierDirectory?: string;
       /** Why the session cannot be opened, where that is known without opening it. */
       readonly damage?: string;
+      /** The other stores that it reads, oldest link first; absent where there is none. */
+      readonly links?: readonly StoreLink[];
     })[]
   >;
   /**

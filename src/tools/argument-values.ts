@@ -113,15 +113,19 @@ function asList(value: unknown, name: string): unknown {
 }
 
 /**
- * `e12` for 12, "12", "E12", "#12", "entry e12" and a list of just one of these; any other value as
- * it is.
+ * `e12` for 12, "12", "E12", "#12", "entry e12" and a list of just one of these, `api:e12` for
+ * "API: 12"; any other value as it is.
  */
 export function entryName(value: unknown): unknown {
   if (Array.isArray(value) && value.length === 1) return entryName(value[0]);
   if (typeof value === 'number' && Number.isInteger(value)) return `e${value}`;
   if (typeof value !== 'string') return value;
   const number = /^\s*(?:entry\s+)?[#e]?(\d+)\s*$/i.exec(value)?.[1];
-  return number === undefined ? value : `e${number}`;
+  if (number !== undefined) return `e${number}`;
+  // Of a linked store. `e12:340` is no such name: nothing that looks like an id is a store's.
+  const linked = /^\s*(?:entry\s+)?([a-z0-9-]*[a-z-][a-z0-9-]*)\s*:\s*[#e]?(\d+)\s*$/i.exec(value);
+  if (linked === null || /^e\d+$/i.test(linked[1]!)) return value;
+  return `${linked[1]!.toLowerCase()}:e${linked[2]}`;
 }
 
 /** Whether a value is how models leave an argument out. */

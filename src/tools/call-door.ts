@@ -57,6 +57,7 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
   since: ['after', 'newerthan'],
   until: ['before', 'olderthan'],
   order: ['sort', 'sortorder'],
+  scope: ['store', 'stores', 'linked', 'linkedstore', 'searchin'],
   cursor: ['nextcursor', 'page'],
   code: ['script', 'program', 'javascript', 'js', 'source', 'input'],
   question: ['query', 'prompt', 'q', 'instruction', 'text'],

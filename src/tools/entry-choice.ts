@@ -148,11 +148,14 @@ function askedPath(paths: readonly string[], filter: string | undefined): string
 }
 
 /** What to say about an entry that is not there. */
-function unknownEntry(store: SessionStore, id: string): string {
-  const count = store.totals.entries;
+function unknownEntry({ entries, totals }: SessionStore, id: string): string {
+  const count = totals.entries;
+  const first = entries[0]?.id ?? 'e1';
+  // Those of a linked store have its name in front.
+  const named = /^e\d+$/.test(id) ? first.replace(/e1$/, id) : id;
   return count === 0
     ? `There is no entry ${JSON.stringify(id)}: the store is empty.`
-    : `There is no entry ${JSON.stringify(id)}; entries are named "e1" to "e${count}". rlm_stats lists the newest.`;
+    : `There is no entry ${JSON.stringify(named)}; entries are named "${first}" to "${entries[count - 1]?.id}". rlm_stats lists the newest.`;
 }
 
 function ofTool(list: EntryList, name: string): readonly Entry[] {

@@ -7,6 +7,7 @@ import { findTool } from './searching/find.ts';
 import { getContextTool } from './reading/get-context.ts';
 import { queryTool } from './query/query.ts';
 import { faultText } from './result-form.ts';
+import { scopeName } from './linked/scope.ts';
 import { searchTool } from './searching/search.ts';
 import { statsTool } from './listing/stats.ts';
 import type { Tool, ToolContext } from './tool.ts';
@@ -17,13 +18,32 @@ type AnyTool = Tool<never>;
 /** The tools that a model may call here, in the one order in which they are always sent. */
 export class ToolRegistry {
   readonly #tools: ReadonlyMap<string, AnyTool>;
+  readonly #isLinked: boolean;
+  #linked: ToolRegistry | undefined;
   /** As they go into a request's `tools`, after the client's own. Constant. */
   readonly definitions: readonly ToolDefinition[];
 
-  constructor(tools: readonly AnyTool[]) {
+  /**
+   * `isLinked`: whether definitions say how linked stores are reached. Without, they are the same
+   * bytes as if there were no links; calls are taken in the same way.
+   */
+  constructor(tools: readonly AnyTool[], { isLinked = false } = {}) {
     // A map and not an object: models call tools named `__proto__`, too.
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
-    this.definitions = tools.map(definitionOf);
+    this.#isLinked = isLinked;
+    this.definitions = tools.map((tool) => definitionOf(tool, isLinked));
+  }
+
+  /** The same tools where no linked store can be reached: over a part of the context. */
+  get unlinked(): ToolRegistry {
+    return this.#isLinked ? new ToolRegistry([...this.#tools.values()]) : this;
+  }
+
+  /** The same tools, for a chat whose store has links. */
+  get linked(): ToolRegistry {
+    if (this.#isLinked) return this;
+    this.#linked ??= new ToolRegistry([...this.#tools.values()], { isLinked: true });
+    return this.#linked;
   }
 
   /** Names in order. */
@@ -51,7 +71,8 @@ export class ToolRegistry {
 
   /** The same without some tools (a client has tools of these names itself). */
   without(names: ReadonlySet<string>): ToolRegistry {
-    return new ToolRegistry([...this.#tools.values()].filter((tool) => !names.has(tool.name)));
+    const left = [...this.#tools.values()].filter((tool) => !names.has(tool.name));
+    return new ToolRegistry(left, { isLinked: this.#isLinked });
   }
 
   /** A model has begun to write a call of this name. */
@@ -158,18 +179,22 @@ function erased(tools: readonly { readonly name: string }[]): readonly AnyTool[]
   return tools as readonly AnyTool[];
 }
 
-function definitionOf(tool: AnyTool): ToolDefinition {
+function definitionOf(tool: AnyTool, isLinked: boolean): ToolDefinition {
   const { $schema: _, ...parameters } = z.toJSONSchema(tool.args, { io: 'input' }) as {
     readonly $schema?: unknown;
-    properties?: object;
+    properties?: Record<string, unknown>;
   };
+  if (!isLinked) {
+    const { [scopeName]: __, ...others } = parameters.properties ?? {};
+    parameters.properties = others;
+  }
   if (tool.manual !== undefined)
     parameters.properties = { ...parameters.properties, help: { type: 'boolean' } };
   return {
     type: 'function',
     function: {
       name: tool.name,
-      description: tool.description,
+      description: isLinked ? (tool.linkedDescription ?? tool.description) : tool.description,
       parameters: withoutNoise(parameters),
     },
   };

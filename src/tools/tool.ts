@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
+import type { LinkedStores } from './linked/linked-stores.ts';
 import type { Programs } from './programs/program-host.ts';
 import type { ResultForm } from './result-form.ts';
 import type { Slice, SubModel } from './sub-model.ts';
@@ -22,6 +23,10 @@ export interface ToolContext {
   readonly isExplained?: boolean;
   /** Only this part of the context is to be seen: that of a sub-call with tools. */
   readonly slice?: Slice;
+  /** Other stores that this one reads. Absent where there are none. */
+  readonly linked?: LinkedStores | undefined;
+  /** Set where `session` is that of a linked store: its name. */
+  readonly storeName?: string;
   /** Models to ask; absent where there is none. */
   readonly subModel?: SubModel;
   /** Where programs run; absent where there is no such place. */
@@ -42,6 +47,8 @@ export interface Tool<Args> {
    * prompt.
    */
   readonly description: string;
+  /** The same in a chat whose store has links, where more is to be said then. */
+  readonly linkedDescription?: string;
   readonly args: z.ZodType<Args>;
   /**
    * What does not have to stand in every prompt: details and examples. A call with `help: true`

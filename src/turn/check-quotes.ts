@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { SearchEngine, SearchMatch } from '../search/types.ts';
 import type { SessionStore } from '../store/types.ts';
+import type { LinkedStores } from '../tools/linked/linked-stores.ts';
 import { lineInEntry } from '../tools/entry-lines.ts';
 import { entryAt } from '../tools/filters.ts';
 import { patternsOf, type Quote, QuoteFinder } from './find-quotes.ts';
@@ -38,6 +39,8 @@ export interface QuoteReport {
 /** What looking up takes. */
 interface QuoteSource {
   readonly store: SessionStore;
+  /** The stores that this one is linked to at the moment. */
+  readonly linked?: (() => LinkedStores | undefined) | undefined;
   readonly search: SearchEngine;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -99,17 +102,17 @@ export class QuoteChecker {
   }
 
   async #look(quote: Quote): Promise<void> {
-    const { clock, store } = this.#source;
+    const { clock } = this.#source;
     if (this.#usedMs >= quoteTimeMs) return;
     const startedMs = clock.elapsedMs();
     try {
-      const match = await this.#find(quote, startedMs);
+      const found = await this.#find(quote, startedMs);
       const told = shortened(quote.text);
-      if (match === undefined) this.#missing.push(told);
-      else if (match !== 'unknown') {
-        const entry = entryAt(store.entries, match.offsetBytes);
+      if (found === undefined) this.#missing.push(told);
+      else if (found !== 'unknown') {
+        const entry = entryAt(found.store.entries, found.match.offsetBytes);
         if (entry === undefined) return;
-        const line = lineInEntry(entry, match.line);
+        const line = lineInEntry(entry, found.match.line);
         const isElsewhere = quote.entry !== undefined && quote.entry !== entry.id;
         const named = isElsewhere ? { named: quote.entry } : {};
         this.#places.push({ quote: told, entry: entry.id, line, ...named });
@@ -122,18 +125,37 @@ export class QuoteChecker {
     }
   }
 
-  /** In the named entry, then anywhere; `unknown` where a search did not come to its end. */
-  async #find(quote: Quote, startedMs: number): Promise<SearchMatch | 'unknown' | undefined> {
-    const { store, search, clock, signal } = this.#source;
+  /** The linked store that an entry's name is of. */
+  async #linkedStoreOf(entry: string | undefined): Promise<SessionStore | undefined> {
+    const name = /^([a-z0-9-]+):e\d+$/.exec(entry ?? '')?.[1];
+    const linked = name === undefined ? undefined : this.#source.linked?.();
+    if (name === undefined || linked?.names.includes(name) !== true) return undefined;
+    const opened = await linked.open(name);
+    return opened.ok ? opened.session.store : undefined;
+  }
+
+  /**
+   * In the named entry, then anywhere in its store, then in the chat's own; `unknown` where a
+   * search did not come to its end.
+   */
+  async #find(quote: Quote, startedMs: number): Promise<Found | 'unknown' | undefined> {
+    const { store: own, search, clock, signal } = this.#source;
+    const linked = await this.#linkedStoreOf(quote.entry);
+    const store = linked ?? own;
     const named = quote.entry === undefined ? undefined : store.entry(quote.entry);
     const ranges = named && [[named.offsetBytes, named.offsetBytes + named.lengthBytes] as const];
+    const places = [
+      ...(ranges === undefined ? [] : [{ store, within: ranges }]),
+      { store, within: undefined },
+      ...(store === own ? [] : [{ store: own, within: undefined }]),
+    ];
     let isComplete = true;
-    for (const within of ranges === undefined ? [undefined] : [ranges, undefined]) {
+    for (const { store: asked, within } of places) {
       for (const pattern of patternsOf(quote.text)) {
         const deadlineMs = quoteTimeMs - this.#usedMs - (clock.elapsedMs() - startedMs);
         if (deadlineMs <= 0) return 'unknown';
         const { matches, partial } = await search.search(
-          await store.snapshot(),
+          await asked.snapshot(),
           {
             pattern,
             literal: false,
@@ -146,12 +168,18 @@ export class QuoteChecker {
           },
           { signal, deadlineMs, owner: this },
         );
-        if (matches[0] !== undefined) return matches[0];
+        if (matches[0] !== undefined) return { match: matches[0], store: asked };
         isComplete &&= !partial;
       }
     }
     return isComplete ? undefined : 'unknown';
   }
+}
+
+interface Found {
+  readonly match: SearchMatch;
+  /** The store that it was found in. */
+  readonly store: SessionStore;
 }
 
 function shortened(text: string): string {

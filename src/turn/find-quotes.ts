@@ -2,7 +2,7 @@
 export interface Quote {
   /** One line, without the marks around it. */
   readonly text: string;
-  /** The entry it is said to be from, as `e12`, where one is named beside it. */
+  /** The entry it is said to be from, as `e12` or `api:e12`, where one is named beside it. */
   readonly entry?: string;
 }
 
@@ -18,14 +18,16 @@ const maxQuoteChars = 2_000;
  */
 const maxLineUnits = 20_000;
 
-/** An entry, with a line or without: `e12`, `e12:120`, `e12 line 120`. */
-const entryName = /(?<![\w/.-])e(\d{1,9})(?![\w/-])(?::\d+)?/g;
+/**
+ * An entry, with a line or without: `e12`, `e12:120`, `e12 line 120`; of a linked store, `api:e12`.
+ */
+const entryName = /(?<![\w/.:-])([a-z0-9-]{1,32}:)?e(\d{1,9})(?![\w/-])(?::\d+)?/g;
 
 /** What stands in quotation marks or backticks on a line. */
 const quoted = /`([^`]+)`|"([^"]+)"|“([^”]+)”|«([^»]+)»/g;
 
 /** A line as a search result shows it: `e12:120: text`, `e12:120 text`. */
-const shownLine = /^\W*e\d{1,9}:\d+[:|]?\s+(.+)$/;
+const shownLine = /^\W*(?:[a-z0-9-]{1,32}:)?e\d{1,9}:\d+[:|]?\s+(.+)$/;
 
 /** Lines without text after which a code block still belongs to the entry named before it. */
 const maxGapLines = 1;
@@ -81,7 +83,9 @@ export class QuoteFinder {
       this.#block = { fence, isQuoted: this.#entry !== undefined };
       return [];
     }
-    const named = [...line.matchAll(entryName)].map(([, number = '']) => `e${number}`);
+    const named = [...line.matchAll(entryName)].map(
+      ([, store = '', number = '']) => `${store}e${number}`,
+    );
     const blockQuote = /^\s{0,3}>+\s?(.*)$/.exec(line)?.[1];
     this.#follow(line, named, blockQuote !== undefined);
     if (blockQuote !== undefined) return this.#quotes([blockQuote]);
@@ -89,7 +93,7 @@ export class QuoteFinder {
     const shown = shownLine.exec(line)?.[1];
     if (shown !== undefined) return this.#quotes([shown]);
     const texts = [...line.matchAll(quoted)].map((found) => found.slice(1).find(Boolean) ?? '');
-    return this.#quotes(texts.filter((text) => !/^e\d+(?::\d+)?$/.test(text)));
+    return this.#quotes(texts.filter((text) => !/^(?:[a-z0-9-]+:)?e\d+(?::\d+)?$/.test(text)));
   }
 
   /** Which entry what follows is from: the one named last, until other words come. */

@@ -3,6 +3,7 @@ import type { NameRecord } from '../sandbox/types.ts';
 import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
+import type { LinkedStores } from '../tools/linked/linked-stores.ts';
 import type { ToolContext } from '../tools/tool.ts';
 import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import type { Budget, TokenPrices } from './budget.ts';
@@ -24,6 +25,8 @@ export interface SubTarget {
 /** What our tools need in any turn. */
 export interface TurnToolsOptions {
   readonly search: SearchEngine;
+  /** The stores that a session is linked to at the moment. */
+  readonly linkedTo: (session: Session) => LinkedStores | undefined;
   readonly sandboxes: Sandboxes;
   readonly clock: Clock;
   readonly searchDeadlineMs: number;
@@ -83,6 +86,8 @@ export function openTurnTools(
   const slots = new Semaphore(options.concurrency);
   const contextFor = (signal: AbortSignal, report: (text: string) => void): ToolContext => ({
     ...base,
+    // Anew for each call: people link and unlink at any time.
+    linked: options.linkedTo(session),
     signal,
     report,
     subModel: createSubModel({
@@ -91,7 +96,7 @@ export function openTurnTools(
       budget: turn.budget,
       slots,
       concurrency: options.concurrency,
-      tools: registry,
+      tools: registry.unlinked,
       context: base,
       limits: options.limits,
       report,
@@ -110,6 +115,7 @@ export function openTurnTools(
     quotes: options.checksQuotes
       ? new QuoteChecker({
           store: session.store,
+          linked: () => options.linkedTo(session),
           search: options.search,
           clock: options.clock,
           signal: turn.signal,

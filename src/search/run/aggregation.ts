@@ -47,6 +47,21 @@ export interface TallyTable {
   readonly distinctCounts: Uint32Array;
 }
 
+/**
+ * Bytes that each of several corpora has to itself where their places stand in one order: 16 TiB,
+ * so that a number holds the place exactly for 512 of them.
+ */
+const corpusBytes = 2 ** 44;
+
+/** Where the bytes of a corpus begin among several. */
+export function chainBase(corpus: number): number {
+  return corpus * corpusBytes;
+}
+
+function chainedPlace(at: number): { readonly corpus: number; readonly offsetBytes: number } {
+  return { corpus: Math.floor(at / corpusBytes), offsetBytes: at % corpusBytes };
+}
+
 /** Which capture groups an aggregate needs, and where their texts stand. */
 export interface AggregatePlan {
   /** The groups to be told with each match. */
@@ -169,8 +184,8 @@ export class Aggregation {
     };
   }
 
-  /** Takes in what another one has counted. */
-  merge(table: TallyTable): void {
+  /** Takes in what another one has counted; its bytes are those of the file behind `baseBytes`. */
+  merge(table: TallyTable, baseBytes = 0): void {
     this.#occurrences += table.occurrences;
     this.overflowed ||= table.overflowed;
     const keyCount = Math.max(1, this.#plan.keys.length);
@@ -180,12 +195,13 @@ export class Aggregation {
     let nextDistinct = 0;
     for (let i = 0; i < table.counts.length; i++) {
       const parts = Array.from({ length: keyCount }, (_, k) => keyAt(i * keyCount + k));
-      const tally = this.#tally(parts.join(keySeparator), table.firstBytes[i]!);
+      const firstBytes = baseBytes + table.firstBytes[i]!;
+      const tally = this.#tally(parts.join(keySeparator), firstBytes);
       const distinctEnd = nextDistinct + table.distinctCounts[i]!;
       if (tally !== undefined) {
         tally.count += table.counts[i]!;
-        tally.firstBytes = Math.min(tally.firstBytes, table.firstBytes[i]!);
-        tally.lastBytes = Math.max(tally.lastBytes, table.lastBytes[i]!);
+        tally.firstBytes = Math.min(tally.firstBytes, firstBytes);
+        tally.lastBytes = Math.max(tally.lastBytes, baseBytes + table.lastBytes[i]!);
         for (const [k, sum] of tally.sums.entries())
           mergeSum(sum, readSum(table.sums, i * width + k * sumFields));
         for (let d = nextDistinct; d < distinctEnd; d++) this.#addDistinct(tally, distinctAt(d));
@@ -195,13 +211,17 @@ export class Aggregation {
   }
 
   /** The answer's part: groups, most frequent first; among equals the one that came first. */
-  result(view: LineView): Pick<SearchResult, 'groups' | 'groupCount' | 'occurrences'> {
+  result(
+    view: Pick<LineView, 'position'>,
+  ): Pick<SearchResult, 'groups' | 'groupCount' | 'occurrences'> {
     if (this.#aggregate.kind === 'count' && this.#aggregate.measures === undefined)
       return { occurrences: this.#occurrences };
     const sorted = [...this.#tallies].sort(
       ([, a], [, b]) => b.count - a.count || a.firstBytes - b.firstBytes,
     );
+    const isChained = this.#aggregate.chain !== undefined;
     const place = (at: number): AggregateGroup['first'] => {
+      if (isChained) return { line: 0, offsetChars: 0, chained: chainedPlace(at) };
       const { line, chars } = view.position(at);
       return { line, offsetChars: chars };
     };

@@ -1,4 +1,4 @@
-import { Aggregation, planAggregate } from './aggregation.ts';
+import { Aggregation, chainBase, planAggregate, type TallyTable } from './aggregation.ts';
 import { answerBase, listAnswer } from './answer.ts';
 import { HitText } from './hit-text.ts';
 import { IndexJob } from './index-job.ts';
@@ -109,8 +109,17 @@ export class TaskRunner {
     ];
     const { note, groupOf } = groupFinder(this.#program(task), asked);
     const sums = new Aggregation(aggregate, planAggregate(aggregate, groupOf), task.scope.entries);
-    for (const table of part.tallies ?? []) sums.merge(table);
+    const { chain } = aggregate;
+    const baseBytes = chain === undefined ? 0 : chainBase(chain.corpus);
+    // The one before has made it, in this form.
+    if (chain?.carried !== undefined) sums.merge(chain.carried as TallyTable);
+    for (const table of part.tallies ?? []) sums.merge(table, baseBytes);
     const noted = note === undefined ? task : { ...task, note };
+    if (chain?.goesOn === true) {
+      const base = answerBase(noted, { ...part, overflowed: sums.overflowed });
+      this.#report({ kind: 'answer', job, result: { ...base, carried: sums.table() } });
+      return;
+    }
     using file = new TextFile(task.spans, task.checks);
     const view = new LineView(file, task.scope, this.#slots);
     const sum = sums.result(view);

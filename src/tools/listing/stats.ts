@@ -4,7 +4,9 @@ import type { Entry, EntryList, EntryShare, Naming, SessionStore } from '../../s
 import { chooseEntries, namesOf } from '../entry-choice.ts';
 import { labelOf, marksOf, titleOf } from '../entry-title.ts';
 import { counted, faultText, formatArg, onOneLine } from '../result-form.ts';
+import { plainScopeArg, scopeOf } from '../linked/scope.ts';
 import { isVisible } from '../slice.ts';
+import { inCursorsStore, linkedNote, linkedSizes, overStores, withNotes } from './linked-stats.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 import { foldersOf, isUnder, type FolderTree } from './folders.ts';
 
@@ -18,6 +20,7 @@ const args = z.strictObject({
   until: z.string().optional().describe('As since; a date is included.'),
   newest: z.int().min(0).max(200).default(20).describe('Entries listed.'),
   cursor: z.string().optional(),
+  ...plainScopeArg,
   ...formatArg,
 });
 
@@ -46,30 +49,56 @@ export const statsTool: Tool<Args> = {
   },
   run: async (asked, context) => {
     const form = asked.format ?? context.form ?? 'text';
-    const { store } = context.session;
-    const chosen = await chosenEntries(asked, context);
-    if (!chosen.ok) return faultText(chosen.fault, form);
-    const all = chosen.entries ?? store.entries;
-    const count = chosen.entries?.length ?? store.totals.entries;
-    const counts =
-      chosen.entries === undefined ? countsOfAll(store) : countsOf(chosen.entries, store.list);
-    const end = endOf(all, count, asked.cursor);
-    const listed = all.slice(Math.max(0, end - asked.newest), end).reverse();
-    const oldest = listed.at(-1);
-    const cursor = oldest === undefined || end <= listed.length ? undefined : oldest.id;
-    const folders = foldersFor(asked, chosen.entries, store);
-    if (form === 'text') return statsText(store, { counts, listed, cursor, folders });
-    const summaries: Record<string, unknown>[] = [];
-    for (const entry of listed) summaries.push(await summaryOf(store, entry));
-    return JSON.stringify({
+    const scope = await scopeOf(inCursorsStore(asked), context);
+    if (!scope.ok) return faultText(scope.fault, form);
+    const { stores, args: own, faults } = scope;
+    if (stores.length === 1) {
+      const stats = await statsOf(own, stores[0]!.context);
+      if (!stats.ok) return faultText(stats.fault, form);
+      const linked = stores[0]!.name === undefined ? await linkedSizes(context) : [];
+      if (form === 'json') return JSON.stringify({ ...stats.fields, linked_sessions: linked });
+      return withNotes([...faults, ...linkedNote(linked)], await stats.text());
+    }
+    return overStores(stores, faults, async (one) => statsOf(own, one), form);
+  },
+};
+
+/** What a store holds, or what of it filters choose. */
+type Stats =
+  | {
+      readonly ok: true;
+      readonly fields: Readonly<Record<string, unknown>>;
+      readonly text: () => Promise<string>;
+    }
+  | { readonly ok: false; readonly fault: string };
+
+async function statsOf(asked: Args, context: ToolContext): Promise<Stats> {
+  const form = asked.format ?? context.form ?? 'text';
+  const { store } = context.session;
+  const chosen = await chosenEntries(asked, context);
+  if (!chosen.ok) return chosen;
+  const all = chosen.entries ?? store.entries;
+  const count = chosen.entries?.length ?? store.totals.entries;
+  const counts =
+    chosen.entries === undefined ? countsOfAll(store) : countsOf(chosen.entries, store.list);
+  const end = endOf(all, count, asked.cursor);
+  const listed = all.slice(Math.max(0, end - asked.newest), end).reverse();
+  const oldest = listed.at(-1);
+  const cursor = oldest === undefined || end <= listed.length ? undefined : oldest.id;
+  const folders = foldersFor(asked, chosen.entries, store);
+  const summaries: Record<string, unknown>[] = [];
+  if (form === 'json') for (const entry of listed) summaries.push(await summaryOf(entry, context));
+  return {
+    ok: true,
+    text: async () => statsText(store, { counts, listed, cursor, folders }),
+    fields: {
       ...counts,
       ...(folders === undefined ? {} : { root: folders.root, folders: folders.shares }),
       newest_entries: summaries,
       next_cursor: cursor,
-      linked_sessions: [],
-    });
-  },
-};
+    },
+  };
+}
 
 /** The entries that all filters leave; `undefined` for all there are. */
 async function chosenEntries(
@@ -135,7 +164,7 @@ async function withTitle(
 /** How many of the entries come before those that an earlier answer listed. */
 function endOf(entries: readonly Entry[], count: number, cursor: string | undefined): number {
   if (cursor === undefined) return count;
-  const seq = Number(/^e?(\d+)$/.exec(cursor)?.[1] ?? Infinity);
+  const seq = Number(/^(?:[a-z0-9-]+:)?e?(\d+)$/.exec(cursor)?.[1] ?? Infinity);
   let end = count;
   while (end > 0 && (entries[end - 1]?.seq ?? 0) >= seq) end -= 1;
   return end;
@@ -259,14 +288,18 @@ function sharesOf(shares: ReadonlyMap<string, EntryShare>): Shares {
   );
 }
 
-async function summaryOf(store: SessionStore, entry: Entry): Promise<Record<string, unknown>> {
+async function summaryOf(
+  entry: Entry,
+  { session: { store }, storeName }: ToolContext,
+): Promise<Record<string, unknown>> {
   return {
     entry: entry.id,
     kind: entry.kind,
     tool: entry.tool,
     title: await titleOf(store, entry),
     ...namesOf(store.list, entry),
-    offset: entry.offsetChars,
+    // An offset names no store: it would be read as one of the context's own.
+    ...(storeName === undefined ? { offset: entry.offsetChars } : { store: storeName }),
     characters: entry.lengthChars,
     lines: entry.lineCount,
     time: new Date(entry.timeMs).toISOString(),

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { ProxyError } from '../../errors.ts';
 import type { SandboxRecords } from '../../sandbox/types.ts';
-import type { AggregateGroup, SearchQuery, SearchResult } from '../../search/types.ts';
+import type { AggregateGroup, RecordTable, SearchQuery, SearchResult } from '../../search/types.ts';
 import { checkArguments } from '../call-door.ts';
 import { rangesOf } from '../filters.ts';
-import { labelEntries, labelKinds } from '../searching/entry-labels.ts';
+import { countOver } from '../linked/chained-counts.ts';
+import { type AskedStore, plainScopeArg, scopeOf } from '../linked/scope.ts';
+import { labelKinds, labelStores } from '../searching/entry-labels.ts';
 import { groupRef, maxKeys, measureNames, readGrouping } from '../searching/grouping.ts';
 import { visibleRanges } from '../slice.ts';
 import type { ToolContext } from '../tool.ts';
@@ -26,6 +28,7 @@ const filters = {
   tool: z.string().optional(),
   path: z.string().optional(),
   since: z.string().optional(),
+  ...plainScopeArg,
   case_sensitive: z.boolean().default(true),
 };
 
@@ -48,24 +51,61 @@ export async function recordsFor(
   context: ToolContext,
 ): Promise<SandboxRecords> {
   const asked = checked(given, 'context.records(pattern, options)', recordArgs);
-  const label =
-    asked.with === undefined ? undefined : labelEntries(context.session.store, asked.with);
-  const labels = label === undefined ? {} : { labels: label.numbers };
-  const { records } = await run(pattern, asked, context, { records: { maxRecords, ...labels } });
-  if (records === undefined) throw new ProxyError('internal', 'the search gave no records');
-  if (records.overflowed)
-    throw new ProxyError(
-      'limit_reached',
-      `${records.count} records are too many to hold, at most ${maxRecords}: let context.group count them, or narrow them by pattern or path`,
-    );
-  const { count, separator, text } = records;
+  const { args, stores } = await scopeFor(asked, context);
+  const labels =
+    args.with === undefined
+      ? undefined
+      : labelStores(
+          stores.map(({ name, context: { session } }) => ({ name, store: session.store })),
+          args.with,
+        );
+  const queries = queriesFor(pattern, args, stores);
+  const tables: RecordTable[] = [];
+  let left = maxRecords;
+  for (const [index, store] of stores.entries()) {
+    const numbers = labels?.numbers[index];
+    const records = { maxRecords: left, ...(numbers === undefined ? {} : { labels: numbers }) };
+    const result = await run(store.context, queries[index]!, { records });
+    if (result.records === undefined) throw new ProxyError('internal', 'no records came');
+    left -= result.records.count;
+    if (result.records.overflowed)
+      throw new ProxyError(
+        'limit_reached',
+        `${maxRecords - left} records are too many to hold, at most ${maxRecords}: let context.group count them, or narrow them by pattern or path`,
+      );
+    tables.push(result.records);
+  }
+  const { count, names, separator, text } = joinedTables(tables);
   return {
     count,
-    names: [...records.names, ...(asked.with === undefined ? [] : [asked.with])],
-    ...(label === undefined ? {} : { labels: label.names }),
+    names: [...names, ...(args.with === undefined ? [] : [args.with])],
+    ...(labels === undefined ? {} : { labels: labels.names }),
     ...(separator === undefined ? {} : { separator }),
     text,
   };
+}
+
+/** The records of several stores as one table. */
+function joinedTables(tables: readonly RecordTable[]): Omit<RecordTable, 'overflowed'> {
+  const filled = tables.filter(({ count }) => count > 0);
+  const [first = tables[0]!] = filled;
+  if (filled.length < 2) return first;
+  const count = filled.reduce((sum, table) => sum + table.count, 0);
+  const { separator } = first;
+  // Mostly the same character separates the fields of all of them.
+  if (separator !== undefined && filled.every((table) => table.separator === separator)) {
+    const between = Buffer.from(separator);
+    const pieces = filled.flatMap(({ text }, index) => (index === 0 ? [text] : [between, text]));
+    return { ...first, count, text: new Uint8Array(Buffer.concat(pieces)) };
+  }
+  const fields = filled.flatMap((table): readonly unknown[] => {
+    const text = Buffer.from(table.text).toString();
+    return table.separator === undefined
+      ? (JSON.parse(text) as readonly unknown[])
+      : text.split(table.separator);
+  });
+  const { separator: _, ...unseparated } = first;
+  return { ...unseparated, count, text: new Uint8Array(Buffer.from(JSON.stringify(fields))) };
 }
 
 /** Groups by one or several keys, with their measures: all there are, most frequent first. */
@@ -88,15 +128,25 @@ export async function groupFor(
     count: _,
     ...asked
   } = checked(given, 'context.group(pattern, by, options)', groupArgs);
+  const { args, stores } = await scopeFor(asked, context);
   const measures = defined({ sum, min, max, avg, distinct });
-  const { store } = context.session;
-  const grouping = readGrouping(String(pattern), { by: by.data, measures }, store);
+  const labelled = stores.map(({ name, context: { session } }) => ({ name, store: session.store }));
+  const grouping = readGrouping(String(pattern), { by: by.data, measures }, labelled);
   if (!grouping.ok) throw new ProxyError('invalid_request', grouping.fault);
   const kind = by.data.length === 0 ? 'count' : 'count_by';
   const isPlainCount = kind === 'count' && Object.keys(measures).length === 0;
-  const result = await run(String(pattern), asked, context, {
-    aggregate: { kind, by: grouping.by, measures: grouping.measures, maxGroups },
-  });
+  const aggregate = { kind, measures: grouping.measures, maxGroups } as const;
+  const queries = queriesFor(String(pattern), args, stores);
+  const counted = stores.map(({ context: storeContext }, index) => ({
+    context: storeContext,
+    query: queries[index]!,
+    by: grouping.by[index]!,
+  }));
+  const [own] = counted as [(typeof counted)[number]];
+  const result =
+    counted.length === 1
+      ? await run(own.context, own.query, { aggregate: { ...aggregate, by: own.by } })
+      : await sumOver(counted, aggregate, stores);
   if (result.note !== undefined) throw new ProxyError('invalid_request', result.note);
   if (isPlainCount) return [{ count: result.occurrences ?? 0 }];
   const { groups = [], groupCount = 0 } = result;
@@ -108,38 +158,89 @@ export async function groupFor(
   return grouping.name(groups).map((group) => rowOf(group, by.data.length));
 }
 
+/** Groups over several stores. @throws ProxyError where one of them was not searched to its end */
+async function sumOver(
+  counted: Parameters<typeof countOver>[0],
+  aggregate: Parameters<typeof countOver>[1],
+  stores: readonly AskedStore[],
+): Promise<SearchResult> {
+  const deadlineMs = Math.max(programSearchMs, stores[0]!.context.searchDeadlineMs);
+  const { outcomes, sum } = await countOver(counted, aggregate, deadlineMs);
+  for (const [index, outcome] of outcomes.entries()) {
+    const name = stores[index]?.name ?? 'this store';
+    if (!outcome.ok) throw new ProxyError('invalid_request', `${name}: ${outcome.fault}`);
+    complete(outcome.result);
+  }
+  return complete(sum);
+}
+
+/** The stores that a call is about. @throws ProxyError `invalid_request` where one is not there */
+async function scopeFor<Args extends Filters>(
+  asked: Args,
+  context: ToolContext,
+): Promise<{ readonly args: Args; readonly stores: readonly AskedStore[] }> {
+  const scope = await scopeOf(asked, context);
+  const [fault] = scope.ok ? scope.faults : [scope.fault];
+  // A program would take a part for all.
+  if (!scope.ok || fault !== undefined) throw new ProxyError('invalid_request', fault ?? '');
+  return scope;
+}
+
 function rowOf(group: AggregateGroup, keyCount: number): Record<string, unknown> {
   const { value, values, first: _, last: __, notNumbers, ...computed } = group;
   const key = keyCount === 0 ? {} : keyCount === 1 ? { value } : { values };
   return { ...key, ...computed, ...(notNumbers === undefined ? {} : { not_numbers: notNumbers }) };
 }
 
-async function run(
+/**
+ * What is asked of each store. @throws ProxyError `invalid_request` for a filter that fits nothing
+ */
+function queriesFor(
   pattern: string,
-  { case_sensitive: caseSensitive, ...filter }: Filters,
+  { case_sensitive: caseSensitive, scope: _scope, ...filter }: Filters,
+  stores: readonly AskedStore[],
+): readonly SearchQuery[] {
+  const filtered = stores.map(({ context }) =>
+    rangesOf(context.session.store, filter, context.clock.now()),
+  );
+  const [first] = filtered;
+  // Among several stores one that has nothing of the kind counts as nothing.
+  if (first?.ok === false && filtered.every(({ ok }) => !ok))
+    throw new ProxyError('invalid_request', first.fault);
+  return filtered.map((outcome, index) => {
+    const ranges = outcome.ok ? visibleRanges(outcome.ranges, stores[index]!.context.slice) : [];
+    return {
+      pattern,
+      literal: false,
+      caseSensitive,
+      maxResults: 1,
+      contextLines: 0,
+      order: 'oldest',
+      maxLineChars: 1,
+      ranges,
+    };
+  });
+}
+
+async function run(
   context: ToolContext,
+  query: SearchQuery,
   what: Pick<SearchQuery, 'aggregate' | 'records'>,
 ): Promise<SearchResult> {
-  const { store } = context.session;
-  const filtered = rangesOf(store, filter, context.clock.now());
-  if (!filtered.ok) throw new ProxyError('invalid_request', filtered.fault);
-  const ranges = visibleRanges(filtered.ranges, context.slice);
-  const query: SearchQuery = {
-    pattern,
-    literal: false,
-    caseSensitive,
-    maxResults: 1,
-    contextLines: 0,
-    order: 'oldest',
-    maxLineChars: 1,
-    ...what,
-    ...(ranges === undefined ? {} : { ranges }),
-  };
-  const result = await context.search.search(await store.snapshot(), query, {
-    signal: context.signal,
-    deadlineMs: Math.max(programSearchMs, context.searchDeadlineMs),
-  });
-  // A program would take what was found for everything.
+  const snapshot = await context.session.store.snapshot();
+  const result = await context.search.search(
+    snapshot,
+    { ...query, ...what },
+    {
+      signal: context.signal,
+      deadlineMs: Math.max(programSearchMs, context.searchDeadlineMs),
+    },
+  );
+  return complete(result);
+}
+
+/** @throws ProxyError `limit_reached`: a program would take what was found for everything */
+function complete(result: SearchResult): SearchResult {
   if (result.partial)
     throw new ProxyError('limit_reached', result.note ?? 'the search ran out of time: narrow it');
   return result;

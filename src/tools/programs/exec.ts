@@ -14,17 +14,21 @@ const args = z.strictObject({
     .describe('What print writes and the value of the last expression come back.'),
 });
 
-/** Programs over the context: the paper's REPL. */
-export const execTool: Tool<z.infer<typeof args>> = {
-  name: 'rlm_exec',
-  description: `Run JavaScript (not Python) over the whole context. For what must be exact over everything: counting, grouping, joining, following chains; and to ask sub-models about many parts. Variables stay for later calls.
+const description = `Run JavaScript (not Python) over the whole context. For what must be exact over everything: counting, grouping, joining, following chains; and to ask sub-models about many parts. Variables stay for later calls.
 - context.group(pattern, by, {sum, min, max, avg, distinct, path}) -> [{value, count, sum, ...}]; by: capture groups, "path", "entry"
 - context.records(pattern, {path}) -> [[group1, group2, ...], ...] of every match
 - context.search(pattern, options), as rlm_search -> {matches: [{entry, path, line, text, offset}], total}
 - context.entries({path, tool, kind}) -> [{id, title, path, lines, length, ...}]; context.text(entry); context.lines(entry, from, to); context.read(offset, length); context.length
 - llm_map(texts, task, {schema, maxCalls}) -> {results, failed}; llm_query(prompt, text) -> string
 - print(...); answer(value) hands a long result to the user as it is. help() shows all calls
-Example: context.group(/user=(?<user>\\w+) .*status=5\\d\\d/, 'user').slice(0, 20)`,
+Example: context.group(/user=(?<user>\\w+) .*status=5\\d\\d/, 'user').slice(0, 20)`;
+
+/** Programs over the context: the paper's REPL. */
+export const execTool: Tool<z.infer<typeof args>> = {
+  name: 'rlm_exec',
+  description,
+  linkedDescription: `${description}
+- context.of("api") has the same calls over a linked store; {scope: "linked"} in options means this store and all linked ones; ids such as "api:e7" go everywhere`,
   manual,
   args,
   describe: ({ code }, { session }) =>

@@ -41,3 +41,13 @@ Example 3, a question about every part of some entries, with checked answers:
 const parts = context.entries({ path: 'meeting' }).map((entry) => entry.text);
 const { results, failed } = llm_map(parts, 'Which decisions were made?', { schema: { decisions: ['string'] } });
 results.flatMap((one) => one?.decisions ?? [])`;
+
+/** The same for a store that others are linked to; their names are those of `context.linked()`. */
+export const linkedManual = `Linked stores (of other projects, read only):
+context.linked()                      [{name, directory}]
+context.of(name)                      the same calls over that store alone: context.of("api").entries({path: "src"})
+{scope: "linked"}                     in the options of search, find, records and group: this store and all
+   linked ones together, counts exact over all. Ids of other stores have their name in front: context.text("api:e7").
+
+Example 4, counts over all projects, and in which of them each stands:
+context.group(/TODO\\((?<who>\\w+)\\)/, ['who', 'entry'], {scope: 'linked'})`;

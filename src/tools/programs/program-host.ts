@@ -10,6 +10,7 @@ import type {
 } from '../../sandbox/types.ts';
 import type { Entry, EntryList } from '../../store/types.ts';
 import { checkArguments } from '../call-door.ts';
+import { linkedIn, storeOfEntry } from '../linked/scope.ts';
 import { chooseEntries, findEntry } from '../entry-choice.ts';
 import { offsetOfLine } from '../entry-lines.ts';
 import { titleOf } from '../entry-title.ts';
@@ -22,7 +23,7 @@ import { askAll, type SubModel, type SubQuestion } from '../sub-model.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 import { groupFor, programSearchMs, recordsFor } from './engine-calls.ts';
 import { mapItems } from './llm-map.ts';
-import { manual } from './manual.ts';
+import { linkedManual, manual } from './manual.ts';
 
 /** Where a chat's programs run. */
 export interface Programs {
@@ -53,7 +54,11 @@ export function createProgramHost(context: ToolContext): SandboxHost {
       const end = Math.min(endChars, offsetChars + lengthChars);
       return end <= start ? '' : store.readBytes(start, end - start);
     },
-    lines: async ({ entry: name, ...lines }) => {
+    lines: async ({ entry: given, ...lines }, signal) => {
+      const place = given === undefined ? undefined : await placeOf(given, context);
+      if (place !== undefined && place.context !== context)
+        return createProgramHost(place.context).lines({ ...lines, entry: place.entry }, signal);
+      const name = given;
       const { first, last } =
         name === undefined ? lines : storeLines(seenEntry(name, context), lines);
       if (last < first) return '';
@@ -66,7 +71,10 @@ export function createProgramHost(context: ToolContext): SandboxHost {
         );
       return end <= start ? '' : store.readBytes(start, end - start);
     },
-    text: async (name) => textOf(name, context),
+    text: async (name) => {
+      const place = await placeOf(name, context);
+      return textOf(place.entry, place.context);
+    },
     search: async (pattern, options, signal) => searchFor(pattern, options, { ...context, signal }),
     records: async (pattern, options, signal) =>
       recordsFor(pattern, options, { ...context, signal }),
@@ -74,11 +82,50 @@ export function createProgramHost(context: ToolContext): SandboxHost {
       group: async (args, signal) => groupFor(args, { ...context, signal }),
       map: async (args, signal) => mapItems(args, { ...context, signal }),
       answers: async ([id]) => answersOf(String(id), context),
-      help: async () => manual,
+      help: async () => (linkedIn(context) === undefined ? manual : `${manual}\n\n${linkedManual}`),
+      linked: async () => {
+        const linked = linkedIn(context);
+        return (linked?.names ?? []).map((name) => ({
+          name,
+          directory: linked?.directoryOf(name),
+        }));
+      },
     },
+    ...(linkedIn(context) === undefined
+      ? {}
+      : {
+          of: async (name) => {
+            const opened = await openedStore(name, context);
+            return createProgramHost({ ...context, session: opened, linked: undefined });
+          },
+        }),
     entries: async (filter) => entriesFor(filter, context),
     query: async (questions, signal) => askFor(questions, context, signal),
   };
+}
+
+/** The store that an entry's name is of. @throws ProxyError `invalid_request` */
+async function placeOf(
+  entry: string,
+  context: ToolContext,
+): Promise<{ readonly entry: string; readonly context: ToolContext }> {
+  const place = await storeOfEntry(entry, context);
+  if (!place.ok) throw new ProxyError('invalid_request', place.fault);
+  return place;
+}
+
+/** @throws ProxyError `invalid_request` where it cannot be read */
+async function openedStore(name: string, context: ToolContext): Promise<ToolContext['session']> {
+  const linked = linkedIn(context);
+  const names = linked?.names ?? [];
+  if (!names.includes(name))
+    throw new ProxyError(
+      'invalid_request',
+      `no store is linked as ${JSON.stringify(name)}; there are ${names.join(', ')}`,
+    );
+  const opened = await linked!.open(name);
+  if (!opened.ok) throw new ProxyError('invalid_request', opened.fault);
+  return opened.session;
 }
 
 /** @throws ProxyError `invalid_request` where there is not one, or nothing of it is to be seen */

@@ -119,7 +119,7 @@ async function noteOnHits(
   if (partial) return { note: note ?? 'The search ran out of time: there may be more hits.' };
   const words = [note];
   if (total === 0) {
-    const why = await totalNote(result, { ...looked, entries: looked.chosen });
+    const why = await totalNote(result, [{ ...looked, entries: looked.chosen }]);
     words.unshift('The pattern has no hit, so nothing was asked.');
     words.push(why);
   } else if (total > matches.length)

@@ -10,6 +10,7 @@ import {
 } from './query-parts.ts';
 import { grouped } from '../../base/numbers.ts';
 import { askAll, type SubAnswer, type SubModel } from '../sub-model.ts';
+import { storeOfEntry } from '../linked/scope.ts';
 import type { Tool, ToolContext } from '../tool.ts';
 
 const args = z.strictObject({
@@ -80,9 +81,12 @@ async function runQuery(asked: QueryArgs, context: ToolContext): Promise<Record<
     return { error: 'There is no sub-model here; read or search instead.' };
   const fault = faultOf(asked, subModel);
   if (fault !== undefined) return { error: fault };
+  const place = await storeOfParts(asked, context);
+  if (!place.ok) return { error: place.fault };
+  const { asked: inStore, context: storeContext } = place;
   const cut = asked.explore
-    ? await partsToExplore(asked, context)
-    : await partsToRead(asked, context, subModel.maxTextChars);
+    ? await partsToExplore(inStore, storeContext)
+    : await partsToRead(inStore, storeContext, subModel.maxTextChars);
   if (typeof cut === 'string') return { error: cut };
   const answers = await askAll(streamParts(cut.parts), subModel, signal);
   const failed = answers.filter((answer) => !answer.ok).length;
@@ -128,6 +132,41 @@ function plainAnswers(
     const { name: part, spans } = answer.asked;
     return { part, spans, ...(answer.ok ? { answer: answer.text } : { failed: answer.error }) };
   });
+}
+
+/** The one store that entries and path are of. */
+async function storeOfParts(
+  asked: QueryArgs,
+  context: ToolContext,
+): Promise<
+  | { readonly ok: true; readonly asked: QueryArgs; readonly context: ToolContext }
+  | { readonly ok: false; readonly fault: string }
+> {
+  const { path, entries: given } = asked;
+  const named = [...(given ?? []), ...(path === undefined ? [] : [path])];
+  const places = [];
+  for (const name of named) {
+    const place = await storeOfEntry(name, context);
+    if (!place.ok) return place;
+    places.push(place);
+  }
+  const names = new Set(places.map(({ context: { storeName } }) => storeName));
+  if (names.size > 1)
+    return { ok: false, fault: 'One question is about texts of one store: ask once for each.' };
+  const store = places[0]?.context ?? context;
+  if (store.storeName === undefined) return { ok: true, asked, context };
+  if (asked.explore)
+    return { ok: false, fault: 'explore works in this store only: ask without it.' };
+  const rest = places.map(({ entry }) => entry);
+  return {
+    ok: true,
+    context: store,
+    asked: {
+      ...asked,
+      ...(given === undefined ? {} : { entries: rest.slice(0, given.length) }),
+      ...(path === undefined ? {} : { path: rest.at(-1) }),
+    },
+  };
 }
 
 function faultOf(asked: QueryArgs, subModel: SubModel): string | undefined {

@@ -1,5 +1,5 @@
 import type { Entry } from '../../store/types.ts';
-import { findEntry } from '../entry-choice.ts';
+import { findEntryIn } from '../linked/scope.ts';
 import { labelOf } from '../entry-title.ts';
 import { diffLines } from './line-diff.ts';
 import { counted, faultText, type ResultForm } from '../result-form.ts';
@@ -9,9 +9,15 @@ import type { ToolContext } from '../tool.ts';
 /** Texts that are compared, bytes at most each: what takes longer would hold up other chats. */
 const maxComparedBytes = 2_097_152;
 
+/** An entry with the context of its store. */
+interface FoundEntry {
+  readonly context: ToolContext;
+  readonly entry: Entry;
+}
+
 /** Says what differs between two entries: an older one is taken as what was before. */
 export async function compareEntries(
-  one: Entry | undefined,
+  one: FoundEntry | undefined,
   other: string,
   {
     context,
@@ -19,11 +25,16 @@ export async function compareEntries(
     maxChars,
   }: { readonly context: ToolContext; readonly form: ResultForm; readonly maxChars: number },
 ): Promise<string> {
-  const { store } = context.session;
   if (one === undefined) return faultText('Name the entry to compare, too: "entry".', form);
-  const found = findEntry(store, other);
+  const found = await findEntryIn(other, context);
   if (!found.ok) return faultText(found.fault, form);
-  const [before, after] = one.seq < found.entry.seq ? [one, found.entry] : [found.entry, one];
+  const isOneStore = found.context.session.id === one.context.session.id;
+  const isInOrder = isOneStore
+    ? one.entry.seq < found.entry.seq
+    : one.entry.timeMs <= found.entry.timeMs;
+  const [older, newer] = isInOrder ? [one, found] : [found, one];
+  const { entry: before } = older;
+  const { entry: after } = newer;
   for (const entry of [before, after]) {
     if (!isVisible(entry, context.slice))
       return faultText(`${entry.id} lies outside the part of the context that you see.`, form);
@@ -33,7 +44,8 @@ export async function compareEntries(
         form,
       );
   }
-  const diff = diffLines(await store.readEntry(before), await store.readEntry(after));
+  const [olderStore, newerStore] = [older.context.session.store, newer.context.session.store];
+  const diff = diffLines(await olderStore.readEntry(before), await newerStore.readEntry(after));
   const { added, removed } = diff;
   let text = '';
   let shown = 0;
@@ -56,7 +68,7 @@ export async function compareEntries(
       ...(note === undefined ? {} : { note }),
       text,
     });
-  const names = `--- ${before.id} ${await labelOf(store, before)}\n+++ ${after.id} ${await labelOf(store, after)}`;
+  const names = `--- ${before.id} ${await labelOf(olderStore, before)}\n+++ ${after.id} ${await labelOf(newerStore, after)}`;
   if (diff.hunks.length === 0) return `${names}\nNo line differs.`;
   return `${names}\n${counted(added, 'line')} added, ${removed} removed.${note === undefined ? '' : ` ${note}`}\n${text}`.trimEnd();
 }

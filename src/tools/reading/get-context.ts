@@ -2,7 +2,7 @@ import { partitionPoint } from '../../base/sorted.ts';
 import { z } from 'zod';
 import type { Entry, SessionStore } from '../../store/types.ts';
 import { compareEntries } from './compare-entries.ts';
-import { findEntry } from '../entry-choice.ts';
+import { findEntryIn } from '../linked/scope.ts';
 import { isByLines, placeOfLines } from './read-place.ts';
 import { grouped } from '../../base/numbers.ts';
 import { faultText, formatArg } from '../result-form.ts';
@@ -44,18 +44,18 @@ export const getContextTool: Tool<Args> = {
   },
   run: async (asked, context) => {
     const form = asked.format ?? context.form ?? 'text';
-    const { store } = context.session;
-    const named = asked.entry === undefined ? undefined : findEntry(store, asked.entry);
+    const named = asked.entry === undefined ? undefined : await findEntryIn(asked.entry, context);
     if (named?.ok === false) return faultText(named.fault, form);
     if (asked.against !== undefined)
-      return compareEntries(named?.entry, asked.against, {
+      return compareEntries(named, asked.against, {
         context,
         form,
         maxChars: Math.min(asked.length, maxLengthChars),
       });
-    const stretch = await stretchOf(asked, named?.entry, context);
+    const inStore = named?.context ?? context;
+    const stretch = await stretchOf(asked, named?.entry, inStore);
     if (typeof stretch === 'string') return faultText(stretch, form);
-    return readAnswer(stretch, store, form);
+    return readAnswer(stretch, inStore.session.store, form);
   },
 };
 

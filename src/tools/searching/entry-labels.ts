@@ -6,7 +6,7 @@ export const labelKinds = ['path', 'entry', 'tool'] as const;
 type LabelKind = (typeof labelKinds)[number];
 
 /** A label for each entry, as a number for the search and as a text. */
-export interface EntryLabels {
+interface EntryLabels {
   /** By the entry's place in the store. */
   readonly numbers: Int32Array<SharedArrayBuffer>;
   /** By number. A live list that only grows. */
@@ -26,10 +26,7 @@ const kept = new WeakMap<EntryList, Map<LabelKind, Kept>>();
  * Labels of all entries there are: their path (an entry without one by its id), their id, or the
  * tool whose output they are (or their kind). Each entry is looked at once.
  */
-export function labelEntries(
-  { entries, list, totals }: SessionStore,
-  kind: LabelKind,
-): EntryLabels {
+function labelEntries({ entries, list, totals }: SessionStore, kind: LabelKind): EntryLabels {
   const kinds = kept.get(list) ?? new Map<LabelKind, Kept>();
   kept.set(list, kinds);
   const labels: Kept = kinds.get(kind) ?? {
@@ -55,6 +52,47 @@ export function labelEntries(
     labels.numbers[labels.count] = number;
   }
   return labels;
+}
+
+/** A store whose entries are labelled; a linked one has a name. */
+export interface LabelledStore {
+  readonly name?: string | undefined;
+  readonly store: SessionStore;
+}
+
+/** Labels of the entries of several stores, as numbers that mean the same in all of them. */
+export interface StoreLabels {
+  /** By store, then by the entry's place in it. */
+  readonly numbers: readonly Int32Array<SharedArrayBuffer>[];
+  readonly names: readonly string[];
+}
+
+/**
+ * The same over several stores. Paths of a linked store bear its name: two projects have the same
+ * ones.
+ */
+export function labelStores(stores: readonly LabelledStore[], kind: LabelKind): StoreLabels {
+  const [first] = stores;
+  if (stores.length === 1 && first !== undefined && first.name === undefined) {
+    const { numbers, names } = labelEntries(first.store, kind);
+    return { numbers: [numbers], names };
+  }
+  const names: string[] = [];
+  const known = new Map<string, number>();
+  const numbers = stores.map(({ name: storeName, store }) => {
+    const labels = labelEntries(store, kind);
+    const common = labels.names.map((label) => {
+      const isOwn = storeName === undefined || kind !== 'path' || label.startsWith(`${storeName}:`);
+      const name = isOwn ? label : `${storeName}:${label}`;
+      const number = known.get(name) ?? names.push(name) - 1;
+      known.set(name, number);
+      return number;
+    });
+    const own = room(Math.max(1, store.totals.entries));
+    for (let at = 0; at < store.totals.entries; at += 1) own[at] = common[labels.numbers[at]!]!;
+    return own;
+  });
+  return { numbers, names };
 }
 
 function nameOf(entry: Entry, list: EntryList, kind: LabelKind): string {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { plainFilterArgs } from '../filters.ts';
+import { plainScopeArg } from '../linked/scope.ts';
 import { answerSearch } from './search-answer.ts';
 import { grouped } from '../../base/numbers.ts';
 import { quote } from './search.ts';
@@ -10,6 +11,7 @@ const args = z.strictObject({
   max_results: z.int().min(1).max(1_000).default(100),
   case_sensitive: z.boolean().default(true),
   ...plainFilterArgs,
+  ...plainScopeArg,
 });
 
 /** Exact text search over everything the session holds. */

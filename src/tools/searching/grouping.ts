@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { AggregateGroup, GroupKey, Measures } from '../../search/types.ts';
-import type { SessionStore } from '../../store/types.ts';
-import { labelEntries, labelKinds } from './entry-labels.ts';
+import { type LabelledStore, labelKinds, labelStores } from './entry-labels.ts';
 
 /** A capture group by number or name, or what of the entry is meant: `path`, `entry`, `tool`. */
 export const groupRef = z.union([z.string(), z.number()]);
@@ -16,20 +15,28 @@ export const maxKeys = 8;
 
 /** A grouping made ready for the search. */
 interface Grouping {
-  readonly by: readonly GroupKey[];
+  /** The keys, for each of the stores. */
+  readonly by: readonly (readonly GroupKey[])[];
   readonly measures: Measures;
   /** The groups of the answer with labels by their names. */
   readonly name: (groups: readonly AggregateGroup[]) => readonly AggregateGroup[];
 }
 
+/** A grouping as it is asked for. */
+export interface AskedGrouping {
+  readonly by: readonly (number | string)[];
+  readonly measures: MeasureRefs;
+}
+
 /**
  * Reads keys and measures as they are meant. A key that names none of the pattern's groups is a
- * fault: nobody shall take the whole match for it.
+ * fault: nobody shall take the whole match for it. Of several stores the entries' labels count
+ * together.
  */
 export function readGrouping(
   pattern: string,
-  { by, measures }: { readonly by: readonly (number | string)[]; readonly measures: MeasureRefs },
-  store: SessionStore,
+  { by, measures }: AskedGrouping,
+  stores: readonly LabelledStore[],
 ): (Grouping & { readonly ok: true }) | { readonly ok: false; readonly fault: string } {
   const names = new Set([...pattern.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map(([, name]) => name));
   const unmeasured = Object.keys(measures).find(
@@ -50,21 +57,24 @@ export function readGrouping(
   };
   const labels = by.map((key) => {
     const kind = labelKinds.find((one) => one === key);
-    return kind === undefined || names.has(kind) ? undefined : labelEntries(store, kind);
+    return kind === undefined || names.has(kind) ? undefined : labelStores(stores, kind);
   });
-  const keys = by.map((key, index): GroupKey => {
-    const label = labels[index];
-    return label === undefined ? numberOrName(key) : { labels: label.numbers };
-  });
+  const keys = stores.map((_, at) =>
+    by.map((key, index): GroupKey => {
+      const numbers = labels[index]?.numbers[at];
+      return numbers === undefined ? numberOrName(key) : { labels: numbers };
+    }),
+  );
   const refs = measureNames.flatMap((name) => {
     const ref = measures[name];
     return ref === undefined ? [] : [[name, numberOrName(ref)] as const];
   });
   if (unknown.length > 0) {
+    const wrong = [...new Set(unknown)];
     const there = names.size === 0 ? 'no named groups' : [...names].join(', ');
     return {
       ok: false,
-      fault: `The pattern has no group ${unknown.map((name) => JSON.stringify(name)).join(', ')}; it has ${there}. Groups also go by number, and path, entry and tool stand for the entry.`,
+      fault: `The pattern has no group ${wrong.map((name) => JSON.stringify(name)).join(', ')}; it has ${there}. Groups also go by number, and path, entry and tool stand for the entry.`,
     };
   }
   const name = (groups: readonly AggregateGroup[]): readonly AggregateGroup[] =>

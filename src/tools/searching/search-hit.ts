@@ -9,15 +9,20 @@ import { entryAt } from '../filters.ts';
 interface HitFields {
   /** 1-based, in the entry: what `rlm_get_context` takes beside the entry's id. */
   readonly line: number;
-  /** 1-based, through the whole store. */
-  readonly storeLine: number;
+  /** 1-based, through the whole store. Only of the context's own store. */
+  readonly storeLine?: number;
   readonly text: string;
   /** The line is longer than what is shown of it. */
   readonly clipped?: true;
   /** More of the pattern lies in the part of the line that is not shown. */
   readonly more_in_line?: true;
-  /** Of the match, in characters from the start of the whole context. */
-  readonly offset: number;
+  /**
+   * Of the match, in characters from the start of the whole context. Only of the context's own
+   * store: an offset names no store, and is read as one of its own.
+   */
+  readonly offset?: number;
+  /** The linked store that it is of. */
+  readonly store?: string;
   readonly entry?: string;
   readonly path?: string;
   /** What the entry is, where it has no path. */
@@ -39,14 +44,25 @@ export interface ListedHit {
   readonly cut: SearchMatch['cut'];
   /** The head of the entry's group in a list, on one line. */
   readonly head: string;
+  /** Where a clipped line's match is, as a call can read it. */
+  readonly matchPlace: string;
 }
 
-/** Makes hits of what a search found. `filter` is the path that was asked for. */
+/** How hits are shown. */
+interface HitsShown {
+  /** The path that was asked for. */
+  readonly filter: string | undefined;
+  /** The linked store that they are of. */
+  readonly storeName?: string | undefined;
+}
+
+/** Makes hits of what a search found. */
 export async function hitsOf(
   matches: readonly SearchMatch[],
   store: SessionStore,
-  filter: string | undefined,
+  shown: HitsShown,
 ): Promise<readonly ListedHit[]> {
+  const { filter, storeName } = shown;
   const hits: ListedHit[] = [];
   const heads = new Map<Entry, string>();
   for (const match of matches) {
@@ -57,8 +73,12 @@ export async function hitsOf(
       head = `${of.id} ${await labelOf(store, of, filter)}${marksOf(store.list, of, filter)}`;
       heads.set(of, head);
     }
-    const fields = await fieldsOf(match, entry, { store, filter });
-    hits.push({ fields, entry, cut: match.cut, head });
+    const fields = await fieldsOf(match, entry, { store, ...shown });
+    const matchPlace =
+      storeName === undefined || entry === undefined
+        ? `@${match.offsetChars}`
+        : `@${match.offsetChars - entry.offsetChars} of ${entry.id}`;
+    hits.push({ fields, entry, cut: match.cut, head, matchPlace });
   }
   return hits;
 }
@@ -66,24 +86,25 @@ export async function hitsOf(
 async function fieldsOf(
   match: SearchMatch,
   entry: Entry | undefined,
-  { store, filter }: { readonly store: SessionStore; readonly filter: string | undefined },
+  { store, filter, storeName }: HitsShown & { readonly store: SessionStore },
 ): Promise<HitFields> {
   const storeLine = match.line;
-  const { text, offsetChars: offset } = match;
+  const { text, offsetChars } = match;
+  const place = storeName === undefined ? { storeLine, offset: offsetChars } : { store: storeName };
   const isLong = {
     ...(match.clipped ? { clipped: true as const } : {}),
     ...(match.hasMore === undefined ? {} : { more_in_line: match.hasMore }),
   };
   if (entry === undefined)
-    return { line: storeLine, storeLine, text, ...isLong, offset, ...linesAround(match, entry) };
+    return { line: storeLine, text, ...isLong, ...place, ...linesAround(match, entry) };
   const names = namesOf(store.list, entry, filter);
   const successor = store.list.successorOf(entry);
   return {
     line: lineInEntry(entry, storeLine),
-    storeLine,
+    ...(place.storeLine === undefined ? {} : { storeLine: place.storeLine }),
     text,
     ...isLong,
-    offset,
+    ...(place.storeLine === undefined ? { store: place.store } : { offset: place.offset }),
     entry: entry.id,
     ...names,
     ...(names.path === undefined ? { title: await titleOf(store, entry) } : {}),

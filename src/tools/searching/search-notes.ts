@@ -14,33 +14,42 @@ export interface Looked {
   readonly entries: readonly Entry[] | undefined;
 }
 
-/** Why the total is 0, or everything. */
+/** Why the total is 0, or everything. `looks` are the stores that were searched, at least one. */
 export async function totalNote(
-  { total, partial }: SearchResult,
-  { query, context, entries }: Looked,
+  { total, partial }: Pick<SearchResult, 'total' | 'partial'>,
+  looks: readonly Looked[],
 ): Promise<string | undefined> {
-  if (partial) return undefined;
-  const { totals } = context.session.store;
+  const [first] = looks;
+  if (partial || first === undefined) return undefined;
+  const { clock } = first.context;
   return explainTotal(
     {
-      what: query,
-      caseSensitive: query.caseSensitive,
-      isFiltered: entries !== undefined,
-      lines: () =>
-        entries === undefined
-          ? totals.lines
-          : entries.reduce((sum, entry) => sum + entry.lineCount, 0),
-      count: async (other, { filtered, deadlineMs }) =>
-        countIn(
-          context,
-          other,
-          filtered ? query.ranges : visibleRanges(undefined, context.slice),
-          deadlineMs,
-        ),
-      elapsedMs: () => context.clock.elapsedMs(),
+      what: first.query,
+      caseSensitive: first.query.caseSensitive,
+      isFiltered: looks.some(({ entries }) => entries !== undefined),
+      lines: () => looks.reduce((sum, look) => sum + linesOf(look), 0),
+      count: async (other, { filtered, deadlineMs }) => {
+        const untilMs = clock.elapsedMs() + deadlineMs;
+        const count = { total: 0, partial: false };
+        for (const { context, query } of looks) {
+          const leftMs = untilMs - clock.elapsedMs();
+          const ranges = filtered ? query.ranges : visibleRanges(undefined, context.slice);
+          const found = leftMs <= 0 ? undefined : await countIn(context, other, ranges, leftMs);
+          count.total += found?.total ?? 0;
+          count.partial ||= found?.partial ?? true;
+        }
+        return count;
+      },
+      elapsedMs: () => clock.elapsedMs(),
     },
     total,
   );
+}
+
+function linesOf({ context, entries }: Looked): number {
+  return entries === undefined
+    ? context.session.store.totals.lines
+    : entries.reduce((sum, entry) => sum + entry.lineCount, 0);
 }
 
 /**
@@ -48,27 +57,30 @@ export async function totalNote(
  * total counts both.
  */
 export async function replacedNote(
-  result: SearchResult,
+  result: Pick<SearchResult, 'total'>,
+  looks: readonly Looked[],
   {
-    query,
-    context,
     isAllShown,
     shownReplaced,
-  }: Looked & {
+  }: {
     /** Whether every line that was counted is shown. */
     readonly isAllShown: boolean;
     /** Lines among the shown ones that lie in replaced texts. */
     readonly shownReplaced: number;
   },
 ): Promise<string | undefined> {
-  const { list } = context.session.store;
-  if (list.replaced.size === 0 || result.total === 0) return undefined;
+  if (result.total === 0) return undefined;
   let count = shownReplaced;
   if (!isAllShown) {
-    const ranges = commonRanges(replacedRanges(list), query.ranges);
-    if (ranges.length === 0) return undefined;
-    const found = await countIn(context, query, ranges, explainMs);
-    count = Math.max(count, found.total);
+    let found = 0;
+    for (const { query, context } of looks) {
+      const { list } = context.session.store;
+      const ranges =
+        list.replaced.size === 0 ? [] : commonRanges(replacedRanges(list), query.ranges);
+      if (ranges.length === 0) continue;
+      found += (await countIn(context, query, ranges, explainMs / looks.length)).total;
+    }
+    count = Math.max(count, found);
   }
   if (count === 0) return undefined;
   const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
@@ -80,12 +92,13 @@ const maxNamed = 5;
 
 /** Says of a 0 that some of the texts it is about were not whole when they came. */
 export function cutTextsNote(
-  { total }: SearchResult,
-  { context, entries }: Pick<Looked, 'context' | 'entries'>,
+  { total }: Pick<SearchResult, 'total'>,
+  looks: readonly Pick<Looked, 'context' | 'entries'>[],
 ): string | undefined {
   if (total > 0) return undefined;
-  const looked = entries ?? context.session.store.entries;
-  const cut = looked.filter((entry) => isCutNote(entry.note) && isVisible(entry, context.slice));
+  const cut = looks.flatMap(({ context, entries = context.session.store.entries }) =>
+    entries.filter((entry) => isCutNote(entry.note) && isVisible(entry, context.slice)),
+  );
   if (cut.length === 0) return undefined;
   const names = cut.slice(-maxNamed).map(({ id }) => id);
   const named = cut.length > maxNamed ? `${names.join(', ')}, …` : names.join(', ');

@@ -1,4 +1,4 @@
-import type { WordCount } from '../../search/types.ts';
+import type { AggregateGroup, WordCount } from '../../search/types.ts';
 import { counted, onOneLine } from '../result-form.ts';
 import type { ListedHit } from './search-hit.ts';
 
@@ -27,9 +27,20 @@ export interface PlaceFields {
   readonly entry?: string;
   /** In the entry. */
   readonly line: number;
-  readonly storeLine: number;
-  /** Characters from the start of the whole context. */
-  readonly offset: number;
+  /** Only of the context's own store. */
+  readonly storeLine?: number;
+  /** Characters from the start of the whole context. Only of the context's own store. */
+  readonly offset?: number;
+}
+
+/** What one of several stores has to an answer. */
+export interface StoreShare {
+  /** The linked store; absent for the own one. */
+  readonly store?: string;
+  /** Matching lines. */
+  readonly total: number;
+  /** Not everything was searched there. */
+  readonly partial?: true;
 }
 
 /** A search's answer, before it is written in one form or the other. */
@@ -44,6 +55,8 @@ export interface SearchAnswer {
   readonly isPartial: boolean;
   readonly nextCursor?: string;
   readonly notes: readonly string[];
+  /** Where several stores were searched, each of them. */
+  readonly stores?: readonly StoreShare[];
   /** Characters of all that was to be searched. */
   readonly searchedChars: number;
   /** Whether the caller asked where the groups are. */
@@ -67,6 +80,8 @@ export function hitBlocks(hits: readonly ListedHit[]): readonly string[] {
     const first = fields.line - before.length;
     if (last === undefined || last.head !== hit.head) {
       if (last !== undefined) lines.push('');
+      if (fields.store !== undefined && fields.store !== last?.fields.store)
+        lines.push(`--- in the linked store ${fields.store}:`);
       lines.push(hit.head);
     } else if ((fields.before !== undefined || fields.after !== undefined) && first > lastLine + 1)
       lines.push('--');
@@ -93,11 +108,11 @@ export function hitBlocks(hits: readonly ListedHit[]): readonly string[] {
 }
 
 /** The lines of a hit: one mostly; those of a match over several each with its number. */
-function shownLines({ fields, cut }: ListedHit): readonly string[] {
+function shownLines({ fields, cut, matchPlace }: ListedHit): readonly string[] {
   const more = fields.more_in_line === true ? ' (more matches in this line)' : '';
   const start = cut?.start === true ? '…' : '';
   const end = cut?.end === true ? '…' : '';
-  const place = fields.clipped === true ? ` @${fields.offset}${more}` : '';
+  const place = fields.clipped === true ? ` ${matchPlace}${more}` : '';
   return `${start}${fields.text}${end}${place}`.split('\n');
 }
 
@@ -108,6 +123,8 @@ export function searchText(answer: SearchAnswer): string {
   for (const note of notes) lines.push(`note: ${note}`);
   if (hits.some(({ fields }) => fields.clipped === true))
     lines.push('note: … is more of a long line; @ is the offset of the match for rlm_get_context.');
+  if (hits.some(({ fields }) => fields.clipped === true && fields.store !== undefined))
+    lines.push('note: "@N of api:e7" is {"entry": "api:e7", "offset": N}.');
   if (groups !== undefined) for (const group of groups) lines.push(groupLine(group, answer));
   if (hits.length > 0) lines.push('', ...hitBlocks(hits));
   if (nextCursor !== undefined)
@@ -118,23 +135,47 @@ export function searchText(answer: SearchAnswer): string {
 function headLine(answer: SearchAnswer): string {
   const { hits, total, isPartial, groups, groupCount = 0, occurrences, searchedChars } = answer;
   const least = isPartial ? 'at least ' : '';
-  const found = `${least}${counted(total, 'matching line')}`;
+  const among = sharesText(answer);
+  const found = `${least}${counted(total, 'matching line')}${among}`;
   if (occurrences !== undefined) {
-    const what = `${least}${counted(occurrences, 'occurrence')} in ${counted(total, 'line')}`;
+    const what = `${least}${counted(occurrences, 'occurrence')} in ${counted(total, 'line')}${among}`;
     if (groups === undefined) return `${what}.`;
     const shown = groups.length < groupCount ? `the ${groups.length} most frequent of ` : '';
     return `${what}; ${shown}${counted(groupCount, 'different value')}:`;
   }
   if (total === 0)
     return isPartial
-      ? 'No matching line was found, but not everything was searched.'
-      : `0 matching lines: all ${searchedChars} characters were searched.`;
+      ? `No matching line was found${among}, but not everything was searched.`
+      : `0 matching lines${among}: all ${searchedChars} characters were searched.`;
   if (answer.words !== undefined) {
     const each = answer.words.map(({ text, count }) => `${JSON.stringify(text)} ${count}`);
     return `${found} (${each.join(', ')}); the best passages first:`;
   }
   if (answer.isLaterPage) return `${found} in all; ${hits.length} more:`;
   return hits.length < total ? `${found}; ${hits.length} shown:` : `${found}:`;
+}
+
+/** ` in 3 stores (this one 5, api 4, web at least 0)` */
+function sharesText({ stores, total }: SearchAnswer): string {
+  if (stores === undefined) return '';
+  const each = stores.map(({ store = 'this one', total: own, partial }) =>
+    total === 0 ? store : `${store} ${partial === true ? 'at least ' : ''}${own}`,
+  );
+  return ` in ${counted(stores.length, 'store')} (${each.join(', ')})`;
+}
+
+/** A group of a result as an answer has it. */
+export function groupFields(
+  { values, notNumbers, first: _first, last: _last, ...computed }: AggregateGroup,
+  isByKeys: boolean,
+  places: { readonly first: PlaceFields; readonly last: PlaceFields },
+): GroupFields {
+  return {
+    ...computed,
+    values: isByKeys ? values : undefined,
+    not_numbers: notNumbers,
+    ...places,
+  };
 }
 
 function groupLine(group: GroupFields, answer: SearchAnswer): string {
@@ -167,6 +208,7 @@ export function searchJson(answer: SearchAnswer): string {
     ...(occurrences === undefined ? {} : { occurrences }),
     ...(answer.words === undefined ? {} : { words: answer.words }),
     total,
+    ...(answer.stores === undefined ? {} : { stores: answer.stores }),
     truncated: nextCursor !== undefined || isPartial,
     ...(isPartial ? { partial: true } : {}),
     ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { filterArgs } from '../filters.ts';
+import { scopeArg } from '../linked/scope.ts';
 import { answerSearch } from './search-answer.ts';
-import { groupRef, readGrouping } from './grouping.ts';
+import { groupRef } from './grouping.ts';
 import { grouped } from '../../base/numbers.ts';
 import { faultText } from '../result-form.ts';
 import type { Tool } from '../tool.ts';
@@ -33,6 +34,7 @@ const args = z.strictObject({
     .describe('Capture group (0: the match), "path", "entry" or "tool"; or a list.'),
   measures: z.record(z.string(), groupRef).optional().describe('{"sum": "ms"}'),
   max_groups: z.int().min(1).max(10_000).default(100),
+  ...scopeArg,
 });
 
 /** Regular expression search over everything the session holds. */
@@ -79,21 +81,8 @@ export const searchTool: Tool<z.infer<typeof args>> = {
       aggregate ?? (Array.isArray(group) || measures !== undefined ? 'count_by' : undefined);
     if (kind === undefined) return answerSearch(asked, what, context);
     const by = kind === 'count' ? [] : Array.isArray(group) ? group : [group];
-    const { store } = context.session;
-    const grouping = readGrouping(pattern, { by, measures: measures ?? {} }, store);
-    if (!grouping.ok) return faultText(grouping.fault, form);
-    const isMeasured = measures !== undefined && Object.keys(measures).length > 0;
-    const computed = {
-      kind,
-      maxGroups,
-      by: grouping.by,
-      ...(isMeasured && { measures: grouping.measures }),
-    };
-    return answerSearch(
-      asked,
-      { ...what, aggregate: computed, nameGroups: grouping.name, isByKeys: by.length > 1 },
-      context,
-    );
+    const grouping = { kind, maxGroups, by, measures: measures ?? {} };
+    return answerSearch(asked, { ...what, grouping }, context);
   },
 };
 

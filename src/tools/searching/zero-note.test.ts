@@ -1,5 +1,4 @@
 import { describe, expect, it, test } from 'vitest';
-import type { SearchResult } from '../../search/types.ts';
 import { explainTotal, maxLooks, type Explained } from './zero-note.ts';
 
 interface Asked extends Partial<Omit<Explained, 'what'>> {
@@ -37,7 +36,7 @@ async function explained(text: string, asked: Asked) {
         }
         const lines = filtered && asked.isFiltered === true ? [] : text.split('\n');
         const total = lines.filter((line) => expression.test(line)).length;
-        return { total, partial: false } as SearchResult;
+        return { total, partial: false };
       },
     },
     asked.total ?? 0,

@@ -25,7 +25,7 @@ export interface Explained {
   count(
     query: Pick<SearchQuery, 'pattern' | 'literal' | 'caseSensitive'>,
     options: { readonly filtered: boolean; readonly deadlineMs: number },
-  ): Promise<SearchResult>;
+  ): Promise<Pick<SearchResult, 'total' | 'partial'>>;
   /** Monotonic milliseconds. */
   elapsedMs(): number;
 }
