@@ -144,6 +144,49 @@ describe('a body that was seen before', () => {
     }
   });
 
+  it('is known as far as it ever went, after some of it was taken back', () => {
+    const list = Array.from({ length: 14 }, (_, at) => ({
+      content: `${at} ${'word '.repeat(600)}`,
+    }));
+    const tree = new PrefixTree(1_000);
+    const messagesOf = (ofList: readonly unknown[], cuts: readonly number[] = []): RawMessage[] => {
+      const reader = new BodyReader(tree);
+      const pieces = piecesOf(bodyOf(ofList, ''), cuts);
+      return [...pieces.flatMap((piece) => reader.feed(piece)), ...reader.end()];
+    };
+    messagesOf(list.slice(0, 12));
+    const whole = messagesOf(list.slice(0, 12));
+    messagesOf(list.slice(0, 8));
+    const begun = messagesOf(list.slice(0, 8));
+    expect(begun.every(({ isKept }) => isKept)).toBe(true);
+    // In one piece, and so that the shorter list is there while the longer one may still come.
+    expect(messagesOf(list.slice(0, 12))).toEqual(whole);
+    expect(messagesOf(list, [26_000]).slice(0, 12)).toEqual(whole);
+    const other = [...list.slice(0, 8), { content: 'something else' }, ...list.slice(9)];
+    expect(messagesOf(other).slice(0, 8)).toEqual(begun);
+    messagesOf(other);
+    expect(messagesOf(other).every(({ isKept }) => isKept)).toBe(true);
+    expect(messagesOf(list).slice(0, 12)).toEqual(whole);
+  });
+
+  it('is found among hundreds that begin alike', () => {
+    const tree = new PrefixTree(10_000);
+    const chats = Array.from({ length: 200 }, (_, n) =>
+      ['You help.'.repeat(300), `Question ${n}?`, `Answer ${n}.`, 'Go on.'].map((content) => ({
+        content,
+      })),
+    );
+    const isKnown = (chat: readonly unknown[]): boolean => {
+      const reader = new BodyReader(tree);
+      return [...reader.feed(bodyOf(chat, '')), ...reader.end()].every(({ isKept }) => isKept);
+    };
+    for (const chat of chats) expect(isKnown(chat)).toBe(false);
+    for (const chat of chats) expect(isKnown(chat)).toBe(true);
+    for (const chat of chats.toReversed())
+      expect(isKnown([...chat, { content: 'More' }])).toBe(false);
+    for (const chat of chats) expect(isKnown([...chat, { content: 'More' }])).toBe(true);
+  });
+
   it('is so with another head, with its list first, and where elements end in nothing of their own', () => {
     const tree = new PrefixTree(1_000);
     const long = 'x'.repeat(70_000);

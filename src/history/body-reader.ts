@@ -29,7 +29,7 @@ export class BodyReader {
   /** The last run of those that have come. */
   #run: Run;
   /** Runs that may come next. */
-  #candidates: readonly Run[] = [];
+  #candidates: Run[] = [];
   /** What has come behind the last run. */
   readonly #pending = new PendingBytes();
   /** Once something new has come: from then on the list is read message by message. */
@@ -93,22 +93,40 @@ export class BodyReader {
   #recognise(isEnd: boolean): readonly RawMessage[] {
     const found: RawMessage[] = [];
     for (;;) {
-      this.#candidates = this.#candidates.filter((run) => this.#mayBe(run));
-      let longest: Run | undefined;
-      for (const run of this.#candidates) {
-        // It may still come.
-        if (run.sizeBytes > this.#pending.sizeBytes && !isEnd) return found;
-        const isWhole = run.sizeBytes <= this.#pending.sizeBytes;
-        if (isWhole && run.sizeBytes > (longest?.sizeBytes ?? 0)) longest = run;
-      }
-      if (longest === undefined) break;
-      for (const message of this.#take(longest)) found.push(message);
+      const run = this.#match(isEnd);
+      if (run === 'open') return found;
+      if (run === undefined) break;
+      for (const message of this.#take(run)) found.push(message);
     }
     this.#splitter.resume(this.#run !== this.#tree.root);
     const rest = this.#pending.first(Infinity);
     this.#open = new OpenRun(this.#tree, this.#run, this.#pending);
     for (const message of this.#walk(rest, this.#open)) found.push(message);
     return found;
+  }
+
+  /**
+   * The candidate that has come, of those that begin each other the longest; `open` while one may
+   * still come. Those that were used last are looked at first, and mostly no others: each costs a
+   * look at memory that nothing else has touched for long.
+   */
+  #match(isEnd: boolean): Run | 'open' | undefined {
+    const candidates = this.#candidates;
+    let longest: Run | undefined;
+    for (let at = candidates.length - 1; at >= 0; at -= 1) {
+      const run = candidates[at]!;
+      if (longest !== undefined && run.sizeBytes <= longest.sizeBytes) continue;
+      const isWhole = run.sizeBytes <= this.#pending.sizeBytes;
+      if ((isEnd && !isWhole) || !this.#mayBe(run)) continue;
+      if (!isWhole) {
+        this.#candidates = candidates.slice(0, at + 1);
+        if (longest !== undefined) this.#candidates.push(longest);
+        return 'open';
+      }
+      longest = run;
+      if (!run.beginsAnother) break;
+    }
+    return longest;
   }
 
   #mayBe(run: Run): boolean {
