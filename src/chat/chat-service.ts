@@ -130,7 +130,11 @@ export class ChatProxy {
       headers: run.intake.affinity,
       onRetry: (attempt) => this.#noteRetry(run, attempt),
     });
-    await this.#finish(run, yield* this.#counted(answers, budget));
+    try {
+      await this.#finish(run, yield* answers);
+    } finally {
+      this.#count(budget);
+    }
   }
 
   /**
@@ -177,7 +181,7 @@ export class ChatProxy {
               this.#logRetry(run, attempt, 'upstream call of a sub-model is repeated'),
           });
     let tools = toolsOf(prompt);
-    const turn = runTurn({
+    return runTurn({
       upstream: this.#metered(run, budget),
       request: prompt.request,
       ...(prompt.handOver === undefined ? {} : { handOver: prompt.handOver }),
@@ -211,8 +215,8 @@ export class ChatProxy {
         return { request: smaller.request, tools: tools?.own, handOver: smaller.handOver };
       },
       onRetry: (attempt) => this.#noteRetry(run, attempt),
+      onEnd: () => this.#count(budget),
     });
-    return this.#counted(turn, budget);
   }
 
   async #resolveSub(run: Run): Promise<void> {
@@ -220,16 +224,9 @@ export class ChatProxy {
   }
 
   /** However a turn ends, its time counts for the day. */
-  async *#counted<Result>(
-    turn: AsyncGenerator<readonly Chunk[], Result, void>,
-    budget: Budget,
-  ): AsyncGenerator<readonly Chunk[], Result, void> {
-    try {
-      return yield* turn;
-    } finally {
-      budget.close();
-      this.#options.keepDay();
-    }
+  #count(budget: Budget): void {
+    budget.close();
+    this.#options.keepDay();
   }
 
   /**

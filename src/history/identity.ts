@@ -28,6 +28,11 @@ export interface Identity {
   readonly callHashes: readonly string[];
   /** The call a tool message answers. */
   readonly toolCallId?: string;
+  /**
+   * Its last link in a chain hash: a history is linked anew in every turn, and is mostly that of
+   * the turn before.
+   */
+  link?: { readonly before: string; readonly after: string };
 }
 
 /**
@@ -75,18 +80,11 @@ const none: readonly string[] = [];
  */
 export function chainAfter(chain: string, identity: Identity): string {
   if (identity.key === '') return chain;
-  const known = links.get(identity);
-  if (known?.before === chain) return known.after;
+  if (identity.link?.before === chain) return identity.link.after;
   const after = hashOf(`${chain}\0${identity.key}`);
-  links.set(identity, { before: chain, after });
+  identity.link = { before: chain, after };
   return after;
 }
-
-/**
- * The last link of each identity: a history is linked anew in every turn, and is mostly that of the
- * turn before.
- */
-const links = new WeakMap<Identity, { readonly before: string; readonly after: string }>();
 
 /** The chain's beginning. */
 export const emptyChain = '';

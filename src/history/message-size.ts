@@ -115,7 +115,8 @@ const runs = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{60,}/g;
 function denseLength(text: string): number {
   if (text.length < minRunLength) return 0;
   let total = 0;
-  for (const [run] of text.matchAll(runs)) {
+  // `matchAll` would make a pattern of its own for each text.
+  for (const run of text.match(runs) ?? []) {
     const sample = run.slice(0, 2_000);
     const capitals = sample.replace(/[^A-Z]/g, '').length / sample.length;
     const small = sample.replace(/[^a-z]/g, '').length / sample.length;

@@ -83,6 +83,10 @@ export class RequestReader {
   /** Takes the next messages. Nothing is parsed that is known by its bytes. */
   async addAll(messages: readonly RawMessage[]): Promise<void> {
     for (const raw of messages) {
+      if (raw.item !== undefined && this.#isFinal(raw.item)) {
+        this.#add(raw.item);
+        continue;
+      }
       const cached = this.#known.get(raw.hash);
       if (cached === undefined) this.#add(await this.#read(raw));
       else if (
@@ -93,6 +97,13 @@ export class RequestReader {
         this.#add(cached);
       else this.#add(this.#knownItem(raw, cached));
     }
+  }
+
+  /** Whether nothing more will be known of a message: none of it is stored, now or later. */
+  #isFinal({ facts, sizeBytes }: RequestMessage): boolean {
+    return (
+      facts.stored === undefined && facts.isPruned !== true && !this.#mayHoldText(sizeBytes, facts)
+    );
   }
 
   #knownItem(raw: RawMessage, cached: RequestMessage): RequestMessage {
@@ -247,7 +258,7 @@ export class RequestReader {
     const isAlone = frame !== undefined && raw.isPassing !== true;
     const json = isAlone ? raw.pieces : this.#ownJson(raw, facts);
     // A message with large texts is only known once they are stored.
-    const isDone = frame === undefined && !this.#mayHoldText(raw, facts);
+    const isDone = frame === undefined && !this.#mayHoldText(raw.sizeBytes, facts);
     // Of a long history that was never seen, texts are held only while their group is stored.
     const isLong = !isDone && frame === undefined && raw.sizeBytes >= parsedTwiceBytes;
     const item = new RequestMessage({ ...ofRaw(raw), json }, facts, isLong ? {} : read);
@@ -255,9 +266,9 @@ export class RequestReader {
     return item;
   }
 
-  #mayHoldText(raw: RawMessage, { identity: { role }, holdsNothing }: MessageFacts): boolean {
+  #mayHoldText(sizeBytes: number, { identity: { role }, holdsNothing }: MessageFacts): boolean {
     if (holdsNothing === true) return false;
-    return (role === 'tool' || role === 'user') && raw.sizeBytes >= this.#options.minStoredBytes;
+    return (role === 'tool' || role === 'user') && sizeBytes >= this.#options.minStoredBytes;
   }
 }
 

@@ -4,7 +4,7 @@ import { ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
-import { noteWhose, reportFailure, toldOf } from './error-reply.ts';
+import { reportFailure, toldOf } from './error-reply.ts';
 import type { ChatHandler, Face, StreamReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
@@ -57,7 +57,9 @@ async function answer(
       headers: request.headers,
       signal,
       requestId: request.id,
-      noteWhose: (whose) => noteWhose(request, whose),
+      noteWhose: (whose) => {
+        request.whose = whose;
+      },
     });
     if (answered.kind === 'json') {
       void reply

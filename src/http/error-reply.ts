@@ -53,17 +53,9 @@ export function reportFailure(
   else if (code !== 'cancelled') log.info(told, 'request refused');
 }
 
-/** Whose requests are that have been read so far. */
-const known = new WeakMap<FastifyRequest, Whose>();
-
-/** Keeps whose a request is, for the lines that tell of it. */
-export function noteWhose(request: FastifyRequest, whose: Whose): void {
-  known.set(request, whose);
-}
-
 /** A request's id, and whose it is as far as that is known. */
 export function toldOf(request: FastifyRequest): Whose & { readonly requestId: string } {
-  return { requestId: request.id, ...known.get(request) };
+  return { requestId: request.id, ...request.whose };
 }
 
 /** Gives Fastify's own refusals our codes. */

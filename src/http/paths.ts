@@ -28,12 +28,16 @@ const spokenPaths = [
 /** Paths that clients send to without the `/v1` in front. */
 const underV1: ReadonlySet<string> = new Set([...turnPaths, ...passedPaths, '/models']);
 
+/** What most clients send: spelled as the routes are. */
+const plainPaths: ReadonlySet<string> = new Set(turnPaths.map((path) => `/v1${path}`));
+
 /**
  * A request's path as the routes spell it: clients write a base URL with or without `/v1`, with one
  * or two slashes in the middle and at the end. Other spellings of hosts and the query stay as they
  * are.
  */
 export function plainUrl(url: string): string {
+  if (plainPaths.has(url)) return url;
   if (!url.startsWith('/')) return url;
   const end = url.indexOf('?');
   const query = end === -1 ? '' : url.slice(end);

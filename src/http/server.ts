@@ -18,6 +18,7 @@ import type {
   ModelsHandler,
   OperationsHandler,
   PassHandler,
+  Whose,
 } from './handlers.ts';
 import { LiveRequests } from './live-requests.ts';
 import { addOperationsRoute } from './operations-route.ts';
@@ -25,6 +26,10 @@ import { addPassRoutes } from './pass-route.ts';
 import { hintFor, passedPaths, plainUrl } from './paths.ts';
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whose it is, once it has been read. */
+    whose: Whose | undefined;
+  }
   interface FastifyContextConfig {
     access?: Access;
     /** Default: OpenAI's. */
@@ -98,6 +103,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     clientErrorHandler: refuseGarbage,
   });
   let closing: Promise<void> | undefined;
+  app.decorateRequest('whose', undefined);
   addGuards(app, options, () => closing !== undefined);
   if (options.corsOrigins.length > 0) {
     void app.register(cors, {

@@ -158,7 +158,7 @@ export class Budget {
 
   /** At the end of the turn, once: the day's clock. */
   close(): void {
-    this.#options.ledger.add({ wallClockMs: this.spent.elapsedMs });
+    this.#options.ledger.add({ wallClockMs: this.#elapsedMs() });
   }
 
   /**
@@ -167,7 +167,8 @@ export class Budget {
    */
   check(): Exhausted | undefined {
     const { turn, day, ledger } = this.#options;
-    const { steps, promptTokens, completionTokens, money, elapsedMs } = this.spent;
+    const { steps, promptTokens, completionTokens, money } = this.#account;
+    const elapsedMs = this.#elapsedMs();
     const tokens = promptTokens + completionTokens;
     const today = ledger.state;
     const dayMs = today.wallClockMs + elapsedMs;
@@ -184,8 +185,12 @@ export class Budget {
 
   /** What was used so far, by the turn and all below it. */
   get spent(): Spent {
-    const { startedMs, ...sums } = this.#account;
-    return { ...sums, elapsedMs: this.#options.clock.elapsedMs() - startedMs };
+    const { startedMs: _, ...sums } = this.#account;
+    return { ...sums, elapsedMs: this.#elapsedMs() };
+  }
+
+  #elapsedMs(): number {
+    return this.#options.clock.elapsedMs() - this.#account.startedMs;
   }
 }
 

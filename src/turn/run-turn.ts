@@ -22,45 +22,49 @@ import { type ProxyTools, type Turn, TurnState } from './turn-state.ts';
  */
 export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], void, void> {
   const state = new TurnState(turn);
-  for (;;) {
-    const said = yield* runStep(turn, state);
-    const { tools } = state;
-    const calls = said.message.tool_calls ?? [];
-    state.calls = calls;
-    const isOurs = (call: ToolCall): call is FunctionCall =>
-      isFunctionCall(call) && tools?.isOwn(call.function.name) === true;
-    const own = calls.filter(isOurs);
-    const theirs = calls.filter((call) => !isOurs(call));
-    const isMet = state.handOver?.isMet(theirs) ?? true;
-    // A call that the length limit has cut may be cut anywhere, even where it still parses; and
-    // after the last step nobody would see a result.
-    const isRunnable = own.length > 0 && said.finishReason !== 'length' && !state.isLast;
-    if (!isMet && !isRunnable) {
-      // No more of our tools are wanted: now the client's own choice. What was written instead of
-      // it is not part of the conversation.
-      state.handOverNow();
-      continue;
+  try {
+    for (;;) {
+      const said = yield* runStep(turn, state);
+      const { tools } = state;
+      const calls = said.message.tool_calls ?? [];
+      state.calls = calls;
+      const isOurs = (call: ToolCall): call is FunctionCall =>
+        isFunctionCall(call) && tools?.isOwn(call.function.name) === true;
+      const own = calls.filter(isOurs);
+      const theirs = calls.filter((call) => !isOurs(call));
+      const isMet = state.handOver?.isMet(theirs) ?? true;
+      // A call that the length limit has cut may be cut anywhere, even where it still parses; and
+      // after the last step nobody would see a result.
+      const isRunnable = own.length > 0 && said.finishReason !== 'length' && !state.isLast;
+      if (!isMet && !isRunnable) {
+        // No more of our tools are wanted: now the client's own choice. What was written instead of
+        // it is not part of the conversation.
+        state.handOverNow();
+        continue;
+      }
+      if (tools === undefined || !isRunnable) {
+        const kept = own.length === 0 ? said : { ...said, message: withoutOwn(said, theirs) };
+        yield* finish(turn, state, kept, theirs, {});
+        return;
+      }
+      if (turn.showProgress)
+        yield [{ reasoning: own.map((call) => progressLine(tools.describe(call))).join('') }];
+      const results = yield* withReports(turn, async (report) =>
+        runCalls(turn, tools, state, own, report),
+      );
+      const folded = withReadableCalls(said, own);
+      if (theirs.length > 0 && isMet) {
+        yield* finish(turn, state, folded, theirs, results);
+        return;
+      }
+      const hidden =
+        theirs.length === 0
+          ? folded.message
+          : { ...folded.message, tool_calls: folded.message.tool_calls?.filter(isOurs) ?? [] };
+      state.append(hidden, own, results);
     }
-    if (tools === undefined || !isRunnable) {
-      const kept = own.length === 0 ? said : { ...said, message: withoutOwn(said, theirs) };
-      yield* finish(turn, state, kept, theirs, {});
-      return;
-    }
-    if (turn.showProgress)
-      yield [{ reasoning: own.map((call) => progressLine(tools.describe(call))).join('') }];
-    const results = yield* withReports(turn, async (report) =>
-      runCalls(turn, tools, state, own, report),
-    );
-    const folded = withReadableCalls(said, own);
-    if (theirs.length > 0 && isMet) {
-      yield* finish(turn, state, folded, theirs, results);
-      return;
-    }
-    const hidden =
-      theirs.length === 0
-        ? folded.message
-        : { ...folded.message, tool_calls: folded.message.tool_calls?.filter(isOurs) ?? [] };
-    state.append(hidden, own, results);
+  } finally {
+    turn.onEnd?.();
   }
 }
 

@@ -105,6 +105,8 @@ export interface Turn {
     | undefined
   >;
   readonly onRetry: (attempt: RetryNotice) => void;
+  /** Called once, however the turn ends; absent where nobody asks. */
+  readonly onEnd?: () => void;
 }
 
 /** How a turn ended. */

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../errors.ts';
 import { ChunkReader } from './chunk.ts';
@@ -285,6 +286,53 @@ describe('finish reason and usage', () => {
   ])('reads the usage %s', (_name, frames, usage) => {
     expect(read(frames).at(-1)?.usage).toEqual(usage);
   });
+});
+
+const anyText = fc.oneof(
+  fc.constantFrom('', ' ', 'a', 'b"', '\\n', 'c\\\\d', 'é', '😀', '"content":"x"', 'delta'),
+  fc.string({ maxLength: 4 }),
+);
+
+/** Frames of all kinds, most of them with a text, as they come in one stream. */
+const anyFrame = fc.oneof(
+  { weight: 6, arbitrary: anyText.map((content) => delta({ content })) },
+  { weight: 2, arbitrary: anyText.map((content) => ({ ...delta({ content }), id: 'x' })) },
+  fc.tuple(anyText, anyText).map(([content, reasoning]) => delta({ content, reasoning })),
+  anyText.map((content) => delta({ content }, { message: { content } })),
+  anyText.map((content) => ({ choices: [{ index: 0, message: { content } }] })),
+  anyText.map((content) => delta({ content: [{ type: 'text', text: content }] })),
+  fc.tuple(anyText, fc.nat(2)).map(([content, total]) => ({
+    ...delta({ content }),
+    usage: { prompt_tokens: total, completion_tokens: 1, total_tokens: total + 1 },
+  })),
+  fc.tuple(anyText, fc.nat(1)).map(([content, other]) => ({ ...delta({ content }), other })),
+  anyText.map((content) => ({
+    choices: [...(delta({ content })['choices'] as object[]), { index: 1, delta: { content } }],
+  })),
+  fc
+    .tuple(anyText, anyText)
+    .map(([content, name]) =>
+      delta({ content, tool_calls: [{ index: 0, id: 'c', function: { name, arguments: '{}' } }] }),
+    ),
+  anyText.map((content) => delta({ content }, { finish_reason: 'stop' })),
+);
+
+it.each([undefined, 1])('is the same whether frames are alike or not, indented by %s', (indent) => {
+  const told = (frames: readonly object[]): unknown => {
+    try {
+      return read([...frames.map((frame) => JSON.stringify(frame, null, indent)), stop]);
+    } catch (error) {
+      return String(error);
+    }
+  };
+  fc.assert(
+    fc.property(fc.array(anyFrame, { minLength: 2, maxLength: 12 }), (frames) => {
+      // Padding that nobody reads makes each frame another one, which is read for itself.
+      const unlike = frames.map((frame, n) => ({ ...frame, obfuscation: `${n}` }));
+      expect(told(frames)).toEqual(told(unlike));
+    }),
+    { numRuns: 500 },
+  );
 });
 
 describe('failures inside a stream', () => {

@@ -88,6 +88,8 @@ export class ChunkReader {
   #isDone = false;
   #id: string | undefined;
   #endMembers: Record<string, unknown> | undefined;
+  /** What stands around the text in the last frame that brought nothing else. */
+  #around: { readonly head: string; readonly tail: string } | undefined;
   readonly #frameMembers = new OtherMembers(knownFrameMembers);
   readonly #choiceMembers = new OtherMembers(knownChoiceMembers);
 
@@ -122,11 +124,52 @@ export class ChunkReader {
       this.#isDone = true;
       return;
     }
+    const text = event.name === '' ? this.#textIn(event.data) : undefined;
+    if (text !== undefined) {
+      this.#hasText = true;
+      chunks.push({ content: text });
+      return;
+    }
     const value = parseJson(event.data);
     checkDepth(value, event.data.length);
+    const before = { count: chunks.length, hasText: this.#hasText };
+    this.#around = undefined;
     if (event.name === 'error') throw this.#options.toError(readFault(event.data));
-    if (value !== undefined) this.readValue(value, chunks);
-    else for (const part of splitGlued(event.data)) this.#readPart(part, chunks);
+    if (value !== undefined) {
+      this.readValue(value, chunks);
+      // A first text may have come in a message, which counts only once.
+      if (before.hasText && chunks.length === before.count + 1)
+        this.#note(event.data, chunks[before.count]!);
+    } else for (const part of splitGlued(event.data)) this.#readPart(part, chunks);
+  }
+
+  /**
+   * The text of a frame that differs from the one noted in nothing else: most frames of an answer
+   * do, and to parse them takes most of the time that a chunk takes.
+   */
+  #textIn(data: string): string | undefined {
+    if (this.#around === undefined) return undefined;
+    const { head, tail } = this.#around;
+    if (data.length <= head.length + tail.length) return undefined;
+    if (!data.startsWith(head) || !data.endsWith(tail)) return undefined;
+    const text = data.slice(head.length, data.length - tail.length);
+    return plainText.test(text) ? text : undefined;
+  }
+
+  /** Notes what stands around the text of a frame that brought a text and nothing else. */
+  #note(data: string, chunk: Chunk): void {
+    const { content } = chunk;
+    if (content === undefined || !plainText.test(content)) return;
+    for (const member in chunk) if (member !== 'content') return;
+    for (const name of ['"content":"', '"content": "']) {
+      const at = data.indexOf(`${name}${content}"`);
+      if (at === -1) continue;
+      const from = at + name.length;
+      const to = from + content.length;
+      // Another member of that name would make it unclear which of them was read.
+      if (data.includes('"content"', to) || data.lastIndexOf('"content"', at - 1) >= 0) return;
+      this.#around = { head: data.slice(0, from), tail: data.slice(to) };
+    }
   }
 
   /**
@@ -314,6 +357,9 @@ export class ChunkReader {
     return this.#calls.hasNamed ? 'tool_calls' : 'stop';
   }
 }
+
+/** Text that JSON spells as it is. */
+const plainText = /^[^"\\\0-\x1f]+$/;
 
 /**
  * Hands out the members of frames that nobody here knows: each when it first comes, and again when

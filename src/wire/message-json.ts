@@ -58,8 +58,9 @@ export function requestBody(
   for (const message of messages) {
     if (!isFirst) runs.addComma();
     isFirst = false;
-    if (message instanceof UnparsedMessage) for (const piece of message.pieces) runs.add(piece);
-    else runs.add(jsonBytes(message));
+    if (!(message instanceof UnparsedMessage)) runs.add(jsonBytes(message));
+    else if (typeof message.json === 'string') runs.addText(message.json);
+    else for (const piece of message.json) runs.add(piece);
   }
   at = runs.end();
   if (at < body.length - 3) throw new Error('The bytes of a message are gone.');
@@ -77,10 +78,11 @@ const comma = 0x2c;
 class Runs {
   readonly #body: Buffer;
   #at: number;
-  #buffer: ArrayBufferLike | undefined;
-  /** All of the buffer. */
-  #all: Uint8Array = new Uint8Array();
-  #from = 0;
+  /** What the run begins with; nothing between two runs. */
+  #first: Uint8Array | undefined;
+  /** Of the run's bytes: all that lies in their memory, once the run goes on behind its beginning. */
+  #all: Uint8Array | undefined;
+  /** Where the run ends in its memory. */
   #to = 0;
   /** A comma comes before the next piece. */
   #needsComma = false;
@@ -90,29 +92,29 @@ class Runs {
     this.#at = at;
   }
 
-  add({ buffer, byteOffset, length }: Uint8Array): void {
-    if (!this.#isNext(buffer, byteOffset)) {
+  add(piece: Uint8Array): void {
+    const { buffer, byteOffset, length } = piece;
+    if (this.#first?.buffer !== buffer || !this.#isNext(this.#first, byteOffset)) {
       this.#flush();
-      if (this.#needsComma) {
-        this.#body[this.#at] = comma;
-        this.#at += 1;
-      }
-      this.#buffer = buffer;
-      this.#all = new Uint8Array(buffer);
-      this.#from = byteOffset;
+      this.#first = piece;
     }
     this.#needsComma = false;
     this.#to = byteOffset + length;
+  }
+
+  addText(text: string): void {
+    this.#flush();
+    this.#at += this.#body.write(text, this.#at);
   }
 
   addComma(): void {
     this.#needsComma = true;
   }
 
-  #isNext(buffer: ArrayBufferLike, byteOffset: number): boolean {
-    if (buffer !== this.#buffer) return false;
-    if (!this.#needsComma) return byteOffset === this.#to;
-    return byteOffset === this.#to + 1 && this.#all[this.#to] === comma;
+  #isNext({ buffer }: Uint8Array, byteOffset: number): boolean {
+    if (byteOffset !== this.#to + (this.#needsComma ? 1 : 0)) return false;
+    this.#all ??= new Uint8Array(buffer);
+    return !this.#needsComma || this.#all[this.#to] === comma;
   }
 
   /** @returns Index behind the last byte. */
@@ -121,12 +123,20 @@ class Runs {
     return this.#at;
   }
 
+  /** Copies the run, and puts the comma that comes behind it. */
   #flush(): void {
-    if (this.#buffer === undefined) return;
-    const run = this.#all.subarray(this.#from, this.#to);
-    this.#body.set(run, this.#at);
-    this.#at += run.length;
-    this.#buffer = undefined;
+    const first = this.#first;
+    if (first !== undefined) {
+      const run = this.#all === undefined ? first : this.#all.subarray(first.byteOffset, this.#to);
+      this.#body.set(run, this.#at);
+      this.#at += run.length;
+      this.#first = undefined;
+      this.#all = undefined;
+    }
+    if (!this.#needsComma) return;
+    this.#body[this.#at] = comma;
+    this.#at += 1;
+    this.#needsComma = false;
   }
 }
 
