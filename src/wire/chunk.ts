@@ -359,7 +359,7 @@ export class ChunkReader {
 }
 
 /** Text that JSON spells as it is. */
-const plainText = /^[^"\\\0-\x1f]+$/;
+const plainText = /^[^"\\\p{Cc}]+$/u;
 
 /**
  * Hands out the members of frames that nobody here knows: each when it first comes, and again when
