@@ -80,7 +80,7 @@ class Runs {
   #at: number;
   /** What the run begins with; nothing between two runs. */
   #first: Uint8Array | undefined;
-  /** Of the run's bytes: all that lies in their memory, once the run goes on behind its beginning. */
+  /** All that lies in the memory of the run's bytes, once it goes on behind its beginning. */
   #all: Uint8Array | undefined;
   /** Where the run ends in its memory. */
   #to = 0;
