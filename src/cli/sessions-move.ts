@@ -48,8 +48,8 @@ function movedText(moved: MovedSession): string {
   if (from !== undefined)
     lines.push(
       existsSync(from)
-        ? `and no more of\n  ${shortPath(from)}\nwhich begins with an empty one at its next chat.`
-        : `and no more of\n  ${shortPath(from)}`,
+        ? `and no longer of\n  ${shortPath(from)}\nwhich begins with an empty one at its next chat.`
+        : `and no longer of\n  ${shortPath(from)}`,
     );
   if (putAside !== undefined)
     lines.push(

@@ -27,7 +27,11 @@ type Listed = Awaited<ReturnType<Sessions['list']>>;
  */
 export function sessionsCommand(): Command {
   const command = new Command('sessions').description('list the stores of all directories');
-  addDataDirFlag(command).option('--json', 'JSON for machines').action(list);
+  addDataDirFlag(command)
+    .option('--json', 'JSON for machines')
+    // What is misspelt comes in here: see `list`.
+    .allowExcessArguments()
+    .action(list);
   const remove = new Command('rm')
     .description('delete a store with everything in it')
     .argument('<id>', 'session id')
@@ -41,7 +45,15 @@ export function sessionsCommand(): Command {
     .addCommand(moveCommand());
 }
 
-async function list(flags: { json?: boolean }): Promise<void> {
+/** @throws ProxyError `invalid_request` where a command is meant that there is not */
+async function list(flags: { json?: boolean }, { args, commands }: Command): Promise<void> {
+  const [typed] = args;
+  if (typed !== undefined) {
+    const known = commands.map((command) => `sessions ${command.name()}`).join(', ');
+    throw new ProxyError('invalid_request', `There is no command \`sessions ${typed}\`.`, {
+      hint: `There are: ${known}.`,
+    });
+  }
   await withOperations(flags, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;
     if (flags.json === true) {

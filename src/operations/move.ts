@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ProxyError } from '../errors.ts';
+import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
 import type { MovedSession, Sessions } from '../store/types.ts';
 import { nearestNames } from '../tools/nearest.ts';
 
@@ -29,9 +30,11 @@ export async function move(
     from.includes(id) || (directory !== undefined && from.includes(directory));
   const found = listed.find(isMeant);
   if (found !== undefined) return sessions.move(found.id, to, { replace });
+  const [asked = ''] = from;
+  if (isSessionId(asked)) throw unknownSession(asked);
   const directories = listed.flatMap(({ directory }) => directory ?? []);
-  const near = nearestNames(from[0] ?? '', directories, maxNamed);
-  throw new ProxyError('unknown_session', `There is no store of ${from[0]}.`, {
+  const near = nearestNames(asked, directories, maxNamed);
+  throw new ProxyError('unknown_session', `There is no store of ${asked}.`, {
     hint:
       near.length === 0
         ? 'Nothing is stored yet for any directory.'

@@ -85,6 +85,14 @@ describe('a store and its copy', () => {
   });
 });
 
+test('a misspelt command is answered with those that there are', async () => {
+  using home = new CliHome();
+  const { code, stdout, stderr } = await home.runHere(['sessions', 'mvoe', 'a', 'b']);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toContain('There is no command `sessions mvoe`.\nThere are: sessions rm, ');
+  expect(stderr).toContain('sessions move');
+});
+
 test('every nested command sees each of its own options, before and behind its name', async () => {
   const makers = [async () => rlmProgram('0'), async () => setupProgram('0')];
   let checked = 0;

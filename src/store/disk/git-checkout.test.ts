@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -115,6 +116,23 @@ test('a missing commit is not fetched, whatever command a configuration names fo
   }
   expect(realpathSync(proof)).toBe(proof);
 });
+
+test.each(['', ':', '.', './bin:'])(
+  'no program of the checkout is started where programs are looked for in %j',
+  async (searchPath) => {
+    const { path, first } = repository('hostile');
+    const proof = join(folder, 'was-run');
+    for (const name of ['git', 'bin/git']) {
+      write(join(path, name), `#!/bin/sh\ntouch ${proof}\necho ${first}\n`);
+      chmodSync(join(path, name), 0o755);
+    }
+    expect(await firstCommitOf(path, { ...from, searchPath })).toBeUndefined();
+    expect(() => realpathSync(proof)).toThrow('ENOENT');
+    const both = `${searchPath}:${from.searchPath}`;
+    expect(await firstCommitOf(path, { ...from, searchPath: both })).toBe(first);
+    expect(() => realpathSync(proof)).toThrow('ENOENT');
+  },
+);
 
 describe('worktrees', () => {
   test('a linked worktree leads to its main tree, a directory in it to the same one there', async () => {

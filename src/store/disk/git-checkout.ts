@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { open, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { access, open, realpath, stat } from 'node:fs/promises';
+import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 
 /** Folders above a directory that are looked at for a checkout, at most. */
 const maxLevels = 64;
@@ -88,9 +88,11 @@ export async function firstCommitOf(
   directory: string,
   from: { readonly searchPath: string; readonly signal: AbortSignal },
 ): Promise<string | undefined> {
+  const git = await gitIn(from.searchPath);
+  if (git === undefined) return undefined;
   const args = ['rev-list', '--first-parent', '--max-parents=0', 'HEAD'];
   const env = {
-    PATH: from.searchPath,
+    PATH: dirname(git),
     GIT_ALLOW_PROTOCOL: 'none',
     GIT_NO_LAZY_FETCH: '1',
     GIT_NO_REPLACE_OBJECTS: '1',
@@ -100,10 +102,27 @@ export async function firstCommitOf(
   };
   const options = { cwd: directory, env, timeout: firstCommitMs, maxBuffer: lineFileBytes };
   return new Promise((found) => {
-    execFile('git', args, { ...options, signal: from.signal }, (error, stdout) => {
+    execFile(git, args, { ...options, signal: from.signal }, (error, stdout) => {
       found(error === null ? /^[0-9a-f]{40,64}$/m.exec(stdout)?.[0] : undefined);
     });
   });
+}
+
+/**
+ * Where git is, looked for in absolute folders only: what stands for the current one would start a
+ * program of the checkout's own.
+ */
+async function gitIn(searchPath: string): Promise<string | undefined> {
+  const name = process.platform === 'win32' ? 'git.exe' : 'git';
+  for (const folder of searchPath.split(delimiter).filter((each) => isAbsolute(each))) {
+    const path = join(folder, name);
+    const isProgram = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (isProgram) return path;
+  }
+  return undefined;
 }
 
 /**
