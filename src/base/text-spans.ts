@@ -17,23 +17,17 @@ interface FileSpan {
 }
 
 /**
- * A stretch whose text is gone: what stands there is made from these numbers alone, whatever the
+ * A stretch of texts that are gone: what stands there is made from how much they were, whatever the
  * file holds.
  */
 interface FillerSpan {
   readonly startBytes: number;
   readonly endBytes: number;
-  readonly filler: FillerCounts;
-}
-
-/** What filler must count as. */
-export interface FillerCounts {
-  readonly bytes: number;
-  /** Code points. */
-  readonly chars: number;
-  readonly newlines: number;
-  /** Whether the last byte is one of the newlines. */
-  readonly endsLine: boolean;
+  /**
+   * Where each text begins, and where the last one ends: bytes, code points and newlines before,
+   * three by three, in shared memory. Each text ends in a newline.
+   */
+  readonly places: Float64Array<SharedArrayBuffer>;
 }
 
 /** A text that is one file. */
@@ -45,25 +39,52 @@ const newlineByte = 0x0a;
 /** What stands for a code point of one to four bytes: `#`, `¤`, `█`, `🔒`. */
 const standIns = ['#', '¤', '█', '🔒'].map((text) => Buffer.from(text));
 
+/** Writes code points that stand for those in `text`, each as long as what it stands for. */
+export function mask(text: Uint8Array): void {
+  for (let at = 0; at < text.length;) {
+    const first = text[at]!;
+    const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (first !== newlineByte) text.set(standIns[length - 1]!.subarray(0, text.length - at), at);
+    at += length;
+  }
+}
+
+/** Fills `target` with what stands in a stretch from `fromBytes` of the whole text on. */
+export function fill(target: Uint8Array, fromBytes: number, { places }: FillerSpan): void {
+  const texts = places.length / 3 - 1;
+  const isAtMost = (text: number): boolean => places[3 * text]! <= fromBytes;
+  let text = Math.max(0, partitionPoint(texts, isAtMost) - 1);
+  for (let done = 0; done < target.length; text += 1) {
+    const from = fromBytes + done - places[3 * text]!;
+    const stop = Math.min(target.length, places[3 * text + 3]! - fromBytes);
+    fillOne(target.subarray(done, stop), from, {
+      bytes: places[3 * text + 3]! - places[3 * text]!,
+      chars: places[3 * text + 4]! - places[3 * text + 1]!,
+      newlines: places[3 * text + 5]! - places[3 * text + 2]!,
+    });
+    done = stop;
+  }
+}
+
 /**
- * Writes bytes [from, from + target.length) of a filler to `target`: its newlines, then code points
- * of four bytes, one of what is left over, then code points of one byte; the last newline at the
- * end where the text ended so. A pure function of the numbers, so that nothing of what stood there
- * is in it but how much it was.
+ * Bytes [from, from + target.length) of one text's filler: its newlines but one, code points of
+ * four bytes, one of what is left over, code points of one byte, the last newline. A pure function
+ * of the numbers: nothing of what stood there is in it but how much it was.
  */
-export function fill(target: Uint8Array, from: number, counts: FillerCounts): void {
-  const { bytes, chars, newlines, endsLine } = counts;
-  const leading = endsLine ? newlines - 1 : newlines;
-  const textBytes = bytes - newlines;
-  const extra = textBytes - (chars - newlines);
+function fillOne(
+  target: Uint8Array,
+  from: number,
+  size: { readonly bytes: number; readonly chars: number; readonly newlines: number },
+): void {
+  const leading = size.newlines - 1;
+  const extra = size.bytes - size.chars;
   const wide = Math.floor(extra / 3);
   const between = extra % 3;
   const wideEnd = leading + 4 * wide;
   const betweenEnd = between === 0 ? wideEnd : wideEnd + between + 1;
-  const textEnd = leading + textBytes;
   for (let i = 0; i < target.length; i += 1) {
     const at = from + i;
-    if (at < leading || at >= textEnd) target[i] = newlineByte;
+    if (at < leading || at === size.bytes - 1) target[i] = newlineByte;
     else if (at < wideEnd) target[i] = standIns[3]![(at - leading) % 4]!;
     else if (at < betweenEnd) target[i] = standIns[between]![at - wideEnd]!;
     else target[i] = standIns[0]![0]!;

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Candidate, type CaptureLimits, candidatesOf } from './capture-rules.ts';
 import { TurnOutlines } from './outlines.ts';
 import { PrunedOutputs } from './pruned-outputs.ts';
-import { isReadable, readStub } from './rehydrate.ts';
+import { isGone, isReadable, readStub, withoutGone } from './rehydrate.ts';
 import type { ClientKind } from '../clients/client.ts';
 import { cutNote, isCutByClient } from '../clients/cut-output.ts';
 import {
@@ -102,7 +102,22 @@ export class HistoryStore {
       await this.#storeGroup(session, group);
     }
     await this.#replacePruned(resolved);
+    if (session?.store.list.hasGone === true) await this.#replaceGone(session);
     return session;
+  }
+
+  /**
+   * What was forgotten is not shown again, though the client still sends it: for this request the
+   * message is one without it.
+   */
+  async #replaceGone({ id, store }: Session): Promise<void> {
+    for (const [index, item] of this.#items.entries()) {
+      const { stored } = item.facts;
+      if (stored?.sessionId !== id || !stored.captured.some((own) => isGone(store, own))) continue;
+      const stub = await withoutGone(item, stored, store);
+      const shown = { sessionId: id, captured: [], hasStub: true, isFixed: true, stub };
+      this.#items[index] = item.bare({ ...item.facts, stored: shown });
+    }
   }
 
   /** What is to be stored, in groups that are committed together. */

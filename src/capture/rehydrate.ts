@@ -1,8 +1,9 @@
 import { LruMap } from '../base/lru-map.ts';
-import { stubHeadChars, stubOf, stubTailChars } from './stub.ts';
+import { goneStub, stubHeadChars, stubOf, stubTailChars } from './stub.ts';
 import { ProxyError } from '../errors.ts';
 import { withTexts } from '../history/message-texts.ts';
 import {
+  type Captured,
   type HistoryMessage,
   type RequestMessage,
   type StoredTexts,
@@ -91,6 +92,33 @@ async function madeOf(
   return withTexts(frame ?? item.read(), texts);
 }
 
+/** Whether a captured text, or a part of it, was forgotten since. */
+export function isGone(store: SessionStore, { entry }: Pick<Captured, 'entry'>): boolean {
+  const now = store.entry(entry.id);
+  return (now?.forgotten ?? now?.masked) !== undefined;
+}
+
+/**
+ * The message with what is left in the place of texts that were forgotten, and with stubs or the
+ * texts themselves in that of others. @throws ProxyError `store_corrupt`
+ */
+export async function withoutGone(
+  item: RequestMessage,
+  { frame, captured }: StoredTexts,
+  store: SessionStore,
+): Promise<Message> {
+  const texts = new Map<number, string>();
+  for (const own of captured) {
+    const { part, entry, stripped, isAgain } = own;
+    if (stripped || store.entry(entry.id)?.forgotten !== undefined) {
+      texts.set(part, await readStub(store, entry, isAgain));
+    } else if (frame !== undefined || isGone(store, own)) {
+      texts.set(part, await store.readEntry(store.entry(entry.id) ?? entry));
+    }
+  }
+  return withTexts(frame ?? item.read(), texts);
+}
+
 /** Stubs kept per store: those that a long chat shows, a few KB each. */
 const maxKeptStubs = 1_000;
 
@@ -102,12 +130,15 @@ const keptStubs = new WeakMap<SessionStore, LruMap<string, string>>();
  */
 export async function readStub(
   store: SessionStore,
-  entry: Entry,
+  asCaptured: Entry,
   isAgain = false,
 ): Promise<string> {
+  const entry = store.entry(asCaptured.id) ?? asCaptured;
+  if (entry.forgotten !== undefined) return goneStub(entry, entry.forgotten);
   const kept = keptStubs.get(store) ?? new LruMap<string, string>(maxKeptStubs);
   keptStubs.set(store, kept);
-  const key = isAgain ? `${entry.id} again` : entry.id;
+  const state = entry.masked === undefined ? '' : ' masked';
+  const key = `${entry.id}${isAgain ? ' again' : ''}${state}`;
   let stub = kept.get(key);
   if (stub === undefined) {
     stub = await makeStub(store, entry, isAgain);

@@ -1,5 +1,6 @@
 import { isCutNote } from '../clients/cut-output.ts';
-import type { Entry, EntryOutline } from '../store/types.ts';
+import { goneSentence, maskedSentence } from '../store/text/gone-text.ts';
+import type { Entry, EntryOutline, Forgetting } from '../store/types.ts';
 import { earlierOutlineOf } from './earlier-outline.ts';
 
 /** What a stub is made of besides its entry: the text's two ends. */
@@ -48,6 +49,12 @@ export function stubOf(entry: Entry, ends: StubEnds, isAgain = false): string {
     : outlinedStubOf(entry, entry.outline, head, ends);
 }
 
+/** What stands in a prompt for a text that was forgotten. */
+export function goneStub(entry: Entry, forgotten: Forgetting): string {
+  const size = `${entry.lengthChars} characters, ${entry.lineCount} lines`;
+  return `[rlm] ${goneSentence(entry, forgotten)} It had ${size}.`;
+}
+
 /** A stub is at most so long, characters, but for what a user wrote. */
 const maxStubChars = 2_000;
 /** However much else a stub says, so much of each end is shown, characters. */
@@ -71,7 +78,9 @@ function outlinedStubOf(entry: Entry, outline: EntryOutline, head: string, ends:
 }
 
 /** How much of the text there is. */
-function stateOf({ note, lengthChars }: Entry): string {
+function stateOf(entry: Entry): string {
+  const { note, lengthChars, masked } = entry;
+  if (masked !== undefined) return maskedSentence(entry, masked);
   if (!isCutNote(note)) return 'complete and unchanged.';
   return `as it came and NOT complete: the client had cut it before, and only these ${lengthChars} characters came. What it left out is not in the store, and a search cannot find it.`;
 }

@@ -84,7 +84,7 @@ import { SearchRun } from './run/search-run.ts';
 import { IndexUpkeep } from './run/index-upkeep.ts';
 import { SharedBlocks } from './text/shared-blocks.ts';
 import { SharedEntries } from './text/shared-entries.ts';
-import { checksOf, damageNote, soundRanges } from './text/block-checks.ts';
+import { checksOf, damageNote, goneNote, soundRanges } from './text/block-checks.ts';
 import { QueuePlace, TurnQueue } from './run/turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolWorker } from './run/worker-pool.ts';
@@ -151,9 +151,10 @@ class Engine implements SearchEngine {
       const result = await this.#searchOnce(known, query, options);
       const { wrongBlocks = [] } = result.work;
       if (wrongBlocks.length === 0 || known.checks === undefined) {
-        const damage = damageNote(known, query.ranges);
-        if (damage === undefined) return result;
-        return { ...result, note: result.note === undefined ? damage : `${damage} ${result.note}` };
+        const { ranges } = query;
+        const notes = [damageNote(known, ranges), goneNote(known, ranges), result.note];
+        const note = notes.filter((each) => each !== undefined).join(' ');
+        return note === '' ? result : { ...result, note };
       }
       // What was found there may be what was never stored: once more, when it is known what is
       // damaged.

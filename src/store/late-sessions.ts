@@ -111,6 +111,14 @@ class LateSessions implements Sessions {
     await (await this.#orFail()).restore(...args);
   }
 
+  async forget(...args: Parameters<Sessions['forget']>): ReturnType<Sessions['forget']> {
+    return (await this.#orFail()).forget(...args);
+  }
+
+  async allowAgain(sessionId: string, seq: number): Promise<boolean> {
+    return (await this.#orFail()).allowAgain(sessionId, seq);
+  }
+
   async branchesOf(sessionId: string): Promise<readonly string[]> {
     return (await this.#orFail()).branchesOf(sessionId);
   }

@@ -10,6 +10,20 @@ import { isErrno, realFiles, type Files } from './disk/files.ts';
 import { mainTreeOf } from './disk/git-checkout.ts';
 import { OpenSessions } from './session/open-sessions.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
+import { copiedRanges } from './session/session-metadata.ts';
+import {
+  carryOut,
+  countMade,
+  dropKey,
+  finishForgetting,
+  keysOf,
+  ordersPath,
+  readHashKey,
+  writeOrders,
+  type ForgetEntry,
+  type ForgetOrder,
+} from './session/forget.ts';
+import { Relations, type SessionCopy } from './session/relations.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { ProjectPlaces } from './session/project-places.ts';
 import { linksOf } from './session/links.ts';
@@ -27,6 +41,8 @@ import { corruptStore, toStoreFailure } from './disk/store-failure.ts';
 import type {
   BaseRange,
   CheckProgress,
+  ForgetOutcome,
+  ForgetWanted,
   Moment,
   MovedSession,
   Salvage,
@@ -97,6 +113,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     await files.makeDirectory(join(dataDir, 'mappings'));
     const lock = await lockOwner(dataDir, { ...options, files });
     try {
+      await finishForgetting(files, dataDir);
       const mapPath = join(dataDir, 'mappings', 'directory_to_rlm.json');
       const map = await DirectoryMap.open(files, mapPath, {
         fromMetadata: () => namesInMetadata(files, dataDir),
@@ -121,6 +138,7 @@ class FileSessions implements Sessions {
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
   readonly #open: OpenSessions;
+  #secret: Buffer | undefined;
   /** Sessions that are being copied, by the damaged one's id. */
   readonly #salvaging = new Map<string, Promise<Salvage>>();
   /** Finding and making sessions by name, one at a time. */
@@ -453,6 +471,135 @@ class FileSessions implements Sessions {
     });
   }
 
+  async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
+    await this.byId(sessionId);
+    return this.#named(async () => {
+      const orders = await this.#ordersOf(sessionId, wanted);
+      const owners = orders.map((order) => order.sessionId);
+      const readers = [...new Set(orders.flatMap((order) => order.readers))];
+      const { bytes } = await this.#sizeOf(sessionId, wanted);
+      const told = {
+        owners,
+        readers,
+        entries: wanted.whole.length,
+        masked: wanted.parts?.length ?? 0,
+        bytes,
+      };
+      if (wanted.isTrial === true) {
+        return { ...told, chatRecords: await this.#madeBy(orders, countMade) };
+      }
+      const users = [...new Set([...owners, ...readers])];
+      const chatRecords = await this.#open.whileClosed(users, async () => {
+        await writeOrders(this.#files, this.#ordersPath, orders);
+        const records = await this.#madeBy(orders, carryOut);
+        await this.#files.remove(this.#ordersPath);
+        return records;
+      });
+      for (const { sessionId: id, timeMs, why, ...order } of orders) {
+        const whole = order.whole.map(({ seq }) => seq);
+        const parts = order.parts.map(({ seq }) => seq);
+        await (await this.byId(id)).events.add({ type: 'forget', timeMs, why, whole, parts });
+      }
+      return { ...told, chatRecords };
+    });
+  }
+
+  get #ordersPath(): string {
+    return ordersPath(this.#options.dataDir);
+  }
+
+  async #madeBy(orders: readonly ForgetOrder[], work: typeof carryOut): Promise<number> {
+    let records = 0;
+    for (const order of orders) {
+      const paths = sessionPaths(this.#options.dataDir, order.sessionId);
+      try {
+        records += (await work(this.#files, paths, order)).chatRecords;
+      } catch (error) {
+        throw toStoreFailure(error, paths.text);
+      }
+    }
+    return records;
+  }
+
+  /** What is to be done in which session's files, so that the bytes are gone from all. */
+  async #ordersOf(sessionId: string, wanted: ForgetWanted): Promise<readonly ForgetOrder[]> {
+    const handle = await this.#open.get(sessionId);
+    const { ranges, keys } = await handle.use(async ({ store }) => {
+      const secret = wanted.mayComeAgain ? undefined : await this.#hashKey(true);
+      return { ranges: store.ranges, keys: keysOf(store.entries, secret) };
+    });
+    const relations = await this.#relations();
+    const orders = new Map<string, ForgetOrder>();
+    const timeMs = this.#options.clock.now();
+    const orderFor = (ownerId: string): ForgetOrder => {
+      const known = orders.get(ownerId);
+      if (known !== undefined) return known;
+      const readers = relations.readersOf(ownerId);
+      const order = { sessionId: ownerId, readers, whole: [], parts: [], timeMs, why: wanted.why };
+      orders.set(ownerId, order);
+      return order;
+    };
+    for (const seq of [...wanted.whole].sort((a, b) => a - b)) {
+      for (const ownerId of relations.ownersOf(ranges, seq)) {
+        (orderFor(ownerId).whole as ForgetEntry[]).push({ seq, ...keys(seq) });
+      }
+    }
+    for (const part of wanted.parts ?? []) {
+      for (const ownerId of relations.ownersOf(ranges, part.seq)) {
+        (orderFor(ownerId).parts as ForgetOrder['parts'][number][]).push({
+          ...part,
+          ...keys(part.seq),
+        });
+      }
+    }
+    return [...orders.values()];
+  }
+
+  async #sizeOf(sessionId: string, wanted: ForgetWanted): Promise<{ readonly bytes: number }> {
+    const { entries } = (await this.#open.get(sessionId)).last.store;
+    let bytes = 0;
+    for (const seq of wanted.whole) bytes += entries[seq - 1]?.lengthBytes ?? 0;
+    for (const { ranges } of wanted.parts ?? []) {
+      for (const [start, end] of ranges) bytes += end - start;
+    }
+    return { bytes };
+  }
+
+  /** Who reads whose texts, and who holds copies of them. */
+  async #relations(): Promise<Relations> {
+    const copies: SessionCopy[] = [];
+    for (const name of this.#map.names()) {
+      const id = name.startsWith(copyName) ? this.#map.get(name) : undefined;
+      if (id === undefined) continue;
+      const copyOf = await copiedRanges(this.#files, this.#options.dataDir, id);
+      if (copyOf !== undefined) copies.push({ id, copyOf });
+    }
+    return new Relations(await this.list(), copies);
+  }
+
+  /** The key of the hashes of forgotten texts; made where there is none and one is wanted. */
+  async #hashKey(isWanted: boolean): Promise<Buffer | undefined> {
+    this.#secret ??= await readHashKey(this.#files, this.#options.dataDir, isWanted);
+    return this.#secret;
+  }
+
+  async allowAgain(sessionId: string, seq: number): Promise<boolean> {
+    await this.byId(sessionId);
+    return this.#named(async () => {
+      const handle = await this.#open.get(sessionId);
+      const { ranges, entries } = handle.last.store;
+      const gone = entries[seq - 1]?.forgotten ?? entries[seq - 1]?.masked;
+      if (gone?.key === undefined) return false;
+      const relations = await this.#relations();
+      for (const ownerId of relations.ownersOf(ranges, seq)) {
+        const users = [ownerId, ...relations.readersOf(ownerId)];
+        const paths = sessionPaths(this.#options.dataDir, ownerId);
+        await this.#open.whileClosed(users, () => dropKey(this.#files, paths, ownerId, seq));
+      }
+      return true;
+    });
+  }
+
   async branchesOf(sessionId: string): Promise<readonly string[]> {
     const sessions = await this.list();
     const isBase = ({ sessionId: base }: BaseRange): boolean => base === sessionId;
@@ -480,7 +627,7 @@ class FileSessions implements Sessions {
     const handle = await this.#open.get(sessionId);
     const copy = await this.#copied(handle.last.store.bases);
     const paths = sessionPaths(this.#options.dataDir, sessionId);
-    await this.#open.whileClosed(sessionId, async () => changeBases(this.#files, paths, [copy]));
+    await this.#open.whileClosed([sessionId], async () => changeBases(this.#files, paths, [copy]));
   }
 
   /** Copies that were made as bases of branches, of which none is left. */
@@ -578,7 +725,7 @@ class FileSessions implements Sessions {
         );
         this.#open.retire(sessionId);
       };
-      const limits = { maxSessionBytes, heldTextBytes };
+      const limits = { maxSessionBytes, heldTextBytes, hashKey: await this.#hashKey(false) };
       const events = await SessionEvents.open({ ...common, paths });
       store = await FileSessionStore.open({ ...common, paths, ...limits, onLost });
       const path = paths.chats;

@@ -37,7 +37,7 @@ export interface Entry {
   readonly lineNumber: number;
   /** Lines of the text; a last line without newline counts. At least 1. */
   readonly lineCount: number;
-  /** SHA-256 of the stored bytes, lower-case hexadecimal. */
+  /** SHA-256 of the stored bytes, lower-case hexadecimal; empty where the text was forgotten. */
   readonly sha256: string;
   /** What was done to the original bytes on the way in (`decoded from UTF-16LE`, ...). */
   readonly note?: string;
@@ -48,6 +48,24 @@ export interface Entry {
   readonly outline?: EntryOutline;
   /** Set where the stored text is not the original byte for byte and the original is kept aside. */
   readonly original?: OriginalBytes;
+  /** Set where the text is gone: the entry only says that there was one, and how much it was. */
+  readonly forgotten?: Forgetting;
+  /** Set where parts of the text are gone: as many other characters stand in their place. */
+  readonly masked?: Forgetting;
+}
+
+/** That, and why, a text is gone. */
+export interface Forgetting {
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+  /**
+   * `asked`: a person has asked for it. `secret`: it was taken for one. `quota`, `age`: for room.
+   */
+  readonly why: 'asked' | 'secret' | 'quota' | 'age';
+  /**
+   * Keyed hash of what the text was: the same text is not stored again. Absent where it may be.
+   */
+  readonly key?: string;
 }
 
 /** What kind of text an entry is, and what in it is worth opening. */
@@ -166,6 +184,36 @@ export type Moment =
    */
   | { readonly ranges: readonly BaseRange[]; readonly takenMs?: number };
 
+/** What is to be forgotten of one session's texts. */
+export interface ForgetWanted {
+  /** Numbers of entries that go whole. */
+  readonly whole: readonly number[];
+  /** Entries of which parts go. */
+  readonly parts?: readonly {
+    readonly seq: number;
+    /** Bytes [start, end) of the text, ascending and disjoint, at borders of code points. */
+    readonly ranges: readonly (readonly [number, number])[];
+  }[];
+  readonly why: Forgetting['why'];
+  /** Whether the same text may be stored when it comes again. */
+  readonly mayComeAgain: boolean;
+  /** Only says what would be done. */
+  readonly isTrial?: boolean;
+}
+
+/** What was forgotten, or would be. */
+export interface ForgetOutcome {
+  /** The sessions in whose files the texts lie. */
+  readonly owners: readonly string[];
+  /** Those that read them there. */
+  readonly readers: readonly string[];
+  readonly entries: number;
+  readonly masked: number;
+  readonly bytes: number;
+  /** Hidden steps and other records of chats that were made from them. */
+  readonly chatRecords: number;
+}
+
 /** How much of something is stored. */
 export interface EntryShare {
   count: number;
@@ -198,6 +246,8 @@ export interface EntryList {
   readonly replaced: ReadonlySet<Entry>;
   /** Whether no entry is older than the one before it. */
   readonly isInTimeOrder: boolean;
+  /** Whether any text, or a part of one, was forgotten. */
+  readonly hasGone: boolean;
   /** All paths of an entry, its own first: a text that came from several files is one entry. */
   pathsOf(entry: Entry): readonly string[];
   /** Entries that have come under exactly this path, the newest last. */
@@ -367,6 +417,16 @@ export type StoreEvent =
     }
   /** The link of this name is no more. */
   | { readonly type: 'unlink'; readonly timeMs: number; readonly as: string }
+  /** Texts in the session's own files were forgotten. */
+  | {
+      readonly type: 'forget';
+      readonly timeMs: number;
+      readonly why: Forgetting['why'];
+      /** Numbers of entries that went whole. */
+      readonly whole: readonly number[];
+      /** Numbers of those of which parts went. */
+      readonly parts: readonly number[];
+    }
   /** A moment has a name. */
   | {
       readonly type: 'snapshot';
@@ -589,6 +649,15 @@ export interface Sessions {
    * it is, under its id. @throws ProxyError `unknown_session`
    */
   restore(fromId: string, toId: string): Promise<void>;
+  /**
+   * Overwrites texts, or parts of them, in every session that reads or copies the same bytes, with
+   * what was made from them; the entries keep their places, and say that they are gone. Whatever
+   * happens in the middle of it, it is carried out when the data directory is opened next. @throws
+   * ProxyError `unknown_session`, `store_full`, `store_corrupt`
+   */
+  forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome>;
+  /** Lets a text come again that was forgotten; false where it may already. */
+  allowAgain(sessionId: string, seq: number): Promise<boolean>;
   /** The sessions that read texts of this one: its branches, and theirs. */
   branchesOf(sessionId: string): Promise<readonly string[]>;
   /**

@@ -1,5 +1,6 @@
 import { partitionPoint } from '../base/sorted.ts';
 import type { Entry, EntryList, SessionStore } from '../store/types.ts';
+import { goneSentence } from '../store/text/gone-text.ts';
 import { keyOf } from './argument-values.ts';
 import { nearestNames } from './nearest.ts';
 import { readPathPattern, type PathPattern } from './path-pattern.ts';
@@ -95,6 +96,8 @@ export function findEntry(
 ): { readonly ok: true; readonly entry: Entry } | { readonly ok: false; readonly fault: string } {
   const number = /^[#e]?(\d+)$/i.exec(name)?.[1];
   const entry = store.entry(number === undefined ? name : `e${number}`);
+  if (entry?.forgotten !== undefined)
+    return { ok: false, fault: goneSentence(entry, entry.forgotten) };
   if (entry !== undefined) return { ok: true, entry };
   if (number === undefined && store.list.namings.length > 0) {
     const exact = store.list.underPath(name).at(-1);

@@ -66,6 +66,7 @@ function isCommand({ args }: Entry): boolean {
 
 /** A title that needs no look at the text. */
 function ownTitle(entry: Entry): string | undefined {
+  if (entry.forgotten !== undefined) return '(forgotten)';
   const { args, path } = entry;
   const said = args === undefined ? undefined : telling(args, tellingArgs);
   if (said !== undefined && (path === undefined || isCommand(entry)))

@@ -158,7 +158,7 @@ test('any beginning of the journal opens as a beginning of the entries, the text
   for (let size = header; size <= journal.length; size += size % 11 === 0 ? 1 : 5) {
     await writeFile(paths.journal, journal.subarray(0, size));
     await writeFile(paths.text, text);
-    const recovered = await recoverSession(realFiles, paths, id);
+    const recovered = await recoverSession(realFiles, paths, { sessionId: id });
     const { index } = recovered;
     await recovered.journal.close();
     await recovered.text.close();

@@ -1,3 +1,4 @@
+import { partitionPoint } from '../../base/sorted.ts';
 import type { SharedTable } from './shared-blocks.ts';
 import type { Corpus } from '../types.ts';
 
@@ -51,13 +52,39 @@ export function damageNote(
   return `Stored text is damaged and was left out: ${bytes} bytes of ${shown}${more}. Hits, totals and groups are those of the rest, so what is missing or zero here may have stood there. \`rlm-opencode doctor\` says more.`;
 }
 
-/** The ranges without what is damaged. */
+/**
+ * Says how many texts lie in the ranges [start, end) that were asked for and are gone; undefined
+ * for none.
+ */
+export function goneNote(
+  corpus: Corpus,
+  ranges: readonly (readonly [number, number])[] | undefined,
+): string | undefined {
+  const asked = ranges ?? [[0, corpus.totals.bytes] as const];
+  let texts = 0;
+  for (const span of corpus.spans) {
+    if ('path' in span) continue;
+    const { places } = span;
+    for (let at = 0; at + 3 < places.length; at += 3) {
+      const isBefore = (range: number): boolean => asked[range]![1] <= places[at]!;
+      const next = asked[partitionPoint(asked.length, isBefore)];
+      if (next !== undefined && next[0] < places[at + 3]!) texts += 1;
+    }
+  }
+  if (texts === 0) return undefined;
+  const what = texts === 1 ? 'One text that was' : `${texts} texts that were`;
+  return `${what} here ${texts === 1 ? 'was' : 'were'} forgotten: no search finds what stood there.`;
+}
+
+/** The ranges without what is damaged, and what is gone. */
 export function soundRanges(
   corpus: Corpus,
   ranges: readonly (readonly [number, number])[] | undefined,
 ): readonly (readonly [number, number])[] | undefined {
-  const damaged = corpus.checks?.damaged ?? [];
+  const gone = corpus.spans.filter((span) => !('path' in span));
+  const damaged = [...(corpus.checks?.damaged ?? []), ...gone];
   if (damaged.length === 0) return ranges;
+  damaged.sort((a, b) => a.startBytes - b.startBytes);
   const sound: (readonly [number, number])[] = [];
   let next = 0;
   for (const [start, end] of ranges ?? [[0, corpus.totals.bytes] as const]) {

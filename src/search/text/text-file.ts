@@ -89,9 +89,10 @@ export class TextFile {
       if (span === undefined) throw new TextTooShort();
       const stop = Math.min(end, span.endBytes);
       const target = into.subarray(at + done - start, at + stop - start);
-      const from = done - span.startBytes;
-      if ('path' in span) readWhole(this.#files.get(span.path)!, target, span.positionBytes + from);
-      else fill(target, from, span.filler);
+      if ('path' in span) {
+        const from = span.positionBytes + done - span.startBytes;
+        readWhole(this.#files.get(span.path)!, target, from);
+      } else fill(target, done, span);
       done = stop;
     }
     this.bytesRead += end - start;

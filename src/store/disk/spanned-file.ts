@@ -24,7 +24,8 @@ export class SpannedFile implements OpenFile {
     this.#files = new Map(parts.map(({ path, file }) => [path, file]));
     this.#own = parts.at(-1)!.file;
     const last = spans.at(-1)!;
-    this.#ownStart = 'path' in last ? last.startBytes - last.positionBytes : last.endBytes;
+    if (!('path' in last)) throw new RangeError('the last span must be of a file');
+    this.#ownStart = last.startBytes - last.positionBytes;
   }
 
   async read(target: Uint8Array, positionBytes: number): Promise<number> {
@@ -35,7 +36,7 @@ export class SpannedFile implements OpenFile {
         done += count;
         if (count < part.length) break;
       } else {
-        fill(part, from, span.filler);
+        fill(part, from, span);
         done += part.length;
       }
     }
@@ -50,7 +51,7 @@ export class SpannedFile implements OpenFile {
         done += count;
         if (count < part.length) break;
       } else {
-        fill(part, from, span.filler);
+        fill(part, from, span);
         done += part.length;
       }
     }
@@ -78,8 +79,8 @@ export class SpannedFile implements OpenFile {
   }
 
   /**
-   * The stretches of `target`, each with its span; `from` is the position in the span's file, or in
-   * its filler.
+   * The stretches of `target`, each with its span; `from` is the position in the span's file, or,
+   * where it has none, in the text.
    */
   *#parts(
     target: Uint8Array,
@@ -91,8 +92,8 @@ export class SpannedFile implements OpenFile {
       const span = this.#spans[i]!;
       const stop = Math.min(end, span.endBytes);
       const part = target.subarray(at - positionBytes, stop - positionBytes);
-      const within = at - span.startBytes;
-      yield { span, part, from: 'path' in span ? span.positionBytes + within : within };
+      const from = 'path' in span ? span.positionBytes + at - span.startBytes : at;
+      yield { span, part, from };
       at = stop;
     }
   }

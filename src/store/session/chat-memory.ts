@@ -210,6 +210,55 @@ export async function copyChats(
   }
 }
 
+/**
+ * Takes records out of a chat memory's file, which nobody has open: all versions of those of which
+ * one `isGone`. With `isTrial` nothing is changed. @returns How many keys were, or would be, taken
+ * out
+ */
+export async function rewriteChats(
+  files: Files,
+  path: string,
+  isGone: (key: string, value: unknown) => boolean,
+  { isTrial, sessionId }: { readonly isTrial: boolean; readonly sessionId: string },
+): Promise<number> {
+  if (!(await files.exists(path))) return 0;
+  const log = new RecordLog(path, await files.open(path, { create: false }));
+  try {
+    const gone = new Set<string>();
+    let createdMs = 0;
+    for await (const line of log.scan()) {
+      if (!line.whole || !line.ended) continue;
+      const record = JSON.parse(line.bytes.toString()) as ChatLine;
+      if (line.lineNumber === 1) ({ createdMs = 0 } = record);
+      else if (isGone(record.k, record.v)) gone.add(record.k);
+    }
+    if (isTrial || gone.size === 0) return gone.size;
+    const header = encodeHeader(chatsFormat, sessionId, createdMs);
+    await writeGeneration(files, `${path}.new`, header, linesWithout(log, gone));
+    await files.rename(`${path}.new`, path);
+    await files.syncDirectory(dirname(path));
+    return gone.size;
+  } finally {
+    await log.close();
+  }
+}
+
+/** A line of the file, the header's members among them. */
+interface ChatLine {
+  readonly createdMs?: number;
+  readonly k: string;
+  readonly v: unknown;
+}
+
+async function* linesWithout(log: RecordLog, gone: ReadonlySet<string>): AsyncGenerator<Buffer> {
+  for await (const line of log.scan()) {
+    const head = line.whole && line.lineNumber > 1 ? recordHead(line.bytes) : undefined;
+    if (head !== undefined && !gone.has(head.key)) {
+      yield Buffer.concat([line.bytes, Buffer.from('\n')]);
+    }
+  }
+}
+
 async function* linesUntil(log: RecordLog, untilMs: number): AsyncGenerator<Buffer> {
   for await (const line of log.scan()) {
     const isSound = line.whole && line.ended && line.lineNumber > 1;

@@ -41,7 +41,7 @@ export class OpenSessions {
   /** The files that are being closed, by session. */
   readonly #closing = new Map<string, Promise<void>>();
   /** What is done to files that nobody may open meanwhile, by session. */
-  readonly #held = new Map<string, Promise<unknown>>();
+  readonly #held = new Map<string, Promise<void>>();
   /** Handles whose files are gone; who holds one still reads what it has open. */
   readonly #retired = new WeakSet<SessionHandle>();
   /** Those of them whose files are open. */
@@ -65,6 +65,11 @@ export class OpenSessions {
 
   /** The handle of a session, opened if it is not. Rejects as opening does. */
   async get(sessionId: string): Promise<SessionHandle> {
+    const held = this.#held.get(sessionId);
+    if (held !== undefined) {
+      await held;
+      return this.get(sessionId);
+    }
     const known = this.#open.get(sessionId);
     if (known instanceof Promise) return known;
     if (known !== undefined) {
@@ -84,23 +89,30 @@ export class OpenSessions {
     }
   }
 
+  /**
+   * Runs `work` on sessions' files while nobody has them open: what is being asked of them is
+   * answered first, and who asks meanwhile waits.
+   */
+  async whileClosed<T>(sessionIds: readonly string[], work: () => Promise<T>): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const id of sessionIds) this.#held.set(id, promise);
+    try {
+      for (const id of sessionIds) {
+        const handle = (await this.#open.get(id)) ?? this.#closedHandles.get(id)?.deref();
+        await handle?.drain(promise);
+        if (handle !== undefined) await this.#closeHandle(handle);
+      }
+      return await work();
+    } finally {
+      for (const id of sessionIds) this.#held.delete(id);
+      resolve();
+    }
+  }
+
   /** Closes a session's files, whoever uses them. */
   async close(sessionId: string): Promise<void> {
     const handle = (await this.#open.get(sessionId)) ?? this.#closedHandles.get(sessionId)?.deref();
     if (handle !== undefined) await this.#closeHandle(handle);
-  }
-
-  /** Runs `work` on a session's files while nobody has them open: who asks for them waits. */
-  async whileClosed<Result>(sessionId: string, work: () => Promise<Result>): Promise<Result> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#held.set(sessionId, promise);
-    try {
-      await this.close(sessionId);
-      return await work();
-    } finally {
-      this.#held.delete(sessionId);
-      resolve();
-    }
   }
 
   /** The same, and what is known of it: who holds it will not see what becomes of the session. */
@@ -289,7 +301,6 @@ export class OpenSessions {
     if (this.#isDisposed) throw new ProxyError('shutting_down', 'The store is being closed.');
     // Not while the files that an earlier handle had are being closed.
     await this.#closing.get(sessionId);
-    await this.#held.get(sessionId);
     await this.#trim();
     return this.#options.open(sessionId);
   }

@@ -55,22 +55,22 @@ export async function createSessionFiles(
 export async function recoverSession(
   files: Files,
   paths: SessionPaths,
-  sessionId: string,
+  { sessionId, hashKey }: { readonly sessionId: string; readonly hashKey?: Buffer | undefined },
 ): Promise<RecoveredSession> {
   const journalFile = await files.open(paths.journal, { create: false });
   const journal = new RecordLog(paths.journal, journalFile);
   let textFile: OpenFile | undefined;
   try {
-    const index = new EntryIndex();
+    const index = new EntryIndex(hashKey);
     const head = await replayJournal(files, { paths, sessionId }, journal, index);
     const checked = await readChecked(files, paths, sessionId);
     checkEnd(paths, journal, index, checked);
     const { bases } = head;
     const isEmpty = index.totals.bytes === (bases.at(-1)?.end.bytes ?? 0);
-    textFile = await openText(files, paths, bases, isEmpty);
+    const spans = spansOf(paths, bases, index);
+    textFile = await openText(files, paths, { bases, spans, create: isEmpty });
     const staged = await StagedTexts.open(files, paths.incomingDir, index);
     await checkTextSize(paths.text, textFile, index, staged);
-    const spans = spansOf(paths, bases);
     const text = new ContextFile(paths.text, textFile, {
       spans,
       committedBytes: index.totals.bytes,
@@ -89,7 +89,11 @@ export async function recoverSession(
 }
 
 /** Where the text lies of a session with these bases. */
-function spansOf(paths: SessionPaths, bases: readonly BaseRange[]): readonly TextSpan[] {
+function spansOf(
+  paths: SessionPaths,
+  bases: readonly BaseRange[],
+  index: EntryIndex,
+): readonly TextSpan[] {
   const spans: TextSpan[] = [];
   let startBytes = 0;
   for (const { sessionId, end } of bases) {
@@ -100,28 +104,76 @@ function spansOf(paths: SessionPaths, bases: readonly BaseRange[]): readonly Tex
     }
     startBytes = end.bytes;
   }
-  return [...spans, { startBytes, endBytes: Infinity, path: paths.text, positionBytes: 0 }];
+  spans.push({ startBytes, endBytes: Infinity, path: paths.text, positionBytes: 0 });
+  return withFiller(spans, index);
+}
+
+/** The same spans, filler in the place of texts that were forgotten. */
+function withFiller(spans: readonly TextSpan[], index: EntryIndex): readonly TextSpan[] {
+  const filled: TextSpan[] = [];
+  let at = 0;
+  const takeTo = (endBytes: number): void => {
+    for (const span of spans) {
+      const startBytes = Math.max(at, span.startBytes);
+      const stop = Math.min(endBytes, span.endBytes);
+      if (stop <= startBytes || !('path' in span)) continue;
+      const positionBytes = span.positionBytes + startBytes - span.startBytes;
+      filled.push({ ...span, startBytes, endBytes: stop, positionBytes });
+    }
+  };
+  for (const filler of fillers(index)) {
+    takeTo(filler.startBytes);
+    filled.push(filler);
+    at = filler.endBytes;
+  }
+  takeTo(Infinity);
+  return filled;
+}
+
+/** Runs of texts that were forgotten, with the newlines behind them. */
+function* fillers(index: EntryIndex): Generator<TextSpan> {
+  const { entries } = index;
+  for (let first = 0; first < entries.length; first += 1) {
+    let end = first;
+    while (entries[end]?.forgotten !== undefined) end += 1;
+    if (end === first) continue;
+    const places = new Float64Array(new SharedArrayBuffer(24 * (end - first + 1)));
+    for (let at = first; at <= end; at += 1) {
+      const { bytes, chars, lines } = index.startOf(at);
+      places.set([bytes, chars, lines], 3 * (at - first));
+    }
+    yield { startBytes: places[0]!, endBytes: places.at(-3)!, places };
+    first = end;
+  }
 }
 
 /** Opens a session's text; that of its bases with it. */
 async function openText(
   files: Files,
   paths: SessionPaths,
-  bases: readonly BaseRange[],
-  create: boolean,
+  {
+    bases,
+    spans,
+    create,
+  }: {
+    readonly bases: readonly BaseRange[];
+    readonly spans: readonly TextSpan[];
+    readonly create: boolean;
+  },
 ): Promise<OpenFile> {
   const own = await files.open(paths.text, { create });
-  const spans = spansOf(paths, bases);
   if (spans.length === 1) return own;
   const parts: SpannedPart[] = [];
   try {
-    for (const { sessionId } of bases) {
+    let startBytes = 0;
+    for (const { sessionId, end } of bases) {
+      const lengthBytes = end.bytes - startBytes;
+      startBytes = end.bytes;
       const path = siblingPaths(paths, sessionId).text;
-      const span = spans.find((each) => 'path' in each && each.path === path);
-      if (span === undefined) continue;
+      if (!spans.some((span) => 'path' in span && span.path === path)) continue;
       const file = await openBase(files, path, sessionId);
       parts.push({ path, file });
-      if ((await file.sizeBytes()) < span.endBytes - span.startBytes) {
+      if ((await file.sizeBytes()) < lengthBytes) {
         throw corruptStore(path, 'it is shorter than a branch of it needs');
       }
     }
@@ -137,9 +189,10 @@ async function openText(
  * are the same files counts, and each read compares what it reads.
  */
 function identify(files: Files, spans: readonly TextSpan[]): string | undefined {
-  const words = spans.map((span, i) => {
-    const word = 'path' in span ? files.identifyNow(span.path) : '';
-    return i === spans.length - 1 ? word : word?.split(':')[0];
+  const paths = [...new Set(spans.flatMap((span) => ('path' in span ? [span.path] : [])))];
+  const words = paths.map((path, i) => {
+    const word = files.identifyNow(path);
+    return i === paths.length - 1 ? word : word?.split(':')[0];
   });
   return words.includes(undefined) ? undefined : words.join(' ');
 }

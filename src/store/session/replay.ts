@@ -25,6 +25,8 @@ export interface Past {
   readonly ranges: readonly BaseRange[];
   /** When the last of it was stored; when the session was made where it held nothing. */
   readonly timeMs: number;
+  /** What the session's journal says of itself. */
+  readonly head: JournalHead;
 }
 
 /** What a journal says of itself. */
@@ -69,9 +71,9 @@ export async function replayPast(
   const path = of.paths.journal;
   const log = new RecordLog(path, await files.open(path, { create: false }));
   try {
-    const { ranges, timeMs } = await replayUntil(files, of, log, index, isBeyond);
+    const past = await replayUntil(files, of, log, index, isBeyond);
     if ('ranges' in moment) checkRanges(path, moment.ranges, index);
-    return { index, ranges, timeMs };
+    return past;
   } finally {
     await log.close();
   }
@@ -106,7 +108,7 @@ async function replayUntil(
   log: RecordLog,
   index: EntryIndex,
   isBeyond?: IsBeyond,
-): Promise<Past & { readonly head: JournalHead; readonly replay: JournalReplay }> {
+): Promise<Past & { readonly replay: JournalReplay }> {
   let createdMs: number | undefined;
   let bases: readonly BaseRange[] = [];
   const ranges: BaseRange[] = [];

@@ -17,6 +17,7 @@ const isKnownType: Readonly<Record<StoreEvent['type'], true>> = {
   unlink: true,
   snapshot: true,
   name: true,
+  forget: true,
 };
 
 /** What {@link SessionEvents.open} needs. */

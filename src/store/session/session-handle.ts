@@ -50,6 +50,11 @@ export class SessionHandle implements Session {
   #open: Promise<OpenSession> | undefined;
   #closing: Promise<void> = Promise.resolve();
   #users = 0;
+  /** Questions that the files are answering. */
+  #asking = 0;
+  /** What who asks waits for. */
+  #gate: Promise<void> | undefined;
+  #drained: (() => void) | undefined;
 
   constructor(
     facts: Pick<Session, 'id' | 'createdMs'>,
@@ -98,10 +103,33 @@ export class SessionHandle implements Session {
   async use<T>(ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
     this.begin();
     try {
-      return await ask(await this.opened());
+      const open = await this.opened();
+      this.#asking += 1;
+      try {
+        return await ask(open);
+      } finally {
+        this.#asking -= 1;
+        if (this.#asking === 0) this.#drained?.();
+      }
     } finally {
       this.end();
     }
+  }
+
+  /**
+   * Resolves when nothing is being asked of the files; what is asked from now on waits for `until`.
+   */
+  async drain(until: Promise<void>): Promise<void> {
+    const open = async (): Promise<void> => {
+      await until;
+      this.#gate = undefined;
+    };
+    this.#gate = open();
+    if (this.#asking === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drained = resolve;
+    await promise;
+    this.#drained = undefined;
   }
 
   /** From here on until {@link end} the files are wanted. */
@@ -117,8 +145,12 @@ export class SessionHandle implements Session {
 
   /** The files, for who has said {@link begin}. */
   async opened(): Promise<OpenSession> {
-    this.#open ??= this.#openAgain();
-    return this.#open;
+    for (;;) {
+      while (this.#gate !== undefined) await this.#gate;
+      this.#open ??= this.#openAgain();
+      const open = await this.#open;
+      if (this.#gate === undefined) return open;
+    }
   }
 
   /** Closes the files, whoever uses them; what is under way ends first. */

@@ -71,6 +71,16 @@ export async function namesInMetadata(files: Files, dataDir: string): Promise<Ma
   return new Map((await allMetadata(files, dataDir)).map(({ name, id }) => [name, id]));
 }
 
+/** What a session's texts are a copy of; undefined where they are none. */
+export async function copiedRanges(
+  files: Files,
+  dataDir: string,
+  sessionId: string,
+): Promise<readonly BaseRange[] | undefined> {
+  const bytes = await files.readWhole(sessionPaths(dataDir, sessionId).metadata);
+  return bytes === undefined ? undefined : parseMetadata(bytes)?.copyOf;
+}
+
 /** Undefined for a file that is not our metadata: its session is found by its id alone. */
 function parseMetadata(bytes: Buffer): Metadata | undefined {
   try {

@@ -64,6 +64,8 @@ interface SessionStoreOptions extends StorePlaceOptions {
    * a file of its own.
    */
   readonly heldTextBytes?: number | undefined;
+  /** Of the hashes by which forgotten texts are known; absent where none was ever forgotten. */
+  readonly hashKey?: Buffer | undefined;
 }
 
 /** A session's texts in files (`format.ts`). Owns them until it is disposed of. */
@@ -151,7 +153,7 @@ export class FileSessionStore implements SessionStore {
 
   /** Opens and, where a crash left a torn tail, repairs. @throws ProxyError `store_corrupt` */
   static async open(options: SessionStoreOptions): Promise<FileSessionStore> {
-    const parts = await recoverSession(options.files, options.paths, options.sessionId);
+    const parts = await recoverSession(options.files, options.paths, options);
     await options.files.makeDirectory(options.paths.indexDir);
     return new FileSessionStore(options, parts);
   }

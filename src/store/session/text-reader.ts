@@ -11,7 +11,8 @@ import type { TextChecks } from '../checks/text-checks.ts';
 import { TextSections, type TextPart } from '../checks/text-sections.ts';
 import { charToByte, incompleteTailBytes, lineToByte } from '../text/text-scan.ts';
 import { pieceMaxBytes } from '../text/text-pieces.ts';
-import type { Entry, TextSlice } from '../types.ts';
+import { goneSentence } from '../text/gone-text.ts';
+import type { Entry, Forgetting, TextSlice } from '../types.ts';
 
 /** Blocks that are read and decoded in one go: 1 MiB, about 3 ms. */
 const groupBlocks = pieceMaxBytes / blockMaxBytes;
@@ -142,6 +143,7 @@ export class TextReader {
 
   /** See `SessionStore.readEntry`. */
   async readEntry(entry: Entry): Promise<string> {
+    if (entry.forgotten !== undefined) throw goneText(entry, entry.forgotten);
     if (entry.lengthBytes <= pieceMaxBytes) {
       const bytes = await this.#readRange(entry.offsetBytes, entry.lengthBytes);
       if (hash('sha256', bytes) !== entry.sha256) throw await this.#foundDamaged(entry);
@@ -170,6 +172,7 @@ export class TextReader {
    * not what was stored.
    */
   async *readEntryPieces(entry: Entry): AsyncGenerator<Buffer> {
+    if (entry.forgotten !== undefined) throw goneText(entry, entry.forgotten);
     const digest = createHash('sha256');
     for (let at = 0; at < entry.lengthBytes; at += pieceMaxBytes) {
       const length = Math.min(pieceMaxBytes, entry.lengthBytes - at);
@@ -317,6 +320,10 @@ export class TextReader {
       `${names} (bytes ${startBytes} to ${endBytes}) is not what was stored`,
     );
   }
+}
+
+function goneText(entry: Entry, forgotten: Forgetting): ProxyError {
+  return new ProxyError('not_found', goneSentence(entry, forgotten));
 }
 
 /** A block of the table is not as its checksum says. */

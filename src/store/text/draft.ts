@@ -110,7 +110,9 @@ export class Draft {
     return this.#index.listing.hasPath(entry, path) || this.#paths.has(`${entry.seq}\0${path}`);
   }
 
-  #addAlias(entry: Entry, facts: NewEntryFacts, mayBeAgain: boolean): void {
+  #addAlias(entry: Entry, given: NewEntryFacts, mayBeAgain: boolean): void {
+    const isGone = (entry.forgotten ?? entry.masked) !== undefined;
+    const facts = isGone ? bareFacts(given) : given;
     const { toolCallId, chatId, call, path, source } = facts;
     const known = path === undefined ? undefined : this.#index.source(path);
     const sameSource =
@@ -157,6 +159,15 @@ export class Draft {
     const known = [this.#index.outputsOf(chatId, toolCallId), this.#outputs.of(chatId, toolCallId)];
     return known.flat().some((each) => isSameOutput(each, output));
   }
+}
+
+/** Where a text came from, and for which call, may tell what it was. */
+function bareFacts({ kind, toolCallId, chatId }: NewEntryFacts): NewEntryFacts {
+  return {
+    kind,
+    ...(toolCallId !== undefined && { toolCallId }),
+    ...(chatId !== undefined && { chatId }),
+  };
 }
 
 const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'call', 'note', 'outline'] as const;

@@ -2,7 +2,7 @@ import { partitionPoint } from '../../base/sorted.ts';
 import type { TextPlace } from './block-table.ts';
 import { EntryListing } from './entry-listing.ts';
 import { Outputs } from './outputs.ts';
-import { contentKey } from './text-pieces.ts';
+import { contentKey, keyedHash } from './text-pieces.ts';
 import type { Entry, SourceFile, StoredOutput, Totals } from '../types.ts';
 
 /** Under what a text came. */
@@ -34,12 +34,26 @@ export class EntryIndex {
   readonly #altered = new Map<string, Entry>();
   readonly #outputs = new Outputs();
   readonly #sources = new Map<string, { readonly file: SourceFile; readonly entry: Entry }>();
+  /** By keyed hash, entries whose texts, or parts of them, are gone and are not to come again. */
+  readonly #gone = new Map<string, Entry>();
+  readonly #hashKey: Buffer | undefined;
+
+  /**
+   * `hashKey`: of the hashes by which texts are known that were forgotten; absent where none is.
+   */
+  constructor(hashKey?: Buffer) {
+    this.#hashKey = hashKey;
+  }
 
   /** Adds the next entry. `end` are the totals with it. */
   add(entry: Entry, source: SourceFile | undefined, end: Totals): void {
     this.entries.push(entry);
     this.listing.add(entry);
-    this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
+    const goneKey = (entry.forgotten ?? entry.masked)?.key;
+    if (goneKey !== undefined) this.#gone.set(goneKey, entry);
+    if (entry.forgotten === undefined) {
+      this.#byKey.set(contentKey(entry.sha256, entry.original), entry);
+    }
     if (entry.original !== undefined && !this.#altered.has(entry.sha256))
       this.#altered.set(entry.sha256, entry);
     const { toolCallId, chatId, call, path } = entry;
@@ -76,9 +90,11 @@ export class EntryIndex {
     return seq === undefined ? undefined : this.entries[Number(seq) - 1];
   }
 
-  /** By `contentKey`. */
+  /** By `contentKey`, that of the text as it is or, where it is gone, as it was. */
   byKey(key: string): Entry | undefined {
-    return this.#byKey.get(key);
+    const known = this.#byKey.get(key);
+    if (known !== undefined || this.#gone.size === 0 || this.#hashKey === undefined) return known;
+    return this.#gone.get(keyedHash(this.#hashKey, key));
   }
 
   byHash(sha256: string): Entry | undefined {

@@ -11,6 +11,7 @@ export class EntryListing implements EntryList {
   readonly namings: Naming[] = [];
   readonly replaced = new Set<Entry>();
   isInTimeOrder = true;
+  hasGone = false;
   #newestMs = 0;
   /** By path, the entries in the order in which they came under it, the newest last. */
   readonly #byPath = new Map<string, Entry | Entry[]>();
@@ -29,6 +30,7 @@ export class EntryListing implements EntryList {
       tool.entries.push(entry);
     }
     this.isInTimeOrder &&= entry.timeMs >= this.#newestMs;
+    this.hasGone ||= (entry.forgotten ?? entry.masked) !== undefined;
     this.#newestMs = Math.max(this.#newestMs, entry.timeMs);
     if (entry.path !== undefined) this.#name(entry.path, entry);
   }

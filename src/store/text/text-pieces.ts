@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto';
+import { createHash, createHmac, hash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
 import type { NewEntry, NewEntryFacts, OriginalBytes } from '../types.ts';
@@ -28,6 +28,14 @@ export interface PreparedText {
  */
 export function contentKey(sha256: string, original: OriginalBytes | undefined): string {
   return original === undefined ? sha256 : `${original.encoding}:${original.sha256}`;
+}
+
+/**
+ * By which a text is known that was forgotten, from its {@link contentKey}: HMAC-SHA-256 in
+ * hexadecimal, so that who has the files and not the key cannot try out what it may have been.
+ */
+export function keyedHash(secret: Uint8Array, key: string): string {
+  return createHmac('sha256', secret).update(key).digest('hex');
 }
 
 /**

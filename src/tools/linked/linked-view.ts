@@ -192,6 +192,10 @@ class NamedList implements EntryList {
     return this.#base.kinds;
   }
 
+  get hasGone(): boolean {
+    return this.#base.hasGone;
+  }
+
   get tools(): EntryList['tools'] {
     const { length } = this.#entries.grown();
     if (this.#tools?.count !== length) {

@@ -1,4 +1,5 @@
-import type { Entry, SessionStore, TextSlice } from '../../store/types.ts';
+import { goneSentence } from '../../store/text/gone-text.ts';
+import type { Entry, Forgetting, SessionStore, TextSlice } from '../../store/types.ts';
 import { namesOf } from '../entry-choice.ts';
 import { lineInEntry, storeLineAt } from '../entry-lines.ts';
 import { labelOf, marksOf } from '../entry-title.ts';
@@ -33,6 +34,7 @@ export async function readAnswer(
   form: ResultForm,
 ): Promise<string> {
   const { entry, isNamed } = asked;
+  if (entry?.forgotten !== undefined) return goneAnswer(entry, entry.forgotten, form);
   const slice = await readStretch(asked, store);
   const base = isNamed ? (entry?.offsetChars ?? 0) : 0;
   const total = isNamed ? (entry?.lengthChars ?? 0) : store.totals.chars;
@@ -71,6 +73,17 @@ export async function readAnswer(
     : `lines ${firstLine}-${(firstLine ?? 1) + Math.max(0, lines - 1)} of ${entry.lineCount}, characters ${slice.offsetChars - entry.offsetChars}-${slice.offsetChars - entry.offsetChars + slice.lengthChars} of ${entry.lengthChars}`;
   const head = `${entry.id} ${await labelOf(store, entry)}${marksOf(store.list, entry)}: ${place}`;
   return `[${head}${next === undefined || asked.isComplete === true ? '' : `; go on with ${goOn}`}]\n${notes}${slice.text}`;
+}
+
+/** What is said in the place of a text that was forgotten, and where the next one begins. */
+function goneAnswer(entry: Entry, forgotten: Forgetting, form: ResultForm): string {
+  const note = goneSentence(entry, forgotten);
+  const next = entry.offsetChars + entry.lengthChars;
+  if (form === 'json') {
+    const place = { offset: entry.offsetChars, length: 0, next_offset: next, entry: entry.id };
+    return JSON.stringify({ ...place, note, text: '' });
+  }
+  return `[${note} What follows begins at {"offset":${next}}]`;
 }
 
 /** The text, at an end that is cut back to whole lines where there is a line border. */

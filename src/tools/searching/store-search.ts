@@ -77,9 +77,15 @@ export function prepareSearch(
 
 /** How much text a search is about, in characters. */
 export function searchedChars({ entries, context: { session, slice } }: StoreSearch): number {
-  if (entries === undefined)
-    return slice === undefined ? session.store.totals.chars : slice.endChars - slice.startChars;
-  let chars = 0;
+  const { totals, list, entries: all } = session.store;
+  if (entries === undefined && slice !== undefined) return slice.endChars - slice.startChars;
+  if (entries === undefined && !list.hasGone) return totals.chars;
+  let chars = entries === undefined ? totals.chars : 0;
+  // Of what was forgotten nothing was searched.
+  if (entries === undefined) {
+    for (const entry of all) if (entry.forgotten !== undefined) chars -= entry.lengthChars;
+    return chars;
+  }
   for (const entry of entries) {
     if (!isVisible(entry, slice)) continue;
     const start = Math.max(entry.offsetChars, slice?.startChars ?? 0);

@@ -1,0 +1,472 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { mask } from '../../base/text-spans.ts';
+import { replaceFile, writeFully, type Files, type OpenFile } from '../disk/files.ts';
+import { RecordLog } from '../disk/record-log.ts';
+import { checkedName } from '../disk/checked-record.ts';
+import { sessionPaths, siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
+import { corruptStore } from '../disk/store-failure.ts';
+import {
+  encodeHeader,
+  encodeRecord,
+  isWholeRecord,
+  newestVersion,
+  type AliasRecord,
+  type EntryRecord,
+  type JournalRecord,
+} from '../format.ts';
+import type { EntryIndex } from '../text/entry-index.ts';
+import { contentKey, keyedHash, pieceMaxBytes } from '../text/text-pieces.ts';
+import type { Entry, Forgetting } from '../types.ts';
+import { rewriteChats } from './chat-memory.ts';
+import { Passages } from './passages.ts';
+import { journalFormat, replayPast } from './replay.ts';
+
+/** What is to be forgotten of the texts in one session's own files. */
+export interface ForgetOrder {
+  readonly sessionId: string;
+  /** The sessions that read these files, too. */
+  readonly readers: readonly string[];
+  /** Texts that go whole, by number, ascending. */
+  readonly whole: readonly ForgetEntry[];
+  /** Texts of which parts go. */
+  readonly parts: readonly (ForgetEntry & {
+    /** Bytes [start, end) of the text, ascending and disjoint, at borders of code points. */
+    readonly ranges: readonly (readonly [number, number])[];
+  })[];
+  readonly timeMs: number;
+  readonly why: Forgetting['why'];
+}
+
+/** One text of an order. */
+export interface ForgetEntry {
+  readonly seq: number;
+  /** See {@link Forgetting.key}. */
+  readonly key?: string;
+}
+
+/** What was made from texts and goes with them. */
+export interface MadeFrom {
+  /** Hidden steps and other records of chats. */
+  readonly chatRecords: number;
+}
+
+/**
+ * Forgets: overwrites texts, takes what is known of them out of the journal, what was made from
+ * them out of the memories of chats, and removes caches and originals. Everything may be done again
+ * after a crash at any point of it. The sessions' files must be closed.
+ * @throws The file system's errors
+ */
+export async function carryOut(
+  files: Files,
+  paths: SessionPaths,
+  order: ForgetOrder,
+): Promise<MadeFrom> {
+  const { sessionId, readers } = order;
+  const of = { paths, sessionId };
+  const { index, head } = await replayPast(files, of, { seq: Infinity }, Infinity);
+  const ownStart = head.bases.at(-1)?.end.bytes ?? 0;
+  const everyone = [sessionId, ...readers].map((id) => ({ id, paths: siblingPaths(paths, id) }));
+  const text = await files.open(paths.text, { create: false });
+  let chatRecords = 0;
+  try {
+    // While the text is still there: what was made from it is known by it.
+    const made = await findMade(text, { order, index, ownStart });
+    for (const each of everyone) chatRecords += await forgetInChats(files, each, made);
+    if (order.why === 'asked' || order.why === 'secret') {
+      await overwrite(text, { order, index, ownStart });
+    }
+    await removeOriginals(files, paths, order, index);
+    for (const each of everyone) await files.remove(each.paths.indexDir);
+    const changed = await changedEntries(text, { order, index, ownStart });
+    await rewriteJournal(files, paths, sessionId, { changed, isMade: made });
+    for (const { id, paths: theirs } of everyone.slice(1)) {
+      await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made });
+    }
+  } finally {
+    await text.close();
+  }
+  if (order.why === 'quota' || order.why === 'age') {
+    await freeSpace(files, paths, { order, index, ownStart });
+  }
+  return { chatRecords };
+}
+
+/** How much was made from texts, without touching anything. */
+export async function countMade(
+  files: Files,
+  paths: SessionPaths,
+  order: ForgetOrder,
+): Promise<MadeFrom> {
+  const { sessionId, readers } = order;
+  const past = await replayPast(files, { paths, sessionId }, { seq: Infinity }, Infinity);
+  const { index, head } = past;
+  const ownStart = head.bases.at(-1)?.end.bytes ?? 0;
+  const text = await files.open(paths.text, { create: false });
+  try {
+    const made = await findMade(text, { order, index, ownStart });
+    let chatRecords = 0;
+    for (const id of [sessionId, ...readers]) {
+      const { chats } = siblingPaths(paths, id);
+      chatRecords += await rewriteChats(files, chats, made, { isTrial: true, sessionId: id });
+    }
+    return { chatRecords };
+  } finally {
+    await text.close();
+  }
+}
+
+interface Place {
+  readonly order: ForgetOrder;
+  readonly index: EntryIndex;
+  /** Where in the session's text its own file begins, bytes. */
+  readonly ownStart: number;
+}
+
+/** Tells of a record of a chat memory whether it was made from what is to go. */
+type IsMade = (key: string, value: unknown) => boolean;
+
+async function findMade(text: OpenFile, { order, index, ownStart }: Place): Promise<IsMade> {
+  const ids = new Set(order.whole.map(({ seq }) => `e${seq}`));
+  const wholes = entriesOf(order.whole, index);
+  const isForRoom = order.why === 'quota' || order.why === 'age';
+  const totalUnits = wholes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  const passages = new Passages(totalUnits);
+  const add = async (startBytes: number, lengthBytes: number): Promise<void> => {
+    const decoder = new TextDecoder();
+    for await (const piece of pieces(text, startBytes - ownStart, lengthBytes)) {
+      await passages.add(decoder.decode(piece, { stream: true }));
+    }
+    await passages.add(decoder.decode());
+    passages.end();
+  };
+  // What goes for want of room is no secret: then it is enough that no step reads what is gone.
+  if (!isForRoom) for (const entry of wholes) await add(entry.offsetBytes, entry.lengthBytes);
+  for (const { seq, ranges } of order.parts) {
+    const { offsetBytes } = index.entries[seq - 1]!;
+    for (const [start, end] of ranges) await add(offsetBytes + start, end - start);
+  }
+  return (key, value) => {
+    if (!passages.isEmpty && passages.isIn(value)) return true;
+    return ids.size > 0 && key.startsWith('record:') && namesOne(JSON.stringify(value), ids);
+  };
+}
+
+function namesOne(text: string, ids: ReadonlySet<string>): boolean {
+  for (const [id] of text.matchAll(/\be\d+\b/g)) if (ids.has(id)) return true;
+  return false;
+}
+
+async function forgetInChats(
+  files: Files,
+  { id, paths }: { readonly id: string; readonly paths: SessionPaths },
+  isMade: IsMade,
+): Promise<number> {
+  for (const suffix of ['.damaged', '.new']) await files.remove(`${paths.chats}${suffix}`);
+  return rewriteChats(files, paths.chats, isMade, { isTrial: false, sessionId: id });
+}
+
+/** Puts blanks in the place of whole texts, and marks in that of parts. */
+async function overwrite(text: OpenFile, { order, index, ownStart }: Place): Promise<void> {
+  const blanks = Buffer.alloc(pieceMaxBytes, 0x20);
+  for (const { offsetBytes, lengthBytes } of entriesOf(order.whole, index)) {
+    for (let at = 0; at < lengthBytes; at += blanks.length) {
+      const piece = blanks.subarray(0, Math.min(blanks.length, lengthBytes - at));
+      await writeFully(text, piece, offsetBytes + at - ownStart);
+    }
+  }
+  for (const { seq, ranges } of order.parts) {
+    const { offsetBytes } = index.entries[seq - 1]!;
+    for (const [start, end] of ranges) {
+      const bytes = Buffer.alloc(end - start);
+      await text.read(bytes, offsetBytes + start - ownStart);
+      mask(bytes);
+      await writeFully(text, bytes, offsetBytes + start - ownStart);
+    }
+  }
+  await text.datasync();
+}
+
+async function removeOriginals(
+  files: Files,
+  paths: SessionPaths,
+  order: ForgetOrder,
+  index: EntryIndex,
+): Promise<void> {
+  for (const entry of entriesOf([...order.whole, ...order.parts], index)) {
+    const { original, sha256 } = entry;
+    if (original !== undefined) await files.remove(join(paths.originalsDir, original.sha256));
+    if (sha256 !== '') await files.remove(join(paths.incomingDir, sha256));
+  }
+}
+
+/** The entries as the journal is to have them. */
+async function changedEntries(
+  text: OpenFile,
+  { order, index, ownStart }: Place,
+): Promise<ReadonlyMap<number, (record: EntryRecord) => EntryRecord>> {
+  const { timeMs, why } = order;
+  const changed = new Map<number, (record: EntryRecord) => EntryRecord>();
+  for (const { seq, key } of order.whole) {
+    const forgotten = { timeMs, why, ...(key === undefined ? {} : { key }) };
+    changed.set(seq, (record) => tombstone(record, forgotten));
+  }
+  for (const { seq, key } of order.parts) {
+    const { offsetBytes, lengthBytes } = index.entries[seq - 1]!;
+    const digest = createHash('sha256');
+    for await (const piece of pieces(text, offsetBytes - ownStart, lengthBytes)) {
+      digest.update(piece);
+    }
+    const sha256 = digest.digest('hex');
+    const masked = { timeMs, why, ...(key === undefined ? {} : { key }) };
+    changed.set(seq, (record) => maskedEntry(record, sha256, masked));
+  }
+  return changed;
+}
+
+/** What stays of a text that is gone: where it lay, how much it was, for which call it came. */
+function tombstone(record: EntryRecord, forgotten: Forgetting): EntryRecord {
+  const { type, seq, kind, tool, chatId, toolCallId, timeMs, storedMs, end } = record;
+  const { offsetBytes, lengthBytes, offsetChars, lengthChars, lineNumber, lineCount } = record;
+  const place = { offsetBytes, lengthBytes, offsetChars, lengthChars, lineNumber, lineCount };
+  const facts = { tool, chatId, toolCallId, timeMs, ...place };
+  const rest = { kind, ...facts, sha256: '', ...(storedMs === undefined ? {} : { storedMs }) };
+  return withoutUndefined({ type, seq, ...rest, forgotten, end });
+}
+
+/** What was found or noted of the text as it was says too much. */
+function maskedEntry(record: EntryRecord, sha256: string, masked: Forgetting): EntryRecord {
+  const { original: _, ...rest } = bareEntry(record);
+  return { ...rest, sha256, masked };
+}
+
+function withoutUndefined(record: EntryRecord | Record<string, unknown>): EntryRecord {
+  const known = Object.entries(record).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(known) as unknown as EntryRecord;
+}
+
+/** How the lines of a journal are to change. */
+interface JournalChange {
+  /** By number of the entry. */
+  readonly changed: ReadonlyMap<number, (record: EntryRecord) => EntryRecord>;
+  /** Whether what is said of another text quotes one that is gone. */
+  readonly isMade?: IsMade;
+}
+
+/**
+ * Writes the journal anew, line for line, and puts it in the place of the old one, if any line is
+ * another.
+ */
+async function rewriteJournal(
+  files: Files,
+  paths: SessionPaths,
+  sessionId: string,
+  change: JournalChange,
+): Promise<void> {
+  const old = new RecordLog(paths.journal, await files.open(paths.journal, { create: false }));
+  const freshPath = `${paths.journal}.new`;
+  const fresh = await files.open(freshPath, { create: true });
+  let isChanged = false;
+  try {
+    await fresh.truncate(0);
+    let sizeBytes = 0;
+    for await (const group of old.scanGroups()) {
+      const lines: Buffer[] = [];
+      for (const { lineNumber, bytes } of group) {
+        const line = lineNumber === 1 ? newHeader(bytes, sessionId) : newLine(bytes, change);
+        isChanged ||= lineNumber > 1 && line !== undefined;
+        lines.push(line ?? Buffer.concat([bytes, newline]));
+      }
+      const bytes = Buffer.concat(lines);
+      await writeFully(fresh, bytes, sizeBytes);
+      sizeBytes += bytes.length;
+      await setImmediate();
+    }
+    await fresh.datasync();
+  } finally {
+    await fresh.close();
+    await old.close();
+  }
+  if (!isChanged) {
+    await files.remove(freshPath);
+    return;
+  }
+  await files.rename(freshPath, paths.journal);
+  await files.syncDirectory(dirname(paths.journal));
+}
+
+const newline = Buffer.from('\n');
+
+function newHeader(line: Buffer, sessionId: string): Buffer {
+  const { createdMs } = JSON.parse(line.toString()) as { readonly createdMs: number };
+  return Buffer.from(encodeHeader(journalFormat, sessionId, createdMs, newestVersion));
+}
+
+/** The line as it is to be; undefined where it stays as it is. */
+function newLine(line: Buffer, { changed, isMade }: JournalChange): Buffer | undefined {
+  const { crc: _, ...record } = JSON.parse(line.toString()) as JournalRecord & { crc: string };
+  if (!('seq' in record)) return undefined;
+  const change = changed.get(record.seq);
+  if (change !== undefined) {
+    const next = record.type === 'entry' ? change(record) : bareAlias(record);
+    return Buffer.from(encodeRecord(next));
+  }
+  if (isMade?.('', saidOf(record)) !== true) return undefined;
+  const next = record.type === 'entry' ? bareEntry(record) : bareAlias(record);
+  return Buffer.from(encodeRecord(next));
+}
+
+/** What a line says of a text beside its place and sizes. */
+function saidOf(record: EntryRecord | AliasRecord): readonly unknown[] {
+  if (record.type === 'alias') return [record.path];
+  return [record.args, record.path, record.note, record.outline];
+}
+
+function bareEntry(record: EntryRecord): EntryRecord {
+  const { args: _, path: __, note: ___, outline: ____, call: _____, ...rest } = record;
+  return rest;
+}
+
+function bareAlias(record: AliasRecord): AliasRecord {
+  const { path: _, source: __, call: ___, ...rest } = record;
+  return rest;
+}
+
+/** Writes the text anew without what is gone, which takes no room on the disk any more. */
+async function freeSpace(
+  files: Files,
+  paths: SessionPaths,
+  { order, index, ownStart }: Place,
+): Promise<void> {
+  const gone = entriesOf(order.whole, index);
+  const freshPath = `${paths.text}.new`;
+  const text = await files.open(paths.text, { create: false });
+  const fresh = await files.open(freshPath, { create: true });
+  try {
+    const endBytes = await text.sizeBytes();
+    await fresh.truncate(0);
+    let at = 0;
+    for (const hole of [...gone, undefined]) {
+      const stop = hole === undefined ? endBytes : hole.offsetBytes - ownStart;
+      for await (const piece of pieces(text, at, stop - at)) {
+        if (!isEmpty(piece)) await writeFully(fresh, piece, at);
+        at += piece.length;
+      }
+      if (hole !== undefined) at = stop + hole.lengthBytes;
+    }
+    await fresh.truncate(endBytes);
+    await fresh.datasync();
+  } finally {
+    await fresh.close();
+    await text.close();
+  }
+  await files.rename(freshPath, paths.text);
+  await files.syncDirectory(dirname(paths.text));
+}
+
+function isEmpty(piece: Uint8Array): boolean {
+  return piece.every((byte) => byte === 0);
+}
+
+function entriesOf(list: readonly ForgetEntry[], index: EntryIndex): readonly Entry[] {
+  return list.flatMap(({ seq }) => index.entries[seq - 1] ?? []);
+}
+
+/** The bytes of a file from a position on, in pieces, each valid until the next. */
+async function* pieces(
+  file: OpenFile,
+  positionBytes: number,
+  lengthBytes: number,
+): AsyncGenerator<Buffer> {
+  const scratch = Buffer.allocUnsafe(Math.min(pieceMaxBytes, lengthBytes));
+  for (let at = 0; at < lengthBytes; at += scratch.length) {
+    const piece = scratch.subarray(0, Math.min(scratch.length, lengthBytes - at));
+    const count = await file.read(piece, positionBytes + at);
+    yield piece.subarray(0, count);
+    if (count < piece.length) return;
+  }
+}
+
+function withoutKey(record: EntryRecord): EntryRecord {
+  const { forgotten, masked } = record;
+  return {
+    ...record,
+    ...(forgotten && { forgotten: keyless(forgotten) }),
+    ...(masked && { masked: keyless(masked) }),
+  };
+}
+
+function keyless({ timeMs, why }: Forgetting): Forgetting {
+  return { timeMs, why };
+}
+
+/** Lets a text come again that was forgotten in a session's own files, which must be closed. */
+export async function dropKey(
+  files: Files,
+  paths: SessionPaths,
+  sessionId: string,
+  seq: number,
+): Promise<void> {
+  await rewriteJournal(files, paths, sessionId, { changed: new Map([[seq, withoutKey]]) });
+  await files.remove(join(paths.indexDir, checkedName));
+}
+
+/** Where it is written down what is being forgotten, so that it is carried out whatever happens. */
+export function ordersPath(dataDir: string): string {
+  return join(dataDir, 'mappings', 'forgetting.json');
+}
+
+/** From here on the orders are carried out. */
+export async function writeOrders(
+  files: Files,
+  path: string,
+  orders: readonly ForgetOrder[],
+): Promise<void> {
+  await replaceFile(files, path, Buffer.from(encodeRecord({ type: 'forgetting', orders })));
+}
+
+/** Carries out what a crash has left; nobody has a session open. */
+export async function finishForgetting(files: Files, dataDir: string): Promise<void> {
+  const path = ordersPath(dataDir);
+  const bytes = await files.readWhole(path);
+  if (bytes === undefined) return;
+  if (!isWholeRecord(bytes.subarray(0, -1))) throw corruptStore(path, 'its checksum is wrong');
+  const { orders } = JSON.parse(bytes.toString()) as { readonly orders: readonly ForgetOrder[] };
+  for (const order of orders) {
+    const paths = sessionPaths(dataDir, order.sessionId);
+    // One that was deleted meanwhile is gone with all its texts.
+    if (await files.exists(paths.journal)) await carryOut(files, paths, order);
+  }
+  await files.remove(path);
+}
+
+/** The key of the hashes of forgotten texts, `mappings/forget.key`, 32 bytes. */
+export async function readHashKey(
+  files: Files,
+  dataDir: string,
+  isWanted: boolean,
+): Promise<Buffer | undefined> {
+  const path = join(dataDir, 'mappings', 'forget.key');
+  const known = await files.readWhole(path);
+  if (known !== undefined || !isWanted) return known;
+  const fresh = randomBytes(32);
+  await files.createExclusive(path, fresh);
+  await files.syncDirectory(dirname(path));
+  return fresh;
+}
+
+/** The texts' keys, made of what they are now or, where a part is gone already, were. */
+export function keysOf(
+  entries: readonly Entry[],
+  secret: Buffer | undefined,
+): (seq: number) => { readonly key?: string } {
+  return (seq) => {
+    const entry = entries[seq - 1];
+    const known = (entry?.forgotten ?? entry?.masked)?.key;
+    if (entry === undefined || secret === undefined || entry.forgotten !== undefined) {
+      return known === undefined ? {} : { key: known };
+    }
+    return { key: known ?? keyedHash(secret, contentKey(entry.sha256, entry.original)) };
+  };
+}
