@@ -1,5 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import { readClientFrames, streamedRequestBody } from '../wire/client-frames.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 import type { Message, Usage } from '../wire/types.ts';
 
 /** A request to a running proxy. */
@@ -32,6 +33,13 @@ const markedStep = /^(?:\*\*)?([^\n]*?)\u034f(?:\*\*)?$/gm;
 /** What a step has found begins so; it is no step itself. */
 const foundSign = '→';
 
+/** An error's own words, out of the object that carries them. */
+function messageOf(body: string): string {
+  const value = parseJson(body);
+  const error = isObject(value) && isObject(value['error']) ? value['error']['message'] : undefined;
+  return typeof error === 'string' ? error : body;
+}
+
 /** Asks the proxy and reads its stream. @throws ProxyError `upstream_failed` with what it said */
 export async function streamChat(
   request: StreamedRequest,
@@ -46,7 +54,7 @@ export async function streamChat(
     signal: signal ?? null,
   });
   if (!response.ok || response.body === null)
-    throw new ProxyError('upstream_failed', await response.text());
+    throw new ProxyError('upstream_failed', messageOf(await response.text()));
   const steps: string[] = [];
   let text = '';
   let usage: Usage | undefined;

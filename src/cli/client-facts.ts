@@ -11,6 +11,8 @@ export interface ClientFacts extends ProxyFacts {
    * stays.
    */
   readonly limitsFrom: 'server' | 'settings' | 'installed' | 'assumed';
+  /** Whether a model is set up at all; else the built-in demo answers. */
+  readonly hasModel: boolean;
 }
 
 /**
@@ -36,6 +38,7 @@ export function clientFacts(
     hasToken: facts.hasToken,
     contextWindowTokens,
     maxOutputTokens,
+    hasModel: facts.model !== undefined,
     limitsFrom: stated === undefined ? (present === undefined ? 'assumed' : 'installed') : from,
   };
 }

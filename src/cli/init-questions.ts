@@ -1,4 +1,5 @@
 import { autocomplete, confirm, isCancel, password, select, spinner, text } from '@clack/prompts';
+import { grouped } from '../base/numbers.ts';
 import { machineOf } from '../config/places.ts';
 import { presets } from '../config/presets.ts';
 import { ProxyError } from '../errors.ts';
@@ -9,8 +10,21 @@ import { visible } from './screen.ts';
 /** A provider that is none of the known ones. */
 const other = '';
 
-/** Lines of a list that are shown at once. */
-const shownLines = 10;
+/** Names that not everybody knows, with what people call them. */
+const titles: Readonly<Record<string, string>> = {
+  zai: 'zai: Z.ai, GLM models',
+  'zai-coding': 'zai-coding: Z.ai, GLM Coding Plan',
+  bigmodel: 'bigmodel: Zhipu, GLM models in China',
+  'bigmodel-coding': 'bigmodel-coding: Zhipu, GLM Coding Plan',
+  moonshot: 'moonshot: Kimi models',
+  ollama: 'ollama: on this machine',
+  lmstudio: 'lmstudio: on this machine',
+  llamacpp: 'llamacpp: llama-server, on this machine',
+  vllm: 'vllm: on this machine',
+};
+
+/** Lines of a list that are shown at once, where the terminal has room: every known provider. */
+const shownLines = 20;
 
 /** Asks the person at the terminal. @throws ProxyError `cancelled` where he leaves */
 export function askPerson(): InitQuestions {
@@ -26,10 +40,14 @@ export function askPerson(): InitQuestions {
           options: [
             ...names.map(([name, { baseURL, apiKeyEnv }]) => ({
               value: name,
-              label: name,
+              label: titles[name] ?? name,
               hint: isSet(apiKeyEnv) ? `${baseURL}, ${apiKeyEnv} is set` : baseURL,
             })),
-            { value: other, label: 'another one', hint: 'any OpenAI-compatible API' },
+            {
+              value: other,
+              label: 'another one, by its address',
+              hint: 'any OpenAI-compatible API',
+            },
           ],
           initialValue: names.find(([, { apiKeyEnv }]) => isSet(apiKeyEnv))?.[0] ?? 'zai',
           maxItems: shownLines,
@@ -92,7 +110,7 @@ export function askPerson(): InitQuestions {
       if (models.length === 0) {
         return answer(
           text({
-            message: `${fault ?? 'It names no models.'} Which model?`,
+            message: `${fault ?? 'It names no models.'} Which model, as it spells it?`,
             initialValue: first ?? '',
             validate: (value) =>
               (value ?? '') === '' ? 'Its name, as the provider spells it.' : undefined,
@@ -105,7 +123,9 @@ export function askPerson(): InitQuestions {
           options: models.map(({ id, contextWindowTokens }) => ({
             value: id,
             label: visible(id),
-            ...(contextWindowTokens === undefined ? {} : { hint: `${contextWindowTokens} tokens` }),
+            ...(contextWindowTokens === undefined
+              ? {}
+              : { hint: `${grouped(contextWindowTokens)} tokens` }),
           })),
           ...(first === undefined ? {} : { initialValue: first }),
           maxItems: shownLines,

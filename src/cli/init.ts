@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
+import { grouped } from '../base/numbers.ts';
 import { parseSettings } from '../config/parse.ts';
 import { isOpenToOthers, machineOf, readKeyFile, readSettingsFile } from '../config/places.ts';
 import { presets, presetOfUrl } from '../config/presets.ts';
@@ -12,8 +13,9 @@ import { textDiff } from '../setup/text-diff.ts';
 import { checkAddress } from '../upstream/endpoint.ts';
 import type { UpstreamModel } from '../upstream/upstream.ts';
 import { exitCodes, finish } from './run.ts';
-import { print, printError } from './screen.ts';
+import { print, printProse } from './screen.ts';
 import { knownServer } from './server-facts.ts';
+import { shortPath } from './start-text.ts';
 import type { Trial } from './try-model.ts';
 
 /** What was said on the command line. */
@@ -91,7 +93,10 @@ async function init(flags: InitFlags): Promise<void> {
         ? 'Say which provider: --provider NAME, or --base-url URL.'
         : '`init` asks questions, and this is no terminal that could answer them.',
       {
-        hint: `Give the answers: rlm-opencode init --provider zai --key-env ZAI_API_KEY --model glm-5 --yes\nProviders: ${Object.keys(presets).join(', ')}; any other with --base-url URL.`,
+        hint: `Such as:
+  rlm-opencode init --provider zai --key-env ZAI_API_KEY --model glm-5 --yes
+  rlm-opencode init --base-url http://127.0.0.1:8080/v1 --yes
+Providers that are known by name: ${Object.keys(presets).join(', ')}.`,
       },
     );
   }
@@ -111,7 +116,7 @@ const askNobody: InitQuestions = {
     const some = models.slice(0, 5).map(({ id }) => id);
     throw missing(
       '--model',
-      fault ?? `The provider has ${models.length}, such as ${some.join(', ')}.`,
+      fault ?? `The provider has ${grouped(models.length)}, such as ${some.join(', ')}.`,
     );
   },
   contextWindow: () => Promise.reject(missing('contextWindow')),
@@ -120,7 +125,7 @@ const askNobody: InitQuestions = {
 };
 
 function missing(flag: string, hint?: string): ProxyError {
-  return new ProxyError('invalid_request', `Say it with ${flag}.`, { hint });
+  return new ProxyError('invalid_request', `What is missing: ${flag}`, { hint });
 }
 
 async function run(flags: InitFlags, questions: InitQuestions): Promise<void> {
@@ -129,15 +134,10 @@ async function run(flags: InitFlags, questions: InitQuestions): Promise<void> {
   const file = await readConfigFile(path);
   const said = flags.provider ?? flags.baseUrl;
   const place = placeOf(said === undefined ? await questions.provider() : flags);
-  const key = await keyFor(place, flags, questions);
-  const keyPath = key.typed === undefined ? undefined : join(dirname(path), 'keys', place.id);
-  const base: ProviderChoice = {
-    ...place,
-    apiKeyEnv: key.env,
-    apiKeyFile: keyPath ?? key.file,
-  };
+  const keyFile = join(dirname(path), 'keys', place.id);
+  let key = await keyFor(place, flags, questions);
   const readKey = (asked: string): string =>
-    asked === keyPath ? (key.typed ?? '') : readKeyFile(asked);
+    asked === keyFile && key.typed !== undefined ? key.typed : readKeyFile(asked);
   const draft = (
     choice: ProviderChoice,
   ): { readonly text: string; readonly provider: ConfiguredProvider } => {
@@ -148,7 +148,23 @@ async function run(flags: InitFlags, questions: InitQuestions): Promise<void> {
     const { providers } = resolveConfig(parsed, env, folders, readKey);
     return { text: outcome.text, provider: providers.find(({ id }) => id === choice.id)! };
   };
-  const model = await modelFor(draft(base).provider, flags, questions);
+  const withKey = (): ProviderChoice => ({
+    ...place,
+    apiKeyEnv: key.env,
+    apiKeyFile: key.typed === undefined ? key.file : keyFile,
+  });
+  const listed = await listFor(
+    () => draft(withKey()).provider,
+    async (fault) => {
+      if (questions === askNobody) throw fault;
+      printProse(`${fault.message}\n`);
+      key = await keyFor(place, {}, questions);
+    },
+    questions,
+  );
+  const base: ProviderChoice = { ...withKey(), ...listed.better };
+  const keyPath = key.typed === undefined ? undefined : keyFile;
+  const model = await modelFor(draft(base).provider, { ...listed, wanted: flags.model }, questions);
   const stated = draft({ ...base, model: model.id }).provider.models.some(
     ({ id }) => id === model.id,
   );
@@ -214,47 +230,102 @@ async function keyFor(
     if (!existsSync(keyFile))
       throw new ProxyError('invalid_request', `${keyFile}: there is no such file.`);
     if (isOpenToOthers(keyFile))
-      printError(`${keyFile} can be read by others: chmod 600 ${keyFile}\n`);
+      printProse(`${keyFile} can be read by others: \`chmod 600 ${keyFile}\`\n`);
     return { file: keyFile };
   }
-  if (keyEnv !== undefined) {
-    if ((machineOf().env[keyEnv] ?? '') === '')
-      throw new ProxyError('invalid_request', `The variable ${keyEnv} is not set here.`, {
-        hint: `Set it and run this again: export ${keyEnv}=...`,
-      });
-    return { env: keyEnv };
-  }
+  if (keyEnv !== undefined) return { env: setVariable(keyEnv) };
   const usual = presets[id]?.apiKeyEnv;
   // A known local server wants none.
   if (Object.hasOwn(presets, id) && usual === undefined) return {};
   const isHere = /^https?:\/\/(?:localhost|127\.|\[::1\])/i.test(baseURL ?? '');
-  return questions.key(usual, isHere);
+  const chosen = await questions.key(usual, isHere);
+  return chosen.env === undefined ? chosen : { env: setVariable(chosen.env) };
+}
+
+/** @throws ProxyError `invalid_request` where the variable holds nothing */
+function setVariable(name: string): string {
+  if ((machineOf().env[name] ?? '') !== '') return name;
+  throw new ProxyError('invalid_request', `The variable ${name} is not set here.`, {
+    hint: `Set it and run this again: export ${name}=...`,
+  });
+}
+
+/** What a provider lists, or why it does not; and its right address where it was given short. */
+interface Listed {
+  readonly models: readonly UpstreamModel[];
+  readonly fault?: string;
+  readonly better?: Pick<ProviderChoice, 'baseURL'>;
+}
+
+/**
+ * Asks a provider for its models.
+ * @param refused Called where it refuses the key; then it is asked again
+ */
+async function listFor(
+  provider: () => ConfiguredProvider,
+  refused: (fault: ProxyError) => Promise<void>,
+  questions: InitQuestions,
+): Promise<Listed> {
+  const { listModels } = await import('./try-model.ts');
+  const ask = async (asked: ConfiguredProvider): Promise<readonly UpstreamModel[]> =>
+    questions.during('Asking for its models', listModels(asked));
+  for (;;) {
+    const asked = provider();
+    try {
+      return { models: await ask(asked) };
+    } catch (caught) {
+      const error = toProxyError(caught);
+      if (error.code === 'internal') throw caught;
+      if (error.code === 'unauthorized') {
+        await refused(keyFault(error, asked));
+        continue;
+      }
+      // A provider that cannot be reached is of no use whatever the model.
+      if (error.parts.status === undefined) throw error;
+      const { betterAddress } = await import('./provider-check.ts');
+      const baseURL = await betterAddress(asked, error, AbortSignal.timeout(addressMs));
+      if (baseURL === undefined) {
+        return { models: [], fault: `It gives no list of models (${error.message}).` };
+      }
+      printProse(`${asked.baseURL} has no API; ${baseURL} has, and is taken.\n`);
+      try {
+        return { models: await ask({ ...asked, baseURL }), better: { baseURL } };
+      } catch (second) {
+        const again = toProxyError(second);
+        throw again.code === 'unauthorized' ? keyFault(again, asked) : second;
+      }
+    }
+  }
+}
+
+/** Longest wait for another address, milliseconds. */
+const addressMs = 10_000;
+
+/** What a provider says of a key, and that nothing has come of it. */
+function keyFault(error: ProxyError, { apiKey }: ConfiguredProvider): ProxyError {
+  return new ProxyError('unauthorized', error.message, {
+    hint:
+      apiKey === undefined
+        ? 'It wants a key: --key-env NAME (a variable), or --key-file PATH. Nothing was written.'
+        : 'Is the key right, and for this address? Nothing was written.',
+  });
 }
 
 async function modelFor(
   provider: ConfiguredProvider,
-  flags: InitFlags,
+  { models, fault, wanted }: Listed & { readonly wanted: string | undefined },
   questions: InitQuestions,
 ): Promise<UpstreamModel> {
-  const { listModels } = await import('./try-model.ts');
-  let models: readonly UpstreamModel[] = [];
-  let fault: string | undefined;
-  try {
-    models = await questions.during('Asking for its models', listModels(provider));
-  } catch (caught) {
-    const error = toProxyError(caught);
-    if (error.code === 'internal') throw caught;
-    // A provider that refuses the key, or cannot be reached, is of no use whatever the model.
-    if (error.code === 'unauthorized' || error.parts.status === undefined) throw error;
-    fault = `It gives no list of models: ${error.message}`;
-  }
   const first = presets[provider.id]?.models[0]?.id;
   const isThere = first !== undefined && models.some(({ id }) => id === first);
   const suggested = models.length === 0 || isThere ? first : undefined;
-  const id = flags.model ?? (await questions.model(models, suggested, fault));
+  const id = wanted ?? (await questions.model(models, suggested, fault));
   const known = models.find((model) => model.id === id);
-  if (known === undefined && models.length > 0)
-    printError(`Its list has no model \`${id}\`. It may answer all the same.\n`);
+  if (known === undefined && models.length > 0) {
+    const { nearestText } = await import('./provider-check.ts');
+    const ids = models.map((model) => model.id);
+    printProse(`Its list has no model \`${id}\`. ${nearestText(id, ids)}\n`);
+  }
   return known ?? { id };
 }
 
@@ -265,8 +336,8 @@ async function windowFor(
 ): Promise<number | undefined> {
   if (contextWindowTokens !== undefined) return contextWindowTokens;
   if (questions !== askNobody) return questions.contextWindow();
-  printError(
-    'Nobody states how much the model can hold, so 128,000 tokens are assumed: `contextWindow` in the settings says otherwise.\n',
+  printProse(
+    'Nobody states how much the model can hold, so 128,000 tokens are assumed. Where that is wrong, write `contextWindow` into the settings.\n',
   );
   return undefined;
 }
@@ -284,16 +355,16 @@ async function isTried(
   } catch (caught) {
     const error = toProxyError(caught);
     if (error.code === 'internal') throw caught;
-    printError(`${[error.message, error.parts.hint].filter(Boolean).join('\n')}\n`);
+    printProse(`${[error.message, error.parts.hint].filter(Boolean).join('\n')}\n`);
     return questions.goOn('It did not answer. Write the settings all the same?');
   }
   const { seconds, hasCalled, text, promptTokens } = trial;
-  const counted = promptTokens === undefined ? '' : `, ${promptTokens} tokens`;
+  const counted = promptTokens === undefined ? '' : `, ${grouped(promptTokens)} tokens`;
   if (hasCalled) {
     print(`${model} answered in ${seconds.toFixed(1)} s and used the tool${counted}.\n`);
     return true;
   }
-  printError(
+  printProse(
     `${model} answered in ${seconds.toFixed(1)} s, but did not use the tool that it was told to use${text === '' ? '' : `: "${text.slice(0, 80)}"`}. It could not look anything up.\n`,
   );
   return questions.goOn('Write the settings all the same?');
@@ -304,7 +375,7 @@ function writeKey(path: string, key: string): void {
   writeFileSync(path, `${key}\n`, { mode: 0o600 });
   // The mode above is that of a new file only.
   chmodSync(path, 0o600);
-  print(`${path}: the key, readable by you alone.\n`);
+  print(`${shortPath(path)}: the key, readable by you alone.\n`);
 }
 
 async function write(
@@ -312,10 +383,10 @@ async function write(
   text: string,
 ): Promise<void> {
   if (text === file.text) {
-    print(`${file.path}: nothing to change.\n`);
+    print(`${shortPath(file.path)}: nothing to change.\n`);
     return;
   }
-  print(`${file.path}\n${textDiff(file.text ?? '', text)}`);
+  print(`${shortPath(file.path)}\n${textDiff(file.text ?? '', text)}`);
   await writeConfigFile(file, text, true);
   print('Written.\n');
 }
@@ -323,10 +394,10 @@ async function write(
 async function tellNext(): Promise<void> {
   const { loadFromFlags } = await import('./setting-flags.ts');
   const loaded = loadFromFlags({});
-  for (const warning of loaded.warnings) printError(`${warning}\n`);
+  for (const warning of loaded.warnings) printProse(`${warning}\n`);
   const own = Object.keys(machineOf().env).filter((name) => /^RLM_(UPSTREAM_|DEFAULT_)/.test(name));
   if (own.length > 0)
-    printError(`Set in this shell, and before what the file says: ${own.join(', ')}\n`);
+    printProse(`Set in this shell, and before what the file says: ${own.join(', ')}\n`);
   const running = await knownServer(loaded.config);
   const stop =
     running === undefined

@@ -45,8 +45,8 @@ export function launchCommand(name: StartableName, args: readonly string[]): Com
 
 function helpText(name: string, { title }: StartableClient): string {
   return `
-Starts the server if none runs, and ${title} with the proxy as its provider. None of
-its files are touched; everything behind \`${name}\` is handed on to it.
+Starts the server if none runs, and ${title} with the proxy as its provider.
+None of its files are touched; what stands behind \`${name}\` is handed on to it.
 
 Examples:
   $ rlm-opencode ${name}

@@ -2,10 +2,13 @@ import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import { logPath } from './background.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { wholeNumber } from './numbers.ts';
 import { exitCodes, finish } from './run.ts';
-import { print, printError } from './screen.ts';
+import { print, printError, printStyled } from './screen.ts';
+import { shortPath } from './start-text.ts';
+import { terminalLine } from './terminal-log.ts';
 
 /** Only the end of a log is read, bytes. */
 const maxTailBytes = 1_000_000;
@@ -22,23 +25,45 @@ export function logsCommand(): Command {
     async (options: { lines: number; follow?: boolean; dataDir?: string }) => {
       const path = logPath(await dataDirOf(options));
       if (!existsSync(path)) {
-        printError(`There is no ${path}; \`serve --background\` makes it.\n`);
+        printError(
+          `There is no ${shortPath(path)} yet: a background server writes it.\nStart one: rlm-opencode serve --background\n`,
+        );
         finish(exitCodes.nothing);
         return;
       }
       let seenBytes = statSync(path).size;
       const start = Math.max(0, seenBytes - maxTailBytes);
       const lines = readRange(path, start, seenBytes).trimEnd().split('\n');
-      print(`${lines.slice(-options.lines).join('\n')}\n`);
+      show(`${lines.slice(-options.lines).join('\n')}\n`);
       while (options.follow === true) {
         await systemClock.sleep(pollMs);
         const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
         if (size < seenBytes) seenBytes = 0;
-        print(readRange(path, seenBytes, size));
-        seenBytes = size;
+        // A line that is still being written is shown when it is whole.
+        const text = readRange(path, seenBytes, size);
+        const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+        show(whole);
+        seenBytes += Buffer.byteLength(whole);
       }
     },
   );
+}
+
+/** Whole lines of the log: a terminal gets each as `serve` shows it, a pipe as it was written. */
+function show(text: string): void {
+  if (!process.stdout.isTTY) {
+    print(text);
+    return;
+  }
+  for (const line of text.split('\n').filter((one) => one !== '')) {
+    if (isRecord(line)) printStyled(terminalLine(line, process.stdout.columns));
+    else print(`${line}\n`);
+  }
+}
+
+/** What a server writes before its log is open is no record. */
+function isRecord(line: string): boolean {
+  return isObject(parseJson(line));
 }
 
 function readRange(path: string, start: number, end: number): string {

@@ -47,7 +47,8 @@ async function checkProvider(
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const name = `provider ${provider.id}`;
-  const place = `${shownAddress(provider.baseURL)}, ${routeText(provider.route)}`;
+  const way = routeText(provider.route);
+  const place = shownAddress(provider.baseURL) + (way === '' ? '' : `, ${way}`);
   try {
     const models = await listOf(provider, provider.baseURL, signal);
     const ok: Finding = {
@@ -100,8 +101,8 @@ function failure(
 }
 
 /** The address with `/v1` behind it, if that one answers where the configured one has nothing. */
-async function betterAddress(
-  provider: ConfiguredProvider,
+export async function betterAddress(
+  provider: Omit<ConfiguredProvider, 'namedModels'>,
   error: ProxyError,
   signal: AbortSignal,
 ): Promise<string | undefined> {
@@ -118,7 +119,7 @@ async function betterAddress(
 }
 
 async function listOf(
-  provider: ConfiguredProvider,
+  provider: Omit<ConfiguredProvider, 'namedModels'>,
   baseURL: string,
   signal: AbortSignal,
 ): Promise<readonly UpstreamModel[]> {
@@ -150,15 +151,20 @@ function modelFinding(
 ): readonly Finding[] {
   const ids = models.map(({ id }) => id);
   if (ids.length === 0 || ids.includes(model)) return [];
-  const near = nearModels(model, ids, namedModels);
-  const some = near.length > 0 ? near : ids.slice(0, namedModels);
   return [
     {
       level: 'note',
       text: `provider ${providerId}: its list has no model \`${model}\`.`,
-      advice: `${near.length > 0 ? 'Nearest' : 'It has'}: ${some.map((id) => `\`${id}\``).join(', ')}.`,
+      advice: nearestText(model, ids),
     },
   ];
+}
+
+/** What a model that is not in a provider's list may be meant for. */
+export function nearestText(model: string, ids: readonly string[]): string {
+  const near = nearModels(model, ids, namedModels);
+  const some = near.length > 0 ? near : ids.slice(0, namedModels);
+  return `${near.length > 0 ? 'Nearest' : 'It has'}: ${some.map((id) => `\`${id}\``).join(', ')}.`;
 }
 
 /** Longer names are not compared: the work grows with the square. */

@@ -1,7 +1,8 @@
 import { type Command, CommanderError } from 'commander';
 import { ProxyError } from '../errors.ts';
 import { everyCommand, handDownOptions } from './nested-options.ts';
-import { print, printError } from './screen.ts';
+import { print, printError, printProse } from './screen.ts';
+import { typedWrong } from './typed-wrong.ts';
 
 /** How a command ends, in ripgrep's habit: found or done, nothing found, something went wrong. */
 export const exitCodes = { done: 0, nothing: 1, failed: 2 } as const;
@@ -19,9 +20,11 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
     process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
   });
   everyCommand(program, (command) =>
-    command
-      .exitOverride()
-      .configureOutput({ writeOut: (text) => print(text), writeErr: printError }),
+    command.exitOverride().configureOutput({
+      writeOut: (text) => print(text),
+      writeErr: printError,
+      outputError: (text, write) => write(typedWrong(text, command)),
+    }),
   );
   handDownOptions(program);
   try {
@@ -32,7 +35,7 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
       if (error.exitCode === 0) process.exitCode = exitCodes.done;
       return;
     }
-    printError(`${failureText(error)}\n`);
+    printProse(`${failureText(error)}\n`);
   }
 }
 

@@ -1,7 +1,10 @@
+import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 
 /** Where a command writes: standard output, standard error, or a test's. */
-export type Output = Pick<WriteStream, 'isTTY'> & NodeJS.WritableStream;
+export type Output = Pick<WriteStream, 'isTTY'> & {
+  readonly columns?: number;
+} & NodeJS.WritableStream;
 
 /**
  * Control characters but tab and line feed, those of eight bits too, and the marks that turn the
@@ -29,6 +32,51 @@ export function print(text: string, out: Output = process.stdout): void {
 /** The same on standard error. */
 export function printError(text: string): void {
   print(text, process.stderr);
+}
+
+/** Cells of a terminal that does not say how many it has. */
+const usualColumns = 80;
+
+/**
+ * Writes sentences. A terminal gets them broken between words where its lines end, and paths of
+ * this user with `~`; a pipe gets them as they are.
+ */
+export function printProse(text: string, out: Output = process.stderr): void {
+  print(out.isTTY ? wrapped(withoutHome(text), out.columns || usualColumns) : text, out);
+}
+
+/**
+ * Text with its long lines broken between words. What stands in backquotes is not broken, nor is a
+ * line that begins with two blanks: it is there to be copied.
+ * @param columns Most characters of a line, where its words allow it
+ */
+export function wrapped(text: string, columns: number): string {
+  return text
+    .split('\n')
+    .map((line) => (line.startsWith('  ') || line.length <= columns ? line : broken(line, columns)))
+    .join('\n');
+}
+
+function broken(line: string, columns: number): string {
+  const lines: string[] = [];
+  let current = '';
+  for (const word of line.match(/(?:`[^`]*`|\S)+/g) ?? []) {
+    if (current !== '' && current.length + 1 + word.length > columns) {
+      lines.push(current);
+      current = '';
+    }
+    current += current === '' ? word : ` ${word}`;
+  }
+  return [...lines, current].join('\n');
+}
+
+/** The folder of this user as shells spell it. */
+function withoutHome(text: string): string {
+  const home = homedir();
+  if (home.length < 2) return text;
+  return text.replaceAll(/(?<![\w.~-])(?:\/[^\s/:,;]+)+/g, (path) =>
+    path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path,
+  );
 }
 
 /**

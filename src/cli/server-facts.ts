@@ -1,11 +1,10 @@
 import type { LoadedConfig } from '../config/load.ts';
-import { fallbackLimits } from '../config/presets.ts';
 import type { Config } from '../config/resolve.ts';
 import { type ShownSetting, shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { shownAddress } from '../upstream/endpoint.ts';
-import { routeText } from '../upstream/route.ts';
+import { type Route, routeText } from '../upstream/route.ts';
 import { callOver, fetchLines, isAnswering, serverOf } from './operations-client.ts';
 import type { Finding } from './provider-check.ts';
 
@@ -45,12 +44,17 @@ export function factsOf(loaded: LoadedConfig): ServerFacts {
   return {
     model,
     upstreams: config.providers.map(
-      ({ id, baseURL, route }) => `${id}: ${shownAddress(baseURL)}, ${routeText(route)}`,
+      ({ id, baseURL, route }) => `${id}: ${shownAddress(baseURL)}${wayText(route)}`,
     ),
     hasToken: config.server.apiToken !== undefined,
     configuredPort: config.server.port,
     settings: shownSettings(loaded),
   };
+}
+
+/** The proxy on the way to a provider; nothing where there is none, as for most. */
+function wayText(route: Route): string {
+  return route.proxy === undefined ? '' : `, ${routeText(route)}`;
 }
 
 /**
@@ -94,11 +98,12 @@ function defaultModelOf({ providers, defaultModel }: Config): ServerFacts['model
   const provider = providers.find(({ id }) => id === defaultModel?.providerId);
   if (provider === undefined) return undefined;
   const model = provider.models.find(({ id }) => id === defaultModel?.modelId);
-  const { contextWindowTokens, maxOutputTokens } = model ?? provider.modelDefaults;
+  const limits = model ?? provider.modelDefaults;
+  const { contextWindowTokens, maxOutputTokens } = limits;
   return {
     name: `${provider.id}.${defaultModel?.modelId ?? '(its first)'}`,
     contextWindowTokens,
     maxOutputTokens,
-    isAssumed: contextWindowTokens === fallbackLimits.contextWindowTokens,
+    isAssumed: limits.isWindowAssumed === true,
   };
 }

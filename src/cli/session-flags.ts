@@ -5,7 +5,8 @@ import { ProxyError } from '../errors.ts';
 import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
 import { addDataDirFlag } from './data-dir-flag.ts';
 import type { CallOperation } from './operations-client.ts';
-import { printError } from './screen.ts';
+import { printProse } from './screen.ts';
+import { shortPath } from './start-text.ts';
 
 /** What {@link addSessionFlags} adds. */
 export interface SessionFlags {
@@ -25,6 +26,14 @@ export function addSessionFlags(command: Command): Command {
     .option('--session <id>', 'the store by its session id')
     .option('--json', 'JSON for machines');
   return addDataDirFlag(command);
+}
+
+/** That there is no store where one was looked for, and how one comes to be. */
+function nothingStored(flags: SessionFlags): string {
+  const place = flags.directory === undefined ? 'this directory' : shortPath(projectOf(flags));
+  return `Nothing is stored for ${place} yet.
+Chats that come through the proxy are stored by themselves: rlm-opencode opencode
+Files: rlm-opencode ingest PATH. What other directories have: rlm-opencode sessions`;
 }
 
 /** The choice as operations take it. Symbolic links are whose, as OpenCode does. */
@@ -66,7 +75,7 @@ export async function callTool(
 ): Promise<ToolAnswer | undefined> {
   const result = await call('tool', { ...choiceOf(flags), ...tool });
   if (!isObject(result)) {
-    printError('Nothing is stored for this directory yet.\n');
+    printProse(`${nothingStored(flags)}\n`);
     return undefined;
   }
   const answer = parseJson(String(result['text']));

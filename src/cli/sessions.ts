@@ -15,7 +15,7 @@ import { grouped } from '../base/numbers.ts';
 import { size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
-import { print, printError, printJson } from './screen.ts';
+import { print, printJson, printProse } from './screen.ts';
 import { moveCommand } from './sessions-move.ts';
 import { shortPath } from './start-text.ts';
 
@@ -61,7 +61,9 @@ async function list(flags: { json?: boolean }, { args, commands }: Command): Pro
       return;
     }
     if (sessions.length === 0) {
-      printError('Nothing is stored yet.\n');
+      printProse(
+        'Nothing is stored yet. Chats that come through the proxy are stored by themselves; files: rlm-opencode ingest PATH\n',
+      );
       finish(exitCodes.nothing);
     }
     for (const session of sessions) {

@@ -15,8 +15,11 @@ import { knownSetups } from '../setup/known-setups.ts';
 import { noKey, tokenVariable } from '../setup/proxy-facts.ts';
 import { textDiff } from '../setup/text-diff.ts';
 import { type ClientFacts, clientFacts } from './client-facts.ts';
+import { grouped } from '../base/numbers.ts';
+import { examples } from './examples.ts';
 import { exitCodes, finish } from './run.ts';
-import { print, printError } from './screen.ts';
+import { print, printError, printProse } from './screen.ts';
+import { shortPath } from './start-text.ts';
 import { type KnownServer, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 
@@ -57,15 +60,17 @@ function withActions(command: Command): Command {
     .description("add the proxy to a client's configuration, or take it out again")
     .argument('[client]', `${clientNames.join(', ')}; none: say what is set up`)
     .option('--dry-run', 'only show what would change')
-    .action((client, flags) => (client === undefined ? overview(typed) : install(client, flags)))
+    .action(async (client, flags) => {
+      if (client === undefined) await overview(typed, flags);
+      else await install(client, flags);
+    })
     .addHelpText(
       'after',
-      `
-Examples:
-  $ ${typed} codex --dry-run       what would be written, and where
-  $ ${typed} codex                 the same as: ${typed} install codex
-  $ ${typed} uninstall codex       the file is as it was before
-`,
+      examples(
+        [`${typed} codex --dry-run`, 'what would be written, and where'],
+        [`${typed} codex`, 'writes it: `install codex` is the same'],
+        [`${typed} uninstall codex`, 'the file is as it was before'],
+      ),
     );
   command.addCommand(
     withFlags(new Command('install'))
@@ -85,8 +90,12 @@ Examples:
   command.addCommand(
     withFlags(new Command('status'))
       .description('say whether it is set up')
-      .argument('[client]', clientNames.join(', '), usualClient)
-      .action(status),
+      .argument('[client]', `${clientNames.join(', ')}; none: all of them`)
+      .action((client, flags) =>
+        client === undefined && flags.file === undefined
+          ? statusOfAll(typed, flags)
+          : status(client ?? usualClient, flags),
+      ),
   );
   return command;
 }
@@ -105,7 +114,7 @@ async function install(client: string, flags: SetupFlags): Promise<void> {
   }
   tellOfLimits(facts);
   if (running?.facts.configuredPort === 0) {
-    printError(
+    printProse(
       `The server took the free port of ${running.address} and will take another one when it is started again: give it one with RLM_PORT.\n`,
     );
   }
@@ -115,15 +124,16 @@ async function install(client: string, flags: SetupFlags): Promise<void> {
   const [first = '', ...others] = setup.next(facts);
   print(
     `Next: ${[first, ...others].join('\n      ')}\n` +
-      `A ${setup.title} that is running reads this when it is started again.\n`,
+      `If ${setup.title} is running, start it again: it reads this at its start.\n`,
   );
 }
 
 async function uninstall(client: string, flags: SetupFlags): Promise<void> {
   const chosen = await choose(client, flags);
-  const { setup, file } = chosen;
+  const { name, setup, file } = chosen;
   if (file.text === undefined || !setup.isInstalled(file.text)) {
     print(`${file.path}: nothing to take out.\n`);
+    if (flags.file === undefined) await tellOfOthers(name);
     return;
   }
   const backup = await readConfigFile(backupPath(file.path));
@@ -134,6 +144,14 @@ async function uninstall(client: string, flags: SetupFlags): Promise<void> {
   }
   const changed = await apply(chosen, outcome, flags);
   if (changed && flags.dryRun !== true) await rm(backup.path, { force: true });
+}
+
+/** Who takes it out of the wrong client learns of the right one. */
+async function tellOfOthers(name: string): Promise<void> {
+  for (const other of clientNames.filter((one) => one !== name)) {
+    if ((await stateOf(await choose(other, {}))) !== 'absent')
+      print(`It is in ${knownSetups[other]?.title}: rlm-opencode setup uninstall ${other}\n`);
+  }
 }
 
 /** A file that the installation made, with nothing in it that is not ours. */
@@ -147,24 +165,35 @@ async function status(client: string, flags: SetupFlags): Promise<void> {
   const state = await stateOf(chosen);
   const { name, file, facts } = chosen;
   const said = {
-    absent: 'not installed.',
-    current: `installed, ${facts.address}, window ${facts.contextWindowTokens} tokens.`,
-    stale: `installed, but not with these settings. Run: rlm-opencode setup ${name}`,
+    absent: `not set up.\nTo do it: rlm-opencode setup ${name}`,
+    current: `set up, ${facts.address}, window ${grouped(facts.contextWindowTokens)} tokens.`,
+    stale: `set up, but not with these settings.\nTo bring it up to date: rlm-opencode setup ${name}`,
   };
-  print(`${file.path}: ${said[state]}\n`);
+  printProse(`${file.path}: ${said[state]}\n`, process.stdout);
   finish(state === 'current' ? exitCodes.done : exitCodes.nothing);
 }
 
-/** What is set up, of all clients. */
-async function overview(typed: string): Promise<void> {
+/** Of every client; it ends with 1 where none is set up. */
+async function statusOfAll(typed: string, flags: SetupFlags): Promise<void> {
+  finish((await overview(typed, flags)) ? exitCodes.done : exitCodes.nothing);
+}
+
+/** What is set up, of all clients. @returns Whether one is */
+async function overview(typed: string, flags: SetupFlags): Promise<boolean> {
+  let isAny = false;
   for (const name of clientNames) {
-    const chosen = await choose(name, {});
+    const chosen = await choose(name, flags);
     const state = await stateOf(chosen);
+    isAny ||= state !== 'absent';
     const said = { absent: 'not set up', current: 'set up', stale: 'set up with other settings' };
-    const where = state === 'absent' ? '' : `  ${chosen.file.path}`;
+    const where = state === 'absent' ? '' : `  ${shortPath(chosen.file.path)}`;
     print(`${name.padEnd(10)}${said[state]}${where}\n`);
   }
-  print(`\nTo set one up: ${typed} ${usualClient}     (--dry-run only shows the change)\n`);
+  print(`
+To set one up, or bring it up to date: ${typed} ${usualClient}
+To take it out: ${typed} uninstall ${usualClient}     (--dry-run only shows the change)
+`);
+  return isAny;
 }
 
 async function stateOf({ setup, file, facts }: Chosen): Promise<'absent' | 'current' | 'stale'> {
@@ -198,14 +227,25 @@ export function setupPlaces(): SetupPlaces {
 }
 
 /** Limits that nobody states are said to be assumed: clients compact and cut answers by them. */
-function tellOfLimits({ limitsFrom, contextWindowTokens, maxOutputTokens }: ClientFacts): void {
-  const numbers = `window ${contextWindowTokens} tokens, answer ${maxOutputTokens}`;
+function tellOfLimits({
+  limitsFrom,
+  hasModel,
+  contextWindowTokens,
+  maxOutputTokens,
+}: ClientFacts): void {
+  const numbers = `window ${grouped(contextWindowTokens)} tokens, answer ${grouped(maxOutputTokens)}`;
   if (limitsFrom === 'assumed') {
-    printError(
-      `Nobody states the model's limits here, so they are assumed (${numbers}). Run this again while the server runs with its upstream, or set RLM_UPSTREAM_CONTEXT_WINDOW.\n`,
+    printProse(
+      hasModel
+        ? `Nobody states how much the model holds, so usual limits are written (${numbers}). Where that is wrong: \`contextWindow\` in the settings, or RLM_UPSTREAM_CONTEXT_WINDOW; then run this again.\n`
+        : `No model is set up yet, so usual limits are written (${numbers}). Set one up with \`rlm-opencode init\`, then run this again.\n`,
     );
   } else if (limitsFrom === 'installed') {
-    printError(`Nobody states the model's limits here, so those in the file stay (${numbers}).\n`);
+    printProse(
+      hasModel
+        ? "Nobody states how much the model holds, so the client's limits stay as they are.\n"
+        : "No model is set up yet, so the client's limits stay as they are. Set one up: rlm-opencode init\n",
+    );
   }
 }
 

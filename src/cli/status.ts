@@ -40,12 +40,15 @@ export function statusCommand(): Command {
     if (server === undefined) {
       const holder =
         owner === undefined ? '' : ` Process ${owner.pid} (a command) holds the stores.`;
-      print(`No server is running for ${config.dataDir}.${holder}\n`);
+      print(`No server is running for ${shortPath(config.dataDir)}.${holder}\n`);
+      if (owner === undefined) print('Start one: rlm-opencode serve --background\n');
       return;
     }
     const { address, pid } = server;
     if (!running) {
-      print(`The server at ${address} (process ${pid}) does not answer.\n`);
+      print(
+        `The server at ${address} (process ${pid}) does not answer.\nWhat it says: rlm-opencode logs. If it hangs: kill ${pid}\n`,
+      );
       return;
     }
     print(`The server at ${address} (process ${pid}) is running.\n`);

@@ -1,4 +1,5 @@
-import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
+import { type ParseError, parse } from 'jsonc-parser';
+import { jsonFaultText } from '../base/json-faults.ts';
 import { ProxyError } from '../errors.ts';
 import { isObject } from '../wire/json.ts';
 
@@ -19,7 +20,10 @@ export function parseSettingsFile(file: {
     const place = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
     throw new ProxyError(
       'config_invalid',
-      `${file.path}:${place}: not valid JSON with comments (${printParseErrorCode(first.error)}).`,
+      `${file.path}:${place}: not valid JSON with comments: ${jsonFaultText(first.error)}.`,
+      {
+        hint: `Mend it at line ${place.replace(':', ', column ')}, or begin anew: move it away and run \`rlm-opencode init\`.`,
+      },
     );
   }
   if (!isObject(value)) {

@@ -12,6 +12,8 @@ import type { Settings } from './schema.ts';
 interface ConfiguredModel {
   readonly id: string;
   readonly contextWindowTokens: number;
+  /** Nobody states the window: it is what most models have. */
+  readonly isWindowAssumed?: boolean;
   readonly maxOutputTokens: number;
   readonly prices?: Prices | undefined;
 }
@@ -248,11 +250,12 @@ function limitsOf(
   vendors: ConfiguredModel | undefined,
 ): Omit<ConfiguredModel, 'id'> {
   const prices = said.find((one) => one.prices !== undefined)?.prices;
+  const window =
+    said.find((one) => one.contextWindow !== undefined)?.contextWindow ??
+    vendors?.contextWindowTokens;
   return {
-    contextWindowTokens:
-      said.find((one) => one.contextWindow !== undefined)?.contextWindow ??
-      vendors?.contextWindowTokens ??
-      fallbackLimits.contextWindowTokens,
+    contextWindowTokens: window ?? fallbackLimits.contextWindowTokens,
+    ...(window === undefined ? { isWindowAssumed: true } : {}),
     maxOutputTokens:
       said.find((one) => one.maxOutput !== undefined)?.maxOutput ??
       vendors?.maxOutputTokens ??

@@ -1,3 +1,4 @@
+import { unreadableReason } from '../base/system-words.ts';
 import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
 import { ProxyError } from '../errors.ts';
@@ -90,7 +91,7 @@ export class FileIntake {
       await this.#take(file);
     } catch (error) {
       if (error instanceof ProxyError || this.#signal.aborted) throw error;
-      this.fail(file.path, reasonOf(error));
+      this.fail(file.path, unreadableReason(error));
     }
     this.#meter.addFile(file.path);
   }
@@ -227,8 +228,4 @@ function isUndecodable(error: unknown): boolean {
   return (
     (error instanceof ProxyError && error.code === 'invalid_request') || error instanceof TypeError
   );
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }

@@ -100,7 +100,7 @@ test('files, globs, folders and stdin may be mixed; each file is taken once', as
   expect(report).toMatchObject({ stored: 5, duplicates: 0, failed: 2 });
   expect(report.failures).toEqual([
     { path: join(tree, '*.nothing'), reason: 'no file matches' },
-    { path: join(tree, 'absent'), reason: 'ENOENT' },
+    { path: join(tree, 'absent'), reason: 'there is no such file or folder (ENOENT)' },
   ]);
   const { store } = session;
   const texts = [];
@@ -264,7 +264,7 @@ test.skipIf(process.getuid?.() === 0)(
     expect(report).toMatchObject({
       stored: 2,
       failed: 1,
-      failures: [{ path: join(tree, 'b'), reason: 'EACCES' }],
+      failures: [{ path: join(tree, 'b'), reason: 'this user may not read it (EACCES)' }],
     });
   },
 );

@@ -1,3 +1,4 @@
+import { unreadableReason } from '../base/system-words.ts';
 import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
@@ -187,6 +188,5 @@ function fileFound(
 }
 
 function failed(path: string, error: unknown): Found {
-  const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-  return { kind: 'failed', path, reason };
+  return { kind: 'failed', path, reason: unreadableReason(error) };
 }

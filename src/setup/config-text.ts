@@ -1,11 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  findNodeAtLocation,
-  type Node,
-  type ParseError,
-  parseTree,
-  printParseErrorCode,
-} from 'jsonc-parser';
+import { findNodeAtLocation, type Node, type ParseError, parseTree } from 'jsonc-parser';
+import { jsonFaultText } from '../base/json-faults.ts';
 import { isObject } from '../wire/json.ts';
 import { at, removeMember, setValue, valueOf, withoutMark } from './jsonc-edit.ts';
 import {
@@ -162,7 +157,7 @@ export function checkObject(text: string): Checked {
     const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
     return {
       ok: false,
-      fault: `it is not valid JSON: ${printParseErrorCode(error.error)}, ${place}`,
+      fault: `it is not valid JSON: ${jsonFaultText(error.error)} (${place})`,
     };
   }
   if (root !== undefined && root.type !== 'object')

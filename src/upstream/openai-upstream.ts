@@ -366,7 +366,10 @@ class OpenAIUpstream implements Upstream {
       return new ProxyError('upstream_failed', `Nobody answers at ${origin}${what}.`, {
         cause,
         wireCode: unreachableCode,
-        hint: `Is the server of the provider \`${this.id}\` running, and its base URL right?${instead}`,
+        hint:
+          code === 'ENOTFOUND'
+            ? `No such name is known. Is this machine online, and the base URL of the provider \`${this.id}\` right?${instead}`
+            : `Is the server of the provider \`${this.id}\` running, and its base URL right?${instead}`,
       });
     }
     return new ProxyError('upstream_failed', `The connection to ${origin} broke${what}.`, {

@@ -82,7 +82,7 @@ it('the route in words: credentials masked, and why a proxy is not used', () => 
   const env = { HTTPS_PROXY: 'http://me:secret@p.lan:3128', NO_PROXY: 'b.com' };
   const words = (address: string): string => routeText(routeTo(address, readProxies(env)));
   expect(words('https://a.com')).toBe('through http://***@p.lan:3128 (HTTPS_PROXY)');
-  expect(words('https://b.com')).toBe('straight, not as HTTPS_PROXY says: NO_PROXY names it');
+  expect(words('https://b.com')).toBe('not through the proxy of HTTPS_PROXY: NO_PROXY names it');
   expect(words('https://localhost')).toContain('on this machine');
-  expect(words('http://a.com')).toBe('straight');
+  expect(words('http://a.com')).toBe('');
 });

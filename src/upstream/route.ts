@@ -58,12 +58,12 @@ export function routeTo(address: string, proxies: ForwardProxies): Route {
   return { proxy: { uri: proxyUri(proxy), variable: proxy.name } };
 }
 
-/** The route in words, credentials masked. */
+/** The route in words, credentials masked; empty where no proxy is spoken of. */
 export function routeText({ proxy, exempt }: Route): string {
   if (proxy !== undefined) return `through ${shownAddress(proxy.uri)} (${proxy.variable})`;
   return exempt === undefined
-    ? 'straight'
-    : `straight, not as ${exempt.variable} says: ${exempt.because}`;
+    ? ''
+    : `not through the proxy of ${exempt.variable}: ${exempt.because}`;
 }
 
 /** A proxy without a scheme is one that speaks HTTP, as for curl. */

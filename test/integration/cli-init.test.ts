@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
@@ -13,6 +16,7 @@ import {
   status,
   toolCall,
 } from '../support/scripted-upstream.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const called = reply(toolCall('report', { word: 'ready' }), finish('tool_calls'), done());
 
@@ -135,7 +139,12 @@ test('what goes wrong is said in words, and nothing is written', async () => {
   upstream.script(status(400, { error: { message: 'no tools here' } }));
   expect(await said(...url, '--model', 'one', '--yes')).toContain('no tools here');
   upstream.models = status(401, { error: { message: 'bad key' } });
-  expect(await said(...url, '--model', 'one', '--yes')).toContain('bad key');
+  // What was typed is not in any settings yet, so `doctor` would know nothing of it.
+  const refused = await said(...url, '--model', 'one', '--yes');
+  expect(refused).toBe(
+    'bad key\nIt wants a key: --key-env NAME (a variable), or --key-file PATH. Nothing was written.\n',
+  );
+  expect(await said('--provider', 'zai', '--yes')).toContain('export ZAI_API_KEY=');
   expect(existsSync(settingsOf(home))).toBe(false);
   const broken = put(settingsOf(home), '{ "providers": ');
   upstream.models = ['one'];
@@ -150,4 +159,48 @@ test('without the trial the settings are written unseen', async () => {
   expect(await home.runHere(args)).toMatchObject({ code: 0 });
   expect(upstream.requests).toEqual([]);
   expect(resolved(home).defaultModel).toEqual({ providerId: 'local', modelId: 'one' });
+});
+
+test('an address without its /v1 is found out, said and mended', async () => {
+  using home = new CliHome();
+  const provider = createServer(({ url }, response) => {
+    response.writeHead(url === '/v1/models' ? 200 : 404, { 'content-type': 'application/json' });
+    response.end(url === '/v1/models' ? '{"data":[{"id":"one"}]}' : '{"error":{"message":"no"}}');
+  }).listen(0, '127.0.0.1');
+  await once(provider, 'listening');
+  const short = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
+  const args = ['init', '--base-url', short, '--no-try', '--yes'];
+  const { code, stderr } = await home.runHere(args);
+  provider.close();
+  expect({ code }).toEqual({ code: 0 });
+  expect(stderr).toContain(`${short} has no API; ${short}/v1 has, and is taken.\n`);
+  expect(resolved(home).providers[0]?.baseURL).toBe(`${short}/v1`);
+});
+
+test('on a terminal a key that is refused is asked for again, and nothing else', async () => {
+  using home = new CliHome();
+  await using upstream = await upstreamWith(['one']);
+  upstream.models = status(401, { error: { message: 'bad key' } });
+  using terminal = new Terminal(home, `init --base-url ${upstream.baseURL}`);
+  const givesKey = async (key: string): Promise<void> => {
+    await terminal.says(/it wants none/);
+    terminal.type('\u001b[A');
+    await terminal.says(/kept in a file/);
+    terminal.type('\r');
+    await terminal.says(/The key\?/);
+    terminal.forget();
+    terminal.type(`${key}\r`);
+  };
+  await givesKey('sk-wrong');
+  await terminal.says(/bad key/);
+  upstream.models = ['one'];
+  await givesKey('sk-right');
+  await terminal.says(/Which of its 1 models/);
+  terminal.type('\r');
+  await terminal.says(/How many tokens/);
+  terminal.type('\r');
+  await terminal.says(/Written\./);
+  expect(resolved(home).providers[0]?.apiKey).toBe('sk-right');
+  // A window that was stated is not said to be assumed.
+  expect((await home.runHere(['doctor', '--offline'])).stdout).not.toContain('assumed');
 });

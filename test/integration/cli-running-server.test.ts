@@ -28,7 +28,7 @@ test('without a server and an upstream the limits of the demo are never written'
   const path = opencodeFile(home);
   const shell = { RLM_PORT: '8768' };
   const first = await home.setup(['install', '--file', path], shell);
-  expect(first.stderr).toContain('assumed');
+  expect(first.stderr).toContain('No model is set up yet');
   expect(blockIn(path).models['rlm-internal.rlm-core-v1']?.limit).toEqual({
     context: 128_000,
     output: 32_000,

@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { everyCommand } from '../../src/cli/nested-options.ts';
 import { rlmProgram } from '../../src/cli/program.ts';
@@ -17,60 +16,7 @@ import {
   status,
   text,
 } from '../support/scripted-upstream.ts';
-
-const main = resolve(import.meta.dirname, '../../src/cli/main.ts');
-
-/** A command on a terminal of 80 columns, and what that has shown so far. */
-class Terminal implements Disposable {
-  readonly #child;
-  shown = '';
-  #wake = Promise.withResolvers<void>();
-
-  constructor(home: CliHome, args: string, env: Record<string, string> = {}) {
-    const command = `stty cols 80 rows 40; exec '${process.execPath}' '${main}' ${args}`;
-    this.#child = spawn('script', ['-qefc', command, '/dev/null'], {
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        TERM: 'xterm',
-        HOME: home.folder,
-        RLM_DATA_DIR: home.dataDir,
-        RLM_PORT: '0',
-        ...env,
-      },
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    this.#child.stdout.on('data', (piece: Buffer) => {
-      this.shown += piece.toString().replaceAll('\r\n', '\n');
-      this.#wake.resolve();
-    });
-    this.#child.once('close', () => this.#wake.resolve());
-  }
-
-  /** The shown text, colours taken away. */
-  get plain(): string {
-    return withoutColours(this.shown);
-  }
-
-  /** Waits for words. */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const found = pattern.exec(this.plain);
-      if (found !== null) return found;
-      if (this.#child.exitCode !== null) throw new Error(`It ended, and showed:\n${this.shown}`);
-      this.#wake = Promise.withResolvers();
-      await this.#wake.promise;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#child.kill();
-  }
-}
-
-function withoutColours(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replaceAll(/\u001b\[\d+m/g, '');
-}
+import { Terminal, withoutColours } from '../support/terminal.ts';
 
 function widest(shown: string): number {
   return Math.max(...shown.split('\n').map((line) => line.length));

@@ -50,7 +50,9 @@ test('install, again, status, uninstall: the file is what it was, byte for byte'
   expect((await home.setup(['install'], env)).stdout).toContain('nothing to change');
   expect(readFileSync(path, 'utf8')).toBe(installed);
   expect(await home.setup(['status'], env)).toMatchObject({ code: 0 });
-  expect((await home.setup(['status', '--port', '9'], env)).stdout).toContain('not with these');
+  expect((await home.setup(['status', 'opencode', '--port', '9'], env)).stdout).toContain(
+    'not with these',
+  );
 
   expect(await home.setup(['uninstall'], env)).toMatchObject({ code: 0 });
   expect(readFileSync(path, 'utf8')).toBe(before);

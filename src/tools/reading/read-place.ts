@@ -57,9 +57,10 @@ export async function placeOfLines(
     last = first + count - 1;
   }
   first = Math.max(1, first);
+  const wanted = line ?? first;
+  if (wanted > entry.lineCount || first > entry.lineCount)
+    return `${entry.id} has ${entry.lineCount} lines; there is no line ${wanted}.`;
   last = Math.min(entry.lineCount, Math.max(first, last));
-  if (first > entry.lineCount)
-    return `${entry.id} has ${entry.lineCount} lines; there is no line ${first}.`;
   const end = entry.offsetChars + entry.lengthChars;
   const startChars = await offsetOfLine(store, entry.lineNumber + first - 1);
   const endChars =
