@@ -95,7 +95,8 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   },
   store: {
     'late-sessions': ['sessions', 'disk', 'types'],
-    sessions: ['session', 'disk', 'types'],
+    sessions: ['archive', 'session', 'disk', 'types'],
+    archive: ['session', 'text', 'disk', 'format', 'types'],
     session: ['checks', 'text', 'disk', 'format', 'types'],
     checks: ['text', 'disk', 'types'],
     text: ['disk', 'format', 'types'],

@@ -1,16 +1,21 @@
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
 import type { RunOperation } from '../operations/operations.ts';
 import { type Owner, readOwner } from '../store/disk/owner.ts';
 import { parseJson } from '../wire/json.ts';
 import { dataDirOf } from './data-dir-flag.ts';
 
-/** Runs an operation on the stores. @throws ProxyError what the operation throws */
+/**
+ * Runs an operation on the stores. What it says on the way is handed to `onProgress`, which it
+ * waits for; `input` is what it takes in beside its arguments. @throws ProxyError what the
+ * operation throws
+ */
 export type CallOperation = (
   operation: string,
   args: object,
-  onProgress?: (progress: unknown) => void,
+  onProgress?: (progress: unknown) => void | Promise<void>,
+  input?: AsyncIterable<Uint8Array>,
 ) => Promise<unknown>;
 
 /**
@@ -92,18 +97,18 @@ export async function isAnswering(server: RunningServer): Promise<boolean> {
 
 /** An operation's caller over whatever runs it. */
 export function callOver(run: RunOperation): CallOperation {
-  return async (operation, args, onProgress) => {
+  return async (operation, args, onProgress, input) => {
     const body = Buffer.from(JSON.stringify(args));
     const stop = new AbortController();
     let rest = '';
     let result: unknown;
-    for await (const piece of run({ operation, body, signal: stop.signal })) {
+    for await (const piece of run({ operation, body, input, signal: stop.signal })) {
       const lines = `${rest}${piece}`.split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines.filter((text) => text !== '')) {
         const said = JSON.parse(line) as { progress?: unknown; result?: unknown; error?: unknown };
         if (said.error !== undefined) throw errorOf(said.error);
-        if (said.progress !== undefined) onProgress?.(said.progress);
+        if (said.progress !== undefined) await onProgress?.(said.progress);
         if (said.result !== undefined) ({ result } = said);
       }
     }
@@ -114,13 +119,18 @@ export function callOver(run: RunOperation): CallOperation {
 /** Runs an operation in a server. @throws ProxyError what the operation throws */
 export async function* fetchLines(
   server: RunningServer,
-  { operation, body }: Parameters<RunOperation>[0],
+  { operation, body, input }: Parameters<RunOperation>[0],
 ): AsyncGenerator<string> {
   try {
-    const response = await post(server, operation, body);
+    const response = await post(server, operation, { body, input });
     response.setEncoding('utf8');
     if (response.statusCode === 200) {
-      for await (const piece of response) yield String(piece);
+      try {
+        for await (const piece of response) yield String(piece);
+      } finally {
+        // What is still being sent is not wanted any more.
+        response.destroy();
+      }
       return;
     }
     const answer = parseJson((await response.toArray()).join('')) as
@@ -139,20 +149,47 @@ export async function* fetchLines(
 async function post(
   server: RunningServer,
   operation: string,
-  body: Buffer,
+  { body, input }: Pick<Parameters<RunOperation>[0], 'body' | 'input'>,
 ): Promise<IncomingMessage> {
   // Neither `fetch` nor `import`: both load the whole of undici first, and a command spends as long
   // on it as on starting Node.
   const { request } = process.getBuiltinModule('node:http');
   const asked = request(`${server.address}/v1/rlm/${operation}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${server.secret}` },
+    headers: {
+      'content-type': input === undefined ? 'application/json' : 'application/octet-stream',
+      authorization: `Bearer ${server.secret}`,
+    },
   });
   // What goes wrong later is told by the response.
   asked.on('error', () => undefined);
-  asked.end(body);
-  const [response] = (await once(asked, 'response')) as [IncomingMessage];
-  return response;
+  const response = once(asked, 'response') as Promise<[IncomingMessage]>;
+  if (input === undefined) asked.end(body);
+  else void sendInput(asked, body, input);
+  return (await response)[0];
+}
+
+/**
+ * Sends arguments and what comes behind them, while the answer may have begun: a server that
+ * refuses it early says so, and then nobody reads the rest.
+ */
+async function sendInput(
+  asked: ClientRequest,
+  body: Buffer,
+  input: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const gone = once(asked, 'close').catch(() => undefined);
+  try {
+    asked.write(Buffer.concat([body, Buffer.from('\n')]));
+    for await (const piece of input) {
+      if (asked.destroyed) return;
+      if (!asked.write(piece)) await Promise.race([once(asked, 'drain'), gone]);
+    }
+    asked.end();
+  } catch (error) {
+    // A file that cannot be read on: the server must not take what came for the whole.
+    asked.destroy(error instanceof Error ? error : undefined);
+  }
 }
 
 /** A server's error as ours again. */

@@ -17,6 +17,7 @@ import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printJson, printProse } from './screen.ts';
 import { moveCommand } from './sessions-move.ts';
+import { exportCommand, importCommand } from './sessions-archive.ts';
 import { shortPath } from './start-text.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
@@ -42,7 +43,9 @@ export function sessionsCommand(): Command {
   return command
     .addCommand(addDataDirFlag(remove).action(removeSession))
     .addCommand(addDataDirFlag(salvage).action(salvageSession))
-    .addCommand(moveCommand());
+    .addCommand(moveCommand())
+    .addCommand(exportCommand())
+    .addCommand(importCommand());
 }
 
 /** @throws ProxyError `invalid_request` where a command is meant that there is not */

@@ -191,6 +191,8 @@ export interface OperationsHandler {
   run(call: {
     readonly operation: string;
     readonly body: Buffer;
+    /** What comes behind the arguments, read as it arrives; absent where nothing does. */
+    readonly input?: AsyncIterable<Uint8Array>;
     readonly signal: AbortSignal;
   }): AsyncIterable<string>;
 }

@@ -6,6 +6,7 @@ import type { SearchEngine } from '../search/types.ts';
 import type { Sessions } from '../store/types.ts';
 import { linkedStoresOf } from '../tools/linked/linked-stores.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
+import { exportArchive, exportArgs, importArchive, importArgs } from './archive.ts';
 import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
@@ -34,10 +35,11 @@ export interface ServerSide {
 /** One line of an operation's answer. */
 type OperationLine = { readonly progress: unknown } | { readonly result: unknown };
 
-/** Runs an operation; `body` is its arguments as JSON. */
+/** Runs an operation; `body` is its arguments as JSON, `input` what it takes in beside them. */
 export type RunOperation = (call: {
   readonly operation: string;
   readonly body: Buffer;
+  readonly input?: AsyncIterable<Uint8Array> | undefined;
   readonly signal: AbortSignal;
 }) => AsyncIterable<string>;
 
@@ -46,6 +48,7 @@ type Operation = (
   body: unknown,
   parts: OperationParts,
   signal: AbortSignal,
+  input?: AsyncIterable<Uint8Array>,
 ) => AsyncIterable<OperationLine>;
 
 /** Results for people and programs may be longer than those for a model, characters. */
@@ -61,12 +64,12 @@ const registry = new ToolRegistry(readingTools);
  * where no server runs. Answers are JSON lines: any number of `progress`, one `result`.
  */
 export function createOperations(parts: OperationParts): RunOperation {
-  return async function* ({ operation, body, signal }) {
+  return async function* ({ operation, body, signal, input }) {
     const found = operations.get(operation);
     if (found === undefined) {
       throw new ProxyError('not_found', `There is no operation \`${operation}\`.`);
     }
-    for await (const line of found(parseBody(body), parts, signal)) {
+    for await (const line of found(parseBody(body), parts, signal, input)) {
       yield `${JSON.stringify(line)}\n`;
     }
   };
@@ -75,11 +78,16 @@ export function createOperations(parts: OperationParts): RunOperation {
 /** @throws ProxyError `invalid_request` for arguments that do not fit */
 function withArgs<Args>(
   schema: z.ZodType<Args>,
-  run: (args: Args, parts: OperationParts, signal: AbortSignal) => AsyncIterable<OperationLine>,
+  run: (
+    args: Args,
+    parts: OperationParts,
+    signal: AbortSignal,
+    input?: AsyncIterable<Uint8Array>,
+  ) => AsyncIterable<OperationLine>,
 ): Operation {
-  return (body, parts, signal) => {
+  return (body, parts, signal, input) => {
     const args = schema.safeParse(body);
-    if (args.success) return run(args.data, parts, signal);
+    if (args.success) return run(args.data, parts, signal, input);
     throw new ProxyError('invalid_request', z.prettifyError(args.error).replaceAll('\n', ' '));
   };
 }
@@ -184,6 +192,8 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['move-session', moveSession],
   ['check-session', checkSession],
   ['salvage-session', salvageSession],
+  ['export', withArgs(exportArgs, exportArchive)],
+  ['import', withArgs(importArgs, importArchive)],
 ]);
 
 function parseBody(body: Buffer): unknown {

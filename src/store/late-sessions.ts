@@ -119,6 +119,14 @@ class LateSessions implements Sessions {
     return (await this.#orFail()).allowAgain(sessionId, seq);
   }
 
+  async *export(...args: Parameters<Sessions['export']>): ReturnType<Sessions['export']> {
+    return yield* (await this.#orFail()).export(...args);
+  }
+
+  async *import(...args: Parameters<Sessions['import']>): ReturnType<Sessions['import']> {
+    return yield* (await this.#orFail()).import(...args);
+  }
+
   async branchesOf(sessionId: string): Promise<readonly string[]> {
     return (await this.#orFail()).branchesOf(sessionId);
   }

@@ -2,6 +2,8 @@ import { basename, join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { Archives, copyName } from './archive/archives.ts';
+import { finishImports } from './archive/landing.ts';
 import { RealNames } from './disk/real-names.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './session/chat-memory.ts';
 import { filesWithRoom } from './disk/descriptor-room.ts';
@@ -93,9 +95,6 @@ const maxChatsBytes = 8 * 1024 ** 2;
 /** A branch reads from so many files of others at most: each costs a descriptor and an opening. */
 const maxBases = 8;
 
-/** How copies of texts are called that are only there to be read by branches. */
-const copyName = 'key:copy-';
-
 const defaultMaxOpen = 64;
 const defaultIdleMs = 600_000;
 
@@ -119,6 +118,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
         fromMetadata: () => namesInMetadata(files, dataDir),
         log: options.log,
       });
+      await finishImports(files, dataDir, { map, log: options.log });
       return new FileSessions(options, map, lock, await openChats(options, files));
     } catch (error) {
       await lock.release();
@@ -139,6 +139,7 @@ class FileSessions implements Sessions {
   readonly chats: FileChatMemory;
   readonly #open: OpenSessions;
   #secret: Buffer | undefined;
+  readonly #archives: Archives;
   /** Sessions that are being copied, by the damaged one's id. */
   readonly #salvaging = new Map<string, Promise<Salvage>>();
   /** Finding and making sessions by name, one at a time. */
@@ -169,6 +170,21 @@ class FileSessions implements Sessions {
       log,
       open: async (sessionId) => this.#openFiles(sessionId),
       directoryOf: (sessionId) => this.#directoryOf(sessionId),
+    });
+    this.#archives = new Archives({
+      ...options,
+      files: this.#files,
+      map,
+      chats,
+      nameOf: async (directory) => this.#realNames.of(directory),
+      hasFiles: async (sessionId) => this.#hasFiles(sessionId),
+      hold: async (sessionId, ask) => {
+        await this.byId(sessionId);
+        return (await this.#open.get(sessionId)).use(ask);
+      },
+      checkDeeply: (sessionId) => this.checkDeeply(sessionId),
+      landed: (sessionId, directory) => this.#places.made(sessionId, directory),
+      alone: async (work) => this.#named(work),
     });
   }
 
@@ -598,6 +614,14 @@ class FileSessions implements Sessions {
       }
       return true;
     });
+  }
+
+  export(...args: Parameters<Sessions['export']>): ReturnType<Sessions['export']> {
+    return this.#archives.export(...args);
+  }
+
+  import(...args: Parameters<Sessions['import']>): ReturnType<Sessions['import']> {
+    return this.#archives.import(...args);
   }
 
   async branchesOf(sessionId: string): Promise<readonly string[]> {

@@ -553,6 +553,56 @@ export interface MovedSession {
   readonly removed?: string;
 }
 
+/** How far an export or an import is. */
+export interface ArchiveProgress extends CheckProgress {
+  /** Every hash is compared before a store is exported, and after one was unpacked. */
+  readonly doing: 'check' | 'pack' | 'unpack';
+}
+
+/** A piece of an archive, or only a word of how far it is. */
+export interface ArchivePiece extends ArchiveProgress {
+  readonly bytes?: Uint8Array;
+}
+
+/** A store that was exported or imported. */
+export interface ArchivedStore {
+  readonly session: string;
+  readonly directory?: string;
+  /** `base`: only what branches among the others read from it. */
+  readonly role: 'store' | 'base';
+  /** Texts that are read through it. */
+  readonly entries: number;
+}
+
+/** What an archive holds. */
+export interface ExportReport {
+  readonly sessions: readonly ArchivedStore[];
+  /** Of all files in it, before they were compressed. */
+  readonly textBytes: number;
+  readonly archiveBytes: number;
+}
+
+/** Where imported stores go. */
+export interface ImportOptions {
+  /** The directory of the one store that the archive holds. */
+  readonly as?: string | undefined;
+  /** What directories are called here; the longest that a directory lies in counts. */
+  readonly map?: readonly { readonly from: string; readonly to: string }[] | undefined;
+  /** A store whose directory has one already gets none; else the import is refused. */
+  readonly unnamed?: boolean | undefined;
+  /** Whether an archive may unpack to more than a thousand times its size. */
+  readonly anySize?: boolean | undefined;
+}
+
+/** What an import has brought. */
+export interface ImportReport {
+  readonly sessions: readonly (ArchivedStore & {
+    /** Its id in the archive. */
+    readonly from: string;
+  })[];
+  readonly textBytes: number;
+}
+
 /** The data directory: finds and opens sessions. One process at a time writes (owner lock). */
 export interface Sessions {
   /**
@@ -658,6 +708,24 @@ export interface Sessions {
   forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome>;
   /** Lets a text come again that was forgotten; false where it may already. */
   allowAgain(sessionId: string, seq: number): Promise<boolean>;
+  /**
+   * Stores as one archive (`docs/design/archive.md`), as they are when it begins, with whatever
+   * their branches read from others; each is checked first. Holds a few megabytes; chats go on.
+   * Yields the archive's pieces.
+   * @throws ProxyError `unknown_session`, `store_corrupt`; `too_busy` where texts were forgotten
+   * meanwhile
+   */
+  export(sessionIds: readonly string[]): AsyncGenerator<ArchivePiece, ExportReport>;
+  /**
+   * Brings in the stores of an archive, all or nothing: it is unpacked beside the others, verified
+   * whole, and then there at once. A store keeps its id where that is free; never is anything
+   * overwritten. Yields how far it is. @throws ProxyError `invalid_request` where the archive is
+   * damaged or a directory has a store already, `store_newer`, `store_full`
+   */
+  import(
+    packed: AsyncIterable<Uint8Array>,
+    options: ImportOptions,
+  ): AsyncGenerator<ArchiveProgress, ImportReport>;
   /** The sessions that read texts of this one: its branches, and theirs. */
   branchesOf(sessionId: string): Promise<readonly string[]>;
   /**

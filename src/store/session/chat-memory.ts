@@ -10,7 +10,7 @@ import { corruptStore, toStoreFailure } from '../disk/store-failure.ts';
 import type { ChatMemory } from '../types.ts';
 
 /** `format` in the header. */
-const chatsFormat = 'rlm-opencode-chats';
+export const chatsFormat = 'rlm-opencode-chats';
 
 /** Keys of turns, which can be large; whoever reads those keeps them. */
 export const turnKeyPrefix = 'record:';

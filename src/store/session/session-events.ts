@@ -9,7 +9,7 @@ import { corruptStore, lostStore, toStoreFailure } from '../disk/store-failure.t
 import type { StoreEvent, StoreEvents } from '../types.ts';
 
 /** `format` in the header. */
-const eventsFormat = 'rlm-opencode-events';
+export const eventsFormat = 'rlm-opencode-events';
 
 /** All of them: the type sees to it that a new one is not forgotten. */
 const isKnownType: Readonly<Record<StoreEvent['type'], true>> = {

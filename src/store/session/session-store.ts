@@ -365,6 +365,17 @@ export class FileSessionStore implements SessionStore {
     return [...this.bases, { sessionId: this.sessionId, records: own, end: totals }];
   }
 
+  /**
+   * What the session begins with and what is its own, once every text is in its place: from here
+   * on that much of the files stays as it is.
+   */
+  async settled(): Promise<{ readonly bases: readonly BaseRange[]; readonly own: BaseRange }> {
+    while (!this.#staged.isEmpty) await this.#rebuild.whole();
+    const { records, totals } = this.#index;
+    const own = { sessionId: this.sessionId, records: records - this.#baseRecords, end: totals };
+    return { bases: this.bases, own };
+  }
+
   /** What the session held at a moment. @throws ProxyError `store_corrupt` */
   async past(moment: Moment): Promise<Past> {
     const of = { paths: this.#paths, sessionId: this.sessionId };
