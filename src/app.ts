@@ -39,6 +39,7 @@ import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/ca
 import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
 import type { Policy } from './upstream/demo-policy.ts';
 import { openProvider } from './upstream/open-provider.ts';
+import { findProfile } from './upstream/profiles.ts';
 
 /** What an app is built from. */
 interface AppOptions {
@@ -396,13 +397,18 @@ function openPassAccount(
 /** What other protocols ask of a model before a turn. */
 function factsFrom(config: Config, catalog: Catalog, gauge: TokenGauge): FactsOf {
   return async (name, signal) => {
-    const { gaugeKey, maxOutputTokens } = targetOf(config, await catalog.resolve(name, signal));
+    const model = await catalog.resolve(name, signal);
+    const { gaugeKey, maxOutputTokens } = targetOf(config, model);
+    const provider = config.providers.find(({ id }) => id === model.providerId);
     const scales = scalesFor(gaugeKey, {
       bytesPerToken: gauge.bytesPerToken(gaugeKey),
       partScale: gauge.partScale(gaugeKey),
     });
     return {
       maxOutputTokens,
+      takesJsonSchema:
+        provider !== undefined &&
+        findProfile(provider.baseURL, provider.profile).takesJsonSchema === true,
       countTokens: (request) => Math.ceil(scales.weighRequest(request) / scales.bytesPerToken),
     };
   };

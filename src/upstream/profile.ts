@@ -39,6 +39,8 @@ export interface Profile {
    * all.
    */
   readonly toolChoices?: 'auto' | 'unforced';
+  /** All of its models take a JSON schema for the answer. Default: not all, or it is not known. */
+  readonly takesJsonSchema?: true;
   /** The smallest temperature it takes; less is raised to this. */
   readonly minTemperature?: number;
   /**

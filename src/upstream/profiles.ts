@@ -63,7 +63,11 @@ const glm = {
 } as const satisfies Omit<Profile, 'name'>;
 
 /** Servers on the user's own machine. */
-const local = { systemOnly: true, affinityHeaders: sessionHeaders } as const;
+const local = {
+  systemOnly: true,
+  takesJsonSchema: true,
+  affinityHeaders: sessionHeaders,
+} as const;
 
 /** All providers whose ways are known; the first whose host fits is taken. */
 export const profiles: readonly Profile[] = [
@@ -114,11 +118,12 @@ export const profiles: readonly Profile[] = [
   },
   { name: 'openrouter', hosts: ['openrouter.ai'], affinityHeaders: sessionHeaders },
   // OpenAI never gives its reasoning out, so whatever a history holds is another model's.
-  { name: 'openai', hosts: ['api.openai.com'], reasoning: 'strip' },
+  { name: 'openai', hosts: ['api.openai.com'], takesJsonSchema: true, reasoning: 'strip' },
   {
     name: 'azure',
     hosts: ['openai.azure.com', 'services.ai.azure.com'],
     keyHeader: 'api-key',
+    takesJsonSchema: true,
     reasoning: 'strip',
   },
   {
@@ -134,6 +139,7 @@ export const profiles: readonly Profile[] = [
     name: 'mistral',
     hosts: ['mistral.ai'],
     systemOnly: true,
+    takesJsonSchema: true,
     maxTokensMember: 'max_tokens',
     refusesStreamOptions: true,
     reasoning: 'strip',
@@ -146,6 +152,7 @@ export const profiles: readonly Profile[] = [
     name: 'gemini',
     hosts: ['generativelanguage.googleapis.com'],
     systemOnly: true,
+    takesJsonSchema: true,
     droppedMembers: [...openAIOnly, 'logit_bias'],
   },
   { name: 'ollama', hosts: ['localhost:11434', '127.0.0.1:11434'], ...local },

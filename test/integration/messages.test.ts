@@ -471,7 +471,7 @@ describe('what Claude Code sends', () => {
 });
 
 it('everything else of a request goes up under the names of chat completions', async () => {
-  await using pair = await startPair();
+  await using pair = await startPair({ RLM_UPSTREAM_PROFILE: 'vllm' });
   pair.upstream.script(answer('{}'));
   const png = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
   const schema = { type: 'object', properties: {} };
@@ -598,6 +598,50 @@ it('everything else of a request goes up under the names of chat completions', a
     temperature: 0.5,
     top_p: 0.9,
   });
+});
+
+describe('a request for a title in JSON', () => {
+  const schema = {
+    type: 'object',
+    properties: { title: { type: 'string' } },
+    required: ['title'],
+    additionalProperties: false,
+  };
+  const asked = {
+    system: [{ type: 'text', text: 'You are naming a coding session. Return JSON.' }],
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'Fix the tests.' }] }],
+    output_config: { effort: 'high', format: { type: 'json_schema', schema } },
+    max_tokens: 32_000,
+  };
+
+  it.each(['vllm', 'openai', 'ollama', 'mistral', 'gemini'])(
+    'brings its schema along where the provider takes one: %s',
+    async (profile) => {
+      await using pair = await startPair({ RLM_UPSTREAM_PROFILE: profile });
+      pair.upstream.script(answer('{"title":"Tests"}'));
+      const { message } = await stream(pair.proxy, asked, claude('s1'));
+      expect(message?.content).toEqual([{ type: 'text', text: '{"title":"Tests"}' }]);
+      expect(pair.upstream.requests[0]?.body).toMatchObject({
+        response_format: { type: 'json_schema', json_schema: { schema } },
+        messages: [{ content: 'You are naming a coding session. Return JSON.' }, {}],
+      });
+    },
+  );
+
+  it.each(['plain', 'zai', 'deepseek', 'moonshot', 'groq', 'openrouter'])(
+    'says it in words where the provider would refuse it, or may: %s',
+    async (profile) => {
+      await using pair = await startPair({ RLM_UPSTREAM_PROFILE: profile });
+      pair.upstream.script(answer('{"title":"Tests"}'));
+      await stream(pair.proxy, asked, claude('s1'));
+      const [sent] = pair.upstream.requests;
+      expect(sent?.body).not.toHaveProperty('response_format');
+      const [system] = sent?.body.messages ?? [];
+      expect(system?.content).toBe(
+        `You are naming a coding session. Return JSON.\n\nAnswer with one JSON value that fits this JSON schema, and with nothing around it: ${JSON.stringify(schema)}`,
+      );
+    },
+  );
 });
 
 it('a longer answer than the model can write is not asked for', async () => {

@@ -11,12 +11,14 @@ import { messagesOf } from './input-messages.ts';
 import { messagesError } from './message-errors.ts';
 import { event, MessageWriter } from './message-writer.ts';
 import { messagesModel, messagesModelList, speaksMessages } from './model-list.ts';
-import { membersOf, type MessagesMembers } from './request-members.ts';
+import { type AnswerSchema, membersOf, type MessagesMembers } from './request-members.ts';
 
 /** What is known of a model before it is asked. */
 interface ModelFacts {
   /** Longest answer, tokens. */
   readonly maxOutputTokens?: number | undefined;
+  /** Whether its provider is known to take a JSON schema for the answer. */
+  readonly takesJsonSchema: boolean;
   /** An estimate, by what its provider has counted of prompts before. */
   readonly countTokens: (request: ChatRequest) => number;
 }
@@ -48,9 +50,10 @@ async function answer(
   call: ChatCall,
 ): ReturnType<ChatHandler['handle']> {
   const request = await readRequestJson(call.body);
-  const { messages, ...members } = translated(request);
+  const asked = translated(request);
+  const facts = await factsOf(asked.envelope.model, call.signal);
+  const { messages, ...members } = fitting(asked, facts);
   const { envelope } = members;
-  const facts = await factsOf(envelope.model, call.signal);
   const writer = new MessageWriter({
     ...members,
     id: `msg_${call.requestId.slice(call.requestId.indexOf('_') + 1)}`,
@@ -59,7 +62,7 @@ async function answer(
   });
   const reply = await chat.handle({
     ...call,
-    body: chatBody(withLimit(envelope, facts), messages),
+    body: chatBody(envelope, messages),
     headers: withKey(call.headers),
     ownMembers: membersThatName(request),
     form: formOf(writer),
@@ -85,16 +88,20 @@ function withKey(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 }
 
 async function count(factsOf: FactsOf, call: ChatCall): ReturnType<ChatHandler['handle']> {
-  const { envelope, messages } = translated(await readRequestJson(call.body));
-  const { countTokens } = await factsOf(envelope.model, call.signal);
-  const tokens = countTokens({ ...envelope, messages });
+  const asked = translated(await readRequestJson(call.body));
+  const facts = await factsOf(asked.envelope.model, call.signal);
+  const { envelope, messages } = fitting(asked, facts);
+  const tokens = facts.countTokens({ ...envelope, messages });
   return { kind: 'json', status: 200, body: JSON.stringify({ input_tokens: tokens }) };
 }
 
-/** A request for a chat completion, in its parts. @throws ProxyError `invalid_request` */
-function translated(
-  request: JsonObject,
-): MessagesMembers & { readonly messages: readonly Message[] } {
+/** A request for a chat completion, in its parts. */
+interface Translated extends MessagesMembers {
+  readonly messages: readonly Message[];
+}
+
+/** @throws ProxyError `invalid_request` */
+function translated(request: JsonObject): Translated {
   const members = membersOf(request);
   const messages = messagesOf(request['system'], request['messages']);
   if (messages.length === 0)
@@ -115,10 +122,31 @@ function withAbsentTools(
 ): readonly Message[] {
   if (definitions.length > 0 || leftOut.length === 0) return messages;
   const content = `These tools are not available here: ${leftOut.join(', ')}. Where one of them would be needed, say that it is not available, and make nothing up in its place.`;
+  return withInstruction(messages, content);
+}
+
+/** The messages with something more for the model to keep to, at their beginning. */
+function withInstruction(messages: readonly Message[], text: string): readonly Message[] {
   const [first] = messages;
   return first?.role === 'system' && typeof first.content === 'string'
-    ? [{ ...first, content: `${first.content}\n\n${content}` }, ...messages.slice(1)]
-    : [{ role: 'system', content }, ...messages];
+    ? [{ ...first, content: `${first.content}\n\n${text}` }, ...messages.slice(1)]
+    : [{ role: 'system', content: text }, ...messages];
+}
+
+/** The request as the model that is going to answer can take it. */
+function fitting(asked: Translated, facts: ModelFacts): Translated {
+  const { schema, messages } = asked;
+  const envelope = withLimit(asked.envelope, facts);
+  if (schema === undefined) return { ...asked, envelope };
+  if (facts.takesJsonSchema) return { ...asked, envelope: { ...envelope, ...formatFor(schema) } };
+  // A refusal would make the client try again, up to six times; words do not bind a model, but such
+  // clients read what they get.
+  const words = `Answer with one JSON value that fits this JSON schema, and with nothing around it: ${JSON.stringify(schema.schema)}`;
+  return { ...asked, envelope, messages: withInstruction(messages, words) };
+}
+
+function formatFor({ name, schema }: AnswerSchema): JsonObject {
+  return { response_format: { type: 'json_schema', json_schema: { name, schema, strict: true } } };
 }
 
 /** Clients ask for as much as their own models can write, which most providers refuse. */

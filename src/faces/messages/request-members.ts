@@ -12,6 +12,14 @@ export interface MessagesMembers {
   readonly stopSequences: readonly string[];
   /** Whether thinking is to be shown. */
   readonly showsThinking: boolean;
+  /** What the answer has to look like, where that is asked for. */
+  readonly schema?: AnswerSchema | undefined;
+}
+
+/** A JSON schema for an answer. */
+export interface AnswerSchema {
+  readonly name: string;
+  readonly schema: unknown;
 }
 
 /**
@@ -32,6 +40,7 @@ export function membersOf(request: JsonObject): MessagesMembers {
     tools,
     stopSequences,
     showsThinking: isObject(thinking) && thinking['type'] !== 'disabled',
+    schema: schemaOf(request),
     envelope: {
       model,
       ...(stream === undefined ? {} : { stream: stream as boolean }),
@@ -43,7 +52,6 @@ export function membersOf(request: JsonObject): MessagesMembers {
       ...numberMember(request, 'top_p'),
       ...(stopSequences.length === 0 ? {} : { stop: stopSequences }),
       ...effortOf(request),
-      ...formatOf(request),
     },
   };
 }
@@ -124,14 +132,11 @@ function effortFor(budgetTokens: number): string {
   return budgetTokens < highTokens ? 'medium' : 'high';
 }
 
-function formatOf({ output_config: output, output_format: older }: JsonObject): JsonObject {
+function schemaOf({
+  output_config: output,
+  output_format: older,
+}: JsonObject): AnswerSchema | undefined {
   const format = (isObject(output) ? output['format'] : undefined) ?? older;
-  if (!isObject(format) || format['type'] !== 'json_schema') return {};
-  const { schema, name } = format;
-  return {
-    response_format: {
-      type: 'json_schema',
-      json_schema: { name: nonEmptyText(name) ?? 'answer', schema, strict: true },
-    },
-  };
+  if (!isObject(format) || format['type'] !== 'json_schema') return undefined;
+  return { name: nonEmptyText(format['name']) ?? 'answer', schema: format['schema'] };
 }
