@@ -22,6 +22,11 @@ export interface ClientKind {
   /** Where it names its working directory; the first message that has one of these counts. */
   readonly directory: readonly DirectoryForm[];
   readonly conversation: ConversationNames;
+  /**
+   * Where it names the root of the project, if in a header: a member of its JSON, an object whose
+   * one name is the path.
+   */
+  readonly rootHeader?: { readonly name: string; readonly member: string };
   /** How it marks an output that it has cut and saved whole in a file. */
   readonly spills: readonly SpillForm[];
   /** Marks of an output that it has cut and saved nowhere. */
@@ -78,7 +83,10 @@ interface DirectoryForm {
    * message, from its beginning, so that what a user writes or pastes is not taken for it.
    */
   readonly stands: 'system' | 'user';
-  /** Group 1: the path, raw and unquoted. */
+  /**
+   * Group 1: the path, raw and unquoted. Group 2, where the client says it: the root of the project
+   * that the directory is a part of.
+   */
   readonly form: RegExp;
 }
 

@@ -14,6 +14,8 @@ export const codex: ClientKind = {
     // After a resume a second block comes, without a directory.
     { stands: 'user', form: /^\s*<environment_context>[\s\S]{0,4000}?<cwd>([^<\r\n]+)<\/cwd>/ },
   ],
+  // In a git repository, and then its root.
+  rootHeader: { name: 'x-codex-turn-metadata', member: 'workspaces' },
   conversation: {
     headers: ['thread-id', 'session-id', 'session_id'],
     parentHeaders: ['session-id', 'session_id'],

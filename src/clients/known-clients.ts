@@ -36,9 +36,15 @@ export interface ClientSigns {
   /** The client whose words these are. */
   readonly client?: ClientKind;
   /** The working directory that it names, in the form of each client that names it so. */
-  readonly directories?: ReadonlyMap<ClientKind, string>;
+  readonly directories?: ReadonlyMap<ClientKind, NamedDirectory>;
   /** Helper requests that have such a message. */
   readonly helpers?: ReadonlyMap<ClientKind, HelperForm>;
+}
+
+/** A working directory, and the root of its project where the client names it. */
+export interface NamedDirectory {
+  readonly path: string;
+  readonly root?: string | undefined;
 }
 
 /** Longer texts in a user's message hold nothing of a client's own, code units. */
@@ -53,7 +59,7 @@ export function signsOf(message: SaidMessage): ClientSigns | undefined {
 }
 
 function signsIn(stands: 'system' | 'user', texts: readonly string[]): ClientSigns | undefined {
-  const directories = new Map<ClientKind, string>();
+  const directories = new Map<ClientKind, NamedDirectory>();
   const helpers = new Map<ClientKind, HelperForm>();
   let client: ClientKind | undefined;
   for (const row of allClients) {
@@ -77,7 +83,7 @@ function directoryIn(
   row: ClientKind,
   stands: 'system' | 'user',
   texts: readonly string[],
-): string | undefined {
+): NamedDirectory | undefined {
   for (const form of row.directory) {
     if (form.stands !== stands) continue;
     for (const text of texts) {
@@ -87,7 +93,8 @@ function directoryIn(
       // Of a client that is not known, whose words these are is a guess: they must agree.
       const rest = row === unknownClient ? text.slice(found.index + found[0].length) : '';
       const other = row === unknownClient ? form.form.exec(rest)?.[1]?.trimEnd() : undefined;
-      if (path !== undefined && path !== '' && (other ?? path) === path) return path;
+      if (path !== undefined && path !== '' && (other ?? path) === path)
+        return { path, root: found[2]?.trimEnd() };
     }
   }
   return undefined;
@@ -123,6 +130,19 @@ export function membersThatName(
   request: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(request).filter(([name]) => namingMembers.has(name)));
+}
+
+/** The root of the project that a client's header names, as {@link ClientKind.rootHeader} says. */
+export function rootIn(
+  { rootHeader }: ClientKind,
+  valueOf: (header: string) => string | undefined,
+): string | undefined {
+  if (rootHeader === undefined) return undefined;
+  const named = memberOf(valueOf(rootHeader.name) ?? '', rootHeader.member);
+  if (typeof named !== 'object' || named === null) return undefined;
+  const [root, ...others] = Object.keys(named);
+  // Of several it is not said which one is the chat's.
+  return others.length === 0 ? root : undefined;
 }
 
 function pieceOf(value: unknown, form: RegExp): string | undefined {

@@ -37,7 +37,7 @@ export const openCode: ClientKind = {
     // a block of its own comes after the real one. Indented by two spaces.
     {
       stands: 'system',
-      form: /Here is some useful information about the environment you are running in:\r?\n<env>\r?\n {2}Working directory: ([^\r\n]+)\r?\n/,
+      form: /Here is some useful information about the environment you are running in:\r?\n<env>\r?\n {2}Working directory: ([^\r\n]+)\r?\n(?: {2}Workspace root folder: ([^\r\n]+)\r?\n)?/,
     },
   ],
   conversation: {
@@ -81,7 +81,7 @@ export const kilo: ClientKind = {
   directory: [
     {
       stands: 'user',
-      form: /^\s*<environment_details>\r?\n(?:[^\r\n<]*\r?\n)*?Working directory: ([^\r\n]+)\r?\n/,
+      form: /^\s*<environment_details>\r?\n(?:[^\r\n<]*\r?\n)*?Working directory: ([^\r\n]+)\r?\n(?:Workspace root folder: ([^\r\n<]+)\r?\n)?/,
     },
     ...openCode.directory,
   ],

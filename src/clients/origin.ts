@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ClientKind, HelperForm } from './client.ts';
-import { allClients, conversationIn, knownClients } from './known-clients.ts';
+import { allClients, conversationIn, knownClients, rootIn } from './known-clients.ts';
 import { unknownClient } from './unknown.ts';
 
 /** The first value of a header, trimmed; absent when empty. */
@@ -55,6 +55,8 @@ export interface Origin {
   readonly sessionId?: string | undefined;
   /** `x-rlm-directory`, percent-decoded. */
   readonly directory?: string | undefined;
+  /** The root of the project, where the client names it in a header. */
+  readonly root?: string | undefined;
   /** The client's own name for its conversation, such as `x-session-id`. */
   readonly chatId?: string | undefined;
   /** The conversation that started this one (subagents), such as `x-parent-session-id`. */
@@ -87,6 +89,7 @@ export function originOf(
     client,
     sessionId: headerOf(headers, 'x-rlm-session'),
     directory: encoded === undefined ? undefined : percentDecode(encoded),
+    root: client === undefined ? undefined : rootIn(client, (name) => headerOf(headers, name)),
     chatId: isAgent ? `${conversation}/${agent}` : conversation,
     parentChatId: isAgent ? conversation : parent,
     helper: client?.helpers.find(

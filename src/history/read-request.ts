@@ -1,6 +1,6 @@
 import { readMessage } from './read-message.ts';
 import type { ClientKind, HelperForm } from '../clients/client.ts';
-import { type ClientSigns, conversationIn } from '../clients/known-clients.ts';
+import { type ClientSigns, conversationIn, type NamedDirectory } from '../clients/known-clients.ts';
 import type { Origin } from '../clients/origin.ts';
 import { unknownClient } from '../clients/unknown.ts';
 import type { Session } from '../store/types.ts';
@@ -54,7 +54,7 @@ export class RequestReader {
   /** The client: by its headers, else by its prompt. */
   #client: ClientKind | undefined;
   /** The working directory, as the forms of the clients find it: the first one of each. */
-  readonly #directories = new Map<ClientKind, string>();
+  readonly #directories = new Map<ClientKind, NamedDirectory>();
   /** What the system prompt shows to be no turn of a chat. */
   #promptHelpers: ClientSigns['helpers'];
   #hasUser = false;
@@ -131,7 +131,7 @@ export class RequestReader {
    */
   get #isNamed(): boolean {
     const { sessionId, directory } = this.#sender.origin;
-    const named = sessionId ?? directory ?? this.#ownDirectory;
+    const named = sessionId ?? directory ?? this.#ownDirectory?.path;
     return named !== undefined && this.#hasUser && this.#toldHelper?.goes !== 'untouched';
   }
 
@@ -194,7 +194,7 @@ export class RequestReader {
   }
 
   /** The directory in the client's own form, or of one that is not known in that of all. */
-  get #ownDirectory(): string | undefined {
+  get #ownDirectory(): NamedDirectory | undefined {
     return this.#directories.get(this.#client ?? unknownClient);
   }
 
@@ -241,12 +241,12 @@ export class RequestReader {
   }
 
   async #placeNamed(
-    workingDirectory = this.#ownDirectory,
+    named = this.#ownDirectory,
     sender: { readonly origin: Origin } = this.#sender,
   ): Promise<SessionPlace | undefined> {
     return this.#options.finder.placeNamed({
       origin: sender.origin,
-      ...(workingDirectory === undefined ? {} : { workingDirectory }),
+      ...(named === undefined ? {} : { workingDirectory: named.path, root: named.root }),
     });
   }
 

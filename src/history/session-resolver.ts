@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import type { Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -45,6 +46,8 @@ export interface RequestFacts {
   readonly origin: Origin;
   /** As the client's own words in the request name it. */
   readonly workingDirectory?: string;
+  /** The root of the project that it is a part of, where the client names that, too. */
+  readonly root?: string | undefined;
 }
 
 /** The part of all sessions that a request's own is found with. */
@@ -92,7 +95,11 @@ export class SessionResolver {
    * @throws ProxyError `unknown_session` when the request names a session that does not exist;
    * `invalid_request`
    */
-  async placeNamed({ origin, workingDirectory }: RequestFacts): Promise<SessionPlace | undefined> {
+  async placeNamed({
+    origin,
+    workingDirectory,
+    root = origin.root,
+  }: RequestFacts): Promise<SessionPlace | undefined> {
     if (origin.sessionId !== undefined) return this.#placeById(origin.sessionId);
     const named = origin.directory ?? workingDirectory;
     if (named === undefined) return undefined;
@@ -105,8 +112,27 @@ export class SessionResolver {
         },
       );
     }
-    if (origin.chatId !== undefined) this.#remember(origin.chatId, named);
-    return this.#inDirectory(named, true, origin.chatId);
+    const project = origin.directory === undefined ? await this.#projectOf(named, root) : named;
+    if (origin.chatId !== undefined) this.#remember(origin.chatId, project);
+    const part = project === named ? {} : { part: named };
+    return this.#inDirectory(project, true, { chatId: origin.chatId, ...part });
+  }
+
+  /**
+   * The directory whose store a chat in `directory` has: a folder of a repository belongs to the
+   * repository that its client names, unless it has a store of its own already. Clients that do not
+   * name the root find the same store, as it has the folder's name from then on, too.
+   */
+  async #projectOf(directory: string, root: string | undefined): Promise<string> {
+    if (root === undefined || !isRootOf(root, directory)) return directory;
+    try {
+      const own = await this.#sessions.forDirectory(directory, { create: false });
+      return own === undefined ? root : (own.directory ?? directory);
+    } catch (error) {
+      // A damaged store of its own is told of where it is used.
+      if (!(error instanceof ProxyError)) throw error;
+      return directory;
+    }
   }
 
   /**
@@ -159,7 +185,7 @@ export class SessionResolver {
    */
   async #placeOfChat(chatId: string, parentChatId: string | undefined): Promise<SessionPlace> {
     const directory = (await this.#remembered(chatId)) ?? (await this.#remembered(parentChatId));
-    if (directory !== undefined) return this.#inDirectory(directory, false, chatId);
+    if (directory !== undefined) return this.#inDirectory(directory, false, { chatId });
     return this.#lazily(false, async (create) =>
       this.#sessions.forKey(`chat:${chatId}`, { create }),
     );
@@ -201,9 +227,14 @@ export class SessionResolver {
     });
   }
 
-  async #inDirectory(directory: string, isNamed: boolean, chatId?: string): Promise<SessionPlace> {
+  async #inDirectory(
+    directory: string,
+    isNamed: boolean,
+    { chatId, part }: { readonly chatId?: string | undefined; readonly part?: string } = {},
+  ): Promise<SessionPlace> {
     const open = async (create: boolean): Promise<Session | undefined> => {
-      const session = await this.#sessions.forDirectory(directory, { create });
+      const options = part === undefined ? { create } : { create, part };
+      const session = await this.#sessions.forDirectory(directory, options);
       if (session !== undefined && chatId !== undefined) await this.#keep(chatId, directory);
       return session;
     };
@@ -282,6 +313,16 @@ export class SessionResolver {
 
 function keyOf(chatId: string): string {
   return `directory:${chatId}`;
+}
+
+/**
+ * Whether a directory lies in a project with this root. Outside of a repository clients name `/`,
+ * and a home that is a repository itself holds all projects: neither is a project.
+ */
+function isRootOf(root: string, directory: string): boolean {
+  const trimmed = root.replace(/[\\/]+$/, '');
+  const isAll = trimmed === '' || /^[A-Za-z]:$/.test(trimmed) || trimmed === homedir();
+  return !isAll && /^[\\/]/.test(directory.slice(trimmed.length)) && directory.startsWith(trimmed);
 }
 
 /** Directories are absolute, so nothing else looks like one. */

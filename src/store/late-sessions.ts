@@ -60,7 +60,7 @@ class LateSessions implements Sessions {
 
   async forDirectory(
     directory: string,
-    options: { readonly create: boolean },
+    options: Parameters<Sessions['forDirectory']>[1],
   ): Promise<Session | undefined> {
     return (await this.#when(options.create))?.forDirectory(directory, options);
   }

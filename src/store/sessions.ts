@@ -190,14 +190,35 @@ class FileSessions implements Sessions {
 
   async forDirectory(
     directory: string,
-    options: { readonly create: boolean },
+    { create, part }: Parameters<Sessions['forDirectory']>[1],
   ): Promise<Session | undefined> {
+    const name = await this.#nameOf(directory);
+    const session = await this.#forName(name, create);
+    if (session === undefined) return undefined;
+    this.#places.seen(session.id, name);
+    if (part !== undefined) await this.#addName(session.id, part);
+    return session;
+  }
+
+  /** The name under which a directory's session is found. */
+  async #nameOf(directory: string): Promise<string> {
     const asked = directoryName(directory);
     const main = this.#options.worktrees === 'shared' ? await mainTreeOf(asked) : undefined;
-    const name = await this.#places.nameFor(await this.#realNames.of(main ?? asked));
-    const session = await this.#forName(name, options.create);
-    if (session !== undefined) this.#places.seen(session.id, name);
-    return session;
+    return this.#places.nameFor(await this.#realNames.of(main ?? asked));
+  }
+
+  /** Gives a session a further directory, unless that has a session. */
+  async #addName(sessionId: string, directory: string): Promise<void> {
+    const name = await this.#nameOf(directory);
+    if (this.#map.get(name) !== undefined) return;
+    await this.#named(async () => {
+      if (this.#map.get(name) !== undefined) return;
+      try {
+        await this.#map.set(name, sessionId);
+      } catch (error) {
+        throw toStoreFailure(error, this.#options.dataDir);
+      }
+    });
   }
 
   async forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined> {

@@ -618,10 +618,12 @@ export interface Sessions {
   /**
    * The session of a project directory, made on first use when `create` is set. The directory need
    * not exist on this machine. One that was renamed here has the session that it had before.
+   * @param options.part A folder of the project: another name of its session from then on, unless it
+   * has one of its own
    */
   forDirectory(
     directory: string,
-    options: { readonly create: boolean },
+    options: { readonly create: boolean; readonly part?: string },
   ): Promise<Session | undefined>;
   /**
    * @throws ProxyError `unknown_session` for an id that does not exist or is not a session id

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allClients } from '../../src/clients/known-clients.ts';
@@ -88,6 +88,78 @@ describe.each(ids)('a chat of the client %s', (id) => {
     const other = id === 'opencode' ? 'kilo' : 'opencode';
     const { tools } = await send(requestOf(other, `/work/mine-${id}`, [user('hi')], 'another'));
     expect(tools).not.toEqual([]);
+  });
+});
+
+describe('a folder of a project whose root its client names', () => {
+  /** The request of a client that names both, in its own way. */
+  const inProject: Readonly<Record<string, (root: string, folder: string) => ClientRequest>> = {
+    opencode: (root, folder) => named(requestOf('opencode', folder, [user('hi')], 'sub'), root),
+    kilo: (root, folder) => named(requestOf('kilo', folder, [user('hi')], 'sub'), root),
+    codex: (root, folder) => {
+      const { headers, ...rest } = requestOf('codex', folder, [user('hi')], 'sub');
+      const facts = { request_kind: 'turn', workspaces: { [root]: { has_changes: false } } };
+      return { ...rest, headers: { ...headers, 'x-codex-turn-metadata': JSON.stringify(facts) } };
+    },
+  };
+
+  function named({ messages, ...rest }: ClientRequest, root: string): ClientRequest {
+    const json = JSON.stringify(messages).replace(
+      /Workspace root folder: [^\\]+/,
+      () => `Workspace root folder: ${root}`,
+    );
+    return { ...rest, messages: JSON.parse(json) as readonly Message[] };
+  }
+
+  it.each(Object.keys(inProject))(
+    'has the store of the root, whichever client comes after that: %s',
+    async (id) => {
+      const root = `/work/root-${id}`;
+      await send(requestOf('cline', root, afterCommand()));
+      const ask = inProject[id]!;
+      expect((await send(ask(root, `${root}/packages/a`))).tools).not.toEqual([]);
+      // The others say nothing of a root.
+      for (const other of ['qwen', 'claude-code', 'cline']) {
+        const asked = requestOf(other, `${root}/packages/a`, [user('hi')], `${other}-${id}`);
+        expect([other, (await send(asked)).tools]).not.toEqual([other, []]);
+      }
+      const unseen = requestOf('qwen', `${root}/packages/b`, [user('hi')]);
+      expect((await send(unseen)).tools).toEqual([]);
+    },
+  );
+
+  it.each(Object.keys(inProject))(
+    'gives the root what is first stored in it, under both names: %s',
+    async (id) => {
+      const root = `/work/first-${id}`;
+      const { messages, ...rest } = inProject[id]!(root, `${root}/src`);
+      await send({ ...rest, messages: [...messages, ...afterCommand().slice(1)] });
+      for (const place of [root, `${root}/src`]) {
+        const asked = requestOf('pi', place, [user('hi')]);
+        expect([place, (await send(asked)).tools]).not.toEqual([place, []]);
+      }
+    },
+  );
+
+  it.each(Object.keys(inProject))('keeps a store of its own: %s', async (id) => {
+    const root = `/work/own-${id}`;
+    await send(requestOf('qwen', `${root}/lib`, afterCommand()));
+    const { tools } = await send(inProject[id]!(root, `${root}/lib`));
+    expect(tools).not.toEqual([]);
+    expect((await send(requestOf('qwen', root, [user('hi')]))).tools).toEqual([]);
+  });
+
+  it.each([
+    ['the root of the disk', '/'],
+    ['a home that is a repository itself', homedir()],
+    ['a folder elsewhere', '/work/elsewhere'],
+    ['a folder whose name only begins so', '/work/mi'],
+  ])('is on its own where %s is named as root', async (_, root) => {
+    await send(requestOf('qwen', root, afterCommand()));
+    for (const id of Object.keys(inProject)) {
+      const folder = root === homedir() ? join(root, 'project') : '/work/mine-alone/x';
+      expect([id, (await send(inProject[id]!(root, folder))).tools]).toEqual([id, []]);
+    }
   });
 });
 
