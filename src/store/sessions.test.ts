@@ -29,6 +29,28 @@ test('a directory has one session, for good, however it is spelled', async () =>
   expect(JSON.parse(map)).toMatchObject({ '/work/a': id });
 });
 
+test('a folder of a project has its session from the first time on, unless it has one of its own', async () => {
+  await using data = await temporaryData();
+  const part = '/work/a/packages/b';
+  let id: string | undefined;
+  {
+    await using sessions = await data.open();
+    const own = await sessions.forDirectory('/work/a/own', { create: true });
+    expect(await sessions.forDirectory('/work/a', { create: false, part })).toBeUndefined();
+    expect(await sessions.forDirectory(part, { create: false })).toBeUndefined();
+    id = (await sessions.forDirectory('/work/a', { create: true, part }))?.id;
+    await sessions.forDirectory('/work/a', { create: true, part: '/work/a/own' });
+    expect((await sessions.forDirectory('/work/a/own', { create: false }))?.id).toBe(own?.id);
+  }
+  await using sessions = await data.open();
+  const session = await sessions.forDirectory(part, { create: false });
+  expect(session).toMatchObject({ id, directory: '/work/a' });
+  expect((await sessions.list()).map(({ directory }) => directory).toSorted()).toEqual([
+    '/work/a',
+    '/work/a/own',
+  ]);
+});
+
 test('all files are for the owner alone, under the names that users know', async () => {
   await using data = await temporaryData();
   await using sessions = await data.open();

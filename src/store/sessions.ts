@@ -390,13 +390,16 @@ class FileSessions implements Sessions {
   }
 
   /**
-   * Gives a session a name in place of its directory; a key by which a chat finds it stays. The
-   * metadata come first: where the map is made anew from them, the session is where it was to go.
+   * Gives a session a name in place of its directory, whose folders lose it, too; a key by which a
+   * chat finds it stays. The metadata come first: where the map is made anew from them, the session
+   * is where it was to go.
    */
   async #rename(sessionId: string, name: string): Promise<void> {
     const { createdMs } = await this.#summary(sessionId);
     const directory = this.#directoryOf(sessionId);
-    const others = this.#map.namesOf(sessionId).filter((each) => each !== directory);
+    const others = this.#map
+      .namesOf(sessionId)
+      .filter((each) => each !== directory && !each.startsWith(`${directory}/`));
     await this.#places.renamed(sessionId, name, createdMs);
     await this.#map.rename(sessionId, [...others, name]);
   }

@@ -618,8 +618,8 @@ export interface Sessions {
   /**
    * The session of a project directory, made on first use when `create` is set. The directory need
    * not exist on this machine. One that was renamed here has the session that it had before.
-   * @param options.part A folder of the project: another name of its session from then on, unless it
-   * has one of its own
+   * @param options.part A folder of the project: another name of its session from then on, unless
+   * it has one of its own
    */
   forDirectory(
     directory: string,
