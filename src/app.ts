@@ -21,7 +21,7 @@ import { messagesFaces, type FactsOf } from './faces/messages/messages-face.ts';
 import { type PassAccount, passThrough } from './faces/pass-through.ts';
 import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
-import type { ChatHandler, OperationsHandler } from './http/handlers.ts';
+import type { ChatHandler, Face, OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
@@ -140,7 +140,10 @@ export async function openApp(options: AppOptions): Promise<App> {
     clock,
     ids,
     chat,
-    faces: [responsesFace(chat, clock), ...messagesFaces(chat, factsFrom(config, catalog, gauge))],
+    faces: [
+      responsesFace(chat, clock),
+      ...messagesFaces(chat, factsFrom(config, catalog, gauge)),
+    ].map((face) => tracedFace(face, traces)),
     pass: passThrough({
       resolve: async (name, signal) => {
         const model = await catalog.resolve(name, signal);
@@ -228,6 +231,13 @@ function createTraces({ config, log, clock, files, version }: AppOptions): Trace
     settings: maskedConfig(config),
     outlineOf: earlierOutlineOf,
   });
+}
+
+/** A trace begins with the client's own request, whatever protocol that speaks. */
+function tracedFace(face: Face, traces: Traces | undefined): Face {
+  return traces === undefined || face.hasNoTurn === true
+    ? face
+    : { ...face, chat: traces.around(face.chat, face.path) };
 }
 
 interface ChatParts {

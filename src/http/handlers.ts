@@ -115,6 +115,8 @@ export interface Face {
   readonly requestIdHeader?: string;
   /** How the protocol shows models, where it does not as OpenAI. */
   readonly models?: ModelForms;
+  /** It tells something and begins no turn. */
+  readonly hasNoTurn?: true;
 }
 
 /** How the clients of one protocol read lists of models. */

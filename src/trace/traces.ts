@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
-import type { ChatHandler, StreamReply } from '../http/handlers.ts';
+import type { ChatCall, ChatHandler, StreamReply } from '../http/handlers.ts';
 import type { Logger } from '../log.ts';
 import type { Files } from '../store/disk/files.ts';
 import type { Session, Sessions } from '../store/types.ts';
@@ -35,13 +35,18 @@ export interface TracesOptions extends TraceLimits {
 /** What a request's session is found with. */
 export type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
 
+/** The path of requests that need no translation. */
+const chatPath = '/v1/chat/completions';
+
 /**
  * Writes turns down, one folder each, for whoever wants to see afterwards what the model was sent
  * and why. A folder is named `<time>-<request id>`, so that names sort by time, and holds JSON
  * files, each with a `version`, and the bytes they speak of:
  *
- * - `request.json`: when it came, and its headers; of those with credentials only the names.
- *   `request.body`: the body, to the byte (unpacked, where the client compressed it).
+ * - `request.json`: when it came, its path, and its headers; of those with credentials only the
+ *   names. `request.body`: the body, to the byte (unpacked, where the client compressed it).
+ * - `translated.json`, `translated.body`, where it came in another protocol: the request for a chat
+ *   completion that was made of it.
  * - `settings.json`: the settings that held, without secrets.
  * - `memory.json`: every value of the chat memory that the turn read, as it was read first.
  *   `memory` is the session's id, or `chats`.
@@ -51,6 +56,8 @@ export type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | '
  *   that was sent to an upstream, in the order of sending, repetitions and sub-models' too:
  *   address, headers, status, times, how it ended; the bytes sent; the bytes that came, unpacked,
  *   keys masked.
+ * - `answer.body`: what the client got, whole or the events of a stream, as far as it took them; a
+ *   refusal is not in it.
  * - `turn.json`, written last: the models asked, how long it took, how it ended. A folder without
  *   it was not written to its end.
  *
@@ -76,15 +83,25 @@ export class Traces {
     this.#room = new TraceRoom(options.dir, options.files, options);
   }
 
-  /** The same handler, each of its turns written down. */
-  around(chat: ChatHandler): ChatHandler {
+  /**
+   * The same handler, each of its turns written down.
+   * @param path At which it answers. Within the turn of another handler it is the request that was
+   * made there
+   */
+  around(chat: ChatHandler, path = chatPath): ChatHandler {
     return {
       handle: async (call) => {
-        const trace = this.#begin(call);
+        const outer = this.#turn.getStore();
+        if (outer !== undefined) {
+          outer.translated(call.headers);
+          return chat.handle({ ...call, body: piecesInto(outer, call.body, 'translated.body') });
+        }
+        const trace = this.#begin(call, path);
         try {
-          const traced = { ...call, body: bodyInto(trace, call.body) };
+          const traced = { ...call, body: piecesInto(trace, call.body, 'request.body') };
           const reply = await this.#turn.run(trace, async () => chat.handle(traced));
           if (reply.kind === 'stream') return { ...reply, frames: this.#frames(trace, reply) };
+          void trace.piece('answer.body', Buffer.from(reply.body));
           void this.#end(trace);
           return reply;
         } catch (error) {
@@ -128,12 +145,16 @@ export class Traces {
     cancel();
   }
 
-  #begin(call: Parameters<ChatHandler['handle']>[0]): TurnTrace {
+  #begin(call: ChatCall, path: string): TurnTrace {
     const { files, clock } = this.#options;
     const name = TraceRoom.nameOf(clock.now(), call.requestId);
     const onFault = (error: unknown): void => this.#tell(error);
     const turnFiles = new TurnFiles(name, { room: this.#room, files, clock, onFault });
-    const trace = new TurnTrace({ ...this.#options, files: turnFiles }, call);
+    const { requestId, headers } = call;
+    const trace = new TurnTrace(
+      { ...this.#options, files: turnFiles },
+      { requestId, path, headers },
+    );
     this.#live.add(trace);
     return trace;
   }
@@ -161,7 +182,11 @@ export class Traces {
       this.#turn.run(trace, async () => iterator.next());
     let isOver = false;
     try {
-      for (let item = await next(); item.done !== true; item = await next()) yield item.value;
+      for (let item = await next(); item.done !== true; item = await next()) {
+        const full = trace.piece('answer.body', bytesOf(item.value));
+        if (full !== undefined) await full;
+        yield item.value;
+      }
       isOver = true;
       void this.#end(trace);
     } catch (error) {
@@ -189,14 +214,22 @@ export class Traces {
 
 const clientLeft = new ProxyError('cancelled', 'The client left.');
 
-async function* bodyInto(trace: TurnTrace, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* piecesInto(
+  trace: TurnTrace,
+  body: AsyncIterable<Buffer>,
+  name: 'request.body' | 'translated.body',
+): AsyncGenerator<Buffer> {
   try {
     for await (const piece of body) {
-      const full = trace.body(piece);
+      const full = trace.piece(name, piece);
       if (full !== undefined) await full;
       yield piece;
     }
   } finally {
-    trace.bodyEnd();
+    trace.pieceEnd(name);
   }
+}
+
+function bytesOf(frame: string | Uint8Array): Uint8Array {
+  return typeof frame === 'string' ? Buffer.from(frame) : frame;
 }

@@ -25,12 +25,16 @@ export interface TurnTraceOptions {
 /** What came in. */
 export interface TracedRequest {
   readonly requestId: string;
+  readonly path: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
+/** What comes in pieces of any number: the client's request, what was made of it, its answer. */
+type PieceFile = 'request.body' | 'translated.body' | 'answer.body';
+
 /**
- * The trace of one turn while it is being written. No call fails, and none but {@link body} is to
+ * The trace of one turn while it is being written. No call fails, and none but {@link piece} is to
  * be waited for.
  */
 export class TurnTrace implements WireTap, SessionEar {
@@ -47,7 +51,7 @@ export class TurnTrace implements WireTap, SessionEar {
   #bodyBytes = 0;
   #ended: Promise<void> | undefined;
 
-  constructor(options: TurnTraceOptions, { requestId, headers }: TracedRequest) {
+  constructor(options: TurnTraceOptions, { requestId, path, headers }: TracedRequest) {
     this.#options = options;
     this.#requestId = requestId;
     this.#startedAtMs = options.clock.now();
@@ -56,21 +60,27 @@ export class TurnTrace implements WireTap, SessionEar {
     files.json('request.json', {
       requestId,
       receivedAt: isoTime(this.#startedAtMs),
+      path,
       headers: shownHeaders(headers),
     });
     files.json('settings.json', { program: version, settings });
   }
 
-  /** Bytes of the client's body. @returns What to wait for before more are taken, if anything */
-  body(piece: Uint8Array): Promise<void> | undefined {
-    this.#bodyBytes += piece.length;
+  /** Further bytes. @returns What to wait for before more are taken, if anything */
+  piece(name: PieceFile, piece: Uint8Array): Promise<void> | undefined {
+    if (name === 'request.body') this.#bodyBytes += piece.length;
     // A copy: the reader gives the memory of pieces back as soon as it has no more use for them.
-    return this.#options.files.append('request.body', Buffer.from(piece));
+    return this.#options.files.append(name, Buffer.from(piece));
   }
 
-  /** All of the body is in. */
-  bodyEnd(): void {
-    this.#options.files.finish('request.body');
+  /** There are no more. */
+  pieceEnd(name: PieceFile): void {
+    this.#options.files.finish(name);
+  }
+
+  /** The request was made into one for a chat completion, with these headers (lower-case names). */
+  translated(headers: TracedRequest['headers']): void {
+    this.#options.files.json('translated.json', { headers: shownHeaders(headers) });
   }
 
   /** The same target, its calls written down. */
@@ -126,7 +136,8 @@ export class TurnTrace implements WireTap, SessionEar {
   async #finish(error: unknown): Promise<void> {
     const { files, clock, outlineOf, withTexts } = this.#options;
     const endedMs = clock.elapsedMs();
-    this.bodyEnd();
+    for (const name of ['request.body', 'translated.body', 'answer.body'] as const)
+      this.pieceEnd(name);
     await this.#lastBytes();
     this.#memory(this.#memoryKeys.size === 0 ? `${memoryHead}]}\n` : '\n]}\n');
     await this.#entries.write(files, { outlineOf, withTexts });

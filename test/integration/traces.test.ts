@@ -75,13 +75,112 @@ test('a turn with hidden calls can be played again from its trace, to the byte',
   second.script(...exchanges.map((each) => each.answer));
   await using proxy = await startProxy({ upstream: second, dataDir: later });
   const request = await recordedRequest(trace);
-  expect(request.body).toBe(body);
+  expect(request).toMatchObject({ path: '/v1/chat/completions', body });
+  expect((await trace.bytes('answer.body')).toString()).toBe(shown);
   const again = await (await proxy.post(request.body, request.headers)).text();
   expect(second.requests.map(({ rawBody }) => rawBody.toString())).toEqual(sent);
   const withoutIds = (frames: string): string =>
     frames.replaceAll(/"(id|created)":("[^"]*"|\d+)/g, '');
   expect(withoutIds(again)).toBe(withoutIds(shown));
 });
+
+/** Requests for the same in the other protocols, with what they have of credentials. */
+const otherProtocols = [
+  {
+    path: '/v1/responses',
+    headers: {
+      'user-agent': 'codex_exec/0.171.0 (Debian 12.0.0; x86_64)',
+      'thread-id': 'thread-1',
+      authorization: 'Bearer key-of-the-client',
+    },
+    body: {
+      model,
+      stream: true,
+      prompt_cache_key: 'thread-1',
+      input: [
+        { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Look.' }] },
+        { type: 'function_call', call_id: 'call_1', name: 'bash', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'call_1', output },
+      ],
+    },
+    end: 'event: response.completed',
+  },
+  {
+    path: '/v1/messages',
+    headers: {
+      'user-agent': 'claude-cli/2.1.332 (external, cli)',
+      'anthropic-version': '2023-06-01',
+      'x-claude-code-session-id': 'session-1',
+      'x-api-key': 'key-of-the-client',
+    },
+    body: {
+      model,
+      stream: true,
+      max_tokens: 1_000,
+      messages: [
+        { role: 'user', content: 'Look.' },
+        { role: 'assistant', content: [{ type: 'tool_use', id: 'c', name: 'bash', input: {} }] },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c', content: output }] },
+      ],
+    },
+    end: 'event: message_stop',
+  },
+] as const;
+
+test.each(otherProtocols)(
+  'a turn at $path can be played again from what its client sent, to the byte',
+  async ({ path, headers, body, end }) => {
+    const RLM_TRACE_DIR = join(folder, 'traces');
+    const sentBody = JSON.stringify(body);
+    const post = async (origin: string, at: string, asked: RequestInit): Promise<string> =>
+      (await fetch(origin + at, { method: 'POST', ...asked })).text();
+    let shown = '';
+    let sent: string[];
+    {
+      await using pair = await startPair({ RLM_TRACE_DIR });
+      pair.upstream.script(search, answer('It is line 77.'));
+      shown = await post(pair.proxy.origin, path, {
+        headers: { 'content-type': 'application/json', ...headers },
+        body: sentBody,
+      });
+      sent = pair.upstream.requests.map(({ rawBody }) => rawBody.toString());
+    }
+    expect(shown).toContain(end);
+    const [trace, ...others] = await readTraces(RLM_TRACE_DIR);
+    if (trace === undefined) throw new Error('nothing was written down');
+    expect(others).toEqual([]);
+    const request = await recordedRequest(trace);
+    expect(request).toMatchObject({ path, body: sentBody });
+    expect((await trace.bytes('answer.body')).toString()).toBe(shown);
+    const translated = JSON.parse((await trace.bytes('translated.body')).toString()) as {
+      messages: { role: string }[];
+    };
+    expect(translated.messages.map(({ role: each }) => each)).toEqual([
+      'user',
+      'assistant',
+      'tool',
+    ]);
+    for (const name of trace.names)
+      expect([name, (await trace.bytes(name)).includes('key-of-the-client')]).toEqual([
+        name,
+        false,
+      ]);
+
+    const exchanges = await recordedExchanges(trace);
+    await using second = await startPair();
+    second.upstream.script(...exchanges.map((each) => each.answer));
+    const again = await post(second.proxy.origin, request.path, {
+      headers: request.headers,
+      body: request.body,
+    });
+    expect(second.upstream.requests.map(({ rawBody }) => rawBody.toString())).toEqual(sent);
+    const withoutIds = (frames: string): string =>
+      frames
+        .replaceAll(/"(id|item_id|created_at|completed_at)":("[^"]*"|\d+)/g, '')
+        .replaceAll(/"(signature|encrypted_content)":"[^"]*"/g, '');
+    expect(withoutIds(again)).toBe(withoutIds(shown));
+  },
+);
 
 test('a trace holds request, settings, memory, entries and exchanges, for the eyes of one user and without keys', async () => {
   const RLM_TRACE_DIR = join(folder, 'traces');
@@ -115,6 +214,7 @@ test('a trace holds request, settings, memory, entries and exchanges, for the ey
   expect(trace.path.endsWith(String(requestId))).toBe(true);
   expect(trace.names).toEqual(
     [
+      'answer.body',
       'entries.json',
       'memory.json',
       'request.body',

@@ -5,6 +5,7 @@ import { raw, reply, withHead, type Reply } from './scripted-upstream.ts';
 /** Members of a trace's JSON files, each in one of them. */
 interface TraceJson {
   readonly version: number;
+  readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly settings: unknown;
   readonly reads: readonly { readonly key: string; readonly value?: unknown }[];
@@ -45,13 +46,16 @@ async function readTrace(path: string): Promise<ReadTrace> {
  * The client's request as it can be sent again: the bytes, and the headers that the proxy looks
  * at.
  */
-export async function recordedRequest(
-  trace: ReadTrace,
-): Promise<{ readonly body: string; readonly headers: Readonly<Record<string, string>> }> {
-  const { headers } = await trace.json('request.json');
+export async function recordedRequest(trace: ReadTrace): Promise<{
+  readonly path: string;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}> {
+  const { path, headers } = await trace.json('request.json');
   // What belongs to the connection that it came on is made anew.
   const ofConnection = /^(connection|host|content-length|content-encoding|transfer-encoding)$/;
   return {
+    path,
     body: (await trace.bytes('request.body')).toString(),
     headers: Object.fromEntries(
       Object.entries(headers).filter(([name]) => !ofConnection.test(name)),

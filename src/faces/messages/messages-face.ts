@@ -39,6 +39,7 @@ export function messagesFaces(chat: ChatHandler, factsOf: FactsOf): readonly Fac
     {
       ...own,
       path: '/v1/messages/count_tokens',
+      hasNoTurn: true,
       chat: { handle: async (call) => count(factsOf, call) },
     },
   ];
