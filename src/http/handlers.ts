@@ -124,7 +124,7 @@ export interface ModelForms {
   /** Whether it is one of them that asks. */
   isFor(headers: IncomingHttpHeaders): boolean;
   one(card: ModelCard): object;
-  list(cards: readonly ModelCard[]): object;
+  list(cards: readonly ModelCard[], headers: IncomingHttpHeaders): object;
 }
 
 /** Writes an error down as the clients of one protocol read it. */

@@ -183,7 +183,7 @@ function addModelsRoutes(
   const formsFor = (headers: IncomingHttpHeaders): ModelForms =>
     parts.faces.find(({ models }) => models?.isFor(headers))?.models ?? openAiModels;
   server.get('/v1/models', options, async ({ headers }, reply) =>
-    formsFor(headers).list(await parts.models.list(parts.live.begin(reply.raw))),
+    formsFor(headers).list(await parts.models.list(parts.live.begin(reply.raw)), headers),
   );
   server.get<{ Params: { '*': string } }>('/v1/models/*', options, async (request, reply) => {
     const id = request.params['*'];

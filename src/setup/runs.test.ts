@@ -56,8 +56,20 @@ test('Codex is told everything in values of its own configuration', () => {
       'model_context_window=202752',
       'model_providers.rlm-opencode.base_url="http://127.0.0.1:8768/v1"',
       'model_providers.rlm-opencode.wire_api="responses"',
+      // So that its first screen has no warning: without a key it asks nobody for models.
+      'model_providers.rlm-opencode.model_catalog_url="http://127.0.0.1:8768/v1/models"',
+      'model_providers.rlm-opencode.experimental_bearer_token="rlm-local"',
+      // A quarter of the window: what is larger makes it compact at once.
+      'tool_output_token_limit=50688',
     ]),
   );
+});
+
+test('Codex shows the proxy a token that is wanted, by the name of its variable', () => {
+  const { env, args } = codex.settingsFor({ ...proxy, hasToken: true, token: 'the-token' });
+  expect(env).toEqual({ RLM_API_TOKEN: 'the-token' });
+  expect(args.join(' ')).toContain('env_key="RLM_API_TOKEN"');
+  expect(args.join(' ')).not.toMatch(/the-token|bearer/);
 });
 
 test("Claude Code is sent to the proxy alone, and the user's own key is not", () => {

@@ -138,10 +138,12 @@ function codexSettings(proxy: RunProxy): RunSettings {
 }
 
 /**
- * Codex cuts outputs to 10,000 characters for a model that it does not know. It keeps at most
- * 1 MiB of one.
+ * Of an output Codex hands over 10,000 tokens, or as many as the model has asked for with the call;
+ * of a model that it does not know 10,000 characters. Nothing else in its configuration makes that
+ * more (0.171). What is over a window's rest makes it give the chat up for a summary before the
+ * output was seen, so that the most that a model may ask for is a part of the window.
  */
-const codexOutputTokens = 1_000_000;
+const codexOutputShare = 1 / 4;
 
 /** What Codex has to know: at the top of its configuration, and of the provider. */
 export function codexValues({ address, hasToken, contextWindowTokens }: ProxyFacts): {
@@ -153,14 +155,16 @@ export function codexValues({ address, hasToken, contextWindowTokens }: ProxyFac
       model: coreModelId,
       model_provider: providerId,
       model_context_window: contextWindowTokens,
-      tool_output_token_limit: codexOutputTokens,
+      tool_output_token_limit: Math.floor(contextWindowTokens * codexOutputShare),
     },
     provider: {
       // Not "OpenAI": by that name it expects more of a server.
       name: 'RLM OpenCode',
       base_url: `${address}/v1`,
       wire_api: 'responses',
-      ...(hasToken ? { env_key: tokenVariable } : {}),
+      // Where it learns of our model; it asks nobody to whom it has no key to show.
+      model_catalog_url: `${address}/v1/models`,
+      ...(hasToken ? { env_key: tokenVariable } : { experimental_bearer_token: noKey }),
     },
   };
 }

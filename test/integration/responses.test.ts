@@ -3,7 +3,7 @@ import type { ResponseInputItem, Tool } from 'openai/resources/responses/respons
 import { describe, expect, it } from 'vitest';
 import { longText } from '../support/conversation.ts';
 import { rawRequest } from '../support/http-server.ts';
-import { startPair, startProxy, type TestProxy } from '../support/proxy.ts';
+import { startPair, startProxy, type TestProxy, windowOf } from '../support/proxy.ts';
 import { readResponseEvents } from '../support/response-events.ts';
 import {
   answer,
@@ -304,6 +304,36 @@ describe('two projects', () => {
     await stream(proxy, { input: [says('another user')], tools, prompt_cache_key: 'app' });
     expect(upstream.requests[1]?.body.tools).toHaveLength(1);
     expect(upstream.requests[1]?.headers['x-session-id']).toBeUndefined();
+  });
+});
+
+describe('a list of models', () => {
+  const listFor = async (
+    { baseURL }: TestProxy,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<{ readonly data: object[]; readonly models?: Readonly<Record<string, unknown>>[] }> =>
+    (await (await fetch(`${baseURL}/models?client_version=0.171.0`, { headers })).json()) as never;
+
+  it('names our model with its window and Codex’s own prompt for Codex, and says nothing of that to others', async () => {
+    await using pair = await startPair(windowOf(90_000));
+    const { data, models } = await listFor(pair.proxy, codex('t'));
+    expect(models).toHaveLength(1);
+    expect(models?.[0]).toMatchObject({
+      slug: 'rlm-internal.rlm-core-v1',
+      context_window: 90_000,
+      supported_reasoning_levels: [],
+    });
+    expect(models?.[0]?.['base_instructions']).toMatch(
+      /^You are a coding agent running in the Codex CLI/,
+    );
+    const others = await listFor(pair.proxy, { 'user-agent': 'openai-node/7' });
+    expect(others).toEqual({ object: 'list', data });
+  });
+
+  it('leaves another version of Codex, which has other prompts, to what that assumes', async () => {
+    await using pair = await startPair();
+    const headers = { 'user-agent': 'codex_cli_rs/0.172.0 (Debian 12.0.0; x86_64)' };
+    expect((await listFor(pair.proxy, headers)).models).toEqual([]);
   });
 });
 

@@ -83,7 +83,9 @@ process.stdout.write('|  | a chunk | more | wanted |\n| --- | ---: | ---: | --- 
 for (const [name, median] of medians) {
   const more = median - plain;
   const isPlain = name === 'chat completions';
-  const cells = isPlain ? ['', ''] : [`${more < 0 ? '' : '+'}${more.toFixed(1)} µs`, 'at most +100 µs'];
+  const cells = isPlain
+    ? ['', '']
+    : [`${more < 0 ? '' : '+'}${more.toFixed(1)} µs`, 'at most +100 µs'];
   process.stdout.write(`| ${[name, `${median.toFixed(1)} µs`, ...cells].join(' | ')} |\n`);
   if (more > mostMoreUs) process.exitCode = 1;
 }

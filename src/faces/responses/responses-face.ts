@@ -7,6 +7,7 @@ import { nonEmptyText, type JsonObject } from '../../wire/json.ts';
 import { formOf } from '../answer-form.ts';
 import { chatBody, readRequestJson } from '../request-body.ts';
 import { isCodex, wantsEvent } from './codex.ts';
+import { codexModels } from './codex-models.ts';
 import { messagesOf } from './input-messages.ts';
 import { responseId } from './item-ids.ts';
 import { membersOf, type RequestMembers } from './request-members.ts';
@@ -16,6 +17,7 @@ import { ResponseWriter } from './response-writer.ts';
 export function responsesFace(chat: ChatHandler, clock: Pick<Clock, 'now'>): Face {
   return {
     path: '/v1/responses',
+    models: codexModels,
     chat: { handle: async (call) => answer(chat, call, clock) },
   };
 }
