@@ -407,9 +407,12 @@ test('the oldest turns go when there are too many or they are too large; what is
     const ask = async (content: string): Promise<void> => {
       expect((await setup.proxy.ask({ messages: [user(content)] })).message.content).toBe('fine');
       // A turn that is still being written would not go.
-      await vi.waitFor(async () => {
-        for (const { names } of await readTraces(dir)) expect(names).toContain('turn.json');
-      });
+      await vi.waitFor(
+        async () => {
+          for (const { names } of await readTraces(dir)) expect(names).toContain('turn.json');
+        },
+        { timeout: 60_000 },
+      );
     };
     await ask('Hello 0');
     expect(await readdir(dir)).toContain(old);
