@@ -80,7 +80,7 @@ function outlinedStubOf(entry: Entry, outline: EntryOutline, head: string, ends:
 /** How much of the text there is. */
 function stateOf(entry: Entry): string {
   const { note, lengthChars, masked } = entry;
-  if (masked !== undefined) return maskedSentence(entry, masked);
+  if (masked !== undefined) return `but not all of it. ${maskedSentence(entry, masked)}`;
   if (!isCutNote(note)) return 'complete and unchanged.';
   return `as it came and NOT complete: the client had cut it before, and only these ${lengthChars} characters came. What it left out is not in the store, and a search cannot find it.`;
 }

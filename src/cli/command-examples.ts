@@ -50,6 +50,12 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],
     ['rlm-opencode sessions rm sess_1a2b --yes', 'deletes it'],
   ],
+  'sessions forget': [
+    ['rlm-opencode sessions forget e7', 'what would go with e7'],
+    ['rlm-opencode sessions forget e7 --yes', 'it goes'],
+    ['rlm-opencode sessions forget -F -e hunter2', 'parts of texts'],
+    ['rlm-opencode sessions forget --older-than 90d', 'by age'],
+  ],
   'sessions move': [
     ['rlm-opencode sessions move ~/old ~/new', 'after a move to another disk'],
     ['rlm-opencode sessions move sess_1a2b .', 'to this directory'],

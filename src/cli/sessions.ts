@@ -16,6 +16,7 @@ import { size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printJson, printProse } from './screen.ts';
+import { forgetCommand } from './sessions-forget.ts';
 import { moveCommand } from './sessions-move.ts';
 import { exportCommand, importCommand } from './sessions-archive.ts';
 import { shortPath } from './start-text.ts';
@@ -45,7 +46,8 @@ export function sessionsCommand(): Command {
     .addCommand(addDataDirFlag(salvage).action(salvageSession))
     .addCommand(moveCommand())
     .addCommand(exportCommand())
-    .addCommand(importCommand());
+    .addCommand(importCommand())
+    .addCommand(forgetCommand());
 }
 
 /** @throws ProxyError `invalid_request` where a command is meant that there is not */

@@ -7,6 +7,7 @@ import type { Sessions } from '../store/types.ts';
 import { linkedStoresOf } from '../tools/linked/linked-stores.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { exportArchive, exportArgs, importArchive, importArgs } from './archive.ts';
+import { allowAgain, allowArgs, forget, forgetArgs } from './forget.ts';
 import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
@@ -190,6 +191,8 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['sessions', listSessions],
   ['remove-session', removeSession],
   ['move-session', moveSession],
+  ['forget', withArgs(forgetArgs, forget)],
+  ['allow-again', withArgs(allowArgs, allowAgain)],
   ['check-session', checkSession],
   ['salvage-session', salvageSession],
   ['export', withArgs(exportArgs, exportArchive)],

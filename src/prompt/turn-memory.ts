@@ -235,6 +235,8 @@ export class TurnMemory {
   }
 
   async #read(key: string): Promise<TurnRecord | undefined> {
+    // What was taken out of the memory is not to be shown again.
+    if (!this.#memory.has(key)) return undefined;
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
     const record = (await this.#memory.get(key)) as TurnRecord | undefined;

@@ -1,0 +1,160 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { callOver } from '../../src/cli/operations-client.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { ForgetAnswer } from '../../src/operations/forget.ts';
+import { createOperations } from '../../src/operations/operations.ts';
+import type { Message } from '../../src/wire/types.ts';
+import {
+  calling,
+  clientTools,
+  longText,
+  outputRequest,
+  resultOf,
+  systemFor,
+  user,
+} from '../support/conversation.ts';
+import { startPair, type TestProxy } from '../support/proxy.ts';
+import { answer, callTools, type ScriptedUpstream } from '../support/scripted-upstream.ts';
+
+const secret = 'the-launch-code-is-0451-zebra-quartz';
+const directory = '/work/forgetting';
+
+/** What the running server does for the command. */
+async function forgetting({ app }: TestProxy, args: object): Promise<ForgetAnswer> {
+  const { sessions, search } = app;
+  const call = callOver(createOperations({ sessions, search, clock: systemClock }));
+  return (await call('forget', { directory, isTrial: false, ...args })) as ForgetAnswer;
+}
+
+async function filesWith(proxy: TestProxy, text: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(proxy.dataDir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const bytes = await readFile(join(entry.parentPath, entry.name)).catch(() => Buffer.alloc(0));
+    if (bytes.includes(text)) found.push(entry.name);
+  }
+  return found;
+}
+
+/** A chat in which a command has put out a secret, and the model has looked for it. */
+async function chatWithSecret(setup: {
+  readonly upstream: ScriptedUpstream;
+  readonly proxy: TestProxy;
+}): Promise<readonly Message[]> {
+  const { upstream, proxy } = setup;
+  const output = `${longText(20_000)}\n${secret}\n${longText(20_000)}`;
+  const messages: Message[] = [
+    systemFor(directory),
+    user('print it'),
+    calling('call_1', 'bash', { command: 'cat launch.txt' }),
+    resultOf('call_1', output),
+  ];
+  upstream.script(
+    callTools({ name: 'rlm_find', args: { text: 'launch-code' } }),
+    answer('The code is in the output, line 300.'),
+  );
+  const { message } = await proxy.ask({ messages, tools: clientTools });
+  return [...messages, message, user('and now?')];
+}
+
+describe('a text that was forgotten while a chat goes on', () => {
+  test('its message shows that it is gone from the next turn on; it does not come back', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const messages = await chatWithSecret(setup);
+    const trial = await forgetting(proxy, { entries: ['e1'], isTrial: true });
+    expect(trial).toMatchObject({ entries: 1, masked: 0, isTrial: true });
+    expect(trial.chatRecords).toBeGreaterThan(0);
+    expect(trial.named).toEqual([{ id: 'e1', what: expect.stringContaining('cat launch.txt') }]);
+    expect((await filesWith(proxy, secret)).length).toBeGreaterThan(0);
+    await forgetting(proxy, { entries: ['e1'] });
+    expect(await filesWith(proxy, secret)).toEqual([]);
+    for (let turn = 0; turn < 2; turn += 1) {
+      upstream.script(answer('fine'));
+      await proxy.ask({ messages, tools: clientTools });
+      const { body, rawBody } = upstream.requests.at(-1)!;
+      expect(String(rawBody)).not.toContain(secret);
+      expect(String(rawBody)).not.toContain('launch-code');
+      const shown = body.messages.find(({ role }) => role === 'tool');
+      expect(shown?.content).toMatch(/^\[rlm\] The text of e1 was forgotten on .*It had 40,?\d/);
+    }
+    const [first, second] = upstream.requests.slice(-2).map(({ rawBody }) => String(rawBody));
+    expect(second).toBe(first);
+    expect(await filesWith(proxy, secret)).toEqual([]);
+    const restarted = await proxy.restart();
+    upstream.script(answer('fine'));
+    await restarted.ask({ messages, tools: clientTools });
+    expect(String(upstream.requests.at(-1)!.rawBody)).toBe(first);
+    expect(await filesWith(restarted, secret)).toEqual([]);
+    await restarted[Symbol.asyncDispose]();
+  });
+
+  test('of a part as many other characters are shown, stored and found', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const messages = await chatWithSecret(setup);
+    const outcome = await forgetting(proxy, { pattern: 'the-launch-code[a-z0-9-]*' });
+    expect(outcome).toMatchObject({ entries: 0, masked: 1, bytes: secret.length });
+    expect(await filesWith(proxy, secret)).toEqual([]);
+    upstream.script(
+      callTools(
+        { name: 'rlm_find', args: { text: '####' } },
+        { name: 'rlm_find', args: { text: 'launch-code' } },
+      ),
+      answer('fine'),
+    );
+    await proxy.ask({ messages, tools: clientTools });
+    const last = String(upstream.requests.at(-1)!.rawBody);
+    expect(last).not.toContain(secret);
+    expect(last).toContain('#'.repeat(secret.length));
+    expect(last).toContain('0 matching lines');
+    expect(await filesWith(proxy, secret)).toEqual([]);
+  });
+
+  test('a model that asks for it is told so, by every tool; programs, too', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    await chatWithSecret(setup);
+    await forgetting(proxy, { entries: ['e1'] });
+    upstream.script(
+      callTools(
+        { name: 'rlm_get_context', args: { entry: 'e1' } },
+        { name: 'rlm_get_context', args: { offset: 100, length: 50 } },
+        { name: 'rlm_search', args: { pattern: 'launch' } },
+        { name: 'rlm_stats', args: {} },
+      ),
+      answer('fine'),
+    );
+    // Another long output keeps our tools in the chat.
+    const request = outputRequest(`other ${longText(30_000)}`, directory);
+    await proxy.ask(request);
+    const results = upstream.requests
+      .at(-1)!
+      .body.messages.slice(-4)
+      .map(({ content }) => String(content));
+    expect(results[0]).toMatch(/text of e1 was forgotten/);
+    expect(results[1]).toMatch(/text of e1 was forgotten/);
+    expect(results[2]).toMatch(/One text that was here was forgotten/);
+    expect(results[3]).toContain('forgotten');
+  });
+
+  test('what is chosen wrong is said in words, and nothing is changed', async () => {
+    await using setup = await startPair();
+    const { proxy } = setup;
+    await chatWithSecret(setup);
+    const wrong: readonly [object, RegExp][] = [
+      [{}, /not said what is to be forgotten/],
+      [{ entries: ['e9'] }, /"e9" names no entry/],
+      [{ entries: ['banana'] }, /names no entry/],
+      [{ entries: ['e1:9999999-9999999'] }, /e1 has \d+ lines/],
+      [{ pattern: 'never there' }, /matches nothing that is stored/],
+      [{ tool: 'nonesuch' }, /nonesuch/],
+    ];
+    for (const [args, words] of wrong) {
+      await expect(forgetting(proxy, args)).rejects.toThrow(words);
+    }
+    expect((await filesWith(proxy, secret)).length).toBeGreaterThan(0);
+  });
+});
