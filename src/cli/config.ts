@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import { settingLines, shownSettings } from '../config/show.ts';
 import { differencesOf, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
-import { jsonText, print, printError } from './screen.ts';
+import { jsonText, print, printProse } from './screen.ts';
+import { shortPath } from './start-text.ts';
 
 /**
  * `rlm-opencode config`: every setting, its value and where it came from; secrets are not shown.
@@ -24,13 +25,18 @@ export function configCommand(): Command {
       print(`${jsonText({ file: loaded.filePath, settings: shown }, 2)}\n`);
       return;
     }
-    print(`# ${loaded.filePath}${loaded.fileFound ? '' : ' (there is no such file)'}\n`);
-    print(settingLines(shown));
+    const file = shortPath(loaded.filePath);
+    print(
+      loaded.fileFound
+        ? `# Settings: those of ${file}, of variables and of flags say so; the rest is as usual.\n`
+        : `# There is no ${file} yet, so all is as usual where nothing else is said.\n# rlm-opencode init writes it.\n`,
+    );
+    print(settingLines(shown, { dataDir: shortPath(loaded.config.dataDir) }));
     if (different !== undefined && different.size > 0) {
-      printError(
+      printProse(
         `The server at ${running?.address} was started with other settings, shown beside these.\n`,
       );
     }
-    for (const warning of loaded.warnings) printError(`${warning}\n`);
+    for (const warning of loaded.warnings) printProse(`${warning}\n`);
   });
 }

@@ -1,12 +1,14 @@
 import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { unreadableReason } from '../base/system-words.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
 import { shownSettings } from '../config/show.ts';
 import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../setup/config-file.ts';
-import { openCodeSetup } from '../setup/opencode-setup.ts';
+import type { ClientSetup } from '../setup/client-setup.ts';
+import { knownSetups } from '../setup/known-setups.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
@@ -21,7 +23,8 @@ import { differencesOf, type KnownServer, knownServer } from './server-facts.ts'
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
 import { setupPlaces } from './setup.ts';
 import { fetchHealth } from './status.ts';
-import { print, printJson } from './screen.ts';
+import { print, printJson, proseFor } from './screen.ts';
+import { shortPath } from './start-text.ts';
 
 /**
  * `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to
@@ -47,7 +50,7 @@ async function doctor(flags: { offline?: boolean; deep?: boolean; json?: boolean
     await serverFinding(config),
     ...(await storeFindings(flags, flags.deep === true)),
     ...(flags.offline === true ? [] : await providerFindings(config, running)),
-    await opencodeFinding(loaded, running),
+    ...(await clientFindings(loaded, running)),
   ];
   if (findings.some(({ level }) => level === 'fail')) finish(exitCodes.nothing);
   if (flags.json === true) {
@@ -55,10 +58,14 @@ async function doctor(flags: { offline?: boolean; deep?: boolean; json?: boolean
     return;
   }
   for (const { level, text, advice } of findings) {
-    print(`${level.padEnd(5)} ${text}\n`);
-    if (advice !== undefined) print(`      ${advice}\n`);
+    const said = advice === undefined ? text : `${text}\n${advice}`;
+    const lines = proseFor(process.stdout, said, levelWidth).split('\n');
+    print(`${level.padEnd(levelWidth)}${lines.join(`\n${' '.repeat(levelWidth)}`)}\n`);
   }
 }
+
+/** Cells in front of what was found. */
+const levelWidth = 6;
 
 function nodeFinding(): Finding {
   return { level: 'ok', text: `Node ${process.version} on ${process.platform} ${process.arch}` };
@@ -81,7 +88,9 @@ function configFindings(loaded: LoadedConfig, running: KnownServer | undefined):
   const mode = statSync(filePath, { throwIfNoEntry: false })?.mode ?? 0;
   findings.unshift({
     level: 'ok',
-    text: `settings: ${fileFound ? filePath : `no ${filePath}, so defaults and environment`}`,
+    text: fileFound
+      ? `settings: ${shortPath(filePath)}`
+      : `settings: no file (${shortPath(filePath)}), so variables and what is usual`,
   });
   if (fileFound && (mode & 0o077) !== 0) {
     findings.push({
@@ -104,8 +113,8 @@ function configFindings(loaded: LoadedConfig, running: KnownServer | undefined):
   if (upstreams.length === 0) {
     findings.push({
       level: 'note',
-      text: `no upstream${running === undefined ? '' : ' in the running server'}: answers come from the demo script`,
-      advice: 'rlm-opencode init     (or set RLM_UPSTREAM_BASE_URL and its companions)',
+      text: `no model is set up${running === undefined ? '' : ' in the running server'}: a demo script answers`,
+      advice: 'rlm-opencode init',
     });
   }
   return findings;
@@ -117,7 +126,8 @@ const lowFreeBytes = 1_000_000_000;
 /** Whether something can be stored: writes a test file and looks at the free space. */
 function dataDirFinding({ dataDir }: Config): Finding {
   const stat = statSync(dataDir, { throwIfNoEntry: false });
-  if (stat === undefined) return { level: 'ok', text: `data: ${dataDir} (not there yet)` };
+  if (stat === undefined)
+    return { level: 'ok', text: `data: ${shortPath(dataDir)} (not there yet)` };
   if (!stat.isDirectory()) {
     return {
       level: 'fail',
@@ -141,7 +151,7 @@ function dataDirFinding({ dataDir }: Config): Finding {
     };
   }
   const { bavail, bsize } = statfsSync(dataDir);
-  const text = `data: ${dataDir}, ${size(bavail * bsize)} free`;
+  const text = `data: ${shortPath(dataDir)}, ${size(bavail * bsize)} free`;
   return bavail * bsize >= lowFreeBytes
     ? { level: 'ok', text }
     : { level: 'note', text, advice: 'When it is full, chats go on and nothing is stored.' };
@@ -239,22 +249,56 @@ async function storeFindings(flags: object, deep: boolean): Promise<Finding[]> {
   return findings;
 }
 
-async function opencodeFinding(
+/**
+ * Of each client that has the proxy in its own configuration. That none has it is no fault:
+ * `rlm-opencode opencode` needs no configuration.
+ */
+async function clientFindings(
   loaded: LoadedConfig,
   running: KnownServer | undefined,
-): Promise<Finding> {
-  const setup = openCodeSetup;
-  const { path, text } = await findConfigFile(setup.paths(setupPlaces()), setup.isInstalled);
-  const advice = 'rlm-opencode setup opencode';
-  if (text === undefined || !setup.isInstalled(text)) {
-    return { level: 'note', text: 'OpenCode: the provider is not installed', advice };
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [name, setup] of Object.entries(knownSetups)) {
+    try {
+      const finding = await clientFinding({ name, setup, loaded, running });
+      if (finding !== undefined) findings.push(finding);
+    } catch (error) {
+      if (!(error instanceof Error && 'syscall' in error)) throw error;
+      findings.push({
+        level: 'note',
+        text: `${setup.title}: its configuration cannot be read: ${unreadableReason(error)}`,
+      });
+    }
   }
+  if (findings.length > 0) return findings;
+  const text = 'clients: none has the proxy in its configuration';
+  const advice = 'rlm-opencode opencode needs none; for good: rlm-opencode setup opencode';
+  return [{ level: 'ok', text, advice }];
+}
+
+/** Undefined where the proxy is not in its configuration. */
+async function clientFinding(from: {
+  readonly name: string;
+  readonly setup: ClientSetup;
+  readonly loaded: LoadedConfig;
+  readonly running: KnownServer | undefined;
+}): Promise<Finding | undefined> {
+  const { name, setup, loaded, running } = from;
+  const { path, text } = await findConfigFile(setup.paths(setupPlaces()), setup.isInstalled);
+  if (text === undefined || !setup.isInstalled(text)) return undefined;
   if ((running?.facts.configuredPort ?? loaded.config.server.port) === 0) {
-    return { level: 'note', text: 'OpenCode: installed, but RLM_PORT is 0, so no port is fixed' };
+    return {
+      level: 'note',
+      text: `${setup.title}: set up, but RLM_PORT is 0: the server takes another port each time`,
+    };
   }
   const facts = clientFacts(loaded, running, setup.limitsIn(text));
   const fresh = await setup.install(text, facts, { liftToolOutput: false });
   return fresh.ok && fresh.text === text
-    ? { level: 'ok', text: `OpenCode: installed in ${path}` }
-    : { level: 'note', text: 'OpenCode: installed with other settings than these', advice };
+    ? { level: 'ok', text: `${setup.title}: set up in ${shortPath(path)}` }
+    : {
+        level: 'note',
+        text: `${setup.title}: set up in ${shortPath(path)} with other settings than these`,
+        advice: `rlm-opencode setup ${name}`,
+      };
 }

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, statSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -14,7 +12,8 @@ import { startBackground } from './background.ts';
 import { clientFacts } from './client-facts.ts';
 import { grouped } from '../base/numbers.ts';
 import type { Finding } from './provider-check.ts';
-import { printError } from './screen.ts';
+import { programOn } from './on-path.ts';
+import { printProse } from './screen.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
 import { loadFromFlags } from './setting-flags.ts';
 
@@ -74,21 +73,6 @@ async function launch(client: StartableClient, args: readonly string[]): Promise
   await runToItsEnd(path, isBare ? args : [...settings.args, ...args], settings.env);
 }
 
-/** The file of that name that may be run, as a shell finds it. */
-function programOn(path: string, name: string): string | undefined {
-  const candidates = path
-    .split(delimiter)
-    .map((folder) => join(folder === '' ? '.' : folder, name));
-  return candidates.find((candidate) => {
-    try {
-      accessSync(candidate, constants.X_OK);
-      return statSync(candidate).isFile();
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** The server that runs, else one that is started and stays. */
 async function serverFor(loaded: LoadedConfig): Promise<KnownServer> {
   const { config } = loaded;
@@ -96,7 +80,7 @@ async function serverFor(loaded: LoadedConfig): Promise<KnownServer> {
   if (running !== undefined) return running;
   const { address, pid, isNew } = await startBackground(config.dataDir, []);
   if (isNew) {
-    printError(`rlm-opencode: started a server (process ${pid}); \`rlm-opencode stop\` ends it.\n`);
+    printProse(`rlm-opencode: started a server (process ${pid}); \`rlm-opencode stop\` ends it.\n`);
   }
   const started = await knownServer(config);
   if (started !== undefined) return started;
@@ -120,21 +104,21 @@ async function tellOf(server: KnownServer, loaded: LoadedConfig): Promise<void> 
   const different = [...differencesOf(given, facts).keys()];
   const { model } = facts;
   if (model === undefined) {
-    printError(
-      `rlm-opencode: ${address}, no upstream: the built-in demo answers, which is no language model. \`rlm-opencode init\` sets one up.\n`,
+    printProse(
+      `rlm-opencode: ${address}, no model is set up: the built-in demo answers, a script. \`rlm-opencode init\` sets one up.\n`,
     );
   } else {
     const provider = model.name.slice(0, model.name.indexOf('.'));
     const findings = await inTime(server.checkProviders());
     const own = findings?.filter((finding) => finding.provider === provider);
     const window = `window ${grouped(model.contextWindowTokens)} tokens${model.isAssumed ? ' (assumed)' : ''}`;
-    printError(`rlm-opencode: ${address}, ${model.name}, ${window}, ${wordOf(own)}\n`);
+    printProse(`rlm-opencode: ${address}, ${model.name}, ${window}, ${wordOf(own)}\n`);
     for (const { level, text, advice } of own ?? []) {
-      if (level !== 'ok') printError(`  ${text}\n${advice === undefined ? '' : `  ${advice}\n`}`);
+      if (level !== 'ok') printProse(`  ${text}\n${advice === undefined ? '' : `  ${advice}\n`}`);
     }
   }
   if (different.length > 0) {
-    printError(
+    printProse(
       `  The server was started with other settings than these: ${different.join(', ')}. To use yours: rlm-opencode stop, then this again.\n`,
     );
   }

@@ -42,7 +42,15 @@ const usualColumns = 80;
  * this user with `~`; a pipe gets them as they are.
  */
 export function printProse(text: string, out: Output = process.stderr): void {
-  print(out.isTTY ? wrapped(withoutHome(text), out.columns || usualColumns) : text, out);
+  print(proseFor(out, text), out);
+}
+
+/**
+ * The same as a text.
+ * @param taken Cells of each line that something else stands in
+ */
+export function proseFor(out: Output, text: string, taken = 0): string {
+  return out.isTTY ? wrapped(withoutHome(text), (out.columns || usualColumns) - taken) : text;
 }
 
 /**

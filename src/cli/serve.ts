@@ -11,18 +11,13 @@ import { logPath, startBackground } from './background.ts';
 import { examples } from './examples.ts';
 import { factsOf } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
-import { print, printError, printStyled } from './screen.ts';
+import { print, printError, printProse, printStyled } from './screen.ts';
 import { startText } from './start-text.ts';
 import { terminalLine } from './terminal-log.ts';
 
-/** What a user without an upstream has to know. */
-const demoNotice = `No upstream is configured, so the built-in demo answers: a script that uses the
-tools, no language model. \`rlm-opencode init\` sets up a real one; or set
-  RLM_UPSTREAM_BASE_URL   such as https://api.z.ai/api/paas/v4
-  RLM_UPSTREAM_API_KEY    its key
-  RLM_UPSTREAM_MODEL      such as glm-5
-and start again.
-`;
+/** What the log of a server without a model says in front. */
+const demoNotice =
+  'No model is set up, so the built-in demo answers: a script that uses the tools, no language model. `rlm-opencode init` sets one up.\n';
 
 /**
  * `rlm-opencode serve`: runs the proxy until it is told to stop.
@@ -62,8 +57,7 @@ async function serveInBackground(loaded: LoadedConfig): Promise<void> {
   printError(
     startText(factsOf(loaded), { dataDir: config.dataDir, logFile: logPath(config.dataDir) }),
   );
-  for (const warning of loaded.warnings) printError(`${warning}\n`);
-  if (config.providers.length === 0) printError(demoNotice);
+  for (const warning of loaded.warnings) printProse(`${warning}\n`);
 }
 
 async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise<void> {
@@ -80,12 +74,12 @@ async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise
   await using app = await openLocalApp(config, log, { loaded, policies });
   const address = await app.server.listen();
   await publish(config.dataDir, { address, secret: app.ownerSecret }, app.sessions);
-  for (const warning of loaded.warnings) printError(`${warning}\n`);
-  if (config.providers.length === 0) printError(demoNotice);
+  for (const warning of loaded.warnings) printProse(`${warning}\n`);
   print(`rlm-opencode listening on ${address}\n`);
   const facts = factsOf(loaded);
-  if (process.stderr.isTTY) printError(startText(facts, config));
+  if (process.stderr.isTTY) printError(startText(facts, { ...config, env: process.env }));
   else {
+    if (config.providers.length === 0) printError(demoNotice);
     const { model, upstreams } = facts;
     log.info({ address, upstreams, model, dataDir: config.dataDir }, 'listening');
   }

@@ -16,6 +16,8 @@ interface EntryLine {
   readonly kind: string;
   readonly tool?: string;
   readonly path?: string;
+  /** The command, the path, the first line. */
+  readonly title?: string;
   readonly characters: number;
   readonly time: string;
 }
@@ -59,6 +61,12 @@ function fitted(path: string, directory: string | undefined, room: number): stri
   return shown.length <= room ? shown : `…${shown.slice(-Math.max(1, room - 1))}`;
 }
 
+/** The beginning of a title on one line, as far as there is room. */
+function cutTo(title: string, room: number): string {
+  const line = title.replaceAll(/\s+/g, ' ').trim();
+  return line.length <= room ? line : `${line.slice(0, Math.max(1, room - 1))}…`;
+}
+
 function statsText(
   session: string,
   directory: string | undefined,
@@ -83,11 +91,12 @@ function statsText(
   }
   const newest = stats['newest_entries'] as readonly EntryLine[];
   if (newest.length > 0) lines.push('', 'newest:');
-  for (const { entry, kind, tool, path, characters, time } of newest) {
+  for (const { entry, kind, tool, path, title, characters, time } of newest) {
     const place = `  ${entry.padEnd(6)} ${time.slice(0, 16).replace('T', ' ')} ${grouped(characters).padStart(11)}  ${tool ?? kind}`;
     const room =
       (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity) - place.length - 2;
-    lines.push(path === undefined ? place : `${place}  ${fitted(path, directory, room)}`);
+    const what = path === undefined ? cutTo(title ?? '', room) : fitted(path, directory, room);
+    lines.push(`${place}  ${what}`.trimEnd());
   }
   return `${lines.join('\n')}\n`;
 }

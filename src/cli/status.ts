@@ -60,7 +60,10 @@ export function statusCommand(): Command {
 
 function factsText({ model, upstreams }: ServerFacts): string {
   const lines = upstreams.map((upstream) => `  upstream  ${upstream}\n`);
-  if (lines.length === 0) lines.push('  upstream  none: the built-in demo answers\n');
+  if (lines.length === 0)
+    lines.push(
+      '  model     none: the built-in demo answers, no language model\n            rlm-opencode init sets one up\n',
+    );
   if (model !== undefined) lines.push(`  model     ${modelText(model)}\n`);
   return lines.join('');
 }

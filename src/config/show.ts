@@ -39,15 +39,24 @@ export function maskedConfig(config: Config): unknown {
   return masked(config);
 }
 
-/** The same as lines `key = value  (source)`. */
-export function settingLines(shown: readonly ShownSetting[]): string {
+/**
+ * The same as lines `key = value  (source)`, in columns. What is nobody's choice has no source.
+ * @param usual What holds where nothing is set, by key
+ */
+export function settingLines(
+  shown: readonly ShownSetting[],
+  usual: Readonly<Record<string, string>> = {},
+): string {
+  const keyWidth = Math.max(...shown.map(({ key }) => key.length));
   return shown
     .map(({ key, value, source, server }) => {
+      const said = value === undefined ? (usual[key] ?? valueText(value)) : valueText(value);
+      const line = `${key.padEnd(keyWidth)} = ${said}${source === 'default' ? '' : `  (${source})`}`;
       const running =
         server === undefined
           ? ''
-          : `  [the running server: ${valueText(server.value)}  (${server.source})]`;
-      return `${key} = ${valueText(value)}  (${source})${running}\n`;
+          : `\n${' '.repeat(keyWidth)}   the running server: ${valueText(server.value)}  (${server.source})`;
+      return `${line}${running}\n`;
     })
     .join('');
 }

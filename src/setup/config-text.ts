@@ -2,7 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { findNodeAtLocation, type Node, type ParseError, parseTree } from 'jsonc-parser';
 import { jsonFaultText } from '../base/json-faults.ts';
 import { isObject } from '../wire/json.ts';
-import { at, removeMember, setValue, valueOf, withoutMark } from './jsonc-edit.ts';
+import {
+  at,
+  removeMember,
+  setValue,
+  valueOf,
+  withEarlierLayout,
+  withoutMark,
+} from './jsonc-edit.ts';
 import {
   nativeProviderEntry,
   type ProviderEntry,
@@ -63,8 +70,9 @@ export function installProvider(text: string | undefined, wanted: Installation):
 /**
  * Takes our provider out again, and what {@link installProvider} lifted if it still stands as it
  * was set.
+ * @param before The text before the first installation, where there was one
  */
-export function uninstallProvider(text: string): EditOutcome {
+export function uninstallProvider(text: string, before?: string): EditOutcome {
   const checked = checkConfig(text);
   if (!checked.ok) return checked;
   let edited = text;
@@ -73,6 +81,10 @@ export function uninstallProvider(text: string): EditOutcome {
   }
   const lifted = isDeepStrictEqual(valueOf(text)['tool_output'], liftedToolOutput);
   if (lifted) edited = removeMember(edited, ['tool_output']);
+  if (before !== undefined && checkConfig(before).ok) {
+    const places = sections.map((section) => [section, providerId]);
+    edited = withEarlierLayout(edited, before, places);
+  }
   return verified(text, edited, lifted ? ['tool_output'] : []);
 }
 

@@ -9,6 +9,7 @@ import {
   removeMember,
   setValue,
   valueOf,
+  withEarlierLayout,
 } from './jsonc-edit.ts';
 
 /** What a file begins as. */
@@ -72,6 +73,12 @@ export function uninstallMembers(
     const old = standingIn(earlier, member);
     edited = old === undefined ? removeMember(edited, place) : setValue(edited, place, old);
   }
+  if (before !== undefined && isReadable)
+    edited = withEarlierLayout(
+      edited,
+      before,
+      members.map(({ path }) => path),
+    );
   const outcome = verified(text, edited, members);
   if (!outcome.ok) return outcome;
   // A comment is the user's: such a text is no plain JSON.

@@ -86,6 +86,58 @@ function cutRange(body: string, [start, end]: readonly [number, number]): string
   return head.slice(0, blankBefore.index) + tail.slice(blankAfter[0].length);
 }
 
+/**
+ * A text in which what our edits have only laid out anew stands as it stood before: where an object
+ * holds the same words and comments, its blanks and line ends are those of the earlier text.
+ * @param before The text before our first edit
+ * @param paths Places of ours; what holds them is compared, the whole object first
+ */
+export function withEarlierLayout(
+  text: string,
+  before: string,
+  paths: readonly MemberPath[],
+): string {
+  let edited = text;
+  for (const path of paths) {
+    for (let length = 0; length < path.length; length += 1) {
+      const holder = path.slice(0, length);
+      const [now, earlier] = [
+        nodeAt(withoutMark(edited), holder),
+        nodeAt(withoutMark(before), holder),
+      ];
+      if (now === undefined || earlier === undefined) break;
+      const [own, wanted] = [
+        sliceOf(withoutMark(edited), now),
+        sliceOf(withoutMark(before), earlier),
+      ];
+      if (bare(own) !== bare(wanted)) continue;
+      const start = edited.length - withoutMark(edited).length + now.offset;
+      edited = edited.slice(0, start) + wanted + edited.slice(start + now.length);
+      break;
+    }
+  }
+  return edited;
+}
+
+function sliceOf(body: string, { offset, length }: Node): string {
+  return body.slice(offset, offset + length);
+}
+
+/** A text without the blanks and line ends between its words; comments are words. */
+function bare(text: string): string {
+  const scanner = createScanner(withoutMark(text), false);
+  const words: string[] = [];
+  for (let token = scanner.scan(); token !== endOfText; token = scanner.scan()) {
+    if (token !== trivia && token !== lineBreak) words.push(scanner.getTokenValue());
+  }
+  return words.join('\n');
+}
+
+// `SyntaxKind` of the scanner, which is no value at run time.
+const lineBreak = 14;
+const trivia = 15;
+const endOfText = 17;
+
 function nodeAt(body: string, path: MemberPath): Node | undefined {
   const root = parseTree(body, [], { allowTrailingComma: true });
   return root === undefined ? undefined : findNodeAtLocation(root, [...path]);

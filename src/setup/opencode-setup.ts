@@ -48,7 +48,7 @@ function setupOf(own: {
     uninstall: (text, before) =>
       isInstallationOf(text, before ?? fresh)
         ? { ok: true, text: before }
-        : uninstallProvider(text),
+        : uninstallProvider(text, before),
     liftsToolOutput: true,
     isInstalled: (text) => installedBlock(text) !== undefined,
     limitsIn: installedLimits,

@@ -38,7 +38,7 @@ export const lookUpPolicy: Policy = (request) => {
   const results = resultsAfterQuestion(request.messages).filter((text) => !isOpening(text));
   if (!hasTools)
     return {
-      text: `${scriptNotice} Nothing is stored for this conversation, so there is nothing to look up. Set an upstream to get real answers: RLM_UPSTREAM_BASE_URL, RLM_UPSTREAM_API_KEY, RLM_UPSTREAM_MODEL.`,
+      text: `${scriptNotice} Nothing is stored for this conversation, so there is nothing to look up. A model that answers is set up by rlm-opencode init.`,
     };
   const terms = termsOf(question);
   switch (results.length) {

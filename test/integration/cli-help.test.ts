@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { everyCommand } from '../../src/cli/nested-options.ts';
@@ -42,10 +44,6 @@ test('typed alone it says what to type first, and commands stand in groups', asy
 test.each([
   [['serch', 'x'], 'There is no command `serch`.\nDid you mean: rlm-opencode search\n'],
   [['frobnicate'], 'There is no command `frobnicate`.\nAll that there are: rlm-opencode --help\n'],
-  [
-    ['sessions', 'remove', 'x'],
-    '`rlm-opencode sessions` has no command `remove`.\nDid you mean: rlm-opencode sessions rm\n',
-  ],
   [
     ['service', 'instal'],
     '`rlm-opencode service` has no command `instal`.\nDid you mean: rlm-opencode service install\n',
@@ -101,4 +99,24 @@ test('what is not there is said with the command that makes it', async () => {
   expect(await said('ingest', 'nosuch')).toContain(
     '/nosuch: there is no such file or folder (ENOENT)\n',
   );
+});
+
+test('config stands in columns, and says where things are stored where nobody has said it', async () => {
+  using home = new CliHome();
+  const { stdout } = await home.runHere(['config'], { RLM_DATA_DIR: '', XDG_DATA_HOME: '/xdg' });
+  const [, ...lines] = stdout.trimEnd().split('\n').slice(1);
+  expect(new Set(lines.map((line) => line.indexOf(' = '))).size).toBe(1);
+  expect(stdout).toMatch(/^dataDir +=  ?\/xdg\/rlm-opencode$/m);
+  expect(stdout).toMatch(/^server\.port += 0 {2}\(environment RLM_PORT\)$/m);
+});
+
+test('settings that cannot be read are answered with the place and what is missing there', async () => {
+  using home = new CliHome();
+  const path = join(home.folder, 'own.jsonc');
+  writeFileSync(path, '{\n  "server": { "port": 1 "host": "x" }\n}\n');
+  const { stderr } = await home.runHere(['doctor'], { RLM_CONFIG: path });
+  expect(stderr).toContain(
+    `${path}:2:25: not valid JSON with comments: a comma is missing in front of this.\n`,
+  );
+  expect(stderr).toContain('line 2, column 25');
 });

@@ -86,8 +86,9 @@ test('in a second terminal setup, doctor, status and config speak of the server 
   expect(status.stdout).toMatch(/model +upstream\.scripted, window 200,000 tokens/);
 
   const config = await home.runHere(['config']);
+  expect(config.stdout).toMatch(/^upstream\.baseURL +=  ?\(not set\)\n +the running server: http/m);
   expect(config.stdout).toContain(
-    `upstream.baseURL = (not set)  (default)  [the running server: ${upstream.baseURL}  (environment RLM_UPSTREAM_BASE_URL)]`,
+    `the running server: ${upstream.baseURL}  (environment RLM_UPSTREAM_BASE_URL)\n`,
   );
   expect(config.stdout).not.toMatch(/turn\.steps.*running server/);
   const { settings } = JSON.parse((await home.runHere(['config', '--json'])).stdout) as {

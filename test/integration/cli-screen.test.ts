@@ -143,3 +143,13 @@ test('stats and sessions fit a terminal of 80 columns, however long a path is', 
   expect(widest(stats.plain)).toBeLessThanOrEqual(80);
   expect(widest(sessions.plain)).toBeLessThanOrEqual(80);
 });
+
+test('started by npm in a checkout it says how its commands come to be found, and nothing twice', async () => {
+  using home = new CliHome();
+  using terminal = new Terminal(home, 'serve', { npm_lifecycle_event: 'start' });
+  await terminal.says(/Ctrl-C/);
+  expect(terminal.plain).toMatch(/model {5}none: .*no language model\n/);
+  expect(terminal.plain).toMatch(/next {6}npm link .*\n +rlm-opencode init /);
+  expect(terminal.plain.match(/rlm-opencode init/g)).toHaveLength(1);
+  expect(widest(terminal.plain)).toBeLessThanOrEqual(80);
+});

@@ -155,6 +155,55 @@ test('every client that can be set up is tried here', () => {
   expect(clients.map(({ name }) => name).toSorted()).toEqual(Object.keys(knownSetups).toSorted());
 });
 
+test.each([
+  [
+    'qwen',
+    '.qwen/settings.json',
+    '{"theme": "dark", "modelProviders": {"openai": [{"id": "other", "envKey": "OTHER"}]}}\n',
+  ],
+  [
+    'pi',
+    '.pi/agent/models.json',
+    '{\n  "theme": "dark",\n  "providers": {"ollama": {"apiKey": "x", "models": []}}\n}\n',
+  ],
+  [
+    'opencode',
+    '.config/opencode/opencode.json',
+    '{\n  "theme": "dark",\n  "provider": {"x": {"npm": "y"}} // mine\n}\n',
+  ],
+  ['claude', '.claude/settings.json', '{ "theme": "dark", "env": { "MINE": "1" } }\n'],
+])(
+  'objects on one line in the settings of %s are on one line again',
+  async (name, place, before) => {
+    using home = new CliHome();
+    const path = put(home, place, before);
+    await home.setup(['install', name], env);
+    await home.setup(['uninstall', name], env);
+    expect(readFileSync(path, 'utf8')).toBe(before);
+    if (!before.startsWith('{\n')) return;
+    // With something changed in between: all that was not changed.
+    await home.setup(['install', name], env);
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"dark"', '"light"'));
+    await home.setup(['uninstall', name], env);
+    expect(readFileSync(path, 'utf8')).toBe(before.replace('"dark"', '"light"'));
+  },
+);
+
+test('doctor looks at every client that has the proxy, and says what brings it up to date', async () => {
+  using home = new CliHome();
+  const none = await home.runHere(['doctor', '--offline'], env);
+  expect(none.stdout).toContain('ok    clients: none has the proxy in its configuration\n');
+  for (const name of ['codex', 'qwen']) await home.setup(['install', name], env);
+  const { stdout } = await home.runHere(['doctor', '--offline'], env);
+  expect(stdout).toMatch(/^ok {4}Codex: set up in .*rlm-opencode\.config\.toml$/m);
+  expect(stdout).toMatch(/^ok {4}Qwen Code: set up in .*settings\.json$/m);
+  expect(stdout).not.toContain('OpenCode:');
+  const moved = await home.runHere(['doctor', '--offline'], { ...env, RLM_PORT: '8769' });
+  expect(moved.stdout).toMatch(
+    /^note {2}Codex: set up in .* with other settings than these\n {6}rlm-opencode setup codex$/m,
+  );
+});
+
 describe.each(clients)('$name', ({ name, path: place, before, read, added }) => {
   test('dry run, install, again, status, uninstall: the file is what it was, byte for byte', async () => {
     using home = new CliHome();
