@@ -17,7 +17,7 @@ test('serve: one line on stdout when ready, what the demo is on stderr, SIGTERM 
   expect(code).toBe(0);
   expect(stdout).toBe(`rlm-opencode listening on ${url}\n`);
   expect(stderr).toContain('no language model');
-  expect(stderr).toContain('RLM_UPSTREAM_BASE_URL');
+  expect(stderr).toContain('rlm-opencode init');
 });
 
 test('a second server on the same data says who holds it; on other data it just runs', async () => {
