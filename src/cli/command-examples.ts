@@ -27,6 +27,7 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode search -C 2 --tool bash ERROR', 'outputs of bash, lines around'],
     ["rlm-opencode search -l --path 'src/**' TODO", 'only the files'],
     ['rlm-opencode search -c --since 2h deadlock', 'how many lines'],
+    ['rlm-opencode search --as-of 3d TODO', 'as it was three days ago'],
   ],
   find: [
     ["rlm-opencode find 'a[0].b()'", 'nothing in it is special'],
@@ -41,14 +42,34 @@ const known: Readonly<Record<string, readonly Example[]>> = {
   stats: [
     ['rlm-opencode stats', 'the store of this project'],
     ['rlm-opencode stats --since 2h', 'what has come since'],
+    ['rlm-opencode stats --as-of before-merge', 'at that snapshot'],
   ],
   sessions: [
     ['rlm-opencode sessions', 'every store, and whose it is'],
+    ['rlm-opencode sessions log', 'branches and snapshots of this project'],
     ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],
+  ],
+  'sessions log': [
+    ['rlm-opencode sessions log', 'of this project'],
+    ['rlm-opencode sessions log --all --json', 'of all, for machines'],
+  ],
+  'sessions snapshot': [
+    ['rlm-opencode sessions snapshot', 'named by the time'],
+    ['rlm-opencode sessions snapshot before-merge', 'named by you'],
+  ],
+  'sessions branch': [
+    ['rlm-opencode sessions branch', 'goes on from now'],
+    ['rlm-opencode sessions branch --at e42 --name try-2', 'from right behind e42'],
+  ],
+  'sessions restore': [
+    ['rlm-opencode sessions restore before-merge', 'as it was at that snapshot'],
+    ['rlm-opencode sessions restore 2h', 'as it was two hours ago'],
+    ['rlm-opencode sessions restore sess_1a2b', 'what it had before'],
   ],
   'sessions rm': [
     ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],
     ['rlm-opencode sessions rm sess_1a2b --yes', 'deletes it'],
+    ['rlm-opencode sessions rm sess_1a2b --detach --yes', 'its branches stay'],
   ],
   'sessions forget': [
     ['rlm-opencode sessions forget e7', 'what would go with e7'],

@@ -2,7 +2,13 @@ import { Command } from 'commander';
 import { charCount, wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
-import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
+import {
+  addAsOfFlag,
+  addSessionFlags,
+  callTool,
+  sayAsOf,
+  type SessionFlags,
+} from './session-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
 interface GetFlags extends SessionFlags {
@@ -33,23 +39,25 @@ export function getCommand(): Command {
     .option('-C, --context <lines>', 'lines shown around the line of a place', wholeNumber(0), 10)
     .option('--tail <lines>', 'the last lines', wholeNumber(1))
     .option('--against <entry>', 'what differs between the entry and this one, as a diff');
-  return addSessionFlags(command).action(async (place: string | undefined, flags: GetFlags) => {
-    const read = place === undefined ? undefined : readPlace(place);
-    const asked = { ...flags, ...(read === undefined ? {} : { entry: read.entry }) };
-    await withOperations(flags, async (call) => {
-      if (flags.against !== undefined)
-        await printOnce(call, asked, { against: flags.against, length: pageChars });
-      else if (flags.tail !== undefined) await printOnce(call, asked, { tail: flags.tail });
-      else if (read?.first === undefined) await get(call, asked);
-      else if (read.last === undefined)
-        await printOnce(call, asked, { line: read.first, around: flags.context });
-      else
-        await printOnce(call, asked, {
-          line: read.first,
-          lines: Math.max(1, read.last - read.first + 1),
-        });
-    });
-  });
+  return addAsOfFlag(addSessionFlags(command)).action(
+    async (place: string | undefined, flags: GetFlags) => {
+      const read = place === undefined ? undefined : readPlace(place);
+      const asked = { ...flags, ...(read === undefined ? {} : { entry: read.entry }) };
+      await withOperations(flags, async (call) => {
+        if (flags.against !== undefined)
+          await printOnce(call, asked, { against: flags.against, length: pageChars });
+        else if (flags.tail !== undefined) await printOnce(call, asked, { tail: flags.tail });
+        else if (read?.first === undefined) await get(call, asked);
+        else if (read.last === undefined)
+          await printOnce(call, asked, { line: read.first, around: flags.context });
+        else
+          await printOnce(call, asked, {
+            line: read.first,
+            lines: Math.max(1, read.last - read.first + 1),
+          });
+      });
+    },
+  );
 }
 
 /** `e12:340`, `src/a.ts:340-360`, or only what is in front of the colon. */
@@ -74,6 +82,7 @@ async function printOnce(call: CallOperation, flags: GetFlags, args: object): Pr
     finish(exitCodes.nothing);
     return;
   }
+  sayAsOf(found);
   const { text, note } = found.answer;
   if (typeof note === 'string') printError(`${note}\n`);
   print(flags.json === true ? `${jsonText(found)}\n` : String(text));
@@ -95,6 +104,7 @@ async function get(call: CallOperation, flags: GetFlags): Promise<void> {
       finish(exitCodes.nothing);
       return;
     }
+    if (left === wanted) sayAsOf(found);
     const { text, length, has_more: hasMore, next_offset: next } = found.answer;
     // Where an entry ends the next call goes on: that needs no word here.
     if (hasMore !== true && typeof found.answer['note'] === 'string')

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { SaidMoment } from './moments.ts';
 import { jsonText, type Output, print, printStyled, visible } from './screen.ts';
 
 /** A hit as the tools give it. */
@@ -60,7 +61,13 @@ export class HitPrinter {
   }
 
   /** Says what was found in all. */
-  end(summary: { readonly session: string; readonly total: number; readonly shown: number }): void {
+  end(summary: {
+    readonly session: string;
+    /** The moment that was asked, where one was. */
+    readonly as_of?: SaidMoment;
+    readonly total: number;
+    readonly shown: number;
+  }): void {
     if (this.#style.json === true) {
       print(`${jsonText({ type: 'summary', ...summary })}\n`, this.#out);
     } else if (this.#style.count === true) print(`${summary.total}\n`, this.#out);

@@ -4,7 +4,13 @@ import { HitPrinter, type PrintedHit } from './hit-printer.ts';
 import { wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
-import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
+import {
+  addAsOfFlag,
+  addSessionFlags,
+  callTool,
+  sayAsOf,
+  type SessionFlags,
+} from './session-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
 
 interface SearchFlags extends SessionFlags {
@@ -96,7 +102,7 @@ function addSearchFlags(command: Command): Command {
     )
     .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
     .option('--entry <id>', 'only this entry, as in e12');
-  return addSessionFlags(command);
+  return addAsOfFlag(addSessionFlags(command));
 }
 
 async function search(question: Question, flags: SearchFlags): Promise<void> {
@@ -135,6 +141,7 @@ async function printFiles(
     },
   });
   if (found === undefined) return 0;
+  sayAsOf(found);
   const groups = found.answer['groups'] as readonly FileGroup[];
   for (const { value, first } of groups)
     print(
@@ -176,12 +183,14 @@ async function printHits(
     });
     if (found === undefined) return 0;
     const { matches, total, note, next_cursor: next } = found.answer;
+    if (cursor === undefined) sayAsOf(found);
     if (typeof note === 'string') printError(`${note}\n`);
     const hits = matches as readonly PrintedHit[];
     seen += hits.length;
     if (flags.count !== true) printer.print(hits);
     if (next === undefined || hits.length === 0 || seen >= wanted) {
-      printer.end({ session: found.session, total: Number(total), shown: seen });
+      const { session, as_of } = found;
+      printer.end({ session, ...(as_of && { as_of }), total: Number(total), shown: seen });
       return Number(total);
     }
     cursor = next;

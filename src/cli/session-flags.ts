@@ -5,7 +5,8 @@ import { ProxyError } from '../errors.ts';
 import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
 import { addDataDirFlag } from './data-dir-flag.ts';
 import type { CallOperation } from './operations-client.ts';
-import { printProse } from './screen.ts';
+import { momentGiven, momentHelp, momentText, type SaidMoment, withLocalTimes } from './moments.ts';
+import { printError, printProse } from './screen.ts';
 import { shortPath } from './start-text.ts';
 
 /** What {@link addSessionFlags} adds. */
@@ -14,6 +15,8 @@ export interface SessionFlags {
   readonly session?: string;
   readonly json?: boolean;
   readonly dataDir?: string;
+  /** Of commands that have {@link addAsOfFlag}. */
+  readonly asOf?: string;
 }
 
 /** Adds the flags that choose a store, and `--json`. */
@@ -28,12 +31,27 @@ export function addSessionFlags(command: Command): Command {
   return addDataDirFlag(command);
 }
 
+/** Says that nothing is stored where a command looked for it. */
+export function sayNothingStored(flags: SessionFlags): void {
+  printProse(`${nothingStored(flags)}\n`);
+}
+
 /** That there is no store where one was looked for, and how one comes to be. */
 function nothingStored(flags: SessionFlags): string {
   const place = flags.directory === undefined ? 'this directory' : shortPath(projectOf(flags));
   return `Nothing is stored for ${place} yet.
 Chats that come through the proxy are stored by themselves: rlm-opencode opencode
 Files: rlm-opencode ingest PATH. What other directories have: rlm-opencode sessions`;
+}
+
+/** Adds the flag that chooses a moment of the store, for commands that read. */
+export function addAsOfFlag(command: Command): Command {
+  return command.option('--as-of <moment>', `the store as it was then: ${momentHelp}`);
+}
+
+/** Where the answers of a command are those of a moment, that is said beside them, once. */
+export function sayAsOf(found: ToolAnswer): void {
+  if (found.as_of !== undefined) printError(`As of ${momentText(found.as_of)}.\n`);
 }
 
 /** The choice as operations take it. Symbolic links are whose, as OpenCode does. */
@@ -61,6 +79,8 @@ function realPath(path: string): string {
 export interface ToolAnswer {
   readonly session: string;
   readonly directory?: string;
+  /** The moment that was asked, where one was. */
+  readonly as_of?: SaidMoment;
   readonly answer: JsonObject;
 }
 
@@ -73,9 +93,10 @@ export async function callTool(
   flags: SessionFlags,
   tool: { readonly name: string; readonly arguments: object },
 ): Promise<ToolAnswer | undefined> {
-  const result = await call('tool', { ...choiceOf(flags), ...tool });
+  const at = flags.asOf === undefined ? {} : { at: momentGiven(flags.asOf) };
+  const result = await withLocalTimes(call)('tool', { ...choiceOf(flags), ...at, ...tool });
   if (!isObject(result)) {
-    printProse(`${nothingStored(flags)}\n`);
+    sayNothingStored(flags);
     return undefined;
   }
   const answer = parseJson(String(result['text']));

@@ -1,14 +1,6 @@
-import { readdir, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { ProxyError } from '../errors.ts';
-import { isErrno } from '../store/disk/files.ts';
-import {
-  isSessionId,
-  sessionPaths,
-  sessionsDir,
-  unknownSession,
-} from '../store/disk/session-paths.ts';
+import { isSessionId, sessionPaths, unknownSession } from '../store/disk/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { grouped } from '../base/numbers.ts';
@@ -19,29 +11,36 @@ import { print, printJson, printProse } from './screen.ts';
 import { forgetCommand } from './sessions-forget.ts';
 import { moveCommand } from './sessions-move.ts';
 import { exportCommand, importCommand } from './sessions-archive.ts';
+import { branchCommand } from './sessions/branch.ts';
+import { logCommand } from './sessions/log.ts';
+import { restoreCommand } from './sessions/restore.ts';
+import { sizesOnDisk } from './sessions/sizes.ts';
+import { snapshotCommand } from './sessions/snapshot.ts';
 import { shortPath } from './start-text.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
 
 /**
- * `rlm-opencode sessions`: the stores there are, deleting one, saving what is sound of a damaged
- * one, giving one to another directory.
+ * `rlm-opencode sessions`: the stores there are, their moments and branches, deleting one, saving
+ * what is sound of a damaged one, giving one to another directory.
  */
 export function sessionsCommand(): Command {
   const command = new Command('sessions').description('list the stores of all directories');
-  addDataDirFlag(command)
-    .option('--json', 'JSON for machines')
-    // What is misspelt comes in here: see `list`.
-    .allowExcessArguments()
-    .action(list);
+  addDataDirFlag(command).option('--json', 'JSON for machines').action(list);
   const remove = new Command('rm')
     .description('delete a store with everything in it')
     .argument('<id>', 'session id')
-    .option('--yes', 'yes, delete it');
+    .option('--yes', 'yes, delete it')
+    .option('--with-branches', 'and the stores that go on from it')
+    .option('--detach', 'these stay, with copies of what they read of it');
   const salvage = new Command('salvage')
     .description('copy what is sound in a damaged store to a new one')
     .argument('<id>', 'session id');
   return command
+    .addCommand(logCommand())
+    .addCommand(snapshotCommand())
+    .addCommand(branchCommand())
+    .addCommand(restoreCommand())
     .addCommand(addDataDirFlag(remove).action(removeSession))
     .addCommand(addDataDirFlag(salvage).action(salvageSession))
     .addCommand(moveCommand())
@@ -50,17 +49,11 @@ export function sessionsCommand(): Command {
     .addCommand(forgetCommand());
 }
 
-/** @throws ProxyError `invalid_request` where a command is meant that there is not */
-async function list(flags: { json?: boolean }, { args, commands }: Command): Promise<void> {
-  const [typed] = args;
-  if (typed !== undefined) {
-    const known = commands.map((command) => `sessions ${command.name()}`).join(', ');
-    throw new ProxyError('invalid_request', `There is no command \`sessions ${typed}\`.`, {
-      hint: `There are: ${known}.`,
-    });
-  }
+async function list(flags: { json?: boolean }): Promise<void> {
   await withOperations(flags, async (call) => {
-    const sessions = (await call('sessions', {})) as Listed;
+    const all = (await call('sessions', {})) as Listed;
+    // Copies are only there for branches to read.
+    const sessions = all.filter(({ copyOf }) => copyOf === undefined);
     if (flags.json === true) {
       printJson(sessions, 2);
       return;
@@ -72,13 +65,10 @@ async function list(flags: { json?: boolean }, { args, commands }: Command): Pro
       finish(exitCodes.nothing);
     }
     for (const session of sessions) {
-      const { id, directory, totals, updatedMs, damage } = session;
+      const { id, totals, updatedMs, damage } = session;
       const when = new Date(updatedMs).toISOString().slice(0, 16).replace('T', ' ');
       const counts = `${grouped(totals.entries)} ${totals.entries === 1 ? 'entry' : 'entries'}, ${grouped(totals.chars)} characters`;
-      print(
-        `${id}  ${when}  ${counts}\n  ${directory === undefined ? '(no directory)' : shortPath(directory)}\n`,
-      );
-      print(placeText(session));
+      print(`${id}  ${when}  ${counts}\n${placeText(session)}`);
       if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
     }
     if (sessions.some(({ isGone, looksLike }) => isGone === true || looksLike !== undefined))
@@ -86,9 +76,15 @@ async function list(flags: { json?: boolean }, { args, commands }: Command): Pro
   });
 }
 
-/** Lines for what is odd about where a project lies. */
-function placeText({ isGone, formerly, looksLike }: Listed[number]): string {
+/** Lines for whose it is, what it goes on from, and what is odd about where its project lies. */
+function placeText(session: Listed[number]): string {
+  const { directory, earlierDirectory, bases, isGone, formerly, looksLike } = session;
   const lines = [];
+  if (directory !== undefined) lines.push(shortPath(directory));
+  else if (earlierDirectory === undefined) lines.push('(no directory)');
+  else lines.push(`(${shortPath(earlierDirectory)} had it before)`);
+  const base = bases?.at(-1);
+  if (base !== undefined) lines.push(`goes on from ${base.sessionId}, behind e${base.end.entries}`);
   if (formerly !== undefined) lines.push(`was ${shortPath(formerly)}`);
   if (isGone === true) lines.push('this directory is not there any more');
   if (looksLike !== undefined)
@@ -127,10 +123,14 @@ async function salvageSession(id: string, flags: { dataDir?: string }): Promise<
   });
 }
 
-async function removeSession(
-  id: string,
-  flags: { yes?: boolean; dataDir?: string },
-): Promise<void> {
+interface RemoveFlags {
+  readonly yes?: boolean;
+  readonly withBranches?: boolean;
+  readonly detach?: boolean;
+  readonly dataDir?: string;
+}
+
+async function removeSession(id: string, flags: RemoveFlags): Promise<void> {
   const dataDir = await dataDirOf(flags);
   // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder
   // is not to be made.
@@ -140,13 +140,55 @@ async function removeSession(
     const sessions = (await call('sessions', {})) as Listed;
     const directory = sessions.find((session) => session.id === id)?.directory;
     const what = `${id} of ${directory ?? 'no directory'} (${place}, ${size(sizeBytes)})`;
+    const branches = sessions.filter(({ bases }) => bases?.some((base) => base.sessionId === id));
+    const fate = fateOf(id, branches, flags);
     if (flags.yes !== true) {
-      throw new ProxyError('invalid_request', `This deletes ${what}, for ever.`, {
+      throw new ProxyError('invalid_request', `This deletes ${what}, for ever.${fate.said}`, {
         hint: 'Add --yes if that is what you want.',
       });
     }
-    await call('remove-session', { session: id });
-    print(`Deleted ${what}.\n`);
+    await call('remove-session', { session: id, branches: fate.branches });
+    print(`Deleted ${what}.${fate.done}\n`);
+  });
+}
+
+/**
+ * What becomes of the stores that go on from one that is deleted. @throws ProxyError
+ * `invalid_request` where there are some and nothing is said of them
+ */
+function fateOf(
+  id: string,
+  branches: Listed,
+  { withBranches = false, detach = false }: RemoveFlags,
+): {
+  readonly branches: 'keep' | 'remove' | 'detach';
+  readonly said: string;
+  readonly done: string;
+} {
+  if (withBranches && detach)
+    throw new ProxyError(
+      'invalid_request',
+      '--with-branches deletes them, --detach keeps them: it cannot be both.',
+    );
+  if (branches.length === 0) return { branches: 'keep', said: '', done: '' };
+  const names = branches
+    .map((one) => `  ${one.id}${one.directory === undefined ? '' : ` of ${one.directory}`}`)
+    .join('\n');
+  const these = branches.length === 1 ? 'a store goes' : `${branches.length} stores go`;
+  if (withBranches)
+    return {
+      branches: 'remove',
+      said: `\nWith it, for ever:\n${names}`,
+      done: `\nAnd with it:\n${names}`,
+    };
+  if (detach)
+    return {
+      branches: 'detach',
+      said: `\nThese go on from it and get copies of what they read of it:\n${names}`,
+      done: `\nThese have copies now of what they read of it:\n${names}`,
+    };
+  throw new ProxyError('invalid_request', `From ${id} ${these} on:\n${names}`, {
+    hint: 'Add --with-branches to delete them, too, or --detach to give them copies of what\nthey read of it. `rlm-opencode sessions log` shows them.',
   });
 }
 
@@ -155,19 +197,7 @@ async function removeSession(
  * where there is no such session
  */
 async function sessionSizeBytes(dataDir: string, id: string): Promise<number> {
-  const folder = sessionsDir(dataDir);
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
-    (error: unknown) => {
-      if (isErrno(error, 'ENOENT')) return [];
-      throw error;
-    },
-  );
-  const files = entries.filter((entry) => {
-    const path = relative(folder, join(entry.parentPath, entry.name));
-    return entry.isFile() && (path.startsWith(`${id}.`) || path.startsWith(`${id}_`));
-  });
-  if (!isSessionId(id) || files.length === 0) throw unknownSession(id, dataDir);
-  let sizeBytes = 0;
-  for (const { parentPath, name } of files) sizeBytes += (await stat(join(parentPath, name))).size;
+  const sizeBytes = isSessionId(id) ? (await sizesOnDisk(dataDir)).get(id) : undefined;
+  if (sizeBytes === undefined) throw unknownSession(id, dataDir);
   return sizeBytes;
 }

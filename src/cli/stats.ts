@@ -2,7 +2,13 @@ import { Command } from 'commander';
 import { grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
-import { addSessionFlags, callTool, type SessionFlags } from './session-flags.ts';
+import {
+  addAsOfFlag,
+  addSessionFlags,
+  callTool,
+  sayAsOf,
+  type SessionFlags,
+} from './session-flags.ts';
 import { jsonText, print } from './screen.ts';
 import { shortPath } from './start-text.ts';
 
@@ -34,7 +40,7 @@ export function statsCommand(): Command {
   command
     .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
     .option('--until <time>', 'only what was stored until then, a whole day included');
-  return addSessionFlags(command).action(async (flags: StatsFlags) => {
+  return addAsOfFlag(addSessionFlags(command)).action(async (flags: StatsFlags) => {
     const { since, until } = flags;
     await withOperations(flags, async (call) => {
       const found = await callTool(call, flags, { name: 'rlm_stats', arguments: { since, until } });
@@ -42,10 +48,11 @@ export function statsCommand(): Command {
         finish(exitCodes.nothing);
         return;
       }
-      const { session, directory, answer } = found;
+      sayAsOf(found);
+      const { session, directory, as_of: asOf, answer } = found;
       print(
         flags.json === true
-          ? `${jsonText({ session, directory, ...answer }, 2)}\n`
+          ? `${jsonText({ session, directory, as_of: asOf, ...answer }, 2)}\n`
           : statsText(session, directory, answer),
       );
     });

@@ -3,8 +3,9 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { checkIndex } from '../search/index/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
-import type { Sessions } from '../store/types.ts';
+import type { Session, Sessions } from '../store/types.ts';
 import { linkedStoresOf } from '../tools/linked/linked-stores.ts';
+import { findMoment, type NamedMoment, sessionAt } from '../tools/moments.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { exportArchive, exportArgs, importArchive, importArgs } from './archive.ts';
 import { allowAgain, allowArgs, forget, forgetArgs } from './forget.ts';
@@ -12,6 +13,16 @@ import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
+import {
+  branch,
+  branchArgs,
+  linesArgs,
+  restore,
+  restoreArgs,
+  sessionLines,
+  snapshot,
+  snapshotArgs,
+} from './versions.ts';
 
 /** What the operations work on. */
 interface OperationParts {
@@ -100,13 +111,15 @@ const ping = withArgs(z.strictObject({}), async function* () {
 
 const toolArgs = z.strictObject({
   ...choiceArgs,
+  /** A moment: the store as it was then is asked. */
+  at: z.string().optional(),
   name: z.string(),
   arguments: z.record(z.string(), z.unknown()),
 });
 
 /** One of the model's reading tools. The result is `null` where nothing is stored yet. */
 const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
-  const { name, arguments: toolArguments, ...choice } = asked;
+  const { name, arguments: toolArguments, at, ...choice } = asked;
   const session = await chosenSession(parts.sessions, choice);
   if (session === undefined) {
     yield { result: null };
@@ -117,26 +130,39 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     type: 'function' as const,
     function: { name, arguments: JSON.stringify(toolArguments) },
   };
+  const then = at === undefined ? undefined : momentOf(at, session, parts);
   const text = await registry.run(call, {
     ...parts,
-    session,
-    linked: linkedStoresOf(parts.sessions, session),
+    session: then === undefined ? session : await sessionAt(session, then),
+    // Of a moment of one store there is none in others.
+    ...(then === undefined ? { linked: linkedStoresOf(parts.sessions, session) } : {}),
     signal,
     searchDeadlineMs,
     maxResultChars,
     form: 'json',
   });
-  yield { result: { session: session.id, directory: session.directory, text } };
+  const asOf = then === undefined ? {} : { as_of: { at: then.name, timeMs: then.timeMs } };
+  yield { result: { session: session.id, directory: session.directory, ...asOf, text } };
 });
+
+/** @throws ProxyError `invalid_request` with what there is */
+function momentOf(text: string, session: Session, { clock }: OperationParts): NamedMoment {
+  const found = findMoment(text, session, clock.now());
+  if (found.ok) return found.at;
+  throw new ProxyError('invalid_request', found.fault);
+}
 
 const listSessions = withArgs(z.strictObject({}), async function* (_, { sessions }) {
   yield { result: await sessions.list() };
 });
 
 const removeSession = withArgs(
-  z.strictObject({ session: z.string() }),
-  async function* ({ session }, { sessions }) {
-    await sessions.remove(session);
+  z.strictObject({
+    session: z.string(),
+    branches: z.enum(['keep', 'remove', 'detach']).default('keep'),
+  }),
+  async function* ({ session, branches }, { sessions }) {
+    await sessions.remove(session, branches);
     yield { result: { removed: session } };
   },
 );
@@ -193,6 +219,10 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['move-session', moveSession],
   ['forget', withArgs(forgetArgs, forget)],
   ['allow-again', withArgs(allowArgs, allowAgain)],
+  ['snapshot', withArgs(snapshotArgs, snapshot)],
+  ['session-lines', withArgs(linesArgs, sessionLines)],
+  ['branch-session', withArgs(branchArgs, branch)],
+  ['restore-session', withArgs(restoreArgs, restore)],
   ['check-session', checkSession],
   ['salvage-session', salvageSession],
   ['export', withArgs(exportArgs, exportArchive)],

@@ -492,22 +492,17 @@ class FileSessions implements Sessions {
   async restore(fromId: string, toId: string): Promise<void> {
     await this.byId(fromId);
     await this.byId(toId);
-    const { dataDir } = this.#options;
     await this.#named(async () => {
       const [name] = this.#map.namesOf(fromId);
       if (name === undefined || fromId === toId) return;
       const to = await this.#open.get(toId);
       const from = await this.#open.get(fromId);
-      await writeMetadata(this.#files, dataDir, { id: toId, name, createdMs: to.createdMs });
+      await this.#places.renamed(toId, name, to.createdMs);
       await this.#map.handOver(fromId, toId, name);
       const earlier = `key:earlier-${fromId}`;
-      await writeMetadata(this.#files, dataDir, {
-        id: fromId,
-        name: earlier,
-        createdMs: from.createdMs,
-        earlierName: name,
-      });
+      await this.#places.renamed(fromId, earlier, from.createdMs);
       await this.#map.set(earlier, fromId);
+      if (isDirectory(name)) this.#places.made(toId, name);
     });
   }
 
