@@ -262,11 +262,16 @@ export class Archives {
   async #chooseIds(manifest: Manifest, reserved: string[]): Promise<ReadonlyMap<string, string>> {
     const { ids, map, hasFiles } = this.#parts;
     const chosen = new Map<string, string>();
+    // At once: another import may be looking for the same.
+    const reserve = (id: string): boolean => {
+      if (this.#reserved.has(id) || map.namesOf(id).length > 0) return false;
+      this.#reserved.add(id);
+      reserved.push(id);
+      return true;
+    };
     for (const { id } of manifest.sessions) {
-      const isTaken = this.#reserved.has(id) || map.namesOf(id).length > 0 || (await hasFiles(id));
-      const fresh = isTaken ? ids.next('sess_') : id;
-      this.#reserved.add(fresh);
-      reserved.push(fresh);
+      let fresh = id;
+      while (!reserve(fresh) || (await hasFiles(fresh))) fresh = ids.next('sess_');
       chosen.set(id, fresh);
     }
     return chosen;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from '../../log.ts';
 import type { DirectoryMap } from '../disk/directory-map.ts';
-import { replaceFile, type Files } from '../disk/files.ts';
+import { isErrno, replaceFile, type Files } from '../disk/files.ts';
 import { isSessionId, sessionsDir } from '../disk/session-paths.ts';
 
 /** A store that an import brings, and its names. */
@@ -78,7 +78,7 @@ export async function finishImports(
 ): Promise<void> {
   for (const name of await files.list(importingDir(dataDir))) {
     const folder = join(importingDir(dataDir), name);
-    const bytes = await files.readWhole(join(folder, recordName));
+    const bytes = await readRecord(files, folder);
     const record = bytes === undefined ? undefined : parse(bytes);
     if (bytes !== undefined && record === undefined) {
       log.warn({ folder }, 'what became of an import cannot be read: it is left as it is');
@@ -97,9 +97,21 @@ export async function finishImports(
   }
 }
 
+async function readRecord(files: Files, folder: string): Promise<Buffer | undefined> {
+  try {
+    return await files.readWhole(join(folder, recordName));
+  } catch (error) {
+    // Something that is no folder.
+    if (isErrno(error, 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
 /** Deletes the folder of an import, first what says what is to become of it. */
 export async function removeFolder(files: Files, folder: string): Promise<void> {
-  await files.remove(join(folder, recordName));
+  if ((await readRecord(files, folder)) !== undefined) {
+    await files.remove(join(folder, recordName));
+  }
   await files.remove(folder);
 }
 
