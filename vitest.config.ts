@@ -25,6 +25,7 @@ function folderOfFiles(): string {
 /** The default run: unit tests beside their files, then everything under `test/` that needs no binary to be installed. */
 export default defineConfig({
   test: {
+    setupFiles: ['test/support/compile-cache.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/e2e/**', 'test/long/**'],
     env: {

@@ -54,6 +54,11 @@ interface AppOptions {
   readonly files?: Files;
   /** Further scripts of the demo upstream. */
   readonly policies?: readonly Policy[];
+  /**
+   * Threads that several apps of one process share; whoever made them ends them. Absent: the app
+   * has its own.
+   */
+  readonly threads?: { readonly search: SearchEngine; readonly outliner: Outliner };
   /** What commands may ask of this server; made from the parts that it needs. */
   readonly operations: (parts: {
     readonly sessions: Sessions;
@@ -107,10 +112,10 @@ export async function openApp(options: AppOptions): Promise<App> {
   const found = traces?.sessions(sessions) ?? sessions;
   const answers = opened.use(new AnswerMemory(found.chats, clock));
   const catalog = opened.use(openCatalog(options));
-  const search = opened.use(openSearchEngine({ clock }));
+  const search = options.threads?.search ?? opened.use(openSearchEngine({ clock }));
   const indexes = opened.use(new IndexKeeper({ search, clock, log }));
   const sandboxes = opened.use(openProgramSandboxes(options));
-  const outliner = opened.use(new Outliner(clock, log));
+  const outliner = options.threads?.outliner ?? opened.use(new Outliner(clock, log));
   const stats = new TurnStats();
   const toolless = new ToollessModels();
   const gauge = new TokenGauge(clock);

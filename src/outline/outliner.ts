@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { threadEnv } from '../base/thread-env.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import type { EarlierText } from './compare.ts';
@@ -125,7 +126,12 @@ export class Outliner {
     if (this.#worker !== undefined) return this.#worker;
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const url = new URL(`./outline-thread.${extension}`, import.meta.url);
-    const worker = new Worker(url, { name: 'rlm-outline', env: {}, execArgv: [], stdin: false });
+    const worker = new Worker(url, {
+      name: 'rlm-outline',
+      env: threadEnv(),
+      execArgv: [],
+      stdin: false,
+    });
     worker.unref();
     worker.on('message', (answer: OutlineAnswer) => {
       if (answer.isFinal) this.#sent.delete(answer.id);

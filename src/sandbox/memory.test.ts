@@ -25,7 +25,7 @@ test.each([
   ['texts that are read', 'let a = []; for (;;) a.push(context.read(0, 1000000))'],
   [
     'sizes that leave gaps',
-    'for (let n = 1e3; ; n = Math.floor(n * 1.3)) { let a = []; try { for (;;) a.push("x".repeat(n) + a.length) } catch {} }',
+    'for (let n = 1e3; ; n = Math.floor(n * 2.3)) { let a = []; try { for (;;) a.push("x".repeat(n) + a.length) } catch {} }',
   ],
 ])('a program cannot take more memory than it has, and gives it back: %s', async (_, code) => {
   const { limitBytes, peakBytes, afterBytes, errors } = await measure([code]);

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { threadEnv } from '../base/thread-env.ts';
 import type { Clock } from '../clock.ts';
 import {
   answerCall,
@@ -67,7 +68,7 @@ export class Sandbox {
     const { least, most, share } = threadHeapMb;
     this.#worker = new Worker(new URL(`./thread.${extension}`, import.meta.url), {
       workerData,
-      env: {},
+      env: threadEnv(),
       execArgv: [],
       stdin: false,
       resourceLimits: {

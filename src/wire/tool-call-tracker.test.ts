@@ -217,7 +217,7 @@ it('hands a call without arguments out as soon as another one begins', () => {
 it('tells a great many calls apart, and pieces of long arguments, without looking at all of them again', () => {
   const tracker = new ToolCallTracker(() => 'made');
   const deltas: ToolCallDelta[] = [];
-  const count = 200_000;
+  const count = 40_000;
   for (let index = 0; index < count; index += 1)
     tracker.read({ index, id: `call_${index}`, ...fn('f', '{"a":') }, deltas);
   // The name on each piece, and arguments that look as if they were complete.

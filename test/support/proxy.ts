@@ -6,6 +6,9 @@ import { openApp, type App } from '../../src/app.ts';
 import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLogger, type Logger, silentLogger } from '../../src/log.ts';
+import { Outliner } from '../../src/outline/outliner.ts';
+import { openSearchEngine } from '../../src/search/engine.ts';
+import type { SearchEngine } from '../../src/search/types.ts';
 import type { Files } from '../../src/store/disk/files.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
@@ -66,6 +69,19 @@ export interface TestProxy {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/**
+ * One set for all proxies of a process: each of its own would take most of a short test's time.
+ * They do not keep the process alive.
+ */
+let threads: ReturnType<typeof startThreads> | undefined;
+
+function startThreads(): { readonly search: SearchEngine; readonly outliner: Outliner } {
+  return {
+    search: openSearchEngine({ clock: systemClock }),
+    outliner: new Outliner(systemClock, silentLogger()),
+  };
+}
+
 /** Starts the real app, as `serve` does, on a data directory of its own. */
 export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'rlm-test-')));
@@ -99,6 +115,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     clock: options.clock ?? systemClock,
     ids: randomIds,
     random: () => 0.5,
+    ...(options.clock === undefined ? { threads: (threads ??= startThreads()) } : {}),
     ...(options.files === undefined ? {} : { files: options.files }),
     ...(options.policies === undefined ? {} : { policies: options.policies }),
     operations: () => ({ run: () => noLines() }),

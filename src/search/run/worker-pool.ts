@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { threadEnv } from '../../base/thread-env.ts';
 import { kernelsModule } from '../../kernels/kernels.ts';
 import { ownedBuffers, type Order, type Report } from './protocol.ts';
 
@@ -38,6 +39,7 @@ class Slot implements PoolWorker {
 
   constructor() {
     this.thread = new Worker(workerUrl, {
+      env: threadEnv(),
       execArgv: [],
       name: 'rlm-search',
       workerData: { kernelsModule },

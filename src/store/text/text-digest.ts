@@ -1,4 +1,5 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { threadEnv } from '../../base/thread-env.ts';
 import type { Clock } from '../../clock.ts';
 
 /** A text's way into the thread: its port and the memory that its pieces are put into. */
@@ -39,7 +40,12 @@ class DigestThread {
   constructor() {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const url = new URL(`./digest-thread.${extension}`, import.meta.url);
-    this.#worker = new Worker(url, { name: 'rlm-digest', env: {}, execArgv: [], stdin: false });
+    this.#worker = new Worker(url, {
+      name: 'rlm-digest',
+      env: threadEnv(),
+      execArgv: [],
+      stdin: false,
+    });
     this.#worker.unref();
     this.#worker.on('error', (error) => this.#end(error));
     this.#worker.on('exit', () => this.#end(new Error('The thread that hashes texts has ended.')));
