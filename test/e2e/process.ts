@@ -99,6 +99,11 @@ export class Program {
     }
   }
 
+  /** What Ctrl-C does in a terminal: it and all it started are told. */
+  interrupt(): void {
+    this.#signal('SIGINT');
+  }
+
   /** Ends it and all it started, at once. */
   kill(): void {
     this.#signal('SIGKILL');

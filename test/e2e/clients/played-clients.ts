@@ -21,8 +21,10 @@ export interface PlayedClient extends NpmProgram {
    * of the same directory.
    */
   readonly args: (isContinued: boolean) => readonly string[];
-  /** What it wants to go on with a chat, where that is more than to be told so. */
-  readonly goesOnOnlyBy?: string;
+  /** Another process asks the model for it, and goes on when it is killed. */
+  readonly hasDaemon?: true;
+  /** Where alone it goes on with a chat, if that is not in such a run. */
+  readonly goesOnOnlyIn?: string;
   /** How it gets the question: on stdin, or as the last argument. */
   readonly question: 'stdin' | 'argument';
   /** A call of its shell. */
@@ -183,7 +185,9 @@ export const playedClients: readonly PlayedClient[] = [
     program: 'cline',
     start: { by: 'setup', name: 'cline' },
     args: () => ['-P', 'openai-compatible', '--auto-approve', 'true'],
-    goesOnOnlyBy: "a session's id",
+    // `--id` of a session, and then it wants a keyboard.
+    goesOnOnlyIn: 'a terminal',
+    hasDaemon: true,
     question: 'argument',
     shell: (command) => ({ name: 'run_commands', args: { commands: [command] } }),
     keeps: 'nothing',
