@@ -28,6 +28,8 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ["rlm-opencode search -l --path 'src/**' TODO", 'only the files'],
     ['rlm-opencode search -c --since 2h deadlock', 'how many lines'],
     ['rlm-opencode search --as-of 3d TODO', 'as it was three days ago'],
+    ["rlm-opencode search --scope linked 'retry'", 'in linked stores, too'],
+    ["rlm-opencode search --all 'retry'", 'in every project'],
   ],
   find: [
     ["rlm-opencode find 'a[0].b()'", 'nothing in it is special'],
@@ -38,6 +40,7 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode get e12:340', 'a line, and those around it'],
     ['rlm-opencode get src/a.ts:20-40', 'lines 20 to 40 of a file'],
     ['rlm-opencode get e40 --against e12', 'what differs'],
+    ['rlm-opencode get api:e12', 'of the store linked as api'],
   ],
   stats: [
     ['rlm-opencode stats', 'the store of this project'],
@@ -65,6 +68,19 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode sessions restore before-merge', 'as it was at that snapshot'],
     ['rlm-opencode sessions restore 2h', 'as it was two hours ago'],
     ['rlm-opencode sessions restore sess_1a2b', 'what it had before'],
+  ],
+  'sessions show': [
+    ['rlm-opencode sessions show', 'that of this directory'],
+    ['rlm-opencode sessions show --json', '{id, links, linkedFrom, …}'],
+  ],
+  'sessions link': [
+    ['rlm-opencode sessions link . ../api', 'this project reads ../api'],
+    ['rlm-opencode sessions link . ../old --as v1', 'its entries are v1:e1, …'],
+    ['rlm-opencode search --scope linked retry', 'searches both'],
+  ],
+  'sessions unlink': [
+    ['rlm-opencode sessions unlink . api', 'by its name'],
+    ['rlm-opencode sessions unlink . ../api', 'or by where it leads'],
   ],
   'sessions rm': [
     ['rlm-opencode sessions rm sess_1a2b', 'says what would be deleted'],

@@ -1,9 +1,11 @@
 import { Command } from 'commander';
+import { ProxyError } from '../errors.ts';
 import { charCount, wholeNumber } from './numbers.ts';
 import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import {
   addAsOfFlag,
+  addScopeFlags,
   addSessionFlags,
   callTool,
   sayAsOf,
@@ -31,7 +33,7 @@ export function getCommand(): Command {
     .description('print stored text')
     .argument(
       '[place]',
-      'e12, src/a.ts, a line of it with the lines around (e12:340, as search prints it), or lines 340 to 360 (e12:340-360)',
+      'e12, src/a.ts, a line of it with the lines around (e12:340, as search prints it), or lines 340 to 360 (e12:340-360); api:e12 and api:src/a.ts of a linked store',
     )
     .option('--entry <id>', 'this entry, as in e12, whole if no length is given')
     .option('--offset <characters>', 'where to begin', wholeNumber(0), 0)
@@ -39,10 +41,11 @@ export function getCommand(): Command {
     .option('-C, --context <lines>', 'lines shown around the line of a place', wholeNumber(0), 10)
     .option('--tail <lines>', 'the last lines', wholeNumber(1))
     .option('--against <entry>', 'what differs between the entry and this one, as a diff');
-  return addAsOfFlag(addSessionFlags(command)).action(
+  return addAsOfFlag(addSessionFlags(addScopeFlags(command))).action(
     async (place: string | undefined, flags: GetFlags) => {
       const read = place === undefined ? undefined : readPlace(place);
-      const asked = { ...flags, ...(read === undefined ? {} : { entry: read.entry }) };
+      const named = { ...flags, ...(read === undefined ? {} : { entry: read.entry }) };
+      const asked = inScope(named);
       await withOperations(flags, async (call) => {
         if (flags.against !== undefined)
           await printOnce(call, asked, { against: flags.against, length: pageChars });
@@ -58,6 +61,15 @@ export function getCommand(): Command {
       });
     },
   );
+}
+
+/** What is read of the store that `--scope` names: an entry of it bears its name. */
+function inScope(flags: GetFlags): GetFlags {
+  const { scope, entry } = flags;
+  if (scope === undefined || ['session', 'linked'].includes(scope)) return flags;
+  if (entry === undefined)
+    throw new ProxyError('invalid_request', `Say what to read of ${scope}: \`get ${scope}:e12\`.`);
+  return entry.startsWith(`${scope}:`) ? flags : { ...flags, entry: `${scope}:${entry}` };
 }
 
 /** `e12:340`, `src/a.ts:340-360`, or only what is in front of the colon. */

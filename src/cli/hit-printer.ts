@@ -7,8 +7,10 @@ export interface PrintedHit {
   /** 1-based, in the entry. */
   readonly line: number;
   readonly text: string;
-  /** Of the match, in characters from the start of the context. */
-  readonly offset: number;
+  /** Of the match, in characters from the start of the context; absent in a linked store. */
+  readonly offset?: number;
+  /** The linked store that it is of. */
+  readonly store?: string;
   readonly entry?: string;
   readonly path?: string;
   readonly title?: string;
@@ -110,7 +112,10 @@ export class HitPrinter {
   }
 
   #printLine(hit: PrintedHit, line: number, separator: ':' | '-', text: string): void {
-    const source = hit.path ?? hit.entry;
+    // As `get` takes it: an entry bears the name of its store itself.
+    const path =
+      hit.store === undefined || hit.path === undefined ? hit.path : `${hit.store}:${hit.path}`;
+    const source = path ?? hit.entry;
     const place = this.#out.isTTY || source === undefined ? '' : `${source}${separator}`;
     const number =
       this.#style.lineNumber === false ? '' : `${this.#color('green', String(line))}${separator}`;

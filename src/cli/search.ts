@@ -6,9 +6,11 @@ import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import {
   addAsOfFlag,
+  addScopeFlags,
   addSessionFlags,
   callTool,
   sayAsOf,
+  scopeOf,
   type SessionFlags,
 } from './session-flags.ts';
 import { jsonText, print, printError } from './screen.ts';
@@ -101,8 +103,8 @@ function addSearchFlags(command: Command): Command {
       'only texts of files whose path has this, or fits it as in .gitignore: "src/**/*.{ts,tsx}"',
     )
     .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
-    .option('--entry <id>', 'only this entry, as in e12');
-  return addAsOfFlag(addSessionFlags(command));
+    .option('--entry <id>', 'only this entry, as in e12; api:e12 of a linked store');
+  return addAsOfFlag(addSessionFlags(addScopeFlags(command)));
 }
 
 async function search(question: Question, flags: SearchFlags): Promise<void> {
@@ -217,5 +219,6 @@ function argumentsOf(flags: SearchFlags): object {
     ...(path === undefined ? {} : { path }),
     ...(since === undefined ? {} : { since }),
     ...(entry === undefined ? {} : { entry }),
+    ...scopeOf(flags),
   };
 }

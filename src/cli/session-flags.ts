@@ -17,6 +17,9 @@ export interface SessionFlags {
   readonly dataDir?: string;
   /** Of commands that have {@link addAsOfFlag}. */
   readonly asOf?: string;
+  /** What {@link addScopeFlags} adds. */
+  readonly scope?: string;
+  readonly all?: boolean;
 }
 
 /** Adds the flags that choose a store, and `--json`. */
@@ -54,10 +57,27 @@ export function sayAsOf(found: ToolAnswer): void {
   if (found.as_of !== undefined) printError(`As of ${momentText(found.as_of)}.\n`);
 }
 
+/** Adds the flags that reach further than one store. */
+export function addScopeFlags(command: Command): Command {
+  return command
+    .option(
+      '--scope <scope>',
+      'linked: the linked stores, too; or the name of one (default: session, this store)',
+    )
+    .option('--all', 'every store of this machine, as if all were linked to this one');
+}
+
+/** The argument of a tool by which it reaches further than one store. */
+export function scopeOf({ scope, all }: SessionFlags): { readonly scope?: string } {
+  if (scope !== undefined) return { scope };
+  return all === true ? { scope: 'linked' } : {};
+}
+
 /** The choice as operations take it. Symbolic links are whose, as OpenCode does. */
-export function choiceOf({ directory, session }: SessionFlags): object {
-  if (session !== undefined) return { session };
-  return { directory: projectOf({ directory }), climb: directory === undefined };
+export function choiceOf({ directory, session, all }: SessionFlags): object {
+  const reach = all === true ? { all } : {};
+  if (session !== undefined) return { session, ...reach };
+  return { directory: projectOf({ directory }), climb: directory === undefined, ...reach };
 }
 
 /** The directory that is meant: the one that is named, else this one; links resolved. */
@@ -128,7 +148,8 @@ function inCommandWords(text: string): string {
     misfit === null
       ? text
       : `${misfit[1]} cannot take that: ${misfit[2]?.replaceAll(/✖ | → at \w+/g, '').trim()}. See its --help.`;
-  return said.replaceAll(/\brlm_[a-z_]+\b/g, (tool) => {
+  const flagged = said.replace('the same call with "scope": "linked"', '`--scope linked`');
+  return flagged.replaceAll(/\brlm_[a-z_]+\b/g, (tool) => {
     const command = commandOf[tool];
     return command === undefined ? tool : `\`rlm-opencode ${command}\``;
   });

@@ -9,6 +9,7 @@ import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printJson, printProse } from './screen.ts';
 import { forgetCommand } from './sessions-forget.ts';
+import { linkCommand, linkLines, showCommand, unlinkCommand } from './session-links.ts';
 import { moveCommand } from './sessions-move.ts';
 import { exportCommand, importCommand } from './sessions-archive.ts';
 import { branchCommand } from './sessions/branch.ts';
@@ -46,7 +47,10 @@ export function sessionsCommand(): Command {
     .addCommand(moveCommand())
     .addCommand(exportCommand())
     .addCommand(importCommand())
-    .addCommand(forgetCommand());
+    .addCommand(forgetCommand())
+    .addCommand(showCommand())
+    .addCommand(linkCommand())
+    .addCommand(unlinkCommand());
 }
 
 async function list(flags: { json?: boolean }): Promise<void> {
@@ -70,6 +74,10 @@ async function list(flags: { json?: boolean }): Promise<void> {
       const counts = `${grouped(totals.entries)} ${totals.entries === 1 ? 'entry' : 'entries'}, ${grouped(totals.chars)} characters`;
       print(`${id}  ${when}  ${counts}\n${placeText(session)}`);
       if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
+      for (const link of session.links ?? []) {
+        const [first = '', ...more] = linkLines(link);
+        print(`${[`  reads ${first.trim()}`, ...more].join('\n')}\n`);
+      }
     }
     if (sessions.some(({ isGone, looksLike }) => isGone === true || looksLike !== undefined))
       print('\nTo give a store to another directory: rlm-opencode sessions move FROM TO\n');
@@ -142,14 +150,27 @@ async function removeSession(id: string, flags: RemoveFlags): Promise<void> {
     const what = `${id} of ${directory ?? 'no directory'} (${place}, ${size(sizeBytes)})`;
     const branches = sessions.filter(({ bases }) => bases?.some((base) => base.sessionId === id));
     const fate = fateOf(id, branches, flags);
+    const read = readersText(
+      sessions.filter(({ links }) => links?.some((link) => link.sessionId === id)),
+    );
     if (flags.yes !== true) {
-      throw new ProxyError('invalid_request', `This deletes ${what}, for ever.${fate.said}`, {
-        hint: 'Add --yes if that is what you want.',
-      });
+      throw new ProxyError(
+        'invalid_request',
+        `This deletes ${what}, for ever.${read}${fate.said}`,
+        {
+          hint: 'Add --yes if that is what you want.',
+        },
+      );
     }
     await call('remove-session', { session: id, branches: fate.branches });
-    print(`Deleted ${what}.${fate.done}\n`);
+    print(`Deleted ${what}.${read}${fate.done}\n`);
   });
+}
+
+/** Who reads a store that is deleted, and will find nothing of it any more. */
+function readersText(readers: Listed): string {
+  if (readers.length === 0) return '';
+  return ` It is read by ${readers.map(({ id, directory }) => directory ?? id).join(', ')}.`;
 }
 
 /**

@@ -4,9 +4,11 @@ import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import {
   addAsOfFlag,
+  addScopeFlags,
   addSessionFlags,
   callTool,
   sayAsOf,
+  scopeOf,
   type SessionFlags,
 } from './session-flags.ts';
 import { jsonText, print } from './screen.ts';
@@ -40,10 +42,11 @@ export function statsCommand(): Command {
   command
     .option('--since <time>', 'only what was stored since: 30m, 2h, 7d, 2026-01-31')
     .option('--until <time>', 'only what was stored until then, a whole day included');
-  return addAsOfFlag(addSessionFlags(command)).action(async (flags: StatsFlags) => {
+  return addAsOfFlag(addSessionFlags(addScopeFlags(command))).action(async (flags: StatsFlags) => {
     const { since, until } = flags;
+    const asked = { since, until, ...scopeOf(flags) };
     await withOperations(flags, async (call) => {
-      const found = await callTool(call, flags, { name: 'rlm_stats', arguments: { since, until } });
+      const found = await callTool(call, flags, { name: 'rlm_stats', arguments: asked });
       if (found === undefined) {
         finish(exitCodes.nothing);
         return;
@@ -82,6 +85,44 @@ function statsText(
   const lines = [
     session,
     ...(directory === undefined ? [] : [shortPath(directory)]),
+    ...sizeLines(stats, directory),
+  ];
+  const linked = (stats['linked_sessions'] ?? []) as readonly LinkedStats[];
+  const [short, whole] = [
+    linked.filter((one) => one['by_kind'] === undefined),
+    linked.filter((one) => one['by_kind'] !== undefined),
+  ];
+  if (short.length > 0) lines.push('', 'linked stores (--scope linked asks them, too):');
+  for (const { name, directory: of, entries, characters, fault } of short)
+    lines.push(
+      fault === undefined
+        ? `  ${name ?? ''}: ${grouped(Number(entries))} entries, ${grouped(Number(characters))} characters${of === undefined ? '' : `, ${shortPath(of)}`}`
+        : `  ${fault}`,
+    );
+  for (const store of whole)
+    lines.push(
+      '',
+      `--- linked as ${store.name}: ${store.directory === undefined ? (store.session ?? '') : shortPath(store.directory)}`,
+      ...sizeLines(store, store.directory),
+    );
+  return `${lines.join('\n')}\n`;
+}
+
+/** A linked store: its size alone, or all that is said of a store. */
+interface LinkedStats extends Readonly<Record<string, unknown>> {
+  readonly name?: string;
+  readonly session?: string;
+  readonly directory?: string;
+  readonly entries?: number;
+  readonly characters?: number;
+  readonly fault?: string;
+}
+
+function sizeLines(
+  stats: Readonly<Record<string, unknown>>,
+  directory: string | undefined,
+): readonly string[] {
+  const lines = [
     `${grouped(Number(stats['characters']))} characters, ${grouped(Number(stats['lines']))} lines, ${grouped(Number(stats['entries']))} entries`,
   ];
   for (const [title, member] of [
@@ -105,5 +146,5 @@ function statsText(
     const what = path === undefined ? cutTo(title ?? '', room) : fitted(path, directory, room);
     lines.push(`${place}  ${what}`.trimEnd());
   }
-  return `${lines.join('\n')}\n`;
+  return lines;
 }

@@ -9,6 +9,16 @@ import { findMoment, type NamedMoment, sessionAt } from '../tools/moments.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { exportArchive, exportArgs, importArchive, importArgs } from './archive.ts';
 import { allowAgain, allowArgs, forget, forgetArgs } from './forget.ts';
+import {
+  allStores,
+  linkArgs,
+  linkStore,
+  listStores,
+  showArgs,
+  showStore,
+  unlinkArgs,
+  unlinkStore,
+} from './links.ts';
 import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
@@ -113,18 +123,26 @@ const toolArgs = z.strictObject({
   ...choiceArgs,
   /** A moment: the store as it was then is asked. */
   at: z.string().optional(),
+  /** Whether every store of the machine can be reached, as if it were linked. */
+  all: z.boolean().default(false),
   name: z.string(),
   arguments: z.record(z.string(), z.unknown()),
 });
 
 /** One of the model's reading tools. The result is `null` where nothing is stored yet. */
 const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
-  const { name, arguments: toolArguments, at, ...choice } = asked;
-  const session = await chosenSession(parts.sessions, choice);
-  if (session === undefined) {
+  const { name, arguments: toolArguments, at, all, ...choice } = asked;
+  if (all && at !== undefined)
+    throw new ProxyError('invalid_request', 'A moment is one of a single store: not with all.');
+  const own = await chosenSession(parts.sessions, choice);
+  const reached = all
+    ? await allStores(parts.sessions, own)
+    : own && { session: own, linked: linkedStoresOf(parts.sessions, own) };
+  if (reached === undefined) {
     yield { result: null };
     return;
   }
+  const { session } = reached;
   const call = {
     id: 'command',
     type: 'function' as const,
@@ -133,9 +151,9 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
   const then = at === undefined ? undefined : momentOf(at, session, parts);
   const text = await registry.run(call, {
     ...parts,
-    session: then === undefined ? session : await sessionAt(session, then),
-    // Of a moment of one store there is none in others.
-    ...(then === undefined ? { linked: linkedStoresOf(parts.sessions, session) } : {}),
+    ...reached,
+    // A moment is one of this store: others had none at the time.
+    ...(then === undefined ? {} : { session: await sessionAt(session, then), linked: undefined }),
     signal,
     searchDeadlineMs,
     maxResultChars,
@@ -153,7 +171,19 @@ function momentOf(text: string, session: Session, { clock }: OperationParts): Na
 }
 
 const listSessions = withArgs(z.strictObject({}), async function* (_, { sessions }) {
-  yield { result: await sessions.list() };
+  yield { result: await listStores(sessions) };
+});
+
+const linkSession = withArgs(linkArgs, async function* (asked, parts) {
+  yield { result: await linkStore(parts, asked) };
+});
+
+const unlinkSession = withArgs(unlinkArgs, async function* (asked, parts) {
+  yield { result: await unlinkStore(parts, asked) };
+});
+
+const showSession = withArgs(showArgs, async function* (asked, { sessions }) {
+  yield { result: await showStore(sessions, asked) };
 });
 
 const removeSession = withArgs(
@@ -215,6 +245,9 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['ingest', withArgs(ingestArgs, ingest)],
   ['past-work', withArgs(pastWorkArgs, pastWork)],
   ['sessions', listSessions],
+  ['show-session', showSession],
+  ['link-session', linkSession],
+  ['unlink-session', unlinkSession],
   ['remove-session', removeSession],
   ['move-session', moveSession],
   ['forget', withArgs(forgetArgs, forget)],

@@ -43,6 +43,7 @@ export function linkNameFault(name: string): string | undefined {
 export function nameForLink(directory: string | undefined, taken: ReadonlySet<string>): string {
   const plain = basename(directory ?? '')
     .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .slice(0, maxNameChars - 4)

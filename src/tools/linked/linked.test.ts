@@ -1,12 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import {
   linkedBench,
   type LinkedBench,
   type StoreText,
 } from '../../../test/support/linked-stores.ts';
 import { flipByte } from '../../../test/faults/store-harness.ts';
+import { systemClock } from '../../clock.ts';
+import { openSandboxes } from '../../sandbox/sandboxes.ts';
 import { allTools, ToolRegistry } from '../registry.ts';
 import { linkedStoresOf } from './linked-stores.ts';
 
@@ -414,5 +416,74 @@ describe('definitions', () => {
     ]);
     expect(linked.match(/all linked stores\. Or/g)).toHaveLength(1);
     expect(plain.linked.unlinked.definitions).toEqual(plain.definitions);
+  });
+});
+
+describe('programs', () => {
+  const sandboxes = openSandboxes({
+    clock: systemClock,
+    limits: {
+      memoryBytes: 64_000_000,
+      stackBytes: 256_000,
+      computeMs: 5_000,
+      maxOutputChars: 4_000,
+      maxAnswerChars: 100_000,
+      maxQuestions: 10,
+      maxReadChars: 4_000_000,
+    },
+    maxSandboxes: 2,
+    idleMs: 60_000,
+  });
+  afterAll(async () => sandboxes[Symbol.asyncDispose]());
+
+  test('reach a linked store by its name, and all of them together', async () => {
+    await using bench = await linkedBench(texts);
+    const programs = {
+      sandboxes,
+      chatId: 'chat',
+      names: { load: async () => [], save: async () => undefined },
+      onAnswer: () => undefined,
+    };
+    const run = async (code: string, name = 'shop'): Promise<string> =>
+      bench.call(name, 'rlm_exec', { code }, { programs });
+    expect(await run('context.linked()')).toBe(
+      '=> [{"name": "api", "directory": "/p/api"}, {"name": "web", "directory": "/p/web"}]',
+    );
+    const api = 'context.of("api")';
+    expect(await run(`${api}.entries().map((e) => [e.id, e.text.slice(0, 5)])`)).toBe(
+      '=> [["api:e1", "other"], ["api:e2", "aaaaa"]]',
+    );
+    expect(await run(`[${api}.length, ${api}.read(0, 5), ${api}.text("e1").length]`)).toBe(
+      '=> [1847, "other", 37]',
+    );
+    expect(await run(`${api}.lines("api:e1", 2, 2)`)).toBe('=> ["error=9 here ms=1"]');
+    // What a search there tells of places is read there.
+    expect(await run(`${api}.search(/error=9/).matches.map((m) => ${api}.read(m.offset, 7))`)).toBe(
+      '=> ["error=9"]',
+    );
+    expect(await run(`${api}.records(/error=(\\d)/)`)).toBe('=> [["2"], ["9"], ["5"]]');
+    expect(await run(`${api}.group(/error=(\\d)/, [])`)).toBe('=> [{"count": 3}]');
+    const linked = "{scope: 'linked'}";
+    expect(await run(`context.records(/error=(\\d)/, {scope: 'linked', with: 'entry'})`)).toBe(
+      '=> [["1", "e1"], ["2", "e2"], ["2", "api:e1"], ["9", "api:e1"], ["5", "api:e2"]]',
+    );
+    expect(await run(`context.group(/error=(\\d)/, 1, ${linked})[0]`)).toBe(
+      '=> {"value": "2", "count": 2}',
+    );
+    expect(await run(`context.search(/error=9/, ${linked}).matches[0].entry`)).toBe('=> api:e1');
+    expect(
+      await run('context.text("api:e1").length + context.lines("api:e1", 1, 1)[0].length'),
+    ).toBe(`=> ${37 + 'other error=2 ms=8'.length}`);
+    expect(await run('context.of("ape")')).toContain(
+      'no store is linked as "ape"; there are api, web',
+    );
+    expect(await run('context.of("api").of("shop")')).toContain('context has no of');
+    expect(await run('help()')).toContain('context.of(name)');
+    expect(await run('help()', 'web')).not.toContain('context.of(name)');
+    expect(await run('context.of("api")', 'web')).toContain('no stores are linked');
+    expect(await run('context.linked()', 'web')).toBe('=> []');
+    await bench.sessions.remove(bench.session('web').id);
+    // A part would be taken for all.
+    expect(await run(`context.group(/error/, [], ${linked})`)).toContain('was deleted');
   });
 });

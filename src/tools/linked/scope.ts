@@ -68,12 +68,13 @@ export async function scopeOf<Args extends ScopedArgs>(
     return oneStore(named.name, { ...args, ...part }, context);
   }
   const scope = args.scope?.trim().toLowerCase() ?? '';
+  const own = { name: context.storeName, context };
   // An entry without a name is one of this store.
   if (ownWords.has(scope) || (args.entry !== undefined && allWords.has(scope)))
-    return { ok: true, stores: [{ context }], args, faults: [] };
+    return { ok: true, stores: [own], args, faults: [] };
   if (linked === undefined) {
     const faults = [noLinks];
-    if (allWords.has(scope)) return { ok: true, stores: [{ context }], args, faults };
+    if (allWords.has(scope)) return { ok: true, stores: [own], args, faults };
     return { ok: false, fault: `There is no linked store ${JSON.stringify(scope)}. ${noLinks}` };
   }
   if (!allWords.has(scope)) {
@@ -81,7 +82,7 @@ export async function scopeOf<Args extends ScopedArgs>(
     if (!linked.names.includes(name)) return { ok: false, fault: unknownStore(name, linked) };
     return oneStore(name, args, context);
   }
-  const stores: AskedStore[] = [{ context }];
+  const stores: AskedStore[] = [own];
   const faults: string[] = [];
   for (const name of linked.names) {
     const opened = await linked.open(name);
