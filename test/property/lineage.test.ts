@@ -34,15 +34,32 @@ const step = fc.oneof(
       how: fc.constantFrom('keep' as const, 'remove' as const, 'detach' as const),
     }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('forget' as const),
+      pick,
+      at: pick,
+      mayComeAgain: fc.boolean(),
+      why: fc.constantFrom('asked' as const, 'quota' as const),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('reopen' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('past' as const), pick, at: pick }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
+/** A text, the same one in all sessions that share it. */
+interface ModelText {
+  readonly text: string;
+  readonly timeMs: number;
+  gone?: { readonly mayComeAgain: boolean };
+}
+
 /** What a session ought to hold: its texts as they are stored, and when each came. */
 interface Model {
   id: string;
-  readonly texts: { readonly text: string; readonly timeMs: number }[];
+  readonly texts: ModelText[];
   /** The sessions whose texts it reads. */
   bases: string[];
 }
@@ -93,9 +110,20 @@ class Play {
         const { store } = await sessions.byId(model.id);
         await store.append(one.texts.map((each) => ({ text: each, kind: 'tool_result' as const })));
         for (const each of one.texts) {
-          const known = model.texts.some(({ text: other }) => other === each);
+          const known = model.texts.some(
+            ({ text: other, gone }) => other === each && gone?.mayComeAgain !== true,
+          );
           if (!known) model.texts.push({ text: each, timeMs: this.#data.clock.now() });
         }
+        return;
+      }
+      case 'forget': {
+        const text = model.texts[one.at % Math.max(1, model.texts.length)];
+        if (text === undefined || text.gone !== undefined) return;
+        const whole = [model.texts.indexOf(text) + 1];
+        const { mayComeAgain, why } = one;
+        await sessions.forget(model.id, { whole, why, mayComeAgain });
+        text.gone = { mayComeAgain };
         return;
       }
       case 'branch': {
@@ -158,22 +186,33 @@ class Play {
   }
 
   async #check(store: SessionStore, texts: Model['texts'], searched: boolean): Promise<void> {
-    const wanted = texts.map((each) => each.text.toWellFormed());
-    const read = [];
-    for (const entry of store.entries) read.push(await store.readEntry(entry));
-    deepEqual(read, wanted);
-    const whole = wanted.map((each) => (each.endsWith('\n') ? each : `${each}\n`)).join('');
-    const chars = Array.from(whole);
+    equal(store.entries.length, texts.length);
+    const whole = texts
+      .map(({ text: each }) => each.toWellFormed())
+      .map((each) => (each.endsWith('\n') ? each : `${each}\n`));
+    const chars = Array.from(whole.join(''));
     equal(store.totals.chars, chars.length);
-    const from = Math.floor(chars.length / 3);
-    equal((await store.read(from, 50)).text, chars.slice(from, from + 50).join(''));
-    equal((await store.read(0, Infinity)).text, whole);
-    const lines = whole.split(/(?<=\n)/u).filter((line) => line !== '');
-    const line = Math.floor(lines.length / 2);
-    equal((await store.readLines(line + 1, line + 3)).text, lines.slice(line, line + 3).join(''));
+    for (const [at, { text: each, gone }] of texts.entries()) {
+      const entry = store.entries[at]!;
+      const { offsetChars, lengthChars, lineNumber, lineCount } = entry;
+      if (gone !== undefined) {
+        await rejects(store.readEntry(entry), /was forgotten/);
+        equal(Array.from((await store.read(offsetChars, lengthChars)).text).length, lengthChars);
+        continue;
+      }
+      const wanted = each.toWellFormed();
+      equal(await store.readEntry(entry), wanted);
+      equal((await store.read(offsetChars, lengthChars)).text, wanted);
+      const lines = (await store.readLines(lineNumber, lineNumber + lineCount - 1)).text;
+      equal(lines, whole[at]);
+    }
+    const all = (await store.read(0, Infinity)).text;
+    equal(Array.from(all).length, chars.length);
+    equal(all.split('\n').length, whole.join('').split('\n').length);
     if (!searched) return;
     const { total, partial } = await this.#engine.search(await store.snapshot(), query, limits);
-    const wantedTotal = lines.filter((each) => each.includes('needle')).length;
+    const there = whole.filter((_, at) => texts[at]!.gone === undefined).join('');
+    const wantedTotal = there.split('\n').filter((each) => each.includes('needle')).length;
     deepEqual([total, partial], [wantedTotal, false]);
   }
 
@@ -188,7 +227,7 @@ class Play {
   }
 }
 
-test('branches, moments, restores and removals hold what a list of texts holds', async () => {
+test('branches, moments, restores, removals and forgetting hold what a list of texts holds', async () => {
   const played = fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 25 }), async (steps) => {
       await using data = await temporaryData();
