@@ -71,7 +71,8 @@ async function forgetTexts(
 }
 
 function answerText(answer: ForgetAnswer): string {
-  const { entries, masked, bytes, chatRecords, owners, readers, named, isTrial } = answer;
+  const { entries, masked, bytes, chatRecords, madeTexts, owners, readers, named, isTrial } =
+    answer;
   const lines = named.map(({ id, what, parts }) => {
     const share = parts === undefined ? '' : ` (${counted(parts, 'part')})`;
     return `  ${id.padEnd(6)} ${what.slice(0, 60)}${share}`;
@@ -85,7 +86,7 @@ function answerText(answer: ForgetAnswer): string {
   const others = [...owners, ...readers].filter((id) => id !== answer.session);
   lines.push(
     `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,
-    `${isTrial ? 'With it would go' : 'With it went'} ${counted(chatRecords, 'record')} of chats that quote or read it.`,
+    `${isTrial ? 'With it would go' : 'With it went'} ${counted(chatRecords, 'record')} of chats that quote or read it, and lines of ${counted(madeTexts, 'text')} that we made of it.`,
   );
   if (others.length > 0)
     lines.push(`The same bytes are in ${others.join(', ')}, and go there, too.`);

@@ -73,7 +73,13 @@ test('a text that was forgotten is in no file, and all else lies where it lay', 
     mayComeAgain: false,
     isTrial: true,
   });
-  expect(trial).toMatchObject({ entries: 1, chatRecords: 3, owners: [id], readers: [] });
+  expect(trial).toMatchObject({
+    entries: 1,
+    chatRecords: 3,
+    madeTexts: 0,
+    owners: [id],
+    readers: [],
+  });
   expect((await filesWith(data, secret)).length).toBeGreaterThan(2);
   const outcome = await sessions.forget(id, { whole: [2], why: 'asked', mayComeAgain: false });
   expect(outcome).toEqual(trial);
@@ -104,6 +110,34 @@ test('a text that was forgotten is in no file, and all else lies where it lay', 
   ]);
   expect(await sessions.check(id)).toEqual({ entries: 4, damage: [] });
   expect((await sessions.byId(id)).events.all).toMatchObject([{ type: 'forget', whole: [2] }]);
+});
+
+test('lines that quote it go from texts of our own making, in branches, too', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const session = await fill(sessions);
+  const transcript = `## user\nwhat is it\n## result\nit says ${secret.slice(0, 20)}\n${secret.slice(20)} and\nmore`;
+  const branch = await sessions.branch(session.id);
+  await branch.store.append([{ text: transcript, kind: 'message', tool: 'rlm_exec' }]);
+  // Another tool's output may have the same lines: it is named by itself, or by a pattern.
+  const outcome = await sessions.forget(session.id, {
+    whole: [2],
+    why: 'asked',
+    mayComeAgain: false,
+  });
+  expect(outcome).toMatchObject({ entries: 1, madeTexts: 1 });
+  expect(await filesWith(data, secret.slice(0, 20))).toEqual([]);
+  expect(await filesWith(data, secret.slice(20))).toEqual([]);
+  const { store } = await sessions.byId(branch.id);
+  const left = await store.readEntry(store.entries.at(-1)!);
+  expect(left.split('\n').map((line) => line.replaceAll('#', ''))).toEqual([
+    ' user',
+    'what is it',
+    ' result',
+    '',
+    '',
+    'more',
+  ]);
 });
 
 test('the same text does not come back, until that is allowed', async () => {

@@ -19,12 +19,14 @@ import {
   dropKey,
   finishForgetting,
   keysOf,
+  passagesOf,
   ordersPath,
   readHashKey,
   writeOrders,
   type ForgetEntry,
   type ForgetOrder,
 } from './session/forget.ts';
+import type { Passages } from './session/passages.ts';
 import { Relations, type SessionCopy } from './session/relations.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { ProjectPlaces } from './session/project-places.ts';
@@ -509,7 +511,7 @@ class FileSessions implements Sessions {
   async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
     await this.byId(sessionId);
     return this.#named(async () => {
-      const orders = await this.#ordersOf(sessionId, wanted);
+      const { orders, madeTexts } = await this.#ordersOf(sessionId, wanted);
       const owners = orders.map((order) => order.sessionId);
       const readers = [...new Set(orders.flatMap((order) => order.readers))];
       const { bytes } = await this.#sizeOf(sessionId, wanted);
@@ -519,6 +521,7 @@ class FileSessions implements Sessions {
         entries: wanted.whole.length,
         masked: wanted.parts?.length ?? 0,
         bytes,
+        madeTexts,
       };
       if (wanted.isTrial === true) {
         return { ...told, chatRecords: await this.#madeBy(orders, countMade) };
@@ -557,7 +560,10 @@ class FileSessions implements Sessions {
   }
 
   /** What is to be done in which session's files, so that the bytes are gone from all. */
-  async #ordersOf(sessionId: string, wanted: ForgetWanted): Promise<readonly ForgetOrder[]> {
+  async #ordersOf(
+    sessionId: string,
+    wanted: ForgetWanted,
+  ): Promise<{ readonly orders: readonly ForgetOrder[]; readonly madeTexts: number }> {
     const handle = await this.#open.get(sessionId);
     const { ranges, keys } = await handle.use(async ({ store }) => {
       const secret = wanted.mayComeAgain ? undefined : await this.#hashKey(true);
@@ -587,7 +593,47 @@ class FileSessions implements Sessions {
         });
       }
     }
-    return [...orders.values()];
+    let madeTexts = 0;
+    const taken = new Set([...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)]);
+    for (const order of [...orders.values()]) {
+      const paths = sessionPaths(this.#options.dataDir, order.sessionId);
+      const passages = await passagesOf(this.#files, paths, order);
+      if (passages.isEmpty) continue;
+      for (const userId of [order.sessionId, ...order.readers]) {
+        for (const part of await this.#quotesIn(userId, passages)) {
+          if (userId === sessionId && taken.has(part.seq)) continue;
+          madeTexts += 1;
+          for (const ownerId of relations.ownersOf(part.ranges, part.seq)) {
+            addPart(orderFor(ownerId), { seq: part.seq, ranges: part.lines });
+          }
+        }
+      }
+    }
+    return { orders: [...orders.values()], madeTexts };
+  }
+
+  /** Lines of texts of our own making (transcripts, answers) that quote what is to go. */
+  async #quotesIn(
+    sessionId: string,
+    passages: Passages,
+  ): Promise<
+    readonly {
+      readonly seq: number;
+      readonly ranges: readonly BaseRange[];
+      readonly lines: readonly (readonly [number, number])[];
+    }[]
+  > {
+    await this.byId(sessionId);
+    const handle = await this.#open.get(sessionId);
+    return handle.use(async ({ store }) => {
+      const found = [];
+      for (const entry of store.entries) {
+        if (entry.kind !== 'message' || entry.forgotten !== undefined) continue;
+        const lines = passages.linesIn(await store.readEntry(entry));
+        if (lines.length > 0) found.push({ seq: entry.seq, ranges: store.ranges, lines });
+      }
+      return found;
+    });
   }
 
   async #sizeOf(sessionId: string, wanted: ForgetWanted): Promise<{ readonly bytes: number }> {
@@ -829,6 +875,12 @@ function hasBranches(sessionId: string, branches: readonly string[]): ProxyError
       hint: 'Add --with-branches to delete them, too, or --detach to give them copies of what they read.',
     },
   );
+}
+
+/** Adds a part to an order that may have it already: a branch and its base say the same. */
+function addPart(order: ForgetOrder, part: ForgetOrder['parts'][number]): void {
+  if ([...order.whole, ...order.parts].some(({ seq }) => seq === part.seq)) return;
+  (order.parts as ForgetOrder['parts'][number][]).push(part);
 }
 
 /**

@@ -212,6 +212,8 @@ export interface ForgetOutcome {
   readonly bytes: number;
   /** Hidden steps and other records of chats that were made from them. */
   readonly chatRecords: number;
+  /** Texts that we have made ourselves (earlier parts of chats, answers) and that quote them. */
+  readonly madeTexts: number;
 }
 
 /** How much of something is stored. */

@@ -19,7 +19,7 @@ import {
 import type { EntryIndex } from '../text/entry-index.ts';
 import { contentKey, keyedHash, pieceMaxBytes } from '../text/text-pieces.ts';
 import type { Entry, Forgetting } from '../types.ts';
-import { rewriteChats } from './chat-memory.ts';
+import { rewriteChats, turnKeyPrefix } from './chat-memory.ts';
 import { Passages } from './passages.ts';
 import { journalFormat, replayPast } from './replay.ts';
 
@@ -127,12 +127,21 @@ interface Place {
 /** Tells of a record of a chat memory whether it was made from what is to go. */
 type IsMade = (key: string, value: unknown) => boolean;
 
-async function findMade(text: OpenFile, { order, index, ownStart }: Place): Promise<IsMade> {
-  const ids = new Set(order.whole.map(({ seq }) => `e${seq}`));
+async function findMade(text: OpenFile, place: Place): Promise<IsMade> {
+  const ids = new Set(place.order.whole.map(({ seq }) => `e${seq}`));
+  const passages = await passagesIn(text, place);
+  return (key, value) => {
+    if (!passages.isEmpty && passages.isIn(value)) return true;
+    return ids.size > 0 && key.startsWith(turnKeyPrefix) && namesOne(JSON.stringify(value), ids);
+  };
+}
+
+/** By what quotes of the texts of an order are known; of none where they go to make room. */
+async function passagesIn(text: OpenFile, { order, index, ownStart }: Place): Promise<Passages> {
   const wholes = entriesOf(order.whole, index);
-  const isForRoom = order.why === 'quota' || order.why === 'age';
-  const totalUnits = wholes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-  const passages = new Passages(totalUnits);
+  const passages = new Passages(wholes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0));
+  // What goes for want of room is no secret: then it is enough that no step reads what is gone.
+  if (order.why === 'quota' || order.why === 'age') return passages;
   const add = async (startBytes: number, lengthBytes: number): Promise<void> => {
     const decoder = new TextDecoder();
     for await (const piece of pieces(text, startBytes - ownStart, lengthBytes)) {
@@ -141,16 +150,29 @@ async function findMade(text: OpenFile, { order, index, ownStart }: Place): Prom
     await passages.add(decoder.decode());
     passages.end();
   };
-  // What goes for want of room is no secret: then it is enough that no step reads what is gone.
-  if (!isForRoom) for (const entry of wholes) await add(entry.offsetBytes, entry.lengthBytes);
+  for (const entry of wholes) await add(entry.offsetBytes, entry.lengthBytes);
   for (const { seq, ranges } of order.parts) {
     const { offsetBytes } = index.entries[seq - 1]!;
     for (const [start, end] of ranges) await add(offsetBytes + start, end - start);
   }
-  return (key, value) => {
-    if (!passages.isEmpty && passages.isIn(value)) return true;
-    return ids.size > 0 && key.startsWith('record:') && namesOne(JSON.stringify(value), ids);
-  };
+  return passages;
+}
+
+/** The same from the files of the order's session. */
+export async function passagesOf(
+  files: Files,
+  paths: SessionPaths,
+  order: ForgetOrder,
+): Promise<Passages> {
+  const { sessionId } = order;
+  const past = await replayPast(files, { paths, sessionId }, { seq: Infinity }, Infinity);
+  const ownStart = past.head.bases.at(-1)?.end.bytes ?? 0;
+  const text = await files.open(paths.text, { create: false });
+  try {
+    return await passagesIn(text, { order, index: past.index, ownStart });
+  } finally {
+    await text.close();
+  }
 }
 
 function namesOne(text: string, ids: ReadonlySet<string>): boolean {

@@ -55,6 +55,28 @@ export class Passages {
     return false;
   }
 
+  /**
+   * Where passages of the texts stand in another text: whole lines of it, as bytes [start, end),
+   * ascending and disjoint.
+   */
+  linesIn(text: string): readonly (readonly [number, number])[] {
+    const lines = text.split('\n');
+    const isQuote = lines.map((line) => this.#isInText(plain(line)));
+    // A passage may go over the end of a line.
+    for (let at = 1; at < lines.length; at += 1) {
+      if (isQuote[at - 1] === true || isQuote[at] === true) continue;
+      if (this.#isInText(plain(lines[at - 1]! + lines[at]!))) isQuote[at - 1] = isQuote[at] = true;
+    }
+    const ranges: [number, number][] = [];
+    let start = 0;
+    for (const [at, line] of lines.entries()) {
+      const end = start + Buffer.byteLength(line);
+      if (isQuote[at] === true && end > start) ranges.push([start, end]);
+      start = end + 1;
+    }
+    return ranges;
+  }
+
   #take(units: string): void {
     let at = 0;
     for (; at + 2 * windowUnits <= units.length; at += this.#stride) {
