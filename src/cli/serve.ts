@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { machineOf } from '../config/places.ts';
 import type { Config } from '../config/resolve.ts';
 import { boundHeap } from '../garbage.ts';
 import type { Logger } from '../log.ts';
@@ -77,7 +78,7 @@ async function serve(loaded: LoadedConfig, policies: readonly Policy[]): Promise
   for (const warning of loaded.warnings) printProse(`${warning}\n`);
   print(`rlm-opencode listening on ${address}\n`);
   const facts = factsOf(loaded);
-  if (process.stderr.isTTY) printError(startText(facts, { ...config, env: process.env }));
+  if (process.stderr.isTTY) printError(startText(facts, { ...config, env: machineOf().env }));
   else {
     if (config.providers.length === 0) printError(demoNotice);
     const { model, upstreams } = facts;

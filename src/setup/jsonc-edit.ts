@@ -127,7 +127,7 @@ function sliceOf(body: string, { offset, length }: Node): string {
 function bare(text: string): string {
   const scanner = createScanner(withoutMark(text), false);
   const words: string[] = [];
-  for (let token = scanner.scan(); token !== endOfText; token = scanner.scan()) {
+  for (let token: number = scanner.scan(); token !== endOfText; token = scanner.scan()) {
     if (token !== trivia && token !== lineBreak) words.push(scanner.getTokenValue());
   }
   return words.join('\n');

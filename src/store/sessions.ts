@@ -595,7 +595,8 @@ class FileSessions implements Sessions {
     }
     let madeTexts = 0;
     const taken = new Set([...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)]);
-    for (const order of [...orders.values()]) {
+    const asked = [...orders.values()];
+    for (const order of asked) {
       const paths = sessionPaths(this.#options.dataDir, order.sessionId);
       const passages = await passagesOf(this.#files, paths, order);
       if (passages.isEmpty) continue;
