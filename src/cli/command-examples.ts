@@ -98,6 +98,12 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode sessions move sess_1a2b .', 'to this directory'],
     ['rlm-opencode sessions move --replace ~/app ~/copy', 'what ~/copy had stays aside'],
   ],
+  'sessions pin': [
+    ['rlm-opencode sessions pin e12 e40', 'these never go to make room'],
+    ["rlm-opencode sessions pin --path 'docs/**'", 'all of a folder'],
+  ],
+  'sessions unpin': [['rlm-opencode sessions unpin e12', 'may go like others']],
+  'sessions pins': [['rlm-opencode sessions pins', 'of this project']],
   'sessions salvage': [['rlm-opencode sessions salvage sess_1a2b', 'the old store stays']],
   config: [
     ['rlm-opencode config', 'every setting and its source'],

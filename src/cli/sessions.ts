@@ -17,6 +17,7 @@ import { logCommand } from './sessions/log.ts';
 import { restoreCommand } from './sessions/restore.ts';
 import { sizesOnDisk } from './sessions/sizes.ts';
 import { snapshotCommand } from './sessions/snapshot.ts';
+import { pinCommands } from './sessions-pin.ts';
 import { shortPath } from './start-text.ts';
 
 type Listed = Awaited<ReturnType<Sessions['list']>>;
@@ -37,6 +38,7 @@ export function sessionsCommand(): Command {
   const salvage = new Command('salvage')
     .description('copy what is sound in a damaged store to a new one')
     .argument('<id>', 'session id');
+  for (const other of pinCommands()) command.addCommand(other);
   return command
     .addCommand(logCommand())
     .addCommand(snapshotCommand())

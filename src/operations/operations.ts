@@ -22,6 +22,7 @@ import {
 import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
+import { pins, pinsArgs } from './pins.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
 import {
   branch,
@@ -201,6 +202,10 @@ const moveSession = withArgs(moveArgs, async function* (asked, { sessions }) {
   yield { result: await move(sessions, asked) };
 });
 
+const changePins = withArgs(pinsArgs, async function* (asked, parts) {
+  yield { result: (await pins(asked, parts)) ?? null };
+});
+
 const checkSession = withArgs(
   z.strictObject({ session: z.string(), deep: z.boolean().default(false) }),
   async function* ({ session, deep }, { sessions }) {
@@ -239,6 +244,7 @@ const checkProviders = withArgs(z.strictObject({}), async function* (_, { server
 
 const operations: ReadonlyMap<string, Operation> = new Map([
   ['ping', ping],
+  ['pins', changePins],
   ['server', describeServer],
   ['check-providers', checkProviders],
   ['tool', tool],

@@ -53,6 +53,8 @@
  *   link    {"type":"link","timeMs":...,"sessionId":...,"as":...,"directory"?}: from here on the
  *           store reads the other one, too, under the name `as`
  *   unlink  {"type":"unlink","timeMs":...,"as":...}: no more
+ *   pin     {"type":"pin","timeMs":...,"whole":[N,...]}: these texts do not go to make room
+ *   unpin   {"type":"unpin","timeMs":...,"whole":[N,...]}: no more
  * It is truth: one event is one append with one sync. What a crash can leave is cut as in the
  * journal, everything else is damage (`store_corrupt`); a type that this program does not know was
  * written by a newer one, and the store is not opened: what it asks for cannot be kept.

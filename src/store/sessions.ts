@@ -31,6 +31,7 @@ import { Relations, type SessionCopy } from './session/relations.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { ProjectPlaces } from './session/project-places.ts';
 import { linksOf } from './session/links.ts';
+import { pinnedIn } from './session/pins.ts';
 import { createSessionFiles } from './session/recover.ts';
 import { checkStore, checkStoreDeeply, damageHealth } from './session/session-check.ts';
 import { namesInMetadata, readMetadata, writeMetadata } from './session/session-metadata.ts';
@@ -55,6 +56,7 @@ import type {
   Sessions,
   SnapshotEvent,
   StoreEvent,
+  Totals,
 } from './types.ts';
 
 /** What {@link openSessions} needs; limits have defaults. */
@@ -460,7 +462,8 @@ class FileSessions implements Sessions {
         createdMs: header.createdMs,
       });
       const branch = await this.#open.get(sessionId);
-      for (const event of inheritedEvents(events.all, recordsIn(past.ranges)))
+      const end = past.index.totals;
+      for (const event of inheritedEvents(events.all, recordsIn(past.ranges), end))
         await branch.events.add(event);
       if (ownName !== undefined)
         await branch.events.add({ type: 'name', timeMs: header.createdMs, name: ownName });
@@ -895,10 +898,14 @@ function chatsUntil(moment: Moment, { totals }: FileSessionStore): { readonly ti
 }
 
 /**
- * What goes along to a branch that begins with so many lines: the links that have not been taken
- * back, and the moments that it holds.
+ * What goes along to a branch that begins with so many lines and texts: the links and pins that
+ * have not been taken back, and the moments that it holds.
  */
-function inheritedEvents(events: readonly StoreEvent[], records: number): readonly StoreEvent[] {
+function inheritedEvents(
+  events: readonly StoreEvent[],
+  records: number,
+  { entries }: Pick<Totals, 'entries'>,
+): readonly StoreEvent[] {
   const links = new Map<string, StoreEvent>();
   for (const event of events) {
     if (event.type === 'link') links.set(event.as, event);
@@ -907,7 +914,10 @@ function inheritedEvents(events: readonly StoreEvent[], records: number): readon
   const moments = events.filter(
     (event) => event.type === 'snapshot' && recordsIn(event.ranges) <= records,
   );
-  return [...links.values(), ...moments];
+  const whole = [...pinnedIn(events)].filter((seq) => seq <= entries);
+  const timeMs = events.findLast(({ type }) => type === 'pin')?.timeMs ?? 0;
+  const pins: readonly StoreEvent[] = whole.length === 0 ? [] : [{ type: 'pin', timeMs, whole }];
+  return [...links.values(), ...moments, ...pins];
 }
 
 /** `mappings/chats.jsonl`. */

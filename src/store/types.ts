@@ -429,6 +429,12 @@ export type StoreEvent =
       /** Numbers of those of which parts went. */
       readonly parts: readonly number[];
     }
+  /** Texts that are not to go to make room, by number; until they are unpinned. */
+  | {
+      readonly type: 'pin' | 'unpin';
+      readonly timeMs: number;
+      readonly whole: readonly number[];
+    }
   /** A moment has a name. */
   | {
       readonly type: 'snapshot';

@@ -18,6 +18,8 @@ const isKnownType: Readonly<Record<StoreEvent['type'], true>> = {
   snapshot: true,
   name: true,
   forget: true,
+  pin: true,
+  unpin: true,
 };
 
 /** What {@link SessionEvents.open} needs. */
