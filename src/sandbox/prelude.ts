@@ -215,6 +215,9 @@ export const preludeSource = String.raw`(function (host, take, limits) {
     // Not among what a context is said to have: most have no linked stores.
     if (store === undefined) {
       defineProperty(known, 'linked', { value: () => call('linked', []) });
+      // A name that no linked store has.
+      const at = (when) => '@' + (when instanceof Date ? when.toISOString() : String(when));
+      defineProperty(known, 'at', { value: (when) => contextOf(call('of', [at(when)]), at(when)) });
       defineProperty(known, 'of', { value: (name) => contextOf(call('of', [String(name)]), String(name)) });
     }
     freeze(known);

@@ -88,8 +88,10 @@ async function serve(
 }
 
 async function hostOf(host: SandboxHost, name: unknown): Promise<SandboxHost> {
+  const asked = String(name);
+  if (asked.startsWith('@') && host.at !== undefined) return host.at(asked.slice(1));
   if (host.of === undefined) throw new Error('no stores are linked to this one');
-  return host.of(String(name));
+  return host.of(asked);
 }
 
 /** Texts from this length on cross as bytes, characters: below, setting that up costs more. */

@@ -66,6 +66,11 @@ export interface SandboxHost {
    */
   records(pattern: string, options: unknown, signal: AbortSignal): Promise<SandboxRecords>;
   /**
+   * The context as it was at a moment, for the calls that read. Throws where there is no such
+   * moment.
+   */
+  at?(moment: string): Promise<SandboxHost>;
+  /**
    * Further calls by their names. Arguments are whatever the program gave: check them. Results are
    * plain JSON data.
    */

@@ -1,6 +1,8 @@
 import { afterAll, expect, test } from 'vitest';
+import { projectSession, temporaryData } from '../../../test/faults/store-harness.ts';
 import { memorySearch, memorySession } from '../../../test/support/memory-session.ts';
 import { systemClock } from '../../clock.ts';
+import { openSearchEngine } from '../../search/engine.ts';
 import { openSandboxes } from '../../sandbox/sandboxes.ts';
 import { engineSearch } from '../../../test/support/engine-search.ts';
 import { execTool } from './exec.ts';
@@ -111,6 +113,26 @@ test('the third example asks about each text and checks the answers', async () =
   expect(await run(example(3))).toBe('=> ["B", "A"]'.replace('"B", "A"', '"A", "B"'));
   expect(asked).toHaveLength(2);
   expect(asked[0]?.question).toContain('"required":["decisions"]');
+});
+
+test('a program reads what was stored at a moment, and is told of one that there is not', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const stored = await projectSession(sessions);
+  for (const text of ['user=a\n', 'user=b\n', 'user=c\n'])
+    await stored.store.append([{ text, kind: 'tool_result' }]);
+  await sessions.nameMoment(stored.id, 'three');
+  await stored.store.append([{ text: 'user=d\n', kind: 'tool_result' }]);
+  await using search = openSearchEngine({ clock: systemClock, workers: 1 });
+  const { run } = play({ session: stored, search });
+  expect(await run('[context.length, context.at("e2").length, context.at("three").length]')).toBe(
+    '=> [28, 14, 21]',
+  );
+  expect(await run('context.at("e2").records(/user=(\\w)/)')).toBe('=> [["a"], ["b"]]');
+  expect(await run('context.at("three").search("user=").total')).toBe('=> 3');
+  expect(await run('context.at("e2").entries().map((entry) => entry.text)')).toContain('user=b');
+  expect(await run('context.at("e2").text("e3")')).toContain('no entry "e3"');
+  expect(await run('context.at("thre")')).toContain('the name of a snapshot (three)');
 });
 
 test('help shows the manual', async () => {

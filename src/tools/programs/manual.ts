@@ -24,6 +24,8 @@ llm_map(items, task, {schema, maxCalls, maxTokens})
    {results, done, failed: [{index, error}], calls, bound}: the task asked about each text. The bound
    of calls and tokens is known before the first call; what is above the budget is refused whole.
    schema: {name: "string", year: "number"} or a JSON schema; results are then checked values.
+context.at(moment)                     the same reading calls on what was stored then: "e42", a snapshot's name,
+                                      "2026-01-31T14:30Z" or "2h": context.at("e42").search(pattern).total
 context.answers("q1")                 the answers of the parts of an rlm_query with reduce
 print(...), answer(value)             answer hands a long result to the user as it is
 

@@ -15,6 +15,7 @@ import { chooseEntries, findEntry } from '../entry-choice.ts';
 import { offsetOfLine } from '../entry-lines.ts';
 import { titleOf } from '../entry-title.ts';
 import { findTool } from '../searching/find.ts';
+import { findMoment, sessionAt } from '../moments.ts';
 import { countChars } from '../pieces.ts';
 import { keptAnswers } from '../query/kept-answers.ts';
 import { searchTool } from '../searching/search.ts';
@@ -44,6 +45,7 @@ const maxSearchChars = 4_000_000;
  */
 export function createProgramHost(context: ToolContext): SandboxHost {
   const { store } = context.session;
+  const pasts = new Map<string, Promise<SandboxHost>>();
   const { startChars, endChars } = visibleChars(store, context.slice);
   return {
     // Offsets are those of the whole context, so a slice ends where it ends; before its start there
@@ -78,6 +80,11 @@ export function createProgramHost(context: ToolContext): SandboxHost {
     search: async (pattern, options, signal) => searchFor(pattern, options, { ...context, signal }),
     records: async (pattern, options, signal) =>
       recordsFor(pattern, options, { ...context, signal }),
+    at: async (moment) => {
+      const known = pasts.get(moment) ?? hostAt(moment, context);
+      pasts.set(moment, known);
+      return known;
+    },
     methods: {
       group: async (args, signal) => groupFor(args, { ...context, signal }),
       map: async (args, signal) => mapItems(args, { ...context, signal }),
@@ -126,6 +133,14 @@ async function openedStore(name: string, context: ToolContext): Promise<ToolCont
   const opened = await linked!.open(name);
   if (!opened.ok) throw new ProxyError('invalid_request', opened.fault);
   return opened.session;
+}
+
+/** @throws ProxyError `invalid_request` where there is no such moment */
+async function hostAt(moment: string, context: ToolContext): Promise<SandboxHost> {
+  const { session, clock } = context;
+  const found = findMoment(moment, session, clock.now());
+  if (!found.ok) throw new ProxyError('invalid_request', found.fault);
+  return createProgramHost({ ...context, session: await sessionAt(session, found.at) });
 }
 
 /** @throws ProxyError `invalid_request` where there is not one, or nothing of it is to be seen */
