@@ -1,0 +1,132 @@
+// Ten linked stores against one that holds all their texts: `node test/long/linked.ts [characters of
+// each] [rounds]`. Prints, for each question, the median time of both and the blocks that they read.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CorpusText } from '../../src/bench/corpus-text.ts';
+import { randomIds, systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { openSearchEngine } from '../../src/search/engine.ts';
+import type { SearchEngine } from '../../src/search/types.ts';
+import { openSessions } from '../../src/store/sessions.ts';
+import type { Session } from '../../src/store/types.ts';
+import { linkedStoresOf } from '../../src/tools/linked/linked-stores.ts';
+import { readingTools, ToolRegistry } from '../../src/tools/registry.ts';
+
+const chars = Number(process.argv[2] ?? 100_000_000);
+const rounds = Number(process.argv[3] ?? 5);
+const storeCount = 10;
+/** Texts of a store: as long as large outputs are. */
+const textChars = 1_000_000;
+
+const folder = await mkdtemp(join(tmpdir(), 'rlm-linked-'));
+const sessions = await openSessions({
+  dataDir: folder,
+  clock: systemClock,
+  ids: randomIds,
+  log: silentLogger(),
+});
+const engine = openSearchEngine({ clock: systemClock });
+let blocksRead = 0;
+const counted: SearchEngine = {
+  ...engine,
+  search: async (corpus, query, options) => {
+    const result = await engine.search(corpus, query, options);
+    blocksRead += result.work.blocksRead;
+    return result;
+  },
+  index: async (corpus, signal) => engine.index(corpus, signal),
+};
+
+async function storeOf(name: string): Promise<Session> {
+  const session = await sessions.forDirectory(`/${name}`, { create: true });
+  if (session === undefined) throw new Error('no session');
+  return session;
+}
+
+/** Fills a store with the texts of some seeds. */
+async function fill(session: Session, seeds: readonly number[]): Promise<void> {
+  for (const seed of seeds) {
+    const corpus = new CorpusText(seed);
+    for (let left = chars; left > 0; left -= textChars) {
+      const pieces: string[] = [];
+      for (let size = 0; size < Math.min(left, textChars);) {
+        const piece = corpus.next();
+        pieces.push(piece);
+        size += piece.length;
+      }
+      await session.store.append([{ kind: 'file', text: pieces.join('') }]);
+    }
+  }
+  await engine.index(await session.store.snapshot(), new AbortController().signal);
+}
+
+const registry = new ToolRegistry(readingTools);
+
+async function ask(
+  session: Session,
+  args: object,
+): Promise<{ readonly ms: number; readonly found: string }> {
+  const startedMs = performance.now();
+  const text = await registry.run(
+    {
+      id: 'c',
+      type: 'function',
+      function: { name: 'rlm_search', arguments: JSON.stringify({ ...args, format: 'json' }) },
+    },
+    {
+      session,
+      linked: linkedStoresOf(sessions, session),
+      search: counted,
+      signal: new AbortController().signal,
+      clock: systemClock,
+      searchDeadlineMs: 600_000,
+      maxResultChars: 20_000,
+      isExplained: false,
+    },
+  );
+  const { total, groups } = JSON.parse(text) as { total: number; groups?: readonly object[] };
+  return {
+    ms: performance.now() - startedMs,
+    found: `${total} lines, ${groups?.length ?? 0} groups`,
+  };
+}
+
+const seeds = Array.from({ length: storeCount }, (_, index) => index + 1);
+const [first, ...others] = await Promise.all(seeds.map(async (seed) => storeOf(`part-${seed}`)));
+for (const [index, session] of [first!, ...others].entries()) await fill(session, [seeds[index]!]);
+for (const [index, { id: sessionId }] of others.entries())
+  await first!.events.add({ type: 'link', timeMs: 1, sessionId, as: `other-${index + 1}` });
+const whole = await storeOf('whole');
+await fill(whole, seeds);
+
+for (const question of [
+  { pattern: 'retry.*timeout' },
+  { pattern: 'handle[A-Z]\\w+\\(' },
+  { pattern: 'no such words anywhere' },
+  { pattern: '(ERROR|WARN)', aggregate: 'count_by', group: 1 },
+]) {
+  const both = [];
+  for (const [session, scope] of [
+    [whole, 'session'],
+    [first!, 'linked'],
+  ] as const) {
+    const times: number[] = [];
+    let found = '';
+    let blocks = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      blocksRead = 0;
+      const answer = await ask(session, { ...question, scope });
+      blocks = blocksRead;
+      ({ found } = answer);
+      times.push(answer.ms);
+    }
+    both.push({ ms: Math.round(times.toSorted((a, b) => a - b)[rounds >> 1]!), blocks, found });
+  }
+  const [one, ten] = both as [(typeof both)[number], (typeof both)[number]];
+  if (one.found !== ten.found) throw new Error(`${one.found} is not ${ten.found}`);
+  console.log(JSON.stringify({ question, one, ten, ratio: Number((ten.ms / one.ms).toFixed(2)) }));
+}
+await engine[Symbol.asyncDispose]();
+await sessions[Symbol.asyncDispose]();
+await rm(folder, { recursive: true });
