@@ -92,6 +92,7 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode sessions forget e7 --yes', 'it goes'],
     ['rlm-opencode sessions forget -F -e hunter2', 'parts of texts'],
     ['rlm-opencode sessions forget --older-than 90d', 'by age'],
+    ['rlm-opencode sessions forget --secrets', 'keys and tokens'],
   ],
   'sessions move': [
     ['rlm-opencode sessions move ~/old ~/new', 'after a move to another disk'],

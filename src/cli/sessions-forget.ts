@@ -11,6 +11,7 @@ interface ForgetFlags extends SessionFlags {
   readonly fixedStrings?: boolean;
   readonly ignoreCase?: boolean;
   readonly whole?: boolean;
+  readonly secrets?: boolean;
   readonly tool?: string;
   readonly path?: string;
   readonly olderThan?: string;
@@ -31,7 +32,8 @@ export function forgetCommand(): Command {
     .option('-e, --pattern <regex>', 'what this matches, wherever it stands')
     .option('-F, --fixed-strings', 'the pattern is plain text')
     .option('-i, --ignore-case', 'A and a are the same in the pattern')
-    .option('--whole', 'the whole texts in which the pattern matches')
+    .option('--secrets', 'keys, tokens and passwords, by their usual forms')
+    .option('--whole', 'the whole texts in which the pattern matches, or a secret stands')
     .option('--tool <name>', 'outputs of this tool')
     .option('--path <path>', 'texts of this file, or of files that fit it')
     .option('--older-than <time>', 'stored before: 30d, 12h, 2026-11-01')
@@ -58,6 +60,7 @@ async function forgetTexts(
       literal: flags.fixedStrings === true,
       ignoreCase: flags.ignoreCase === true,
       whole: flags.whole === true,
+      secrets: flags.secrets === true,
       ...(flags.tool !== undefined && { tool: flags.tool }),
       ...(flags.path !== undefined && { path: flags.path }),
       ...(flags.olderThan !== undefined && { until: flags.olderThan }),

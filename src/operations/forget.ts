@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { ProxyError } from '../errors.ts';
 import type { SearchEngine, SearchQuery } from '../search/types.ts';
@@ -25,6 +26,8 @@ export const forgetArgs = z.strictObject({
   literal: z.boolean().default(false),
   ignoreCase: z.boolean().default(false),
   whole: z.boolean().default(false),
+  /** Keys, tokens and passwords go. */
+  secrets: z.boolean().default(false),
   tool: z.string().optional(),
   path: z.string().optional(),
   /** Stored until: a time as the tools read it. */
@@ -99,9 +102,10 @@ async function wantedOf(
   const base = { why: 'asked', mayComeAgain: args.mayComeAgain } as const;
   const filter = { tool: args.tool, path: args.path, until: args.until };
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
-  if (args.entries.length === 0 && !isFiltered && args.pattern === undefined) {
+  const isOfParts = args.pattern !== undefined || args.secrets;
+  if (args.entries.length === 0 && !isFiltered && !isOfParts) {
     throw new ProxyError('invalid_request', 'It is not said what is to be forgotten.', {
-      hint: 'Name entries (e7, e7-e12, e7:100-200), or choose them by --pattern, --tool, --path or --older-than.',
+      hint: 'Name entries (e7, e7-e12, e7:100-200), or choose them by --pattern, --secrets, --tool, --path or --older-than.',
     });
   }
   const choice = chooseEntries(store, filter, clock.now());
@@ -114,6 +118,10 @@ async function wantedOf(
     entries = entries.filter((entry) => own.has(entry));
   }
   entries = entries.filter(({ forgotten }) => forgotten === undefined);
+  if (args.secrets) {
+    const why = 'secret' as const;
+    return { ...base, why, ...(await secretsIn(entries, session, args.whole)) };
+  }
   if (args.pattern !== undefined) {
     const texts = await matchedTexts(args, { session, entries, search, signal });
     return { ...base, ...(await placesOf(texts, entries, session, args.whole)) };
@@ -228,6 +236,28 @@ async function placesOf(
   return { whole, parts };
 }
 
+/** Where keys, tokens and passwords stand in entries. */
+async function secretsIn(
+  entries: readonly Entry[],
+  { store }: Session,
+  isWhole: boolean,
+): Promise<Pick<ForgetWanted, 'whole' | 'parts'>> {
+  const { findSecrets } = await import('../secrets/find-secrets.ts');
+  const whole: number[] = [];
+  const parts: NonNullable<ForgetWanted['parts']>[number][] = [];
+  for (const entry of entries) {
+    const found = findSecrets(await store.readEntry(entry));
+    await setImmediate();
+    if (found.length === 0) continue;
+    if (isWhole) whole.push(entry.seq);
+    else {
+      const ranges = found.map(({ startBytes, endBytes }) => [startBytes, endBytes] as const);
+      parts.push({ seq: entry.seq, ranges });
+    }
+  }
+  return { whole, parts };
+}
+
 /** Where needles stand in a text, bytes, ascending and disjoint. */
 function rangesIn(
   text: Buffer,
@@ -249,7 +279,12 @@ function rangesIn(
   return merged;
 }
 
-function nothingChosen({ pattern, entries }: ForgetArgs): ProxyError {
+function nothingChosen({ pattern, entries, secrets }: ForgetArgs): ProxyError {
+  if (secrets) {
+    return new ProxyError('invalid_request', 'No key, token or password was found.', {
+      hint: 'Nothing was changed. What has no known form is found by --pattern.',
+    });
+  }
   const what =
     pattern === undefined
       ? `No text fits${entries.length > 0 ? ' that is not forgotten already' : ''}.`

@@ -113,6 +113,26 @@ describe('a text that was forgotten while a chat goes on', () => {
     expect(await filesWith(proxy, secret)).toEqual([]);
   });
 
+  test('keys and tokens are found by their forms, and only they go', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const token = ['ghp', 'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'].join('_');
+    const output = `${longText(20_000)}\nGITHUB_TOKEN=${token} # for ci\n${longText(20_000)}`;
+    upstream.script(answer('fine'));
+    const request = outputRequest(output, directory);
+    await proxy.ask(request);
+    const outcome = await forgetting(proxy, { secrets: true });
+    expect(outcome).toMatchObject({ entries: 0, masked: 1, named: [{ id: 'e1', parts: 1 }] });
+    expect(await filesWith(proxy, token)).toEqual([]);
+    expect(await filesWith(proxy, 'GITHUB_TOKEN=#')).toContainEqual(
+      expect.stringContaining('_context.txt'),
+    );
+    upstream.script(answer('fine'));
+    await proxy.ask(request);
+    expect(String(upstream.requests.at(-1)!.rawBody)).not.toContain(token);
+    await expect(forgetting(proxy, { secrets: true })).rejects.toThrow(/No key, token/);
+  });
+
   test('a model that asks for it is told so, by every tool; programs, too', async () => {
     await using setup = await startPair();
     const { upstream, proxy } = setup;

@@ -60,8 +60,19 @@ interface ModelText {
 interface Model {
   id: string;
   readonly texts: ModelText[];
-  /** The sessions whose texts it reads. */
-  bases: string[];
+  /** The sessions whose texts it reads, and how many there are with those of each. */
+  bases: { readonly id: string; readonly end: number }[];
+}
+
+/** The bases of a branch of the first `count` texts. */
+function basesOf({ id, bases }: Model, count: number): Model['bases'] {
+  const found: Model['bases'] = [];
+  for (const base of [...bases, { id, end: Infinity }]) {
+    const start = found.at(-1)?.end ?? 0;
+    const end = Math.min(base.end, count);
+    if (end > start) found.push({ id: base.id, end });
+  }
+  return found;
 }
 
 const query: SearchQuery = {
@@ -129,8 +140,8 @@ class Play {
       case 'branch': {
         const [moment, count] = this.#moment(model, one.at);
         const { id } = await sessions.branch(model.id, moment);
-        const bases = [...model.bases, ...(count > 0 ? [model.id] : [])];
-        this.models.push({ id, texts: model.texts.slice(0, count), bases });
+        const texts = model.texts.slice(0, count);
+        this.models.push({ id, texts, bases: basesOf(model, count) });
         return;
       }
       case 'restore': {
@@ -153,7 +164,7 @@ class Play {
 
   async #remove(model: Model, how: 'keep' | 'remove' | 'detach'): Promise<void> {
     const sessions = await this.sessions();
-    const others = this.models.filter(({ bases }) => bases.includes(model.id));
+    const others = this.models.filter(({ bases }) => bases.some(({ id }) => id === model.id));
     if (how === 'keep' && others.length > 0) {
       await rejects(sessions.remove(model.id, how), new RegExp(others[0]!.id));
       return;
@@ -161,7 +172,11 @@ class Play {
     await sessions.remove(model.id, how);
     const gone = how === 'remove' ? [model, ...others] : [model];
     for (const each of gone) this.models.splice(this.models.indexOf(each), 1);
-    for (const other of others) other.bases = [];
+    // A copy that has no name here.
+    for (const other of others) {
+      const end = other.bases.at(-1)!.end;
+      other.bases = [{ id: 'copy', end }];
+    }
   }
 
   /** A moment, and how many texts there were. */
