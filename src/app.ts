@@ -29,6 +29,7 @@ import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
 import { sessionsForDescriptors } from './store/disk/descriptor-room.ts';
 import { type Files, realFiles } from './store/disk/files.ts';
+import { boundsOf } from './config/bounds.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
 import type { Sessions } from './store/types.ts';
 import { IndexKeeper } from './tools/index-keeper.ts';
@@ -164,6 +165,7 @@ export async function openApp(options: AppOptions): Promise<App> {
           upstreams: catalog.providerIds,
           totals: stats.totals,
           storeFault: sessions.fault?.code,
+          lastTidying: sessions.lastTidying,
           modelsWithoutTools: toolless.names,
           live: server.liveCount,
         }),
@@ -193,6 +195,8 @@ async function openStores({ config, clock, ids, log, files }: AppOptions): Promi
     maxOpen: Math.min(config.store.maxOpenSessions, sessionsForDescriptors()),
     idleMs: config.store.sessionIdleMs,
     worktrees: config.store.worktrees,
+    bounds: boundsOf(config.store),
+    keepsBounds: true,
     searchPath: machineOf().env['PATH'],
     notesPlaces: true,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },

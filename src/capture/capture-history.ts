@@ -97,12 +97,16 @@ export class HistoryStore {
    */
   async store(resolved: ResolvedSession): Promise<Session | undefined> {
     let { session } = resolved;
-    for await (const group of this.#waiting(resolved)) {
-      session ??= await resolved.ensure();
-      await this.#storeGroup(session, group);
+    try {
+      for await (const group of this.#waiting(resolved)) {
+        session ??= await resolved.ensure();
+        await this.#storeGroup(session, group);
+      }
+      await this.#replacePruned(resolved);
+    } finally {
+      // Also where nothing more can be stored: what is gone is shown in no case.
+      if (session?.store.list.hasGone === true) await this.#replaceGone(session);
     }
-    await this.#replacePruned(resolved);
-    if (session?.store.list.hasGone === true) await this.#replaceGone(session);
     return session;
   }
 

@@ -8,6 +8,8 @@ export function healthOf(parts: {
   readonly totals: TurnTotals;
   /** Why the stores as a whole cannot be used, if so. */
   readonly storeFault: string | undefined;
+  /** What was done last to keep the stores in their bounds. */
+  readonly lastTidying: object | undefined;
   /** Models that have refused our tools. */
   readonly modelsWithoutTools: readonly string[];
   /** Requests that are being answered. */

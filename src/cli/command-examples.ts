@@ -103,6 +103,10 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode sessions pin e12 e40', 'these never go to make room'],
     ["rlm-opencode sessions pin --path 'docs/**'", 'all of a folder'],
   ],
+  'sessions gc': [
+    ['rlm-opencode sessions gc --dry-run', 'what would go, and why'],
+    ['rlm-opencode sessions gc', 'what a server does by itself'],
+  ],
   'sessions unpin': [['rlm-opencode sessions unpin e12', 'may go like others']],
   'sessions pins': [['rlm-opencode sessions pins', 'of this project']],
   'sessions salvage': [['rlm-opencode sessions salvage sess_1a2b', 'the old store stays']],

@@ -44,6 +44,7 @@ export async function withOperations(
     { createOperations },
     { openSearchEngine },
     { openSessions },
+    { boundsOf },
   ] = await Promise.all([
     import('../clock.ts'),
     import('../config/places.ts'),
@@ -52,6 +53,7 @@ export async function withOperations(
     import('../operations/operations.ts'),
     import('../search/engine.ts'),
     import('../store/sessions.ts'),
+    import('../config/bounds.ts'),
   ]);
   const { config } = loadFromFlags({ ...flags });
   await using stack = new AsyncDisposableStack();
@@ -63,6 +65,7 @@ export async function withOperations(
       log: createLogger('warn'),
       maxSessionBytes: config.store.maxBytes,
       worktrees: config.store.worktrees,
+      bounds: boundsOf(config.store),
       searchPath: machineOf().env['PATH'],
     }),
   );

@@ -10,6 +10,7 @@ import { exitCodes, finish } from './run.ts';
 import { print, printJson, printProse } from './screen.ts';
 import { forgetCommand } from './sessions-forget.ts';
 import { linkCommand, linkLines, showCommand, unlinkCommand } from './session-links.ts';
+import { gcCommand } from './sessions-gc.ts';
 import { moveCommand } from './sessions-move.ts';
 import { exportCommand, importCommand } from './sessions-archive.ts';
 import { branchCommand } from './sessions/branch.ts';
@@ -38,7 +39,7 @@ export function sessionsCommand(): Command {
   const salvage = new Command('salvage')
     .description('copy what is sound in a damaged store to a new one')
     .argument('<id>', 'session id');
-  for (const other of pinCommands()) command.addCommand(other);
+  for (const other of [...pinCommands(), gcCommand()]) command.addCommand(other);
   return command
     .addCommand(logCommand())
     .addCommand(snapshotCommand())

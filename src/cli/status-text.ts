@@ -50,10 +50,27 @@ export function conditionText(health: Health): string {
   const fault = health['lastStoreFault'];
   if (typeof fault === 'string')
     lines.push(`Something could not be stored (${fault}): \`rlm-opencode doctor\` says more.`);
+  const tidied = tidiedSentence(health['lastTidying']);
+  if (tidied !== undefined) lines.push(tidied);
   const bare = health['modelsWithoutTools'];
   if (Array.isArray(bare) && bare.length > 0)
     lines.push(`These models take no tools, so nothing is kept out for them: ${bare.join(', ')}.`);
   return `${lines.join('\n')}\n`;
+}
+
+/** What was done last to keep the stores in their bounds. */
+function tidiedSentence(last: unknown): string | undefined {
+  if (typeof last !== 'object' || last === null) return undefined;
+  const { atMs, texts, bytes, isFull } = last as Health;
+  const when = new Date(Number(atMs)).toISOString().slice(0, 16).replace('T', ' ');
+  const gone = Number(texts);
+  const went =
+    gone === 0 ? '' : `Made room at ${when} UTC: ${counted(gone, 'text')}, ${size(Number(bytes))}.`;
+  const full =
+    isFull === true
+      ? 'A quota is used up and nothing more may go: `rlm-opencode sessions gc --dry-run`.'
+      : '';
+  return [went, full].filter((sentence) => sentence !== '').join(' ') || undefined;
 }
 
 function numberOf(health: Health, name: string): number {

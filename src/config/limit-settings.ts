@@ -125,6 +125,22 @@ export const storeSettings = z.strictObject({
     unit: 'bytes',
     description: "Size of one session's text; a full store goes on answering and captures no more.",
   }),
+  quotaBytes: optionalCount(1_048_576, {
+    env: 'RLM_STORE_QUOTA_BYTES',
+    unit: 'bytes',
+    description:
+      'How much text one store may hold. Before it is full its oldest texts go, but for pinned ones and those of the last hour. Absent: as much as fits.',
+  }),
+  quotaAllBytes: optionalCount(1_048_576, {
+    env: 'RLM_STORE_QUOTA_ALL_BYTES',
+    unit: 'bytes',
+    description: 'The same for all stores together: the oldest texts of any go. Absent: no limit.',
+  }),
+  maxAgeDays: optionalCount(1, {
+    env: 'RLM_STORE_MAX_AGE_DAYS',
+    unit: 'days',
+    description: 'Texts go so long after they came last, but for pinned ones. Absent: never.',
+  }),
   maxOpenSessions: count(64, 1, {
     env: 'RLM_STORE_MAX_OPEN_SESSIONS',
     description:

@@ -206,6 +206,13 @@ const changePins = withArgs(pinsArgs, async function* (asked, parts) {
   yield { result: (await pins(asked, parts)) ?? null };
 });
 
+const makeRoom = withArgs(
+  z.strictObject({ dryRun: z.boolean().default(false) }),
+  async function* ({ dryRun }, { sessions }) {
+    yield { result: { ...(await sessions.tidy({ isTrial: dryRun })), bounds: sessions.bounds } };
+  },
+);
+
 const checkSession = withArgs(
   z.strictObject({ session: z.string(), deep: z.boolean().default(false) }),
   async function* ({ session, deep }, { sessions }) {
@@ -243,6 +250,7 @@ const checkProviders = withArgs(z.strictObject({}), async function* (_, { server
 });
 
 const operations: ReadonlyMap<string, Operation> = new Map([
+  ['gc', makeRoom],
   ['ping', ping],
   ['pins', changePins],
   ['server', describeServer],

@@ -59,6 +59,9 @@
  * journal, everything else is damage (`store_corrupt`); a type that this program does not know was
  * written by a newer one, and the store is not opened: what it asks for cannot be kept.
  *
+ * `mappings/freeing.json`: the sessions whose gone texts still take room in their files. Of such a
+ * one a copy may be being made, `sess_<id>_context.txt.new`; it is worth nothing after a crash.
+ *
  * `sess_<id>_originals/<sha256>`: the bytes as they came, of texts that are no valid UTF-8 (see
  * `Entry.original`).
  *

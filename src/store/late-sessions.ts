@@ -4,12 +4,14 @@ import { openSessions, type SessionsOptions } from './sessions.ts';
 import { unknownSession } from './disk/session-paths.ts';
 import type {
   ChatMemory,
+  LastTidying,
   MovedSession,
   Salvage,
   Session,
   SessionHealth,
   Sessions,
   SnapshotEvent,
+  StoreBounds,
 } from './types.ts';
 
 /** Between two attempts to open a data directory that could not be opened, milliseconds. */
@@ -113,6 +115,18 @@ class LateSessions implements Sessions {
 
   async forget(...args: Parameters<Sessions['forget']>): ReturnType<Sessions['forget']> {
     return (await this.#orFail()).forget(...args);
+  }
+
+  async tidy(...args: Parameters<Sessions['tidy']>): ReturnType<Sessions['tidy']> {
+    return (await this.#orFail()).tidy(...args);
+  }
+
+  get lastTidying(): LastTidying | undefined {
+    return this.#opened?.lastTidying;
+  }
+
+  get bounds(): StoreBounds {
+    return this.#options.bounds ?? {};
   }
 
   async allowAgain(sessionId: string, seq: number): Promise<boolean> {

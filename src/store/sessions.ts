@@ -18,6 +18,7 @@ import {
   countMade,
   dropKey,
   finishForgetting,
+  isForRoom,
   keysOf,
   passagesOf,
   ordersPath,
@@ -27,7 +28,11 @@ import {
   type ForgetOrder,
 } from './session/forget.ts';
 import type { Passages } from './session/passages.ts';
+import { BoundsKeeper } from './session/bounds-keeper.ts';
 import { Relations, type SessionCopy } from './session/relations.ts';
+import { readPending, SpaceFreer } from './session/space-freer.ts';
+import { StoreRoom } from './session/store-room.ts';
+import { Tidying } from './session/tidying.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
 import { ProjectPlaces } from './session/project-places.ts';
 import { linksOf } from './session/links.ts';
@@ -37,7 +42,7 @@ import { checkStore, checkStoreDeeply, damageHealth } from './session/session-ch
 import { namesInMetadata, readMetadata, writeMetadata } from './session/session-metadata.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from './disk/session-paths.ts';
 import type { OpenSession } from './session/session-handle.ts';
-import { FileSessionStore } from './session/session-store.ts';
+import { FileSessionStore, type OwnText } from './session/session-store.ts';
 import { recordsIn } from './session/replay.ts';
 import { readableLinks, SessionEvents } from './session/session-events.ts';
 import { salvageSession } from './session/salvage.ts';
@@ -48,6 +53,7 @@ import type {
   CheckProgress,
   ForgetOutcome,
   ForgetWanted,
+  LastTidying,
   Moment,
   MovedSession,
   Salvage,
@@ -55,7 +61,9 @@ import type {
   SessionHealth,
   Sessions,
   SnapshotEvent,
+  StoreBounds,
   StoreEvent,
+  TidyOutcome,
   Totals,
 } from './types.ts';
 
@@ -88,6 +96,10 @@ export interface SessionsOptions {
    * not only when one is made (false).
    */
   readonly notesPlaces?: boolean;
+  /** How much may be stored, for how long (no bounds). */
+  readonly bounds?: StoreBounds;
+  /** Whether the bounds are kept in the background (false): a server does it. */
+  readonly keepsBounds?: boolean;
 }
 
 /**
@@ -123,7 +135,9 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
         log: options.log,
       });
       await finishImports(files, dataDir, { map, log: options.log });
-      return new FileSessions(options, map, lock, await openChats(options, files));
+      const pending = await readPending(files, dataDir);
+      const chats = await openChats(options, files);
+      return new FileSessions(options, { map, lock, chats, pending });
     } catch (error) {
       await lock.release();
       throw error;
@@ -142,6 +156,13 @@ class FileSessions implements Sessions {
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
   readonly #open: OpenSessions;
+  readonly bounds: StoreBounds;
+  readonly #room: StoreRoom;
+  readonly #space: SpaceFreer;
+  readonly #tidying: Tidying;
+  readonly #keeper: BoundsKeeper | undefined;
+  /** One run at a time. */
+  #tidied: Promise<unknown> = Promise.resolve();
   #secret: Buffer | undefined;
   readonly #archives: Archives;
   /** Sessions that are being copied, by the damaged one's id. */
@@ -149,7 +170,21 @@ class FileSessions implements Sessions {
   /** Finding and making sessions by name, one at a time. */
   #naming: Promise<unknown> = Promise.resolve();
 
-  constructor(options: SessionsOptions, map: DirectoryMap, lock: OwnerLock, chats: FileChatMemory) {
+  constructor(
+    options: SessionsOptions,
+    {
+      map,
+      lock,
+      chats,
+      pending,
+    }: {
+      readonly map: DirectoryMap;
+      readonly lock: OwnerLock;
+      readonly chats: FileChatMemory;
+      /** Sessions whose gone texts still take room. */
+      readonly pending: readonly string[];
+    },
+  ) {
     this.#options = options;
     this.chats = chats;
     this.#files = filesWithRoom(options.files ?? realFiles, async () => this.#open.makeRoom());
@@ -189,6 +224,69 @@ class FileSessions implements Sessions {
       checkDeeply: (sessionId) => this.checkDeeply(sessionId),
       landed: (sessionId, directory) => this.#places.made(sessionId, directory),
       alone: async (work) => this.#named(work),
+    });
+    const { dataDir, bounds = {}, keepsBounds = false } = options;
+    this.bounds = bounds;
+    this.#room = new StoreRoom(bounds, {
+      measure: async () => this.#tidying.measure(),
+      wanted: () => this.#keeper?.soon(),
+    });
+    this.#space = new SpaceFreer(
+      {
+        files: this.#files,
+        dataDir,
+        ownText: async (sessionId) => this.#ownText(sessionId),
+        whileClosed: async (sessionId, work) => this.#withTextClosed(sessionId, work),
+      },
+      pending,
+    );
+    this.#tidying = new Tidying({
+      files: this.#files,
+      dataDir,
+      clock,
+      log,
+      bounds,
+      sessionIds: async () => (await this.list()).map(({ id }) => id),
+      directoryOf: (sessionId) => this.#directoryOf(sessionId),
+      relations: async () => this.#relations(),
+      known: (sessionId) => this.#open.known(sessionId),
+      forget: async (sessionId, wanted) => this.#forget(sessionId, wanted),
+      free: async () => this.#space.free(),
+    });
+    const isBounded = Object.values(bounds).some((bound) => bound !== undefined);
+    if (keepsBounds && (isBounded || this.#space.isPending)) {
+      this.#keeper = new BoundsKeeper({
+        clock,
+        log,
+        run: async () => this.tidy({ isTrial: false }),
+      });
+    }
+  }
+
+  get lastTidying(): LastTidying | undefined {
+    return this.#keeper?.last;
+  }
+
+  async tidy({ isTrial }: { readonly isTrial: boolean }): Promise<TidyOutcome> {
+    const run = this.#tidied.then(async () =>
+      this.#tidying.run(isTrial ? this.#room.wanted : this.#room.takeWanted(), { isTrial }),
+    );
+    this.#tidied = run.catch(() => undefined);
+    return run;
+  }
+
+  /** What is known of a session's own text; undefined where there is no such session any more. */
+  async #ownText(sessionId: string): Promise<OwnText | undefined> {
+    if (!(await this.#hasFiles(sessionId))) return undefined;
+    const handle = await this.#open.get(sessionId);
+    return handle.use(({ store }) => store.ownText);
+  }
+
+  /** Runs `work` while nobody has a session's text open: itself, and who reads it. */
+  async #withTextClosed(sessionId: string, work: () => Promise<void>): Promise<void> {
+    await this.#named(async () => {
+      const readers = (await this.#relations()).readersOf(sessionId);
+      await this.#open.whileClosed([sessionId, ...readers], work);
     });
   }
 
@@ -512,12 +610,21 @@ class FileSessions implements Sessions {
   }
 
   async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
+    const outcome = await this.#forget(sessionId, wanted);
+    if (isForRoom(wanted) && wanted.isTrial !== true) await this.#space.free();
+    return outcome;
+  }
+
+  /** The same, and what goes for want of room still takes it. */
+  async #forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
     await this.byId(sessionId);
     return this.#named(async () => {
       const { orders, madeTexts } = await this.#ordersOf(sessionId, wanted);
       const owners = orders.map((order) => order.sessionId);
       const readers = [...new Set(orders.flatMap((order) => order.readers))];
       const { bytes } = await this.#sizeOf(sessionId, wanted);
+      const pinned = pinnedIn((await this.#open.get(sessionId)).last.events.all);
+      const named = [...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)];
       const told = {
         owners,
         readers,
@@ -525,12 +632,15 @@ class FileSessions implements Sessions {
         masked: wanted.parts?.length ?? 0,
         bytes,
         madeTexts,
+        pinned: named.filter((seq) => pinned.has(seq)).length,
       };
       if (wanted.isTrial === true) {
         return { ...told, chatRecords: await this.#madeBy(orders, countMade) };
       }
       const users = [...new Set([...owners, ...readers])];
+      if (isForRoom(wanted)) await this.#space.note(owners);
       const chatRecords = await this.#open.whileClosed(users, async () => {
+        await this.#space.stop();
         await writeOrders(this.#files, this.#ordersPath, orders);
         const records = await this.#madeBy(orders, carryOut);
         await this.#files.remove(this.#ordersPath);
@@ -737,6 +847,8 @@ class FileSessions implements Sessions {
   async #delete(sessionId: string): Promise<void> {
     const folder = sessionsDir(this.#options.dataDir);
     await this.#open.forget(sessionId);
+    await this.#space.stop();
+    this.#room.removed(sessionId);
     await this.#map.forget(sessionId);
     await this.#places.removed(sessionId);
     for (const name of await this.#files.list(folder)) {
@@ -747,6 +859,10 @@ class FileSessions implements Sessions {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const kept = this.#keeper?.[Symbol.asyncDispose]();
+    await this.#space[Symbol.asyncDispose]();
+    await kept;
+    await this.#tidied;
     await this.#places[Symbol.asyncDispose]();
     await this.#naming;
     await this.#open[Symbol.asyncDispose]();
@@ -818,7 +934,12 @@ class FileSessions implements Sessions {
         );
         this.#open.retire(sessionId);
       };
-      const limits = { maxSessionBytes, heldTextBytes, hashKey: await this.#hashKey(false) };
+      const room = {
+        take: async (keptBytes: number, lengthBytes: number) =>
+          this.#room.take(sessionId, keptBytes, lengthBytes),
+        noted: (keptBytes: number) => this.#room.noted(sessionId, keptBytes),
+      };
+      const limits = { maxSessionBytes, heldTextBytes, hashKey: await this.#hashKey(false), room };
       const events = await SessionEvents.open({ ...common, paths });
       store = await FileSessionStore.open({ ...common, paths, ...limits, onLost });
       const path = paths.chats;

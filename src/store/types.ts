@@ -214,6 +214,61 @@ export interface ForgetOutcome {
   readonly chatRecords: number;
   /** Texts that we have made ourselves (earlier parts of chats, answers) and that quote them. */
   readonly madeTexts: number;
+  /** How many of the entries are pinned: a person's forgetting goes before pins. */
+  readonly pinned: number;
+}
+
+/** How much text may be stored, for how long; absent: no such bound. What is gone counts not. */
+export interface StoreBounds {
+  /** Of one store in its own file, bytes. */
+  readonly storeBytes?: number | undefined;
+  /** Of all stores together, bytes. */
+  readonly allBytes?: number | undefined;
+  /** A text goes so long after it came last, milliseconds. */
+  readonly maxAgeMs?: number | undefined;
+}
+
+/** Which texts went to keep the stores in their bounds, or would go. */
+export interface TidyOutcome {
+  /** Stores that had, or have, something to do with it. */
+  readonly stores: readonly {
+    readonly session: string;
+    readonly directory?: string;
+    /** Texts that went because there was too much. */
+    readonly quota: number;
+    /** Texts that went because they were too old. */
+    readonly age: number;
+    /** What all of these took, bytes. */
+    readonly bytes: number;
+    /** What stays, bytes. */
+    readonly keptBytes: number;
+    /** How much of that is pinned, bytes. */
+    readonly pinnedBytes: number;
+    /** It is as good as full, and nothing more in it may go. */
+    readonly isFull?: true;
+  }[];
+  /** Each counted once, in how many files it may lie. */
+  readonly texts: number;
+  /** In all files. */
+  readonly bytes: number;
+  /** What stays in all stores together, bytes. */
+  readonly keptBytes: number;
+  /** All stores together are as good as full, and nothing more may go. */
+  readonly isAllFull: boolean;
+  /** Text that was copied to give the room back, bytes. */
+  readonly copiedBytes: number;
+  /** How much of it while whoever asked the store had to wait. */
+  readonly closedBytes: number;
+}
+
+/** What was done last to keep the stores of a server in their bounds. */
+export interface LastTidying {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly texts: number;
+  readonly bytes: number;
+  /** A quota is used up, and nothing more may go. */
+  readonly isFull: boolean;
 }
 
 /** How much of something is stored. */
@@ -716,6 +771,16 @@ export interface Sessions {
    * ProxyError `unknown_session`, `store_full`, `store_corrupt`
    */
   forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome>;
+  /**
+   * Has texts go, as far as the bounds ask for it: what is too old, then the oldest; with `isTrial`
+   * only says which. Pinned ones stay, and those that came within the last hour. @throws ProxyError
+   * as {@link forget}
+   */
+  tidy(options: { readonly isTrial: boolean }): Promise<TidyOutcome>;
+  /** What was done last in the background to keep the bounds, if anything was. */
+  readonly lastTidying?: LastTidying | undefined;
+  /** The bounds that hold. */
+  readonly bounds: StoreBounds;
   /** Lets a text come again that was forgotten; false where it may already. */
   allowAgain(sessionId: string, seq: number): Promise<boolean>;
   /**

@@ -53,6 +53,14 @@ export interface MadeFrom {
 }
 
 /**
+ * What goes for want of room is no secret: nothing is overwritten (`space-freer.ts` gives the room
+ * back), and what chats quote of it stays.
+ */
+export function isForRoom({ why }: Pick<ForgetOrder, 'why'>): boolean {
+  return why === 'quota' || why === 'age';
+}
+
+/**
  * Forgets: overwrites texts, takes what is known of them out of the journal, what was made from
  * them out of the memories of chats, and removes caches and originals. Everything may be done again
  * after a crash at any point of it. The sessions' files must be closed.
@@ -72,23 +80,20 @@ export async function carryOut(
   let chatRecords = 0;
   try {
     // While the text is still there: what was made from it is known by it.
-    const made = await findMade(text, { order, index, ownStart });
-    for (const each of everyone) chatRecords += await forgetInChats(files, each, made);
-    if (order.why === 'asked' || order.why === 'secret') {
+    const made = isForRoom(order) ? undefined : await findMade(text, { order, index, ownStart });
+    if (made !== undefined) {
+      for (const each of everyone) chatRecords += await forgetInChats(files, each, made);
       await overwrite(text, { order, index, ownStart });
     }
     await removeOriginals(files, paths, order, index);
     for (const each of everyone) await files.remove(each.paths.indexDir);
     const changed = await changedEntries(text, { order, index, ownStart });
-    await rewriteJournal(files, paths, sessionId, { changed, isMade: made });
-    for (const { id, paths: theirs } of everyone.slice(1)) {
-      await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made });
+    await rewriteJournal(files, paths, sessionId, { changed, ...(made && { isMade: made }) });
+    for (const { id, paths: theirs } of made === undefined ? [] : everyone.slice(1)) {
+      await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made! });
     }
   } finally {
     await text.close();
-  }
-  if (order.why === 'quota' || order.why === 'age') {
-    await freeSpace(files, paths, { order, index, ownStart });
   }
   return { chatRecords };
 }
@@ -100,6 +105,7 @@ export async function countMade(
   order: ForgetOrder,
 ): Promise<MadeFrom> {
   const { sessionId, readers } = order;
+  if (isForRoom(order)) return { chatRecords: 0 };
   const past = await replayPast(files, { paths, sessionId }, { seq: Infinity }, Infinity);
   const { index, head } = past;
   const ownStart = head.bases.at(-1)?.end.bytes ?? 0;
@@ -140,8 +146,7 @@ async function findMade(text: OpenFile, place: Place): Promise<IsMade> {
 async function passagesIn(text: OpenFile, { order, index, ownStart }: Place): Promise<Passages> {
   const wholes = entriesOf(order.whole, index);
   const passages = new Passages(wholes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0));
-  // What goes for want of room is no secret: then it is enough that no step reads what is gone.
-  if (order.why === 'quota' || order.why === 'age') return passages;
+  if (isForRoom(order)) return passages;
   const add = async (startBytes: number, lengthBytes: number): Promise<void> => {
     const decoder = new TextDecoder();
     for await (const piece of pieces(text, startBytes - ownStart, lengthBytes)) {
@@ -353,42 +358,6 @@ function bareEntry(record: EntryRecord): EntryRecord {
 function bareAlias(record: AliasRecord): AliasRecord {
   const { path: _, source: __, call: ___, ...rest } = record;
   return rest;
-}
-
-/** Writes the text anew without what is gone, which takes no room on the disk any more. */
-async function freeSpace(
-  files: Files,
-  paths: SessionPaths,
-  { order, index, ownStart }: Place,
-): Promise<void> {
-  const gone = entriesOf(order.whole, index);
-  const freshPath = `${paths.text}.new`;
-  const text = await files.open(paths.text, { create: false });
-  const fresh = await files.open(freshPath, { create: true });
-  try {
-    const endBytes = await text.sizeBytes();
-    await fresh.truncate(0);
-    let at = 0;
-    for (const hole of [...gone, undefined]) {
-      const stop = hole === undefined ? endBytes : hole.offsetBytes - ownStart;
-      for await (const piece of pieces(text, at, stop - at)) {
-        if (!isEmpty(piece)) await writeFully(fresh, piece, at);
-        at += piece.length;
-      }
-      if (hole !== undefined) at = stop + hole.lengthBytes;
-    }
-    await fresh.truncate(endBytes);
-    await fresh.datasync();
-  } finally {
-    await fresh.close();
-    await text.close();
-  }
-  await files.rename(freshPath, paths.text);
-  await files.syncDirectory(dirname(paths.text));
-}
-
-function isEmpty(piece: Uint8Array): boolean {
-  return piece.every((byte) => byte === 0);
 }
 
 function entriesOf(list: readonly ForgetEntry[], index: EntryIndex): readonly Entry[] {

@@ -63,6 +63,12 @@ export class OpenSessions {
     return this.#open.has(sessionId);
   }
 
+  /** What is known of a session without its files, as long as somebody holds it. */
+  known(sessionId: string): OpenSession | undefined {
+    const handle = this.#open.get(sessionId) ?? this.#closedHandles.get(sessionId)?.deref();
+    return handle instanceof SessionHandle ? handle.last : undefined;
+  }
+
   /** The handle of a session, opened if it is not. Rejects as opening does. */
   async get(sessionId: string): Promise<SessionHandle> {
     const held = this.#held.get(sessionId);

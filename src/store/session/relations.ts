@@ -19,6 +19,11 @@ export class Relations {
     this.#copies = copies;
   }
 
+  /** Whether any text may lie in more than one file. */
+  get hasCopies(): boolean {
+    return this.#copies.length > 0;
+  }
+
   /** The sessions that read texts from the files of one. */
   readersOf(sessionId: string): readonly string[] {
     const isOf = ({ sessionId: base }: BaseRange): boolean => base === sessionId;

@@ -110,20 +110,36 @@ export class SessionEvents implements StoreEvents {
 /** The links of a damaged session, as far as they can be read; they name no entry. */
 export async function readableLinks(
   files: Files,
-  { events: path }: Pick<SessionPaths, 'events'>,
+  paths: Pick<SessionPaths, 'events'>,
 ): Promise<readonly StoreEvent[]> {
-  const links: StoreEvent[] = [];
-  if (!(await files.exists(path))) return links;
+  return readable(files, paths, new Set(['link', 'unlink']));
+}
+
+/** The same of pins, of a session that is perhaps being used. */
+export async function readablePins(
+  files: Files,
+  paths: Pick<SessionPaths, 'events'>,
+): Promise<readonly StoreEvent[]> {
+  return readable(files, paths, new Set(['pin', 'unpin']));
+}
+
+async function readable(
+  files: Files,
+  { events: path }: Pick<SessionPaths, 'events'>,
+  types: ReadonlySet<StoreEvent['type']>,
+): Promise<readonly StoreEvent[]> {
+  const found: StoreEvent[] = [];
+  if (!(await files.exists(path))) return found;
   const log = new RecordLog(path, await files.open(path, { create: false }));
   try {
     for await (const { whole, bytes } of log.scan()) {
       const event = whole ? withoutChecksum(bytes) : undefined;
-      if (event?.type === 'link' || event?.type === 'unlink') links.push(event);
+      if (event !== undefined && types.has(event.type)) found.push(event);
     }
   } finally {
     await log.close();
   }
-  return links;
+  return found;
 }
 
 interface ReadEvents {

@@ -66,6 +66,23 @@ interface SessionStoreOptions extends StorePlaceOptions {
   readonly heldTextBytes?: number | undefined;
   /** Of the hashes by which forgotten texts are known; absent where none was ever forgotten. */
   readonly hashKey?: Buffer | undefined;
+  /** Sees to it that no more is stored than may be. */
+  readonly room?: SessionRoom | undefined;
+}
+
+/** Hears what a session holds in its own file, what is gone not counted. */
+interface SessionRoom {
+  /** So much is to be added to what it holds, bytes. Rejects with `store_full`. */
+  take(keptBytes: number, lengthBytes: number): Promise<void>;
+  noted(keptBytes: number): void;
+}
+
+/** What a session's own file holds. */
+export interface OwnText {
+  /** Bytes [start, end) of the file where texts were that are gone, ascending and disjoint. */
+  readonly gone: readonly (readonly [number, number])[];
+  /** What is before this in the file does not change, unless it is forgotten. */
+  readonly settledBytes: number;
 }
 
 /** A session's texts in files (`format.ts`). Owns them until it is disposed of. */
@@ -92,6 +109,8 @@ export class FileSessionStore implements SessionStore {
   readonly #watch: TextWatch;
   readonly #where: StorePlace;
   #cachedBytes: number;
+  /** What of the whole text is not in its own file, or gone. */
+  readonly #uncountedBytes: number;
 
   private constructor(
     options: SessionStoreOptions,
@@ -108,6 +127,9 @@ export class FileSessionStore implements SessionStore {
     this.#text = parts.text;
     this.#journal = parts.journal;
     this.#index = parts.index;
+    const { gone } = this.ownText;
+    const goneBytes = gone.reduce((sum, [start, end]) => sum + end - start, 0);
+    this.#uncountedBytes = this.#ownStart + goneBytes;
     this.#cachedBytes = parts.index.startOf(parts.coveredEntries).bytes;
     const log = options.log.child({ session: options.sessionId });
     this.#watch = new TextWatch({ ...options, ...parts, log });
@@ -123,12 +145,15 @@ export class FileSessionStore implements SessionStore {
       originals: this.#originals,
       maxBytes: options.maxSessionBytes,
       heldBytes: options.heldTextBytes ?? defaultHeldTextBytes,
+      take: async (endBytes, lengthBytes) =>
+        options.room?.take(endBytes - this.#uncountedBytes, lengthBytes),
     });
     this.#committer = new Committer({
       ...parts,
       clock: options.clock,
       checkPlace: () => this.#where.check(),
       afterCommit: async () => {
+        options.room?.noted(this.keptBytes);
         // While the table is being made, it is kept on the way.
         if (parts.text.isTableWhole) await this.#saveBlocks(cacheEveryBytes);
         else this.#rebuild.start();
@@ -147,6 +172,7 @@ export class FileSessionStore implements SessionStore {
           parts.text.isTableWhole ? 1 : Math.max(cacheEveryBytes, this.#cachedBytes),
         ),
     });
+    options.room?.noted(this.keptBytes);
     this.#reader = new TextReader(parts.text, parts.index, this.#rebuild, this.#watch.checks);
     this.#rebuild.start();
   }
@@ -374,6 +400,37 @@ export class FileSessionStore implements SessionStore {
     const { records, totals } = this.#index;
     const own = { sessionId: this.sessionId, records: records - this.#baseRecords, end: totals };
     return { bases: this.bases, own };
+  }
+
+  /** What it holds in its own file, what is gone not counted, bytes. */
+  get keptBytes(): number {
+    return this.#index.totals.bytes - this.#uncountedBytes;
+  }
+
+  /** When texts came again last, of those that did. */
+  get cameAgainMs(): ReadonlyMap<Entry, number> {
+    return this.#index.cameAgainMs;
+  }
+
+  /** What is known of its own file; texts that are gone stay so as long as the store is open. */
+  get ownText(): OwnText {
+    const gone: [number, number][] = [];
+    for (let at = this.bases.at(-1)?.end.entries ?? 0; at < this.entries.length; at += 1) {
+      if (this.entries[at]!.forgotten === undefined) continue;
+      const start = this.#index.startOf(at).bytes - this.#ownStart;
+      const end = this.#index.startOf(at + 1).bytes - this.#ownStart;
+      const last = gone.at(-1);
+      if (last !== undefined && last[1] === start) last[1] = end;
+      else gone.push([start, end]);
+    }
+    // What has only been given its place is filled in later.
+    const [unplaced] = this.#index.unplaced;
+    const settled = unplaced?.offsetBytes ?? this.#index.totals.bytes;
+    return { gone, settledBytes: settled - this.#ownStart };
+  }
+
+  get #ownStart(): number {
+    return this.bases.at(-1)?.end.bytes ?? 0;
   }
 
   /** What the session held at a moment. @throws ProxyError `store_corrupt` */

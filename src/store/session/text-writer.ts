@@ -40,6 +40,7 @@ export class TextWriter {
   readonly #clock: Clock;
   readonly #maxBytes: number;
   readonly #heldBytes: number;
+  readonly #take: (endBytes: number, lengthBytes: number) => Promise<void>;
 
   constructor(parts: {
     readonly clock: Clock;
@@ -50,6 +51,8 @@ export class TextWriter {
     readonly maxBytes: number;
     /** How much of a text that comes in pieces is held in memory. */
     readonly heldBytes: number;
+    /** Rejects where so much is not to be added to a text that ends there. */
+    readonly take: (endBytes: number, lengthBytes: number) => Promise<void>;
   }) {
     this.#text = parts.text;
     this.#originals = parts.originals;
@@ -57,6 +60,7 @@ export class TextWriter {
     this.#clock = parts.clock;
     this.#maxBytes = parts.maxBytes;
     this.#heldBytes = parts.heldBytes;
+    this.#take = parts.take;
   }
 
   /** The job of storing texts whose hashes are known. */
@@ -92,7 +96,7 @@ export class TextWriter {
     try {
       for await (const piece of wholeCodePoints(told(chunks, sourceFailed))) {
         tally.add(piece);
-        this.#checkRoom(tally.lengthBytes);
+        await this.#checkRoom(tally.lengthBytes);
         if (long === undefined && tally.lengthBytes > this.#heldBytes) {
           long = { part: await this.#staged.create(), digest: new TextDigest(this.#clock) };
           for (const held of pieces) await addPiece(long, held);
@@ -122,7 +126,7 @@ export class TextWriter {
       write: async (draft) => {
         const known = draft.known(key, text.facts);
         if (known !== undefined) return [known];
-        this.#checkRoom(tally.lengthBytes);
+        await this.#checkRoom(tally.lengthBytes);
         const written = new Tally();
         for (const piece of pieces) await this.#writePiece(piece, written);
         return [await this.#finish(draft, written, text)];
@@ -146,7 +150,7 @@ export class TextWriter {
       write: async (draft) => {
         const known = draft.known(key, facts);
         if (known !== undefined) return [known];
-        this.#checkRoom(tally.lengthBytes);
+        await this.#checkRoom(tally.lengthBytes);
         if (!(await this.#staged.hasRoom(staged, spareBytes))) throw noRoomTwice(staged);
         const wasTableWhole = this.#text.isTableWhole;
         const entry = draft.addText({ ...tally.counts, facts, sha256, original });
@@ -190,6 +194,7 @@ export class TextWriter {
   }
 
   async #writeText(draft: Draft, text: PreparedText): Promise<Entry> {
+    await this.#checkRoom(text.lengthBytes);
     const tally = new Tally();
     for (const piece of text.pieces()) await this.#writePiece(piece, tally);
     const { original } = text;
@@ -213,12 +218,15 @@ export class TextWriter {
   }
 
   async #writePiece(piece: Uint8Array, tally: Tally): Promise<void> {
-    this.#checkRoom(piece.length);
     await this.#text.write(piece, tally.add(piece));
   }
 
-  #checkRoom(lengthBytes: number): void {
-    if (this.#text.endBytes + lengthBytes < this.#maxBytes) return;
+  async #checkRoom(lengthBytes: number): Promise<void> {
+    const { endBytes } = this.#text;
+    if (endBytes + lengthBytes < this.#maxBytes) {
+      await this.#take(endBytes, lengthBytes);
+      return;
+    }
     throw new ProxyError(
       'store_full',
       `The session would hold more than ${this.#maxBytes} bytes.`,

@@ -141,7 +141,15 @@ export class Draft {
     this.#noteOutput(entry, facts, again);
     if (path !== undefined) this.#paths.add(`${entry.seq}\0${path}`);
     this.#apply.push(() =>
-      this.#index.addAlias(entry, { toolCallId, chatId, call, again, path, source }),
+      this.#index.addAlias(entry, {
+        toolCallId,
+        chatId,
+        call,
+        again,
+        path,
+        source,
+        timeMs: this.#timeMs,
+      }),
     );
   }
 

@@ -14,6 +14,7 @@ interface Coming {
   readonly again?: true | undefined;
   readonly path?: string | undefined;
   readonly source?: SourceFile | undefined;
+  readonly timeMs: number;
 }
 
 /** The committed entries of a session in memory, a few hundred bytes each, never their text. */
@@ -26,6 +27,8 @@ export class EntryIndex {
   readonly listing = new EntryListing();
   /** Entries whose bytes were found not to be what was stored. */
   readonly damaged = new Set<Entry>();
+  /** When texts came again last, of those that did. */
+  readonly cameAgainMs = new Map<Entry, number>();
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
   /** Journal lines that this has been made of: entries, and texts that came again. */
   records = 0;
@@ -65,10 +68,11 @@ export class EntryIndex {
   /** Notes that an entry's text came again. */
   addAlias(entry: Entry, alias: Coming): void {
     this.#note(entry, alias);
+    this.cameAgainMs.set(entry, alias.timeMs);
     this.records += 1;
   }
 
-  #note(entry: Entry, alias: Coming): void {
+  #note(entry: Entry, alias: Omit<Coming, 'timeMs'>): void {
     if (alias.toolCallId !== undefined) {
       const chatId = alias.chatId ?? entry.chatId ?? '';
       const again = alias.again === true ? { isAgain: true as const } : {};
