@@ -3,6 +3,7 @@ import type { Clock, Ids } from './clock.ts';
 import { ChatProxy, type ChatTarget } from './chat/chat-service.ts';
 import { Budget } from './turn/budget.ts';
 import { openLedgerFile, type LedgerFile } from './turn/day-ledger.ts';
+import { guardFor } from './secrets/guard.ts';
 import { RequestIntake } from './capture/intake.ts';
 import { Outliner } from './outline/outliner.ts';
 import { PromptMaker } from './prompt/build-prompt.ts';
@@ -231,6 +232,7 @@ function createTraces({ config, log, clock, files, version }: AppOptions): Trace
   return new Traces({
     dir: resolve(dir),
     withTexts: texts === '1',
+    withRequests: config.capture.secrets === 'keep',
     maxBytes,
     maxTurns,
     files: files ?? realFiles,
@@ -326,6 +328,7 @@ function createChat(
     limits,
     answerLimits: { maxChars: config.turn.answerChars, maxCalls: config.turn.answerCalls },
     showProgress: config.progress === 'reasoning',
+    ...(config.capture.secrets === 'mask' ? { secrets: guardFor('mask') } : {}),
     maxClosingChars: config.strip.minChars,
     clock,
     stats,
@@ -353,6 +356,7 @@ function createIntake(
     },
     usesStubs: config.inject !== 'never',
     outliner,
+    secrets: guardFor(config.capture.secrets),
     log,
   });
 }

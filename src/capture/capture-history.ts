@@ -22,6 +22,7 @@ import {
   canBeWhole,
 } from '../history/request-message.ts';
 import type { ResolvedSession } from '../history/session-resolver.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { Outliner } from '../outline/outliner.ts';
 import type { Entry, NewEntry, Session, SessionStore } from '../store/types.ts';
 import type { Message, ToolCall } from '../wire/types.ts';
@@ -52,6 +53,7 @@ export class HistoryStore {
   readonly #usesStubs: boolean;
   readonly #client: ClientKind | undefined;
   readonly #outlines: TurnOutlines;
+  readonly #secrets: SecretGuard | undefined;
 
   constructor(
     items: readonly RequestMessage[],
@@ -61,11 +63,13 @@ export class HistoryStore {
       usesStubs,
       outliner,
       client,
+      secrets,
     }: {
       readonly limits: CaptureLimits;
       readonly usesStubs: boolean;
       readonly outliner: Outliner;
       readonly client: ClientKind | undefined;
+      readonly secrets?: SecretGuard | undefined;
     },
   ) {
     this.#items = [...items];
@@ -73,6 +77,7 @@ export class HistoryStore {
     this.#limits = limits;
     this.#usesStubs = usesStubs;
     this.#client = client;
+    this.#secrets = secrets;
     this.#outlines = new TurnOutlines(outliner, limits.outlineWaitMs);
   }
 
@@ -170,6 +175,7 @@ export class HistoryStore {
       limits: this.#limits,
       outlines: this.#outlines,
       client: this.#client,
+      secrets: this.#secrets,
     });
     let from = 0;
     for (const { index, frame, candidates: own } of group) {
@@ -259,10 +265,12 @@ async function storeCandidates(
     limits,
     outlines,
     client,
+    secrets,
   }: {
     readonly limits: CaptureLimits;
     readonly outlines: TurnOutlines;
     readonly client: ClientKind | undefined;
+    readonly secrets: SecretGuard | undefined;
   },
 ): Promise<readonly Captured[]> {
   const wholes = await Promise.all(
@@ -275,6 +283,7 @@ async function storeCandidates(
         maxBytes: limits.maxSpillBytes,
         projectDirectory: directory,
         ownFolders: limits.spillFolders,
+        secrets,
       });
     }),
   );
@@ -320,7 +329,7 @@ async function wholeOf(
   store: SessionStore,
   entry: NewEntry,
   note: SpillNote,
-  limits: SpillLimits,
+  limits: SpillLimits & { readonly secrets: SecretGuard | undefined },
 ): Promise<NewEntry | 'gone' | undefined> {
   const { chatId = '', toolCallId, call } = entry;
   const { path } = note;
@@ -334,11 +343,24 @@ async function wholeOf(
     if (fittingNote(note, Buffer.from(whole)) !== undefined)
       return { ...entry, text, path, note: known };
   }
-  const bytes = await readSpillFile(note, limits);
+  const read = await readSpillFile(note, limits);
+  const bytes = read === undefined ? undefined : await guarded(read, limits.secrets);
   if (bytes === undefined) return 'gone';
   const fitting = fittingNote(note, bytes);
   if (fitting === undefined) return undefined;
   const text = fitting.added.length === 0 ? bytes : Buffer.concat([bytes, fitting.added]);
   const kept = isFilledUp(note.form, bytes) ? keptTextNote : fullTextNote;
   return { ...entry, text, path, note: kept };
+}
+
+/**
+ * What a file holds, its secrets masked as those of the output are; nothing where it is refused.
+ */
+async function guarded<Bytes extends Uint8Array>(
+  bytes: Bytes,
+  secrets: SecretGuard | undefined,
+): Promise<Bytes | Buffer | undefined> {
+  const found = await secrets?.stored(bytes);
+  if (found === undefined) return bytes;
+  return secrets?.does === 'refuse' ? undefined : Buffer.from(found.content);
 }

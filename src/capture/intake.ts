@@ -4,6 +4,7 @@ import { LruMap } from '../base/lru-map.ts';
 import { ProxyError } from '../errors.ts';
 import { tuneForBody } from '../garbage.ts';
 import type { Logger } from '../log.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { Outliner } from '../outline/outliner.ts';
 import { affinityOf, headerOf, injectHeader, originOf } from '../clients/origin.ts';
 import type { ClientKind } from '../clients/client.ts';
@@ -64,6 +65,8 @@ export interface IntakeOptions {
   /** False where every text goes upstream as it came, whatever is stored. */
   readonly usesStubs: boolean;
   readonly outliner: Outliner;
+  /** Absent where secrets stay as they are. */
+  readonly secrets?: SecretGuard | undefined;
   readonly log: Logger;
 }
 
@@ -101,7 +104,7 @@ export class RequestIntake {
    */
   async take(body: AsyncIterable<Uint8Array>, { headers, ownMembers }: Sender): Promise<Intake> {
     const reader = new BodyReader(this.#beginnings);
-    const { limits, finder, usesStubs, outliner } = this.#options;
+    const { limits, finder, usesStubs, outliner, secrets } = this.#options;
     const origin = originOf(headers, ownMembers);
     const reading = new RequestReader(
       this.#known,
@@ -109,6 +112,7 @@ export class RequestIntake {
         finder,
         usesStubs,
         minStoredBytes: limits.captureMinChars,
+        secrets,
         isReadable,
         standing: (session, chat) => this.#prompts.get(nameOf(session, chat)) ?? nothingKnown,
       },
@@ -129,6 +133,7 @@ export class RequestIntake {
       throw new ProxyError('invalid_request', '`messages` must hold at least one message.', {
         param: 'messages',
       });
+    if (secrets?.does === 'refuse') refuseSecrets(reading.items);
     const resolved = await reading.resolved(
       ownMembers === undefined ? envelope : { ...envelope, ...ownMembers },
     );
@@ -190,6 +195,26 @@ export class RequestIntake {
       );
       return { items: history.items(resolved.session), newlyStored: 0, storeFault: error };
     }
+  }
+}
+
+/**
+ * Refuses a request with secrets in what is new in it: what stands behind the last answer. What was
+ * accepted before that is not looked at again. @throws ProxyError `invalid_request`
+ */
+function refuseSecrets(items: readonly RequestMessage[]): void {
+  const answer = items.findLastIndex(
+    ({ identity }, index) => identity.role === 'assistant' && index < items.length - 1,
+  );
+  for (let index = answer + 1; index < items.length; index += 1) {
+    const { identity, facts } = items[index] as RequestMessage;
+    if (facts.secrets === undefined) continue;
+    const what = facts.secrets.join(', ');
+    throw new ProxyError(
+      'invalid_request',
+      `messages[${index}] (role ${identity.role}) holds what looks like a secret: ${what}. Nothing of this request was stored or sent on. Take it out of the message; or start the proxy with RLM_CAPTURE_SECRETS=mask (setting capture.secrets), and it goes on masked.`,
+      { param: `messages[${index}]` },
+    );
   }
 }
 

@@ -29,6 +29,7 @@ import {
   type TurnTools,
   type TurnToolsOptions,
 } from '../turn/turn-tools.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { FinishedTurn, StepLimits } from '../turn/turn-state.ts';
 import { sumUsages } from '../wire/usage.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
@@ -59,6 +60,8 @@ export interface ChatProxyOptions {
   readonly limits: StepLimits;
   readonly answerLimits: AnswerLimits;
   readonly showProgress: boolean;
+  /** What masks secrets; absent where they are not masked. */
+  readonly secrets?: SecretGuard | undefined;
   /**
    * Longest text from a program that stands in later prompts as it was shown; of a longer one they
    * have a stub. Code units.
@@ -82,6 +85,7 @@ export class ChatProxy {
   async handle(call: ChatCall): Promise<JsonReply | StreamReply> {
     const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
+    await this.#options.secrets?.load();
     const intake = await this.#options.intake.take(call.body, call);
     call.noteWhose?.({
       client: intake.client,
@@ -198,6 +202,9 @@ export class ChatProxy {
       headers: run.intake.affinity,
       showProgress: this.#options.showProgress,
       remember: async (done) => this.#finish(run, done),
+      ...(this.#options.secrets === undefined
+        ? {}
+        : { mask: (value) => this.#options.secrets!.value(value) }),
       shorten: async (message, made) => shortenResult(run.prompt, message, made),
       withoutTools: async (error) => {
         const bare = await this.#withoutTools(run, error);
@@ -294,7 +301,9 @@ export class ChatProxy {
    * Before the answer ends: what the client has not seen is written down, what the upstream counted
    * is taken in.
    */
-  async #finish(run: Run, done: FinishedTurn): Promise<void> {
+  async #finish(run: Run, turn: FinishedTurn): Promise<void> {
+    // As the client's copy of it is going to be read.
+    const done = this.#options.secrets?.value(turn) ?? turn;
     const { prompt, target, intake } = run;
     const { evictedBefore } = prompt.window;
     this.#options.intake.notePrompt(intake, { evictedBefore, whole: prompt.standing });

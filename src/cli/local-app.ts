@@ -1,3 +1,4 @@
+import { guardFor } from '../secrets/guard.ts';
 import { randomInt } from 'node:crypto';
 import type { App } from '../app.ts';
 import { randomIds, systemClock } from '../clock.ts';
@@ -39,6 +40,7 @@ export async function openLocalApp(
       run: createOperations({
         ...parts,
         clock: systemClock,
+        secrets: guardFor(config.capture.secrets),
         ...(loaded === undefined ? {} : { server: serverSide(loaded) }),
       }),
     }),

@@ -45,6 +45,7 @@ export async function withOperations(
     { openSearchEngine },
     { openSessions },
     { boundsOf },
+    { guardFor },
   ] = await Promise.all([
     import('../clock.ts'),
     import('../config/places.ts'),
@@ -54,6 +55,7 @@ export async function withOperations(
     import('../search/engine.ts'),
     import('../store/sessions.ts'),
     import('../config/bounds.ts'),
+    import('../secrets/guard.ts'),
   ]);
   const { config } = loadFromFlags({ ...flags });
   await using stack = new AsyncDisposableStack();
@@ -70,7 +72,8 @@ export async function withOperations(
     }),
   );
   const search = stack.use(openSearchEngine({ clock: systemClock }));
-  await use(callOver(createOperations({ sessions, search, clock: systemClock })));
+  const secrets = guardFor(config.capture.secrets);
+  await use(callOver(createOperations({ sessions, search, clock: systemClock, secrets })));
 }
 
 /** A running server and how to prove to it that one may ask. */

@@ -8,6 +8,11 @@ export const captureSettings = z.strictObject({
     unit: 'characters',
     description: 'Tool results, user texts and attachments of at least this length are stored.',
   }),
+  secrets: z.enum(['keep', 'mask', 'refuse']).default('keep').meta({
+    env: 'RLM_CAPTURE_SECRETS',
+    description:
+      'Keys, tokens and passwords in what clients send and `ingest` reads: `keep` them; `mask` them before anything is stored, written down or sent upstream, in every turn alike; `refuse` requests with new ones, and files.',
+  }),
   maxSpillBytes: count(1_073_741_824, 0, {
     env: 'RLM_MAX_SPILL_BYTES',
     unit: 'bytes',

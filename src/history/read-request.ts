@@ -1,3 +1,4 @@
+import type { SecretGuard } from '../secrets/guard.ts';
 import { readMessage } from './read-message.ts';
 import type { ClientKind, HelperForm } from '../clients/client.ts';
 import { type ClientSigns, conversationIn, type NamedDirectory } from '../clients/known-clients.ts';
@@ -26,6 +27,8 @@ export interface RequestReaderOptions {
   readonly minStoredBytes: number;
   /** False where every text goes upstream as it came, whatever is stored. */
   readonly usesStubs: boolean;
+  /** Absent where secrets stay as they are. */
+  readonly secrets?: SecretGuard | undefined;
   /** Whether a session's store has never failed to give a text back. */
   readonly isReadable: (session: Session) => boolean;
   /** What stood in the last prompt of a chat; `chat` as {@link RequestReader.chat}. */
@@ -95,6 +98,7 @@ export class RequestReader {
         this.#isSpared(cached, (this.#place ??= await this.#placeNamed())?.session)
       )
         this.#add(cached);
+      else if (cached.facts.isMasked === true) this.#add(await this.#maskedItem(raw, cached));
       else this.#add(this.#knownItem(raw, cached));
     }
   }
@@ -117,6 +121,33 @@ export class RequestReader {
     const item = new RequestMessage({ ...ofRaw(raw), json: this.#ownJson(raw, facts) }, facts);
     if (typeof item.json === 'string') this.#known.set(raw.hash, item);
     return item;
+  }
+
+  /** A known message that is not as it came: masked once more, where it is not at hand. */
+  async #maskedItem(raw: RawMessage, cached: RequestMessage): Promise<RequestMessage> {
+    const { facts } = cached;
+    if (cached.hasBytes) return cached;
+    if (raw.item?.facts === facts) return raw.item;
+    const { seen } = await this.#guarded(raw);
+    const item = new RequestMessage({ ...ofRaw(seen), json: this.#ownJson(seen, facts) }, facts);
+    if (raw.isKept === true) raw.item = item;
+    return item;
+  }
+
+  /**
+   * A message as it is read, and what is noted of it. This is the one place where the bytes of a
+   * message become known, so whoever reads, stores or sends it has it masked.
+   */
+  async #guarded(
+    raw: RawMessage,
+  ): Promise<{ readonly seen: RawMessage; readonly noted: Partial<MessageFacts> }> {
+    const { secrets } = this.#options;
+    const found = await secrets?.json(raw.pieces);
+    if (found === undefined) return { seen: raw, noted: {} };
+    if (secrets?.does === 'refuse') return { seen: raw, noted: { secrets: found.kinds } };
+    const { content } = found;
+    const seen = { pieces: [content], sizeBytes: content.length, hash: raw.hash };
+    return { seen, noted: { isMasked: true } };
   }
 
   /** A copy that outlives the body's own bytes. */
@@ -252,8 +283,15 @@ export class RequestReader {
 
   async #read(raw: RawMessage): Promise<RequestMessage> {
     this.parsedMessages += 1;
+    if (this.#options.secrets === undefined) return this.#readAs(raw, {});
+    const { seen, noted } = await this.#guarded(raw);
+    return this.#readAs(seen, noted);
+  }
+
+  async #readAs(raw: RawMessage, noted: Partial<MessageFacts>): Promise<RequestMessage> {
     const read = await readMessage(raw, this.items.length);
-    const { facts, frame } = read;
+    const { frame } = read;
+    const facts = this.#options.secrets === undefined ? read.facts : { ...read.facts, ...noted };
     // What a message of megabytes came in holds little else.
     const isAlone = frame !== undefined && raw.isPassing !== true;
     const json = isAlone ? raw.pieces : this.#ownJson(raw, facts);
@@ -262,7 +300,9 @@ export class RequestReader {
     // Of a long history that was never seen, texts are held only while their group is stored.
     const isLong = !isDone && frame === undefined && raw.sizeBytes >= parsedTwiceBytes;
     const item = new RequestMessage({ ...ofRaw(raw), json }, facts, isLong ? {} : read);
-    if (isDone) this.#known.set(raw.hash, item.bare());
+    if (isDone) {
+      this.#known.set(raw.hash, facts.isMasked === true ? item.withFacts(facts) : item.bare());
+    }
     return item;
   }
 

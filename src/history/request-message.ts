@@ -38,6 +38,10 @@ export interface MessageFacts {
    * refuse.
    */
   readonly mustBeWritten?: true;
+  /** Secrets in it are masked: it is not as it came. */
+  readonly isMasked?: true;
+  /** What secrets it holds, where such messages are refused. */
+  readonly secrets?: readonly string[];
   /** There are lines of ours in its reasoning. */
   readonly holdsProgress?: true;
   /** Looked through, and nothing in it is worth storing. */

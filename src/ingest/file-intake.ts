@@ -2,8 +2,10 @@ import { unreadableReason } from '../base/system-words.ts';
 import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
 import { ProxyError } from '../errors.ts';
+import { maskedPieces, type SecretGuard } from '../secrets/guard.ts';
 import type { Entry, NewEntry, NewEntryFacts, SessionStore, SourceFile } from '../store/types.ts';
 import { decodePieces, fallbackDecoding, sniffDecoding, type Decoding } from './decode.ts';
+import type { SecretRange } from '../secrets/find-secrets.ts';
 import type { ProgressMeter } from './progress.ts';
 import { readSmallFile, SourceFileReader } from './source-file.ts';
 import type { FoundFile } from './walk.ts';
@@ -33,6 +35,7 @@ export class FileIntake {
   readonly #store: SessionStore;
   readonly #meter: ProgressMeter;
   readonly #signal: AbortSignal;
+  readonly #secrets: SecretGuard | undefined;
   readonly #entriesBefore: number;
   readonly #stored = new Set<string>();
   #batch: NewEntry[] = [];
@@ -48,10 +51,18 @@ export class FileIntake {
   #committing: Promise<void> = Promise.resolve();
   #commitFailure: { readonly error: unknown } | undefined;
 
-  constructor(store: SessionStore, meter: ProgressMeter, signal: AbortSignal) {
+  constructor(
+    store: SessionStore,
+    meter: ProgressMeter,
+    {
+      signal,
+      secrets,
+    }: { readonly signal: AbortSignal; readonly secrets?: SecretGuard | undefined },
+  ) {
     this.#store = store;
     this.#meter = meter;
     this.#signal = signal;
+    this.#secrets = secrets;
     this.#entriesBefore = store.totals.entries;
   }
 
@@ -127,7 +138,14 @@ export class FileIntake {
     }
     if (decoding.encoding !== 'utf-8' || !isUtf8(bytes)) return false;
     this.#addBytes(bytes.length, path);
-    this.#batch.push({ ...withNote(factsOf(path, file), decoding), text: bytes });
+    const found = await this.#secrets?.stored(bytes);
+    if (found !== undefined && this.#secrets?.does === 'refuse') {
+      this.fail(path, holdsSecret(found.kinds));
+      return true;
+    }
+    const text = found?.content ?? bytes;
+    const facts = withNote(factsOf(path, file), decoding);
+    this.#batch.push({ ...(found === undefined ? facts : withNote(facts, maskedNote)), text });
     this.#slabBytes += bytes.length;
     const room = batchMaxBytes - this.#slabBytes;
     if (room <= wholeMaxBytes || this.#batch.length >= batchMaxFiles) await this.#commitBatch();
@@ -145,19 +163,41 @@ export class FileIntake {
   async #stream(facts: NewEntryFacts, reader: SourceFileReader, decoding: Decoding): Promise<void> {
     const path = facts.path ?? '';
     try {
+      const { secrets, noted } = await this.#secretsIn(facts, reader, decoding);
+      if (secrets === 'refused') return;
       const pieces = this.#counted(reader.pieces(this.#signal), path);
-      const chunks = decodePieces(decoding, pieces);
-      this.#count(await this.#store.appendStream({ ...withNote(facts, decoding), chunks }));
+      const chunks = maskedPieces(decodePieces(decoding, pieces), secrets);
+      this.#count(await this.#store.appendStream({ ...withNote(noted, decoding), chunks }));
     } catch (error) {
       if (!isUndecodable(error)) throw error;
       const second = await fallbackDecoding(decoding, reader.pieces(this.#signal));
+      const { secrets, noted } = await this.#secretsIn(facts, reader, second);
+      if (secrets === 'refused') return;
       const entry = await this.#store.appendStream({
-        ...withNote(facts, second),
-        chunks: decodePieces(second, reader.pieces(this.#signal)),
-        ...(second.lossy && { original: reader.pieces(this.#signal) }),
+        ...withNote(noted, second),
+        chunks: maskedPieces(decodePieces(second, reader.pieces(this.#signal)), secrets),
+        ...(second.lossy && secrets.length === 0 && { original: reader.pieces(this.#signal) }),
       });
       this.#count(entry);
     }
+  }
+
+  /** Reads a file once before it is stored, where its secrets are of interest. */
+  async #secretsIn(
+    facts: NewEntryFacts,
+    reader: SourceFileReader,
+    decoding: Decoding,
+  ): Promise<{
+    readonly secrets: readonly SecretRange[] | 'refused';
+    readonly noted: NewEntryFacts;
+  }> {
+    if (this.#secrets === undefined) return { secrets: [], noted: facts };
+    const text = decodePieces(decoding, reader.pieces(this.#signal));
+    const secrets = await this.#secrets.secretsOf(text);
+    if (secrets.length === 0) return { secrets, noted: facts };
+    if (this.#secrets.does === 'mask') return { secrets, noted: withNote(facts, maskedNote) };
+    this.fail(facts.path ?? '-', holdsSecret([...new Set(secrets.map(({ kind }) => kind))]));
+    return { secrets: 'refused', noted: facts };
   }
 
   async *#counted(pieces: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
@@ -214,7 +254,14 @@ function factsOf(path: string, source: SourceFile): NewEntryFacts {
   return { kind: 'file', path, source: { sizeBytes, mtimeMs } };
 }
 
-function withNote(facts: NewEntryFacts, decoding: Decoding): NewEntryFacts {
+/** A text that is not as its file is says so. */
+const maskedNote = { note: 'secrets in it are masked' };
+
+function holdsSecret(kinds: readonly string[]): string {
+  return `it holds what looks like a secret (${kinds.join(', ')}), and capture.secrets is refuse`;
+}
+
+function withNote(facts: NewEntryFacts, decoding: Pick<Decoding, 'note'>): NewEntryFacts {
   if (decoding.note === undefined) return facts;
   const notes = [facts.note, decoding.note].filter((note) => note !== undefined);
   return { ...facts, note: notes.join('; ') };

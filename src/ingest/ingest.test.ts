@@ -8,6 +8,7 @@ import {
   type TemporaryData,
 } from '../../test/faults/store-harness.ts';
 import type { SessionStore } from '../store/types.ts';
+import { guardFor } from '../secrets/guard.ts';
 import { ingestPaths, type IngestOptions } from './ingest.ts';
 import type { IngestProgress } from './progress.ts';
 
@@ -178,6 +179,33 @@ test('a large file that turns out broken at its end is taken all the same', asyn
   expect((await session.store.readEntry(session.store.entries[0]!)).endsWith('\n\ufffd\n')).toBe(
     true,
   );
+});
+
+test('secrets in files, small and large, are masked, or their files refused', async () => {
+  await using data = await temporaryData();
+  const token = ['ghp', 'R7k2ZpW9xVb4TnM8sLd3HfJ6gCy5AqE1uYt0'].join('_');
+  const lines = 'a line of a log, ü\n'.repeat(120_000);
+  const tree = await makeTree(data, {
+    'large.log': `${lines}TOKEN=${token}\n${lines}`,
+    'small.env': `TOKEN=${token}\n`,
+    'utf16.txt': Buffer.from(`\ufeffTOKEN=${token}\n`, 'utf16le'),
+    'plain.txt': 'nothing here\n',
+  });
+  await using sessions = await data.open();
+  const session = await projectSession(sessions);
+  const { store } = session;
+  const options = optionsFor(data, tree);
+  const refused = await ingestPaths(session, ['.'], { ...options, secrets: guardFor('refuse') });
+  expect(refused).toMatchObject({ stored: 1, failed: 3 });
+  expect(refused.failures[0]!.reason).toContain('GitHub token');
+  const masked = await ingestPaths(session, ['.'], { ...options, secrets: guardFor('mask') });
+  expect(masked).toMatchObject({ stored: 2, duplicates: 1, failed: 0 });
+  const stars = `TOKEN=${'#'.repeat(token.length)}\n`;
+  const texts = await Promise.all(store.entries.map(async (entry) => store.readEntry(entry)));
+  expect(texts.toSorted()).toEqual(
+    [`${lines}${stars}${lines}`, stars, 'nothing here\n'].toSorted(),
+  );
+  expect(store.entries.filter(({ note }) => note?.includes('masked') === true)).toHaveLength(2);
 });
 
 test('running it again reads only what has changed, also after a restart', async () => {

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, SessionStore } from '../store/types.ts';
 import { FileIntake } from './file-intake.ts';
 import { ProgressMeter, type IngestProgress } from './progress.ts';
@@ -14,6 +15,8 @@ export interface IngestOptions {
   readonly signal: AbortSignal;
   /** Leave out what git would leave out (default true). */
   readonly respectIgnore?: boolean;
+  /** Absent where secrets stay as they are. */
+  readonly secrets?: SecretGuard | undefined;
   /** What the path `-` stands for. */
   readonly stdin?: AsyncIterable<Uint8Array>;
   /** Called at most ten times a second, and at the end. */
@@ -62,7 +65,7 @@ export async function ingestPaths(
   options: IngestOptions,
 ): Promise<IngestReport> {
   const meter = new ProgressMeter(options.clock, options.onProgress ?? (() => undefined));
-  const intake = new FileIntake(session.store, meter, options.signal);
+  const intake = new FileIntake(session.store, meter, options);
   let found: FoundFiles;
   try {
     found = await findFiles(paths, options);

@@ -5,6 +5,7 @@ import { ProxyError } from '../errors.ts';
 import { ingestPaths } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
 import type { SearchEngine } from '../search/types.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import { choiceArgs, chosenSession, type SessionChoice } from './session-choice.ts';
 
@@ -29,7 +30,12 @@ export const ingestArgs = z.strictObject({
  */
 export async function* ingest(
   asked: z.infer<typeof ingestArgs>,
-  parts: { readonly sessions: Sessions; readonly search: SearchEngine; readonly clock: Clock },
+  parts: {
+    readonly sessions: Sessions;
+    readonly search: SearchEngine;
+    readonly clock: Clock;
+    readonly secrets?: SecretGuard | undefined;
+  },
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly progress: unknown } | { readonly result: unknown }> {
   const session = await openFor(parts.sessions, asked);
@@ -40,6 +46,7 @@ export async function* ingest(
     clock: parts.clock,
     workingDirectory: asked.workingDirectory,
     signal,
+    secrets: parts.secrets,
     respectIgnore: asked.respectIgnore,
     ...(asked.stdinFile === undefined ? {} : { stdin: createReadStream(asked.stdinFile) }),
     onProgress: (progress) => {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { checkIndex } from '../search/index/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import { linkedStoresOf } from '../tools/linked/linked-stores.ts';
 import { findMoment, type NamedMoment, sessionAt } from '../tools/moments.ts';
@@ -40,6 +41,8 @@ interface OperationParts {
   readonly sessions: Sessions;
   readonly search: SearchEngine;
   readonly clock: Clock;
+  /** Absent where secrets stay as they are. */
+  readonly secrets?: SecretGuard | undefined;
   /** What a server says of itself; absent where a command opens the stores. */
   readonly server?: ServerSide;
 }

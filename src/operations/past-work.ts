@@ -11,6 +11,7 @@ import { openCodeHistory } from '../past/opencode.ts';
 import { type ReadHistory, reasonOf } from '../past/past-session.ts';
 import { type PastCounts, takePast } from '../past/take-past.ts';
 import type { SearchEngine } from '../search/types.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
 
 const absolute = z.string().startsWith('/');
@@ -47,7 +48,15 @@ const histories: Readonly<
  */
 export async function* pastWork(
   asked: z.infer<typeof pastWorkArgs>,
-  { sessions, search }: { readonly sessions: Sessions; readonly search: SearchEngine },
+  {
+    sessions,
+    search,
+    secrets,
+  }: {
+    readonly sessions: Sessions;
+    readonly search: SearchEngine;
+    readonly secrets?: SecretGuard | undefined;
+  },
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly progress: unknown } | { readonly result: unknown }> {
   const { client, read } = histories[asked.from];
@@ -62,6 +71,7 @@ export async function* pastWork(
     ...(directory === undefined ? {} : { directory }),
     isDry,
     signal,
+    secrets,
     ownFolders: ownFoldersIn(asked.bases, asked.variables),
     storeOf: async (name, options) => {
       const session = await sessions.forDirectory(name, options);

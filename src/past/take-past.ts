@@ -9,6 +9,7 @@ import { ProxyError } from '../errors.ts';
 import { isRandomId } from '../history/answer-memory.ts';
 import { hashCall } from '../history/identity.ts';
 import { endLength } from '../history/message-texts.ts';
+import type { SecretGuard } from '../secrets/guard.ts';
 import type { NewEntry, Session, SessionStore } from '../store/types.ts';
 import { isFault, type PastFault, type PastOutput, type PastSession } from './past-session.ts';
 
@@ -40,6 +41,8 @@ export interface PastWork {
   readonly isDry: boolean;
   readonly signal: AbortSignal;
   readonly ownFolders: readonly OwnFolder[];
+  /** Absent where secrets stay as they are. */
+  readonly secrets?: SecretGuard | undefined;
   /** Called after each conversation. */
   readonly onProgress: (counts: PastCounts) => void;
 }
@@ -150,7 +153,10 @@ class Taking {
     const taker = new SessionTaker(session, this.#work, { store, counts: this.#counts });
     for await (const found of session.outputs()) {
       if (isFault(found)) this.fail(found);
-      else await taker.take(found);
+      else {
+        const fault = await taker.take(found);
+        if (fault !== undefined) this.fail(fault);
+      }
     }
     await taker.commit();
     own.stored += this.#counts.stored - stored;
@@ -172,6 +178,13 @@ interface PastEntry {
   readonly entry: NewEntry;
   readonly isWhole: boolean;
   readonly isCut: boolean;
+}
+
+/** Why an output is not taken. */
+type Refusal = Pick<PastFault, 'reason'>;
+
+function isRefusal(found: string | Uint8Array | Refusal): found is Refusal {
+  return typeof found === 'object' && 'reason' in found;
 }
 
 /** Takes the outputs of one conversation. */
@@ -199,15 +212,19 @@ class SessionTaker {
     this.#entriesBefore = into.store?.totals.entries ?? 0;
   }
 
-  async take(output: PastOutput): Promise<void> {
+  /** @returns Why it may not be taken, where that is so */
+  async take(output: PastOutput): Promise<PastFault | undefined> {
     const { tool, text } = output;
     // Neither a client's mark of what it has thrown away, nor a stub of ours is an output.
-    if (tool.startsWith('rlm_') || isPruned(text) || text.startsWith('[rlm] ')) return;
+    if (tool.startsWith('rlm_') || isPruned(text) || text.startsWith('[rlm] ')) return undefined;
     if (Math.max(text.length, output.instead?.length ?? 0) < minChars) {
       this.#counts.short += 1;
-      return;
+      return undefined;
     }
-    const { callId, args } = output;
+    const { callId } = output;
+    const known = await this.#guarded(output.args);
+    if (isRefusal(known)) return { ...known, place: `${tool} ${callId}` };
+    const args = known.toString();
     const call = hashCall({
       id: callId,
       type: 'function',
@@ -215,9 +232,11 @@ class SessionTaker {
     });
     if (this.#isHeld(callId, call)) {
       this.#counts.held += 1;
-      return;
+      return undefined;
     }
     const found = await this.#textOf(output);
+    const guarded = await this.#guarded(found.text);
+    if (isRefusal(guarded)) return { ...guarded, place: `${tool} ${callId}` };
     const from = `from the history of ${this.#work.client.name}`;
     const entry: NewEntry = {
       kind: 'tool_result',
@@ -227,13 +246,25 @@ class SessionTaker {
       chatId: this.#session.chatId,
       toolCallId: callId,
       note: found.isCut ? `${cutNote}; ${from}` : from,
-      text: found.text,
+      text: guarded,
       ...(found.path === undefined ? {} : { path: found.path }),
       ...(output.timeMs === undefined ? {} : { timeMs: output.timeMs }),
     };
     this.#batch.push({ entry, isWhole: found.path !== undefined, isCut: found.isCut });
     this.#batchBytes += found.text.length;
     if (this.#batchBytes >= batchBytes || this.#batch.length >= batchTexts) await this.commit();
+    return undefined;
+  }
+
+  /** A text with its secrets masked, or why it may not be taken. */
+  async #guarded(text: string | Uint8Array): Promise<string | Uint8Array | Refusal> {
+    const { secrets } = this.#work;
+    const found = await secrets?.stored(text);
+    if (found === undefined) return text;
+    if (secrets?.does === 'mask') return found.content;
+    return {
+      reason: `it holds what looks like a secret (${found.kinds.join(', ')}), and capture.secrets is refuse`,
+    };
   }
 
   /** Stores what has been taken, all at once. */

@@ -12,6 +12,8 @@ export interface SecretRange {
   /** Bytes [startBytes, endBytes) of the text in UTF-8. */
   readonly startBytes: number;
   readonly endBytes: number;
+  /** What can stand in its place: as long in UTF-8, and what held the text together still does. */
+  readonly masked: string;
 }
 
 /**
@@ -27,28 +29,31 @@ export function findSecrets(text: string | Iterable<string>): readonly SecretRan
   return found;
 }
 
-/**
- * The text with other characters in the place of its secrets, as `mask` chooses them. What holds a
- * text together stays: white space, quotes, what follows a backslash; so JSON stays JSON.
- */
-export function maskSecrets(text: string): {
-  readonly text: string;
-  readonly secrets: readonly SecretRange[];
-} {
-  const secrets = findSecrets(text);
-  if (secrets.length === 0) return { text, secrets };
+/** The text with its secrets masked; the same one where it has none. */
+export function maskSecrets(text: string): string {
+  return masked(text, findSecrets(text));
+}
+
+/** The text with these secrets of its own masked. */
+export function masked(text: string, secrets: readonly SecretRange[]): string {
   const parts: string[] = [];
   let at = 0;
-  for (const { start, end } of secrets) {
-    const secret = text.slice(start, end);
-    const masked = secret.replaceAll(/(\\.|[\s"'`,:{}\\]+)|[^\s"'`,:{}\\]+/gs, (some, kept) =>
-      kept === undefined ? maskAll(some) : some,
-    );
-    parts.push(text.slice(at, start), masked);
+  for (const { start, end, masked: standIn } of secrets) {
+    parts.push(text.slice(at, start), standIn);
     at = end;
   }
-  parts.push(text.slice(at));
-  return { text: parts.join(''), secrets };
+  return parts.length === 0 ? text : parts.join('') + text.slice(at);
+}
+
+/**
+ * Other characters in the place of a secret, as `mask` chooses them. What holds a text together
+ * stays: white space, quotes, what follows a backslash; so JSON stays JSON.
+ */
+function standInFor(secret: string): string {
+  return secret.replaceAll(
+    /(\\.|[\s"'`,:{}\\]+)|[^\s"'`,:{}\\]+/gs,
+    (some, kept: string | undefined) => (kept === undefined ? maskAll(some) : some),
+  );
 }
 
 function maskAll(text: string): string {
@@ -108,7 +113,9 @@ export class SecretScan {
       const { kind, start, end } = secret;
       const [startBytes, endBytes] = [bytesTo(start), bytesTo(end)];
       const before = this.#beforeChars;
-      found.push({ kind, start: before + start, end: before + end, startBytes, endBytes });
+      const standIn = standInFor(text.slice(start, end));
+      const place = { start: before + start, end: before + end, startBytes, endBytes };
+      found.push({ kind, ...place, masked: standIn });
       this.#decided = end;
     }
     this.#decided = Math.max(this.#decided, stop);

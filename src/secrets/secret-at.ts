@@ -90,15 +90,31 @@ export function secretAt(runs: TextRuns, index: number, anchor: string): FoundSe
   const { text } = runs;
   const end = index + anchor.length;
   if (anchor === keyBegin) return privateKey(text, end);
-  if (anchor === slashes) return secretInAddress(text, end);
+  if (anchor === slashes) return named(runs, secretInAddress(text, end));
   const shapes = shapesOf.get(anchor);
-  if (shapes === undefined) return assignedSecret(runs, anchor, end);
+  if (shapes === undefined) return named(runs, assignedSecret(runs, anchor, end));
   if (!isBorder(runs, index)) return undefined;
   for (const { shape } of shapes) {
     const tokenEnd = endOfToken(runs, shape, end);
     if (tokenEnd !== undefined) return { kind: shape.kind, start: index, end: tokenEnd };
   }
   return undefined;
+}
+
+/** A value that is a token of a form of its own is called that. */
+function named(runs: TextRuns, found: FoundSecret | undefined): FoundSecret | undefined {
+  if (found === undefined) return undefined;
+  const { text } = runs;
+  const { start, end } = found;
+  const pattern = anchorsOfPair[(text.charCodeAt(start) << 7) | text.charCodeAt(start + 1)];
+  if (pattern === undefined) return found;
+  pattern.lastIndex = start;
+  const anchor = pattern.exec(text)?.[0] ?? '';
+  for (const { shape } of shapesOf.get(anchor) ?? []) {
+    if (endOfToken(runs, shape, start + anchor.length) === end)
+      return { ...found, kind: shape.kind };
+  }
+  return found;
 }
 
 /** Whether a token can begin here: a letter or digit before it is only that of `\n`, `\t`, `\r`. */

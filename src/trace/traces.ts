@@ -22,6 +22,8 @@ export interface TracesOptions extends TraceLimits {
   readonly dir: string;
   /** Whether the texts of the store that a turn touched are written, too. */
   readonly withTexts: boolean;
+  /** Whether requests are written as they came: they may hold secrets that nothing else has. */
+  readonly withRequests: boolean;
   readonly files: Files;
   readonly clock: Clock;
   readonly log: Logger;
@@ -44,7 +46,9 @@ const chatPath = '/v1/chat/completions';
  * files, each with a `version`, and the bytes they speak of:
  *
  * - `request.json`: when it came, its path, and its headers; of those with credentials only the
- *   names. `request.body`: the body, to the byte (unpacked, where the client compressed it).
+ *   names. `request.body`: the body, to the byte (unpacked, where the client compressed it); it and
+ *   `translated.body` are missing where secrets are masked or refused, and so is `answer.body` in
+ *   another protocol, which repeats what was asked.
  * - `translated.json`, `translated.body`, where it came in another protocol: the request for a chat
  *   completion that was made of it.
  * - `settings.json`: the settings that held, without secrets.
@@ -94,14 +98,21 @@ export class Traces {
         const outer = this.#turn.getStore();
         if (outer !== undefined) {
           outer.translated(call.headers);
+          if (!this.#options.withRequests) return chat.handle(call);
           return chat.handle({ ...call, body: piecesInto(outer, call.body, 'translated.body') });
         }
         const trace = this.#begin(call, path);
         try {
-          const traced = { ...call, body: piecesInto(trace, call.body, 'request.body') };
+          const traced = this.#options.withRequests
+            ? { ...call, body: piecesInto(trace, call.body, 'request.body') }
+            : call;
           const reply = await this.#turn.run(trace, async () => chat.handle(traced));
-          if (reply.kind === 'stream') return { ...reply, frames: this.#frames(trace, reply) };
-          void trace.piece('answer.body', Buffer.from(reply.body));
+          // Other protocols repeat what the client has sent.
+          const isWritten = this.#options.withRequests || path === chatPath;
+          if (reply.kind === 'stream') {
+            return { ...reply, frames: this.#frames(trace, reply, isWritten) };
+          }
+          if (isWritten) void trace.piece('answer.body', Buffer.from(reply.body));
           void this.#end(trace);
           return reply;
         } catch (error) {
@@ -176,14 +187,18 @@ export class Traces {
   }
 
   /** The work of a streamed answer is done when its frames are pulled. */
-  async *#frames(trace: TurnTrace, { frames }: StreamReply): AsyncGenerator<string | Uint8Array> {
+  async *#frames(
+    trace: TurnTrace,
+    { frames }: StreamReply,
+    isWritten: boolean,
+  ): AsyncGenerator<string | Uint8Array> {
     const iterator = frames[Symbol.asyncIterator]();
     const next = async (): Promise<IteratorResult<string | Uint8Array, unknown>> =>
       this.#turn.run(trace, async () => iterator.next());
     let isOver = false;
     try {
       for (let item = await next(); item.done !== true; item = await next()) {
-        const full = trace.piece('answer.body', bytesOf(item.value));
+        const full = isWritten ? trace.piece('answer.body', bytesOf(item.value)) : undefined;
         if (full !== undefined) await full;
         yield item.value;
       }

@@ -76,6 +76,8 @@ export interface Turn {
   /** Room for the turn's own results; absent where the window is not known. */
   readonly room?: TurnRoom;
   readonly shorten: Shorten;
+  /** What takes secrets out of what goes upstream again; absent where they stay. */
+  readonly mask?: (<Value>(value: Value) => Value) | undefined;
   /**
    * A request without our tools after the upstream has refused this one because of them; nothing
    * where that was not it.
@@ -338,10 +340,12 @@ export class TurnState {
     calls: readonly ToolCall[],
     results: Readonly<Record<string, string>>,
   ): void {
-    this.before.push(
+    const added = [
       message,
       ...calls.map((call) => toolMessage(call.id, results[call.id] as string)),
-    );
+    ];
+    const { mask } = this.#turn;
+    this.before.push(...(mask === undefined ? added : mask(added)));
   }
 
   /**
