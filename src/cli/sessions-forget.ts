@@ -74,8 +74,18 @@ async function forgetTexts(
 }
 
 function answerText(answer: ForgetAnswer): string {
-  const { entries, masked, bytes, chatRecords, madeTexts, owners, readers, named, isTrial } =
-    answer;
+  const {
+    entries,
+    masked,
+    bytes,
+    chatRecords,
+    madeTexts,
+    owners,
+    readers,
+    named,
+    pinned,
+    isTrial,
+  } = answer;
   const lines = named.map(({ id, what, parts }) => {
     const share = parts === undefined ? '' : ` (${counted(parts, 'part')})`;
     return `  ${id.padEnd(6)} ${what.slice(0, 60)}${share}`;
@@ -91,6 +101,10 @@ function answerText(answer: ForgetAnswer): string {
     `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,
     `${isTrial ? 'With it would go' : 'With it went'} ${counted(chatRecords, 'record')} of chats that quote or read it, and lines of ${counted(madeTexts, 'text')} that we made of it.`,
   );
+  if (pinned > 0)
+    lines.push(
+      `${counted(pinned, 'text')} of these ${pinned === 1 ? 'is' : 'are'} pinned: pins keep texts from making room, not from this.`,
+    );
   if (others.length > 0)
     lines.push(`The same bytes are in ${others.join(', ')}, and go there, too.`);
   lines.push(

@@ -33,6 +33,16 @@ test('texts are pinned by name and path, listed, and unpinned', async () => {
   expect(await said('unpin', 'e1')).toContain('none of them was pinned');
 });
 
+test('what goes to make room is said before, and what is pinned goes when a person says so', async () => {
+  const dataDir = ['--data-dir', home.dataDir];
+  const unbound = await home.runHere(['sessions', 'gc', ...dataDir]);
+  expect(unbound.stdout + unbound.stderr).toContain('No bounds are set, so nothing goes');
+  const { stdout } = await home.runHere(['sessions', 'gc', '--dry-run', '--json', ...dataDir]);
+  expect(JSON.parse(stdout)).toMatchObject({ texts: 0, bytes: 0, isAllFull: false, bounds: {} });
+  await said('pin', 'e2');
+  expect(await said('forget', 'e2')).toContain('1 text of these is pinned');
+});
+
 test('what is not there, or not said, is answered with what there is', async () => {
   expect(await said('pin')).toContain('Name some, or give --tool or --path.');
   expect(await said('pin', 'e9')).toContain('e9');
