@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 
@@ -29,7 +30,12 @@ export function print(text: string, out: Output = process.stdout): void {
   out.write(out.isTTY ? visible(text) : text);
 }
 
-/** The same on standard error. */
+/** Writes bytes to standard output; resolves when there is room for more. */
+export async function printBytes(bytes: Uint8Array): Promise<void> {
+  if (!process.stdout.write(bytes)) await once(process.stdout, 'drain');
+}
+
+/** Text on standard error. */
 export function printError(text: string): void {
   print(text, process.stderr);
 }

@@ -1,7 +1,6 @@
 import { createReadStream, existsSync, rmSync } from 'node:fs';
 import { link, open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { once } from 'node:events';
 import { Command } from 'commander';
 import { grouped } from '../base/numbers.ts';
 import { ProxyError } from '../errors.ts';
@@ -15,7 +14,7 @@ import { size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { exitCodes, finish } from './run.ts';
-import { jsonText, print, printError, printJson } from './screen.ts';
+import { jsonText, print, printBytes, printError, printJson } from './screen.ts';
 import { projectOf } from './session-flags.ts';
 import { shortPath } from './start-text.ts';
 
@@ -163,9 +162,7 @@ function targetOf(out: string): Target {
     });
   }
   return {
-    write: async (bytes) => {
-      if (!process.stdout.write(bytes)) await once(process.stdout, 'drain');
-    },
+    write: printBytes,
     finish: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };

@@ -70,7 +70,7 @@ it('reads around the match in a line that is too long to be shown', () => {
 
 it('without tools says what to set', () => {
   const text = lookUpPolicy({ model: 'm', messages: [{ role: 'user', content: 'hi' }] })?.text;
-  expect(text).toContain('RLM_UPSTREAM_BASE_URL');
+  expect(text).toContain('rlm-opencode init');
 });
 
 it.each([

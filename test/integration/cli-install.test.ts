@@ -19,7 +19,7 @@ test('a shell completes commands, commands in commands and options', async () =>
   const { stdout: script, code } = await home.runHere(['completion', 'bash']);
   expect(code).toBe(0);
   expect(offered(script, 'rlm-opencode sea')).toEqual(['search']);
-  expect(offered(script, 'rlm-opencode sessions s')).toEqual(['salvage']);
+  expect(offered(script, 'rlm-opencode sessions sa')).toEqual(['salvage']);
   expect(offered(script, 'rlm-opencode sessions rm --y')).toEqual(['--yes']);
   expect(offered(script, 'rlm-opencode serve --back')).toEqual(['--background']);
   // The shell's own names of files follow where nothing is offered.

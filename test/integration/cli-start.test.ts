@@ -53,22 +53,26 @@ describe('a command loads what it needs and no more', () => {
   });
 
   test.each([
-    ['sessions', /900 characters/],
-    ['search -c needle', /^100\n$/],
-  ])('%s, through a server: neither schema nor store nor engine', async (line, said) => {
-    const args = line.split(' ');
-    const { stdout, own, all } = await loadedBy(
-      args[0] === 'sessions' ? args : [...args, '--directory', home.folder],
-    );
-    expect(stdout).toMatch(said);
-    expect(own.filter((url) => heavy.test(url) || schema.test(url))).toEqual([]);
-    expect(all.filter((url) => fetching.test(url))).toEqual([]);
-    expect(own.length).toBeLessThan(35);
-  });
+    // It has fifteen commands of its own, a small file each.
+    ['sessions', /900 characters/, 55],
+    ['search -c needle', /^100\n$/, 40],
+  ] as const)(
+    '%s, through a server: neither schema nor store nor engine',
+    async (line, said, most) => {
+      const args = line.split(' ');
+      const { stdout, own, all } = await loadedBy(
+        args[0] === 'sessions' ? args : [...args, '--directory', home.folder],
+      );
+      expect(stdout).toMatch(said);
+      expect(own.filter((url) => heavy.test(url) || schema.test(url))).toEqual([]);
+      expect(all.filter((url) => fetching.test(url))).toEqual([]);
+      expect(own.length).toBeLessThan(most);
+    },
+  );
 
   test('config, a server runs: the schema, which it is to show, and nothing else', async () => {
     const { stdout, own, all } = await loadedBy(['config']);
-    expect(stdout).toContain('server.port = ');
+    expect(stdout).toMatch(/^server\.port += /m);
     expect(own.filter((url) => heavy.test(url))).toEqual([]);
     expect(own.some((url) => schema.test(url))).toBe(true);
     expect(all.filter((url) => fetching.test(url))).toEqual([]);
