@@ -1,14 +1,14 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { grouped } from '../base/numbers.ts';
-import { ProxyError } from '../errors.ts';
-import { isSessionId } from '../store/disk/session-paths.ts';
-import type { MovedSession } from '../store/types.ts';
-import { addDataDirFlag } from './data-dir-flag.ts';
-import { withOperations } from './operations-client.ts';
-import { print, printJson } from './screen.ts';
-import { shortPath } from './start-text.ts';
+import { grouped } from '../../base/numbers.ts';
+import { ProxyError } from '../../errors.ts';
+import { isSessionId } from '../../store/disk/session-paths.ts';
+import type { MovedSession } from '../../store/types.ts';
+import { addDataDirFlag } from '../data-dir-flag.ts';
+import { withOperations } from '../operations-client.ts';
+import { print, printJson } from '../screen.ts';
+import { shortPath } from '../start-text.ts';
 
 /** `rlm-opencode sessions move`: gives a store to another directory. */
 export function moveCommand(): Command {

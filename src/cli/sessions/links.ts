@@ -1,12 +1,12 @@
 import { Command } from 'commander';
-import { grouped } from '../base/numbers.ts';
-import { isSessionId } from '../store/disk/session-paths.ts';
-import type { StoreLink } from '../store/types.ts';
-import { addDataDirFlag } from './data-dir-flag.ts';
-import { withOperations } from './operations-client.ts';
-import { print, printJson } from './screen.ts';
-import { projectOf } from './session-flags.ts';
-import { shortPath } from './start-text.ts';
+import { grouped } from '../../base/numbers.ts';
+import { isSessionId } from '../../store/disk/session-paths.ts';
+import type { StoreLink } from '../../store/types.ts';
+import { addDataDirFlag } from '../data-dir-flag.ts';
+import { withOperations } from '../operations-client.ts';
+import { print, printJson } from '../screen.ts';
+import { projectOf } from '../session-flags.ts';
+import { shortPath } from '../start-text.ts';
 
 /** A link as the operations tell it. */
 interface ShownLink extends StoreLink {

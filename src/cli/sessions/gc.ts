@@ -1,11 +1,11 @@
 import { Command } from 'commander';
-import { grouped } from '../base/numbers.ts';
-import type { StoreBounds, TidyOutcome } from '../store/types.ts';
-import { addDataDirFlag } from './data-dir-flag.ts';
-import { size } from './numbers.ts';
-import { withOperations } from './operations-client.ts';
-import { print, printJson, printProse } from './screen.ts';
-import { shortPath } from './start-text.ts';
+import { grouped } from '../../base/numbers.ts';
+import type { StoreBounds, TidyOutcome } from '../../store/types.ts';
+import { addDataDirFlag } from '../data-dir-flag.ts';
+import { size } from '../numbers.ts';
+import { withOperations } from '../operations-client.ts';
+import { print, printJson, printProse } from '../screen.ts';
+import { shortPath } from '../start-text.ts';
 
 /** `rlm-opencode sessions gc`: has the oldest texts go where the stores are out of bounds. */
 export function gcCommand(): Command {

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { grouped } from '../base/numbers.ts';
-import type { Pins } from '../operations/pins.ts';
-import { withOperations } from './operations-client.ts';
-import { print, printJson, printProse } from './screen.ts';
-import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
+import { grouped } from '../../base/numbers.ts';
+import type { Pins } from '../../operations/pins.ts';
+import { withOperations } from '../operations-client.ts';
+import { print, printJson, printProse } from '../screen.ts';
+import { addSessionFlags, choiceOf, type SessionFlags } from '../session-flags.ts';
 
 interface PinFlags extends SessionFlags {
   readonly tool?: string;

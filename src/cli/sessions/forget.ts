@@ -1,10 +1,10 @@
 import { Command } from 'commander';
-import { grouped } from '../base/numbers.ts';
-import type { ForgetAnswer } from '../operations/forget.ts';
-import { size } from './numbers.ts';
-import { withOperations } from './operations-client.ts';
-import { print, printJson, printProse } from './screen.ts';
-import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
+import { grouped } from '../../base/numbers.ts';
+import type { ForgetAnswer } from '../../operations/forget.ts';
+import { size } from '../numbers.ts';
+import { withOperations } from '../operations-client.ts';
+import { print, printJson, printProse } from '../screen.ts';
+import { addSessionFlags, choiceOf, type SessionFlags } from '../session-flags.ts';
 
 interface ForgetFlags extends SessionFlags {
   readonly pattern?: string;
