@@ -183,11 +183,14 @@ test('on a terminal a key that is refused is asked for again, and nothing else',
   upstream.models = status(401, { error: { message: 'bad key' } });
   using terminal = new Terminal(home, `init --base-url ${upstream.baseURL}`);
   const givesKey = async (key: string): Promise<void> => {
+    // Each step is about what comes after its key: the same words have stood there before.
     await terminal.says(/it wants none/);
+    terminal.forget();
     terminal.type('\u001b[A');
     await terminal.says(/kept in a file/);
+    terminal.forget();
     terminal.type('\r');
-    await terminal.says(/The key\?/);
+    await terminal.says(/◆ {2}The key\?/);
     terminal.forget();
     terminal.type(`${key}\r`);
   };
