@@ -99,14 +99,14 @@ function answerText(answer: ForgetAnswer): string {
   const others = [...owners, ...readers].filter((id) => id !== answer.session);
   lines.push(
     `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,
-    `${isTrial ? 'With it would go' : 'With it went'} ${counted(chatRecords, 'record')} of chats that quote or read it, and lines of ${counted(madeTexts, 'text')} that we made of it.`,
+    `With it ${isTrial ? 'would go' : 'went'}: ${counted(chatRecords, 'record')} of chats, lines of ${counted(madeTexts, 'text')} made of it.`,
   );
   if (pinned > 0)
     lines.push(
       `${counted(pinned, 'text')} of these ${pinned === 1 ? 'is' : 'are'} pinned: pins keep texts from making room, not from this.`,
     );
   if (others.length > 0)
-    lines.push(`The same bytes are in ${others.join(', ')}, and go there, too.`);
+    lines.push('The same bytes are in these, and go there, too:', ...others.map((id) => `  ${id}`));
   lines.push(
     isTrial
       ? 'Nothing was changed. Add --yes to do it; it cannot be undone.'
