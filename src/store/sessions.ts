@@ -707,18 +707,23 @@ class FileSessions implements Sessions {
       }
     }
     let madeTexts = 0;
-    const taken = new Set([...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)]);
-    const asked = [...orders.values()];
+    // What goes for want of room is no secret.
+    const asked = isForRoom(wanted) ? [] : [...orders.values()];
     for (const order of asked) {
       const paths = sessionPaths(this.#options.dataDir, order.sessionId);
       const passages = await passagesOf(this.#files, paths, order);
       if (passages.isEmpty) continue;
       for (const userId of [order.sessionId, ...order.readers]) {
         for (const part of await this.#quotesIn(userId, passages)) {
-          if (userId === sessionId && taken.has(part.seq)) continue;
+          const ownerIds = relations.ownersOf(part.ranges, part.seq);
+          if (ownerIds.some((id) => isOrdered(orders.get(id), part.seq))) continue;
           madeTexts += 1;
-          for (const ownerId of relations.ownersOf(part.ranges, part.seq)) {
-            addPart(orderFor(ownerId), { seq: part.seq, ranges: part.lines });
+          for (const ownerId of ownerIds) {
+            const { seq, lines } = part;
+            (orderFor(ownerId).parts as ForgetOrder['parts'][number][]).push({
+              seq,
+              ranges: lines,
+            });
           }
         }
       }
@@ -726,7 +731,10 @@ class FileSessions implements Sessions {
     return { orders: [...orders.values()], madeTexts };
   }
 
-  /** Lines of texts of our own making (transcripts, answers) that quote what is to go. */
+  /**
+   * Lines of texts of our own making (transcripts, answers) that quote what is to go, in the
+   * session's own file: those of its bases are looked at as theirs.
+   */
   async #quotesIn(
     sessionId: string,
     passages: Passages,
@@ -741,7 +749,7 @@ class FileSessions implements Sessions {
     const handle = await this.#open.get(sessionId);
     return handle.use(async ({ store }) => {
       const found = [];
-      for (const entry of store.entries) {
+      for (const entry of store.entries.slice(store.bases.at(-1)?.end.entries ?? 0)) {
         if (entry.kind !== 'message' || entry.forgotten !== undefined) continue;
         const lines = passages.linesIn(await store.readEntry(entry));
         if (lines.length > 0) found.push({ seq: entry.seq, ranges: store.ranges, lines });
@@ -1002,10 +1010,9 @@ function hasBranches(sessionId: string, branches: readonly string[]): ProxyError
   );
 }
 
-/** Adds a part to an order that may have it already: a branch and its base say the same. */
-function addPart(order: ForgetOrder, part: ForgetOrder['parts'][number]): void {
-  if ([...order.whole, ...order.parts].some(({ seq }) => seq === part.seq)) return;
-  (order.parts as ForgetOrder['parts'][number][]).push(part);
+/** Whether a text, or parts of it, are to go already. */
+function isOrdered(order: ForgetOrder | undefined, seq: number): boolean {
+  return order !== undefined && [...order.whole, ...order.parts].some((each) => each.seq === seq);
 }
 
 /**

@@ -72,30 +72,41 @@ export async function carryOut(
   order: ForgetOrder,
 ): Promise<MadeFrom> {
   const { sessionId, readers } = order;
-  const of = { paths, sessionId };
-  const { index, head } = await replayPast(files, of, { seq: Infinity }, Infinity);
-  const ownStart = head.bases.at(-1)?.end.bytes ?? 0;
   const everyone = [sessionId, ...readers].map((id) => ({ id, paths: siblingPaths(paths, id) }));
-  const text = await files.open(paths.text, { create: false });
-  let chatRecords = 0;
-  try {
+  return withText(files, paths, order, async (text, place) => {
+    let chatRecords = 0;
     // While the text is still there: what was made from it is known by it.
-    const made = isForRoom(order) ? undefined : await findMade(text, { order, index, ownStart });
+    const made = isForRoom(order) ? undefined : await findMade(text, place);
     if (made !== undefined) {
       for (const each of everyone) chatRecords += await forgetInChats(files, each, made);
-      await overwrite(text, { order, index, ownStart });
+      await overwrite(text, place);
     }
-    await removeOriginals(files, paths, order, index);
+    await removeOriginals(files, paths, place);
     for (const each of everyone) await files.remove(each.paths.indexDir);
-    const changed = await changedEntries(text, { order, index, ownStart });
+    const changed = await changedEntries(text, place);
     await rewriteJournal(files, paths, sessionId, { changed, ...(made && { isMade: made }) });
     for (const { id, paths: theirs } of made === undefined ? [] : everyone.slice(1)) {
       await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made! });
     }
+    return { chatRecords };
+  });
+}
+
+/** Opens an order's text, and says what lies where in it. */
+async function withText<T>(
+  files: Files,
+  paths: SessionPaths,
+  order: ForgetOrder,
+  work: (text: OpenFile, place: Place) => Promise<T>,
+): Promise<T> {
+  const of = { paths, sessionId: order.sessionId };
+  const { index, head } = await replayPast(files, of, { seq: Infinity }, Infinity);
+  const text = await files.open(paths.text, { create: false });
+  try {
+    return await work(text, { order, index, ownStart: head.bases.at(-1)?.end.bytes ?? 0 });
   } finally {
     await text.close();
   }
-  return { chatRecords };
 }
 
 /** How much was made from texts, without touching anything. */
@@ -106,21 +117,15 @@ export async function countMade(
 ): Promise<MadeFrom> {
   const { sessionId, readers } = order;
   if (isForRoom(order)) return { chatRecords: 0 };
-  const past = await replayPast(files, { paths, sessionId }, { seq: Infinity }, Infinity);
-  const { index, head } = past;
-  const ownStart = head.bases.at(-1)?.end.bytes ?? 0;
-  const text = await files.open(paths.text, { create: false });
-  try {
-    const made = await findMade(text, { order, index, ownStart });
+  return withText(files, paths, order, async (text, place) => {
+    const made = await findMade(text, place);
     let chatRecords = 0;
     for (const id of [sessionId, ...readers]) {
       const { chats } = siblingPaths(paths, id);
       chatRecords += await rewriteChats(files, chats, made, { isTrial: true, sessionId: id });
     }
     return { chatRecords };
-  } finally {
-    await text.close();
-  }
+  });
 }
 
 interface Place {
@@ -142,11 +147,10 @@ async function findMade(text: OpenFile, place: Place): Promise<IsMade> {
   };
 }
 
-/** By what quotes of the texts of an order are known; of none where they go to make room. */
+/** By what quotes of the texts of an order are known. */
 async function passagesIn(text: OpenFile, { order, index, ownStart }: Place): Promise<Passages> {
   const wholes = entriesOf(order.whole, index);
   const passages = new Passages(wholes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0));
-  if (isForRoom(order)) return passages;
   const add = async (startBytes: number, lengthBytes: number): Promise<void> => {
     const decoder = new TextDecoder();
     for await (const piece of pieces(text, startBytes - ownStart, lengthBytes)) {
@@ -169,15 +173,7 @@ export async function passagesOf(
   paths: SessionPaths,
   order: ForgetOrder,
 ): Promise<Passages> {
-  const { sessionId } = order;
-  const past = await replayPast(files, { paths, sessionId }, { seq: Infinity }, Infinity);
-  const ownStart = past.head.bases.at(-1)?.end.bytes ?? 0;
-  const text = await files.open(paths.text, { create: false });
-  try {
-    return await passagesIn(text, { order, index: past.index, ownStart });
-  } finally {
-    await text.close();
-  }
+  return withText(files, paths, order, passagesIn);
 }
 
 function namesOne(text: string, ids: ReadonlySet<string>): boolean {
@@ -218,8 +214,7 @@ async function overwrite(text: OpenFile, { order, index, ownStart }: Place): Pro
 async function removeOriginals(
   files: Files,
   paths: SessionPaths,
-  order: ForgetOrder,
-  index: EntryIndex,
+  { order, index }: Place,
 ): Promise<void> {
   for (const entry of entriesOf([...order.whole, ...order.parts], index)) {
     const { original, sha256 } = entry;
