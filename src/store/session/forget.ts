@@ -219,7 +219,8 @@ async function removeOriginals(
   for (const entry of entriesOf([...order.whole, ...order.parts], index)) {
     const { original, sha256 } = entry;
     if (original !== undefined) await files.remove(join(paths.originalsDir, original.sha256));
-    if (sha256 !== '') await files.remove(join(paths.incomingDir, sha256));
+    if (sha256 === '') continue;
+    await files.remove(join(paths.incomingDir, contentKey(sha256, original).replace(':', '_')));
   }
 }
 
