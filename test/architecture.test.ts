@@ -105,7 +105,9 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   },
   store: {
     'late-sessions': ['sessions', 'disk', 'types'],
-    sessions: ['archive', 'session', 'disk', 'types'],
+    sessions: ['archive', 'life', 'session', 'disk', 'types'],
+    // What is done to whole sessions: they are found, opened, branched, moved, kept in bounds.
+    life: ['session', 'text', 'disk', 'format', 'types'],
     archive: ['session', 'text', 'disk', 'format', 'types'],
     session: ['checks', 'text', 'disk', 'format', 'types'],
     checks: ['text', 'disk', 'types'],

@@ -10,7 +10,7 @@ import { filesWithRoom } from './disk/descriptor-room.ts';
 import { DirectoryMap, directoryName } from './disk/directory-map.ts';
 import { isErrno, realFiles, type Files } from './disk/files.ts';
 import { mainTreeOf } from './disk/git-checkout.ts';
-import { OpenSessions } from './session/open-sessions.ts';
+import { OpenSessions } from './life/open-sessions.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
 import { copiedRanges } from './session/session-metadata.ts';
 import {
@@ -28,13 +28,13 @@ import {
   type ForgetOrder,
 } from './session/forget.ts';
 import type { Passages } from './session/passages.ts';
-import { BoundsKeeper } from './session/bounds-keeper.ts';
-import { Relations, type SessionCopy } from './session/relations.ts';
-import { readPending, SpaceFreer } from './session/space-freer.ts';
-import { StoreRoom } from './session/store-room.ts';
-import { Tidying } from './session/tidying.ts';
+import { BoundsKeeper } from './life/bounds-keeper.ts';
+import { Relations, type SessionCopy } from './life/relations.ts';
+import { readPending, SpaceFreer } from './life/space-freer.ts';
+import { StoreRoom } from './life/store-room.ts';
+import { Tidying } from './life/tidying.ts';
 import { changeBases, copyRanges, createBranchFiles } from './session/branch.ts';
-import { ProjectPlaces } from './session/project-places.ts';
+import { ProjectPlaces } from './life/project-places.ts';
 import { linksOf } from './session/links.ts';
 import { pinnedIn } from './session/pins.ts';
 import { createSessionFiles } from './session/recover.ts';

@@ -10,11 +10,11 @@ import type {
   StoreEvent,
   TidyOutcome,
 } from '../types.ts';
-import { pinnedIn } from './pins.ts';
+import { pinnedIn } from '../session/pins.ts';
 import type { Relations } from './relations.ts';
-import { replayPast } from './replay.ts';
-import { readablePins } from './session-events.ts';
-import type { OpenSession } from './session-handle.ts';
+import { replayPast } from '../session/replay.ts';
+import { readablePins } from '../session/session-events.ts';
+import type { OpenSession } from '../session/session-handle.ts';
 import type { FreedSpace } from './space-freer.ts';
 import { planTidying, type HeldText, type TidyPlan } from './tidy-plan.ts';
 

@@ -3,7 +3,7 @@ import { ProxyError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { isOutOfDescriptors } from '../disk/descriptor-room.ts';
 import { lostSession } from '../disk/store-failure.ts';
-import { SessionHandle, type OpenSession } from './session-handle.ts';
+import { SessionHandle, type OpenSession } from '../session/session-handle.ts';
 
 /** So many idle sessions are closed at once where no descriptor is left. */
 const closedForRoom = 4;

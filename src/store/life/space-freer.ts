@@ -3,7 +3,7 @@ import { replaceFile, writeFully, type Files, type OpenFile } from '../disk/file
 import { sessionPaths, type SessionPaths } from '../disk/session-paths.ts';
 import { encodeRecord, isWholeRecord } from '../format.ts';
 import { pieceMaxBytes } from '../text/text-pieces.ts';
-import type { OwnText } from './session-store.ts';
+import type { OwnText } from '../session/session-store.ts';
 
 /** What it took to give room back. */
 export interface FreedSpace {

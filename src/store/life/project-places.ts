@@ -10,7 +10,12 @@ import {
   type PlaceEvidence,
 } from '../disk/project-place.ts';
 import type { ListedPlace } from '../types.ts';
-import { allMetadata, readMetadata, writeMetadata, type Metadata } from './session-metadata.ts';
+import {
+  allMetadata,
+  readMetadata,
+  writeMetadata,
+  type Metadata,
+} from '../session/session-metadata.ts';
 
 /** Sessions whose place was looked at in this process are remembered, at most. */
 const maxNoted = 10_000;
