@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Ids } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import { directoryName, type DirectoryMap } from '../disk/directory-map.ts';
+import { copyName, directoryName, isDirectory, type DirectoryMap } from '../disk/directory-map.ts';
 import type { Files } from '../disk/files.ts';
 import { RecordLog } from '../disk/record-log.ts';
 import { sessionPaths } from '../disk/session-paths.ts';
@@ -38,9 +38,6 @@ import { damagedArchive, totalBytesOf, type ArchivedSession, type Manifest } fro
 import { replaceIds, replaceIdsIn } from './session-ids.ts';
 import { stageArchive, type StagedArchive } from './stage-archive.ts';
 import { packTarZstd } from './tar-zstd.ts';
-
-/** How copies of texts are called that are only there to be read by branches. */
-export const copyName = 'key:copy-';
 
 /** What {@link Archives} works on. */
 export interface ArchivesParts {
@@ -468,10 +465,6 @@ function placeIn(value: unknown): string | undefined {
 function storeOf<Facts extends ArchivedStore>(names: readonly string[], facts: Facts): Facts {
   const directory = names.find(isDirectory);
   return directory === undefined ? facts : { ...facts, directory };
-}
-
-function isDirectory(name: string): boolean {
-  return !name.startsWith('key:');
 }
 
 /** The store that `--as` means. @throws ProxyError `invalid_request` where there are several */

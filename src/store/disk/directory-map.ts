@@ -21,6 +21,14 @@ const smallNames = 64;
  */
 const checksumName = 'checksum';
 
+/** How copies of texts are called that are only there to be read by branches. */
+export const copyName = 'key:copy-';
+
+/** Whether a name in the map is a directory, and not a key. */
+export function isDirectory(name: string): boolean {
+  return !name.startsWith('key:');
+}
+
 /** A line of the log. */
 type MapChange =
   | { readonly name: string; readonly id: string }

@@ -1,6 +1,7 @@
 import { LruMap } from '../../base/lru-map.ts';
 import { shellWord } from '../../base/shell-word.ts';
 import type { Logger } from '../../log.ts';
+import { isDirectory } from '../disk/directory-map.ts';
 import type { Files } from '../disk/files.ts';
 import {
   evidenceOf,
@@ -340,7 +341,3 @@ const tellings = {
   worktree: 'this is a worktree of another project: it begins with an empty store',
   moved: 'this project looks like one that is gone: it begins with an empty store',
 } as const;
-
-function isDirectory(name: string): boolean {
-  return !name.startsWith('key:');
-}

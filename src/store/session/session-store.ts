@@ -71,7 +71,7 @@ interface SessionStoreOptions extends StorePlaceOptions {
 }
 
 /** Hears what a session holds in its own file, what is gone not counted. */
-interface SessionRoom {
+export interface SessionRoom {
   /** So much is to be added to what it holds, bytes. Rejects with `store_full`. */
   take(keptBytes: number, lengthBytes: number): Promise<void>;
   noted(keptBytes: number): void;

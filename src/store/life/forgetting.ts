@@ -1,0 +1,274 @@
+import { sessionPaths } from '../disk/session-paths.ts';
+import { toStoreFailure } from '../disk/store-failure.ts';
+import {
+  carryOut,
+  countMade,
+  dropKey,
+  isForRoom,
+  keysOf,
+  ordersPath,
+  passagesOf,
+  readHashKey,
+  writeOrders,
+  type ForgetEntry,
+  type ForgetOrder,
+} from '../session/forget.ts';
+import type { Passages } from '../session/passages.ts';
+import { pinnedIn } from '../session/pins.ts';
+import type { OwnText } from '../session/session-store.ts';
+import type { BaseRange, ForgetOutcome, ForgetWanted } from '../types.ts';
+import type { SessionCatalog } from './session-catalog.ts';
+import { SpaceFreer, type FreedSpace } from './space-freer.ts';
+
+/**
+ * Takes texts, or parts of them, out of every session that reads or copies the same bytes: works
+ * out what is to be done in whose files, and has it done while nobody has them open.
+ */
+export class Forgetter {
+  readonly #catalog: SessionCatalog;
+  readonly #space: SpaceFreer;
+  #secret: Buffer | undefined;
+
+  /** `pending`: sessions whose gone texts still take room. */
+  constructor(catalog: SessionCatalog, pending: readonly string[]) {
+    this.#catalog = catalog;
+    const { files, dataDir } = catalog;
+    this.#space = new SpaceFreer(
+      {
+        files,
+        dataDir,
+        ownText: async (sessionId) => this.#ownText(sessionId),
+        whileClosed: async (sessionId, work) => this.#withTextClosed(sessionId, work),
+      },
+      pending,
+    );
+  }
+
+  /** See `Sessions.forget`. */
+  async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
+    const outcome = await this.forgetWithoutFreeing(sessionId, wanted);
+    if (isForRoom(wanted) && wanted.isTrial !== true) await this.#space.free();
+    return outcome;
+  }
+
+  /** The same, and what goes for want of room still takes it. */
+  async forgetWithoutFreeing(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
+    await this.#catalog.byId(sessionId);
+    return this.#catalog.alone(async () => {
+      const { orders, madeTexts } = await this.#ordersOf(sessionId, wanted);
+      const owners = orders.map((order) => order.sessionId);
+      const readers = [...new Set(orders.flatMap((order) => order.readers))];
+      const { bytes } = await this.#sizeOf(sessionId, wanted);
+      const pinned = pinnedIn((await this.#catalog.open.get(sessionId)).last.events.all);
+      const named = [...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)];
+      const told = {
+        owners,
+        readers,
+        entries: wanted.whole.length,
+        masked: wanted.parts?.length ?? 0,
+        bytes,
+        madeTexts,
+        pinned: named.filter((seq) => pinned.has(seq)).length,
+      };
+      if (wanted.isTrial === true) {
+        return { ...told, chatRecords: await this.#madeBy(orders, countMade) };
+      }
+      const users = [...new Set([...owners, ...readers])];
+      if (isForRoom(wanted)) await this.#space.note(owners);
+      const chatRecords = await this.#catalog.open.whileClosed(users, async () => {
+        await this.#space.stop();
+        await writeOrders(this.#catalog.files, this.#ordersPath, orders);
+        const records = await this.#madeBy(orders, carryOut);
+        await this.#catalog.files.remove(this.#ordersPath);
+        return records;
+      });
+      for (const { sessionId: id, timeMs, why, ...order } of orders) {
+        const whole = order.whole.map(({ seq }) => seq);
+        const parts = order.parts.map(({ seq }) => seq);
+        await (
+          await this.#catalog.byId(id)
+        ).events.add({ type: 'forget', timeMs, why, whole, parts });
+      }
+      return { ...told, chatRecords };
+    });
+  }
+
+  /** See `Sessions.allowAgain`. */
+  async allowAgain(sessionId: string, seq: number): Promise<boolean> {
+    await this.#catalog.byId(sessionId);
+    return this.#catalog.alone(async () => {
+      const handle = await this.#catalog.open.get(sessionId);
+      const { ranges, entries } = handle.last.store;
+      const gone = entries[seq - 1]?.forgotten ?? entries[seq - 1]?.masked;
+      if (gone?.key === undefined) return false;
+      const relations = await this.#catalog.relations();
+      for (const ownerId of relations.ownersOf(ranges, seq)) {
+        const users = [ownerId, ...relations.readersOf(ownerId)];
+        const paths = sessionPaths(this.#catalog.dataDir, ownerId);
+        await this.#catalog.open.whileClosed(users, () =>
+          dropKey(this.#catalog.files, paths, ownerId, seq),
+        );
+      }
+      return true;
+    });
+  }
+
+  /** Gives the room back that forgotten texts still take. @throws the file system's errors */
+  async free(): Promise<FreedSpace> {
+    return this.#space.free();
+  }
+
+  /** Whether forgotten texts still take room. */
+  get hasToFree(): boolean {
+    return this.#space.isPending;
+  }
+
+  /** A session is closed and is going to be deleted: nothing of it may be left in a copy. */
+  async deleting(): Promise<void> {
+    await this.#space.stop();
+  }
+
+  /** The key of the hashes of forgotten texts; made where there is none and one is wanted. */
+  async hashKey(isWanted: boolean): Promise<Buffer | undefined> {
+    const { files, dataDir } = this.#catalog;
+    this.#secret ??= await readHashKey(files, dataDir, isWanted);
+    return this.#secret;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#space[Symbol.asyncDispose]();
+  }
+
+  /** What is known of a session's own text; undefined where there is no such session any more. */
+  async #ownText(sessionId: string): Promise<OwnText | undefined> {
+    if (!(await this.#catalog.hasFiles(sessionId))) return undefined;
+    const handle = await this.#catalog.open.get(sessionId);
+    return handle.use(({ store }) => store.ownText);
+  }
+
+  /** Runs `work` while nobody has a session's text open: itself, and who reads it. */
+  async #withTextClosed(sessionId: string, work: () => Promise<void>): Promise<void> {
+    await this.#catalog.alone(async () => {
+      const readers = (await this.#catalog.relations()).readersOf(sessionId);
+      await this.#catalog.open.whileClosed([sessionId, ...readers], work);
+    });
+  }
+
+  get #ordersPath(): string {
+    return ordersPath(this.#catalog.dataDir);
+  }
+
+  async #madeBy(orders: readonly ForgetOrder[], work: typeof carryOut): Promise<number> {
+    let records = 0;
+    for (const order of orders) {
+      const paths = sessionPaths(this.#catalog.dataDir, order.sessionId);
+      try {
+        records += (await work(this.#catalog.files, paths, order)).chatRecords;
+      } catch (error) {
+        throw toStoreFailure(error, paths.text);
+      }
+    }
+    return records;
+  }
+
+  /** What is to be done in which session's files, so that the bytes are gone from all. */
+  async #ordersOf(
+    sessionId: string,
+    wanted: ForgetWanted,
+  ): Promise<{ readonly orders: readonly ForgetOrder[]; readonly madeTexts: number }> {
+    const handle = await this.#catalog.open.get(sessionId);
+    const { ranges, keys } = await handle.use(async ({ store }) => {
+      const secret = wanted.mayComeAgain ? undefined : await this.hashKey(true);
+      return { ranges: store.ranges, keys: keysOf(store.entries, secret) };
+    });
+    const relations = await this.#catalog.relations();
+    const orders = new Map<string, ForgetOrder>();
+    const timeMs = this.#catalog.clock.now();
+    const orderFor = (ownerId: string): ForgetOrder => {
+      const known = orders.get(ownerId);
+      if (known !== undefined) return known;
+      const readers = relations.readersOf(ownerId);
+      const order = { sessionId: ownerId, readers, whole: [], parts: [], timeMs, why: wanted.why };
+      orders.set(ownerId, order);
+      return order;
+    };
+    for (const seq of [...wanted.whole].sort((a, b) => a - b)) {
+      for (const ownerId of relations.ownersOf(ranges, seq)) {
+        (orderFor(ownerId).whole as ForgetEntry[]).push({ seq, ...keys(seq) });
+      }
+    }
+    for (const part of wanted.parts ?? []) {
+      for (const ownerId of relations.ownersOf(ranges, part.seq)) {
+        (orderFor(ownerId).parts as ForgetOrder['parts'][number][]).push({
+          ...part,
+          ...keys(part.seq),
+        });
+      }
+    }
+    let madeTexts = 0;
+    // What goes for want of room is no secret.
+    const asked = isForRoom(wanted) ? [] : [...orders.values()];
+    for (const order of asked) {
+      const paths = sessionPaths(this.#catalog.dataDir, order.sessionId);
+      const passages = await passagesOf(this.#catalog.files, paths, order);
+      if (passages.isEmpty) continue;
+      for (const userId of [order.sessionId, ...order.readers]) {
+        for (const part of await this.#quotesIn(userId, passages)) {
+          const ownerIds = relations.ownersOf(part.ranges, part.seq);
+          if (ownerIds.some((id) => isOrdered(orders.get(id), part.seq))) continue;
+          madeTexts += 1;
+          for (const ownerId of ownerIds) {
+            const { seq, lines } = part;
+            (orderFor(ownerId).parts as ForgetOrder['parts'][number][]).push({
+              seq,
+              ranges: lines,
+            });
+          }
+        }
+      }
+    }
+    return { orders: [...orders.values()], madeTexts };
+  }
+
+  /**
+   * Lines of texts of our own making (transcripts, answers) that quote what is to go, in the
+   * session's own file: those of its bases are looked at as theirs.
+   */
+  async #quotesIn(
+    sessionId: string,
+    passages: Passages,
+  ): Promise<
+    readonly {
+      readonly seq: number;
+      readonly ranges: readonly BaseRange[];
+      readonly lines: readonly (readonly [number, number])[];
+    }[]
+  > {
+    await this.#catalog.byId(sessionId);
+    const handle = await this.#catalog.open.get(sessionId);
+    return handle.use(async ({ store }) => {
+      const found = [];
+      for (const entry of store.entries.slice(store.bases.at(-1)?.end.entries ?? 0)) {
+        if (entry.kind !== 'message' || entry.forgotten !== undefined) continue;
+        const lines = passages.linesIn(await store.readEntry(entry));
+        if (lines.length > 0) found.push({ seq: entry.seq, ranges: store.ranges, lines });
+      }
+      return found;
+    });
+  }
+
+  async #sizeOf(sessionId: string, wanted: ForgetWanted): Promise<{ readonly bytes: number }> {
+    const { entries } = (await this.#catalog.open.get(sessionId)).last.store;
+    let bytes = 0;
+    for (const seq of wanted.whole) bytes += entries[seq - 1]?.lengthBytes ?? 0;
+    for (const { ranges } of wanted.parts ?? []) {
+      for (const [start, end] of ranges) bytes += end - start;
+    }
+    return { bytes };
+  }
+}
+
+/** Whether a text, or parts of it, are to go already. */
+function isOrdered(order: ForgetOrder | undefined, seq: number): boolean {
+  return order !== undefined && [...order.whole, ...order.parts].some((each) => each.seq === seq);
+}
