@@ -185,7 +185,7 @@ export class Tidying {
     const paths = sessionPaths(dataDir, id);
     try {
       const of = { paths, sessionId: id };
-      const { index, head, ranges } = await replayPast(files, of, { seq: Infinity }, Infinity);
+      const { index, head, ranges } = await replayPast(files, of);
       const { entries, totals, cameAgainMs } = index;
       const events = await readablePins(files, paths);
       return { entries, endBytes: totals.bytes, bases: head.bases, ranges, cameAgainMs, events };

@@ -100,7 +100,7 @@ async function withText<T>(
   work: (text: OpenFile, place: Place) => Promise<T>,
 ): Promise<T> {
   const of = { paths, sessionId: order.sessionId };
-  const { index, head } = await replayPast(files, of, { seq: Infinity }, Infinity);
+  const { index, head } = await replayPast(files, of);
   const text = await files.open(paths.text, { create: false });
   try {
     return await work(text, { order, index, ownStart: head.bases.at(-1)?.end.bytes ?? 0 });

@@ -13,7 +13,7 @@ import {
   type JournalRecord,
 } from '../format.ts';
 import { EntryIndex } from '../text/entry-index.ts';
-import type { BaseRange, Moment } from '../types.ts';
+import type { BaseRange, Entry } from '../types.ts';
 
 /** `format` in the journal's header. */
 export const journalFormat = 'rlm-opencode-entries';
@@ -53,27 +53,24 @@ export async function replayJournal(
 }
 
 /**
- * What a session held at a moment, from the files: of its first `committed` records, of which some
- * may be its bases'. @throws ProxyError as {@link replayJournal}
+ * What a session held, from the files, when it had so many lines, of which some may be its bases'.
+ * @param options.records All that there are where it is absent
+ * @param options.known Entries that are known, so that they need not be made again
+ * @throws ProxyError as {@link replayJournal}
  */
 export async function replayPast(
   files: Files,
   of: { readonly paths: SessionPaths; readonly sessionId: string },
-  moment: Moment,
-  committed: number,
+  {
+    records = Infinity,
+    known,
+  }: { readonly records?: number; readonly known?: readonly Entry[] } = {},
 ): Promise<Past> {
   const index = new EntryIndex();
-  const isBeyond = (record: EntryRecord | AliasRecord): boolean => {
-    if (index.records >= committed) return true;
-    if ('ranges' in moment) return index.records >= recordsIn(moment.ranges);
-    return 'seq' in moment ? index.entries.length >= moment.seq : storedMs(record) > moment.timeMs;
-  };
   const path = of.paths.journal;
   const log = new RecordLog(path, await files.open(path, { create: false }));
   try {
-    const past = await replayUntil(files, of, log, index, isBeyond);
-    if ('ranges' in moment) checkRanges(path, moment.ranges, index);
-    return past;
+    return await replayUntil(files, of, log, index, { records, known });
   } finally {
     await log.close();
   }
@@ -90,29 +87,36 @@ export function recordsIn(ranges: readonly BaseRange[]): number {
 }
 
 /** @throws ProxyError `store_corrupt` where a session does not hold what was written down of it */
-function checkRanges(
+export function checkRanges(
   path: string,
   ranges: readonly BaseRange[],
-  { records, totals }: EntryIndex,
+  { records, totals }: Pick<EntryIndex, 'records' | 'totals'>,
 ): void {
   const bytes = ranges.at(-1)?.end.bytes ?? 0;
   if (records === recordsIn(ranges) && totals.bytes === bytes) return;
   throw corruptStore(path, 'it does not hold what was written down of it');
 }
 
-type IsBeyond = (record: EntryRecord | AliasRecord) => boolean;
+/** Where a replay ends, and what it need not make. */
+interface ReplayLimits {
+  /** So many lines, those of bases with them. */
+  readonly records: number;
+  readonly known?: readonly Entry[] | undefined;
+}
+
+const noLimits: ReplayLimits = { records: Infinity };
 
 async function replayUntil(
   files: Files,
   { paths, sessionId }: { readonly paths: SessionPaths; readonly sessionId: string },
   log: RecordLog,
   index: EntryIndex,
-  isBeyond?: IsBeyond,
+  limits: ReplayLimits = noLimits,
 ): Promise<Past & { readonly replay: JournalReplay }> {
   let createdMs: number | undefined;
   let bases: readonly BaseRange[] = [];
   const ranges: BaseRange[] = [];
-  const replay = new JournalReplay(log, index, isBeyond);
+  const replay = new JournalReplay(log, index, limits);
   let timeMs = 0;
   let before = 0;
   for await (const lines of log.scanGroups()) {
@@ -127,7 +131,7 @@ async function replayUntil(
       } else if (line.lineNumber === 2 && line.whole && isBaseLine(line.bytes)) {
         ({ bases } = JSON.parse(line.bytes.toString()) as { bases: readonly BaseRange[] });
         for (const base of bases) {
-          const past = await replayBase(files, paths, base, index, isBeyond);
+          const past = await replayBase(files, paths, base, index, limits);
           timeMs = past.timeMs;
           ranges.push(...past.ranges);
           if (past.isEnded) return { index, ranges, timeMs, head: { createdMs, bases }, replay };
@@ -152,11 +156,11 @@ async function replayBase(
   paths: SessionPaths,
   { sessionId, records, end }: BaseRange,
   index: EntryIndex,
-  isBeyond?: IsBeyond,
+  limits: ReplayLimits = noLimits,
 ): Promise<Pick<Past, 'ranges' | 'timeMs'> & { readonly isEnded: boolean }> {
   const path = siblingPaths(paths, sessionId).journal;
   const log = new RecordLog(path, await openBase(files, path, sessionId));
-  const replay = new JournalReplay(log, index, isBeyond);
+  const replay = new JournalReplay(log, index, limits);
   const before = index.records;
   let createdMs = 0;
   try {
@@ -210,7 +214,7 @@ export function isBaseLine(bytes: Buffer): boolean {
 class JournalReplay {
   readonly #journal: RecordLog;
   readonly #index: EntryIndex;
-  readonly #isBeyond: IsBeyond | undefined;
+  readonly #limits: ReplayLimits;
   #isEnded = false;
   /** When the commit of the last sound line was made. */
   #timeMs: number | undefined;
@@ -222,11 +226,10 @@ class JournalReplay {
     | { readonly fault: ProxyError; readonly positionBytes: number; timeMs?: number }
     | undefined;
 
-  /** Ends before the first line that `isBeyond`. */
-  constructor(journal: RecordLog, index: EntryIndex, isBeyond?: IsBeyond) {
+  constructor(journal: RecordLog, index: EntryIndex, limits: ReplayLimits) {
     this.#journal = journal;
     this.#index = index;
-    this.#isBeyond = isBeyond;
+    this.#limits = limits;
   }
 
   /** Whether a line was met that is beyond what is wanted. */
@@ -259,12 +262,12 @@ class JournalReplay {
       this.#torn.timeMs = timeMs;
       return;
     }
-    if (this.#isBeyond?.(record) === true) {
+    if (this.#index.records >= this.#limits.records) {
       this.#isEnded = true;
       return;
     }
     this.#timeMs = storedMs(record);
-    if (record.type === 'entry') replayEntry(path, place, record, this.#index);
+    if (record.type === 'entry') replayEntry(path, place, record, this.#index, this.#limits.known);
     else replayAlias(path, place, record, this.#index);
   }
 
@@ -285,7 +288,13 @@ class JournalReplay {
   }
 }
 
-function replayEntry(path: string, place: string, record: EntryRecord, index: EntryIndex): void {
+function replayEntry(
+  path: string,
+  place: string,
+  record: EntryRecord,
+  index: EntryIndex,
+  known?: readonly Entry[],
+): void {
   const { totals } = index;
   const separator = record.end.bytes - record.offsetBytes - record.lengthBytes;
   const fits =
@@ -296,7 +305,7 @@ function replayEntry(path: string, place: string, record: EntryRecord, index: En
     (separator === 0 || separator === 1) &&
     record.end.chars === record.offsetChars + record.lengthChars + separator;
   if (!fits) throw corruptStore(path, `${place}, does not continue what is before it`);
-  index.add(recordToEntry(record), record.source, record.end);
+  index.add(known?.[record.seq - 1] ?? recordToEntry(record), record.source, record.end);
 }
 
 function replayAlias(path: string, place: string, record: AliasRecord, index: EntryIndex): void {

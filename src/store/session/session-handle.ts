@@ -272,8 +272,7 @@ class HandledStore implements SessionStore {
   }
 
   async at(moment: Moment): Promise<SessionStore> {
-    const { index } = await this.#handle.use(({ store }) => store.past(moment));
-    return new PastStore(this, index);
+    return new PastStore(this, await this.#handle.use(({ store }) => store.pastIndex(moment)));
   }
 
   snapshot(): Promise<Snapshot> {

@@ -25,7 +25,8 @@ import { TextReader } from './text-reader.ts';
 import { TextWatch } from '../checks/text-watch.ts';
 import { TextWriter, type ReceivedText } from './text-writer.ts';
 import { PastStore } from './past-store.ts';
-import { replayPast, type Past } from './replay.ts';
+import { PastViews } from './past-views.ts';
+import { checkRanges, recordsIn, replayPast, type Past } from './replay.ts';
 import type {
   BaseRange,
   DamagedText,
@@ -68,6 +69,8 @@ interface SessionStoreOptions extends StorePlaceOptions {
   readonly hashKey?: Buffer | undefined;
   /** Sees to it that no more is stored than may be. */
   readonly room?: SessionRoom | undefined;
+  /** Keeps what it held at moments that were asked for (some of its own). */
+  readonly pastViews?: PastViews | undefined;
 }
 
 /** Hears what a session holds in its own file, what is gone not counted. */
@@ -108,6 +111,7 @@ export class FileSessionStore implements SessionStore {
   #placing: Promise<unknown> = Promise.resolve();
   readonly #watch: TextWatch;
   readonly #where: StorePlace;
+  readonly #pastViews: PastViews;
   #cachedBytes: number;
   /** What of the whole text is not in its own file, or gone. */
   readonly #uncountedBytes: number;
@@ -124,6 +128,7 @@ export class FileSessionStore implements SessionStore {
     this.#files = options.files;
     this.#log = options.log;
     this.#where = new StorePlace(options);
+    this.#pastViews = options.pastViews ?? new PastViews();
     this.#text = parts.text;
     this.#journal = parts.journal;
     this.#index = parts.index;
@@ -433,14 +438,36 @@ export class FileSessionStore implements SessionStore {
     return this.bases.at(-1)?.end.bytes ?? 0;
   }
 
-  /** What the session held at a moment. @throws ProxyError `store_corrupt` */
+  /** What the session held at a moment, read from its journal. @throws ProxyError `store_corrupt` */
   async past(moment: Moment): Promise<Past> {
-    const of = { paths: this.#paths, sessionId: this.sessionId };
-    return replayPast(this.#files, of, moment, this.#index.records);
+    const past = await this.#replayed(this.#recordsAt(moment));
+    if ('ranges' in moment) checkRanges(this.#paths.journal, moment.ranges, past.index);
+    return past;
+  }
+
+  /** The same as it is kept for those who ask again. @throws ProxyError `store_corrupt` */
+  async pastIndex(moment: Moment): Promise<EntryIndex> {
+    const records = this.#recordsAt(moment);
+    const make = async (): Promise<EntryIndex> => (await this.#replayed(records)).index;
+    const index = await this.#pastViews.of(this, records, make);
+    if ('ranges' in moment) checkRanges(this.#paths.journal, moment.ranges, index);
+    return index;
   }
 
   async at(moment: Moment): Promise<SessionStore> {
-    return new PastStore(this, (await this.past(moment)).index);
+    return new PastStore(this, await this.pastIndex(moment));
+  }
+
+  async #replayed(records: number): Promise<Past> {
+    const of = { paths: this.#paths, sessionId: this.sessionId };
+    return replayPast(this.#files, of, { records, known: this.entries });
+  }
+
+  #recordsAt(moment: Moment): number {
+    const { records } = this.#index;
+    return 'ranges' in moment
+      ? Math.min(records, recordsIn(moment.ranges))
+      : this.#index.recordsAt(moment);
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -466,6 +493,7 @@ export class FileSessionStore implements SessionStore {
 
   /** Waits for what is being appended, then closes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#pastViews.forget(this);
     await this.#rebuild.stop();
     await this.#watch.stop();
     await this.#committer.close();

@@ -32,6 +32,10 @@ export class EntryIndex {
   totals: Totals = { bytes: 0, chars: 0, lines: 0, entries: 0 };
   /** Journal lines that this has been made of: entries, and texts that came again. */
   records = 0;
+  /** By line of the journal, when it, or a line before it, was committed at the latest. */
+  readonly #untilMs: number[] = [];
+  /** By entry, how many lines there were with it. */
+  readonly #recordsWith: number[] = [];
   readonly #byKey = new Map<string, Entry>();
   /** By hash, entries whose stored text is not the original: all others are found by key. */
   readonly #altered = new Map<string, Entry>();
@@ -62,14 +66,31 @@ export class EntryIndex {
     const { toolCallId, chatId, call, path } = entry;
     this.#note(entry, { toolCallId, chatId, call, path, source });
     this.totals = end;
-    this.records += 1;
+    this.#noteTime(entry.storedMs ?? entry.timeMs);
+    this.#recordsWith.push(this.records);
   }
 
   /** Notes that an entry's text came again. */
   addAlias(entry: Entry, alias: Coming): void {
     this.#note(entry, alias);
     this.cameAgainMs.set(entry, alias.timeMs);
+    this.#noteTime(alias.timeMs);
+  }
+
+  #noteTime(storedMs: number): void {
+    this.#untilMs.push(Math.max(storedMs, this.#untilMs.at(-1) ?? storedMs));
     this.records += 1;
+  }
+
+  /**
+   * How many lines of the journal there were at a moment: up to the first one that came later than
+   * a time, or right behind an entry.
+   */
+  recordsAt(moment: { readonly seq: number } | { readonly timeMs: number }): number {
+    if ('timeMs' in moment)
+      return partitionPoint(this.records, (at) => this.#untilMs[at]! <= moment.timeMs);
+    if (moment.seq > this.entries.length) return this.records;
+    return this.#recordsWith[moment.seq - 1] ?? 0;
   }
 
   #note(entry: Entry, alias: Omit<Coming, 'timeMs'>): void {
