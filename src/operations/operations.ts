@@ -5,7 +5,7 @@ import { checkIndex } from '../search/index/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
-import { linkedStoresOf } from '../tools/linked/linked-stores.ts';
+import { linkedAt, linkedStoresOf } from '../tools/linked/linked-stores.ts';
 import { findMoment, type NamedMoment, sessionAt } from '../tools/moments.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
 import { exportArchive, exportArgs, importArchive, importArgs } from './archive.ts';
@@ -136,8 +136,6 @@ const toolArgs = z.strictObject({
 /** One of the model's reading tools. The result is `null` where nothing is stored yet. */
 const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
   const { name, arguments: toolArguments, at, all, ...choice } = asked;
-  if (all && at !== undefined)
-    throw new ProxyError('invalid_request', 'A moment is one of a single store: not with all.');
   const own = await chosenSession(parts.sessions, choice);
   const reached = all
     ? await allStores(parts.sessions, own)
@@ -152,12 +150,16 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     type: 'function' as const,
     function: { name, arguments: JSON.stringify(toolArguments) },
   };
-  const then = at === undefined ? undefined : momentOf(at, session, parts);
+  const then = at === undefined ? undefined : momentOf(at, { ...reached, all }, parts);
   const text = await registry.run(call, {
     ...parts,
     ...reached,
-    // A moment is one of this store: others had none at the time.
-    ...(then === undefined ? {} : { session: await sessionAt(session, then), linked: undefined }),
+    ...(then === undefined
+      ? {}
+      : {
+          session: await sessionAt(session, then),
+          linked: linkedAt(reached.linked, session, then),
+        }),
     signal,
     searchDeadlineMs,
     maxResultChars,
@@ -168,8 +170,14 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
 });
 
 /** @throws ProxyError `invalid_request` with what there is */
-function momentOf(text: string, session: Session, { clock }: OperationParts): NamedMoment {
-  const found = findMoment(text, session, clock.now());
+function momentOf(
+  text: string,
+  asked: { readonly session: Session; readonly storeName?: string; readonly all: boolean },
+  { clock }: OperationParts,
+): NamedMoment {
+  const { session, storeName, all } = asked;
+  const of = storeName === undefined ? session : undefined;
+  const found = findMoment(text, of, clock.now(), { isOfOthers: all });
   if (found.ok) return found.at;
   throw new ProxyError('invalid_request', found.fault);
 }

@@ -213,12 +213,14 @@ export const preludeSource = String.raw`(function (host, take, limits) {
       toString: () => '[context of ' + lengthChars + ' characters: it is no string; help() shows what it has]',
     };
     // Not among what a context is said to have: most have no linked stores.
-    if (store === undefined) {
-      defineProperty(known, 'linked', { value: () => call('linked', []) });
+    if (store === undefined || store[0] === '@') {
+      const then = store === undefined ? '' : store;
+      const contextIn = (name) => contextOf(call('of', [name]), name);
+      defineProperty(known, 'linked', { value: () => callIn(store, 'linked', []) });
+      defineProperty(known, 'of', { value: (name) => contextIn(String(name) + then) });
       // A name that no linked store has.
       const at = (when) => '@' + (when instanceof Date ? when.toISOString() : String(when));
-      defineProperty(known, 'at', { value: (when) => contextOf(call('of', [at(when)]), at(when)) });
-      defineProperty(known, 'of', { value: (name) => contextOf(call('of', [String(name)]), String(name)) });
+      if (store === undefined) defineProperty(known, 'at', { value: (when) => contextIn(at(when)) });
     }
     freeze(known);
     return new Proxy(known, {

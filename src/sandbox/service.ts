@@ -89,7 +89,12 @@ async function serve(
 
 async function hostOf(host: SandboxHost, name: unknown): Promise<SandboxHost> {
   const asked = String(name);
-  if (asked.startsWith('@') && host.at !== undefined) return host.at(asked.slice(1));
+  // `@2h`: the same store then; `api@2h`: what was linked as api then. No name has an @.
+  const moment = asked.indexOf('@');
+  if (moment >= 0 && host.at !== undefined) {
+    const then = await host.at(asked.slice(moment + 1));
+    return moment === 0 ? then : hostOf(then, asked.slice(0, moment));
+  }
   if (host.of === undefined) throw new Error('no stores are linked to this one');
   return host.of(asked);
 }

@@ -24,12 +24,25 @@ const shownSnapshots = 5;
  * Finds a moment by its name: an entry (`e42`: right behind it), a snapshot, a time (without a zone
  * it is UTC; a day, a minute, a second mean their end), how long ago (`2h`), or `now`. A sentence
  * where there is no such moment: nobody shall take another one for it.
+ * @param session Whose moment it is; of no store in particular it can only be a time
+ * @param how.isOfOthers Other stores are asked, too: there may have been something in them before
+ * this one had anything
  */
-export function findMoment(text: string, session: Momentous, nowMs: number): Found | NotFound {
+export function findMoment(
+  text: string,
+  session: Momentous | undefined,
+  nowMs: number,
+  how: { readonly isOfOthers?: boolean } = {},
+): Found | NotFound {
   const wanted = text.trim();
-  const { entries, totals } = session.store;
   if (wanted === 'now')
     return { ok: true, at: { moment: { seq: Infinity }, name: 'now', timeMs: nowMs } };
+  const written = timeIn(wanted, nowMs);
+  if (session === undefined)
+    return written === undefined
+      ? { ok: false, fault: `There is no time ${shown(wanted)}. ${timesOnly}` }
+      : atTime(wanted, written, undefined, nowMs);
+  const { entries, totals } = session.store;
   const snapshot = snapshotsOf(session).find(({ name }) => name === wanted);
   if (snapshot !== undefined) return { ok: true, at: atSnapshot(snapshot) };
   const seq = /^e(\d{1,15})$/i.exec(wanted)?.[1];
@@ -40,13 +53,19 @@ export function findMoment(text: string, session: Momentous, nowMs: number): Fou
     const { id, storedMs = entry.timeMs } = entry;
     return { ok: true, at: { moment: { seq: entry.seq }, name: id, timeMs: storedMs } };
   }
-  const ago = agoMs(wanted);
-  const written =
-    ago === undefined ? writtenTime(wanted, 'utc') : { startMs: nowMs - ago, endMs: nowMs - ago };
-  return written === undefined
-    ? unknownMoment(wanted, session)
-    : atTime(wanted, written, session, nowMs);
+  if (written === undefined) return unknownMoment(wanted, session);
+  return atTime(wanted, written, how.isOfOthers === true ? undefined : session, nowMs);
 }
+
+function timeIn(wanted: string, nowMs: number): TimeSpan | 'no such' | undefined {
+  const ago = agoMs(wanted);
+  return ago === undefined
+    ? writtenTime(wanted, 'utc')
+    : { startMs: nowMs - ago, endMs: nowMs - ago };
+}
+
+const timesOnly =
+  "Where no store is this directory's own, a moment is a time (2026-01-31, 2026-01-31 14:30) or how long ago (30m, 2h, 3d).";
 
 /** The session as it was then, to be read only. @throws ProxyError `store_corrupt` */
 export async function sessionAt(session: Session, { moment }: NamedMoment): Promise<Session> {
@@ -64,22 +83,24 @@ export function atSnapshot({ name, ranges, timeMs }: SnapshotEvent): NamedMoment
   return { moment: { ranges, takenMs: timeMs }, name: `snapshot ${name}`, timeMs };
 }
 
+/** A time, at which `session`, if one is given, must have held something. */
 function atTime(
   wanted: string,
   written: TimeSpan | 'no such',
-  { store: { entries } }: Momentous,
+  session: Momentous | undefined,
   nowMs: number,
 ): Found | NotFound {
   if (written === 'no such')
     return { ok: false, fault: `There is no such day or time: ${JSON.stringify(wanted)}.` };
   const { startMs, endMs } = written;
   if (startMs > nowMs) return { ok: false, fault: `${isoTime(startMs)} has not come yet.` };
-  const [first] = entries;
-  if (first === undefined) return { ok: false, fault: 'Nothing is stored yet.' };
-  const { id, storedMs: firstMs = first.timeMs } = first;
   // Of a day that is not over yet there is no more than what is there now.
   const timeMs = Math.min(endMs, nowMs);
   const name = isoTime(timeMs);
+  if (session === undefined) return { ok: true, at: { moment: { timeMs }, name, timeMs } };
+  const [first] = session.store.entries;
+  if (first === undefined) return { ok: false, fault: 'Nothing is stored yet.' };
+  const { id, storedMs: firstMs = first.timeMs } = first;
   if (timeMs >= firstMs) return { ok: true, at: { moment: { timeMs }, name, timeMs } };
   const fault = `Nothing was stored by ${name}: the first text, ${id}, came ${isoTime(firstMs)}.`;
   return { ok: false, fault };
@@ -96,14 +117,17 @@ function unknownMoment(wanted: string, session: Momentous): NotFound {
     names.length === 0
       ? 'there are none'
       : `${near.join(', ')}${names.length > near.length ? `, and ${names.length - near.length} more` : ''}`;
-  const shown = JSON.stringify(wanted.length <= 100 ? wanted : `${wanted.slice(0, 99)}…`);
   return {
     ok: false,
-    fault: `There is no moment ${shown}. A moment is an entry (e42; ${entriesIn(session)}), the name of a snapshot (${there}), a time (2026-01-31, 2026-01-31 14:30) or how long ago (30m, 2h, 3d).`,
+    fault: `There is no moment ${shown(wanted)}. A moment is an entry (e42; ${entriesIn(session)}), the name of a snapshot (${there}), a time (2026-01-31, 2026-01-31 14:30) or how long ago (30m, 2h, 3d).`,
   };
 }
 
 function entriesIn({ store: { totals } }: Momentous): string {
   if (totals.entries === 0) return 'nothing is stored yet';
   return totals.entries === 1 ? 'there is e1 only' : `there are e1 to e${totals.entries}`;
+}
+
+function shown(wanted: string): string {
+  return JSON.stringify(wanted.length <= 100 ? wanted : `${wanted.slice(0, 99)}…`);
 }

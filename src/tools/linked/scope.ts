@@ -48,8 +48,10 @@ type StoreScope<Args> =
       readonly stores: readonly AskedStore[];
       /** The arguments, without the names of stores in them. */
       readonly args: Args;
-      /** Why stores that are asked for cannot be read. */
+      /** Why stores that are asked for cannot be read: without them the answer is not whole. */
       readonly faults: readonly string[];
+      /** What else is to be said of stores that are not read. */
+      readonly notes: readonly string[];
     }
   | { readonly ok: false; readonly fault: string };
 
@@ -71,10 +73,10 @@ export async function scopeOf<Args extends ScopedArgs>(
   const own = { name: context.storeName, context };
   // An entry without a name is one of this store.
   if (ownWords.has(scope) || (args.entry !== undefined && allWords.has(scope)))
-    return { ok: true, stores: [own], args, faults: [] };
+    return { ok: true, stores: [own], args, faults: [], notes: [] };
   if (linked === undefined) {
     const faults = [noLinks];
-    if (allWords.has(scope)) return { ok: true, stores: [own], args, faults };
+    if (allWords.has(scope)) return { ok: true, stores: [own], args, faults, notes: [] };
     return { ok: false, fault: `There is no linked store ${JSON.stringify(scope)}. ${noLinks}` };
   }
   if (!allWords.has(scope)) {
@@ -89,7 +91,9 @@ export async function scopeOf<Args extends ScopedArgs>(
     if (opened.ok) stores.push({ name, context: inStore(name, opened.session, context) });
     else faults.push(opened.fault);
   }
-  return { ok: true, stores, args, faults };
+  const notes: string[] = [];
+  for (const { why, isMissing } of linked.unread) (isMissing ? faults : notes).push(why);
+  return { ok: true, stores, args, faults, notes };
 }
 
 const ownWords: ReadonlySet<string> = new Set(['', 'session', 'own', 'this', 'here', 'local']);
@@ -145,7 +149,7 @@ async function oneStore<Args>(
   const opened = await linkedIn(context)!.open(name);
   if (!opened.ok) return opened;
   const stores = [{ name, context: inStore(name, opened.session, context) }];
-  return { ok: true, stores, args, faults: [] };
+  return { ok: true, stores, args, faults: [], notes: [] };
 }
 
 /** The context of a linked store: its own links are not followed. */
@@ -172,9 +176,11 @@ function nameIn(
 
 function unknownStore(name: string, linked: LinkedStores | undefined): string {
   const what = `There is no linked store ${JSON.stringify(name)} here`;
-  return linked === undefined
-    ? `${what} (any more). ${noLinks}`
-    : `${what}; there ${linked.names.length === 1 ? 'is' : 'are'} ${linked.names.join(', ')}.`;
+  if (linked === undefined) return `${what} (any more). ${noLinks}`;
+  const unread = linked.unread.find((link) => link.name === name);
+  if (unread !== undefined) return unread.why;
+  if (linked.names.length === 0) return `${what}: at that moment none can be read.`;
+  return `${what}; there ${linked.names.length === 1 ? 'is' : 'are'} ${linked.names.join(', ')}.`;
 }
 
 /** How to ask the stores that a search of this one alone has not looked into. */
@@ -182,6 +188,7 @@ export function otherStoresNote(context: ToolContext): string | undefined {
   const linked = linkedIn(context);
   if (linked === undefined || context.storeName !== undefined) return undefined;
   const { names } = linked;
+  if (names.length === 0) return undefined;
   const are = names.length === 1 ? 'is' : 'are';
   return `Only this project's own store was searched; ${counted(names.length, 'store')} of other projects ${are} linked (${names.join(', ')}): the same call with "scope": "linked" searches them, too.`;
 }

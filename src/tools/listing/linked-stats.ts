@@ -28,6 +28,7 @@ export async function linkedSizes(context: ToolContext): Promise<readonly Linked
     const { entries, chars: characters } = store.totals;
     sizes.push({ name, directory, session: id, entries, characters });
   }
+  for (const { name, why } of linked?.unread ?? []) sizes.push({ name, fault: why });
   return sizes;
 }
 

@@ -51,7 +51,8 @@ export const statsTool: Tool<Args> = {
     const form = asked.format ?? context.form ?? 'text';
     const scope = await scopeOf(inCursorsStore(asked), context);
     if (!scope.ok) return faultText(scope.fault, form);
-    const { stores, args: own, faults } = scope;
+    const { stores, args: own } = scope;
+    const faults = [...scope.faults, ...scope.notes];
     if (stores.length === 1) {
       const stats = await statsOf(own, stores[0]!.context);
       if (!stats.ok) return faultText(stats.fault, form);

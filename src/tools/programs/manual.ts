@@ -50,6 +50,8 @@ context.linked()                      [{name, directory}]
 context.of(name)                      the same calls over that store alone: context.of("api").entries({path: "src"})
 {scope: "linked"}                     in the options of search, find, records and group: this store and all
    linked ones together, counts exact over all. Ids of other stores have their name in front: context.text("api:e7").
+context.at(moment) has them, too, as they were then: context.at("2h").of("api"), context.at("2h").search(pattern, {scope: "linked"}).
+   A moment that is an entry or a snapshot means its time there; what was not linked then is not read.
 
 Example 4, counts over all projects, and in which of them each stands:
 context.group(/TODO\\((?<who>\\w+)\\)/, ['who', 'entry'], {scope: 'linked'})`;

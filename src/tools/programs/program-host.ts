@@ -10,6 +10,7 @@ import type {
 } from '../../sandbox/types.ts';
 import type { Entry, EntryList } from '../../store/types.ts';
 import { checkArguments } from '../call-door.ts';
+import { linkedAt } from '../linked/linked-stores.ts';
 import { linkedIn, storeOfEntry } from '../linked/scope.ts';
 import { chooseEntries, findEntry } from '../entry-choice.ts';
 import { offsetOfLine } from '../entry-lines.ts';
@@ -125,11 +126,14 @@ async function placeOf(
 async function openedStore(name: string, context: ToolContext): Promise<ToolContext['session']> {
   const linked = linkedIn(context);
   const names = linked?.names ?? [];
-  if (!names.includes(name))
+  if (!names.includes(name)) {
+    const unread = linked?.unread.find((link) => link.name === name);
+    const there = names.length === 0 ? '' : `; there are ${names.join(', ')}`;
     throw new ProxyError(
       'invalid_request',
-      `no store is linked as ${JSON.stringify(name)}; there are ${names.join(', ')}`,
+      unread?.why ?? `no store is linked as ${JSON.stringify(name)}${there}`,
     );
+  }
   const opened = await linked!.open(name);
   if (!opened.ok) throw new ProxyError('invalid_request', opened.fault);
   return opened.session;
@@ -140,7 +144,11 @@ async function hostAt(moment: string, context: ToolContext): Promise<SandboxHost
   const { session, clock } = context;
   const found = findMoment(moment, session, clock.now());
   if (!found.ok) throw new ProxyError('invalid_request', found.fault);
-  return createProgramHost({ ...context, session: await sessionAt(session, found.at) });
+  return createProgramHost({
+    ...context,
+    session: await sessionAt(session, found.at),
+    linked: linkedAt(context.linked, session, found.at),
+  });
 }
 
 /** @throws ProxyError `invalid_request` where there is not one, or nothing of it is to be seen */

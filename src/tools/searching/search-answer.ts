@@ -35,14 +35,17 @@ export async function answerSearch(
   const form = asked.format ?? context.form ?? 'text';
   const scope = await scopeOf(asked, context);
   if (!scope.ok) return faultText(scope.fault, form);
-  const { stores, args, faults } = scope;
+  const { stores, args } = scope;
   const found =
     stores.length === 1
       ? await answerOfStore(args, what, stores[0]!.context)
       : await answerOverStores(args, what, stores);
   if (!found.ok) return faultText(found.fault, form);
   context.report?.(foundText(found.answer));
-  const answer = { ...found.answer, notes: [...faults, ...found.answer.notes] };
+  const answer = {
+    ...found.answer,
+    notes: [...scope.faults, ...scope.notes, ...found.answer.notes],
+  };
   return form === 'json' ? searchJson(answer) : searchText(answer);
 }
 
