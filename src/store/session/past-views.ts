@@ -1,6 +1,6 @@
 import type { EntryIndex } from '../text/entry-index.ts';
 
-/** Views that are kept at most, however small: most moments are asked for by one person at a time. */
+/** Views that are kept at most, however small. */
 const maxViews = 32;
 
 /** All of them together may take so much memory, bytes. */

@@ -438,7 +438,7 @@ export class FileSessionStore implements SessionStore {
     return this.bases.at(-1)?.end.bytes ?? 0;
   }
 
-  /** What the session held at a moment, read from its journal. @throws ProxyError `store_corrupt` */
+  /** What it held at a moment, read from its journal. @throws ProxyError `store_corrupt` */
   async past(moment: Moment): Promise<Past> {
     const past = await this.#replayed(this.#recordsAt(moment));
     if ('ranges' in moment) checkRanges(this.#paths.journal, moment.ranges, past.index);
