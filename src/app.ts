@@ -315,7 +315,7 @@ function createChat(
     keepDay: () => day.keep(),
     tools: {
       search,
-      linkedTo: (session) => linkedStoresOf(sessions, session),
+      linkedTo: (session) => linkedStoresOf(indexes.keeping(sessions), session),
       sandboxes,
       clock,
       searchDeadlineMs: config.tools.searchDeadlineMs,

@@ -45,7 +45,8 @@
  *    there were no index. That is 20 % of the text on disk, nothing in memory, and a cache: it
  *    carries checksums of the text it was made from and of its own rows, is never believed
  *    otherwise, and can be deleted at any time. Blocks at the end that are not indexed yet (2 MiB
- *    at most once the builder has run) are searched always. Where most blocks are admitted,
+ *    at most once the builder has run, 512 KiB where the text has come to rest) are searched
+ *    always. Where most blocks are admitted,
  *    everything is read in order.
  *
  * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the
@@ -146,9 +147,28 @@ class Engine implements SearchEngine {
   }
 
   async search(corpus: Corpus, query: SearchQuery, options: SearchOptions): Promise<SearchResult> {
+    return (await this.#searchSound(corpus, query, options, false))!;
+  }
+
+  async searchSmall(
+    corpus: Corpus,
+    query: SearchQuery,
+    options: SearchOptions,
+  ): Promise<SearchResult | undefined> {
+    return this.#searchSound(corpus, query, options, true);
+  }
+
+  /** Undefined only where it is large and none of these is wanted. */
+  async #searchSound(
+    corpus: Corpus,
+    query: SearchQuery,
+    options: SearchOptions,
+    isSmallOnly: boolean,
+  ): Promise<SearchResult | undefined> {
     let known = corpus;
     for (let attempt = 1; ; attempt++) {
-      const result = await this.#searchOnce(known, query, options);
+      const result = await this.#searchOnce(known, query, options, isSmallOnly);
+      if (result === undefined) return undefined;
       const { wrongBlocks = [] } = result.work;
       if (wrongBlocks.length === 0 || known.checks === undefined) {
         const { ranges } = query;
@@ -167,7 +187,8 @@ class Engine implements SearchEngine {
     corpus: Corpus,
     query: SearchQuery,
     options: SearchOptions,
-  ): Promise<SearchResult> {
+    isSmallOnly: boolean,
+  ): Promise<SearchResult | undefined> {
     const { signal, deadlineMs } = options;
     if (signal.aborted) throw cancelled();
     if (this.#closed) throw closing();
@@ -180,7 +201,7 @@ class Engine implements SearchEngine {
       clock: this.#clock,
       deadlineMs,
       task,
-      large: (spread) => place.change(this.#large, spread),
+      large: isSmallOnly ? 'left' : (spread) => place.change(this.#large, spread),
     });
     const abort = (): void => {
       run.fail(cancelled());
@@ -198,8 +219,8 @@ class Engine implements SearchEngine {
     }
   }
 
-  async index(corpus: Corpus, signal: AbortSignal): Promise<void> {
-    await this.#upkeep.index(corpus, signal);
+  async index(corpus: Corpus, signal: AbortSignal, isQuiet = false): Promise<void> {
+    await this.#upkeep.index(corpus, signal, isQuiet);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

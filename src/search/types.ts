@@ -124,8 +124,8 @@ export interface Aggregate {
 interface CorpusChain {
   /** Number of the corpus: in `first` and `last` of groups an earlier one comes first. */
   readonly corpus: number;
-  /** What the search before this one has given as {@link SearchResult.carried}. */
-  readonly carried?: CarriedCounts | undefined;
+  /** What searches before this one have given as {@link SearchResult.carried}. */
+  readonly carried: readonly CarriedCounts[];
   /** Whether the counts come back for the next search, in the place of groups. */
   readonly goesOn: boolean;
 }
@@ -319,10 +319,20 @@ export interface SearchEngine {
    */
   search(corpus: Corpus, query: SearchQuery, options: SearchOptions): Promise<SearchResult>;
   /**
+   * The same where the index leaves so little to read that one worker does it at once: many texts
+   * are asked together in this way. Undefined where it does not.
+   */
+  searchSmall(
+    corpus: Corpus,
+    query: SearchQuery,
+    options: SearchOptions,
+  ): Promise<SearchResult | undefined>;
+  /**
    * Builds what is missing of the index in the background. Resolves when it is complete for this
-   * snapshot.
+   * snapshot. `isQuiet`: the text has come to rest, so what lies behind the last whole group of 64
+   * blocks (32 KiB each) gets an index, too; while a text grows that would be made in vain.
    * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written
    */
-  index(corpus: Corpus, signal: AbortSignal): Promise<void>;
+  index(corpus: Corpus, signal: AbortSignal, isQuiet?: boolean): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

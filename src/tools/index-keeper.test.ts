@@ -17,7 +17,10 @@ test('an index that could not be written is left alone for a while, another sess
     },
   } as unknown as SearchEngine;
   const session = (id: string): Session =>
-    ({ id, store: { snapshot: async () => ({ sessionId: id }) } }) as unknown as Session;
+    ({
+      id,
+      store: { entries: [], snapshot: async () => ({ sessionId: id }) },
+    }) as unknown as Session;
   await using keeper = new IndexKeeper({ search, clock, log: silentLogger() });
   const keep = async (id: string): Promise<void> => {
     keeper.keep(session(id));
@@ -30,4 +33,24 @@ test('an index that could not be written is left alone for a while, another sess
   clock.advance(60_000);
   await keep('a');
   expect(tried).toEqual(['a', 'b', 'a']);
+});
+
+test('a store that is opened to be searched is indexed to the end once nothing has come for a minute', async () => {
+  const clock = new ManualClock();
+  const asked: boolean[] = [];
+  const search = {
+    index: async (_corpus: unknown, _signal: AbortSignal, isQuiet: boolean) => {
+      asked.push(isQuiet);
+    },
+  } as unknown as SearchEngine;
+  const store = { entries: [{ timeMs: clock.now() }], snapshot: async () => ({}) };
+  const session = { id: 'other', store } as unknown as Session;
+  await using keeper = new IndexKeeper({ search, clock, log: silentLogger() });
+  const sessions = keeper.keeping({ byId: async () => session });
+  for (const passMs of [0, 59_000, 1_000]) {
+    clock.advance(passMs);
+    expect(await sessions.byId('other')).toBe(session);
+    await setImmediate();
+  }
+  expect(asked).toEqual([false, false, true]);
 });

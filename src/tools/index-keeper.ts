@@ -2,13 +2,19 @@ import type { Clock } from '../clock.ts';
 import { toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { SearchEngine } from '../search/types.ts';
-import type { Session } from '../store/types.ts';
+import type { Session, Sessions } from '../store/types.ts';
 
 /**
  * After a failure the index is left alone for so long: on a full disk each turn would read text for
  * nothing.
  */
 const retryAfterMs = 30_000;
+
+/**
+ * A store into which nothing has come for so long has come to rest: what lies behind the last whole
+ * group of its blocks gets an index, too.
+ */
+const quietAfterMs = 60_000;
 
 /** What {@link IndexKeeper} needs. */
 interface IndexKeeperOptions {
@@ -33,7 +39,10 @@ export class IndexKeeper {
     this.#options = options;
   }
 
-  /** Call when a session has grown, or is about to be searched. Returns at once. */
+  /**
+   * Call when a session has grown, or is about to be searched: also one that others are linked to.
+   * Returns at once.
+   */
   keep(session: Session): void {
     const running = this.#running.get(session.id);
     if (running !== undefined) {
@@ -46,6 +55,17 @@ export class IndexKeeper {
     state.done = this.#run(session, state);
   }
 
+  /** The same sessions; one that is opened from here is about to be searched. */
+  keeping(sessions: Pick<Sessions, 'byId'>): Pick<Sessions, 'byId'> {
+    return {
+      byId: async (id) => {
+        const session = await sessions.byId(id);
+        this.keep(session);
+        return session;
+      },
+    };
+  }
+
   /** Stops and waits for what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
@@ -56,7 +76,9 @@ export class IndexKeeper {
     try {
       do {
         state.again = false;
-        await this.#options.search.index(await session.store.snapshot(), this.#stop.signal);
+        const isQuiet = this.#isQuiet(session);
+        const corpus = await session.store.snapshot();
+        await this.#options.search.index(corpus, this.#stop.signal, isQuiet);
       } while (state.again && !this.#stop.signal.aborted);
     } catch (error) {
       const { code, message } = toProxyError(error);
@@ -70,6 +92,12 @@ export class IndexKeeper {
     } finally {
       this.#running.delete(session.id);
     }
+  }
+
+  #isQuiet({ store }: Session): boolean {
+    const last = store.entries.at(-1);
+    const lastMs = last?.storedMs ?? last?.timeMs ?? 0;
+    return this.#options.clock.now() - lastMs >= quietAfterMs;
   }
 
   #hasJustFailed(sessionId: string): boolean {

@@ -13,6 +13,11 @@ export function engineSearch(): SearchEngine {
       const { entries = [] } = corpus;
       return await engine.search(Object.assign(file, { entries }), query, options);
     },
+    searchSmall: async (corpus, query, options) => {
+      using file = new TestCorpus(memoryText(corpus));
+      const { entries = [] } = corpus;
+      return await engine.searchSmall(Object.assign(file, { entries }), query, options);
+    },
     index: async () => undefined,
     [Symbol.asyncDispose]: async () => engine[Symbol.asyncDispose](),
   };

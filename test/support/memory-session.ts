@@ -108,6 +108,7 @@ export function memorySession(texts: readonly MemoryText[]): Session {
 /** Searches a {@link memorySession}, line by line, in the plainest way. */
 export function memorySearch(): SearchEngine {
   return {
+    searchSmall: async () => undefined,
     search: async (corpus: Corpus, query: SearchQuery) => {
       const pattern = query.literal
         ? RegExp(query.pattern.replaceAll(/[\\^$.|?+()[\]{}*]/g, String.raw`\$&`))

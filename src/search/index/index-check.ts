@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { blocksPerSegment, SegmentFile, segmentPath } from './index-file.ts';
+import { blocksPerSegment, SegmentFile, segmentPath, tailPath } from './index-file.ts';
 import { TextFile } from '../text/text-file.ts';
 import type { Corpus } from '../types.ts';
 
@@ -23,10 +23,14 @@ export async function checkIndex({ spans, indexDir, blocks }: Corpus): Promise<I
   const damaged: string[] = [];
   let files = 0;
   using text = new TextFile(spans);
-  for (let segment = 0; segment * blocksPerSegment < blocks.count; segment++) {
-    const path = segmentPath(indexDir, segment);
+  const segments = Math.ceil(blocks.count / blocksPerSegment);
+  for (let segment = 0; segment <= segments; segment++) {
+    const isTail = segment === segments;
+    const path = isTail ? tailPath(indexDir) : segmentPath(indexDir, segment);
     if (!existsSync(path)) continue;
-    using file = SegmentFile.open(path, segment, blocks, text);
+    using file = isTail
+      ? SegmentFile.openTail(path, blocks, text)
+      : SegmentFile.open(path, segment, blocks, text);
     if (file?.readAll() !== undefined) files++;
     else if (!existsSync(path)) damaged.push(path);
     await setImmediate();

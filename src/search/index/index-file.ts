@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { partitionPoint } from '../../base/sorted.ts';
 import { gramRows } from './gram-hash.ts';
 import type { TextFile } from '../text/text-file.ts';
 import type { TextBlocks } from '../types.ts';
@@ -24,6 +25,12 @@ import type { TextBlocks } from '../types.ts';
  *
  * A file that is wrong is deleted by whoever finds it: the folder changes by that, so that the next
  * upkeep builds it anew.
+ *
+ * What lies behind the last whole group is searched always, up to 2 MiB of each text: little for
+ * one that is being written, much where ten are asked together. Where a text has come to rest,
+ * these blocks have a file of their own, `tail.bits`: one group, in which the bits of blocks that
+ * are not covered are set. Its header says the end of what it covers. It is written anew when the
+ * text has come to rest again, and believed as far as it goes until then.
  */
 
 /** Blocks of a segment, which has an index file of its own: up to 32 MiB of text. */
@@ -39,15 +46,41 @@ const version = 2;
 const sampleCount = 8;
 const sampleBytes = 512;
 
-/** What a segment's file says of itself. */
+/**
+ * Fewer closed blocks behind the last whole group are not worth a file of 400 KB: they are searched
+ * in 0.2 ms.
+ */
+export const minTailBlocks = 16;
+
+/** What an index file covers. */
 export interface SegmentHeader {
   readonly firstBlock: number;
+  /** Groups that have begun: all but a tail's are whole. */
   readonly groups: number;
+  /** The first block that it does not cover. */
+  readonly endBlock: number;
 }
 
 /** Where the index of a segment lies. */
 export function segmentPath(indexDir: string, segment: number): string {
   return join(indexDir, `blocks-${String(segment).padStart(6, '0')}.bits`);
+}
+
+/** Where the index of what lies behind the last whole group lies. */
+export function tailPath(indexDir: string): string {
+  return join(indexDir, 'tail.bits');
+}
+
+/**
+ * The closed blocks [first, end) behind the last whole group; undefined where they are too few for
+ * an index.
+ */
+export function tailOf(
+  blocks: TextBlocks,
+): { readonly firstBlock: number; readonly endBlock: number } | undefined {
+  const endBlock = blocks.count - 1;
+  const firstBlock = Math.floor(Math.max(0, endBlock) / blocksPerGroup) * blocksPerGroup;
+  return endBlock - firstBlock < minTailBlocks ? undefined : { firstBlock, endBlock };
 }
 
 /**
@@ -61,12 +94,11 @@ export function closedGroups(blocks: TextBlocks, segment: number): number {
 
 /** The header for a segment of this text. */
 export function encodeIndexHeader(
-  { firstBlock, groups }: SegmentHeader,
+  { firstBlock, groups, endBlock: end }: SegmentHeader,
   blocks: TextBlocks,
   text: TextFile,
 ): Uint8Array {
   const header = new DataView(new ArrayBuffer(headerBytes));
-  const end = firstBlock + groups * blocksPerGroup;
   header.setUint32(0, magic, true);
   header.setUint32(4, version, true);
   header.setUint32(8, firstBlock, true);
@@ -153,10 +185,15 @@ export class SegmentFile {
   readonly #layout: Layout;
   readonly #unit: Buffer;
   readonly #words: Uint32Array;
+  /** The blocks that it covers. */
+  readonly firstBlock: number;
+  readonly endBlock: number;
 
-  private constructor(path: string, fd: number, layout: Layout) {
+  private constructor(path: string, fd: number, layout: Layout, header: SegmentHeader) {
     this.#path = path;
     this.#fd = fd;
+    this.firstBlock = header.firstBlock;
+    this.endBlock = header.endBlock;
     this.inode = fstatSync(fd).ino;
     this.#layout = layout;
     const unit = new ArrayBuffer(layout.strideBytes);
@@ -178,6 +215,36 @@ export class SegmentFile {
     blocks: TextBlocks,
     text: TextFile,
   ): SegmentFile | undefined {
+    return SegmentFile.#open(path, blocks, text, (numbers) => {
+      const firstBlock = segment * blocksPerSegment;
+      const groups = numbers.getUint32(12, true);
+      return { firstBlock, groups, endBlock: firstBlock + groups * blocksPerGroup };
+    });
+  }
+
+  /** The same for the blocks behind the last whole group, as they were when it was written. */
+  static openTail(path: string, blocks: TextBlocks, text: TextFile): SegmentFile | undefined {
+    return SegmentFile.#open(path, blocks, text, (numbers) => {
+      const { byteStart, count } = blocks;
+      const firstBlock = numbers.getUint32(8, true);
+      const endBytes = numbers.getFloat64(24, true);
+      const endBlock = partitionPoint(count, (block) => byteStart[block]! < endBytes);
+      const isOne =
+        firstBlock % blocksPerGroup === 0 &&
+        endBlock > firstBlock &&
+        endBlock - firstBlock <= blocksPerGroup;
+      // A header of more than one group is none of ours.
+      const groups = numbers.getUint32(12, true) === 1 && (isOne || endBlock === count) ? 1 : 0;
+      return { firstBlock, groups, endBlock };
+    });
+  }
+
+  static #open(
+    path: string,
+    blocks: TextBlocks,
+    text: TextFile,
+    covered: (numbers: DataView) => SegmentHeader,
+  ): SegmentFile | undefined {
     let fd: number;
     try {
       fd = openSync(path, 'r');
@@ -188,20 +255,20 @@ export class SegmentFile {
     const found = new Uint8Array(headerBytes);
     readSync(fd, found, 0, headerBytes, 0);
     const numbers = new DataView(found.buffer);
-    const groups = numbers.getUint32(12, true);
     const isOurs =
       numbers.getUint32(0, true) === magic &&
       numbers.getUint32(4, true) === version &&
       numbers.getUint32(36, true) === checkHeader(numbers);
-    const firstBlock = segment * blocksPerSegment;
+    const header = covered(numbers);
     // An index of blocks that this snapshot has not closed yet may be right, but it cannot be
     // checked.
-    const isAhead = isOurs && groups > closedGroups(blocks, segment);
-    if (isOurs && groups > 0 && !isAhead) {
-      const layout = new Layout(groups, found);
-      const wanted = encodeIndexHeader({ firstBlock, groups }, blocks, text);
+    const isAhead = isOurs && header.endBlock > blocks.count - 1;
+    if (isOurs && header.groups > 0 && !isAhead) {
+      const layout = new Layout(header.groups, found);
+      const wanted = encodeIndexHeader(header, blocks, text);
       const fits = Buffer.compare(found, wanted) === 0;
-      if (fits && fstatSync(fd).size === layout.fileBytes) return new SegmentFile(path, fd, layout);
+      if (fits && fstatSync(fd).size === layout.fileBytes)
+        return new SegmentFile(path, fd, layout, header);
     }
     closeSync(fd);
     if (!isAhead) removeIndex(path);

@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { TestCorpus } from '../../../test/property/search-corpus.ts';
 import { Random } from '../../bench/random.ts';
 import { systemClock } from '../../clock.ts';
@@ -25,9 +25,9 @@ const scope = { blocks, endBytes: bytes, ranges: shareRanges(undefined, bytes) }
 const reader = new IndexReader();
 const rows = vi.spyOn(SegmentFile.prototype, 'row');
 
-async function buildIndex(of: Corpus = corpus): Promise<void> {
+async function buildIndex(of: Corpus = corpus, isQuiet = false): Promise<void> {
   await using engine = openSearchEngine({ clock: systemClock, workers: 1 });
-  await engine.index(of, new AbortController().signal);
+  await engine.index(of, new AbortController().signal, isQuiet);
 }
 
 beforeAll(async () => buildIndex());
@@ -112,4 +112,67 @@ test('a wider index is not made of rows that are damaged', async () => {
   writeFileSync(narrow, bytes);
   await buildIndex({ sessionId, spans, indexDir, totals, blocks: corpus.blocks });
   expect(readFileSync(narrow).equals(sound)).toBe(true);
+});
+
+describe('what lies behind the last whole group', () => {
+  const indexDir = join(corpus.indexDir, 'quiet');
+  const tail = join(indexDir, 'tail.bits');
+  const cut = (count: number): Corpus => {
+    const { sessionId, spans, totals } = corpus;
+    const before = { ...totals, bytes: corpus.blocks.byteStart[count]! };
+    return { sessionId, spans, indexDir, totals: before, blocks: { ...corpus.blocks, count } };
+  };
+  /** How many blocks of a text may hold what stands nowhere. */
+  const left = (of: Corpus): number | undefined => {
+    using text = new TextFile(of.spans);
+    const { bytes: endBytes } = of.totals;
+    const table = new SharedBlocks().share(of.blocks, of.blocks.count);
+    const asked = { blocks: table, endBytes, ranges: shareRanges(undefined, endBytes) };
+    const literals = [[{ text: 'zzqx nowhere', anyCase: false }]];
+    const found = new IndexReader().candidates(indexDir, asked, text, literals);
+    return found && countBlocks(found);
+  };
+
+  test('is ruled out, too, where the text has come to rest', async () => {
+    await buildIndex(cut(100));
+    expect(left(cut(100))).toBe(36);
+    await buildIndex(cut(100), true);
+    expect(left(cut(100))).toBe(1);
+    expect(statSync(tail).size).toBeLessThan(410_000);
+  });
+
+  test('goes on being believed as far as it goes while the text grows', async () => {
+    expect(left(cut(110))).toBe(11);
+    await buildIndex(cut(140));
+    // One whole group more, and of the next nothing is known yet.
+    expect(left(cut(140))).toBe(12);
+    const { ino } = statSync(tail);
+    // Few more blocks are not worth another file.
+    await buildIndex(cut(140), true);
+    expect(statSync(tail).ino).toBe(ino);
+    await buildIndex(cut(150), true);
+    expect(left(cut(150))).toBe(1);
+  });
+
+  test('says nothing of a text from before it', () => {
+    expect(left(cut(145))).toBe(17);
+    expect(left(cut(150))).toBe(1);
+  });
+
+  test('is not believed where a byte of it is wrong, and made anew', async () => {
+    const sound = readFileSync(tail);
+    const damaged = Buffer.from(sound);
+    for (let at = 64; at < damaged.length; at += 100) damaged[at]! ^= 1;
+    writeFileSync(tail, damaged);
+    expect(left(cut(150))).toBe(22);
+    expect(existsSync(tail)).toBe(false);
+    await buildIndex(cut(150), true);
+    expect(readFileSync(tail).equals(sound)).toBe(true);
+  });
+
+  test('a small text has none', async () => {
+    const small = { ...cut(12), indexDir: join(corpus.indexDir, 'small') };
+    await buildIndex(small, true);
+    expect(existsSync(small.indexDir)).toBe(false);
+  });
 });

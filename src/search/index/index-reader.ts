@@ -1,10 +1,18 @@
 import { statSync } from 'node:fs';
 import { countBlocks, noBlocks, type BlockBits } from '../text/block-bits.ts';
 import { gramRowsOf } from './gram-hash.ts';
-import { blocksPerSegment, closedGroups, SegmentFile, segmentPath } from './index-file.ts';
+import {
+  blocksPerSegment,
+  closedGroups,
+  minTailBlocks,
+  SegmentFile,
+  segmentPath,
+  tailPath,
+} from './index-file.ts';
 import type { Literals } from '../pattern/literals.ts';
 import type { Scope } from '../text/pieces.ts';
 import type { TextFile } from '../text/text-file.ts';
+import type { TextBlocks } from '../types.ts';
 
 /** Rows read for one query at most; each is a read of up to 128 bytes, about 1.5 us. */
 const maxRows = 2_400;
@@ -53,15 +61,14 @@ export class IndexReader {
     const bits = noBlocks(blocks.count).fill(-1);
     let indexed = false;
     let rowsLeft = maxRows;
-    for (let segment = 0; segment < segments; segment++) {
-      if (closedGroups(blocks, segment) === 0) break;
-      const path = segmentPath(indexDir, segment);
-      const file = this.#segment(path, segment, scope, text);
+    const files = [...segmentFiles(indexDir, blocks), ...tailFile(indexDir, blocks)];
+    for (const [i, { path, open }] of files.entries()) {
+      const file = this.#file(path, scope, text, open);
       if (file === undefined) continue;
       indexed = true;
-      const first = (segment * blocksPerSegment) / 32;
+      const first = file.firstBlock / 32;
       const words = bits.subarray(first, first + 2 * file.groups);
-      const rowsEach = Math.floor(rowsLeft / (literals * (segments - segment)));
+      const rowsEach = Math.floor(rowsLeft / (literals * (files.length - i)));
       for (const list of lists) {
         const read = narrow(file, list, rowsEach, words);
         if (read === undefined) {
@@ -78,17 +85,21 @@ export class IndexReader {
     return countBlocks(bits) > maxShare * blocks.count ? undefined : bits;
   }
 
-  #segment(path: string, segment: number, scope: Scope, text: TextFile): SegmentFile | undefined {
+  #file(
+    path: string,
+    { blocks }: Scope,
+    text: TextFile,
+    open: (text: TextFile) => SegmentFile | undefined,
+  ): SegmentFile | undefined {
     const known = this.#open.get(path);
-    const wanted = closedGroups(scope.blocks, segment);
     const inode = statSync(path, { throwIfNoEntry: false })?.ino;
     if (known !== undefined) {
       const isSame = known.file.inode === inode && known.text === text.identity;
-      if (isSame && known.file.groups <= wanted) return known.file;
+      if (isSame && known.file.endBlock <= blocks.count - 1) return known.file;
       this.#close(path);
     }
     if (inode === undefined) return undefined;
-    const file = SegmentFile.open(path, segment, scope.blocks, text);
+    const file = open(text);
     if (file === undefined) return undefined;
     if (this.#open.size >= maxOpen) this.#closeOldest();
     this.#open.set(path, { text: text.identity, file });
@@ -106,6 +117,27 @@ export class IndexReader {
     this.#open.get(path)?.file[Symbol.dispose]();
     this.#open.delete(path);
   }
+}
+
+/** An index file that there may be. */
+interface FilePlace {
+  readonly path: string;
+  readonly open: (text: TextFile) => SegmentFile | undefined;
+}
+
+function* segmentFiles(indexDir: string, blocks: TextBlocks): Generator<FilePlace> {
+  for (let segment = 0; closedGroups(blocks, segment) > 0; segment++) {
+    const path = segmentPath(indexDir, segment);
+    yield { path, open: (text) => SegmentFile.open(path, segment, blocks, text) };
+  }
+}
+
+/** Also where it is that of an earlier tail: what lies behind that is read. */
+function tailFile(indexDir: string, blocks: TextBlocks): readonly FilePlace[] {
+  const path = tailPath(indexDir);
+  const open = (text: TextFile): SegmentFile | undefined =>
+    SegmentFile.openTail(path, blocks, text);
+  return blocks.count > minTailBlocks ? [{ path, open }] : [];
 }
 
 /** The rows of each alternative; undefined where one of them is too short to be indexed. */

@@ -8,6 +8,7 @@ import {
   SegmentFile,
   segmentPath,
 } from '../index/index-file.ts';
+import { GroupBits } from './group-bits.ts';
 import type { IndexTask } from './protocol.ts';
 import { stopFlag } from './protocol.ts';
 import type { Job } from './scan-job.ts';
@@ -18,16 +19,18 @@ import { TextFile } from '../text/text-file.ts';
  * Blocks done in one step: under a millisecond, so that a search that comes meanwhile does not
  * wait.
  */
-const blocksPerStep = 8;
-const bitmapBytes = gramRows / 8;
+export const blocksPerStep = 8;
+
+/** The building of a segment's index. */
+type SegmentTask = IndexTask & { readonly segment: number };
 
 /**
  * Builds or widens the index of one segment. One that is whole costs a look at its header, and no
  * memory for rows.
  */
 export class IndexJob implements Job {
-  readonly #task: IndexTask;
-  readonly #memory: ScanMemory;
+  readonly #task: SegmentTask;
+  readonly #bits: GroupBits;
   readonly #done: () => void;
   readonly #disk: IndexDisk;
   readonly #text: TextFile;
@@ -38,16 +41,16 @@ export class IndexJob implements Job {
   #hasBegun = false;
 
   constructor(
-    task: IndexTask,
+    task: SegmentTask,
     memory: ScanMemory,
     done: () => void,
     disk: IndexDisk = realIndexDisk,
   ) {
     this.#task = task;
     this.#disk = disk;
-    this.#memory = memory;
     this.#done = done;
     this.#text = new TextFile(task.spans, task.checks);
+    this.#bits = new GroupBits(memory, this.#text, task.blocks);
   }
 
   step(): boolean {
@@ -58,7 +61,7 @@ export class IndexJob implements Job {
     }
     const end = segment * blocksPerSegment + groups * blocksPerGroup;
     if (this.#block < end && Atomics.load(control, stopFlag) === 0) {
-      this.#read(this.#block);
+      this.#bits.add(this.#block, this.#block + blocksPerStep);
       this.#block += blocksPerStep;
       if (this.#block % blocksPerGroup === 0) this.#closeGroup();
       return true;
@@ -103,42 +106,19 @@ export class IndexJob implements Job {
     return old.groups;
   }
 
-  #read(first: number): void {
-    const { byteStart } = this.#task.blocks;
-    const { kernels, bytes, textAt, indexAt } = this.#memory;
-    const base = byteStart[first]!;
-    this.#text.read(bytes, textAt, base, byteStart[first + blocksPerStep]!);
-    for (let block = first; block < first + blocksPerStep; block++) {
-      kernels.blockGrams(
-        textAt + byteStart[block]! - base,
-        textAt + byteStart[block + 1]! - base,
-        indexAt.scratch,
-        indexAt.bitmaps + (block % blocksPerGroup) * bitmapBytes,
-      );
-      // Nothing is ruled out by what is damaged.
-      if (this.#text.isUnsound(block)) {
-        const at = indexAt.bitmaps + (block % blocksPerGroup) * bitmapBytes;
-        bytes.fill(255, at, at + bitmapBytes);
-      }
-    }
-  }
-
   #closeGroup(): void {
-    const { kernels, indexAt } = this.#memory;
-    kernels.transposeBitmaps(indexAt.bitmaps, indexAt.columns, indexAt.scratch);
-    const columns = new Float64Array(kernels.memory.buffer, indexAt.columns, gramRows);
+    const columns = this.#bits.rows();
     const { groups, segment } = this.#task;
     const group = (this.#block - segment * blocksPerSegment) / blocksPerGroup - 1;
     const rows = this.#rows;
     for (let row = 0, at = group; row < gramRows; row++, at += groups) rows[at] = columns[row]!;
-    // The flags must be zero again; the transposition has used their place.
-    bytesOf(this.#memory).fill(0);
   }
 
   #write(): void {
     const { indexDir, segment, blocks, groups } = this.#task;
     const firstBlock = segment * blocksPerSegment;
-    const header = encodeIndexHeader({ firstBlock, groups }, blocks, this.#text);
+    const endBlock = firstBlock + groups * blocksPerGroup;
+    const header = encodeIndexHeader({ firstBlock, groups, endBlock }, blocks, this.#text);
     const rows = new Uint8Array(this.#rows.buffer);
     writeDurably(this.#disk, segmentPath(indexDir, segment), encodeSegment(header, rows));
   }
@@ -150,8 +130,4 @@ export class IndexJob implements Job {
  */
 function free(rows: Float64Array<ArrayBuffer>): void {
   rows.buffer.transfer(0);
-}
-
-function bytesOf({ bytes, indexAt }: ScanMemory): Uint8Array {
-  return bytes.subarray(indexAt.scratch, indexAt.scratch + 512);
 }

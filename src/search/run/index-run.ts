@@ -1,5 +1,5 @@
 import { ProxyError } from '../../errors.ts';
-import { closedGroups } from '../index/index-file.ts';
+import { closedGroups, tailOf } from '../index/index-file.ts';
 import { createControl, stopFlag, type IndexTask, type Report } from './protocol.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 
@@ -23,7 +23,8 @@ export class IndexRun {
     job: number,
     pool: WorkerPool,
     text: Pick<IndexTask, 'spans' | 'indexDir' | 'blocks' | 'checks'>,
-    firstSegment: number,
+    /** The first segment to look at, and whether the blocks behind the last group count. */
+    { firstSegment, isQuiet }: { readonly firstSegment: number; readonly isQuiet: boolean },
   ) {
     this.#job = job;
     this.#pool = pool;
@@ -31,6 +32,8 @@ export class IndexRun {
       const groups = closedGroups(text.blocks, segment);
       this.#tasks.push({ ...text, segment, groups, control: this.#control });
     }
+    if (isQuiet && tailOf(text.blocks) !== undefined)
+      this.#tasks.push({ ...text, groups: 1, control: this.#control });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.result = promise;
     this.#resolve = resolve;

@@ -2,7 +2,13 @@ import { stat } from 'node:fs/promises';
 import { LruMap } from '../../base/lru-map.ts';
 import type { Clock } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
-import { blocksPerGroup, blocksPerSegment, closedGroups } from '../index/index-file.ts';
+import {
+  blocksPerGroup,
+  blocksPerSegment,
+  closedGroups,
+  minTailBlocks,
+  tailOf,
+} from '../index/index-file.ts';
 import { IndexRun } from './index-run.ts';
 import type { IndexTask, Report } from './protocol.ts';
 import type { SharedBlocks } from '../text/shared-blocks.ts';
@@ -61,11 +67,12 @@ export class IndexUpkeep {
   }
 
   /**
-   * Resolves when the index is whole for this snapshot.
+   * Resolves when the index is whole for this snapshot; with `isQuiet` what lies behind the last
+   * whole group of blocks has one, too.
    * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written,
    * what {@link close} was given
    */
-  async index(corpus: Corpus, signal: AbortSignal): Promise<void> {
+  async index(corpus: Corpus, signal: AbortSignal, isQuiet = false): Promise<void> {
     const { indexDir } = corpus;
     // One at a time for each text: two would write the same files.
     const before = this.#running.get(indexDir);
@@ -73,7 +80,7 @@ export class IndexUpkeep {
       await before?.catch(() => undefined);
       if (signal.aborted) throw cancelled();
       if (this.#closed !== undefined) throw this.#closed;
-      await this.#bringUpToDate(corpus, signal);
+      await this.#bringUpToDate(corpus, signal, isQuiet);
     })();
     this.#running.set(indexDir, turn);
     try {
@@ -101,32 +108,38 @@ export class IndexUpkeep {
     for (const run of this.#runs.values()) run.fail(error);
   }
 
-  async #bringUpToDate(corpus: Corpus, signal: AbortSignal): Promise<void> {
+  async #bringUpToDate(corpus: Corpus, signal: AbortSignal, isQuiet: boolean): Promise<void> {
     const { spans, indexDir } = corpus;
-    const closedBlocks = countClosed(corpus.blocks);
+    const tail = isQuiet ? tailOf(corpus.blocks) : undefined;
+    const closedBlocks = tail?.endBlock ?? countClosed(corpus.blocks);
     if (closedBlocks === 0) return;
     const seen = await this.#look(corpus);
     const known = this.#known.get(indexDir);
     const isSame = known?.isSettled === true && known.identity === seen.identity;
     const coveredBlocks = isSame ? known.coveredBlocks : 0;
-    if (coveredBlocks < closedBlocks) {
+    // Of the tail a few more are not worth a new file.
+    const missing = closedBlocks - coveredBlocks;
+    const isWanted = missing > 0 && (tail === undefined || missing >= minTailBlocks);
+    if (isWanted) {
       const blocks = this.#options.blocks.share(corpus.blocks, corpus.blocks.count);
       const checks = checksOf(corpus, blocks);
       const text = { spans, indexDir, blocks, ...(checks && { checks }) };
-      await this.#run(text, coveredBlocks, signal);
+      const firstSegment = Math.floor(coveredBlocks / blocksPerSegment);
+      await this.#run(text, { firstSegment, isQuiet }, signal);
     }
-    const now = coveredBlocks < closedBlocks ? await this.#look(corpus) : seen;
-    this.#known.set(indexDir, { ...now, coveredBlocks: Math.max(coveredBlocks, closedBlocks) });
+    const now = isWanted ? await this.#look(corpus) : seen;
+    const covered = isWanted ? Math.max(coveredBlocks, closedBlocks) : coveredBlocks;
+    this.#known.set(indexDir, { ...now, coveredBlocks: covered });
   }
 
   async #run(
     text: Pick<IndexTask, 'spans' | 'indexDir' | 'blocks' | 'checks'>,
-    coveredBlocks: number,
+    what: { readonly firstSegment: number; readonly isQuiet: boolean },
     signal: AbortSignal,
   ): Promise<void> {
     const { pool, nextJob } = this.#options;
     const job = nextJob();
-    const run = new IndexRun(job, pool, text, Math.floor(coveredBlocks / blocksPerSegment));
+    const run = new IndexRun(job, pool, text, what);
     this.#runs.set(job, run);
     const abort = (): void => run.fail(cancelled());
     signal.addEventListener('abort', abort, { once: true });

@@ -100,8 +100,9 @@ export interface IndexTask {
   readonly indexDir: string;
   readonly blocks: TextBlocks;
   readonly checks?: BlockChecks;
-  readonly segment: number;
-  /** Groups of 64 blocks that it shall cover. */
+  /** Absent: what lies behind the last whole group. */
+  readonly segment?: number;
+  /** Groups of 64 blocks that a segment's index shall cover. */
   readonly groups: number;
   readonly control: Control;
 }

@@ -42,9 +42,9 @@ interface RunParts {
   readonly task: Omit<SearchTask, 'control'>;
   /**
    * Told when the search has proved to be a large one: calls `spread` when it is its turn. Absent =
-   * at once.
+   * at once. `left`: a large one is not done.
    */
-  readonly large?: (spread: () => void) => void;
+  readonly large?: ((spread: () => void) => void) | 'left';
 }
 
 /** Hits being shown. */
@@ -58,11 +58,12 @@ interface Showing {
 
 /** One search on its way through the workers, from the first order to the answer. */
 export class SearchRun {
-  readonly result: Promise<SearchResult>;
+  /** Undefined for a large one that is left. */
+  readonly result: Promise<SearchResult | undefined>;
   /** Set when no worker works on it any more. */
   finished = false;
   readonly #parts: RunParts;
-  readonly #resolve: (result: SearchResult) => void;
+  readonly #resolve: (result: SearchResult | undefined) => void;
   readonly #reject: (error: ProxyError) => void;
   readonly #busy = new Map<PoolWorker, 'plan' | 'part' | 'show' | 'conclude'>();
   /** Workers that were told to stop and that nobody waits for any more. */
@@ -81,7 +82,7 @@ export class SearchRun {
   constructor(parts: RunParts) {
     this.#parts = parts;
     this.#task = { ...parts.task, control: createControl() };
-    const { promise, resolve, reject } = Promise.withResolvers<SearchResult>();
+    const { promise, resolve, reject } = Promise.withResolvers<SearchResult | undefined>();
     this.result = promise;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -188,6 +189,12 @@ export class SearchRun {
     else if (isAwaited && !this.#settled) {
       // Waiting is not working.
       this.#stopClock();
+      if (this.#parts.large === 'left') {
+        this.#settled = true;
+        this.#resolve(undefined);
+        this.#checkFinished();
+        return;
+      }
       const task = this.#task;
       const spread = (): void => {
         if (this.#settled || task !== this.#task) return;

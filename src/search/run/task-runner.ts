@@ -24,6 +24,7 @@ import type {
 } from './protocol.ts';
 import { ScanJob, type Job } from './scan-job.ts';
 import type { GroupTexts, TakeOccurrence } from '../automaton/occurrence.ts';
+import { TailJob } from './tail-job.ts';
 import { TextFile } from '../text/text-file.ts';
 import type { GroupKey, RankQuery } from '../types.ts';
 
@@ -72,9 +73,11 @@ export class TaskRunner {
 
   /** Builds a part of the index. */
   index(job: number, task: IndexTask): Job {
-    return new IndexJob(task, this.#programs.memory, () => {
-      this.#report({ kind: 'indexed', job });
-    });
+    const done = (): void => this.#report({ kind: 'indexed', job });
+    const { memory } = this.#programs;
+    return task.segment === undefined
+      ? new TailJob(task, memory, done)
+      : new IndexJob({ ...task, segment: task.segment }, memory, done);
   }
 
   /** Shows hits of a search whose parts are merged. */
@@ -111,8 +114,8 @@ export class TaskRunner {
     const sums = new Aggregation(aggregate, planAggregate(aggregate, groupOf), task.scope.entries);
     const { chain } = aggregate;
     const baseBytes = chain === undefined ? 0 : chainBase(chain.corpus);
-    // The one before has made it, in this form.
-    if (chain?.carried !== undefined) sums.merge(chain.carried as TallyTable);
+    // Those before have made them, in this form.
+    for (const table of chain?.carried ?? []) sums.merge(table as TallyTable);
     for (const table of part.tallies ?? []) sums.merge(table, baseBytes);
     const noted = note === undefined ? task : { ...task, note };
     if (chain?.goesOn === true) {

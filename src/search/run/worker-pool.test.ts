@@ -96,7 +96,7 @@ test('a search that loses one of those who show its hits starts again', async ()
     },
   });
   run.start();
-  const { matches, total } = await run.result;
+  const { matches, total } = (await run.result)!;
   expect([total, matches.length, matches[900]?.line]).toEqual([33_334, 1_000, 8_101]);
   expect(lost).toHaveLength(1);
 });

@@ -25,32 +25,65 @@ export type StoreOutcome =
   | { readonly ok: true; readonly result: SearchResult }
   | { readonly ok: false; readonly fault: string };
 
+/** How one of several stores is searched. */
+export interface StoreSearching {
+  /** Only where the index leaves little to read; see {@link SearchEngine.searchSmall}. */
+  readonly small: (index: number, deadlineMs: number) => Promise<SearchResult | undefined>;
+  /** With what `small` has found, if anything: the stores come one after the other. */
+  readonly whole: (
+    index: number,
+    deadlineMs: number,
+    small: SearchResult | undefined,
+  ) => Promise<SearchResult>;
+}
+
 /**
- * Searches stores one after the other, each for its share of the time that is left, by how much
- * text it has: a small one takes none from a large one, and what one saves the next may use. What
- * cannot
- * be read in one of them is that one's fault alone. @throws ProxyError `cancelled`, `shutting_down`
+ * Searches stores: first all of them at once, as far as their indexes leave little to read, so that
+ * a question which the indexes answer costs about what it does in one store. Then the others one
+ * after the other, each for its share of the time that is left, by how much text it has: a small
+ * one takes none from a large one, and what one saves the next may use. What cannot be read in one
+ * of them is that one's fault alone. @throws ProxyError `cancelled`, `shutting_down`
  */
 export async function searchEach(
   stores: readonly { readonly context: ToolContext }[],
   deadlineMs: number,
-  search: (index: number, deadlineMs: number) => Promise<SearchResult>,
+  { small, whole }: StoreSearching,
 ): Promise<readonly StoreOutcome[]> {
-  const outcomes: StoreOutcome[] = [];
   const clock = stores[0]?.context.clock;
   const untilMs = (clock?.elapsedMs() ?? 0) + deadlineMs;
-  for (const index of stores.keys()) {
+  const share = (index: number): number => {
     const leftMs = untilMs - (clock?.elapsedMs() ?? 0);
-    const shareMs = Math.max(1, leftMs * shareOf(stores.slice(index)));
-    try {
-      outcomes.push({ ok: true, result: await search(index, shareMs) });
-    } catch (error) {
-      if (!(error instanceof ProxyError)) throw error;
-      if (error.code === 'cancelled' || error.code === 'shutting_down') throw error;
-      outcomes.push({ ok: false, fault: error.message });
-    }
+    return Math.max(1, leftMs * shareOf(stores.slice(index)));
+  };
+  const tried = await Promise.all(
+    stores.map(async (_, index) => {
+      // Each gets what it would get if the others needed all of theirs.
+      const others = stores.filter((_store, other) => other !== index);
+      const limitMs = Math.max(1, deadlineMs * shareOf([stores[index]!, ...others]));
+      return outcomeOf(async () => (others.length === 0 ? undefined : small(index, limitMs)));
+    }),
+  );
+  const outcomes: StoreOutcome[] = [];
+  for (const [index, found] of tried.entries()) {
+    outcomes.push(
+      found.ok ? await outcomeOf(async () => whole(index, share(index), found.result)) : found,
+    );
   }
   return outcomes;
+}
+
+async function outcomeOf<Result>(
+  search: () => Promise<Result>,
+): Promise<
+  { readonly ok: true; readonly result: Result } | { readonly ok: false; readonly fault: string }
+> {
+  try {
+    return { ok: true, result: await search() };
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    if (error.code === 'cancelled' || error.code === 'shutting_down') throw error;
+    return { ok: false, fault: error.message };
+  }
 }
 
 /** How much of the text of some stores the first of them has. */
@@ -73,26 +106,38 @@ export async function countOver(
   /** The groups of all of them, and what was said of them. */
   readonly sum: SearchResult;
 }> {
-  let carried: CarriedCounts | undefined;
-  const search = async (
-    { context, query, by }: CountedStore,
-    chain: { readonly corpus: number; readonly goesOn: boolean },
-    limitMs: number,
-  ): Promise<SearchResult> => {
-    const asked = { ...query, aggregate: { ...aggregate, by, chain: { ...chain, carried } } };
-    const corpus: Corpus = await context.session.store.snapshot();
-    const options = { signal: context.signal, deadlineMs: limitMs };
-    return context.search.search(corpus, asked, options);
+  let carried: readonly CarriedCounts[] = [];
+  const queryOf = (index: number, goesOn: boolean): SearchQuery => {
+    const { query, by } = stores[index]!;
+    const chain = { corpus: index, goesOn, carried };
+    return { ...query, aggregate: { ...aggregate, by, chain } };
   };
-  const outcomes = await searchEach(stores, deadlineMs, async (index, limitMs) => {
-    const result = await search(stores[index]!, { corpus: index, goesOn: true }, limitMs);
-    carried = result.carried ?? carried;
-    return result;
+  const corpusOf = async (index: number): Promise<Corpus> =>
+    stores[index]!.context.session.store.snapshot();
+  const outcomes = await searchEach(stores, deadlineMs, {
+    small: async (index, limitMs) => {
+      const { search, signal } = stores[index]!.context;
+      const options = { signal, deadlineMs: limitMs };
+      return search.searchSmall(await corpusOf(index), queryOf(index, true), options);
+    },
+    whole: async (index, limitMs, small) => {
+      const { search, signal } = stores[index]!.context;
+      const options = { signal, deadlineMs: limitMs };
+      const result =
+        small ?? (await search.search(await corpusOf(index), queryOf(index, true), options));
+      // What was searched by itself knows nothing of the others.
+      if (small === undefined) carried = [];
+      if (result.carried !== undefined) carried = [...carried, result.carried];
+      return result;
+    },
   });
   // Nothing is read any more: one of the workers makes groups of what was carried so far.
-  const [first] = stores as readonly [CountedStore];
-  const nothing = { ...first, query: { ...first.query, ranges: [] } };
-  const sum = await search(nothing, { corpus: 0, goesOn: false }, concludeMs);
+  const { search, signal } = stores[0]!.context;
+  const sum = await search.search(
+    await corpusOf(0),
+    { ...queryOf(0, false), ranges: [] },
+    { signal, deadlineMs: concludeMs },
+  );
   return { outcomes, sum };
 }
 

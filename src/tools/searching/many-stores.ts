@@ -1,4 +1,4 @@
-import type { SearchResult } from '../../search/types.ts';
+import type { Corpus, SearchOptions, SearchQuery, SearchResult } from '../../search/types.ts';
 import {
   countOver,
   placeInStores,
@@ -131,24 +131,40 @@ async function listed(
   const words = new Map<string, number>();
   const cursorIn = ({ name }: Searched, cursor = ''): string =>
     name === undefined ? cursor : `${name}:${cursor}`;
-  const outcomes = await searchEach(searched, own.searchDeadlineMs, async (index, deadlineMs) => {
+  const ask = async (
+    index: number,
+    maxResults: number,
+    deadlineMs: number,
+  ): Promise<readonly [Corpus, SearchQuery, SearchOptions]> => {
+    const { context, query } = searched[index]!;
+    const cursor = index === start.index ? start.cursor : undefined;
+    const ranked = rank === undefined ? {} : { rank: { ...rank, passages: maxResults } };
+    return [
+      await context.session.store.snapshot(),
+      { ...query, ...ranked, maxResults, ...(cursor === undefined ? {} : { cursor }) },
+      { signal: context.signal, deadlineMs },
+    ];
+  };
+  const small = async (index: number, deadlineMs: number): Promise<SearchResult | undefined> => {
+    // How much room the stores before leave is not known yet.
+    const asking = await ask(index, index < start.index ? 1 : share, deadlineMs);
+    return searched[index]!.context.search.searchSmall(...asking);
+  };
+  const whole = async (
+    index: number,
+    deadlineMs: number,
+    known: SearchResult | undefined,
+  ): Promise<SearchResult> => {
     const store = searched[index]!;
-    const { context, query } = store;
-    const { session, signal, search } = context;
+    const { session, search } = store.context;
     const room = Math.min(share, asked.max_results - hits.length);
     const isListed = index >= start.index && room > 0 && next === undefined;
-    const page = async (maxResults: number): Promise<SearchResult> => {
-      const cursor = index === start.index ? start.cursor : undefined;
-      const ranked = rank === undefined ? {} : { rank: { ...rank, passages: maxResults } };
-      return search.search(
-        await session.store.snapshot(),
-        { ...query, ...ranked, maxResults, ...(cursor === undefined ? {} : { cursor }) },
-        { signal, deadlineMs },
-      );
-    };
+    const page = async (maxResults: number): Promise<SearchResult> =>
+      search.search(...(await ask(index, maxResults, deadlineMs)));
     const named = async ({ matches }: SearchResult): Promise<readonly ListedHit[]> =>
       hitsOf(matches, session.store, { filter: asked.path, storeName: store.name });
-    let result = await page(isListed ? room : 1);
+    const fits = known !== undefined && (!isListed || known.matches.length <= room);
+    let result = fits ? known : await page(isListed ? room : 1);
     for (const { text, count } of result.words ?? [])
       words.set(text, (words.get(text) ?? 0) + count);
     if (!isListed) {
@@ -171,7 +187,8 @@ async function listed(
     hits.push(...shown);
     if (result.nextCursor !== undefined) next ??= cursorIn(store, result.nextCursor);
     return result;
-  });
+  };
+  const outcomes = await searchEach(searched, own.searchDeadlineMs, { small, whole });
   return {
     ok: true,
     outcomes,

@@ -1,0 +1,76 @@
+import { realIndexDisk, writeDurably, type IndexDisk } from '../index/index-disk.ts';
+import {
+  blocksPerGroup,
+  encodeIndexHeader,
+  encodeSegment,
+  minTailBlocks,
+  SegmentFile,
+  tailOf,
+  tailPath,
+} from '../index/index-file.ts';
+import type { ScanMemory } from '../text/scan-memory.ts';
+import { TextFile } from '../text/text-file.ts';
+import { GroupBits } from './group-bits.ts';
+import { blocksPerStep } from './index-job.ts';
+import { stopFlag, type IndexTask } from './protocol.ts';
+import type { Job } from './scan-job.ts';
+
+/**
+ * Builds the index of what lies behind the last whole group. One that covers all of it but a few
+ * blocks costs a look at its header.
+ */
+export class TailJob implements Job {
+  readonly #task: IndexTask;
+  readonly #done: () => void;
+  readonly #disk: IndexDisk;
+  readonly #text: TextFile;
+  readonly #bits: GroupBits;
+  /** The next block; undefined until it has begun. */
+  #block: number | undefined;
+
+  constructor(
+    task: IndexTask,
+    memory: ScanMemory,
+    done: () => void,
+    disk: IndexDisk = realIndexDisk,
+  ) {
+    this.#task = task;
+    this.#done = done;
+    this.#disk = disk;
+    this.#text = new TextFile(task.spans, task.checks);
+    this.#bits = new GroupBits(memory, this.#text, task.blocks);
+  }
+
+  step(): boolean {
+    const { blocks, indexDir, control } = this.#task;
+    const tail = tailOf(blocks);
+    if (tail === undefined || Atomics.load(control, stopFlag) !== 0) return this.#end();
+    const { firstBlock, endBlock } = tail;
+    if (this.#block === undefined) {
+      this.#block = firstBlock;
+      using old = SegmentFile.openTail(tailPath(indexDir), blocks, this.#text);
+      const known = old?.firstBlock === firstBlock ? old.endBlock : firstBlock;
+      // A few more are not worth a new file.
+      return endBlock - known < minTailBlocks ? this.#end() : true;
+    }
+    if (this.#block < endBlock) {
+      const end = Math.min(endBlock, this.#block + blocksPerStep);
+      this.#bits.add(this.#block, end);
+      this.#block = end;
+      return true;
+    }
+    for (let block = endBlock; block < firstBlock + blocksPerGroup; block++)
+      this.#bits.allow(block);
+    const rows = this.#bits.rows();
+    const header = encodeIndexHeader({ firstBlock, groups: 1, endBlock }, blocks, this.#text);
+    const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+    writeDurably(this.#disk, tailPath(indexDir), encodeSegment(header, bytes));
+    return this.#end();
+  }
+
+  #end(): false {
+    this.#text[Symbol.dispose]();
+    this.#done();
+    return false;
+  }
+}
