@@ -1,6 +1,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { patienceMs } from './patience.ts';
 import { runProgram, tail } from './process.ts';
 
 /** A program on npm that is too large for everybody's `npm ci`. */
@@ -20,11 +21,6 @@ export interface NpmProgram {
 export type Found =
   | { readonly ok: true; readonly path: string }
   | { readonly ok: false; readonly reason: string };
-
-/** Two packages of 65 MB over a slow line. */
-const installTimeoutMs = 300_000;
-/** The first start unpacks itself. */
-const startTimeoutMs = 60_000;
 
 /** Finds one that was installed before, else installs it into a folder in the user's cache. */
 export async function findProgram(program: NpmProgram, env: NodeJS.ProcessEnv): Promise<Found> {
@@ -49,7 +45,7 @@ async function install(
   { packageName, version, postinstall }: NpmProgram,
   env: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
-  const options = { cwd: folder, env: plainEnv(env), timeoutMs: installTimeoutMs };
+  const options = { cwd: folder, env: plainEnv(env), timeoutMs: patienceMs };
   const flags = ['--no-save', '--no-audit', '--no-fund', '--fetch-retries=1', '--prefix', folder];
   try {
     const npm = await runProgram(
@@ -97,7 +93,7 @@ export async function tryProgram(
 ): Promise<Found> {
   try {
     await access(path);
-    const options = { cwd: '/', env: plainEnv(env), timeoutMs: startTimeoutMs };
+    const options = { cwd: '/', env: plainEnv(env), timeoutMs: patienceMs };
     const { code, stdout, stderr } = await runProgram(path, ['--version'], options);
     const said = `${stdout}${stderr}`.trim();
     if (code !== 0) return { ok: false, reason: `${origin} does not start: ${tail(said, 400)}` };

@@ -1,13 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { providerId } from '../../src/setup/provider-entry.ts';
+import { patienceMs } from './patience.ts';
 import { Program, runProgram, type Finished } from './process.ts';
 import { coreModelId } from '../../src/wire/core-model.ts';
-
-/** A whole `opencode run`: start, a few steps, end; on a machine that is busy. */
-const runTimeoutMs = 120_000;
-/** An answer of its server. */
-const requestTimeoutMs = 120_000;
 
 /** Our model as OpenCode names it. */
 export const modelName = `${providerId}/${coreModelId}`;
@@ -74,7 +70,7 @@ export class OpenCode {
 
   /** `opencode ARGS` in the project. */
   async command(...args: readonly string[]): Promise<Finished> {
-    const options = { cwd: this.#project, env: this.#env, timeoutMs: runTimeoutMs };
+    const options = { cwd: this.#project, env: this.#env, timeoutMs: patienceMs };
     const done = await runProgram(this.#binary, args, options);
     this.said += done.stdout;
     return done;
@@ -104,7 +100,7 @@ export class OpenCode {
       cwd: this.#project,
       env: this.#env,
     });
-    const [, origin] = await program.said(/listening on (http:\/\/\S+)/, runTimeoutMs);
+    const [, origin] = await program.said(/listening on (http:\/\/\S+)/, patienceMs);
     return new OpenCodeServer(program, origin as string, {
       project: this.#project,
       hear: (text) => {
@@ -185,7 +181,7 @@ export class OpenCodeServer {
 
   async #fetch(path: string, init: RequestInit): Promise<unknown> {
     const url = `${this.#origin}${path}?directory=${encodeURIComponent(this.#options.project)}`;
-    const signal = AbortSignal.timeout(requestTimeoutMs);
+    const signal = AbortSignal.timeout(patienceMs);
     const response = await fetch(url, { ...init, signal });
     const text = await response.text();
     this.#options.hear(text);

@@ -1,9 +1,7 @@
 import { cp, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { patienceMs } from './patience.ts';
 import { runProgram, tail } from './process.ts';
-
-/** Longest compilation. */
-const buildTimeoutMs = 120_000;
 
 /** A package as users get it: `bin` and a fresh `dist`, its dependencies those of the checkout. */
 export interface BuiltPackage {
@@ -22,7 +20,7 @@ export async function buildPackage(checkout: string, folder: string): Promise<Bu
   const { code, stdout, stderr } = await runProgram(
     process.execPath,
     [compiler, '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')],
-    { cwd: checkout, env: {}, timeoutMs: buildTimeoutMs },
+    { cwd: checkout, env: {}, timeoutMs: patienceMs },
   );
   return code === 0 ? { folder } : { folder, fault: tail(stdout + stderr) };
 }

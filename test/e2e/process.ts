@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { patienceMs } from './patience.ts';
 
 /** How a program is started. */
 export interface ProgramOptions {
@@ -89,8 +90,20 @@ export class Program {
     }
   }
 
+  /**
+   * Waits for an event elsewhere that it brings about. @throws Error with what it said when it ends
+   * before
+   */
+  async until<Value>(event: Promise<Value>): Promise<Value> {
+    const ends = async (): Promise<never> => {
+      await this.#ended;
+      throw new Error(`It ended: ${this.#report()}`);
+    };
+    return this.#within(Promise.race([event, ends()]), patienceMs);
+  }
+
   /** Ends it and all it started, first politely. @returns The exit code */
-  async stop(graceMs = 10_000): Promise<number | null> {
+  async stop(graceMs = patienceMs): Promise<number | null> {
     this.#signal('SIGTERM');
     try {
       return await this.#within(this.#ended, graceMs);

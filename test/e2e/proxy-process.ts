@@ -1,8 +1,6 @@
 import { join } from 'node:path';
+import { patienceMs } from './patience.ts';
 import { Program } from './process.ts';
-
-/** Time for a start on a busy machine. */
-const startTimeoutMs = 30_000;
 
 /** The proxy as users run it: the built program, in a process of its own. */
 export interface ProxyProcess {
@@ -24,10 +22,7 @@ export async function startProxyProcess(
     [join(packageFolder, 'bin', 'rlm-opencode.js'), 'serve'],
     options,
   );
-  const [, origin] = await program.said(
-    /^rlm-opencode listening on (http:\/\/\S+)$/m,
-    startTimeoutMs,
-  );
+  const [, origin] = await program.said(/^rlm-opencode listening on (http:\/\/\S+)$/m, patienceMs);
   return {
     origin: origin as string,
     log: () => program.stderr,

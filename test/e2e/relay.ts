@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { PlainRequest } from '../../src/wire/types.ts';
+import { patienceMs } from './patience.ts';
 
 /** One request of OpenCode's and what it was answered, byte for byte as they went by. */
 export interface Exchange {
@@ -36,7 +37,7 @@ export async function startRelay(): Promise<Relay> {
     pass(incoming, response, { target: relay.target, exchanges }).catch(() => response.destroy());
   });
   // OpenCode keeps its connections; none may be closed under a request.
-  server.keepAliveTimeout = 120_000;
+  server.keepAliveTimeout = patienceMs;
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startScriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts';
 import { OpenCode } from './opencode.ts';
+import { patienceMs } from './patience.ts';
 import { runProgram } from './process.ts';
 import { startProxyProcess, type ProxyProcess } from './proxy-process.ts';
 import { startRelay, type Relay } from './relay.ts';
@@ -44,8 +45,6 @@ export interface Stage {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Time for a command of ours. */
-const setupTimeoutMs = 30_000;
 /** The upstream's model. */
 export const scriptedModel = 'scripted-model';
 /** Tokens that the upstream's model is said to have. */
@@ -177,7 +176,7 @@ async function run(
   args: readonly string[],
   options: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
 ): Promise<void> {
-  const done = await runProgram(command, args, { ...options, timeoutMs: setupTimeoutMs });
+  const done = await runProgram(command, args, { ...options, timeoutMs: patienceMs });
   if (done.code !== 0)
     throw new Error(`${command} ${args.join(' ')} ended with ${done.code}:\n${done.stderr}`);
 }

@@ -4,6 +4,7 @@ import { Gate, reply, role, text, type RecordedRequest } from '../../support/scr
 import { assertExtends, assertWellFormed } from '../laws.ts';
 import { logFile, type LogFile } from '../log-file.ts';
 import { call, say, search, textOf, type Move, type Script } from '../model.ts';
+import { patienceMs } from '../patience.ts';
 import type { Program } from '../process.ts';
 import type { Report } from '../report.ts';
 import { isTurn, playForClient } from './client-model.ts';
@@ -28,8 +29,8 @@ export type Seen = Readonly<Record<(typeof behaviours)[number], string>>;
 /** What stands in the table where a check did not hold. */
 const fault = '**fault**';
 
-/** A client that has been stopped has nothing open upstream any more after this time. */
-const maxAbortMs = 10_000;
+/** A client that has done nothing on Ctrl-C after this time does not heed it, and is ended. */
+const heedsWithinMs = 60_000;
 
 /** Lines of a log that a request may still hold: what stubs show of its ends, twice. */
 const maxLinesLeft = 200;
@@ -260,8 +261,8 @@ async function later(client: PlayedClient, { stage, logs, behave }: Playing): Pr
   });
   await behave('abort', async () => {
     // What a user types; and what closes the connection without a word.
-    const typed = await abortBy(stage, (program) => program.interrupt());
-    if (!typed) assert.ok(await abortBy(stage, async (program) => program.stop(2 * maxAbortMs)));
+    const typed = await abortBy(stage, (program) => program.interrupt(), heedsWithinMs);
+    if (!typed) assert.ok(await abortBy(stage, (program) => program.stop()));
     const told = typed ? 'Ctrl-C' : 'its end';
     if (client.hasDaemon === true) return `${told} closes the request upstream`;
     assert.ok(await abortBy(stage, (program) => program.kill()), 'a killed client is noticed');
@@ -271,12 +272,16 @@ async function later(client: PlayedClient, { stage, logs, behave }: Playing): Pr
 }
 
 /** Whether a request upstream that goes on for ever is closed when its client is told to end so. */
-async function abortBy(stage: ClientStage, tell: (program: Program) => unknown): Promise<boolean> {
+async function abortBy(
+  stage: ClientStage,
+  tell: (program: Program) => unknown,
+  withinMs = patienceMs,
+): Promise<boolean> {
   const from = stage.upstream.requests.length + 1;
   const program = stage.begin('FOREVER please');
   try {
-    const open = await turnNamed(stage, 'FOREVER', from);
-    await Promise.all([tell(program), endOf(open, AbortSignal.timeout(maxAbortMs))]);
+    const open = await program.until(turnNamed(stage, 'FOREVER', from));
+    await Promise.all([tell(program), endOf(open, AbortSignal.timeout(withinMs))]);
     return open.aborted;
   } finally {
     program.kill();

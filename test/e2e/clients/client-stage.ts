@@ -1,15 +1,11 @@
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { startScriptedUpstream, type ScriptedUpstream } from '../../support/scripted-upstream.ts';
+import { patienceMs } from '../patience.ts';
 import { Program, runProgram, type Finished } from '../process.ts';
 import { startProxyProcess } from '../proxy-process.ts';
 import { environment, proxySettings, scriptedModel } from '../stage.ts';
 import type { PlayedClient } from './played-clients.ts';
-
-/** A whole run of a client: start, a few steps, end; on a machine that is busy. */
-const runTimeoutMs = 180_000;
-/** Time for a command of ours. */
-const setupTimeoutMs = 60_000;
 
 /** A client -> the built proxy -> a scripted upstream, all in one private folder. */
 export interface ClientStage {
@@ -57,7 +53,7 @@ export async function openClientStage(
     await runProgram('git', ['init', '-q'], {
       cwd: project,
       env: plain,
-      timeoutMs: setupTimeoutMs,
+      timeoutMs: patienceMs,
     });
   }
   for (const [file, content] of Object.entries(client.files ?? {})) {
@@ -78,7 +74,7 @@ export async function openClientStage(
     const setup = await runProgram(process.execPath, [ours, 'setup', client.start.name], {
       cwd: folder,
       env,
-      timeoutMs: setupTimeoutMs,
+      timeoutMs: patienceMs,
     });
     if (setup.code !== 0) throw new Error(`setup ended with ${setup.code}:\n${setup.stderr}`);
   }
@@ -104,7 +100,7 @@ export async function openClientStage(
     said: '',
     begin,
     ask: async (question, options) => {
-      const done = await begin(question, options).finished(runTimeoutMs);
+      const done = await begin(question, options).finished(patienceMs);
       stage.said += `${done.stdout}\n--- stderr ---\n${done.stderr}\n`;
       if (done.code !== 0)
         throw new Error(`It ended with ${done.code}:\n${done.stdout}\n${done.stderr}`);
