@@ -10,11 +10,6 @@ export function wholeNumber(min: number): (text: string) => number {
   };
 }
 
-/** `1 text`, `2,000 texts`. */
-export function countOf(count: number, what: string): string {
-  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
-}
-
 /** A number in at most five characters: `950`, `12k`, `1.2M`. */
 export function shortCount(number: number): string {
   return inSteps(number, ['', 'k', 'M', 'G']);

@@ -6,7 +6,7 @@ import { movingVariables } from '../clients/spill-file.ts';
 import { machineOf } from '../config/places.ts';
 import { ProxyError } from '../errors.ts';
 import type { PastCounts, PastReport } from '../past/take-past.ts';
-import { grouped } from '../base/numbers.ts';
+import { countOf, grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { exitCodes, finish } from './run.ts';
@@ -60,12 +60,8 @@ type Told = PastReport & { readonly name: string; readonly folder: string };
 
 function countsText({ conversations, stored, chars, held }: PastCounts, isDry: boolean): string {
   const what = isDry ? 'to store' : 'stored';
-  const size = stored === 0 ? '' : ` (${grouped(chars)} characters)`;
+  const size = stored === 0 ? '' : ` (${countOf(chars, 'character')})`;
   return `${countOf(conversations, 'conversation')}, ${countOf(stored, 'output')} ${what}${size}, ${grouped(held)} held already`;
-}
-
-function countOf(count: number, what: string): string {
-  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function reportText(

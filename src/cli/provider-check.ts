@@ -1,5 +1,6 @@
 import { randomIds, systemClock } from '../clock.ts';
 import type { Config, ConfiguredProvider } from '../config/resolve.ts';
+import { countOf } from '../base/numbers.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
 import { shownAddress, withVersion } from '../upstream/endpoint.ts';
@@ -53,7 +54,7 @@ async function checkProvider(
     const models = await listOf(provider, provider.baseURL, signal);
     const ok: Finding = {
       level: 'ok',
-      text: `${name}: answers, ${models.length} models (${place})`,
+      text: `${name}: answers, ${countOf(models.length, 'model')} (${place})`,
     };
     return [ok, ...wanted.flatMap((model) => modelFinding(provider.id, model, models))];
   } catch (caught) {

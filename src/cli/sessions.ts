@@ -3,7 +3,7 @@ import { ProxyError } from '../errors.ts';
 import { isSessionId, sessionPaths, unknownSession } from '../store/disk/session-paths.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
-import { grouped } from '../base/numbers.ts';
+import { countOf, grouped } from '../base/numbers.ts';
 import { size } from './numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
@@ -74,7 +74,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
     for (const session of sessions) {
       const { id, totals, updatedMs, damage } = session;
       const when = new Date(updatedMs).toISOString().slice(0, 16).replace('T', ' ');
-      const counts = `${grouped(totals.entries)} ${totals.entries === 1 ? 'entry' : 'entries'}, ${grouped(totals.chars)} characters`;
+      const counts = `${countOf(totals.entries, 'entry', 'entries')}, ${countOf(totals.chars, 'character')}`;
       print(`${id}  ${when}  ${counts}\n${placeText(session)}`);
       if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
       for (const link of session.links ?? []) {
@@ -129,7 +129,7 @@ async function salvageSession(id: string, flags: { dataDir?: string }): Promise<
     const lost = lostEntries.length === 0 ? 'none' : lostEntries.join(', ');
     const place = directory === undefined ? 'no directory named it' : `takes over ${directory}`;
     print(
-      `${saved.session} has ${grouped(kept)} texts of it, ${grouped(keptAliases)} further calls and files that brought them, and ${place}. Damaged texts: ${lost}; unreadable records: ${grouped(lostRecords)}. What chats remembered is not taken over: they go on with what their clients send.\n${id} is as it was; delete it with \`rlm-opencode sessions rm ${id}\`.\n`,
+      `${saved.session} has ${countOf(kept, 'text')} of it, ${countOf(keptAliases, 'further call or file', 'further calls and files')} that brought them, and ${place}. Damaged texts: ${lost}; unreadable records: ${grouped(lostRecords)}. What chats remembered is not taken over: they go on with what their clients send.\n${id} is as it was; delete it with \`rlm-opencode sessions rm ${id}\`.\n`,
     );
   });
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { grouped } from '../base/numbers.ts';
+import { countOf, grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import {
@@ -96,7 +96,7 @@ function statsText(
   for (const { name, directory: of, entries, characters, fault } of short)
     lines.push(
       fault === undefined
-        ? `  ${name ?? ''}: ${grouped(Number(entries))} entries, ${grouped(Number(characters))} characters${of === undefined ? '' : `, ${shortPath(of)}`}`
+        ? `  ${name ?? ''}: ${countOf(Number(entries), 'entry', 'entries')}, ${countOf(Number(characters), 'character')}${of === undefined ? '' : `, ${shortPath(of)}`}`
         : `  ${fault}`,
     );
   for (const store of whole)
@@ -123,7 +123,7 @@ function sizeLines(
   directory: string | undefined,
 ): readonly string[] {
   const lines = [
-    `${grouped(Number(stats['characters']))} characters, ${grouped(Number(stats['lines']))} lines, ${grouped(Number(stats['entries']))} entries`,
+    `${countOf(Number(stats['characters']), 'character')}, ${countOf(Number(stats['lines']), 'line')}, ${countOf(Number(stats['entries']), 'entry', 'entries')}`,
   ];
   for (const [title, member] of [
     ['by kind', 'by_kind'],
@@ -133,7 +133,7 @@ function sizeLines(
     if (shares.length > 0) lines.push('', `${title}:`);
     for (const [name, share] of shares) {
       lines.push(
-        `  ${name.padEnd(14)} ${grouped(share.entries).padStart(8)} entries ${grouped(share.characters).padStart(14)} characters`,
+        `  ${name.padEnd(14)} ${grouped(share.entries).padStart(8)} ${(share.entries === 1 ? 'entry' : 'entries').padEnd(7)} ${grouped(share.characters).padStart(14)} characters`,
       );
     }
   }

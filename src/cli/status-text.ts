@@ -1,4 +1,4 @@
-import { grouped } from '../base/numbers.ts';
+import { countOf, grouped } from '../base/numbers.ts';
 import { shortCount, size } from './numbers.ts';
 
 /** What `/health` says; a server of another version may leave things out. */
@@ -12,7 +12,7 @@ export function savedText(health: Health): string {
   const turns = numberOf(health, 'turns');
   if (turns === 0) return 'It has answered no turn yet.\n';
   const sentences = [
-    `${counted(turns, 'turn')} in ${counted(numberOf(health, 'steps'), 'step')}, with ${counted(numberOf(health, 'toolCalls'), 'call')} of its own tools; ${counted(numberOf(health, 'storedTexts'), 'text')} stored.`,
+    `${countOf(turns, 'turn')} in ${countOf(numberOf(health, 'steps'), 'step')}, with ${countOf(numberOf(health, 'toolCalls'), 'call')} of its own tools; ${countOf(numberOf(health, 'storedTexts'), 'text')} stored.`,
     ...tokenSentences(health),
   ];
   return `${sentences.join('\n')}\n`;
@@ -44,7 +44,7 @@ export function conditionText(health: Health): string {
   const parts = [
     `version ${String(health['version'])}`,
     `${size(numberOf(health, 'peakMemoryBytes'))} of memory at most`,
-    live === 0 ? 'nothing under way' : `${counted(live, 'request')} under way`,
+    live === 0 ? 'nothing under way' : `${countOf(live, 'request')} under way`,
   ];
   const lines = [`${parts.join(', ')}.`];
   const fault = health['lastStoreFault'];
@@ -65,7 +65,7 @@ function tidiedSentence(last: unknown): string | undefined {
   const when = new Date(Number(atMs)).toISOString().slice(0, 16).replace('T', ' ');
   const gone = Number(texts);
   const went =
-    gone === 0 ? '' : `Made room at ${when} UTC: ${counted(gone, 'text')}, ${size(Number(bytes))}.`;
+    gone === 0 ? '' : `Made room at ${when} UTC: ${countOf(gone, 'text')}, ${size(Number(bytes))}.`;
   const full =
     isFull === true
       ? 'A quota is used up and nothing more may go: `rlm-opencode sessions gc --dry-run`.'
@@ -76,10 +76,6 @@ function tidiedSentence(last: unknown): string | undefined {
 function numberOf(health: Health, name: string): number {
   const value = health[name];
   return typeof value === 'number' ? value : 0;
-}
-
-function counted(count: number, one: string): string {
-  return `${grouped(count)} ${count === 1 ? one : `${one}s`}`;
 }
 
 function percent(share: number): string {

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { countOf } from '../base/numbers.ts';
 import { styleText } from 'node:util';
 import { shortCount } from './numbers.ts';
 import { visible } from './screen.ts';
@@ -63,7 +64,7 @@ function wordsOf(record: LogRecord, width: number): string {
 function turnWords(record: LogRecord, width: number): string {
   const work = [
     counted(record, 'steps', 'step'),
-    counted(record, 'searches', 'search') ?? counted(record, 'calls', 'call'),
+    counted(record, 'searches', 'search', 'searches') ?? counted(record, 'calls', 'call'),
   ];
   const keptOut =
     numberOf(record, 'estimatedPromptTokensWithout') - numberOf(record, 'largestPromptTokens');
@@ -126,11 +127,13 @@ function stackOf({ err }: LogRecord): string {
   return text === '' ? '' : `${visible(text)}\n`;
 }
 
-function counted(record: LogRecord, member: string, one: string): string | undefined {
+function counted(
+  record: LogRecord,
+  member: string,
+  ...noun: readonly [one: string, many?: string]
+): string | undefined {
   const count = numberOf(record, member);
-  if (count === 0) return undefined;
-  const many = one.endsWith('ch') ? `${one}es` : `${one}s`;
-  return `${count} ${count === 1 ? one : many}`;
+  return count === 0 ? undefined : countOf(count, ...noun);
 }
 
 function secondsOf(record: LogRecord): string {

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
+import { countOf } from '../base/numbers.ts';
 import { ProxyError } from '../errors.ts';
 import type { SearchEngine, SearchQuery } from '../search/types.ts';
 import type { Entry, ForgetOutcome, ForgetWanted, Session, Sessions } from '../store/types.ts';
@@ -165,7 +166,7 @@ async function linesPart(
   const [first, last] = lines;
   const all = text.split('\n');
   if (first < 1 || last < first || first > all.length) {
-    throw new ProxyError('invalid_request', `${entry!.id} has ${all.length} lines.`);
+    throw new ProxyError('invalid_request', `${entry!.id} has ${countOf(all.length, 'line')}.`);
   }
   const before = all.slice(0, first - 1).join('\n');
   const start = first === 1 ? 0 : Buffer.byteLength(before) + 1;

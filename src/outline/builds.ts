@@ -1,4 +1,5 @@
-import { countOf, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { type Landmark, type TextView } from './text-view.ts';
 
 /** What package managers say on the way. */
 const install =

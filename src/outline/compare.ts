@@ -1,4 +1,4 @@
-import { countOf } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
 
 /** The text that the same command printed before. */
 export interface EarlierText {

@@ -1,4 +1,5 @@
-import { countOf, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { type Landmark, type TextView } from './text-view.ts';
 
 const commit = /^commit [0-9a-f]{7,64}\b/;
 const stat = /^ \S.* +\| +(?:\d+ ?[+-]*|Bin .*)$/;

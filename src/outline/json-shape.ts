@@ -1,4 +1,5 @@
-import { addTo, clip, countOf, tally, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { addTo, clip, tally, type Landmark, type TextView } from './text-view.ts';
 import { grouped } from '../base/numbers.ts';
 
 /** Larger texts are not parsed, only looked at; characters. */

@@ -1,4 +1,5 @@
-import { addTo, clip, countOf, tally, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { addTo, clip, tally, type Landmark, type TextView } from './text-view.ts';
 
 /** `path:12:text`, where the path is no time of day. */
 const match = /^((?!\d{1,2}:\d\d)[^\s:][^:\n]*?[./][^:\n]*?|\w+)(?::|-)(\d+)(?::|-)/;

@@ -1,4 +1,5 @@
-import { addTo, clip, countOf, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { addTo, clip, type Landmark, type TextView } from './text-view.ts';
 import { grouped } from '../base/numbers.ts';
 
 /** How the lines of logs begin: times in the common notations, or a level. */

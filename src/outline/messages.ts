@@ -1,4 +1,5 @@
-import { addTo, countOf, tally, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { addTo, tally, type Landmark, type TextView } from './text-view.ts';
 
 /** One message of a compiler or linter. */
 interface Message {

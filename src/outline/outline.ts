@@ -25,7 +25,8 @@ import { messagesLandmarks, messagesScore } from './messages.ts';
 import { installLandmarks, installScore, buildLandmarks, buildScore } from './builds.ts';
 import { canParse, symbolsByGrammar, type Symbol } from './symbols.ts';
 import { testRunLandmarks, testRunScore } from './test-runs.ts';
-import { clip, countOf, TextView, type Landmark } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { clip, TextView, type Landmark } from './text-view.ts';
 import { tracesIn, traceScore } from './traces.ts';
 
 /**

@@ -1,4 +1,5 @@
-import { clip, countOf, type Landmark, type TextView } from './text-view.ts';
+import { countOf } from '../base/numbers.ts';
+import { clip, type Landmark, type TextView } from './text-view.ts';
 
 /** The closing line of a test runner, by runner. */
 const summary = new RegExp(

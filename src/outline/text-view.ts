@@ -117,11 +117,6 @@ export function clip(text: string, max: number): string {
     .join('')}…`;
 }
 
-/** `1 match`, `1,204 matches`. */
-export function countOf(count: number, one: string, many = `${one}s`): string {
-  return `${grouped(count)} ${count === 1 ? one : many}`;
-}
-
 /** Counts by name, the largest first: `a 12, b 3 and 5 more`. */
 export function tally(counts: ReadonlyMap<string, number>, max: number): string {
   const sorted = [...counts].sort(([, a], [, b]) => b - a);

@@ -217,7 +217,7 @@ describe('commands', () => {
     const json = (await inShop('search', '--scope', 'linked', '--json', 'is 17')).split('\n');
     expect(JSON.parse(json[0]!)).toMatchObject({ type: 'match', store: 'api', entry: 'api:e1' });
     const stats = await inShop('stats');
-    expect(stats).toContain('api: 1 entries, 36 characters, ~/api');
+    expect(stats).toContain('api: 1 entry, 36 characters, ~/api');
     expect(await inShop('stats', '--scope', 'linked')).toContain('--- linked as api: ~/api');
     const nothing = await run('search', 'is 17', '--directory', shop);
     expect(nothing.stderr).toContain('`--scope linked` searches them, too');

@@ -2,7 +2,7 @@ import { createReadStream, existsSync, rmSync } from 'node:fs';
 import { link, open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { Command } from 'commander';
-import { grouped } from '../../base/numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import { ProxyError } from '../../errors.ts';
 import type { ExportProgress } from '../../operations/archive.ts';
 import { isSessionId } from '../../store/disk/session-paths.ts';
@@ -247,15 +247,10 @@ function exportText({ sessions, textBytes, archiveBytes }: ExportReport, path?: 
   const whose =
     stores.length === 1
       ? `the store of ${directory === undefined ? session : shortPath(directory)}`
-      : `${grouped(stores.length)} stores`;
-  const read =
-    bases === 0 ? '' : `, with what it reads from ${grouped(bases)} other${bases === 1 ? '' : 's'}`;
+      : countOf(stores.length, 'store');
+  const read = bases === 0 ? '' : `, with what it reads from ${countOf(bases, 'other')}`;
   const where = path === undefined ? '' : ` to ${shortPath(path)}`;
-  return `Exported ${whose}${read}${where}: ${counted(entries)}, ${size(textBytes)}, packed ${size(archiveBytes)}.\nIt holds all that tools have printed there, keys and passwords among it${path === undefined ? '' : '; only you can read the file'}.\n`;
-}
-
-function counted(entries: number): string {
-  return `${grouped(entries)} ${entries === 1 ? 'entry' : 'entries'}`;
+  return `Exported ${whose}${read}${where}: ${countOf(entries, 'entry', 'entries')}, ${size(textBytes)}, packed ${size(archiveBytes)}.\nIt holds all that tools have printed there, keys and passwords among it${path === undefined ? '' : '; only you can read the file'}.\n`;
 }
 
 async function importStores(file: string, flags: ImportFlags): Promise<void> {
@@ -326,9 +321,9 @@ function importText({ sessions }: ImportReport): string {
       const place =
         directory === undefined ? 'no directory: reach it with --session' : shortPath(directory);
       const was = from === session ? '' : ` (${from} in the archive)`;
-      return `${session}${was}  ${counted(entries)}\n  ${place}\n`;
+      return `${session}${was}  ${countOf(entries, 'entry', 'entries')}\n  ${place}\n`;
     });
-  return `Imported ${lines.length === 1 ? '1 store' : `${grouped(lines.length)} stores`}:\n${lines.join('')}`;
+  return `Imported ${countOf(lines.length, 'store')}:\n${lines.join('')}`;
 }
 
 function showing(line: ProgressLine): (progress: unknown) => void {

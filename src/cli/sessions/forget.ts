@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { grouped } from '../../base/numbers.ts';
+import { countOf, grouped } from '../../base/numbers.ts';
 import type { ForgetAnswer } from '../../operations/forget.ts';
 import { size } from '../numbers.ts';
 import { withOperations } from '../operations-client.ts';
@@ -87,23 +87,23 @@ function answerText(answer: ForgetAnswer): string {
     isTrial,
   } = answer;
   const lines = named.map(({ id, what, parts }) => {
-    const share = parts === undefined ? '' : ` (${counted(parts, 'part')})`;
+    const share = parts === undefined ? '' : ` (${countOf(parts, 'part')})`;
     return `  ${id.padEnd(6)} ${what.slice(0, 60)}${share}`;
   });
   const left = entries + masked - named.length;
   if (left > 0) lines.push(`  and ${grouped(left)} more`);
   const what = [
-    ...(entries > 0 ? [counted(entries, 'text')] : []),
-    ...(masked > 0 ? [`parts of ${counted(masked, 'text')}`] : []),
+    ...(entries > 0 ? [countOf(entries, 'text')] : []),
+    ...(masked > 0 ? [`parts of ${countOf(masked, 'text')}`] : []),
   ].join(' and ');
   const others = [...owners, ...readers].filter((id) => id !== answer.session);
   lines.push(
     `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,
-    `With it ${isTrial ? 'would go' : 'went'}: ${counted(chatRecords, 'record')} of chats, lines of ${counted(madeTexts, 'text')} made of it.`,
+    `With it ${isTrial ? 'would go' : 'went'}: ${countOf(chatRecords, 'record')} of chats, lines of ${countOf(madeTexts, 'text')} made of it.`,
   );
   if (pinned > 0)
     lines.push(
-      `${counted(pinned, 'text')} of these ${pinned === 1 ? 'is' : 'are'} pinned: pins keep texts from making room, not from this.`,
+      `${countOf(pinned, 'text')} of these ${pinned === 1 ? 'is' : 'are'} pinned: pins keep texts from making room, not from this.`,
     );
   if (others.length > 0)
     lines.push('The same bytes are in these, and go there, too:', ...others.map((id) => `  ${id}`));
@@ -130,8 +130,4 @@ async function undoBlock(entry: string, flags: ForgetFlags): Promise<void> {
           : `${answer.entry} is not kept from coming again: nothing was changed.\n`,
       );
   });
-}
-
-function counted(count: number, what: string): string {
-  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
 }

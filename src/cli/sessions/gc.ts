@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { grouped } from '../../base/numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import type { StoreBounds, TidyOutcome } from '../../store/types.ts';
 import { addDataDirFlag } from '../data-dir-flag.ts';
 import { size } from '../numbers.ts';
@@ -41,8 +41,8 @@ function storesText({ stores }: Answer): string {
     const { session, directory, quota, age, bytes, keptBytes, pinnedBytes, isFull } = store;
     lines.push(session, `  ${directory === undefined ? '(no directory)' : shortPath(directory)}`);
     const reasons = [
-      ...(quota === 0 ? [] : [`${counted(quota)} to be within its quota`]),
-      ...(age === 0 ? [] : [`${counted(age)} too old`]),
+      ...(quota === 0 ? [] : [`${countOf(quota, 'text')} to be within its quota`]),
+      ...(age === 0 ? [] : [`${countOf(age, 'text')} too old`]),
     ];
     if (reasons.length > 0) lines.push(`  ${reasons.join(', ')}: ${size(bytes)}`);
     const pinned = pinnedBytes === 0 ? '' : `, ${size(pinnedBytes)} of it pinned`;
@@ -61,12 +61,8 @@ function sumText({ texts, bytes, keptBytes, isAllFull, bounds }: Answer, isTrial
     ? 'All stores together are full: what is left is pinned, or not an hour old.\n'
     : '';
   if (texts === 0) return `${full}Nothing has to go: the stores hold ${held}.\n`;
-  const what = `${counted(texts)}, ${size(bytes)}`;
+  const what = `${countOf(texts, 'text')}, ${size(bytes)}`;
   return isTrial
     ? `${full}Would go: ${what}; ${held} would stay. Texts that are to stay: rlm-opencode sessions pin.\n`
     : `${full}Gone: ${what}; ${held} stay.\n`;
-}
-
-function counted(count: number): string {
-  return count === 1 ? '1 text' : `${grouped(count)} texts`;
 }

@@ -1,7 +1,7 @@
-import { grouped } from '../../base/numbers.ts';
+import { countOf, grouped } from '../../base/numbers.ts';
 import type { LineMember } from '../../operations/session-line.ts';
 import { localTime } from '../moments.ts';
-import { countOf, shortCount, size } from '../numbers.ts';
+import { shortCount, size } from '../numbers.ts';
 import { shortPath } from '../start-text.ts';
 
 /**

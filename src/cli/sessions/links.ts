@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { grouped } from '../../base/numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import { isSessionId } from '../../store/disk/session-paths.ts';
 import type { StoreLink } from '../../store/types.ts';
 import { addDataDirFlag } from '../data-dir-flag.ts';
@@ -114,7 +114,7 @@ function shownText({
   const lines = [
     id,
     directory === undefined ? '(no directory)' : shortPath(directory),
-    `${grouped(totals.entries)} ${totals.entries === 1 ? 'entry' : 'entries'}, ${grouped(totals.chars)} characters`,
+    `${countOf(totals.entries, 'entry', 'entries')}, ${countOf(totals.chars, 'character')}`,
     `made ${timeText(createdMs)}, last stored to ${timeText(updatedMs)}`,
   ];
   if (damage !== undefined) lines.push(`DAMAGED: ${damage}`);

@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { grouped } from '../../base/numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import { ProxyError } from '../../errors.ts';
 import { isSessionId } from '../../store/disk/session-paths.ts';
 import type { MovedSession } from '../../store/types.ts';
@@ -42,7 +42,7 @@ async function moveSession(
 
 function movedText(moved: MovedSession): string {
   const { session, from, to, entries, putAside, removed } = moved;
-  const what = `${session} (${grouped(entries)} ${entries === 1 ? 'entry' : 'entries'})`;
+  const what = `${session} (${countOf(entries, 'entry', 'entries')})`;
   if (from === to) return `${what} is the store of\n  ${shortPath(to)}\nalready.\n`;
   const lines = [`${what} is now the store of\n  ${shortPath(to)}`];
   if (from !== undefined)

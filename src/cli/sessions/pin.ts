@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { grouped } from '../../base/numbers.ts';
+import { countOf, grouped } from '../../base/numbers.ts';
 import type { Pins } from '../../operations/pins.ts';
 import { withOperations } from '../operations-client.ts';
 import { print, printJson, printProse } from '../screen.ts';
@@ -65,13 +65,13 @@ function pinsText({ session, changed, pinned }: Pins, change: 'pin' | 'unpin' | 
     lines.push(
       changed.length === 0
         ? `Nothing changed: ${change === 'pin' ? 'they were pinned already' : 'none of them was pinned'}.`
-        : `${done} ${counted(changed.length)}: ${shortList(changed)}`,
+        : `${done} ${countOf(changed.length, 'text')}: ${shortList(changed)}`,
     );
   }
   lines.push(
     pinned.length === 0
       ? `No text of ${session} is pinned.`
-      : `${counted(pinned.length)} of ${session} ${pinned.length === 1 ? 'is' : 'are'} pinned:`,
+      : `${countOf(pinned.length, 'text')} of ${session} ${pinned.length === 1 ? 'is' : 'are'} pinned:`,
   );
   for (const { entry, title, chars, isGone } of pinned) {
     const what = isGone === true ? 'forgotten all the same: a person asked for it' : title;
@@ -86,8 +86,4 @@ const maxShown = 8;
 function shortList(ids: readonly string[]): string {
   const more = ids.length - maxShown;
   return `${ids.slice(0, maxShown).join(', ')}${more > 0 ? `, and ${grouped(more)} more` : ''}`;
-}
-
-function counted(count: number): string {
-  return count === 1 ? '1 text' : `${grouped(count)} texts`;
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { momentGiven, momentText, withLocalTimes } from '../moments.ts';
-import { countOf } from '../numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import { withOperations } from '../operations-client.ts';
 import { print, printJson } from '../screen.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from '../session-flags.ts';

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { systemClock } from '../../clock.ts';
 import { localTime, localZone } from '../moments.ts';
-import { countOf } from '../numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import { withOperations } from '../operations-client.ts';
 import { print, printJson } from '../screen.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from '../session-flags.ts';

@@ -1,4 +1,4 @@
-import { grouped } from '../../base/numbers.ts';
+import { countOf } from '../../base/numbers.ts';
 import type { AggregateGroup, SearchQuery } from '../../search/types.ts';
 import type { SessionStore } from '../../store/types.ts';
 import { entryOfOffset, lineInEntry } from '../entry-lines.ts';
@@ -52,7 +52,7 @@ export async function answerSearch(
 /** What a search has found, for progress: `→ 27 lines`. */
 function foundText({ total, isPartial }: SearchAnswer): string {
   if (total === 0) return isPartial ? '→ nothing so far' : '→ nothing';
-  const lines = `${grouped(total)} ${total === 1 ? 'line' : 'lines'}`;
+  const lines = countOf(total, 'line');
   return `→ ${isPartial ? `at least ${lines}` : lines}`;
 }
 
