@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import { injectHeader } from '../clients/origin.ts';
 import type { Config } from '../config/resolve.ts';
+import { countOf } from '../base/numbers.ts';
 import { ProxyError } from '../errors.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
@@ -109,18 +110,24 @@ async function inOwnStore(
   const directory = await mkdtemp(join(tmpdir(), 'rlm-ask-'));
   try {
     const report = await takeIn(call, { directory }, files);
+    const { session } = report;
     try {
       refuseFailures(report);
-      await use({ 'x-rlm-session': report.session });
+      if (session === undefined)
+        throw new ProxyError('invalid_request', 'There is no text in what --file names.');
+      await use({ 'x-rlm-session': session });
     } finally {
-      await call('remove-session', { session: report.session });
+      if (session !== undefined) await call('remove-session', { session });
     }
   } finally {
     await rm(directory, { recursive: true });
   }
 }
 
-type Report = IngestReport & { readonly session: string };
+type Report = IngestReport & {
+  /** Absent where nothing was there to be stored. */
+  readonly session?: string;
+};
 
 async function takeIn(
   call: CallOperation,
@@ -185,7 +192,7 @@ async function answer(
   );
   const seconds = (systemClock.elapsedMs() - startMs) / 1000;
   print(flags.json === true ? `${jsonOf(asked, seconds)}\n` : '\n');
-  endTree(`${asked.steps.length} steps, ${seconds.toFixed(1)} s`);
+  endTree(`${countOf(asked.steps.length, 'step')}, ${seconds.toFixed(1)} s`);
 }
 
 function jsonOf({ text, steps, usage }: StreamedAnswer, seconds: number): string {

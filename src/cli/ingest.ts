@@ -7,7 +7,7 @@ import { randomIds } from '../clock.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
 import { dataDirOf } from './data-dir-flag.ts';
-import { grouped } from '../base/numbers.ts';
+import { countOf, grouped } from '../base/numbers.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { ProxyError } from '../errors.ts';
@@ -18,7 +18,8 @@ import { jsonText, print, printError } from './screen.ts';
 
 /** The store it went into. */
 interface StoredIn {
-  readonly session: string;
+  /** Absent where there was nothing to store, and no store yet. */
+  readonly session?: string;
   readonly directory?: string;
 }
 
@@ -113,7 +114,7 @@ export function showProgress(line: ProgressLine, progress: IngestProgress): void
   const { bytes, totalBytes, files, bytesPerSecond, secondsLeft, path } = progress;
   const rate = `${(bytesPerSecond / 1e6).toFixed(0)} MB/s`;
   const left = secondsLeft === undefined ? '' : `, ${Math.ceil(secondsLeft)} s left`;
-  const words = `${grouped(files)} files, ${rate}${left}  ${path}`;
+  const words = `${countOf(files, 'file')}, ${rate}${left}  ${path}`;
   if (totalBytes === undefined) line.text(words);
   else line.bar(totalBytes === 0 ? 1 : bytes / totalBytes, words);
 }
@@ -130,5 +131,9 @@ function reportText(report: IngestReport & StoredIn): string {
   const rest = left
     .filter(([number]) => number > 0)
     .map(([number, what]) => `${grouped(number)} ${what}`);
-  return `${grouped(report.stored)} stored in ${report.session}${report.directory === undefined ? '' : ` of ${report.directory}`}${rest.length === 0 ? '' : `; left out: ${rest.join(', ')}`}.\n`;
+  const { session, directory } = report;
+  const of = directory === undefined ? '' : ` of ${directory}`;
+  const into = session === undefined ? '' : ` in ${session}${of}`;
+  const without = rest.length === 0 ? '' : `; left out: ${rest.join(', ')}`;
+  return `${grouped(report.stored)} stored${into}${without}.\n`;
 }

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import { machineOf } from '../config/places.ts';
 import { ProxyError } from '../errors.ts';
 import type { ClientSetup, SetupPlaces } from '../setup/client-setup.ts';
@@ -12,6 +12,7 @@ import {
   writeConfigFile,
 } from '../setup/config-file.ts';
 import { knownSetups } from '../setup/known-setups.ts';
+import { noteMadeFolder, removeMadeFolders } from '../setup/made-folders.ts';
 import { noKey, tokenVariable } from '../setup/proxy-facts.ts';
 import { textDiff } from '../setup/text-diff.ts';
 import { type ClientFacts, clientFacts } from './client-facts.ts';
@@ -36,6 +37,7 @@ interface Chosen {
   readonly file: ConfigFile;
   readonly facts: ClientFacts;
   readonly running: KnownServer | undefined;
+  readonly dataDir: string;
 }
 
 const clientNames = Object.keys(knownSetups);
@@ -58,7 +60,7 @@ function withActions(command: Command): Command {
   const typed = command.name() === 'setup' ? 'rlm-opencode setup' : command.name();
   withFlags(command)
     .description("add the proxy to a client's configuration, or take it out again")
-    .argument('[client]', `${clientNames.join(', ')}; none: say what is set up`)
+    .addArgument(clientArgument('none: say what is set up'))
     .option('--dry-run', 'only show what would change')
     .action(async (client, flags) => {
       if (client === undefined) await overview(typed, flags);
@@ -75,7 +77,7 @@ function withActions(command: Command): Command {
   command.addCommand(
     withFlags(new Command('install'))
       .description('add the proxy, or bring it up to date')
-      .argument('[client]', clientNames.join(', '), usualClient)
+      .addArgument(clientArgument('which one').default(usualClient))
       .option('--dry-run', 'only show what would change')
       .option('--lift-tool-output', "also lift OpenCode's cut of tool outputs, for all providers")
       .action(install),
@@ -83,14 +85,14 @@ function withActions(command: Command): Command {
   command.addCommand(
     withFlags(new Command('uninstall'))
       .description('take the proxy out')
-      .argument('[client]', clientNames.join(', '), usualClient)
+      .addArgument(clientArgument('which one').default(usualClient))
       .option('--dry-run', 'only show what would change')
       .action(uninstall),
   );
   command.addCommand(
     withFlags(new Command('status'))
       .description('say whether it is set up')
-      .argument('[client]', `${clientNames.join(', ')}; none: all of them`)
+      .addArgument(clientArgument('none: all of them'))
       .action((client, flags) =>
         client === undefined && flags.file === undefined
           ? statusOfAll(typed, flags)
@@ -98,6 +100,13 @@ function withActions(command: Command): Command {
       ),
   );
   return command;
+}
+
+/** Its choices are there to be shown and completed; what is none of them is answered here. */
+function clientArgument(description: string): Argument {
+  const argument = new Argument('[client]', description);
+  argument.argChoices = [...clientNames];
+  return argument;
 }
 
 function withFlags(command: Command): Command {
@@ -139,7 +148,7 @@ async function uninstall(client: string, flags: SetupFlags): Promise<void> {
   const backup = await readConfigFile(backupPath(file.path));
   const outcome = await setup.uninstall(file.text, backup.text);
   if (outcome.ok && outcome.text === undefined) {
-    await removeFile(file, flags);
+    await removeFile(chosen, flags);
     return;
   }
   const changed = await apply(chosen, outcome, flags);
@@ -155,9 +164,11 @@ async function tellOfOthers(name: string): Promise<void> {
 }
 
 /** A file that the installation made, with nothing in it that is not ours. */
-async function removeFile(file: ConfigFile, flags: SetupFlags): Promise<void> {
+async function removeFile({ file, dataDir }: Chosen, flags: SetupFlags): Promise<void> {
   print(`${file.path}: ${flags.dryRun === true ? 'would be removed' : 'removed'}.\n`);
-  if (flags.dryRun !== true) await rm(file.path);
+  if (flags.dryRun === true) return;
+  await rm(file.path);
+  await removeMadeFolders(dataDir, file.path);
 }
 
 async function status(client: string, flags: SetupFlags): Promise<void> {
@@ -217,7 +228,8 @@ async function choose(name: string, flags: SetupFlags): Promise<Chosen> {
   const loaded = loadFromFlags({ ...flags });
   const running = await knownServer(loaded.config);
   const installed = file.text === undefined ? undefined : setup.limitsIn(file.text);
-  return { name, setup, file, running, facts: clientFacts(loaded, running, installed) };
+  const { dataDir } = loaded.config;
+  return { name, setup, file, running, dataDir, facts: clientFacts(loaded, running, installed) };
 }
 
 /** Where this user's configurations lie. */
@@ -254,7 +266,7 @@ function tellOfLimits({
  * is a change
  */
 async function apply(
-  { setup, file, facts }: Chosen,
+  { setup, file, facts, dataDir }: Chosen,
   outcome: Awaited<ReturnType<ClientSetup['uninstall']>>,
   { dryRun }: SetupFlags,
 ): Promise<boolean> {
@@ -276,7 +288,8 @@ async function apply(
     print('Nothing was written (--dry-run).\n');
     return true;
   }
-  await writeConfigFile(file, text, !setup.isInstalled(file.text ?? ''));
+  const made = await writeConfigFile(file, text, !setup.isInstalled(file.text ?? ''));
+  if (made !== undefined) await noteMadeFolder(dataDir, made);
   print('Written.\n');
   return true;
 }

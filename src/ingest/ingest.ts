@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, SessionStore } from '../store/types.ts';
-import { FileIntake } from './file-intake.ts';
+import { FileIntake, type IntakeCounts } from './file-intake.ts';
 import { ProgressMeter, type IngestProgress } from './progress.ts';
 import { spoolStream } from './spool.ts';
 import { walkPaths, type FoundFile } from './walk.ts';
@@ -64,28 +64,67 @@ export async function ingestPaths(
   paths: readonly string[],
   options: IngestOptions,
 ): Promise<IngestReport> {
+  return ingestFound(session, await findPaths(paths, options), options);
+}
+
+/**
+ * What {@link ingestPaths} would take in: nothing is read but folders.
+ * @throws ProxyError `cancelled`
+ */
+export async function findPaths(
+  paths: readonly string[],
+  options: IngestOptions,
+): Promise<FoundPaths> {
+  try {
+    return { ...(await findFiles(paths, options)), hasStdin: paths.includes('-') };
+  } catch (error) {
+    throw options.signal.aborted ? stopped() : error;
+  }
+}
+
+/** Stores what was found. @throws as {@link ingestPaths} */
+export async function ingestFound(
+  session: Session,
+  found: FoundPaths,
+  options: IngestOptions,
+): Promise<IngestReport> {
   const meter = new ProgressMeter(options.clock, options.onProgress ?? (() => undefined));
   const intake = new FileIntake(session.store, meter, options);
-  let found: FoundFiles;
   try {
-    found = await findFiles(paths, options);
     for (const failure of found.failures) intake.fail(failure.path, failure.reason);
-    if (paths.includes('-')) await takeStdin(session.store, intake, options);
+    if (found.hasStdin) await takeStdin(session.store, intake, options);
     meter.expect(found.files.length, found.bytes);
     await intake.takeAll(found.files);
   } catch (error) {
-    if (options.signal.aborted) throw new ProxyError('cancelled', 'The ingest was stopped.');
-    throw error;
+    throw options.signal.aborted ? stopped() : error;
   }
   meter.finish();
-  const { counts, failures } = intake;
-  return {
-    ...counts,
-    failed: failures.length,
-    failures: failures.slice(0, failuresShown),
-    special: found.special,
-    generated: found.generated,
-  };
+  return reportOf(found, intake.counts, intake.failures);
+}
+
+/** The report of an ingest that has found no text to take in, and asks for no store. */
+export function nothingIngested(found: FoundPaths): IngestReport {
+  const counts = { stored: 0, duplicates: 0, unchanged: 0, binary: 0, bytes: 0 };
+  return reportOf(found, counts, found.failures);
+}
+
+function reportOf(
+  { special, generated }: FoundPaths,
+  counts: IntakeCounts,
+  failures: readonly IngestFailure[],
+): IngestReport {
+  const shown = failures.slice(0, failuresShown);
+  return { ...counts, failed: failures.length, failures: shown, special, generated };
+}
+
+function stopped(): ProxyError {
+  return new ProxyError('cancelled', 'The ingest was stopped.');
+}
+
+/** What there is at the paths that were named. */
+interface FoundPaths extends FoundFiles {
+  /** Whether `-` is among them. */
+  readonly hasStdin: boolean;
 }
 
 interface FoundFiles {

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
-import { ingestPaths } from '../ingest/ingest.ts';
+import { findPaths, ingestFound, nothingIngested, type IngestOptions } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
@@ -24,8 +24,8 @@ export const ingestArgs = z.strictObject({
 });
 
 /**
- * Takes files into a session, made if it is not there, and indexes it. Yields how far it is, then
- * the report.
+ * Takes files into a session, made if it is not there and anything is to be taken in, and indexes
+ * it. Yields how far it is, then the report.
  * @throws ProxyError as `ingestPaths`
  */
 export async function* ingest(
@@ -38,11 +38,10 @@ export async function* ingest(
   },
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly progress: unknown } | { readonly result: unknown }> {
-  const session = await openFor(parts.sessions, asked);
   let latest: IngestProgress | undefined;
   let news = Promise.withResolvers<void>();
   let isDone = false;
-  const work = ingestPaths(session, asked.paths, {
+  const options: IngestOptions = {
     clock: parts.clock,
     workingDirectory: asked.workingDirectory,
     signal,
@@ -53,7 +52,16 @@ export async function* ingest(
       latest = progress;
       news.resolve();
     },
-  }).finally(() => {
+  };
+  const found = await findPaths(asked.paths, options);
+  const session = await openFor(parts.sessions, asked, {
+    create: found.files.length > 0 || found.hasStdin,
+  });
+  if (session === undefined) {
+    yield { result: { directory: asked.directory, ...nothingIngested(found) } };
+    return;
+  }
+  const work = ingestFound(session, found, options).finally(() => {
     isDone = true;
     news.resolve();
   });
@@ -76,16 +84,17 @@ export async function* ingest(
 }
 
 /**
- * The session that a reading command would find; where there is none, a new one of the directory
- * itself.
+ * The session that a reading command would find; where there is none, and one is to be made, a new
+ * one of the directory itself.
  */
-async function openFor(sessions: Sessions, choice: SessionChoice): Promise<Session> {
+async function openFor(
+  sessions: Sessions,
+  choice: SessionChoice,
+  options: { readonly create: boolean },
+): Promise<Session | undefined> {
   const found = await chosenSession(sessions, choice);
   if (found !== undefined) return found;
-  const made =
-    choice.directory === undefined
-      ? undefined
-      : await sessions.forDirectory(choice.directory, { create: true });
-  if (made !== undefined) return made;
-  throw new ProxyError('invalid_request', 'Say which directory or session is meant.');
+  if (choice.directory === undefined)
+    throw new ProxyError('invalid_request', 'Say which directory or session is meant.');
+  return options.create ? sessions.forDirectory(choice.directory, options) : undefined;
 }

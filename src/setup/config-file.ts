@@ -45,13 +45,14 @@ export function backupPath(path: string): string {
  * Replaces a configuration file whole: temporary file, sync, rename. Follows symbolic links
  * (dotfile repositories) and keeps the mode.
  * @param keepsBackup Whether the text it had is kept in {@link backupPath}
+ * @returns The outermost folder that had to be made for it, if one had
  * @throws ProxyError `invalid_request` if the file is not what was read any more
  */
 export async function writeConfigFile(
   file: ConfigFile,
   text: string,
   keepsBackup: boolean,
-): Promise<void> {
+): Promise<string | undefined> {
   const current = await readConfigFile(file.path);
   if (current.text !== file.text) {
     throw new ProxyError('invalid_request', `${file.path} has changed in the meantime.`, {
@@ -61,9 +62,10 @@ export async function writeConfigFile(
   if (file.text !== undefined && keepsBackup) {
     await replace(backupPath(file.path), file.text, 0o600);
   }
-  await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
+  const made = await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
   const target = (await isLink(file.path)) ? await realpath(file.path) : file.path;
   await replace(target, text, file.text === undefined ? 0o600 : (await stat(target)).mode & 0o777);
+  return made;
 }
 
 async function isLink(path: string): Promise<boolean> {

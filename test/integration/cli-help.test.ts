@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
@@ -99,6 +99,29 @@ test('what is not there is said with the command that makes it', async () => {
   expect(await said('ingest', 'nosuch')).toContain(
     '/nosuch: there is no such file or folder (ENOENT)\n',
   );
+});
+
+test('a path that is mistyped makes no store, and none is named', async () => {
+  using home = new CliHome();
+  mkdirSync(join(home.folder, 'empty'));
+  for (const path of ['nosuch', join(home.folder, 'empty')]) {
+    const here = ['--directory', home.folder];
+    const { code, stdout } = await home.runHere(['ingest', path, ...here]);
+    expect({ path, code, stdout }).toMatchObject({
+      stdout: expect.stringMatching(/^0 stored[.;]/),
+    });
+    expect(code).toBe(path === 'nosuch' ? 2 : 0);
+  }
+  expect((await home.runHere(['sessions'])).stdout + readdirSync(home.dataDir).join()).not.toMatch(
+    /sess_/,
+  );
+  const asked = await home.runHere(['ask', 'What?', '--file', join(home.folder, 'empty')]);
+  expect(asked).toMatchObject({ code: 2, stderr: 'There is no text in what --file names.\n' });
+  // One that is there takes them as before.
+  const file = join(home.folder, 'one.txt');
+  writeFileSync(file, 'one\n');
+  const { stdout } = await home.runHere(['ingest', file, 'nosuch', '--directory', home.folder]);
+  expect(stdout).toMatch(/^1 stored in sess_\S+ of .*; left out: 1 failed\.\n$/);
 });
 
 test('config stands in columns, and says where things are stored where nobody has said it', async () => {

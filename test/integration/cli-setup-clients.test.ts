@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse as parseJsonc } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
@@ -247,7 +247,24 @@ describe.each(clients)('$name', ({ name, path: place, before, read, added }) => 
     expect(readFileSync(made, 'utf8')).toContain(core);
     expect(await home.setup(['status', name], env)).toMatchObject({ code: 0 });
     await home.setup(['uninstall', name], env);
-    expect(existsSync(made)).toBe(false);
+    // Nor is a folder left that was made for it.
+    expect(readdirSync(home.folder)).toEqual(['data']);
+    expect(readdirSync(home.dataDir)).toEqual([]);
+  });
+
+  test('a folder that was there before, or has something in it by now, stays', async () => {
+    using home = new CliHome();
+    const folder = dirname(put(home, place, before));
+    rmSync(join(home.folder, place));
+    await home.setup(['install', name], env);
+    await home.setup(['uninstall', name], env);
+    expect(readdirSync(folder)).toEqual([]);
+
+    rmSync(folder, { recursive: true });
+    await home.setup(['install', name], env);
+    writeFileSync(join(folder, 'history'), '');
+    await home.setup(['uninstall', name], env);
+    expect(readdirSync(folder)).toEqual(['history']);
   });
 
   test('what the user adds afterwards stays; a token is not copied', async () => {
