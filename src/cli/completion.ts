@@ -8,12 +8,20 @@ interface Word {
   readonly does: string;
 }
 
+/** An option, and what may stand behind it. */
+interface OptionWord extends Word {
+  readonly takesValue: boolean;
+  /** Empty where that is anything. */
+  readonly values: readonly string[];
+}
+
 /** What may follow behind a command, or a command within one. */
 interface Place {
   /** `['sessions', 'rm']` */
   readonly path: readonly string[];
+  /** Commands within it, and what its first argument may be. */
   readonly commands: readonly Word[];
-  readonly options: readonly Word[];
+  readonly options: readonly OptionWord[];
 }
 
 const writers = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
@@ -55,17 +63,31 @@ export function completionScript(program: Command, shell: Shell): string {
 function placeOf(command: Command, path: readonly string[]): Place {
   const options = command.options
     .filter(({ hidden }) => !hidden)
-    .flatMap(({ short, long, description }) =>
-      [short, long].flatMap((word) => (word === undefined ? [] : [{ word, does: description }])),
+    .flatMap(({ short, long, description: does, required: takesValue, argChoices: values = [] }) =>
+      [short, long].flatMap((word) =>
+        word === undefined ? [] : [{ word, does, takesValue, values }],
+      ),
     );
+  const choices = command.registeredArguments[0]?.argChoices ?? [];
   return {
     path,
-    commands: command.commands.map((inner) => ({
-      word: inner.name(),
-      does: inner.description(),
-    })),
+    commands: [
+      ...command.commands.map((inner) => ({ word: inner.name(), does: inner.description() })),
+      ...choices.map((word) => ({ word, does: '' })),
+    ],
     options,
   };
+}
+
+/** An option behind which one of a few words stands, with its place. */
+type ValuedOption = Pick<Place, 'path'> & Pick<OptionWord, 'word' | 'values'>;
+
+function withValues(places: readonly Place[]): readonly ValuedOption[] {
+  return places.flatMap(({ path, options }) =>
+    options
+      .filter(({ values }) => values.length > 0)
+      .map(({ word, values }) => ({ path, word, values })),
+  );
 }
 
 /** A text between single quotes of bash and zsh. */
@@ -87,10 +109,16 @@ function words(list: readonly Word[]): string {
 function bashScript(name: string, places: readonly Place[]): string {
   const own = functionName(name);
   const top = places[0];
-  const cases = innermostFirst(places).map(
-    ({ path, commands, options }) =>
-      `    ${quoted(path.join(' '))}\\ *) commands=${quoted(words(commands))} options=${quoted(words(options))} ;;\n`,
-  );
+  const cases = [
+    ...withValues(places).map(
+      ({ path, word, values }) =>
+        `    ${quoted(path.join(' '))}*${quoted(` ${word} `)}) commands=${quoted(values.join(' '))} options= ;;\n`,
+    ),
+    ...innermostFirst(places).map(
+      ({ path, commands, options }) =>
+        `    ${quoted(path.join(' '))}\\ *) commands=${quoted(words(commands))} options=${quoted(words(options))} ;;\n`,
+    ),
+  ];
   return `# Completion of ${name} for bash: source <(${name} completion bash)
 ${own}() {
   local commands=${quoted(words(top?.commands ?? []))}
@@ -112,17 +140,25 @@ complete -o default -F ${own} ${name}
 /** Words for zsh's `_describe`. */
 function described(list: readonly Word[]): string {
   return list
-    .map(({ word, does }) => quoted(`${word}:${does.replaceAll(':', String.raw`\:`)}`))
+    .map(({ word, does }) =>
+      quoted(does === '' ? word : `${word}:${does.replaceAll(':', String.raw`\:`)}`),
+    )
     .join(' ');
 }
 
 function zshScript(name: string, places: readonly Place[]): string {
   const own = functionName(name);
   const top = places[0];
-  const cases = innermostFirst(places).map(
-    ({ path, commands, options }) =>
-      `    ${quoted(path.join(' '))}\\ *)\n      commands=(${described(commands)})\n      options=(${described(options)}) ;;\n`,
-  );
+  const cases = [
+    ...withValues(places).map(
+      ({ path, word, values }) =>
+        `    ${quoted(path.join(' '))}*${quoted(` ${word} `)})\n      commands=(${values.map(quoted).join(' ')})\n      options=() ;;\n`,
+    ),
+    ...innermostFirst(places).map(
+      ({ path, commands, options }) =>
+        `    ${quoted(path.join(' '))}\\ *)\n      commands=(${described(commands)})\n      options=(${described(options)}) ;;\n`,
+    ),
+  ];
   return `#compdef ${name}
 # Completion of ${name} for zsh: source <(${name} completion zsh)
 ${own}() {
@@ -168,9 +204,11 @@ function fishScript(name: string, places: readonly Place[]): string {
         ({ word, does }) =>
           `complete -c ${name} -f -n ${fishText(isHere)} -a ${word} -d ${fishText(does)}`,
       ),
-      ...options.map(({ word, does }) => {
+      ...options.map(({ word, does, takesValue, values }) => {
         const flag = word.startsWith('--') ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`;
-        return `complete -c ${name} -n ${fishText(isHere)} ${flag} -d ${fishText(does)}`;
+        const value =
+          values.length > 0 ? ` -x -a ${fishText(values.join(' '))}` : takesValue ? ' -r' : '';
+        return `complete -c ${name} -n ${fishText(isHere)} ${flag}${value} -d ${fishText(does)}`;
       }),
     ];
   });
