@@ -1,3 +1,4 @@
+import { countOf } from '../../base/numbers.ts';
 import { ProxyError } from '../../errors.ts';
 import { directoryName } from '../disk/directory-map.ts';
 import type { MovedSession } from '../types.ts';
@@ -47,7 +48,7 @@ async function clear(
   if (!replace) {
     throw new ProxyError(
       'invalid_request',
-      `${name} has a store already: ${id}, ${totals.entries === 1 ? '1 entry' : `${totals.entries} entries`}.`,
+      `${name} has a store already: ${id}, ${countOf(totals.entries, 'entry', 'entries')}.`,
       { hint: 'With --replace that is put aside: it stays, and is reached by its id alone.' },
     );
   }
