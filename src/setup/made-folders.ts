@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import { parseJson } from '../wire/json.ts';
 
 /**
- * Writes down that a folder was made for a client's configuration, so that {@link removeMadeFolders}
- * may take it away. Where it cannot be written the folder will stay: no reason to fail.
+ * Writes down that a folder was made for a client's configuration, so that
+ * {@link removeMadeFolders} may take it away. Where that cannot be written the folder will stay: no
+ * reason to fail.
  * @param dataDir Where the proxy keeps its data; made if it is not there
  * @param folder The outermost that was made
  */
