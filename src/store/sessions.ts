@@ -22,6 +22,7 @@ import { checkStore, checkStoreDeeply, damageHealth } from './session/session-ch
 import { SessionEvents } from './session/session-events.ts';
 import type { OpenSession } from './session/session-handle.ts';
 import { namesInMetadata } from './session/session-metadata.ts';
+import { PastViews } from './session/past-views.ts';
 import { FileSessionStore } from './session/session-store.ts';
 import type {
   CheckProgress,
@@ -125,6 +126,7 @@ class FileSessions implements Sessions {
   readonly #forgetting: Forgetter;
   readonly #bounds: Bounds;
   readonly #archives: Archives;
+  readonly #pastViews = new PastViews();
 
   constructor(
     options: SessionsOptions,
@@ -301,7 +303,8 @@ class FileSessions implements Sessions {
       };
       const room = this.#bounds.roomOf(sessionId);
       const hashKey = await this.#forgetting.hashKey(false);
-      const limits = { maxSessionBytes, heldTextBytes, hashKey, room };
+      const pastViews = this.#pastViews;
+      const limits = { maxSessionBytes, heldTextBytes, hashKey, room, pastViews };
       const events = await SessionEvents.open({ ...common, paths });
       store = await FileSessionStore.open({ ...common, paths, ...limits, onLost });
       const path = paths.chats;

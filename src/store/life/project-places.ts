@@ -108,20 +108,30 @@ export class ProjectPlaces {
   }
 
   /**
-   * Writes down that a session has another directory, or none but a key. The map is the caller's
-   * to change.
+   * Writes down that a session has another directory, or none but a key, before the map says so,
+   * which is the caller's to change. From the session that has the directory until then it takes
+   * over what that is known again by, and what it was called before.
    */
   async renamed(sessionId: string, name: string, createdMs: number): Promise<void> {
     const { files, dataDir } = this.#options;
     const plain: Metadata = { version: 1, id: sessionId, name, createdMs };
     const known = (await readMetadata(files, dataDir, sessionId)) ?? plain;
     const { place: noted, formerNames = [], earlierName: _, ...others } = known;
+    const holder = this.#options.map.get(name);
+    const before =
+      holder === undefined || holder === sessionId
+        ? undefined
+        : await readMetadata(files, dataDir, holder);
     // What was known of another directory would make that one take the session back.
     const { identity } = await lookAt(name);
-    const place = identity !== undefined && noted?.identity === identity ? noted : undefined;
-    const former = [known.name, ...formerNames]
+    const place = [noted, before?.place].find(
+      (each) => identity !== undefined && each?.identity === identity,
+    );
+    const names = new Set([known.name, ...(before?.formerNames ?? []), ...formerNames]);
+    const former = [...names]
       .filter((each) => isDirectory(each) && each !== name)
       .slice(0, maxFormerNames);
+    this.#noted.delete(sessionId);
     await this.#write({
       ...others,
       name,

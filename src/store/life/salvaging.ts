@@ -1,7 +1,7 @@
 import { sessionPaths } from '../disk/session-paths.ts';
-import { salvageSession } from '../session/salvage.ts';
+import { carryOut, type ForgetOrder } from '../session/forget.ts';
+import { salvageSession, type SalvagedGone } from '../session/salvage.ts';
 import { readableLinks } from '../session/session-events.ts';
-import { writeMetadata } from '../session/session-metadata.ts';
 import type { Salvage } from '../types.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 
@@ -13,7 +13,7 @@ export async function salvage(catalog: SessionCatalog, sessionId: string): Promi
 }
 
 async function salvageToNew(catalog: SessionCatalog, sessionId: string): Promise<Salvage> {
-  const { files, dataDir, map, open } = catalog;
+  const { files, dataDir, map, open, places } = catalog;
   const paths = sessionPaths(dataDir, sessionId);
   const id = await catalog.alone(async () => {
     await open.close(sessionId);
@@ -28,15 +28,19 @@ async function salvageToNew(catalog: SessionCatalog, sessionId: string): Promise
   });
   try {
     const fresh = await open.get(id);
-    const outcome = await fresh.use(async ({ store, events }) => {
+    const { gone, ...outcome } = await fresh.use(async ({ store, events }) => {
       for (const link of await readableLinks(files, paths)) await events.add(link);
       return salvageSession(files, paths, store);
     });
+    const ownPaths = sessionPaths(dataDir, id);
+    await open.whileClosed([id], async () => {
+      for (const order of ordersOf(id, gone)) await carryOut(files, ownPaths, order);
+    });
     await catalog.alone(async () => {
       const [name = `key:salvaged-${sessionId}`] = map.namesOf(sessionId);
-      const { createdMs } = fresh;
-      await writeMetadata(files, dataDir, { id, name, createdMs });
+      await places.renamed(id, name, fresh.createdMs);
       await map.handOver(sessionId, id, name);
+      places.made(id, name);
     });
     // Opened under the name of the attempt; now it has a directory.
     await open.forget(id);
@@ -47,4 +51,23 @@ async function salvageToNew(catalog: SessionCatalog, sessionId: string): Promise
     }
     throw error;
   }
+}
+
+/** What is to be done so that what was forgotten is so in the new session, too. */
+function ordersOf(sessionId: string, gone: readonly SalvagedGone[]): readonly ForgetOrder[] {
+  const orders = new Map<string, ForgetOrder>();
+  for (const { seq, isWhole, forgetting } of [...gone].sort((a, b) => a.seq - b.seq)) {
+    const { timeMs, why, key } = forgetting;
+    const entry = { seq, ...(key === undefined ? {} : { key }) };
+    const name = `${timeMs} ${why}`;
+    const order = orders.get(name) ?? { sessionId, readers: [], whole: [], parts: [], timeMs, why };
+    orders.set(name, {
+      ...order,
+      ...(isWhole
+        ? { whole: [...order.whole, entry] }
+        : // The marks are in the text already.
+          { parts: [...order.parts, { ...entry, ranges: [] }] }),
+    });
+  }
+  return [...orders.values()];
 }

@@ -178,24 +178,21 @@ function chatsUntil(moment: Moment, { totals }: FileSessionStore): { readonly ti
 }
 
 /**
- * What goes along to a branch that begins with so many lines and texts: the links and pins that
- * have not been taken back, and the moments that it holds.
+ * What goes along to a branch that begins with so many lines and texts: links, with when they were
+ * made and ended, for questions of the past; pins that have not been taken back; and the moments
+ * that it holds.
  */
 function inheritedEvents(
   events: readonly StoreEvent[],
   records: number,
   { entries }: Pick<Totals, 'entries'>,
 ): readonly StoreEvent[] {
-  const links = new Map<string, StoreEvent>();
-  for (const event of events) {
-    if (event.type === 'link') links.set(event.as, event);
-    else if (event.type === 'unlink') links.delete(event.as);
-  }
+  const links = events.filter(({ type }) => type === 'link' || type === 'unlink');
   const moments = events.filter(
     (event) => event.type === 'snapshot' && recordsIn(event.ranges) <= records,
   );
   const whole = [...pinnedIn(events)].filter((seq) => seq <= entries);
   const timeMs = events.findLast(({ type }) => type === 'pin')?.timeMs ?? 0;
   const pins: readonly StoreEvent[] = whole.length === 0 ? [] : [{ type: 'pin', timeMs, whole }];
-  return [...links.values(), ...moments, ...pins];
+  return [...links, ...moments, ...pins];
 }

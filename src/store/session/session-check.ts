@@ -37,8 +37,11 @@ export function damageHealth(error: unknown): SessionHealth {
   return { entries: 0, damage: [error.message] };
 }
 
-function sentence({ textPath }: FileSessionStore, entry: string): string {
-  return `${textPath}: entry ${entry} is not what was stored`;
+/** Names the file that is damaged: of a branch it may be that of a session it goes on from. */
+function sentence(store: FileSessionStore, id: string): string {
+  const { sessionId, path } = store.holderOf(id);
+  const whose = sessionId === store.sessionId ? '' : `, which is read from ${sessionId},`;
+  return `${path}: entry ${id}${whose} is not what was stored`;
 }
 
 async function originalFault(store: FileSessionStore, entry: Entry): Promise<string | undefined> {

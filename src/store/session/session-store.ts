@@ -407,6 +407,15 @@ export class FileSessionStore implements SessionStore {
     return { bases: this.bases, own };
   }
 
+  /** The session in whose file the text of an entry lies, and that file. */
+  holderOf(id: string): { readonly sessionId: string; readonly path: string } {
+    const seq = this.entry(id)?.seq ?? Infinity;
+    const base = this.bases.find(({ end }) => seq <= end.entries);
+    if (base === undefined) return { sessionId: this.sessionId, path: this.textPath };
+    const { sessionId } = base;
+    return { sessionId, path: siblingPaths(this.#paths, sessionId).text };
+  }
+
   /** What it holds in its own file, what is gone not counted, bytes. */
   get keptBytes(): number {
     return this.#index.totals.bytes - this.#uncountedBytes;
