@@ -733,8 +733,8 @@ export interface Sessions {
    * not come to its end is thrown away by the next. Who asks for the directory meanwhile waits. The
    * damaged one stays under its id, unchanged, until it is removed. Of a branch what is sound in
    * its bases is copied, too, and those stay as they are. Its links are taken over, and that texts
-   * were forgotten; what chats remembered is not: it names entries by their old ids. @throws ProxyError
-   * `unknown_session`, `store_full`
+   * were forgotten; what chats remembered is not: it names entries by their old ids. @throws
+   * ProxyError `unknown_session`, `store_full`
    */
   salvage(sessionId: string): Promise<Salvage>;
   /**
