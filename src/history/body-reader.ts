@@ -1,4 +1,5 @@
 import {
+  type Mark,
   type PrefixTree,
   type Run,
   type RunPart,
@@ -7,6 +8,7 @@ import {
   isShort,
   minRunBytes,
   sliceOf,
+  wordAt,
 } from './prefix-tree.ts';
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
 
@@ -130,7 +132,8 @@ export class BodyReader {
   }
 
   #mayBe(run: Run): boolean {
-    const { kept, sizeBytes } = run;
+    const { kept, mark, sizeBytes } = run;
+    if (mark !== undefined && this.#pending.differs(mark)) return false;
     if (kept !== undefined) return this.#pending.beginLike(kept.pieces);
     return (
       sizeBytes > this.#pending.sizeBytes || this.#tree.is(run, this.#pending.first(sizeBytes))
@@ -177,6 +180,13 @@ class PendingBytes {
   /** The first bytes, or all where there are fewer. */
   first(sizeBytes: number): readonly Uint8Array[] {
     return sliceOf(this.#pieces, this.#skippedBytes, this.#skippedBytes + sizeBytes);
+  }
+
+  /** Whether they have not what a mark says, as far as the first piece tells. */
+  differs({ at, word }: Mark): boolean {
+    const [first] = this.#pieces;
+    const found = first && wordAt(first, this.#skippedBytes + at);
+    return found !== undefined && found !== word;
   }
 
   /** Whether they begin as `bytes` do, as far as both go. */

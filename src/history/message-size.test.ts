@@ -85,6 +85,18 @@ describe('text', () => {
     }
   });
 
+  it('that is base64 is found wherever it stands, and how long it is', () => {
+    for (let before = 0; before < 130; before += 1) {
+      for (const length of [59, 60, 61, 119, 120, 200]) {
+        const data = base64(length);
+        const words = 'word '.repeat(30).slice(0, before).replace(/\w$/, '.');
+        const text = `${words}${data} ${data}`;
+        const found = length < 60 ? [] : [{ kind: 'dense', dataBytes: 2 * length, isLow: false }];
+        expect(sizeOfMessage(user(text)).parts).toEqual(found);
+      }
+    }
+  });
+
   it.each([
     ['a path', `/home/${'someDirectory/'.repeat(20)}file.ts`],
     ['a ruler', '-'.repeat(500)],

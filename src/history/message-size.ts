@@ -105,18 +105,37 @@ function takeDense(text: string, length: number, parts: SizedPart[]): number {
 
 /** Runs of letters and digits that are shorter are words and paths, characters. */
 const minRunLength = 60;
-/** Only looked at from its start: tried from each of its letters, a text costs twice as much. */
-const runs = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{60,}/g;
+/** Which of the first 128 code units such a run is made of. */
+const isInRun = Uint8Array.from({ length: 128 }, (_, code) =>
+  Number(/[A-Za-z0-9+/_=-]/.test(String.fromCharCode(code))),
+);
+
+/**
+ * The runs of at least {@link minRunLength} characters, each as long as it gets. Such a run holds
+ * one of any so many characters in a row, so that of most texts only every sixtieth character and
+ * the word around it are looked at.
+ */
+function longRuns(text: string): readonly string[] {
+  const found: string[] = [];
+  let from = 0;
+  for (let at = minRunLength - 1; at < text.length; at = from + minRunLength - 1) {
+    let start = at + 1;
+    while (start > from && isInRun[text.charCodeAt(start - 1)] === 1) start -= 1;
+    let end = at + 1;
+    if (start <= at) while (end < text.length && isInRun[text.charCodeAt(end)] === 1) end += 1;
+    if (end - start >= minRunLength) found.push(text.slice(start, end));
+    from = end;
+  }
+  return found;
+}
 
 /**
  * Characters of a text that are base64: long runs in which capitals, small letters and digits are
  * mixed as chance mixes them.
  */
 function denseLength(text: string): number {
-  if (text.length < minRunLength) return 0;
   let total = 0;
-  // `matchAll` would make a pattern of its own for each text.
-  for (const run of text.match(runs) ?? []) {
+  for (const run of longRuns(text)) {
     const sample = run.slice(0, 2_000);
     const capitals = sample.replace(/[^A-Z]/g, '').length / sample.length;
     const small = sample.replace(/[^a-z]/g, '').length / sample.length;

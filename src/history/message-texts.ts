@@ -85,6 +85,8 @@ export function textsOf(
 
 /** Hash of several texts without white space; of large ones among them, each counts for itself. */
 export function hashTexts(texts: readonly Text[]): string {
+  const [only] = texts;
+  if (texts.length === 1 && only !== undefined) return only.bareHash;
   const contents = texts.map(({ content }) => content);
   if (contents.every((each) => typeof each === 'string')) return hashText(contents.join('\n'));
   const hashes = texts.map(({ bareHash }) => bareHash).filter((each) => each !== '');
