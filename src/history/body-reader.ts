@@ -1,5 +1,5 @@
 import {
-  type Mark,
+  type RunMark,
   type PrefixTree,
   type Run,
   type RunPart,
@@ -183,7 +183,7 @@ class PendingBytes {
   }
 
   /** Whether they have not what a mark says, as far as the first piece tells. */
-  differs({ at, word }: Mark): boolean {
+  differs({ at, word }: RunMark): boolean {
     const [first] = this.#pieces;
     const found = first && wordAt(first, this.#skippedBytes + at);
     return found !== undefined && found !== word;

@@ -34,7 +34,7 @@ class KeptMessage implements RawMessage {
  * Four bytes of a run around the first one in which it differs from another: enough to tell most of
  * the hundreds of chats that begin with one system prompt, without a look at the bytes of each.
  */
-export interface Mark {
+export interface RunMark {
   /** The first of them, from the start of the run. */
   readonly at: number;
   /** They themselves, as {@link wordAt} reads them. */
@@ -64,7 +64,7 @@ export interface Run {
   /** Runs that came after it, the one that came last at the end. */
   readonly next: Run[];
   /** Tells it from those that may come in its place; absent for the first of them. */
-  mark: Mark | undefined;
+  mark: RunMark | undefined;
   /**
    * Whether another one that may come in its place begins with all of it, as after a client has
    * taken back a turn: only then a longer one is looked for once it has come.
@@ -289,11 +289,13 @@ export function sliceOf(
   return slices;
 }
 
-/** Pure. What tells bytes from others; nothing where that does not lie in the first piece of each. */
+/**
+ * Pure. What tells bytes from others; nothing where that does not lie in the first piece of each.
+ */
 function markOf(
   bytes: readonly Uint8Array[],
   others: readonly Uint8Array[] | undefined,
-): Mark | undefined {
+): RunMark | undefined {
   const [own] = bytes;
   const other = others?.[0];
   if (own === undefined || other === undefined) return undefined;

@@ -5,6 +5,7 @@ import { joinPieces } from '../wire/unparsed-message.ts';
 import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
 
 const quote = 0x22;
+const backslash = 0x5c;
 const comma = 0x2c;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
@@ -369,9 +370,11 @@ export class BodySplitter {
   }
 }
 
+/** @param name ASCII */
 function isNamed(key: readonly number[], name: string): boolean {
+  if (!key.includes(backslash))
+    return key.length === name.length && key.every((byte, at) => byte === name.charCodeAt(at));
   const text = Buffer.from(key).toString('utf8');
-  if (!text.includes('\\')) return text === name;
   try {
     return JSON.parse(`"${text}"`) === name;
   } catch {

@@ -1,3 +1,4 @@
+import { StringDecoder } from 'node:string_decoder';
 import { ProxyError } from '../errors.ts';
 
 /** One server-sent event. */
@@ -11,37 +12,39 @@ export interface SseEvent {
 }
 
 const lf = 0x0a;
-const cr = 0x0d;
 const space = 0x20;
 const colon = 0x3a;
-const dataField = Buffer.from('data');
-const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+const byteOrderMark = 0xfeff;
 
 /**
  * Turns the bytes of an event stream into events, however the bytes are split. More tolerant than
  * the HTML standard: a last event without its blank line counts, and an `error` field makes an
  * event.
  *
- * Lines are found in the bytes, so that a text is decoded once and never cut inside a character.
+ * What comes is decoded once, and its lines are cut out of that: a call for each line, and another
+ * one for its text, would take longer than all else that is done with a frame.
  */
 export class SseDecoder {
   readonly #maxEventBytes: number;
+  readonly #decoder = new StringDecoder('utf8');
   /**
    * The beginning of a line whose end has not come, as it came: joined once, so that a huge event
    * costs no more than its size.
    */
-  #pieces: Buffer[] = [];
-  #pendingBytes = 0;
+  #pieces: string[] = [];
+  #pendingChars = 0;
   #name = '';
-  /** The data lines of the event that is being read. */
+  /** The first data line of the event that is being read; absent where there is none. */
+  #data: string | undefined;
+  /** Its other ones. */
   #lines: string[] = [];
-  #linesBytes = 0;
+  #linesChars = 0;
   #afterCr = false;
   #atStart = true;
 
   /**
-   * @param maxEventBytes An event that grows beyond this is an error. A frame of 28 MiB has been
-   * seen (facts on inline images).
+   * @param maxEventBytes An event that grows to more characters than this is an error. A frame of
+   * 28 MiB has been seen (facts on inline images).
    */
   constructor(maxEventBytes: number = 256 * 1024 * 1024) {
     this.#maxEventBytes = maxEventBytes;
@@ -52,44 +55,51 @@ export class SseDecoder {
    * large
    */
   push(bytes: Uint8Array): SseEvent[] {
-    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const events: SseEvent[] = [];
-    let start = this.#afterCr && chunk[0] === lf ? 1 : 0;
-    if (chunk.length > 0) this.#afterCr = false;
-    // Almost no stream has a carriage return: look for the next one only when the last one is used
-    // up.
-    let nextCr = chunk.indexOf(cr, start);
-    for (;;) {
-      const nextLf = chunk.indexOf(lf, start);
-      const end = nextCr !== -1 && (nextLf === -1 || nextCr < nextLf) ? nextCr : nextLf;
-      if (end === -1) break;
-      this.#lineAt(chunk, start, end, events);
-      start = end + 1;
-      if (end !== nextCr) continue;
-      if (start === chunk.length) this.#afterCr = true;
-      else if (chunk[start] === lf) start += 1;
-      nextCr = chunk.indexOf(cr, start);
-    }
-    if (start < chunk.length) this.#keep(chunk.subarray(start));
+    this.#read(this.#decoder.write(bytes), events);
     return events;
   }
 
   /** The events left when the stream is over. */
   end(): SseEvent[] {
     const events: SseEvent[] = [];
-    if (this.#pieces.length > 0) this.#lineAt(Buffer.alloc(0), 0, 0, events);
+    this.#read(this.#decoder.end(), events);
+    if (this.#pieces.length > 0) this.#lineAt('', 0, 0, events);
     this.#dispatch(events);
     return events;
   }
 
-  #keep(piece: Buffer): void {
-    this.#pieces.push(piece);
-    this.#pendingBytes += piece.length;
-    this.#checkSize(this.#pendingBytes);
+  #read(text: string, events: SseEvent[]): void {
+    if (text === '') return;
+    let start = this.#afterCr && text.charCodeAt(0) === lf ? 1 : 0;
+    if (this.#atStart && text.charCodeAt(0) === byteOrderMark) start = 1;
+    this.#afterCr = false;
+    this.#atStart = false;
+    // Almost no stream has a carriage return: look for the next one only when the last one is used
+    // up.
+    let nextCr = text.indexOf('\r', start);
+    for (;;) {
+      const nextLf = text.indexOf('\n', start);
+      const end = nextCr !== -1 && (nextLf === -1 || nextCr < nextLf) ? nextCr : nextLf;
+      if (end === -1) break;
+      this.#lineAt(text, start, end, events);
+      start = end + 1;
+      if (end !== nextCr) continue;
+      if (start === text.length) this.#afterCr = true;
+      else if (text.charCodeAt(start) === lf) start += 1;
+      nextCr = text.indexOf('\r', start);
+    }
+    if (start < text.length) this.#keep(text.slice(start));
   }
 
-  #checkSize(sizeBytes: number): void {
-    if (this.#linesBytes + sizeBytes <= this.#maxEventBytes) return;
+  #keep(piece: string): void {
+    this.#pieces.push(piece);
+    this.#pendingChars += piece.length;
+    this.#checkSize(this.#pendingChars);
+  }
+
+  #checkSize(sizeChars: number): void {
+    if (this.#linesChars + sizeChars <= this.#maxEventBytes) return;
     throw new ProxyError(
       'upstream_failed',
       `The upstream sent an event of more than ${this.#maxEventBytes} bytes.`,
@@ -97,37 +107,33 @@ export class SseDecoder {
     );
   }
 
-  /** Reads a line that ends inside `chunk` and may have begun in earlier ones. */
-  #lineAt(chunk: Buffer, start: number, end: number, events: SseEvent[]): void {
+  /** Reads a line that ends inside `text` and may have begun in earlier ones. */
+  #lineAt(text: string, start: number, end: number, events: SseEvent[]): void {
     if (this.#pieces.length === 0) {
-      this.#line(chunk, start, end, events);
+      this.#line(text, start, end, events);
       return;
     }
-    const whole = Buffer.concat([...this.#pieces, chunk.subarray(start, end)]);
+    this.#pieces.push(text.slice(start, end));
+    const whole = this.#pieces.join('');
     this.#pieces = [];
-    this.#pendingBytes = 0;
+    this.#pendingChars = 0;
     this.#line(whole, 0, whole.length, events);
   }
 
-  #line(bytes: Buffer, lineStart: number, end: number, events: SseEvent[]): void {
-    let start = lineStart;
-    if (this.#atStart) {
-      this.#atStart = false;
-      if (byteOrderMark.compare(bytes, start, Math.min(start + 3, end)) === 0) start += 3;
-    }
+  #line(text: string, start: number, end: number, events: SseEvent[]): void {
     if (start === end) {
       this.#dispatch(events);
       return;
     }
-    if (bytes[start] === colon) return;
-    if (bytes[start + 4] === colon && dataField.compare(bytes, start, start + 4) === 0) {
+    if (text.charCodeAt(start) === colon) return;
+    if (text.startsWith('data:', start)) {
       this.#checkSize(end - start);
-      const from = bytes[start + 5] === space ? start + 6 : start + 5;
-      this.#lines.push(from < end ? bytes.toString('utf8', from, end) : '');
-      this.#linesBytes += end - start;
+      const from = start + 5;
+      this.#addData(text.slice(text.charCodeAt(from) === space ? from + 1 : from, end));
+      this.#linesChars += end - start;
       return;
     }
-    this.#otherField(bytes.toString('utf8', start, end));
+    this.#otherField(text.slice(start, end));
   }
 
   #otherField(line: string): void {
@@ -136,20 +142,28 @@ export class SseDecoder {
     const rest = at === -1 ? '' : line.slice(at + 1);
     const value = rest.startsWith(' ') ? rest.slice(1) : rest;
     if (field === 'event') this.#name = value;
-    if (field === 'data') this.#lines.push(value);
+    if (field === 'data') this.#addData(value);
     if (field === 'error') {
       this.#name = 'error';
-      this.#lines.push(value);
+      this.#addData(value);
     }
   }
 
+  #addData(value: string): void {
+    if (this.#data === undefined) this.#data = value;
+    else this.#lines.push(value);
+  }
+
   #dispatch(events: SseEvent[]): void {
-    const [first] = this.#lines;
-    if (first !== undefined) {
-      const data = this.#lines.length === 1 ? first : this.#lines.join('\n');
+    if (this.#data !== undefined) {
+      let data = this.#data;
+      if (this.#lines.length > 0) {
+        data = `${data}\n${this.#lines.join('\n')}`;
+        this.#lines = [];
+      }
       events.push({ name: this.#name, data });
-      this.#lines = [];
-      this.#linesBytes = 0;
+      this.#data = undefined;
+      this.#linesChars = 0;
     }
     this.#name = '';
   }
