@@ -175,6 +175,8 @@ class FileSessions implements Sessions {
       checkDeeply: (sessionId) => this.checkDeeply(sessionId),
       landed: (sessionId, directory) => this.#catalog.places.made(sessionId, directory),
       alone: async (work) => this.#catalog.alone(work),
+      forgetKeys: async () => this.#forgetting.hashKeys(),
+      takeForgetKeys: async (keys) => this.#forgetting.takeKeys(keys),
     });
   }
 
@@ -302,9 +304,9 @@ class FileSessions implements Sessions {
         this.#catalog.open.retire(sessionId);
       };
       const room = this.#bounds.roomOf(sessionId);
-      const hashKey = await this.#forgetting.hashKey(false);
+      const hashKeys = await this.#forgetting.hashKeys();
       const pastViews = this.#pastViews;
-      const limits = { maxSessionBytes, heldTextBytes, hashKey, room, pastViews };
+      const limits = { maxSessionBytes, heldTextBytes, hashKeys, room, pastViews };
       const events = await SessionEvents.open({ ...common, paths });
       store = await FileSessionStore.open({ ...common, paths, ...limits, onLost });
       const path = paths.chats;

@@ -15,6 +15,7 @@ import {
   systemFor,
   user,
 } from '../support/conversation.ts';
+import { exported, imported } from '../support/archives.ts';
 import { startPair, type TestProxy } from '../support/proxy.ts';
 import { answer, callTools, type ScriptedUpstream } from '../support/scripted-upstream.ts';
 
@@ -89,6 +90,21 @@ describe('a text that was forgotten while a chat goes on', () => {
     expect(String(upstream.requests.at(-1)!.rawBody)).toBe(first);
     expect(await filesWith(restarted, secret)).toEqual([]);
     await restarted[Symbol.asyncDispose]();
+  });
+
+  test('it does not come back with the same chat on another machine, either', async () => {
+    await using setup = await startPair();
+    const messages = await chatWithSecret(setup);
+    const { session } = await forgetting(setup.proxy, { entries: ['e1'] });
+    const archive = await exported(setup.proxy.app.sessions, session);
+    await using other = await startPair();
+    await imported(other.proxy.app.sessions, archive);
+    other.upstream.script(answer('fine'));
+    await other.proxy.ask({ messages, tools: clientTools });
+    const { body } = other.upstream.requests.at(-1)!;
+    const shown = body.messages.find(({ role }) => role === 'tool');
+    expect(shown?.content).toMatch(/^\[rlm\] The text of e1 was forgotten on /);
+    expect(await filesWith(other.proxy, secret)).toEqual([]);
   });
 
   test('of a part as many other characters are shown, stored and found', async () => {

@@ -1,6 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { faultyFiles, type Fault } from '../../../test/faults/faulty-files.ts';
 import {
   allTexts,
@@ -330,12 +330,12 @@ test('a wrong byte in any part of any member is refused by the store’s own che
 
 test('an archive of a newer version is refused politely', async () => {
   const members = await membersIn(await projectArchive());
-  const newer = manifestChanged(members, (text) => text.replace('"version": 1', '"version": 2'));
+  const newer = manifestChanged(members, (text) => text.replace('"version": 1', '"version": 3'));
   await using to = await temporaryData();
   await using sessions = await to.open();
   await expect(imported(sessions, await archiveOf(newer))).rejects.toMatchObject({
     code: 'store_newer',
-    message: expect.stringContaining('it has format 2, this program reads formats up to 1'),
+    message: expect.stringContaining('it has format 3, this program reads formats up to 2'),
   });
 });
 
@@ -467,4 +467,66 @@ test('what a killed import has left is gone at the next opening', async () => {
   await using sessions = await to.open();
   expect(await readdir(join(to.dataDir, 'importing'))).toEqual([]);
   expect(await sessions.list()).toEqual([]);
+});
+
+describe('what was forgotten', () => {
+  const secret = 'a text that nobody is to see again, wherever it comes from\n';
+
+  async function forgottenArchive(texts: readonly string[]): Promise<Buffer> {
+    await using from = await temporaryData();
+    await using sessions = await from.open();
+    const session = await projectSession(sessions);
+    await append(session, ...texts, secret);
+    const whole = [texts.length + 1];
+    await sessions.forget(session.id, { whole, why: 'asked', mayComeAgain: false });
+    return await exported(sessions, session.id);
+  }
+
+  test('is not stored again in another data directory, nor in a third one', async () => {
+    let archive = await forgottenArchive(['kept\n']);
+    for (let journey = 0; journey < 2; journey += 1) {
+      await using to = await temporaryData();
+      await using others = await to.open();
+      // A data directory in which something else was forgotten has a key of its own.
+      const other = await projectSession(others);
+      await append(other, 'of this machine\n');
+      await others.forget(other.id, { whole: [1], why: 'asked', mayComeAgain: false });
+      const report = await imported(others, archive, { as: '/elsewhere' });
+      const [{ session: id }] = report.sessions as [{ session: string }];
+      for (const session of [await others.byId(id), other]) {
+        const before = session.store.entries.length;
+        const [known] = await session.store.append([
+          { text: session === other ? 'of this machine\n' : secret, kind: 'tool_result' },
+        ]);
+        expect(known).toMatchObject({ forgotten: { why: 'asked' } });
+        expect(session.store.entries).toHaveLength(before);
+      }
+      archive = await exported(others, id);
+    }
+  });
+
+  test('travels with the keys of its hashes, and an archive without any has none', async () => {
+    const names = async (archive: Buffer): Promise<readonly string[]> =>
+      (await membersIn(archive)).map(({ name }) => name);
+    expect(await names(await forgottenArchive([]))).toContain('forget.keys');
+    const plain = await projectArchive();
+    expect(await names(plain)).not.toContain('forget.keys');
+    // Earlier programs read it.
+    expect(JSON.parse(String((await membersIn(plain))[0]!.bytes))).toMatchObject({ version: 1 });
+  });
+
+  test('with keys that are none the archive is refused', async () => {
+    const members = await membersIn(await forgottenArchive([]));
+    const changed = members.map((member) =>
+      member.name === 'forget.keys'
+        ? { ...member, bytes: Buffer.from(member.bytes.toString().replace(/[0-9a-f]/, 'x')) }
+        : member,
+    );
+    await using to = await temporaryData();
+    await using others = await to.open();
+    await expect(imported(others, await archiveOf(changed))).rejects.toThrow(
+      'forget.keys holds no keys',
+    );
+    expect(await filesIn(to)).toEqual(['sessions']);
+  });
 });

@@ -59,6 +59,9 @@ export interface ArchivesParts {
   readonly landed: (sessionId: string, directory: string) => void;
   /** Runs work while no session is made, renamed or deleted. */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The keys by whose hashes forgotten texts are known here. */
+  readonly forgetKeys: () => Promise<readonly Buffer[]>;
+  readonly takeForgetKeys: (keys: readonly Buffer[]) => Promise<void>;
 }
 
 /** Takes stores out of a data directory and brings them into another, as archives. */
@@ -77,11 +80,10 @@ export class Archives {
     for (const id of sessionIds) yield* this.#checked(id);
     const createdMs = clock.now();
     const held = await this.#holdAll(sessionIds);
-    const files = await ExportFiles.measure(
-      { ...this.#parts, createdMs },
-      held,
-      await this.#chatsOf(held),
-    );
+    const files = await ExportFiles.measure({ ...this.#parts, createdMs }, held, {
+      chats: await this.#chatsOf(held),
+      keys: await this.#parts.forgetKeys(),
+    });
     const totalBytes = totalBytesOf(files.manifest);
     let doneBytes = 0;
     let archiveBytes = 0;
@@ -370,7 +372,7 @@ export class Archives {
   /** Moves what was verified to the stores: from one moment on all of it is there. */
   async #land(
     folder: string,
-    { manifest, ids }: StagedArchive,
+    { manifest, ids, keys }: StagedArchive,
     names: ReadonlyMap<string, readonly string[]>,
     state: LandingState,
   ): Promise<ImportReport['sessions']> {
@@ -388,6 +390,8 @@ export class Archives {
       for (const name of sessions.flatMap((session) => session.names)) {
         if (isDirectory(name)) await this.#freeDirectory(name, {});
       }
+      // Before the stores are there: what was forgotten in them is known from their first turn on.
+      if (keys.length > 0) await this.#parts.takeForgetKeys(keys);
       await this.#move(folder, sessions, state);
     });
     return manifest.sessions.map(({ id: from, role, entries }) => {

@@ -5,6 +5,7 @@ import { RecordLog, type LogLine } from '../disk/record-log.ts';
 import { sessionPaths } from '../disk/session-paths.ts';
 import { corruptStore } from '../disk/store-failure.ts';
 import type { EntryRecord } from '../format.ts';
+import { encodeForgetKeys } from '../session/forget-keys.ts';
 import { isBaseLine, openBase } from '../session/replay.ts';
 import { pieceMaxBytes } from '../text/text-pieces.ts';
 import type { BaseRange } from '../types.ts';
@@ -40,6 +41,8 @@ interface MeasuredSession {
   readonly held: HeldSession;
   readonly archived: ArchivedSession;
   readonly journalFile: string | undefined;
+  /** Whether a text of it is known by the hash of what it was. */
+  readonly hasHashes: boolean;
 }
 
 /** What goes into an archive: how much of which files. Only reads. */
@@ -48,36 +51,40 @@ export class ExportFiles {
   readonly #dataDir: string;
   readonly #measured = new Map<string, MeasuredSession>();
   readonly #chats: Buffer;
+  readonly #keys: Buffer;
   readonly manifest: Manifest;
 
   private constructor(
     { files, dataDir, createdMs }: ExportPlace,
     measured: readonly MeasuredSession[],
-    chats: Buffer,
+    { chats, keys }: SharedParts,
   ) {
     this.#files = files;
     this.#dataDir = dataDir;
     for (const session of measured) this.#measured.set(session.held.id, session);
     this.#chats = chats;
+    // Only where they are needed: who has an archive and the key can try out what a text was.
+    this.#keys = encodeForgetKeys(measured.some(({ hasHashes }) => hasHashes) ? keys : []);
     this.manifest = {
       createdMs,
       sessions: measured.map(({ archived }) => archived),
-      chats: chats.length === 0 ? undefined : chats.length,
+      chats: chats.length || undefined,
+      keys: this.#keys.length || undefined,
     };
   }
 
   /**
-   * Measures the stores' files. @param chats What goes into the member `chats.jsonl`
+   * Measures the stores' files.
    * @throws ProxyError `store_corrupt` where they hold less than they should
    */
   static async measure(
     place: ExportPlace,
     sessions: readonly HeldSession[],
-    chats: Buffer,
+    shared: SharedParts,
   ): Promise<ExportFiles> {
     const measured: MeasuredSession[] = [];
     for (const held of sessions) measured.push(await measure(place, held));
-    return new ExportFiles(place, measured, chats);
+    return new ExportFiles(place, measured, shared);
   }
 
   /**
@@ -104,9 +111,9 @@ export class ExportFiles {
     }
   }
 
-  #piecesOf({ kind, session, sizeBytes, sha256 }: ArchiveMember): Pieces {
-    // What belongs to no store alone.
-    if (session === undefined) return [this.#chats];
+  #piecesOf(member: ArchiveMember): Pieces {
+    if (member.session === undefined) return [member.kind === 'keys' ? this.#keys : this.#chats];
+    const { kind, session, sizeBytes, sha256 } = member;
     const { id } = session;
     const paths = sessionPaths(this.#dataDir, id);
     const { held } = this.#measured.get(id)!;
@@ -125,6 +132,14 @@ export class ExportFiles {
   }
 }
 
+/** What goes into an archive of no store alone. */
+export interface SharedParts {
+  /** The member `chats.jsonl`. */
+  readonly chats: Buffer;
+  /** The keys of the hashes by which forgotten texts are known. */
+  readonly keys: readonly Buffer[];
+}
+
 type Pieces = AsyncIterable<Buffer> | Iterable<Buffer>;
 
 /** Where an export reads. */
@@ -141,7 +156,7 @@ async function measure(
   const { id, names, createdMs, role, copyOf, own, bases } = held;
   const paths = sessionPaths(dataDir, id);
   const journalFile = journalFileOf(files, dataDir, id);
-  const { journal, originals } = await measureJournal(files, paths.journal, own);
+  const { journal, originals, hasHashes } = await measureJournal(files, paths.journal, own);
   const measured: ArchivedFiles = {
     text: own.end.bytes - (bases.at(-1)?.end.bytes ?? 0),
     journal,
@@ -157,6 +172,7 @@ async function measure(
     held,
     archived: { id, names, createdMs, role, entries, copyOf, files: measured },
     journalFile,
+    hasHashes,
   };
 }
 
@@ -169,27 +185,38 @@ async function measureJournal(
   files: Files,
   path: string,
   { sessionId, records }: BaseRange,
-): Promise<{ readonly journal: number; readonly originals: Record<string, number> }> {
+): Promise<{
+  readonly journal: number;
+  readonly originals: Record<string, number>;
+  readonly hasHashes: boolean;
+}> {
   const originals: Record<string, number> = {};
   let left = records;
   let journal = 0;
+  let hasHashes = false;
   for await (const line of linesOf(files, path, sessionId)) {
     const isHead = line.lineNumber === 1 || (line.lineNumber === 2 && isBaseLine(line.bytes));
     if (left === 0 && !isHead) break;
     journal = line.positionBytes + line.bytes.length + 1;
     if (isHead) continue;
     left -= 1;
+    hasHashes ||= isGone(line.bytes);
     const original = originalIn(line.bytes);
     if (original !== undefined) originals[original.sha256] = original.sizeBytes;
   }
   if (left > 0) throw corruptStore(path, 'it holds less than was committed');
-  return { journal, originals };
+  return { journal, originals, hasHashes };
 }
 
 /** The original that an entry's line names. Most name none, and are not parsed. */
 function originalIn(line: Buffer): EntryRecord['original'] {
   if (!line.includes('"original":{')) return undefined;
   return (JSON.parse(line.toString()) as EntryRecord).original;
+}
+
+/** Whether a text, or a part of it, was forgotten. */
+function isGone(line: Buffer): boolean {
+  return line.includes('"forgotten":{') || line.includes('"masked":{');
 }
 
 async function* linesOf(files: Files, path: string, sessionId: string): AsyncGenerator<LogLine> {

@@ -4,13 +4,15 @@ import type { BaseRange } from '../types.ts';
 
 /** `format` in the manifest. */
 const archiveFormat = 'rlm-opencode-archive';
-/** The newest version this program reads, and the one it writes. */
-const archiveVersion = 1;
+/** The newest version this program reads. 2: has {@link keysName}; without it 1 is written. */
+const archiveVersion = 2;
 
 /** Always the first member. */
 export const manifestName = 'manifest.json';
 /** What says which project a chat belongs to, of the chats of the archive's stores. */
 export const chatsName = 'chats.jsonl';
+/** The keys of the hashes by which the stores' forgotten texts are known, a line each. */
+export const keysName = 'forget.keys';
 /** Always the last member: the SHA-256 of all others, in the form of `sha256sum`. */
 export const sumsName = 'SHA256SUMS';
 
@@ -49,17 +51,29 @@ export interface Manifest {
   readonly sessions: readonly ArchivedSession[];
   /** Size of the member {@link chatsName}, bytes; absent where there is none. */
   readonly chats?: number | undefined;
+  /** The same of {@link keysName}. */
+  readonly keys?: number | undefined;
 }
 
 /** A member between the manifest and the sums. */
-export interface ArchiveMember {
+export type ArchiveMember = StoreMember | SharedMember;
+
+/** A file of one store. */
+export interface StoreMember {
   readonly name: string;
   readonly sizeBytes: number;
-  /** Whose it is; absent for what belongs to no store alone. */
-  readonly session?: ArchivedSession;
+  readonly session: ArchivedSession;
   readonly kind: 'text' | 'journal' | 'events' | 'chats' | 'original';
   /** The hash that is an original's name. */
   readonly sha256?: string;
+}
+
+/** What belongs to no store alone. */
+interface SharedMember {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly session?: undefined;
+  readonly kind: 'chats' | 'keys';
 }
 
 /** How a store's members are called. */
@@ -88,6 +102,9 @@ export function membersOf(manifest: Manifest): readonly ArchiveMember[] {
   if (manifest.chats !== undefined) {
     members.push({ name: chatsName, sizeBytes: manifest.chats, kind: 'chats' });
   }
+  if (manifest.keys !== undefined) {
+    members.push({ name: keysName, sizeBytes: manifest.keys, kind: 'keys' });
+  }
   return members;
 }
 
@@ -98,7 +115,9 @@ export function totalBytesOf(manifest: Manifest): number {
 
 /** The manifest's bytes. */
 export function encodeManifest(manifest: Manifest): Buffer {
-  const whole = { format: archiveFormat, version: archiveVersion, ...manifest };
+  // Earlier programs read whatever they can.
+  const version = manifest.keys === undefined ? 1 : archiveVersion;
+  const whole = { format: archiveFormat, version, ...manifest };
   return Buffer.from(`${JSON.stringify(whole, undefined, 2)}\n`);
 }
 
@@ -118,7 +137,7 @@ export function decodeManifest(bytes: Buffer): Manifest {
       { hint: 'Install the newer version on this machine, too.' },
     );
   }
-  const { createdMs, sessions, chats } = read;
+  const { createdMs, sessions, chats, keys } = read;
   if (!isSize(createdMs) || !Array.isArray(sessions) || sessions.length === 0) {
     throw damagedArchive('its manifest names no store');
   }
@@ -126,8 +145,9 @@ export function decodeManifest(bytes: Buffer): Manifest {
   if (new Set(checked.map(({ id }) => id)).size < checked.length) {
     throw damagedArchive('its manifest names a store twice');
   }
-  if (chats !== undefined && !isSize(chats)) throw damagedArchive('its manifest has a wrong size');
-  return { createdMs, sessions: checked, chats };
+  if (!isSizeOrNone(chats) || !isSizeOrNone(keys))
+    throw damagedArchive('its manifest has a wrong size');
+  return { createdMs, sessions: checked, chats, keys };
 }
 
 type Unchecked = Readonly<Record<string, unknown>>;

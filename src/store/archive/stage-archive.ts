@@ -6,10 +6,10 @@ import { recordMaxBytes } from '../disk/record-log.ts';
 import { sessionPaths } from '../disk/session-paths.ts';
 import { encodeRecord, headerFault, isWholeRecord } from '../format.ts';
 import { chatsFormat } from '../session/chat-memory.ts';
+import { decodeForgetKeys, maxForgetKeys } from '../session/forget-keys.ts';
 import { isBaseLine, journalFormat } from '../session/replay.ts';
 import { eventsFormat } from '../session/session-events.ts';
 import {
-  chatsName,
   damagedArchive,
   decodeManifest,
   manifestName,
@@ -17,6 +17,7 @@ import {
   totalBytesOf,
   type ArchiveMember,
   type Manifest,
+  type StoreMember,
 } from './manifest.ts';
 import { shown, unpackTarZstd, type UnpackedFile } from './tar-zstd.ts';
 
@@ -36,6 +37,8 @@ export interface StagedArchive {
   readonly ids: ReadonlyMap<string, string>;
   /** The member `chats.jsonl`, as it came; empty where there is none. */
   readonly chats: Buffer;
+  /** The keys by whose hashes the stores' forgotten texts are known. */
+  readonly keys: readonly Buffer[];
 }
 
 /**
@@ -66,19 +69,21 @@ export async function* stageArchive(
     const staging = new Staging(files, folder, ids);
     await staging.begin();
     let chats: Buffer = Buffer.alloc(0);
+    let keys: readonly Buffer[] = [];
     for (const member of membersOf(manifest)) {
       const file = await nextFile(unpacked, member);
-      if (member.name === chatsName) chats = await readWhole(file);
-      else
+      if (member.session !== undefined)
         for await (const count of staging.keep(member, file))
           yield { doneBytes: doneBytes + count, totalBytes };
+      else if (member.kind === 'chats') chats = await readWhole(file);
+      else keys = await readKeys(file);
       doneBytes += member.sizeBytes;
     }
     const rest = await unpacked.next();
     if (rest.done !== true)
       throw damagedArchive(`${shown(rest.value.name)} is not in its manifest`);
     await staging.end();
-    return { manifest, ids, chats };
+    return { manifest, ids, chats, keys };
   } finally {
     await unpacked.return(undefined);
   }
@@ -105,6 +110,13 @@ async function readManifest(file: UnpackedFile): Promise<Manifest> {
   if (file.name !== manifestName) throw damagedArchive(`it does not begin with ${manifestName}`);
   if (file.sizeBytes > maxManifestBytes) throw damagedArchive('its manifest is too long');
   return decodeManifest(await readWhole(file));
+}
+
+async function readKeys(file: UnpackedFile): Promise<readonly Buffer[]> {
+  const keys = decodeForgetKeys(await readWhole(file));
+  if (keys === undefined || keys.length > maxForgetKeys)
+    throw damagedArchive(`${file.name} holds no keys`);
+  return keys;
 }
 
 async function readWhole({ name, sizeBytes, pieces }: UnpackedFile): Promise<Buffer> {
@@ -149,7 +161,7 @@ class Staging {
   }
 
   /** Writes a member to its file; yields how much of it there is. */
-  async *keep(member: ArchiveMember, { pieces }: UnpackedFile): AsyncGenerator<number> {
+  async *keep(member: StoreMember, { pieces }: UnpackedFile): AsyncGenerator<number> {
     const path = await this.#pathOf(member);
     const file = await this.#files.open(path, { create: true });
     try {
@@ -169,8 +181,8 @@ class Staging {
     await file.datasync();
   }
 
-  async #pathOf({ kind, session, sha256 }: ArchiveMember): Promise<string> {
-    const paths = sessionPaths(this.#folder, this.#ids.get(session!.id)!);
+  async #pathOf({ kind, session, sha256 }: StoreMember): Promise<string> {
+    const paths = sessionPaths(this.#folder, this.#ids.get(session.id)!);
     if (kind !== 'original') return paths[kind];
     await this.#makeFolder(paths.originalsDir);
     return join(paths.originalsDir, sha256!);
@@ -184,12 +196,12 @@ class Staging {
 
   /** A member with the ids that the stores have here. */
   #rewritten(
-    { kind, name, session }: ArchiveMember,
+    { kind, name, session }: StoreMember,
     pieces: AsyncIterable<Uint8Array>,
   ): AsyncIterable<Uint8Array> {
     if (kind === 'text' || kind === 'original') return pieces;
     const header = (line: Buffer, format: string): Buffer => {
-      const fault = headerFault(line, format, session!.id);
+      const fault = headerFault(line, format, session.id);
       if (fault !== undefined) throw damagedArchive(`${name}: ${fault}`);
       return this.#line(line);
     };

@@ -8,11 +8,16 @@ import {
   keysOf,
   ordersPath,
   passagesOf,
-  readHashKey,
   writeOrders,
   type ForgetEntry,
   type ForgetOrder,
 } from '../session/forget.ts';
+import {
+  addForgetKeys,
+  ownForgetKey,
+  readForgetKeys,
+  type ForgetKeys,
+} from '../session/forget-keys.ts';
 import type { Passages } from '../session/passages.ts';
 import { pinnedIn } from '../session/pins.ts';
 import type { OwnText } from '../session/session-store.ts';
@@ -27,7 +32,7 @@ import { SpaceFreer, type FreedSpace } from './space-freer.ts';
 export class Forgetter {
   readonly #catalog: SessionCatalog;
   readonly #space: SpaceFreer;
-  #secret: Buffer | undefined;
+  #keys: ForgetKeys | undefined;
 
   /** `pending`: sessions whose gone texts still take room. */
   constructor(catalog: SessionCatalog, pending: readonly string[]) {
@@ -128,11 +133,26 @@ export class Forgetter {
     await this.#space.stop();
   }
 
-  /** The key of the hashes of forgotten texts; made where there is none and one is wanted. */
-  async hashKey(isWanted: boolean): Promise<Buffer | undefined> {
+  /** The keys of the hashes by which forgotten texts are known: the own one, if any, first. */
+  async hashKeys(): Promise<readonly Buffer[]> {
     const { files, dataDir } = this.#catalog;
-    this.#secret ??= await readHashKey(files, dataDir, isWanted);
-    return this.#secret;
+    this.#keys ??= await readForgetKeys(files, dataDir);
+    const { own, others } = this.#keys;
+    return own === undefined ? others : [own, ...others];
+  }
+
+  /** Takes over the keys of an archive whose stores are about to come. */
+  async takeKeys(keys: readonly Buffer[]): Promise<void> {
+    const { files, dataDir } = this.#catalog;
+    await addForgetKeys(files, dataDir, keys);
+    this.#keys = undefined;
+  }
+
+  async #ownKey(): Promise<Buffer> {
+    const { files, dataDir } = this.#catalog;
+    const own = await ownForgetKey(files, dataDir);
+    this.#keys = undefined;
+    return own;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,7 +198,7 @@ export class Forgetter {
   ): Promise<{ readonly orders: readonly ForgetOrder[]; readonly madeTexts: number }> {
     const handle = await this.#catalog.open.get(sessionId);
     const { ranges, keys } = await handle.use(async ({ store }) => {
-      const secret = wanted.mayComeAgain ? undefined : await this.hashKey(true);
+      const secret = wanted.mayComeAgain ? undefined : await this.#ownKey();
       return { ranges: store.ranges, keys: keysOf(store.entries, secret) };
     });
     const relations = await this.#catalog.relations();

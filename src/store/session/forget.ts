@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { mask } from '../../base/text-spans.ts';
@@ -426,21 +426,6 @@ export async function finishForgetting(files: Files, dataDir: string): Promise<v
     if (await files.exists(paths.journal)) await carryOut(files, paths, order);
   }
   await files.remove(path);
-}
-
-/** The key of the hashes of forgotten texts, `mappings/forget.key`, 32 bytes. */
-export async function readHashKey(
-  files: Files,
-  dataDir: string,
-  isWanted: boolean,
-): Promise<Buffer | undefined> {
-  const path = join(dataDir, 'mappings', 'forget.key');
-  const known = await files.readWhole(path);
-  if (known !== undefined || !isWanted) return known;
-  const fresh = randomBytes(32);
-  await files.createExclusive(path, fresh);
-  await files.syncDirectory(dirname(path));
-  return fresh;
 }
 
 /** The texts' keys, made of what they are now or, where a part is gone already, were. */

@@ -55,13 +55,16 @@ export async function createSessionFiles(
 export async function recoverSession(
   files: Files,
   paths: SessionPaths,
-  { sessionId, hashKey }: { readonly sessionId: string; readonly hashKey?: Buffer | undefined },
+  {
+    sessionId,
+    hashKeys,
+  }: { readonly sessionId: string; readonly hashKeys?: readonly Buffer[] | undefined },
 ): Promise<RecoveredSession> {
   const journalFile = await files.open(paths.journal, { create: false });
   const journal = new RecordLog(paths.journal, journalFile);
   let textFile: OpenFile | undefined;
   try {
-    const index = new EntryIndex(hashKey);
+    const index = new EntryIndex(hashKeys);
     const head = await replayJournal(files, { paths, sessionId }, journal, index);
     const checked = await readChecked(files, paths, sessionId);
     checkEnd(paths, journal, index, checked);

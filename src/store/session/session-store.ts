@@ -66,7 +66,7 @@ interface SessionStoreOptions extends StorePlaceOptions {
    */
   readonly heldTextBytes?: number | undefined;
   /** Of the hashes by which forgotten texts are known; absent where none was ever forgotten. */
-  readonly hashKey?: Buffer | undefined;
+  readonly hashKeys?: readonly Buffer[] | undefined;
   /** Sees to it that no more is stored than may be. */
   readonly room?: SessionRoom | undefined;
   /** Keeps what it held at moments that were asked for (some of its own). */

@@ -43,13 +43,13 @@ export class EntryIndex {
   readonly #sources = new Map<string, { readonly file: SourceFile; readonly entry: Entry }>();
   /** By keyed hash, entries whose texts, or parts of them, are gone and are not to come again. */
   readonly #gone = new Map<string, Entry>();
-  readonly #hashKey: Buffer | undefined;
+  readonly #hashKeys: readonly Buffer[];
 
   /**
-   * `hashKey`: of the hashes by which texts are known that were forgotten; absent where none is.
+   * `hashKeys`: of the hashes by which texts are known that were forgotten.
    */
-  constructor(hashKey?: Buffer) {
-    this.#hashKey = hashKey;
+  constructor(hashKeys: readonly Buffer[] = []) {
+    this.#hashKeys = hashKeys;
   }
 
   /** Adds the next entry. `end` are the totals with it. */
@@ -118,8 +118,12 @@ export class EntryIndex {
   /** By `contentKey`, that of the text as it is or, where it is gone, as it was. */
   byKey(key: string): Entry | undefined {
     const known = this.#byKey.get(key);
-    if (known !== undefined || this.#gone.size === 0 || this.#hashKey === undefined) return known;
-    return this.#gone.get(keyedHash(this.#hashKey, key));
+    if (known !== undefined || this.#gone.size === 0) return known;
+    for (const hashKey of this.#hashKeys) {
+      const gone = this.#gone.get(keyedHash(hashKey, key));
+      if (gone !== undefined) return gone;
+    }
+    return undefined;
   }
 
   byHash(sha256: string): Entry | undefined {
