@@ -32,8 +32,9 @@ import { sessionsForDescriptors } from './store/disk/descriptor-room.ts';
 import { type Files, realFiles } from './store/disk/files.ts';
 import { boundsOf } from './config/bounds.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
-import type { Sessions } from './store/types.ts';
+import type { Sessions, TextHolder } from './store/types.ts';
 import { IndexKeeper } from './tools/index-keeper.ts';
+import { programVariables } from './tools/programs/forgotten-variables.ts';
 import { linkedStoresOf } from './tools/linked/linked-stores.ts';
 import { allTools, ToolRegistry } from './tools/registry.ts';
 import { type FoundSessions, Traces } from './trace/traces.ts';
@@ -109,14 +110,18 @@ export async function openApp(options: AppOptions): Promise<App> {
   const { config, log, clock, ids } = options;
   // Whatever fails on the way, what was opened before it is closed again.
   await using opened = new AsyncDisposableStack();
-  const sessions = opened.use(await openStores(options));
+  // What holds texts beside the stores, and lets go of what is forgotten.
+  const holders: TextHolder[] = [];
+  const sessions = opened.use(await openStores(options, holders));
   const traces = opened.use(createTraces(options));
+  if (traces !== undefined) holders.push(traces);
   const found = traces?.sessions(sessions) ?? sessions;
   const answers = opened.use(new AnswerMemory(found.chats, clock));
   const catalog = opened.use(openCatalog(options));
   const search = options.threads?.search ?? opened.use(openSearchEngine({ clock }));
   const indexes = opened.use(new IndexKeeper({ search, clock, log }));
   const sandboxes = opened.use(openProgramSandboxes(options));
+  holders.push(programVariables(sandboxes, sessions));
   const outliner = options.threads?.outliner ?? opened.use(new Outliner(clock, log));
   const stats = new TurnStats();
   const toolless = new ToollessModels();
@@ -184,7 +189,10 @@ export async function openApp(options: AppOptions): Promise<App> {
   };
 }
 
-async function openStores({ config, clock, ids, log, files }: AppOptions): Promise<Sessions> {
+async function openStores(
+  { config, clock, ids, log, files }: AppOptions,
+  holders: readonly TextHolder[],
+): Promise<Sessions> {
   const { maxBytes, maxAgeDays } = config.memory;
   return openSessionsSoon({
     dataDir: config.dataDir,
@@ -200,6 +208,7 @@ async function openStores({ config, clock, ids, log, files }: AppOptions): Promi
     keepsBounds: true,
     searchPath: machineOf().env['PATH'],
     notesPlaces: true,
+    holders,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
   });
 }

@@ -31,6 +31,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'search',
     'setup',
     'store',
+    'trace',
     'upstream',
   ],
   app: [

@@ -46,6 +46,8 @@ export async function withOperations(
     { openSessions },
     { boundsOf },
     { guardFor },
+    { openTraceRoom },
+    { ForgottenTurns },
   ] = await Promise.all([
     import('../clock.ts'),
     import('../config/places.ts'),
@@ -56,8 +58,11 @@ export async function withOperations(
     import('../store/sessions.ts'),
     import('../config/bounds.ts'),
     import('../secrets/guard.ts'),
+    import('../trace/trace-room.ts'),
+    import('../trace/forgotten-turns.ts'),
   ]);
   const { config } = loadFromFlags({ ...flags });
+  const traceRoom = openTraceRoom(config.trace);
   await using stack = new AsyncDisposableStack();
   const sessions = stack.use(
     await openSessions({
@@ -69,6 +74,7 @@ export async function withOperations(
       worktrees: config.store.worktrees,
       bounds: boundsOf(config.store),
       searchPath: machineOf().env['PATH'],
+      holders: traceRoom === undefined ? [] : [new ForgottenTurns(traceRoom)],
     }),
   );
   const search = stack.use(openSearchEngine({ clock: systemClock }));

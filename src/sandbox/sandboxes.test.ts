@@ -248,6 +248,46 @@ describe('lost variables', () => {
   });
 });
 
+describe('variables that may hold forgotten texts', () => {
+  test('are dropped, of that chat alone, and the next program is told why', async () => {
+    const names = record();
+    await run('let kept = "secret"', { names, chat: 'forgets' });
+    await run('let other = 1', { chat: 'goes on' });
+    expect(shared.chats).toContain('forgets');
+    await shared.forget('forgets');
+    expect(shared.chats).not.toContain('forgets');
+    const next = await run('typeof kept', { names, chat: 'forgets' });
+    expect(next).toMatchObject({ value: 'undefined', lostNames: ['kept'], areForgotten: true });
+    expect(await value('other', { chat: 'goes on' })).toBe('1');
+    await shared.end('forgets');
+    // Lost once more, for another reason.
+    await run('let again = 1', { names, chat: 'forgets' });
+    await shared.end('forgets');
+    const later = await run('1', { names, chat: 'forgets' });
+    expect(later.lostNames).toEqual(['again']);
+    expect(later.areForgotten).toBeUndefined();
+  });
+
+  test('of a program that runs are dropped when it ends', async () => {
+    const names = record();
+    const asked = Promise.withResolvers<void>();
+    const read = Promise.withResolvers<string>();
+    const host = hostOver(text, {
+      read: async () => {
+        asked.resolve();
+        return read.promise;
+      },
+    });
+    const running = run('let held = context.read(0, 6); held', { names, host, chat: 'runs' });
+    await asked.promise;
+    await shared.forget('runs');
+    read.resolve('secret');
+    expect(await running).toMatchObject({ value: 'secret', lostNames: [] });
+    const next = await run('typeof held', { names, chat: 'runs' });
+    expect(next).toMatchObject({ value: 'undefined', areForgotten: true });
+  });
+});
+
 test('a chat can be ended: its variables are gone, and so is what it ran', async () => {
   await run('let here = 1', { chat: 'ended' });
   const endless = run('while (true) {}', { chat: 'ended' });

@@ -1,3 +1,4 @@
+import { LruMap } from '../base/lru-map.ts';
 import type { Clock } from '../clock.ts';
 import { compileQuickJs } from './quickjs.ts';
 import { Sandbox, type SandboxEnd } from './sandbox.ts';
@@ -11,6 +12,9 @@ import type {
 
 /** Names of variables that are remembered per chat at most. */
 const maxRemembered = 200;
+
+/** Chats whose next program is told that texts were forgotten, at most; others hear "lost". */
+const maxUntold = 1_000;
 
 /** What {@link openSandboxes} needs. */
 interface SandboxesOptions {
@@ -48,6 +52,13 @@ export interface Sandboxes {
   prepare(chatId: string): void;
   /** Ends a chat's sandbox, with its variables, whatever runs in it. */
   end(chatId: string): Promise<void>;
+  /** The chats that have variables at present. */
+  readonly chats: readonly string[];
+  /**
+   * Throws a chat's variables away, because texts were forgotten that may be in them: at once, or
+   * when the program ends that is running. The next program is told so.
+   */
+  forget(chatId: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -58,6 +69,8 @@ interface Slot {
   queued: number;
   usedMs: number;
   stopIdle: () => void;
+  /** Its variables may hold what was forgotten. */
+  isForgotten: boolean;
 }
 
 /** Opens the place where programs run. No thread exists before the first program. */
@@ -69,6 +82,8 @@ class SandboxPool implements Sandboxes {
   readonly #options: SandboxesOptions;
   readonly #slots = new Map<string, Slot>();
   readonly #waiting: (() => void)[] = [];
+  /** Chats that are still to be told that their variables are gone because texts were forgotten. */
+  readonly #untold = new LruMap<string, true>(maxUntold);
   #quickJs: Promise<WebAssembly.Module> | undefined;
   /** Stands ready for the first program of some chat. */
   #spare: { readonly sandbox: Sandbox; readonly stopIdle: () => void } | undefined;
@@ -120,8 +135,13 @@ class SandboxPool implements Sandboxes {
     slot.last = turn.promise;
     try {
       await before;
-      return await this.#runIn(slot, code, options);
+      const result = await this.#runIn(slot, code, options);
+      const isTold = result.lostNames.length === 0 || options.signal.aborted;
+      if (isTold || !this.#untold.delete(chatId)) return result;
+      return { ...result, areForgotten: true };
     } finally {
+      if (slot.isForgotten) await this.#endThread(slot);
+      slot.isForgotten = false;
       slot.queued -= 1;
       slot.usedMs = this.#options.clock.elapsedMs();
       if (slot.queued === 0)
@@ -149,6 +169,7 @@ class SandboxPool implements Sandboxes {
       queued: 0,
       usedMs: 0,
       stopIdle: () => undefined,
+      isForgotten: false,
     };
     this.#slots.set(chatId, slot);
     return slot;
@@ -197,6 +218,19 @@ class SandboxPool implements Sandboxes {
       await freed.promise;
       signal.removeEventListener('abort', wake);
     }
+  }
+
+  get chats(): readonly string[] {
+    const withThread = [...this.#slots].filter(([, { sandbox }]) => sandbox !== undefined);
+    return withThread.map(([chatId]) => chatId);
+  }
+
+  async forget(chatId: string): Promise<void> {
+    const slot = this.#slots.get(chatId);
+    if (slot?.sandbox === undefined) return;
+    this.#untold.set(chatId, true);
+    if (slot.queued === 0) await this.end(chatId);
+    else slot.isForgotten = true;
   }
 
   async #endThread(slot: Slot): Promise<void> {

@@ -120,6 +120,8 @@ export interface SandboxResult {
   readonly answer?: string | undefined;
   /** Variables of earlier calls that no longer exist. */
   readonly lostNames: readonly string[];
+  /** Set where they are gone because texts were forgotten that may have been in them. */
+  readonly areForgotten?: true;
   /** Other things the model should know. */
   readonly notes: readonly string[];
   readonly work: SandboxWork;

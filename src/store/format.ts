@@ -24,10 +24,10 @@
  * line keeps its place and its sizes, `sha256` is empty, and what stands in the text file counts
  * for nothing. `masked` likewise: parts of the text are gone, others stand in their place, and
  * `sha256` is that of what stands there now. `key` is the keyed hash (HMAC-SHA-256 with the key in
- * `mappings/forget.key`, or that of another machine) of what the text was. `outline` of an entry ({"kind":...,"items":[...]})
- * is what a stub says of its text. It is written with the text or never: a stub is the same for
- * ever, so an entry without one stays without one. `again` (true) likewise: under this call the
- * text is shown as one that had come before.
+ * `mappings/forget.key`, or that of another machine) of what the text was. `outline` of an entry
+ * ({"kind":...,"items":[...]}) is what a stub says of its text. It is written with the text or
+ * never: a stub is the same for ever, so an entry without one stays without one. `again` (true)
+ * likewise: under this call the text is shown as one that had come before.
  *
  * `end` is the session's totals once the line is committed. An alias says that text N came again,
  * under another tool call or from another file. `source` ({sizeBytes, mtimeMs}) is the file as it

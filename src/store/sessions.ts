@@ -36,6 +36,7 @@ import type {
   Sessions,
   SnapshotEvent,
   StoreBounds,
+  TextHolder,
   TidyOutcome,
 } from './types.ts';
 
@@ -72,6 +73,8 @@ export interface SessionsOptions {
   readonly bounds?: StoreBounds;
   /** Whether the bounds are kept in the background (false): a server does it. */
   readonly keepsBounds?: boolean;
+  /** What holds texts beside the stores; may grow after they were opened. */
+  readonly holders?: readonly TextHolder[];
 }
 
 /**
@@ -162,7 +165,7 @@ class FileSessions implements Sessions {
       },
     });
     this.#versions = new Versions(this.#catalog);
-    this.#forgetting = new Forgetter(this.#catalog, pending);
+    this.#forgetting = new Forgetter(this.#catalog, { pending, holders: options.holders ?? [] });
     this.#bounds = new Bounds(this.#catalog, this.#forgetting, { bounds, keeps: keepsBounds });
     this.#archives = new Archives({
       ...options,

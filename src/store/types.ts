@@ -201,6 +201,35 @@ export interface ForgetWanted {
   readonly isTrial?: boolean;
 }
 
+/** Texts that are forgotten, for whoever holds them beside the stores. */
+export interface ForgottenTexts {
+  /** The sessions that read them. */
+  readonly sessionIds: ReadonlySet<string>;
+  /** Whether a text quotes one of them: 31 letters and digits in a row, or all of a shorter one. */
+  readonly isQuoted: (text: string) => boolean;
+  /** Only what came since then is to be looked at: the rest has gone. Absent: everything. */
+  readonly sinceMs?: number;
+  /** Nothing is to be changed, only counted. */
+  readonly isTrial: boolean;
+}
+
+/** What holds texts beside the stores, and lets go of them. */
+export interface TextHolder {
+  /**
+   * Is asked before the stores' bytes are overwritten, so that a crash leaves all of it or nothing,
+   * and once more afterwards, for what came in between.
+   */
+  forget(texts: ForgottenTexts): Promise<HeldElsewhere>;
+}
+
+/** What was held beside the stores. */
+export interface HeldElsewhere {
+  /** Turns that were written down (traces), each with all that it has. */
+  readonly traces?: number;
+  /** Chats whose programs had variables. */
+  readonly programs?: number;
+}
+
 /** What was forgotten, or would be. */
 export interface ForgetOutcome {
   /** The sessions in whose files the texts lie. */
@@ -216,6 +245,10 @@ export interface ForgetOutcome {
   readonly madeTexts: number;
   /** How many of the entries are pinned: a person's forgetting goes before pins. */
   readonly pinned: number;
+  /** Turns that were written down (traces) and quote them. */
+  readonly traces: number;
+  /** Chats of their stores whose programs have variables: these may hold them. */
+  readonly programs: number;
 }
 
 /** How much text may be stored, for how long; absent: no such bound. What is gone counts not. */

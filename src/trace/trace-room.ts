@@ -1,10 +1,10 @@
 import fsp from 'node:fs/promises';
-import { join } from 'node:path';
-import { type Files, isErrno } from '../store/disk/files.ts';
+import { join, resolve } from 'node:path';
+import { type Files, isErrno, realFiles } from '../store/disk/files.ts';
 
 /** Why a turn is not written down any further, by a short name for the log. */
 export class TraceFault extends Error {
-  readonly code: 'too_large' | 'too_many' | 'too_slow';
+  readonly code: 'too_large' | 'too_many' | 'too_slow' | 'forgotten';
 
   constructor(code: TraceFault['code'], message: string) {
     super(message);
@@ -108,6 +108,25 @@ export class TraceRoom {
     await this.#files.remove(join(this.#dir, name));
   }
 
+  /**
+   * The turns that are written down to their end, the oldest first, with their files.
+   * @param sinceMs Only those that came then or later, milliseconds since 1970
+   * @throws Error of the system
+   */
+  async turns(
+    sinceMs = 0,
+  ): Promise<readonly { readonly name: string; readonly paths: readonly string[] }[]> {
+    await this.#knowFolders();
+    const from = TraceRoom.nameOf(sinceMs, '');
+    const turns = [];
+    for (const [name, { isLive }] of this.#folders) {
+      if (isLive || name < from) continue;
+      const path = join(this.#dir, name);
+      turns.push({ name, paths: (await this.#files.list(path)).map((file) => join(path, file)) });
+    }
+    return turns;
+  }
+
   /** Whether there was one that is not being written. */
   async #deleteOldest(): Promise<boolean> {
     const oldest = [...this.#folders].find(([, { isLive }]) => !isLive);
@@ -140,6 +159,14 @@ export class TraceRoom {
       this.#totalBytes += sizeBytes;
     }
   }
+}
+
+/** The directory that the settings name; undefined where no turn is written down. */
+export function openTraceRoom({
+  dir,
+  ...limits
+}: TraceLimits & { readonly dir?: string | undefined }): TraceRoom | undefined {
+  return dir === undefined ? undefined : new TraceRoom(resolve(dir), realFiles, limits);
 }
 
 /** Bytes of all files in a folder without folders in it; 0 for one that is gone. */

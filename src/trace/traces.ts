@@ -4,11 +4,18 @@ import { ProxyError } from '../errors.ts';
 import type { ChatCall, ChatHandler, StreamReply } from '../http/handlers.ts';
 import type { Logger } from '../log.ts';
 import type { Files } from '../store/disk/files.ts';
-import type { Session, Sessions } from '../store/types.ts';
+import type {
+  ForgottenTexts,
+  HeldElsewhere,
+  Session,
+  Sessions,
+  TextHolder,
+} from '../store/types.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { ForgottenTurns } from './forgotten-turns.ts';
 import { codeOf } from './trace-end.ts';
 import type { OutlineOf } from './touched-entries.ts';
-import { type TraceLimits, TraceRoom } from './trace-room.ts';
+import { TraceFault, type TraceLimits, TraceRoom } from './trace-room.ts';
 import { tracedMemory } from './traced-session.ts';
 import { TurnFiles } from './turn-files.ts';
 import { TurnTrace } from './turn-trace.ts';
@@ -75,11 +82,11 @@ const chatPath = '/v1/chat/completions';
  * Nothing here makes a turn fail: what cannot be written is logged once for each reason, and costs
  * the trace.
  */
-export class Traces {
+export class Traces implements TextHolder {
   readonly #options: TracesOptions;
   readonly #room: TraceRoom;
   readonly #turn = new AsyncLocalStorage<TurnTrace>();
-  readonly #live = new Set<TurnTrace>();
+  readonly #live = new Map<TurnTrace, TurnFiles>();
   readonly #toldFaults = new Set<string>();
 
   constructor(options: TracesOptions) {
@@ -145,13 +152,27 @@ export class Traces {
     };
   }
 
+  /**
+   * Deletes what was written down of turns that quote forgotten texts. Of turns that are being
+   * answered nobody knows yet what they hold: none of them is written down.
+   */
+  async forget(texts: ForgottenTexts): Promise<HeldElsewhere> {
+    const found = await new ForgottenTurns(this.#room).forget(texts);
+    if (texts.isTrial) return found;
+    const why = new TraceFault('forgotten', 'texts were forgotten while the turn went on');
+    await Promise.all([...this.#live.values()].map(async (files) => files.giveUp(why)));
+    return found;
+  }
+
   /** Ends what is being written. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { clock } = this.#options;
     const timeUp = Promise.withResolvers<void>();
     const cancel = clock.after(closingMs, timeUp.resolve);
     const stopped = new ProxyError('shutting_down', 'The server is stopping.');
-    const ended = Promise.all([...this.#live].map(async (trace) => this.#end(trace, stopped)));
+    const ended = Promise.all(
+      [...this.#live.keys()].map(async (trace) => this.#end(trace, stopped)),
+    );
     await Promise.race([ended, timeUp.promise]);
     cancel();
   }
@@ -166,7 +187,7 @@ export class Traces {
       { ...this.#options, files: turnFiles },
       { requestId, path, headers },
     );
-    this.#live.add(trace);
+    this.#live.set(trace, turnFiles);
     return trace;
   }
 

@@ -93,6 +93,15 @@ export class TurnFiles {
     this.#options.room.end(this.#name);
   }
 
+  /**
+   * Gives the folder up, whatever comes yet. @param why What its owner hears. Resolves when nothing
+   * of it is left; never rejects
+   */
+  async giveUp(why: unknown): Promise<void> {
+    this.#giveUp(why);
+    await this.#then(() => this.#discard());
+  }
+
   async #write(name: string, bytes: Uint8Array): Promise<void> {
     if (this.#isGivenUp) return;
     await this.#options.room.take(this.#name, bytes.length);

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { NameRecord } from '../sandbox/types.ts';
 import type { Sandboxes } from '../sandbox/sandboxes.ts';
+import { sandboxName } from '../tools/programs/forgotten-variables.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { Session } from '../store/types.ts';
 import type { LinkedStores } from '../tools/linked/linked-stores.ts';
@@ -78,7 +79,7 @@ export function openTurnTools(
     maxResultChars: options.maxResultChars,
     programs: {
       sandboxes: options.sandboxes,
-      chatId: `${session.id}:${place.chatId}`,
+      chatId: sandboxName(session.id, place.chatId),
       names: programNames(session, place.chatId),
       onAnswer: (text: string) => void answers.push(text),
     },

@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { callOver } from '../../src/cli/operations-client.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { ForgetAnswer } from '../../src/operations/forget.ts';
@@ -17,7 +18,17 @@ import {
 } from '../support/conversation.ts';
 import { exported, imported } from '../support/archives.ts';
 import { startPair, type TestProxy } from '../support/proxy.ts';
-import { answer, callTools, type ScriptedUpstream } from '../support/scripted-upstream.ts';
+import {
+  answer,
+  callTools,
+  done,
+  finish,
+  Gate,
+  reply,
+  type ScriptedUpstream,
+  text,
+} from '../support/scripted-upstream.ts';
+import { readTraces } from '../support/trace.ts';
 
 const secret = 'the-launch-code-is-0451-zebra-quartz';
 const directory = '/work/forgetting';
@@ -30,8 +41,13 @@ async function forgetting({ app }: TestProxy, args: object): Promise<ForgetAnswe
 }
 
 async function filesWith(proxy: TestProxy, text: string): Promise<readonly string[]> {
+  return filesIn(proxy.dataDir, text);
+}
+
+/** The files below a folder that hold a text. */
+async function filesIn(folder: string, text: string): Promise<readonly string[]> {
   const found: string[] = [];
-  for (const entry of await readdir(proxy.dataDir, { recursive: true, withFileTypes: true })) {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const bytes = await readFile(join(entry.parentPath, entry.name)).catch(() => Buffer.alloc(0));
     if (bytes.includes(text)) found.push(entry.name);
@@ -105,6 +121,60 @@ describe('a text that was forgotten while a chat goes on', () => {
     const shown = body.messages.find(({ role }) => role === 'tool');
     expect(shown?.content).toMatch(/^\[rlm\] The text of e1 was forgotten on /);
     expect(await filesWith(other.proxy, secret)).toEqual([]);
+  });
+
+  test('programs do not hold it in variables, and are told that these are gone', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const messages = await chatWithSecret(setup);
+    const program = (code: string): void =>
+      upstream.script(callTools({ name: 'rlm_exec', args: { code } }), answer('fine'));
+    program('let held = context.text("e1"); held.length');
+    await proxy.ask({ messages, tools: clientTools });
+    const trial = await forgetting(proxy, { entries: ['e1'], isTrial: true });
+    expect(trial).toMatchObject({ programs: 1, traces: 0 });
+    expect(await forgetting(proxy, { entries: ['e1'] })).toMatchObject({ programs: 1 });
+    program('typeof held');
+    await proxy.ask({ messages, tools: clientTools });
+    const told = String(upstream.requests.at(-1)!.body.messages.at(-1)?.content);
+    expect(told).toBe(
+      '[variables of earlier calls were dropped because texts were forgotten: held]\n=> undefined',
+    );
+  });
+
+  test('it is in no trace, either: those of other turns stay', async () => {
+    const traces = await mkdtemp(join(tmpdir(), 'rlm-trace-'));
+    onTestFinished(async () => rm(traces, { recursive: true, force: true }));
+    await using setup = await startPair({ RLM_TRACE_DIR: traces });
+    const { upstream, proxy } = setup;
+    upstream.script(answer('fine'));
+    await proxy.ask(outputRequest(`other ${longText(30_000)}`, directory));
+    const messages = await chatWithSecret(setup);
+    // The model says it in pieces, none of which is it.
+    upstream.script(
+      reply(...secret.match(/.{1,5}/g)!.map((piece) => text(piece)), finish(), done()),
+    );
+    await proxy.ask(outputRequest(`third ${longText(30_000, 'third')}`, directory));
+    await vi.waitFor(async () => expect(await readTraces(traces)).toHaveLength(3));
+    const args = { pattern: secret, literal: true };
+    expect(await forgetting(proxy, { ...args, isTrial: true })).toMatchObject({ traces: 2 });
+    expect(await readTraces(traces)).toHaveLength(3);
+
+    // A turn that is being answered holds it, too.
+    const gate = new Gate();
+    upstream.script(reply(text('fi'), gate, text('ne'), finish(), done()));
+    const live = proxy.ask({ messages, tools: clientTools });
+    await upstream.nthRequest(upstream.requests.length + 1);
+    expect(await forgetting(proxy, args)).toMatchObject({ traces: 2 });
+    gate.open();
+    await live;
+    expect(await filesWith(proxy, secret)).toEqual([]);
+    expect(await filesIn(traces, secret)).toEqual([]);
+    expect(await filesIn(traces, 'launch-code')).toEqual([]);
+    expect(await readTraces(traces)).toHaveLength(1);
+    upstream.script(answer('fine'));
+    await proxy.ask({ messages, tools: clientTools });
+    await vi.waitFor(async () => expect(await readTraces(traces)).toHaveLength(2));
   });
 
   test('of a part as many other characters are shown, stored and found', async () => {

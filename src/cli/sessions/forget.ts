@@ -84,6 +84,8 @@ function answerText(answer: ForgetAnswer): string {
     readers,
     named,
     pinned,
+    traces,
+    programs,
     isTrial,
   } = answer;
   const lines = named.map(({ id, what, parts }) => {
@@ -101,6 +103,14 @@ function answerText(answer: ForgetAnswer): string {
     `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,
     `With it ${isTrial ? 'would go' : 'went'}: ${countOf(chatRecords, 'record')} of chats, lines of ${countOf(madeTexts, 'text')} made of it.`,
   );
+  if (traces > 0)
+    lines.push(
+      `Traces of ${countOf(traces, 'turn')} that quote it ${isTrial ? 'would be' : 'were'} deleted (RLM_TRACE_DIR).`,
+    );
+  if (programs > 0)
+    lines.push(
+      `Variables of programs in ${countOf(programs, 'chat')} ${isTrial ? 'would be' : 'were'} dropped: they may hold it.`,
+    );
   if (pinned > 0)
     lines.push(
       `${countOf(pinned, 'text')} of these ${pinned === 1 ? 'is' : 'are'} pinned: pins keep texts from making room, not from this.`,

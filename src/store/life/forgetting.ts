@@ -21,7 +21,14 @@ import {
 import type { Passages } from '../session/passages.ts';
 import { pinnedIn } from '../session/pins.ts';
 import type { OwnText } from '../session/session-store.ts';
-import type { BaseRange, ForgetOutcome, ForgetWanted } from '../types.ts';
+import type {
+  BaseRange,
+  ForgetOutcome,
+  ForgottenTexts,
+  ForgetWanted,
+  HeldElsewhere,
+  TextHolder,
+} from '../types.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 import { SpaceFreer, type FreedSpace } from './space-freer.ts';
 
@@ -32,11 +39,22 @@ import { SpaceFreer, type FreedSpace } from './space-freer.ts';
 export class Forgetter {
   readonly #catalog: SessionCatalog;
   readonly #space: SpaceFreer;
+  readonly #holders: readonly TextHolder[];
   #keys: ForgetKeys | undefined;
 
-  /** `pending`: sessions whose gone texts still take room. */
-  constructor(catalog: SessionCatalog, pending: readonly string[]) {
+  /**
+   * `pending`: sessions whose gone texts still take room; `holders`: what holds texts beside the
+   * stores.
+   */
+  constructor(
+    catalog: SessionCatalog,
+    {
+      pending,
+      holders,
+    }: { readonly pending: readonly string[]; readonly holders: readonly TextHolder[] },
+  ) {
     this.#catalog = catalog;
+    this.#holders = holders;
     const { files, dataDir } = catalog;
     this.#space = new SpaceFreer(
       {
@@ -60,12 +78,21 @@ export class Forgetter {
   async forgetWithoutFreeing(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
     await this.#catalog.byId(sessionId);
     return this.#catalog.alone(async () => {
-      const { orders, madeTexts } = await this.#ordersOf(sessionId, wanted);
+      const { orders, madeTexts, passages } = await this.#ordersOf(sessionId, wanted);
       const owners = orders.map((order) => order.sessionId);
       const readers = [...new Set(orders.flatMap((order) => order.readers))];
       const { bytes } = await this.#sizeOf(sessionId, wanted);
       const pinned = pinnedIn((await this.#catalog.open.get(sessionId)).last.events.all);
       const named = [...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)];
+      const held = isForRoom(wanted)
+        ? undefined
+        : {
+            sessionIds: new Set([...owners, ...readers]),
+            isQuoted: (text: string) => passages.some((each) => each.isInText(text)),
+            isTrial: wanted.isTrial === true,
+          };
+      const sinceMs = this.#catalog.clock.now();
+      const elsewhere = held === undefined ? nothingHeld : await this.#forgetElsewhere(held);
       const told = {
         owners,
         readers,
@@ -74,6 +101,7 @@ export class Forgetter {
         bytes,
         madeTexts,
         pinned: named.filter((seq) => pinned.has(seq)).length,
+        ...elsewhere,
       };
       if (wanted.isTrial === true) {
         return { ...told, chatRecords: await this.#madeBy(orders, countMade) };
@@ -87,6 +115,9 @@ export class Forgetter {
         await this.#catalog.files.remove(this.#ordersPath);
         return records;
       });
+      // A turn that was on its way has perhaps written something down meanwhile.
+      const late =
+        held === undefined ? nothingHeld : await this.#forgetElsewhere({ ...held, sinceMs });
       for (const { sessionId: id, timeMs, why, ...order } of orders) {
         const whole = order.whole.map(({ seq }) => seq);
         const parts = order.parts.map(({ seq }) => seq);
@@ -94,8 +125,18 @@ export class Forgetter {
           await this.#catalog.byId(id)
         ).events.add({ type: 'forget', timeMs, why, whole, parts });
       }
-      return { ...told, chatRecords };
+      return { ...told, chatRecords, traces: told.traces + late.traces };
     });
+  }
+
+  async #forgetElsewhere(texts: ForgottenTexts): Promise<Required<HeldElsewhere>> {
+    const sum = { ...nothingHeld };
+    for (const holder of this.#holders) {
+      const { traces = 0, programs = 0 } = await holder.forget(texts);
+      sum.traces += traces;
+      sum.programs += programs;
+    }
+    return sum;
   }
 
   /** See `Sessions.allowAgain`. */
@@ -195,7 +236,12 @@ export class Forgetter {
   async #ordersOf(
     sessionId: string,
     wanted: ForgetWanted,
-  ): Promise<{ readonly orders: readonly ForgetOrder[]; readonly madeTexts: number }> {
+  ): Promise<{
+    readonly orders: readonly ForgetOrder[];
+    readonly madeTexts: number;
+    /** By what quotes of the texts are known. */
+    readonly passages: readonly Passages[];
+  }> {
     const handle = await this.#catalog.open.get(sessionId);
     const { ranges, keys } = await handle.use(async ({ store }) => {
       const secret = wanted.mayComeAgain ? undefined : await this.#ownKey();
@@ -226,12 +272,14 @@ export class Forgetter {
       }
     }
     let madeTexts = 0;
+    const known: Passages[] = [];
     // What goes for want of room is no secret.
     const asked = isForRoom(wanted) ? [] : [...orders.values()];
     for (const order of asked) {
       const paths = sessionPaths(this.#catalog.dataDir, order.sessionId);
       const passages = await passagesOf(this.#catalog.files, paths, order);
       if (passages.isEmpty) continue;
+      known.push(passages);
       for (const userId of [order.sessionId, ...order.readers]) {
         for (const part of await this.#quotesIn(userId, passages)) {
           const ownerIds = relations.ownersOf(part.ranges, part.seq);
@@ -247,7 +295,7 @@ export class Forgetter {
         }
       }
     }
-    return { orders: [...orders.values()], madeTexts };
+    return { orders: [...orders.values()], madeTexts, passages: known };
   }
 
   /**
@@ -287,6 +335,8 @@ export class Forgetter {
     return { bytes };
   }
 }
+
+const nothingHeld = { traces: 0, programs: 0 };
 
 /** Whether a text, or parts of it, are to go already. */
 function isOrdered(order: ForgetOrder | undefined, seq: number): boolean {

@@ -51,8 +51,13 @@ export class Passages {
 
   /** Whether a passage of the texts is in a value of JSON. */
   isIn(value: unknown): boolean {
-    for (const text of stringsIn(value)) if (this.#isInText(plain(text))) return true;
+    for (const text of stringsIn(value)) if (this.#isInUnits(plain(text))) return true;
     return false;
+  }
+
+  /** Whether a passage of the texts is in a text, as it stands. */
+  isInText(text: string): boolean {
+    return this.#isInUnits(plain(text));
   }
 
   /**
@@ -61,11 +66,11 @@ export class Passages {
    */
   linesIn(text: string): readonly (readonly [number, number])[] {
     const lines = text.split('\n');
-    const isQuote = lines.map((line) => this.#isInText(plain(line)));
+    const isQuote = lines.map((line) => this.#isInUnits(plain(line)));
     // A passage may go over the end of a line.
     for (let at = 1; at < lines.length; at += 1) {
       if (isQuote[at - 1] === true || isQuote[at] === true) continue;
-      if (this.#isInText(plain(lines[at - 1]! + lines[at]!))) isQuote[at - 1] = isQuote[at] = true;
+      if (this.#isInUnits(plain(lines[at - 1]! + lines[at]!))) isQuote[at - 1] = isQuote[at] = true;
     }
     const ranges: [number, number][] = [];
     let start = 0;
@@ -90,7 +95,7 @@ export class Passages {
     this.#windows.add(hashOf(window, 0));
   }
 
-  #isInText(units: string): boolean {
+  #isInUnits(units: string): boolean {
     for (const short of this.#short) if (units.includes(short)) return true;
     if (this.#windows.size === 0 || units.length < windowUnits) return false;
     let hash = hashOf(units, 0);

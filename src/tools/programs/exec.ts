@@ -51,10 +51,13 @@ export const execTool: Tool<z.infer<typeof args>> = {
 /** What became of a program, for the model. */
 function describeResult(result: SandboxResult, { slice }: ToolContext): string {
   const lines: string[] = [];
-  if (result.lostNames.length > 0)
-    lines.push(
-      `[variables of earlier calls were lost (restart or eviction): ${result.lostNames.join(', ')}]`,
-    );
+  if (result.lostNames.length > 0) {
+    const why =
+      result.areForgotten === true
+        ? 'were dropped because texts were forgotten'
+        : 'were lost (restart or eviction)';
+    lines.push(`[variables of earlier calls ${why}: ${result.lostNames.join(', ')}]`);
+  }
   if (result.output !== '') lines.push(result.output.trimEnd());
   if (result.value !== undefined) lines.push(`=> ${result.value}`);
   if (result.error !== undefined) lines.push(`[error] ${result.error}`);
