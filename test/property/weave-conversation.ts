@@ -16,6 +16,7 @@ import {
   replyOf,
   toolChoiceOf,
   type IdStyle,
+  type PlannedStep,
   type PlannedTurn,
 } from './weave-script.ts';
 
@@ -81,10 +82,24 @@ const conversations: fc.Arbitrary<Conversation> = fc.record({
   ),
 });
 
+/** Put together, so that no scanner takes it for a real one. */
+const secret = ['ghp', 'R7k2ZpW9xVb4TnM8sLd3HfJ6gCy5AqE1uYt0'].join('_');
+
+/** What is particular to the proxy in which conversations are played. */
+export interface WorldOptions {
+  /** Absent where it is not known, and nothing is ever demoted. */
+  readonly windowTokens?: number;
+  /** Long texts stand whole while there is room. */
+  readonly isRoomy?: boolean;
+  /** Secrets are masked, and many a text holds one. */
+  readonly hasSecrets?: boolean;
+}
+
 /** A proxy and its upstream, for many conversations one after the other. */
 class World implements AsyncDisposable {
   readonly upstream: ScriptedUpstream;
   readonly windowTokens: number | undefined;
+  readonly hasSecrets: boolean;
   proxy: TestProxy;
   /** What the upstream says next, by the `user` member of the request. */
   readonly lines = new Map<string, Message[]>();
@@ -93,9 +108,10 @@ class World implements AsyncDisposable {
   private constructor(
     upstream: ScriptedUpstream,
     proxy: TestProxy,
-    windowTokens: number | undefined,
+    { windowTokens, hasSecrets = false }: WorldOptions,
   ) {
     this.windowTokens = windowTokens;
+    this.hasSecrets = hasSecrets;
     this.upstream = upstream;
     this.proxy = proxy;
     upstream.otherwise(({ body, rawBody }) => {
@@ -105,17 +121,15 @@ class World implements AsyncDisposable {
     });
   }
 
-  /**
-   * `windowTokens`: absent where it is not known, and nothing is ever demoted. `isRoomy`: long
-   * texts stand whole while there is room.
-   */
-  static async open(windowTokens?: number, isRoomy = false): Promise<World> {
+  static async open(options: WorldOptions): Promise<World> {
+    const { windowTokens, isRoomy, hasSecrets } = options;
     const upstream = await startScriptedUpstream();
-    const window =
-      windowTokens === undefined ? {} : { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) };
-    const room = isRoomy ? { RLM_STRIP_MIN_CHARS: '' } : {};
-    const env = { ...window, ...room };
-    return new World(upstream, await startProxy({ upstream, env }), windowTokens);
+    const env = {
+      ...(windowTokens === undefined ? {} : { RLM_UPSTREAM_CONTEXT_WINDOW: String(windowTokens) }),
+      ...(isRoomy === true ? { RLM_STRIP_MIN_CHARS: '' } : {}),
+      ...(hasSecrets === true ? { RLM_CAPTURE_SECRETS: 'mask' } : {}),
+    };
+    return new World(upstream, await startProxy({ upstream, env }), options);
   }
 
   /** Demotion steps of the proxy that runs now. */
@@ -211,13 +225,13 @@ class Player {
       case 'ask': {
         this.#questions += 1;
         const word = `q${this.#draw(99)}-${this.#questions}`;
-        const question = `${longText(happening.size, word)} What is it?`;
+        const question = `${longText(happening.size, word)}${this.#told()} What is it?`;
         this.#history = [...this.#history, asked(question, happening.reminded)];
         for (const turn of happening.turns) {
           const copy = await this.#send(turn);
           const results = (copy.tool_calls ?? []).map((call): Message => {
             const size = [3, 300, 2_000, 15_000][this.#draw(4)] as number;
-            const content = longText(size, `out${this.#draw(1_000)}`);
+            const content = `${longText(size, `out${this.#draw(1_000)}`)}${this.#told()}`;
             return { role: 'tool', tool_call_id: call.id, content };
           });
           this.#history = [...this.#history, copy, ...results];
@@ -232,6 +246,26 @@ class Player {
         if (happening.reminded) this.#before = undefined;
       }
     }
+  }
+
+  /** At times a secret, where there are any. */
+  #told(): string {
+    return this.#world.hasSecrets && this.#draw(3) === 0 ? ` TOKEN=${secret} is mine.` : '';
+  }
+
+  /** What the model says, at times with a secret in its words, its thoughts and its arguments. */
+  #telling(step: PlannedStep): PlannedStep {
+    if (!this.#world.hasSecrets || this.#draw(2) === 0) return step;
+    const { content, reasoning, calls } = step;
+    return {
+      content: content === '' ? '' : `${content} it is ${secret} there`,
+      reasoning: reasoning && { ...reasoning, text: `${reasoning.text} so ${secret} it is` },
+      calls: calls.map(({ name, args, extra }) => ({
+        name,
+        args: args.replace(/fox|ls/, secret),
+        extra,
+      })),
+    };
   }
 
   #edit(name: Edit): void {
@@ -337,8 +371,10 @@ class Player {
     const { upstream, proxy, lines } = this.#world;
     const ownBefore = this.#own;
     const line = `${this.#name}-${(this.#world.count += 1)}`;
-    const planned = [...turn.hidden, turn.last].map((step) => messageOf(step, this.#ids));
-    const said = planned.map(asSentBack);
+    const planned = [...turn.hidden, turn.last].map((step) =>
+      messageOf(this.#telling(step), this.#ids),
+    );
+    const said = planned.map(asSentBack).map(masked);
     for (const message of said) if (hasOwnCalls(message)) this.#hidden.add(canonical(message));
     lines.set(line, [...planned]);
     const choice = toolChoiceOf(turn);
@@ -351,9 +387,9 @@ class Player {
       },
     );
     deepEqual(lines.get(line), [], 'every planned step was asked for');
-    const requests = upstream.requests
-      .filter(({ body }) => body['user'] === line)
-      .map(({ body }) => body);
+    const asks = upstream.requests.filter(({ body }) => body['user'] === line);
+    for (const { rawBody } of asks) ok(!rawBody.includes(secret), 'a secret is upstream');
+    const requests = asks.map(({ body }) => body);
     const bodies = requests.map(({ messages }) => messages);
     const owns = requests.map(({ tools }) => (tools ?? []).length - clientTools.length);
     this.#check(bodies, { said, sent, owns });
@@ -364,7 +400,8 @@ class Player {
     }
     const shown = message.tool_calls ?? [];
     ok(!shown.some((call) => isOwn(callName(call))));
-    const theirs = (said.at(-1)?.tool_calls ?? []).filter((call) => !isOwn(callName(call)));
+    const given = planned.at(-1)?.tool_calls ?? [];
+    const theirs = given.filter((call) => !isOwn(callName(call)));
     deepEqual(
       shown.map((call) => [call.id, callText(call)]),
       theirs.map((call) => [call.id, callText(call)]),
@@ -427,7 +464,7 @@ class Player {
           (message.tool_calls ?? []).every((call) => isOwn(callName(call)))
         )
           ok(this.#hidden.has(canonical(message)), JSON.stringify(message));
-      const question = textOf(sent.findLast(({ role }) => role === 'user') as Message);
+      const question = masked(textOf(sent.findLast(({ role }) => role === 'user') as Message));
       const newest = messages.findLast(({ role }) => role === 'user') as Message;
       ok(textOf(newest).includes(question.split('\n').at(-1) as string));
     }
@@ -438,7 +475,7 @@ class Player {
 function expectWhole(messages: readonly Message[], sent: readonly Message[]): void {
   const from = sent.findLastIndex(({ role }) => role === 'assistant') + 1;
   const texts = messages.map(textOf);
-  for (const message of sent.slice(from))
+  for (const message of sent.slice(from).map(masked))
     ok(
       texts.some((text) => text.startsWith(textOf(message))),
       textOf(message).slice(0, 80),
@@ -452,6 +489,12 @@ function expectWhole(messages: readonly Message[], sent: readonly Message[]): vo
 function asSentBack(message: Message): Message {
   const calls = message.tool_calls;
   return calls === undefined ? message : { ...message, tool_calls: calls.map(callAsSentBack) };
+}
+
+/** A text or a message as it is upstream where secrets are masked. */
+function masked<Value>(value: Value): Value {
+  const json = JSON.stringify(value).replaceAll(secret, '#'.repeat(secret.length));
+  return JSON.parse(json) as Value;
 }
 
 function callAsSentBack(call: ToolCall): ToolCall {
@@ -478,12 +521,8 @@ function canonical(message: Message): string {
 }
 
 /** Plays so many random conversations, each with its own directory and chat. */
-export async function playMany(
-  numRuns: number,
-  windowTokens?: number,
-  isRoomy?: boolean,
-): Promise<void> {
-  await using world = await World.open(windowTokens, isRoomy);
+export async function playMany(numRuns: number, options: WorldOptions = {}): Promise<void> {
+  await using world = await World.open(options);
   await fc.assert(
     fc.asyncProperty(conversations, async (conversation) => play(world, conversation)),
     {
