@@ -17,7 +17,9 @@ test('the store bench measures every figure, makes a table and cleans up', async
     expect(spread.medianUs).toBeGreaterThan(0);
     expect(spread.p99Us).toBeGreaterThanOrEqual(spread.medianUs);
   }
+  expect(row!.branchMs).toBeGreaterThan(0);
+  expect(row!.branchTextBytes).toBe(0);
   const lines = storeBenchTable(rows).trimEnd().split('\n');
-  expect(lines).toHaveLength(13);
+  expect(lines).toHaveLength(15);
   expect(new Set(lines.map((line) => line.length)).size).toBe(1);
 });

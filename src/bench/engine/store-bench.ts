@@ -1,11 +1,11 @@
 import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomIds, systemClock } from '../../clock.ts';
 import { ingestPaths } from '../../ingest/ingest.ts';
 import { silentLogger } from '../../log.ts';
 import { openSessions } from '../../store/sessions.ts';
-import type { Session, SessionStore } from '../../store/types.ts';
+import type { Session, Sessions, SessionStore } from '../../store/types.ts';
 import { CorpusText } from '../corpus-text.ts';
 import { Random } from '../random.ts';
 
@@ -52,6 +52,9 @@ export interface StoreBenchRow {
    * so long a first search waits.
    */
   readonly rebuildMs: number;
+  /** A branch of the whole store, made and opened: the median, and its text on the disk. */
+  readonly branchMs: number;
+  readonly branchTextBytes: number;
   /** Resident memory of the process after all that, bytes. */
   readonly memoryBytes: number;
 }
@@ -59,6 +62,7 @@ export interface StoreBenchRow {
 const runs = 300;
 const appendChars = 50_000;
 const plainMaxChars = 1e8;
+const branches = 7;
 
 /** Measures the store on this machine. Everything is written below `workDir` and removed again. */
 export async function benchStore(options: StoreBenchOptions): Promise<readonly StoreBenchRow[]> {
@@ -89,6 +93,8 @@ export function storeBenchTable(rows: readonly StoreBenchRow[]): string {
     ['open, ms', (row) => row.openMs.toFixed(0)],
     ['open without cache, ms', (row) => row.openUncachedMs.toFixed(0)],
     ['cache made anew, ms', (row) => row.rebuildMs.toFixed(0)],
+    ['branch, ms', (row) => row.branchMs.toFixed(0)],
+    ['text copied for a branch, bytes', (row) => row.branchTextBytes.toFixed(0)],
     ['memory of the process, MB', (row) => (row.memoryBytes / 1e6).toFixed(0)],
   ];
   const nameWidth = Math.max(...lines.map(([name]) => name.length));
@@ -133,8 +139,11 @@ async function benchSize(
   const { openMs } = await opening(folder);
   await removeCaches(folder);
   const { openMs: openUncachedMs, wholeMs: rebuildMs } = await opening(folder);
+  step(`branching ${size}`);
+  const branched = await branching(folder);
   const memoryBytes = process.memoryUsage().rss;
-  const row = { ...ingested, ...asked, openMs, openUncachedMs, rebuildMs, memoryBytes };
+  const opened = { openMs, openUncachedMs, rebuildMs };
+  const row = { ...ingested, ...asked, ...opened, ...branched, memoryBytes };
   if (chars > plainMaxChars) return row;
   const plain = await spreadOf(5, () => readPlainly(file, chars));
   return { ...row, wholeFileUs: plain.medianUs };
@@ -159,13 +168,16 @@ async function removeCaches(folder: string): Promise<void> {
   await rm(indexDir, { recursive: true });
 }
 
-async function inSession<T>(folder: string, work: (session: Session) => Promise<T>): Promise<T> {
+async function inSession<T>(
+  folder: string,
+  work: (session: Session, sessions: Sessions) => Promise<T>,
+): Promise<T> {
   const dataDir = join(folder, 'data');
   const log = silentLogger();
   await using sessions = await openSessions({ dataDir, clock: systemClock, ids: randomIds, log });
   const session = await sessions.forDirectory('/bench', { create: true });
   if (session === undefined) throw new Error('no session was made');
-  return await work(session);
+  return await work(session, sessions);
 }
 
 async function ingestFile(
@@ -193,6 +205,20 @@ async function opening(
     const openMs = performance.now() - startMs;
     await store.snapshot();
     return { openMs, wholeMs: performance.now() - startMs };
+  });
+}
+
+async function branching(
+  folder: string,
+): Promise<Pick<StoreBenchRow, 'branchMs' | 'branchTextBytes'>> {
+  return inSession(folder, async ({ id, store }, sessions) => {
+    await store.snapshot();
+    let branchTextBytes = 0;
+    const { medianUs } = await spreadOf(branches, async () => {
+      const branch = await sessions.branch(id);
+      branchTextBytes += (await stat(branch.store.textPath)).size;
+    });
+    return { branchMs: medianUs / 1000, branchTextBytes };
   });
 }
 
