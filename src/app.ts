@@ -32,6 +32,7 @@ import { sessionsForDescriptors } from './store/disk/descriptor-room.ts';
 import { type Files, realFiles } from './store/disk/files.ts';
 import { boundsOf } from './config/bounds.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
+import type { SessionsOptions } from './store/sessions.ts';
 import type { Sessions, TextHolder } from './store/types.ts';
 import { IndexKeeper } from './tools/index-keeper.ts';
 import { programVariables } from './tools/programs/forgotten-variables.ts';
@@ -177,6 +178,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         }),
     },
     operations: options.operations({ sessions, search }),
+    onArrival: () => sessions.arriving?.(),
   });
   opened.defer(async () => server.close());
   const all = opened.move();
@@ -189,12 +191,14 @@ export async function openApp(options: AppOptions): Promise<App> {
   };
 }
 
+/** The stores of this machine, or those that it shares: then nothing of the others is loaded. */
 async function openStores(
   { config, clock, ids, log, files }: AppOptions,
   holders: readonly TextHolder[],
 ): Promise<Sessions> {
   const { maxBytes, maxAgeDays } = config.memory;
-  return openSessionsSoon({
+  const { url, project, key, waitMs, spoolBytes } = config.store;
+  const options: SessionsOptions = {
     dataDir: config.dataDir,
     files,
     clock,
@@ -210,7 +214,11 @@ async function openStores(
     notesPlaces: true,
     holders,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
-  });
+  };
+  if (url === undefined) return openSessionsSoon(options);
+  const { openSharedSessions } = await import('./shared/shared-sessions.ts');
+  const shared = { url, project, teamKey: key, waitMs, spoolBytes };
+  return openSessionsSoon(options, async () => openSharedSessions({ ...options, ...shared }));
 }
 
 function openProgramSandboxes({ config, clock }: AppOptions): Sandboxes {

@@ -51,6 +51,7 @@ export const errorTable = {
   store_full: { status: 507, type: 'server_error', retryable: false, exposable: true },
   store_corrupt: { status: 500, type: 'server_error', retryable: false, exposable: true },
   store_newer: { status: 500, type: 'server_error', retryable: false, exposable: true },
+  store_away: { status: 503, type: 'server_error', retryable: true, exposable: true },
   store_locked: { status: 500, type: 'server_error', retryable: false, exposable: true },
   config_invalid: { status: 500, type: 'server_error', retryable: false, exposable: true },
   internal: { status: 500, type: 'server_error', retryable: false, exposable: false },

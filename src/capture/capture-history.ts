@@ -300,21 +300,28 @@ async function storeCandidates(
     const isVerbatim = texts[index]?.text === candidate.entry.text && entry.original === undefined;
     const { minChars, isFixed } = candidate.strip;
     const stripped = entry.lengthChars >= minChars;
-    const isAgain = cameAgain(store, entry, candidate.entry);
-    return { part: candidate.part, entry, stripped, isFixed, isVerbatim, isAgain };
+    const shown = shownAs(store, entry, candidate.entry);
+    return { part: candidate.part, entry, stripped, isFixed, isVerbatim, ...shown };
   });
 }
 
-/** Whether a text had come before it came as the output of this call: the store's journal says. */
-function cameAgain(
+/**
+ * What the store's journal says of how a text is shown: as one that had come before it came as the
+ * output of this call, or under the name that stood for it before it had a number.
+ */
+function shownAs(
   store: SessionStore,
-  { id }: Entry,
+  { id, standIn }: Entry,
   { chatId = '', toolCallId, call }: NewEntry,
-): boolean {
-  if (toolCallId === undefined) return false;
-  return store
+): Pick<Captured, 'isAgain' | 'standIn'> {
+  if (toolCallId === undefined) return { isAgain: false, standIn };
+  const own = store
     .outputsOf(chatId, toolCallId)
-    .some((output) => output.entry.id === id && output.call === call && output.isAgain === true);
+    .filter((output) => output.entry.id === id && output.call === call);
+  return {
+    isAgain: own.some(({ isAgain }) => isAgain === true),
+    standIn: own.find((output) => output.standIn !== undefined)?.standIn,
+  };
 }
 
 const fullTextNote = 'the whole text, from the file that the client saved';

@@ -1,5 +1,5 @@
 import { LruMap } from '../base/lru-map.ts';
-import { goneStub, stubHeadChars, stubOf, stubTailChars } from './stub.ts';
+import { goneStub, standInStub, stubHeadChars, stubOf, stubTailChars } from './stub.ts';
 import { ProxyError } from '../errors.ts';
 import { withTexts } from '../history/message-texts.ts';
 import {
@@ -81,8 +81,8 @@ async function madeOf(
 ): Promise<Message> {
   const texts = new Map<number, string>();
   try {
-    for (const { part, entry, stripped, isAgain } of captured) {
-      if (stripped && !isWhole) texts.set(part, await readStub(store, entry, isAgain));
+    for (const { part, entry, stripped, ...shown } of captured) {
+      if (stripped && !isWhole) texts.set(part, await readStub(store, entry, shown));
       else if (frame !== undefined) texts.set(part, await store.readEntry(entry));
     }
   } catch (error) {
@@ -109,9 +109,9 @@ export async function withoutGone(
 ): Promise<Message> {
   const texts = new Map<number, string>();
   for (const own of captured) {
-    const { part, entry, stripped, isAgain } = own;
+    const { part, entry, stripped } = own;
     if (stripped || store.entry(entry.id)?.forgotten !== undefined) {
-      texts.set(part, await readStub(store, entry, isAgain));
+      texts.set(part, await readStub(store, entry, own));
     } else if (frame !== undefined || isGone(store, own)) {
       texts.set(part, await store.readEntry(store.entry(entry.id) ?? entry));
     }
@@ -125,34 +125,39 @@ const maxKeptStubs = 1_000;
 const keptStubs = new WeakMap<SessionStore, LruMap<string, string>>();
 
 /**
- * The stub of an entry, `isAgain` where its text came again. The same bytes whenever and wherever
- * it is made, so those made lately are kept.
+ * The stub of an entry, as one that came again or under the name that stood for it. The same bytes
+ * whenever and wherever it is made, so those made lately are kept.
  */
 export async function readStub(
   store: SessionStore,
   asCaptured: Entry,
-  isAgain = false,
+  { isAgain, standIn }: Pick<Captured, 'isAgain' | 'standIn'> = { isAgain: false },
 ): Promise<string> {
   const entry = store.entry(asCaptured.id) ?? asCaptured;
   if (entry.forgotten !== undefined) return goneStub(entry, entry.forgotten);
   const kept = keptStubs.get(store) ?? new LruMap<string, string>(maxKeptStubs);
   keptStubs.set(store, kept);
   const state = entry.masked === undefined ? '' : ' masked';
-  const key = `${entry.id}${isAgain ? ' again' : ''}${state}`;
+  const key = `${standIn ?? entry.id}${isAgain ? ' again' : ''}${state}`;
   let stub = kept.get(key);
   if (stub === undefined) {
-    stub = await makeStub(store, entry, isAgain);
+    stub = await makeStub(store, entry, { isAgain, standIn });
     kept.set(key, stub);
   }
   return stub;
 }
 
-async function makeStub(store: SessionStore, entry: Entry, isAgain: boolean): Promise<string> {
+async function makeStub(
+  store: SessionStore,
+  entry: Entry,
+  { isAgain, standIn }: Pick<Captured, 'isAgain' | 'standIn'>,
+): Promise<string> {
   const headChars = Math.min(stubHeadChars, entry.lengthChars);
   const tailChars = Math.min(stubTailChars, entry.lengthChars);
   const [head, tail] = await Promise.all([
     store.read(entry.offsetChars, headChars),
     store.read(entry.offsetChars + entry.lengthChars - tailChars, tailChars),
   ]);
-  return stubOf(entry, { head: head.text, tail: tail.text }, isAgain);
+  const ends = { head: head.text, tail: tail.text };
+  return standIn === undefined ? stubOf(entry, ends, isAgain) : standInStub(entry, ends, standIn);
 }

@@ -49,6 +49,23 @@ export function stubOf(entry: Entry, ends: StubEnds, isAgain = false): string {
     : outlinedStubOf(entry, entry.outline, head, ends);
 }
 
+/**
+ * What stands in a prompt for a text that came while the shared store could not be reached, and for
+ * ever: `name` leads to it when it can. It says nothing of where it lies, which nobody knew then.
+ */
+export function standInStub(entry: Entry, ends: StubEnds, name: string): string {
+  const kept = isCutNote(entry.note)
+    ? `as it came and NOT complete: the client had cut it before, and only these ${entry.lengthChars} characters came`
+    : 'complete and unchanged';
+  const lines = [
+    `[rlm] ${titleOf(entry)} is kept in the context store instead of here, ${kept}. That store could not be reached when it came: it is stored here, and can be opened and searched when the shared store is back.`,
+    `entry ${name}: ${entry.lengthChars} characters, ${entry.lineCount} lines.`,
+  ];
+  const howTo = `Then read it with rlm_get_context {"entry":"${name}"} (a part: add "line" and "lines"), search it with rlm_search or rlm_find and "entry":"${name}".`;
+  const shown = previewOf(entry, [...lines, howTo].join('\n').length);
+  return [...lines, ...previewLines(entry, ends, shown), howTo].join('\n');
+}
+
 /** What stands in a prompt for a text that was forgotten. */
 export function goneStub(entry: Entry, forgotten: Forgetting): string {
   const size = `${entry.lengthChars} characters, ${entry.lineCount} lines`;

@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
 import type { RunOperation } from '../operations/operations.ts';
 import { type Owner, readOwner } from '../store/disk/owner.ts';
+import type { Sessions } from '../store/types.ts';
 import { parseJson } from '../wire/json.ts';
 import { dataDirOf } from './data-dir-flag.ts';
 
@@ -64,19 +65,24 @@ export async function withOperations(
   const { config } = loadFromFlags({ ...flags });
   const traceRoom = openTraceRoom(config.trace);
   await using stack = new AsyncDisposableStack();
-  const sessions = stack.use(
-    await openSessions({
-      dataDir: config.dataDir,
-      clock: systemClock,
-      ids: randomIds,
-      log: createLogger('warn'),
-      maxSessionBytes: config.store.maxBytes,
-      worktrees: config.store.worktrees,
-      bounds: boundsOf(config.store),
-      searchPath: machineOf().env['PATH'],
-      holders: traceRoom === undefined ? [] : [new ForgottenTurns(traceRoom)],
-    }),
-  );
+  const { maxBytes, worktrees, url, project, key, waitMs, spoolBytes } = config.store;
+  const options = {
+    dataDir: config.dataDir,
+    clock: systemClock,
+    ids: randomIds,
+    log: createLogger('warn'),
+    maxSessionBytes: maxBytes,
+    worktrees,
+    bounds: boundsOf(config.store),
+    searchPath: machineOf().env['PATH'],
+    holders: traceRoom === undefined ? [] : [new ForgottenTurns(traceRoom)],
+  };
+  const open = async (): Promise<Sessions> => {
+    if (url === undefined) return openSessions(options);
+    const { openSharedSessions } = await import('../shared/shared-sessions.ts');
+    return openSharedSessions({ ...options, url, project, teamKey: key, waitMs, spoolBytes });
+  };
+  const sessions = stack.use(await open());
   const search = stack.use(openSearchEngine({ clock: systemClock }));
   const secrets = guardFor(config.capture.secrets);
   await use(callOver(createOperations({ sessions, search, clock: systemClock, secrets })));

@@ -47,6 +47,9 @@ export function affinityOf(
  */
 export const injectHeader = 'x-rlm-inject';
 
+/** Longest name of a project, UTF-16 units. */
+const maxProjectUnits = 512;
+
 /** What a request's headers say about whose it is. */
 export interface Origin {
   /** The client, where its headers show which. */
@@ -55,6 +58,8 @@ export interface Origin {
   readonly sessionId?: string | undefined;
   /** `x-rlm-directory`, percent-decoded. */
   readonly directory?: string | undefined;
+  /** `x-rlm-project`: what the project is called where stores are shared. */
+  readonly project?: string | undefined;
   /** The root of the project, where the client names it in a header. */
   readonly root?: string | undefined;
   /** The client's own name for its conversation, such as `x-session-id`. */
@@ -89,6 +94,7 @@ export function originOf(
     client,
     sessionId: headerOf(headers, 'x-rlm-session'),
     directory: encoded === undefined ? undefined : percentDecode(encoded),
+    project: headerOf(headers, 'x-rlm-project')?.slice(0, maxProjectUnits),
     root: client === undefined ? undefined : rootIn(client, (name) => headerOf(headers, name)),
     chatId: isAgent ? `${conversation}/${agent}` : conversation,
     parentChatId: isAgent ? conversation : parent,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { count, optionalCount } from './setting.ts';
+import { storeUrlSetting } from './data-dir.ts';
+import { count, optionalCount, optionalText } from './setting.ts';
 
 /** What one turn may use. Reaching a limit ends it with the best partial answer. */
 export const turnLimitSettings = z.strictObject({
@@ -118,8 +119,37 @@ export const sandboxSettings = z.strictObject({
   }),
 });
 
-/** Bounds of the store, and whose it is. */
+/** Bounds of the store, whose it is, and whether machines share it. */
 export const storeSettings = z.strictObject({
+  url: optionalText({
+    ...storeUrlSetting,
+    secret: true,
+    description:
+      'A PostgreSQL database that machines share their stores in (docs/team.md): `postgres://user:password@host:5432/database`. Absent: stores are files of this machine.',
+  }),
+  project: optionalText({
+    env: 'RLM_STORE_PROJECT',
+    description:
+      'What all that comes through this proxy is called in the shared store. Absent: as the header `x-rlm-project` says, else where the checkout comes from, else machine and path.',
+  }),
+  key: optionalText({
+    env: 'RLM_STORE_KEY',
+    secret: true,
+    description:
+      'A secret of the team, with which the shared database cannot read what it holds. Chosen once, at the first `store init`.',
+  }),
+  waitMs: count(2_000, 100, {
+    env: 'RLM_STORE_WAIT_MS',
+    unit: 'ms',
+    description:
+      'How long turns wait, once in an outage, for a shared database that does not answer.',
+  }),
+  spoolBytes: count(134_217_728, 1_048_576, {
+    env: 'RLM_STORE_SPOOL_BYTES',
+    unit: 'bytes',
+    description:
+      'How much may wait on this machine for a shared database that cannot be reached; what is more is not stored.',
+  }),
   maxBytes: count(34_359_738_368, 1_048_576, {
     env: 'RLM_STORE_MAX_BYTES',
     unit: 'bytes',

@@ -7,6 +7,7 @@ import {
   machineOf,
   readSettingsFile,
 } from './places.ts';
+import { storeFolder } from './data-dir.ts';
 import { type Config, resolveConfig } from './resolve.ts';
 import { settingLeaves } from './schema.ts';
 
@@ -37,7 +38,11 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const config = resolveConfig(parsed, env, folders);
   return {
     ...parsed,
-    config: { ...config, dataDir: resolve(config.dataDir) },
+    config: {
+      ...config,
+      localDataDir: resolve(config.localDataDir),
+      dataDir: storeFolder(resolve(config.localDataDir), config.store.url),
+    },
     filePath,
     fileFound: text !== undefined,
     warnings: warningsOf(parsed, env),

@@ -44,8 +44,10 @@ export interface Config extends Omit<
   Settings,
   '$schema' | 'upstream' | 'providers' | 'defaultModel' | 'dataDir' | 'strip'
 > {
-  /** Absolute. */
+  /** Absolute; of a shared store a folder of its own. */
   readonly dataDir: string;
+  /** Where this machine's own stores are. */
+  readonly localDataDir: string;
   /** Where OpenCode keeps whole outputs, if its environment is ours. */
   readonly outputFolders: readonly OwnFolder[];
   /** Empty: the demo upstream. */
@@ -95,6 +97,7 @@ export function resolveConfig(
   return {
     ...rest,
     dataDir: dataDir ?? standardDataDir(folders),
+    localDataDir: dataDir ?? standardDataDir(folders),
     outputFolders: ownFoldersIn(
       {
         data: folders.dataHome,

@@ -18,7 +18,7 @@ export interface ShownSetting {
 const maskedValue = '(set, not shown)';
 
 /** Members of free-form objects that may hold a secret. */
-const secretMembers: ReadonlySet<string> = new Set(['apiKey', 'apiToken', 'headers']);
+const secretMembers: ReadonlySet<string> = new Set(['apiKey', 'apiToken', 'headers', 'url', 'key']);
 
 /** Every setting with its value and source, without secrets. */
 export function shownSettings({ settings, sources }: LoadedConfig): readonly ShownSetting[] {

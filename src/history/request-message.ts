@@ -22,6 +22,8 @@ export interface Captured {
   readonly isVerbatim: boolean;
   /** The text had come before: its stub says so. */
   readonly isAgain: boolean;
+  /** The name under which it was shown before it had a number, and is for ever. */
+  readonly standIn?: string | undefined;
 }
 
 /**

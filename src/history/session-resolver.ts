@@ -51,7 +51,7 @@ export interface RequestFacts {
 }
 
 /** The part of all sessions that a request's own is found with. */
-type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
+type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey' | 'forProject'>;
 
 /** What finding sessions needs. */
 export interface SessionResolverOptions {
@@ -102,7 +102,7 @@ export class SessionResolver {
   }: RequestFacts): Promise<SessionPlace | undefined> {
     if (origin.sessionId !== undefined) return this.#placeById(origin.sessionId);
     const named = origin.directory ?? workingDirectory;
-    if (named === undefined) return undefined;
+    if (named === undefined) return this.#placeOfProject(origin.project);
     if (!named.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(named)) {
       throw new ProxyError(
         'invalid_request',
@@ -112,10 +112,11 @@ export class SessionResolver {
         },
       );
     }
+    const said = origin.project;
     const project = origin.directory === undefined ? await this.#projectOf(named, root) : named;
     if (origin.chatId !== undefined) this.#remember(origin.chatId, project);
     const part = project === named ? {} : { part: named };
-    return this.#inDirectory(project, true, { chatId: origin.chatId, ...part });
+    return this.#inDirectory(project, true, { chatId: origin.chatId, project: said, ...part });
   }
 
   /**
@@ -171,6 +172,13 @@ export class SessionResolver {
         });
       },
     };
+  }
+
+  /** A project that is called by a name, where stores are shared. */
+  async #placeOfProject(project: string | undefined): Promise<SessionPlace | undefined> {
+    const { forProject } = this.#sessions;
+    if (project === undefined || forProject === undefined) return undefined;
+    return this.#lazily(true, async (create) => forProject(project, { create }));
   }
 
   async #placeById(sessionId: string): Promise<SessionPlace> {
@@ -230,10 +238,18 @@ export class SessionResolver {
   async #inDirectory(
     directory: string,
     isNamed: boolean,
-    { chatId, part }: { readonly chatId?: string | undefined; readonly part?: string } = {},
+    {
+      chatId,
+      part,
+      project,
+    }: {
+      readonly chatId?: string | undefined;
+      readonly part?: string;
+      readonly project?: string | undefined;
+    } = {},
   ): Promise<SessionPlace> {
     const open = async (create: boolean): Promise<Session | undefined> => {
-      const options = part === undefined ? { create } : { create, part };
+      const options = { create, project, ...(part !== undefined && { part }) };
       const session = await this.#sessions.forDirectory(directory, options);
       if (session !== undefined && chatId !== undefined) await this.#keep(chatId, directory);
       return session;

@@ -63,6 +63,8 @@ export interface ServerOptions extends GuardRules {
   readonly models: ModelsHandler;
   readonly health: HealthHandler;
   readonly operations: OperationsHandler;
+  /** Hears of a request when its headers have come. */
+  readonly onArrival?: (() => void) | undefined;
 }
 
 /** A server that is not listening yet. */
@@ -139,6 +141,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
   app.addContentTypeParser('application/json', (_request, body, done) => done(null, body));
   app.addHook('onRequest', (request, reply, done) => {
     const { config } = request.routeOptions;
+    options.onArrival?.();
     void reply.header('x-request-id', request.id);
     if (config.requestIdHeader !== undefined) void reply.header(config.requestIdHeader, request.id);
     const refused = isClosing()

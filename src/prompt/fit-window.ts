@@ -342,8 +342,8 @@ class Layout {
       const captured = items[woven.index]?.facts.stored?.captured ?? [];
       if (captured.length === 0) return woven;
       const texts = new Map<number, string>();
-      for (const { part, entry, isAgain } of captured)
-        texts.set(part, await readStub(session.store, entry, isAgain));
+      for (const own of captured)
+        texts.set(own.part, await readStub(session.store, own.entry, own));
       const message = withTexts(parsed(woven.message), texts);
       return this.#chat.weigh(message) < this.#chat.weigh(woven.message)
         ? { ...woven, message }

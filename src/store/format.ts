@@ -19,7 +19,7 @@
  *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals};
  *            N = 1, 2, 3, ...
  *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"again"?,"path"?,"source"?,
- *            "timeMs":...,"end":Totals}
+ *            "standIn"?,"timeMs":...,"end":Totals}
  * `forgotten` of an entry ({"timeMs":...,"why":...,"key"?:...}) says that its text is gone: the
  * line keeps its place and its sizes, `sha256` is empty, and what stands in the text file counts
  * for nothing. `masked` likewise: parts of the text are gone, others stand in their place, and
@@ -27,7 +27,8 @@
  * `mappings/forget.key`, or that of another machine) of what the text was. `outline` of an entry
  * ({"kind":...,"items":[...]}) is what a stub says of its text. It is written with the text or
  * never: a stub is the same for ever, so an entry without one stays without one. `again` (true)
- * likewise: under this call the text is shown as one that had come before.
+ * likewise: under this call the text is shown as one that had come before. `standIn` is the
+ * name under which a prompt has shown the text before it was stored.
  *
  * `end` is the session's totals once the line is committed. An alias says that text N came again,
  * under another tool call or from another file. `source` ({sizeBytes, mtimeMs}) is the file as it
@@ -109,6 +110,8 @@ export interface AliasRecord {
   readonly again?: true;
   readonly path?: string;
   readonly source?: SourceFile;
+  /** See `NewEntryFacts.standIn`. */
+  readonly standIn?: string;
   readonly timeMs: number;
   readonly end: Totals;
 }
@@ -218,6 +221,7 @@ const isOptionalMember: Readonly<Record<OptionalMember, true>> = {
   original: true,
   forgotten: true,
   masked: true,
+  standIn: true,
 };
 const optionalMembers = Object.keys(isOptionalMember) as readonly OptionalMember[];
 

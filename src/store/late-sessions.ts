@@ -18,39 +18,54 @@ import type {
 const retryMs = 10_000;
 
 /**
- * Opens a data directory. Where its disk is full or read-only the server starts all the same: chats
- * go on, nothing is stored, and the directory is tried again, at most every ten seconds, when
- * something is to be stored.
+ * Opens a data directory. Where its disk is full or read-only, or a shared store was never reached
+ * from here and cannot be now, the server starts all the same: chats go on, nothing is stored, and
+ * it is tried again, at most every ten seconds, when something is to be stored.
  * @throws ProxyError `store_locked`, and every other failure than those of the disk
  */
-export async function openSessionsSoon(options: SessionsOptions): Promise<Sessions> {
+export async function openSessionsSoon(
+  options: SessionsOptions,
+  openShared?: () => Promise<Sessions>,
+): Promise<Sessions> {
+  const open = openShared ?? (async () => openSessions(options));
   try {
-    return await openSessions(options);
+    return await open();
   } catch (caught) {
     const fault = toProxyError(caught);
-    if (!isOfDisk(fault)) throw fault;
+    if (!canBeMended(fault)) throw fault;
     options.log.warn(
       { code: fault.code, reason: fault.message },
       'the server starts without a store: chats go on and nothing is stored until this is mended',
     );
-    return new LateSessions(options, fault);
+    return new LateSessions(options, { open, isShared: openShared !== undefined }, fault);
   }
 }
 
-function isOfDisk({ code, parts }: ProxyError): boolean {
-  return code === 'store_full' || isErrno(parts.cause, 'EROFS');
+function canBeMended({ code, parts }: ProxyError): boolean {
+  return code === 'store_full' || code === 'store_away' || isErrno(parts.cause, 'EROFS');
 }
 
 class LateSessions implements Sessions {
   readonly chats: ChatMemory;
   readonly #options: SessionsOptions;
+  readonly #openStores: () => Promise<Sessions>;
+  readonly forProject: Sessions['forProject'];
   #fault: ProxyError;
   #nextTryMs: number;
   #opening: Promise<Sessions | undefined> | undefined;
   #opened: Sessions | undefined;
 
-  constructor(options: SessionsOptions, fault: ProxyError) {
+  constructor(
+    options: SessionsOptions,
+    { open, isShared }: { readonly open: () => Promise<Sessions>; readonly isShared: boolean },
+    fault: ProxyError,
+  ) {
     this.#options = options;
+    this.#openStores = open;
+    if (isShared) {
+      this.forProject = async (project, { create }) =>
+        (await this.#when(create))?.forProject?.(project, { create });
+    }
     this.#fault = fault;
     this.#nextTryMs = options.clock.elapsedMs() + retryMs;
     this.chats = memoryUntil(() => this.#opened?.chats);
@@ -69,6 +84,10 @@ class LateSessions implements Sessions {
 
   async forKey(key: string, options: { readonly create: boolean }): Promise<Session | undefined> {
     return (await this.#when(options.create))?.forKey(key, options);
+  }
+
+  arriving(): void {
+    this.#opened?.arriving?.();
   }
 
   async byId(sessionId: string): Promise<Session> {
@@ -176,7 +195,7 @@ class LateSessions implements Sessions {
 
   async #open(): Promise<Sessions | undefined> {
     try {
-      this.#opened = await openSessions(this.#options);
+      this.#opened = await this.#openStores();
       this.#options.log.info('the data directory can be used again: texts are stored from now on');
     } catch (caught) {
       this.#fault = toProxyError(caught);

@@ -24,6 +24,7 @@ import type { OpenSession } from './session/session-handle.ts';
 import { namesInMetadata } from './session/session-metadata.ts';
 import { PastViews } from './session/past-views.ts';
 import { FileSessionStore } from './session/session-store.ts';
+import { rewindSession } from './session/rewind.ts';
 import type {
   CheckProgress,
   ForgetOutcome,
@@ -94,6 +95,10 @@ const defaultChatMemory = { maxBytes: 256 * 1024 ** 2, maxAgeMs: 90 * 24 * 3600 
  * are opened when they are asked for. @throws ProxyError `store_locked`, `store_full`, `internal`
  */
 export async function openSessions(options: SessionsOptions): Promise<Sessions> {
+  return openFiles(options);
+}
+
+async function openFiles(options: SessionsOptions): Promise<FileSessions> {
   const { dataDir, files = realFiles } = options;
   try {
     await files.makeDirectory(sessionsDir(dataDir));
@@ -119,7 +124,30 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
   }
 }
 
-class FileSessions implements Sessions {
+/**
+ * Sessions whose files follow what stands elsewhere: what keeps them so does beside what everybody
+ * may.
+ */
+export interface ReplicaSessions extends Sessions {
+  /** Makes an empty session with an id that it has elsewhere, found under `key:` and a key. */
+  createAs(id: string, key: string, createdMs: number): Promise<void>;
+  /** Gives a session a directory on this machine, unless that has a session. */
+  addDirectory(sessionId: string, directory: string): Promise<void>;
+  /** Asks a session's files something; they stay open until it is answered. */
+  hold<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T>;
+  /**
+   * Cuts a session back to its first journal lines (`rewindSession`). @returns Whether it had so
+   * many
+   */
+  rewind(sessionId: string, records: number): Promise<boolean>;
+}
+
+/** As {@link openSessions}. */
+export async function openReplicas(options: SessionsOptions): Promise<ReplicaSessions> {
+  return openFiles(options);
+}
+
+class FileSessions implements ReplicaSessions {
   readonly #options: SessionsOptions;
   readonly #lock: OwnerLock;
   readonly chats: FileChatMemory;
@@ -263,6 +291,25 @@ class FileSessions implements Sessions {
 
   async allowAgain(sessionId: string, seq: number): Promise<boolean> {
     return this.#forgetting.allowAgain(sessionId, seq);
+  }
+
+  async createAs(id: string, key: string, createdMs: number): Promise<void> {
+    await this.#catalog.alone(async () => this.#catalog.create(`key:${key}`, id, createdMs));
+  }
+
+  async addDirectory(sessionId: string, directory: string): Promise<void> {
+    await this.#catalog.addDirectory(sessionId, directory);
+  }
+
+  async hold<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
+    return (await this.#catalog.byId(sessionId)).use(ask);
+  }
+
+  async rewind(sessionId: string, records: number): Promise<boolean> {
+    const { files, dataDir, open } = this.#catalog;
+    return open.whileClosed([sessionId], async () =>
+      rewindSession(files, sessionPaths(dataDir, sessionId), records),
+    );
   }
 
   get lastTidying(): LastTidying | undefined {

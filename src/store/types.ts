@@ -52,6 +52,8 @@ export interface Entry {
   readonly forgotten?: Forgetting;
   /** Set where parts of the text are gone: as many other characters stand in their place. */
   readonly masked?: Forgetting;
+  /** See {@link NewEntryFacts.standIn}. */
+  readonly standIn?: string;
 }
 
 /** That, and why, a text is gone. */
@@ -116,6 +118,11 @@ export interface NewEntryFacts {
   readonly timeMs?: number;
   /** The file at `path` as it was read, so that {@link SessionStore.source} knows it. */
   readonly source?: SourceFile;
+  /**
+   * The name under which a prompt has shown the text before it had a number: `p` and a word. It
+   * leads to the entry from then on, and the output is shown under it for ever.
+   */
+  readonly standIn?: string;
 }
 
 /**
@@ -197,6 +204,8 @@ export interface ForgetWanted {
   readonly why: Forgetting['why'];
   /** Whether the same text may be stored when it comes again. */
   readonly mayComeAgain: boolean;
+  /** When it is said to have been, milliseconds since 1970; absent: now. */
+  readonly timeMs?: number;
   /** Only says what would be done. */
   readonly isTrial?: boolean;
 }
@@ -572,6 +581,8 @@ export interface StoredOutput {
    * that a stub is the same for ever.
    */
   readonly isAgain?: true;
+  /** See {@link NewEntryFacts.standIn}. */
+  readonly standIn?: string | undefined;
 }
 
 /**
@@ -707,6 +718,11 @@ export interface Sessions {
    */
   readonly fault?: ProxyError | undefined;
   /**
+   * Says that a request has come, before its body has: where others write to the same stores, what
+   * they have written till now is there when a session is found.
+   */
+  arriving?(): void;
+  /**
    * What is remembered beside all sessions: which project a chat belongs to, and by which answers
    * one without a name is known again.
    */
@@ -716,11 +732,20 @@ export interface Sessions {
    * not exist on this machine. One that was renamed here has the session that it had before.
    * @param options.part A folder of the project: another name of its session from then on, unless
    * it has one of its own
+   * @param options.project What the request calls its project, where stores are shared
    */
   forDirectory(
     directory: string,
-    options: { readonly create: boolean; readonly part?: string },
+    options: {
+      readonly create: boolean;
+      readonly part?: string;
+      readonly project?: string | undefined;
+    },
   ): Promise<Session | undefined>;
+  /** The session of a project by its name, where stores are shared; absent where they are not. */
+  readonly forProject?:
+    | ((project: string, options: { readonly create: boolean }) => Promise<Session | undefined>)
+    | undefined;
   /**
    * @throws ProxyError `unknown_session` for an id that does not exist or is not a session id
    * (`../`, …).

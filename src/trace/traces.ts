@@ -42,7 +42,10 @@ export interface TracesOptions extends TraceLimits {
 }
 
 /** What a request's session is found with. */
-export type FoundSessions = Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'>;
+export type FoundSessions = Pick<
+  Sessions,
+  'byId' | 'chats' | 'forDirectory' | 'forKey' | 'forProject'
+>;
 
 /** The path of requests that need no translation. */
 const chatPath = '/v1/chat/completions';
@@ -141,6 +144,7 @@ export class Traces implements TextHolder {
   sessions(sessions: FoundSessions): FoundSessions {
     const view = (session: Session | undefined): Session | undefined =>
       session === undefined ? undefined : this.#view(session);
+    const { forProject } = sessions;
     return {
       chats: tracedMemory(sessions.chats, (key, value) =>
         this.#turn.getStore()?.onMemory('chats', key, value),
@@ -149,6 +153,9 @@ export class Traces implements TextHolder {
       forDirectory: async (directory, options) =>
         view(await sessions.forDirectory(directory, options)),
       forKey: async (key, options) => view(await sessions.forKey(key, options)),
+      ...(forProject !== undefined && {
+        forProject: async (project, options) => view(await forProject(project, options)),
+      }),
     };
   }
 

@@ -249,7 +249,7 @@ export class Forgetter {
     });
     const relations = await this.#catalog.relations();
     const orders = new Map<string, ForgetOrder>();
-    const timeMs = this.#catalog.clock.now();
+    const { timeMs = this.#catalog.clock.now() } = wanted;
     const orderFor = (ownerId: string): ForgetOrder => {
       const known = orders.get(ownerId);
       if (known !== undefined) return known;

@@ -104,7 +104,7 @@ export class SessionCatalog {
     const session = await this.#forName(name, create);
     if (session === undefined) return undefined;
     this.places.seen(session.id, name);
-    if (part !== undefined) await this.#addName(session.id, part);
+    if (part !== undefined) await this.addDirectory(session.id, part);
     return session;
   }
 
@@ -217,15 +217,32 @@ export class SessionCatalog {
     return this.map.namesOf(sessionId).find(isDirectory);
   }
 
+  /** Gives a session a further directory, unless that has a session. */
+  async addDirectory(sessionId: string, directory: string): Promise<void> {
+    const name = await this.#nameOf(directory);
+    if (this.map.get(name) !== undefined) return;
+    await this.alone(async () => {
+      if (this.map.get(name) !== undefined) return;
+      try {
+        await this.map.set(name, sessionId);
+      } catch (error) {
+        throw toStoreFailure(error, this.dataDir);
+      }
+    });
+  }
+
   /** One name for a directory, wherever links lead. */
   async realName(directory: string): Promise<string> {
     return this.#realNames.of(directory);
   }
 
   /** Makes an empty session that is found under a name; its id. Within {@link alone}. */
-  async create(name: string, id = this.ids.next('sess_')): Promise<string> {
+  async create(
+    name: string,
+    id = this.ids.next('sess_'),
+    createdMs = this.clock.now(),
+  ): Promise<string> {
     const paths = sessionPaths(this.dataDir, id);
-    const createdMs = this.clock.now();
     try {
       await createSessionFiles(this.files, paths, { sessionId: id, createdMs });
       await writeMetadata(this.files, this.dataDir, { id, name, createdMs });
@@ -278,20 +295,6 @@ export class SessionCatalog {
     const asked = directoryName(directory);
     const main = this.#parts.worktrees === 'shared' ? await mainTreeOf(asked) : undefined;
     return this.places.nameFor(await this.realName(main ?? asked));
-  }
-
-  /** Gives a session a further directory, unless that has a session. */
-  async #addName(sessionId: string, directory: string): Promise<void> {
-    const name = await this.#nameOf(directory);
-    if (this.map.get(name) !== undefined) return;
-    await this.alone(async () => {
-      if (this.map.get(name) !== undefined) return;
-      try {
-        await this.map.set(name, sessionId);
-      } catch (error) {
-        throw toStoreFailure(error, this.dataDir);
-      }
-    });
   }
 
   async #forName(name: string, create: boolean): Promise<Session | undefined> {

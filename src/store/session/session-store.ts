@@ -6,6 +6,7 @@ import type { Logger } from '../../log.ts';
 import { blockCacheName, encodeBlocks } from '../text/block-cache.ts';
 import { Committer } from '../text/committer.ts';
 import type { ContextFile } from '../text/context-file.ts';
+import { Draft } from '../text/draft.ts';
 import type { EntryIndex } from '../text/entry-index.ts';
 import { replaceFile, type Files } from '../disk/files.ts';
 import { Originals } from '../text/originals.ts';
@@ -16,6 +17,7 @@ import type { StagedPart, StagedText, StagedTexts } from '../text/staged-texts.t
 import { StorePlace, type StorePlaceOptions } from '../disk/store-place.ts';
 import { TableRebuild } from '../checks/table-rebuild.ts';
 import {
+  contentKey,
   pieceMaxBytes,
   prepareSmallText,
   prepareText,
@@ -23,7 +25,7 @@ import {
 } from '../text/text-pieces.ts';
 import { TextReader } from './text-reader.ts';
 import { TextWatch } from '../checks/text-watch.ts';
-import { TextWriter, type ReceivedText } from './text-writer.ts';
+import { type TextAgain, TextWriter, type ReceivedText } from './text-writer.ts';
 import { PastStore } from './past-store.ts';
 import { PastViews } from './past-views.ts';
 import { checkRanges, recordsIn, replayPast, type Past } from './replay.ts';
@@ -34,6 +36,7 @@ import type {
   EntryList,
   Moment,
   NewEntry,
+  NewEntryFacts,
   NewStream,
   OutlinesOf,
   SessionStore,
@@ -71,6 +74,13 @@ interface SessionStoreOptions extends StorePlaceOptions {
   readonly room?: SessionRoom | undefined;
   /** Keeps what it held at moments that were asked for (some of its own). */
   readonly pastViews?: PastViews | undefined;
+}
+
+/** Texts that a log elsewhere has in one of its rows. */
+export interface ReplayedTexts {
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly entries: readonly (NewEntry | TextAgain)[];
 }
 
 /** Hears what a session holds in its own file, what is gone not counted. */
@@ -260,7 +270,50 @@ export class FileSessionStore implements SessionStore {
     });
   }
 
-  async appendStream(stream: NewStream): Promise<Entry> {
+  /**
+   * Stores texts that a log elsewhere has, each row at the log's time, in the order given: what is
+   * written follows from them alone, whoever replays them. @returns Their entries, row by row
+   */
+  async replay(rows: readonly ReplayedTexts[]): Promise<readonly (readonly Entry[])[]> {
+    const prepared: {
+      readonly texts: readonly (PreparedText | TextAgain)[];
+      readonly timeMs: number;
+    }[] = [];
+    for (const { entries, timeMs } of rows) {
+      const texts: (PreparedText | TextAgain)[] = [];
+      for (const entry of entries)
+        texts.push(
+          'seq' in entry ? entry : (prepareSmallText(entry) ?? (await prepareText(entry))),
+        );
+      prepared.push({ texts, timeMs });
+    }
+    return Promise.all(
+      prepared.map(async ({ texts, timeMs }) =>
+        this.#committer.commit(this.#writer.textsJob(texts, timeMs)),
+      ),
+    );
+  }
+
+  /**
+   * The entry of a text, also of one that was forgotten and is not to come again, and whether
+   * nothing would have to be noted if it came so. @param sha256 Of valid UTF-8
+   */
+  known(
+    sha256: string,
+    facts: NewEntryFacts,
+  ): { readonly entry: Entry; readonly isNoted: boolean } | undefined {
+    const draft = new Draft(this.#index, 0);
+    const entry = draft.known(contentKey(sha256, undefined), facts);
+    return entry === undefined ? undefined : { entry, isNoted: draft.lines.length === 0 };
+  }
+
+  /** Lines of its own journal that the store is made of. */
+  get ownRecords(): number {
+    return this.#index.records - this.#baseRecords;
+  }
+
+  /** @param timeMs When the text came, where that is not now, milliseconds since 1970 */
+  async appendStream(stream: NewStream, timeMs?: number): Promise<Entry> {
     let failure: { readonly error: unknown } | undefined;
     let received: ReceivedText;
     try {
@@ -273,22 +326,27 @@ export class FileSessionStore implements SessionStore {
       throw this.#where.failure(error);
     }
     const { part } = received;
-    if (part !== undefined) return this.#place(received, part);
-    const [entry] = await this.#committer.commit(this.#writer.receivedJob(received));
+    if (part !== undefined) return this.#place(received, part, timeMs);
+    const [entry] = await this.#committer.commit(this.#writer.receivedJob(received, timeMs));
     return entry!;
   }
 
   /** Commits a large text by its journal line, and waits until it has moved to its place. */
-  async #place(received: ReceivedText, part: StagedPart): Promise<Entry> {
+  async #place(
+    received: ReceivedText,
+    part: StagedPart,
+    timeMs: number | undefined,
+  ): Promise<Entry> {
     const before = this.#placing;
     const place = async (): Promise<Entry> => {
       await before;
       const staged = await this.#keepStaged(received, part);
       let entry: Entry | undefined;
       try {
-        const job = this.#writer.stagedJob(received, staged, (added, wasTableWhole) => {
+        const moveLater = (added: Entry, wasTableWhole: boolean): void => {
           if (wasTableWhole) this.#rebuild.leaveOff(added);
-        });
+        };
+        const job = this.#writer.stagedJob(received, staged, moveLater, timeMs);
         [entry] = await this.#committer.commit(job);
       } finally {
         await this.#staged.discard(staged);
@@ -390,8 +448,8 @@ export class FileSessionStore implements SessionStore {
 
   /** What the session holds now, as the beginnings of journals. */
   get ranges(): readonly BaseRange[] {
-    const { records, totals } = this.#index;
-    const own = records - this.#baseRecords;
+    const { totals } = this.#index;
+    const own = this.ownRecords;
     if (own === 0) return this.bases;
     return [...this.bases, { sessionId: this.sessionId, records: own, end: totals }];
   }

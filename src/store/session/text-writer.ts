@@ -32,6 +32,13 @@ export interface ReceivedText {
   readonly part?: StagedPart | undefined;
 }
 
+/** A text that a session has already, and what is known of its coming again. */
+export interface TextAgain {
+  /** The entry's number, from 1. */
+  readonly seq: number;
+  readonly facts: NewEntryFacts;
+}
+
 /** Writes texts behind what a session holds and drafts their entries. */
 export class TextWriter {
   readonly #text: ContextFile;
@@ -63,15 +70,20 @@ export class TextWriter {
     this.#take = parts.take;
   }
 
-  /** The job of storing texts whose hashes are known. */
-  textsJob(texts: readonly PreparedText[]): CommitJob {
+  /** The job of storing texts whose hashes are known; `timeMs`: when they came, where not now. */
+  textsJob(texts: readonly (PreparedText | TextAgain)[], timeMs?: number): CommitJob {
     return {
-      sizeBytes: texts.reduce((sum, text) => sum + text.lengthBytes, 0),
+      timeMs,
+      sizeBytes: texts.reduce((sum, text) => sum + ('seq' in text ? 0 : text.lengthBytes), 0),
       alone: false,
       write: async (draft) => {
         const entries: Entry[] = [];
         for (const text of texts) {
-          entries.push(draft.known(text.key, text.facts) ?? (await this.#writeText(draft, text)));
+          entries.push(
+            'seq' in text
+              ? draft.again(text.seq, text.facts)
+              : (draft.known(text.key, text.facts) ?? (await this.#writeText(draft, text))),
+          );
         }
         return entries;
       },
@@ -119,8 +131,9 @@ export class TextWriter {
   }
 
   /** The job of storing a text that was received and is small. */
-  receivedJob({ key, tally, pieces, ...text }: ReceivedText): CommitJob {
+  receivedJob({ key, tally, pieces, ...text }: ReceivedText, timeMs?: number): CommitJob {
     return {
+      timeMs,
       sizeBytes: tally.lengthBytes,
       alone: false,
       write: async (draft) => {
@@ -143,8 +156,10 @@ export class TextWriter {
     { key, tally, facts, sha256, original }: ReceivedText,
     staged: StagedText,
     moveLater: (entry: Entry, wasTableWhole: boolean) => void,
+    timeMs?: number,
   ): CommitJob {
     return {
+      timeMs,
       sizeBytes: 0,
       alone: true,
       write: async (draft) => {
@@ -283,7 +298,9 @@ async function* told(
  * The same bytes in pieces that end at code points. @throws ProxyError `invalid_request` where they
  * are not UTF-8
  */
-async function* wholeCodePoints(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* wholeCodePoints(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   let carried: Uint8Array = Buffer.alloc(0);
   for await (const chunk of chunks) {
     const bytes = carried.length === 0 ? chunk : Buffer.concat([carried, chunk]);

@@ -17,6 +17,8 @@ export interface CommitJob {
   readonly sizeBytes: number;
   /** Nothing else may be in the same commit. */
   readonly alone: boolean;
+  /** When its texts came, where that is not now, milliseconds since 1970. */
+  readonly timeMs?: number | undefined;
   /**
    * Writes texts and drafts their lines; whatever it throws undoes the whole commit and is passed
    * on.
@@ -79,10 +81,11 @@ export class Committer {
   }
 
   async #commitGroup(group: readonly WaitingJob[]): Promise<void> {
-    const draft = new Draft(this.#index, this.#clock.now());
+    const nowMs = this.#clock.now();
+    const draft = new Draft(this.#index, nowMs);
     let results: readonly (readonly Entry[])[];
     try {
-      results = await this.#write(group, draft);
+      results = await this.#write(group, draft, nowMs);
     } catch (error) {
       await this.#undo();
       if (group.length === 1) group[0]!.reject(toStoreFailure(error, this.#text.path));
@@ -96,11 +99,18 @@ export class Committer {
   }
 
   /** Writes texts and lines to the disk. What it throws leaves something to {@link #undo}. */
-  async #write(group: readonly WaitingJob[], draft: Draft): Promise<readonly (readonly Entry[])[]> {
+  async #write(
+    group: readonly WaitingJob[],
+    draft: Draft,
+    nowMs: number,
+  ): Promise<readonly (readonly Entry[])[]> {
     this.#checkPlace();
     if (this.#uncut) await this.#cut();
     const results: (readonly Entry[])[] = [];
-    for (const { job } of group) results.push(await job.write(draft));
+    for (const { job } of group) {
+      draft.at(job.timeMs ?? nowMs);
+      results.push(await job.write(draft));
+    }
     if (draft.totals.bytes > this.#index.totals.bytes) await this.#text.sync();
     if (draft.lines.length > 0) await this.#journal.append(Buffer.from(draft.lines.join('')));
     return results;

@@ -25,7 +25,7 @@ export interface WrittenText {
 export class Draft {
   readonly lines: string[] = [];
   readonly #index: EntryIndex;
-  readonly #timeMs: number;
+  #timeMs: number;
   readonly #byKey = new Map<string, Entry>();
   readonly #outputs = new Outputs();
   /** Entry number and path of what came again. */
@@ -37,6 +37,11 @@ export class Draft {
     this.#index = index;
     this.#timeMs = timeMs;
     this.#totals = index.totals;
+  }
+
+  /** What is drafted from here on came at this time, milliseconds since 1970. */
+  at(timeMs: number): void {
+    this.#timeMs = timeMs;
   }
 
   /** Totals with everything in the draft. */
@@ -52,6 +57,14 @@ export class Draft {
   known(key: string, facts: NewEntryFacts, mayBeAgain = true): Entry | undefined {
     const entry = this.#index.byKey(key) ?? this.#byKey.get(key);
     if (entry !== undefined) this.#addAlias(entry, facts, mayBeAgain);
+    return entry;
+  }
+
+  /** Notes how the text of an entry came again, whatever has become of it. */
+  again(seq: number, facts: NewEntryFacts): Entry {
+    const entry = this.#index.entries[seq - 1];
+    if (entry === undefined) throw new RangeError(`there is no entry ${seq}`);
+    this.#addAlias(entry, facts, true);
     return entry;
   }
 
@@ -113,7 +126,7 @@ export class Draft {
   #addAlias(entry: Entry, given: NewEntryFacts, mayBeAgain: boolean): void {
     const isGone = (entry.forgotten ?? entry.masked) !== undefined;
     const facts = isGone ? bareFacts(given) : given;
-    const { toolCallId, chatId, call, path, source } = facts;
+    const { toolCallId, chatId, call, path, source, standIn } = facts;
     const known = path === undefined ? undefined : this.#index.source(path);
     const sameSource =
       source === undefined ||
@@ -123,7 +136,9 @@ export class Draft {
     const sameCall = toolCallId === undefined || this.#hasOutput(entry, facts);
     // A path without a file's time and size comes with a client's tool: noted once.
     const samePath = path === undefined || source !== undefined || this.#isKnownPath(entry, path);
-    if (sameSource && sameCall && samePath) return;
+    const sameName = standIn === undefined || this.#index.byId(standIn) === entry;
+    if (sameSource && sameCall && samePath && sameName) return;
+    const timeMs = this.#timeMs;
     const again = mayBeAgain && !sameCall ? true : undefined;
     const record: AliasRecord = {
       type: 'alias',
@@ -134,7 +149,8 @@ export class Draft {
       ...(again && { again }),
       ...(path !== undefined && { path }),
       ...(source && { source }),
-      timeMs: this.#timeMs,
+      ...(standIn !== undefined && { standIn }),
+      timeMs,
       end: this.#totals,
     };
     this.lines.push(encodeRecord(record));
@@ -148,7 +164,8 @@ export class Draft {
         again,
         path,
         source,
-        timeMs: this.#timeMs,
+        standIn,
+        timeMs,
       }),
     );
   }
@@ -170,15 +187,25 @@ export class Draft {
 }
 
 /** Where a text came from, and for which call, may tell what it was. */
-function bareFacts({ kind, toolCallId, chatId }: NewEntryFacts): NewEntryFacts {
+function bareFacts({ kind, toolCallId, chatId, standIn }: NewEntryFacts): NewEntryFacts {
   return {
     kind,
     ...(toolCallId !== undefined && { toolCallId }),
     ...(chatId !== undefined && { chatId }),
+    ...(standIn !== undefined && { standIn }),
   };
 }
 
-const copiedFacts = ['tool', 'path', 'chatId', 'toolCallId', 'call', 'note', 'outline'] as const;
+const copiedFacts = [
+  'tool',
+  'path',
+  'chatId',
+  'toolCallId',
+  'call',
+  'note',
+  'outline',
+  'standIn',
+] as const;
 
 /**
  * Copies what is known, one by one: in a folder of small files a spread would cost more than the

@@ -14,6 +14,7 @@ interface Coming {
   readonly again?: true | undefined;
   readonly path?: string | undefined;
   readonly source?: SourceFile | undefined;
+  readonly standIn?: string | undefined;
   readonly timeMs: number;
 }
 
@@ -44,6 +45,7 @@ export class EntryIndex {
   /** By keyed hash, entries whose texts, or parts of them, are gone and are not to come again. */
   readonly #gone = new Map<string, Entry>();
   readonly #hashKeys: readonly Buffer[];
+  readonly #byStandIn = new Map<string, Entry>();
 
   /**
    * `hashKeys`: of the hashes by which texts are known that were forgotten.
@@ -63,8 +65,8 @@ export class EntryIndex {
     }
     if (entry.original !== undefined && !this.#altered.has(entry.sha256))
       this.#altered.set(entry.sha256, entry);
-    const { toolCallId, chatId, call, path } = entry;
-    this.#note(entry, { toolCallId, chatId, call, path, source });
+    const { toolCallId, chatId, call, path, standIn } = entry;
+    this.#note(entry, { toolCallId, chatId, call, path, source, standIn });
     this.totals = end;
     this.#noteTime(entry.storedMs ?? entry.timeMs);
     this.#recordsWith.push(this.records);
@@ -97,8 +99,10 @@ export class EntryIndex {
     if (alias.toolCallId !== undefined) {
       const chatId = alias.chatId ?? entry.chatId ?? '';
       const again = alias.again === true ? { isAgain: true as const } : {};
-      this.#outputs.add(chatId, alias.toolCallId, { entry, call: alias.call, ...again });
+      const { call, standIn } = alias;
+      this.#outputs.add(chatId, alias.toolCallId, { entry, call, standIn, ...again });
     }
+    if (alias.standIn !== undefined) this.#byStandIn.set(alias.standIn, entry);
     if (alias.path !== undefined) this.listing.addPath(entry, alias.path);
     if (alias.path !== undefined && alias.source !== undefined) {
       this.#sources.set(alias.path, { file: alias.source, entry });
@@ -110,7 +114,9 @@ export class EntryIndex {
     this.damaged.add(entry);
   }
 
+  /** By its id, or by the name that stood for it before it had one. */
   byId(id: string): Entry | undefined {
+    if (id.startsWith('p')) return this.#byStandIn.get(id);
     const seq = /^e([1-9]\d{0,15})$/.exec(id)?.[1];
     return seq === undefined ? undefined : this.entries[Number(seq) - 1];
   }

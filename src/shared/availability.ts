@@ -1,0 +1,170 @@
+import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { type Database, failureOf, refusal } from './database.ts';
+
+/** Between two attempts while somebody waits, milliseconds. */
+const retryMs = 100;
+/** Between two looks whether the database is back, milliseconds: at first, and at last. */
+const lookMinMs = 250;
+const lookMaxMs = 5_000;
+
+/**
+ * Whether the database can be reached. Once in an outage a caller waits, for all that come after
+ * it; from then on nobody does until it is back.
+ */
+export class Availability {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #waitMs: number;
+  readonly #onBack: () => void;
+  /** When the first attempt of this outage failed; absent while all is well. */
+  #troubleSinceMs: number | undefined;
+  #isAway = false;
+  #stopLooking: (() => void) | undefined;
+  #isClosed = false;
+  /** Outages since the start, and the longest that a caller waited, milliseconds. */
+  readonly told = { outages: 0, longestWaitMs: 0 };
+
+  constructor(options: {
+    readonly database: Database;
+    readonly clock: Clock;
+    readonly log: Logger;
+    /** How long a caller waits for the database, milliseconds. */
+    readonly waitMs: number;
+    /** Called when it is back. */
+    readonly onBack: () => void;
+  }) {
+    this.#database = options.database;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#waitMs = options.waitMs;
+    this.#onBack = options.onBack;
+  }
+
+  /** Nobody is to wait for it now. */
+  get isAway(): boolean {
+    return this.#isAway;
+  }
+
+  /**
+   * Asks the database something, again where that may help. `ask` may be called several times:
+   * whether an attempt that failed was carried out nobody knows.
+   * @param isWritten What to answer where an earlier attempt was carried out, for what may be only
+   * once
+   * @throws ProxyError `store_away`
+   */
+  async ask<T>(
+    ask: (signal: AbortSignal) => Promise<T>,
+    isWritten?: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    if (this.#isAway) throw this.#awayError();
+    const sinceMs = this.#clock.elapsedMs();
+    let attempt = ask;
+    for (;;) {
+      const leftMs = this.#waitMs - this.#troubleMs();
+      try {
+        const answer = await this.#timed(attempt, Math.max(retryMs, leftMs));
+        this.#troubleSinceMs = undefined;
+        this.#noteWait(sinceMs);
+        return answer;
+      } catch (error) {
+        const failure = failureOf(error);
+        if (error instanceof ProxyError || failure === 'refused') throw this.#named(error);
+        if (failure === 'conflict') continue;
+        if (failure === 'written') {
+          if (isWritten === undefined || attempt === isWritten) throw this.#named(error);
+          attempt = isWritten;
+          continue;
+        }
+        this.#troubleSinceMs ??= sinceMs;
+        this.#database.useNextHost();
+        if (this.#isAway || this.#isClosed || this.#troubleMs() + retryMs >= this.#waitMs) {
+          this.#noteWait(sinceMs);
+          this.#goAway(error);
+          throw this.#awayError(error);
+        }
+        await this.#clock.sleep(retryMs);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    this.#stopLooking?.();
+  }
+
+  #troubleMs(): number {
+    return this.#troubleSinceMs === undefined ? 0 : this.#clock.elapsedMs() - this.#troubleSinceMs;
+  }
+
+  #noteWait(sinceMs: number): void {
+    this.told.longestWaitMs = Math.max(this.told.longestWaitMs, this.#clock.elapsedMs() - sinceMs);
+  }
+
+  async #timed<T>(ask: (signal: AbortSignal) => Promise<T>, limitMs: number): Promise<T> {
+    const controller = new AbortController();
+    const cancel = this.#clock.after(limitMs, () => {
+      controller.abort(new Error('the database has not answered in time'));
+    });
+    try {
+      return await ask(controller.signal);
+    } finally {
+      cancel();
+    }
+  }
+
+  #named(error: unknown): ProxyError {
+    return error instanceof ProxyError ? error : refusal(error, this.#database.shown);
+  }
+
+  #goAway(error: unknown): void {
+    if (this.#isAway || this.#isClosed) return;
+    this.#isAway = true;
+    this.told.outages += 1;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#log.warn(
+      { store: this.#database.shown, reason },
+      'the shared store cannot be reached: chats go on, what they bring waits on this machine',
+    );
+    this.#look(lookMinMs);
+  }
+
+  #look(inMs: number): void {
+    this.#stopLooking = this.#clock.after(inMs, () => {
+      void this.#lookNow(inMs);
+    });
+  }
+
+  async #lookNow(afterMs: number): Promise<void> {
+    try {
+      const look = async (signal: AbortSignal): Promise<unknown> =>
+        this.#database.query('look', 'update rlm_session set head = head where false', [], signal);
+      await this.#timed(look, this.#waitMs);
+    } catch (error) {
+      if (failureOf(error) === 'away') {
+        this.#database.useNextHost();
+        if (!this.#isClosed) this.#look(Math.min(lookMaxMs, afterMs * 2));
+        return;
+      }
+      // It answers, whatever it says.
+    }
+    if (this.#isClosed) return;
+    this.#isAway = false;
+    this.#troubleSinceMs = undefined;
+    this.#log.info({ store: this.#database.shown }, 'the shared store is back');
+    this.#onBack();
+  }
+
+  #awayError(cause?: unknown): ProxyError {
+    return new ProxyError(
+      'store_away',
+      `The shared store ${this.#database.shown} cannot be reached.`,
+      {
+        cause,
+        hint: 'What comes meanwhile waits on this machine. `rlm-opencode doctor` looks at it.',
+      },
+    );
+  }
+}

@@ -1,0 +1,288 @@
+import { DatabaseError, Pool, type PoolClient, type QueryResultRow } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { StoreAddress } from './address.ts';
+
+/** Connections at once, at most. */
+const maxConnections = 8;
+
+/** A connection that does nothing is closed after so long, milliseconds. */
+const idleMs = 60_000;
+
+/** What the database answered, or did not. */
+export type DatabaseFailure =
+  /**
+   * It cannot be reached, or does not answer, or may not write at present: try again, elsewhere.
+   */
+  | 'away'
+  /** Another statement was in the way: try again at once. */
+  | 'conflict'
+  /** The row was written by an earlier attempt. */
+  | 'written'
+  /** Trying again would bring the same. */
+  | 'refused';
+
+/** A row of the log as it stands in the database. */
+export interface StoredRow {
+  readonly session: string;
+  readonly pos: number;
+  readonly timeMs: number;
+  readonly writer: string;
+  readonly n: number;
+  readonly facts: Buffer;
+  readonly text: Buffer | undefined;
+  readonly upload: string | undefined;
+}
+
+/**
+ * A database over the hosts that an address names: the first that answers and takes writes. Each
+ * call is one statement and one round trip. Knows nothing of rows' insides, waits for nothing, and
+ * tries nothing again (`availability.ts`).
+ */
+export class Database {
+  readonly #address: StoreAddress;
+  readonly #log: Logger;
+  readonly #connectMs: number;
+  #host = 0;
+  #pool: Pool | undefined;
+  /** Statements that were sent, for tests and `status`. */
+  statements = 0;
+
+  /** @param connectMs How long a connection may take to be made, milliseconds */
+  constructor(
+    address: StoreAddress,
+    { log, connectMs }: { readonly log: Logger; readonly connectMs: number },
+  ) {
+    this.#address = address;
+    this.#log = log;
+    this.#connectMs = connectMs;
+  }
+
+  get shown(): string {
+    return this.#address.shown;
+  }
+
+  /**
+   * Runs one statement, prepared under `name` in each connection.
+   * @throws what the driver throws: {@link failureOf} says what it is
+   */
+  async query<Row extends QueryResultRow>(
+    name: string,
+    text: string,
+    values: readonly unknown[],
+    signal: AbortSignal,
+  ): Promise<readonly Row[]> {
+    return this.#with(signal, async (client) => {
+      this.statements += 1;
+      const { rows } = await client.query<Row>({ name, text, values: [...values] });
+      return rows;
+    });
+  }
+
+  /** Runs statements that are prepared nowhere, one after the other, in one transaction. */
+  async run(texts: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#with(signal, async (client) => {
+      await client.query('begin');
+      try {
+        for (const text of texts) await client.query(text);
+        await client.query('commit');
+      } catch (error) {
+        await client.query('rollback').catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * The rows of a `COPY ... TO STDOUT (FORMAT BINARY)`, their columns as they are on the wire
+   * (undefined for null); in bounded memory, several times as fast as a query.
+   * @param select Without anything from outside in it: it has no parameters
+   */
+  async *copy(
+    select: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly (Buffer | undefined)[]> {
+    const client = await this.#connect();
+    const stop = (): void => destroy(client);
+    signal.addEventListener('abort', stop, { once: true });
+    let isWhole = false;
+    try {
+      this.statements += 1;
+      const stream = client.query(copyTo(`copy (${select}) to stdout (format binary)`));
+      yield* copiedRows(stream);
+      isWhole = true;
+    } catch (error) {
+      throw signal.aborted ? (signal.reason as Error) : error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // What has not been read to its end would wait in the connection for whoever gets it next.
+      if (!isWhole) destroy(client);
+      client.release(!isWhole);
+    }
+  }
+
+  /** The next of the hosts, from the next connection on. */
+  useNextHost(): void {
+    if (this.#address.urls.length < 2) return;
+    this.#host = (this.#host + 1) % this.#address.urls.length;
+    void this.#pool?.end().catch(() => undefined);
+    this.#pool = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool?.end();
+  }
+
+  async #with<T>(signal: AbortSignal, work: (client: PoolClient) => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    const client = await this.#connect();
+    // A server that does not answer any more never says that it has stopped.
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    aborted.catch(() => undefined);
+    const stop = (): void => {
+      destroy(client);
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    let isSound = false;
+    try {
+      const result = await Promise.race([work(client), aborted]);
+      isSound = true;
+      return result;
+    } catch (error) {
+      // An error that the server itself has told of leaves the connection as it was.
+      isSound = error instanceof DatabaseError && failureOf(error) !== 'away';
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+      client.release(!isSound);
+    }
+  }
+
+  async #connect(): Promise<PoolClient> {
+    this.#pool ??= this.#openPool();
+    return this.#pool.connect();
+  }
+
+  #openPool(): Pool {
+    const pool = new Pool({
+      connectionString: this.#address.urls[this.#host],
+      max: maxConnections,
+      idleTimeoutMillis: idleMs,
+      connectionTimeoutMillis: this.#connectMs,
+      keepAlive: true,
+      allowExitOnIdle: true,
+      application_name: 'rlm-opencode',
+    });
+    // Without this a server that ends idle connections would end the process.
+    pool.on('error', (error) => {
+      this.#log.debug({ reason: error.message }, 'a connection to the shared store has ended');
+    });
+    return pool;
+  }
+}
+
+/** What an error of the driver means. */
+export function failureOf(error: unknown): DatabaseFailure {
+  if (!(error instanceof DatabaseError)) return 'away';
+  const code = error.code ?? '';
+  if (code === '23505') return 'written';
+  if (code === '40001' || code === '40P01') return 'conflict';
+  // Connection lost; shut down, starting, too many connections; a standby; disk full.
+  if (/^(?:08|57P|53)/.test(code) || code === '25006') return 'away';
+  return 'refused';
+}
+
+/** A refusal in words for people. */
+export function refusal(error: unknown, shown: string): ProxyError {
+  const code = error instanceof DatabaseError ? error.code : undefined;
+  const why = error instanceof Error ? error.message : String(error);
+  const hints: Readonly<Record<string, string>> = {
+    '42P01': 'Run `rlm-opencode store init` once, as the owner of the database.',
+    '42501':
+      'This database role may not see the project: whoever ran `store init` grants it (docs/team.md).',
+    '28P01': 'Compare user and password in RLM_STORE_URL.',
+    '28000': 'Compare user and password in RLM_STORE_URL.',
+    '3D000': 'Create the database, or compare its name in RLM_STORE_URL.',
+  };
+  return new ProxyError('store_away', `The shared store ${shown} refuses: ${why}.`, {
+    cause: error,
+    hint: hints[code ?? ''] ?? '`rlm-opencode doctor` looks at it.',
+  });
+}
+
+function destroy(client: PoolClient): void {
+  const { connection } = client as unknown as {
+    readonly connection?: { readonly stream?: { destroy(): void } };
+  };
+  connection?.stream?.destroy();
+}
+
+/** Header of a binary copy: signature, flags, length of the extension. */
+const copyHeaderBytes = 19;
+
+/** https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format" */
+async function* copiedRows(
+  chunks: AsyncIterable<Buffer>,
+): AsyncGenerator<readonly (Buffer | undefined)[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  let waiting: Buffer[] = [];
+  let waitingBytes = 0;
+  let neededBytes = copyHeaderBytes;
+  let hasHeader = false;
+  for await (const chunk of chunks) {
+    waiting.push(chunk);
+    waitingBytes += chunk.length;
+    // A row of a megabyte comes in many chunks: they are put together once.
+    if (waitingBytes < neededBytes) continue;
+    rest = waiting.length === 1 ? waiting[0]! : Buffer.concat(waiting);
+    let at = 0;
+    if (!hasHeader) {
+      at = copyHeaderBytes;
+      hasHeader = true;
+    }
+    for (;;) {
+      const row = rowAt(rest, at);
+      if (typeof row === 'number') {
+        neededBytes = row - at;
+        break;
+      }
+      if (row === undefined) return;
+      yield row.columns;
+      at = row.end;
+    }
+    waiting = [rest.subarray(at)];
+    waitingBytes = rest.length - at;
+    neededBytes = Math.max(neededBytes, waitingBytes + 1);
+  }
+}
+
+/** The row at a place; how far there must be bytes where it is not whole; undefined at the end. */
+function rowAt(
+  bytes: Buffer,
+  start: number,
+):
+  | { readonly columns: readonly (Buffer | undefined)[]; readonly end: number }
+  | number
+  | undefined {
+  if (bytes.length < start + 2) return start + 2;
+  const count = bytes.readInt16BE(start);
+  if (count < 0) return undefined;
+  const columns: (Buffer | undefined)[] = [];
+  let at = start + 2;
+  for (let column = 0; column < count; column += 1) {
+    if (bytes.length < at + 4) return at + 4;
+    const length = bytes.readInt32BE(at);
+    at += 4;
+    if (length < 0) {
+      columns.push(undefined);
+      continue;
+    }
+    if (bytes.length < at + length) return at + length;
+    columns.push(bytes.subarray(at, at + length));
+    at += length;
+  }
+  return { columns, end: at };
+}

@@ -1,0 +1,396 @@
+import type { Availability } from './availability.ts';
+import type { Database, StoredRow } from './database.ts';
+import { pieceBytes } from './log.ts';
+import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
+
+/** Rows that one look brings at most: more than that are copied, several times as fast. */
+const maxRows = 16;
+/** So many pieces are sent at once. */
+const piecesAtOnce = 4;
+
+/** A row that is to be appended. */
+export interface NewRow {
+  /**
+   * The process that writes it, and its number there: a row is there once, however often it is
+   * sent.
+   */
+  readonly writer: string;
+  readonly n: number;
+  readonly facts: Buffer;
+  readonly text: Buffer | undefined;
+  /** Where its text lies in pieces. */
+  readonly upload: string | undefined;
+}
+
+/** A row's place. */
+export interface RowPlace {
+  readonly pos: number;
+  /** By the database's clock, and never before the row before it; milliseconds since 1970. */
+  readonly timeMs: number;
+}
+
+/** A store as the database knows it. */
+export interface LogHead {
+  readonly id: string;
+  readonly project: string;
+  readonly createdMs: number;
+  /** The number of its last row. */
+  readonly head: number;
+  /** An archive from which a replica begins, and up to which row it reaches. */
+  readonly base?: { readonly pos: number; readonly upload: string; readonly pieces: number };
+}
+
+/**
+ * The statements on the tables of `schema.ts`, each one round trip; waits as `Availability` does.
+ */
+export class LogTable {
+  readonly #database: Database;
+  readonly #availability: Availability;
+  readonly #machine: string;
+
+  /** @param machine Whose rows these are, for people */
+  constructor(database: Database, availability: Availability, machine: string) {
+    this.#database = database;
+    this.#availability = availability;
+    this.#machine = machine;
+  }
+
+  /** @throws ProxyError `store_away`; `unknown_session` where the store was deleted */
+  async append(session: string, { writer, n, facts, text, upload }: NewRow): Promise<RowPlace> {
+    const values = [session, writer, n, this.#machine, facts, text ?? null, upload ?? null];
+    const rows = await this.#availability.ask(
+      async (signal) => this.#database.query<PlaceRow>('append', appendSql, values, signal),
+      async (signal) => this.#database.query<PlaceRow>('row-of', rowOfSql, [writer, n], signal),
+    );
+    const [row] = rows;
+    if (row === undefined) throw unknownSession(session);
+    return { pos: Number(row.pos), timeMs: Number(row.time_ms) };
+  }
+
+  /**
+   * What has come behind a row in each of some stores, a few rows of each; with the heads of all,
+   * so that who is far behind knows it.
+   */
+  async pull(
+    behind: readonly { readonly session: string; readonly pos: number }[],
+  ): Promise<readonly StoredRow[]> {
+    const values = [behind.map(({ session }) => session), behind.map(({ pos }) => pos)];
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<LogRowColumns>('pull', pullSql, values, signal),
+    );
+    return rows.map((row) => ({
+      session: row.session,
+      pos: Number(row.pos),
+      timeMs: Number(row.time_ms),
+      writer: row.writer,
+      n: Number(row.n),
+      facts: row.facts,
+      text: row.text ?? undefined,
+      upload: row.upload ?? undefined,
+    }));
+  }
+
+  /** Whether {@link pull} may have left something out. */
+  static isCutOff(rows: readonly StoredRow[]): boolean {
+    return rows.length >= maxRows;
+  }
+
+  /**
+   * The rows of a store behind `from`, up to `to` where that is given, in bounded memory.
+   * @throws ProxyError `store_away` before the first row; what the connection throws after it
+   */
+  async *copy(session: string, from: number, to?: number): AsyncGenerator<StoredRow> {
+    if (!isSessionId(session) && !/^[a-z0-9]+$/.test(session)) throw unknownSession(session);
+    const until = to === undefined ? '' : ` and pos <= ${to}`;
+    const select = `select pos, time_ms, writer::text, n, facts, text, upload::text from rlm_log where session = '${session}' and pos > ${from}${until} order by pos`;
+    for await (const columns of this.#database.copy(select, new AbortController().signal)) {
+      const [pos, timeMs, writer, n, facts, text, upload] = columns;
+      yield {
+        session,
+        pos: Number(pos!.readBigInt64BE()),
+        timeMs: Number(timeMs!.readBigInt64BE()),
+        writer: writer!.toString(),
+        n: Number(n!.readBigInt64BE()),
+        facts: facts!,
+        text,
+        upload: upload?.toString(),
+      };
+    }
+  }
+
+  /** Puts a text away in pieces of `pieceBytes`, a few at once; each is there once. */
+  async putPieces(
+    session: string,
+    upload: string,
+    pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
+  ): Promise<number> {
+    let count = 0;
+    const sending = new Set<Promise<unknown>>();
+    for await (const piece of pieces) {
+      if (sending.size >= piecesAtOnce) await Promise.race(sending);
+      const sent: Promise<unknown> = this.#putPiece(session, upload, count, piece).finally(() =>
+        sending.delete(sent),
+      );
+      sending.add(sent);
+      // Whoever fails first is told of below.
+      sent.catch(() => undefined);
+      count += 1;
+    }
+    await Promise.all(sending);
+    return count;
+  }
+
+  async #putPiece(session: string, upload: string, n: number, data: Buffer): Promise<void> {
+    const values = [upload, n, session, data];
+    await this.#availability.ask(
+      async (signal) => this.#database.query('put-piece', putPieceSql, values, signal),
+      async () => [],
+    );
+  }
+
+  /** A text's pieces, in their order, in bounded memory. */
+  async *pieces(upload: string): AsyncGenerator<Buffer> {
+    if (!/^[0-9a-f-]{36}$/.test(upload)) return;
+    const select = `select data from rlm_piece where upload = '${upload}' order by n`;
+    for await (const [data] of this.#database.copy(select, new AbortController().signal))
+      yield data!;
+  }
+
+  /** The store of a project; made with this id where there is none and one is given. */
+  async sessionOf(name: string, freshId?: string): Promise<string | undefined> {
+    const known = await this.#named(name);
+    if (known !== undefined || freshId === undefined) return known;
+    await this.#availability.ask(
+      async (signal) => this.#database.query('new-session', newSessionSql, [freshId, name], signal),
+      async () => [],
+    );
+    return this.#named(name);
+  }
+
+  async #named(name: string): Promise<string | undefined> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly session: string }>('named', namedSql, [name], signal),
+    );
+    return rows[0]?.session;
+  }
+
+  /** Another name for a store, unless that name has one. */
+  async alias(name: string, session: string): Promise<void> {
+    await this.#availability.ask(async (signal) =>
+      this.#database.query('alias', aliasSql, [name, session], signal),
+    );
+  }
+
+  /** Has names lead to another store. */
+  async rename(from: string, to: string): Promise<void> {
+    await this.#availability.ask(async (signal) =>
+      this.#database.query('rename', renameSql, [from, to], signal),
+    );
+  }
+
+  /** @returns Undefined where there is none, or none any more */
+  async head(session: string): Promise<LogHead | undefined> {
+    return (await this.heads(session))[0];
+  }
+
+  /** Of all stores that this role may see, or of one. */
+  async heads(session?: string): Promise<readonly LogHead[]> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<HeadRow>('heads', headsSql, [session ?? null], signal),
+    );
+    return rows.map(headOf);
+  }
+
+  /** Who has written to a store, and when last; the newest first. */
+  async writers(
+    session: string,
+  ): Promise<
+    readonly { readonly machine: string; readonly rows: number; readonly lastMs: number }[]
+  > {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ machine: string; rows: string; last_ms: string }>(
+        'writers',
+        writersSql,
+        [session],
+        signal,
+      ),
+    );
+    return rows.map(({ machine, rows: count, last_ms }) => ({
+      machine,
+      rows: Number(count),
+      lastMs: Number(last_ms),
+    }));
+  }
+
+  /** Deletes a store: its names at once, its rows with it. */
+  async remove(session: string): Promise<void> {
+    for (const [name, sql] of removeSql) {
+      await this.#availability.ask(async (signal) =>
+        this.#database.query(name, sql, [session], signal),
+      );
+    }
+  }
+
+  /**
+   * Writes down what this process has used of a day, and reads what all others have, as the JSON
+   * that they wrote.
+   */
+  async use(day: string, writer: string, used: string): Promise<readonly string[]> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly used: string }>('use', useSql, [day, writer, used], signal),
+    );
+    return rows.map((row) => row.used);
+  }
+
+  /**
+   * An archive of a store up to a row takes the place of the rows of up to there, but for the last:
+   * whoever is behind it begins from the archive.
+   */
+  async seal(
+    session: string,
+    base: { readonly pos: number; readonly upload: string; readonly pieces: number },
+  ): Promise<boolean> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query('seal', sealSql, [session, base.pos, base.upload, base.pieces], signal),
+    );
+    if (rows.length === 0) return false;
+    for (const [name, sql] of sweepSql) {
+      await this.#availability.ask(async (signal) =>
+        this.#database.query(name, sql, [session], signal),
+      );
+    }
+    return true;
+  }
+
+  /** What the database says of itself and of the tables. */
+  async meta(): Promise<
+    | { readonly version: number; readonly hashKey: Buffer; readonly keyCheck: string | undefined }
+    | undefined
+  > {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ version: number; hash_key: Buffer; key_check: string | null }>(
+        'meta',
+        'select version, hash_key, key_check from rlm_meta',
+        [],
+        signal,
+      ),
+    );
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    return { version: row.version, hashKey: row.hash_key, keyCheck: row.key_check ?? undefined };
+  }
+
+  /** The role that asks. */
+  async role(): Promise<string> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly role: string }>(
+        'role',
+        'select current_user::text as role',
+        [],
+        signal,
+      ),
+    );
+    return rows[0]!.role;
+  }
+}
+
+interface PlaceRow {
+  readonly pos: string;
+  readonly time_ms: string;
+}
+
+interface LogRowColumns extends PlaceRow {
+  readonly session: string;
+  readonly writer: string;
+  readonly n: string;
+  readonly facts: Buffer;
+  readonly text: Buffer | null;
+  readonly upload: string | null;
+}
+
+interface HeadRow {
+  readonly id: string;
+  readonly project: string;
+  readonly created_ms: string;
+  readonly head: string;
+  readonly base_pos: string;
+  readonly base_upload: string | null;
+  readonly base_pieces: number | null;
+}
+
+function headOf(row: HeadRow): LogHead {
+  const { id, project, base_upload: upload, base_pieces: pieces } = row;
+  const head = { id, project, createdMs: Number(row.created_ms), head: Number(row.head) };
+  if (upload === null) return head;
+  return { ...head, base: { pos: Number(row.base_pos), upload, pieces: pieces ?? 0 } };
+}
+
+const nowMsSql = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+
+const appendSql = `with s as (
+  update rlm_session set head = head + 1, time_ms = greatest(time_ms, ${nowMsSql})
+  where id = $1 and deleted_ms is null returning head, time_ms)
+insert into rlm_log (session, pos, time_ms, writer, n, machine, facts, text, upload)
+select $1, head, time_ms, $2::uuid, $3::bigint, $4, $5::bytea, $6::bytea, $7::uuid from s
+returning pos, time_ms`;
+
+const rowOfSql = 'select pos, time_ms from rlm_log where writer = $1::uuid and n = $2::bigint';
+
+const pullSql = `select l.session, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
+from rlm_log l join unnest($1::text[], $2::bigint[]) as w(id, pos) on l.session = w.id and l.pos > w.pos
+order by l.session, l.pos limit ${maxRows}`;
+
+const putPieceSql = `insert into rlm_piece (upload, n, session, created_ms, data)
+values ($1::uuid, $2::int, $3, ${nowMsSql}, $4::bytea)`;
+
+const namedSql = `select n.session from rlm_name n join rlm_session s on s.id = n.session
+where n.name = $1 and s.deleted_ms is null`;
+
+const newSessionSql = `with n as (
+  insert into rlm_name (name, session) values ($2, $1) on conflict do nothing returning session)
+insert into rlm_session (id, project, created_ms) select $1, $2, ${nowMsSql} from n`;
+
+const aliasSql = 'insert into rlm_name (name, session) values ($1, $2) on conflict do nothing';
+
+const renameSql = 'update rlm_name set session = $2 where session = $1';
+
+const headsSql = `select id, project, created_ms, head, base_pos, base_upload::text, base_pieces
+from rlm_session where deleted_ms is null and ($1::text is null or id = $1)`;
+
+const writersSql = `select machine, count(*)::text as rows, max(time_ms)::text as last_ms
+from rlm_log where session = $1 group by machine order by max(time_ms) desc`;
+
+const removeSql: readonly (readonly [string, string])[] = [
+  ['remove-names', 'delete from rlm_name where session = $1'],
+  ['remove-pieces', 'delete from rlm_piece where session = $1'],
+  ['remove-rows', 'delete from rlm_log where session = $1'],
+  ['remove-session', `update rlm_session set deleted_ms = ${nowMsSql} where id = $1`],
+];
+
+const useSql = `with mine as (
+  insert into rlm_use (day, writer, used) values ($1, $2::uuid, $3)
+  on conflict (day, writer) do update set used = excluded.used)
+select used from rlm_use where day = $1 and writer <> $2::uuid`;
+
+const sealSql = `update rlm_session set base_pos = $2::bigint, base_upload = $3::uuid, base_pieces = $4::int
+where id = $1 and base_pos < $2::bigint and deleted_ms is null returning id`;
+
+const sweepSql: readonly (readonly [string, string])[] = [
+  [
+    'sweep-rows',
+    `delete from rlm_log l using rlm_session s
+    where s.id = $1 and l.session = s.id and l.pos < s.base_pos`,
+  ],
+  [
+    'sweep-pieces',
+    `delete from rlm_piece p using rlm_session s
+    where s.id = $1 and p.session = s.id and p.upload <> s.base_upload
+    and p.created_ms < s.time_ms - 86400000
+    and not exists (select 1 from rlm_log l where l.session = s.id and l.upload = p.upload)`,
+  ],
+];
+
+/** So much of a text is sent at once. */
+export function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+}

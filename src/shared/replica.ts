@@ -1,0 +1,300 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { LogTable } from './log-table.ts';
+import type { StoredRow } from './database.ts';
+import {
+  decodeFacts,
+  decodePiece,
+  decodeText,
+  hasOwnText,
+  type LogOperation,
+  type LogText,
+  type MemoryRecord,
+  type RowFacts,
+  textOf,
+} from './log.ts';
+import type { Seal } from './seal.ts';
+import { ProxyError } from '../errors.ts';
+import type { TextAgain } from '../store/session/text-writer.ts';
+import type { Entry, NewEntry, Session, StoreEvent } from '../store/types.ts';
+import type { ReplicaSessions } from '../store/sessions.ts';
+
+/** Of the chat memory, where a replica notes how far it is. */
+const positionKey = 'replica:position';
+
+/**
+ * How far a replica is: the row, and what its files held behind it. They are written one after the
+ * other, so a crash leaves files that are ahead of this, which are cut back.
+ */
+interface Position {
+  readonly pos: number;
+  /** Lines of the journal. */
+  readonly records: number;
+  /** The last row that has forgotten something. */
+  readonly forgotAt?: number;
+}
+
+/** A row that was read. */
+export interface LogRow extends RowFacts {
+  readonly pos: number;
+  readonly timeMs: number;
+  readonly writer: string;
+  readonly n: number;
+  /** The texts of its operations, one behind the other; absent where they lie in pieces. */
+  readonly bytes: Uint8Array | undefined;
+  readonly upload: string | undefined;
+}
+
+/** Texts of rows that are stored together, bytes: what a replay holds in memory. */
+const groupBytes = 8 * 1024 * 1024;
+/** Rows that are stored together. */
+const groupRows = 256;
+
+/**
+ * A store's rows in this machine's own files, as far as they have come. What reads them reads
+ * ordinary files; nothing but this writes to them.
+ */
+export class Replica {
+  readonly session: Session;
+  readonly #sessions: ReplicaSessions;
+  #at: Position;
+
+  private constructor(sessions: ReplicaSessions, session: Session, at: Position) {
+    this.#sessions = sessions;
+    this.session = session;
+    this.#at = at;
+  }
+
+  /**
+   * The replica of a store on this machine; undefined where there is none, or none that can be
+   * used: then it is gone.
+   */
+  static async open(sessions: ReplicaSessions, id: string): Promise<Replica | undefined> {
+    try {
+      let session = await sessions.byId(id);
+      const at = ((await session.memory.get(positionKey)) as Position | undefined) ?? emptyPosition;
+      const records = await sessions.hold(id, ({ store }) => store.ownRecords);
+      if (records > at.records) {
+        if (!(await sessions.rewind(id, at.records))) throw lostReplica();
+        session = await sessions.byId(id);
+      }
+      if (records < at.records) throw lostReplica();
+      return new Replica(sessions, session, at);
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      if (error.code === 'unknown_session') return undefined;
+      if (error.code !== 'store_corrupt') throw error;
+      // Whatever is wrong with it: the log has everything.
+      await sessions.remove(id, 'detach');
+      return undefined;
+    }
+  }
+
+  /** The row up to which it has come. */
+  get pos(): number {
+    return this.#at.pos;
+  }
+
+  /** The last row that has forgotten something, 0 for none. */
+  get forgotAt(): number {
+    return this.#at.forgotAt ?? 0;
+  }
+
+  /** What stands in the files is all that the log has up to this row. */
+  async begin(pos: number): Promise<void> {
+    await this.#note([], pos, undefined);
+  }
+
+  /**
+   * Stores rows that follow on what is there, in their order. @returns The entries of each row's
+   * texts
+   * @throws ProxyError `store_full`, `store_corrupt`, `store_newer`; `store_away` where a text's
+   *   pieces cannot be fetched
+   */
+  async apply(
+    rows: readonly LogRow[],
+    { table, seal }: { readonly table: LogTable; readonly seal: Seal },
+  ): Promise<ReadonlyMap<LogRow, readonly Entry[]>> {
+    const entries = new Map<LogRow, readonly Entry[]>();
+    for (const group of groupsOf(rows)) {
+      const [first] = group;
+      if (first !== undefined && !hasOwnText(first)) {
+        entries.set(first, [await this.#storePieces(first, { table, seal })]);
+      } else {
+        for (const [row, stored] of await this.#storeTexts(group)) entries.set(row, stored);
+      }
+      let forgotAt: number | undefined;
+      const records: MemoryRecord[] = [];
+      for (const row of group) {
+        for (const operation of row.ops) {
+          if (operation.op === 'memory') records.push(...operation.records);
+          else if (operation.op !== 'texts') await this.#decide(operation, row);
+          if (operation.op === 'forget') forgotAt = row.pos;
+        }
+      }
+      await this.#note(records, group.at(-1)!.pos, forgotAt);
+    }
+    return entries;
+  }
+
+  async #storeTexts(
+    group: readonly LogRow[],
+  ): Promise<readonly (readonly [LogRow, readonly Entry[]])[]> {
+    const holding = group.filter(({ ops }) => ops.some(({ op }) => op === 'texts'));
+    if (holding.length === 0) return [];
+    const batches = holding.map((row) => ({ timeMs: row.timeMs, entries: newEntriesOf(row) }));
+    const stored = await this.#sessions.hold(this.session.id, ({ store }) => store.replay(batches));
+    return holding.map((row, at) => [row, stored[at]!]);
+  }
+
+  /** The one text of a row, which is too large to stand in it. */
+  async #storePieces(
+    row: LogRow,
+    { table, seal }: { readonly table: LogTable; readonly seal: Seal },
+  ): Promise<Entry> {
+    const { upload, pieces: count = 0, timeMs } = row;
+    const [text] = textsOf(row);
+    if (upload === undefined || text === undefined) {
+      throw new ProxyError('store_corrupt', `Row ${row.pos} of the shared store names no text.`);
+    }
+    const pieces = openedPieces(table, seal, upload, count);
+    if (text.encoding === undefined && text.bytes > groupBytes) {
+      const { bytes: _, encoding: __, ...facts } = text;
+      return this.#sessions.hold(this.session.id, ({ store }) =>
+        store.appendStream({ ...facts, chunks: pieces }, timeMs),
+      );
+    }
+    const held: Buffer[] = [];
+    for await (const piece of pieces) held.push(piece);
+    const entries = [textOf(text, Buffer.concat(held))];
+    const [stored] = await this.#sessions.hold(this.session.id, ({ store }) =>
+      store.replay([{ timeMs, entries }]),
+    );
+    return stored![0]!;
+  }
+
+  async #decide(
+    operation: Exclude<LogOperation, { readonly op: 'texts' | 'memory' }>,
+    { timeMs }: LogRow,
+  ): Promise<void> {
+    const { id } = this.session;
+    switch (operation.op) {
+      case 'event':
+        await this.#addEvent({ ...operation.event, timeMs });
+        break;
+      case 'snapshot': {
+        const ranges = await this.#sessions.hold(id, ({ store }) => store.ranges);
+        await this.#addEvent({ type: 'snapshot', timeMs, name: operation.name, ranges });
+        break;
+      }
+      case 'forget':
+        // Carried out before a crash, and not noted.
+        if (
+          this.session.events.all.some(
+            (event) => event.type === 'forget' && event.timeMs === timeMs,
+          )
+        )
+          break;
+        await this.#sessions.forget(id, { ...operation.wanted, timeMs });
+        break;
+      case 'allow':
+        await this.#sessions.allowAgain(id, operation.seq);
+        break;
+      case 'restored':
+        // Which store a name leads to is asked of the database each time it may have changed.
+        break;
+    }
+  }
+
+  async #addEvent(event: StoreEvent): Promise<void> {
+    // Written before a crash, and not noted.
+    if (this.session.events.all.some((known) => isDeepStrictEqual(known, event))) return;
+    await this.session.events.add(event);
+  }
+
+  async #note(
+    records: readonly MemoryRecord[],
+    pos: number,
+    forgotAt: number | undefined,
+  ): Promise<void> {
+    const own = await this.#sessions.hold(this.session.id, ({ store }) => store.ownRecords);
+    const position: Position = {
+      pos,
+      records: own,
+      ...((forgotAt ?? this.#at.forgotAt) !== undefined && {
+        forgotAt: forgotAt ?? this.#at.forgotAt!,
+      }),
+    };
+    await this.session.memory.put([...records, { key: positionKey, value: position }]);
+    this.#at = position;
+  }
+}
+
+/** A row as it was read from the database. @throws ProxyError `store_corrupt`, `store_newer` */
+export async function readRow(row: StoredRow, seal: Seal): Promise<LogRow> {
+  const { session, pos, timeMs, writer, n, upload } = row;
+  const where = `row ${pos} of store ${session}`;
+  const place = `${session}/${writer}/${n}`;
+  const facts = await decodeFacts(seal.open(row.facts, `${place}/facts`), where);
+  const column = row.text === undefined ? undefined : seal.open(row.text, `${place}/text`);
+  const bytes = hasOwnText(facts) ? await decodeText(facts, column, where) : undefined;
+  return { ...facts, pos, timeMs, writer, n, bytes, upload };
+}
+
+/** A text's pieces as they were. @throws ProxyError `store_corrupt` where one is missing */
+export async function* openedPieces(
+  table: LogTable,
+  seal: Seal,
+  upload: string,
+  count: number,
+): AsyncGenerator<Buffer> {
+  let at = 0;
+  for await (const piece of table.pieces(upload)) {
+    yield await decodePiece(seal.open(piece, `${upload}/${at}`));
+    at += 1;
+  }
+  if (at !== count) {
+    throw new ProxyError(
+      'store_corrupt',
+      `The shared store is damaged: of ${count} pieces of a text there are ${at}.`,
+    );
+  }
+}
+
+function textsOf({ ops }: RowFacts): readonly LogText[] {
+  return ops.flatMap((operation) => (operation.op === 'texts' ? operation.texts : []));
+}
+
+function newEntriesOf(row: LogRow): readonly (NewEntry | TextAgain)[] {
+  let at = 0;
+  return textsOf(row).map((text) => textOf(text, row.bytes!.subarray(at, (at += text.bytes))));
+}
+
+/**
+ * Rows that may be stored together: their texts first, then what they remember. Where something is
+ * forgotten, or a text is large, a row stands for itself.
+ */
+function* groupsOf(rows: readonly LogRow[]): Generator<readonly LogRow[]> {
+  let group: LogRow[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const isAlone = !hasOwnText(row) || row.ops.some(({ op }) => op !== 'texts' && op !== 'memory');
+    const length = row.bytes?.length ?? 0;
+    if (group.length > 0 && (isAlone || bytes + length > groupBytes || group.length >= groupRows)) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    if (isAlone) yield [row];
+    else {
+      group.push(row);
+      bytes += length;
+    }
+  }
+  if (group.length > 0) yield group;
+}
+
+const emptyPosition: Position = { pos: 0, records: 0 };
+
+function lostReplica(): ProxyError {
+  return new ProxyError('store_corrupt', 'The files on this machine have lost what they had.');
+}

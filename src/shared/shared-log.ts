@@ -1,0 +1,510 @@
+import { hash } from 'node:crypto';
+import { GroupCommit, type Waiting } from '../base/group-commit.ts';
+import type { Clock, Ids } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { ReplicaSessions } from '../store/sessions.ts';
+import { wholeCodePoints } from '../store/session/text-writer.ts';
+import type { Entry, NewEntryFacts } from '../store/types.ts';
+import type { Availability } from './availability.ts';
+import type { StoredRow } from './database.ts';
+import { LogTable, piecesOf } from './log-table.ts';
+import {
+  encodeFacts,
+  encodePiece,
+  encodeRow,
+  type LogOperation,
+  type LogText,
+  pieceBytes,
+  rowTextMaxBytes,
+} from './log.ts';
+import { Pending } from './pending.ts';
+import { type LogRow, readRow, type Replica } from './replica.ts';
+import type { Seal } from './seal.ts';
+import type { Spool, SpooledRow } from './spool.ts';
+
+/** Rows that are fetched are stored when there are so many, or so much text in them. */
+const batchRows = 256;
+const batchBytes = 8 * 1024 * 1024;
+
+/** What the logs of all stores of a process share. */
+export interface LogParts {
+  readonly table: LogTable;
+  readonly availability: Availability;
+  readonly spool: Spool;
+  readonly seal: Seal;
+  readonly sessions: ReplicaSessions;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Logger;
+  /** The name of this process among the writers, a UUID. */
+  readonly writer: string;
+  /** The next number of a row of this process. */
+  readonly nextN: () => number;
+  /** Makes a UUID, for a text in pieces. */
+  readonly uuid: () => string;
+  /** What stands in the log before its first row is not in the rows any more: begin anew. */
+  readonly rebase: (id: string) => Promise<Replica>;
+  /** How far a replica is that has much to fetch. */
+  readonly onProgress?: ((id: string, progress: { readonly pos: number }) => void) | undefined;
+}
+
+/** Something for a row. */
+interface Job {
+  readonly operation: LogOperation;
+  /** Its texts, one behind the other. */
+  readonly text: Uint8Array;
+  /** Where its one text lies in pieces already. */
+  readonly upload?: { readonly id: string; readonly pieces: number } | undefined;
+  /** Nothing else may be in its row. */
+  readonly isAlone: boolean;
+  /** Whether it may wait on this machine where the database is away. */
+  readonly maySpool: boolean;
+}
+
+type WaitingJob = Waiting<Job, readonly Entry[]>;
+
+/** One store of the shared log: what this process adds to it, and what of it has come here. */
+export class SharedLog {
+  readonly id: string;
+  readonly pending = new Pending();
+  readonly #parts: LogParts;
+  #replica: Replica;
+  readonly #jobs: GroupCommit<Job, readonly Entry[]>;
+  /** Rows are stored one after the other, whoever has brought them. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Rows of this process that are on their way, and what became of those that came back first. */
+  readonly #onTheirWay = new Map<number, readonly Entry[] | undefined>();
+
+  constructor(parts: LogParts, id: string, replica: Replica) {
+    this.id = id;
+    this.#parts = parts;
+    this.#replica = replica;
+    this.#jobs = new GroupCommit(async (group) => this.#commit(group), countFitting);
+  }
+
+  get replica(): Replica {
+    return this.#replica;
+  }
+
+  /**
+   * Adds texts; each is its own where it is large. @returns Their entries, in order: those with a
+   * name instead of a number wait for the database
+   * @throws ProxyError `store_full`, `unknown_session`, what storing them here throws
+   */
+  async addTexts(
+    texts: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
+  ): Promise<readonly Entry[]> {
+    const adding: Promise<readonly Entry[]>[] = [];
+    let group: { readonly facts: LogText; readonly bytes: Uint8Array }[] = [];
+    let bytes = 0;
+    const flush = (): void => {
+      if (group.length === 0) return;
+      adding.push(this.#addGroup(group));
+      group = [];
+      bytes = 0;
+    };
+    for (const text of texts) {
+      if (bytes + text.bytes.length > rowTextMaxBytes) flush();
+      group.push(text);
+      bytes += text.bytes.length;
+    }
+    flush();
+    return (await Promise.all(adding)).flat();
+  }
+
+  /**
+   * The entry of a text that is here, and whether it came so before: nothing is to be added then.
+   */
+  async known(
+    sha256: string,
+    facts: NewEntryFacts,
+  ): Promise<{ readonly entry: Entry; readonly isNoted: boolean } | undefined> {
+    return this.#parts.sessions.hold(this.id, ({ store }) => store.known(sha256, facts));
+  }
+
+  /**
+   * Adds a text of any length in bounded memory. @throws ProxyError as {@link addTexts}, and
+   * `invalid_request` where it is not UTF-8; `store_away` for one of more than 1 MiB
+   */
+  async addStream(facts: NewEntryFacts, chunks: AsyncIterable<Uint8Array>): Promise<Entry> {
+    const stream = wholeCodePoints(chunks);
+    const held: Uint8Array[] = [];
+    let bytes = 0;
+    let isWhole = false;
+    while (bytes <= rowTextMaxBytes) {
+      const next = await stream.next();
+      if (next.done === true) {
+        isWhole = true;
+        break;
+      }
+      held.push(Buffer.from(next.value));
+      bytes += next.value.length;
+    }
+    if (isWhole) {
+      const [entry] = await this.addTexts([
+        { facts: { ...facts, bytes }, bytes: Buffer.concat(held) },
+      ]);
+      return entry!;
+    }
+    const { table, uuid, seal } = this.#parts;
+    const id = uuid();
+    const counted = async function* (): AsyncGenerator<Uint8Array> {
+      yield* held.splice(0);
+      for await (const chunk of stream) {
+        bytes += chunk.length;
+        yield chunk;
+      }
+    };
+    const pieces = await table.putPieces(
+      this.id,
+      id,
+      closedPieces(evenPieces(counted()), id, seal),
+    );
+    const operation: LogOperation = { op: 'texts', texts: [{ ...facts, bytes }] };
+    const upload = { id, pieces };
+    const [entry] = await this.#jobs.add({
+      operation,
+      text: nothing,
+      upload,
+      isAlone: true,
+      maySpool: false,
+    });
+    return entry!;
+  }
+
+  /** Adds values of the chat memory. */
+  async remember(
+    records: readonly { readonly key: string; readonly value: unknown }[],
+  ): Promise<void> {
+    const operation: LogOperation = { op: 'memory', records };
+    await this.#jobs.add({ operation, text: nothing, isAlone: false, maySpool: true });
+  }
+
+  /** Adds a decision about the store. @throws ProxyError `store_away`: it is not made later */
+  async decide(operation: LogOperation): Promise<void> {
+    await this.#jobs.add({ operation, text: nothing, isAlone: true, maySpool: false });
+  }
+
+  /** All that others have added by now is here when it resolves. @throws ProxyError `store_away` */
+  async catchUp(): Promise<void> {
+    await this.#alone(async () => this.#fetch());
+  }
+
+  /**
+   * Takes in rows that were fetched for several stores; they begin behind what was here when they
+   * were asked for.
+   */
+  async take(rows: readonly StoredRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#alone(async () => {
+      await this.#store(rows);
+      if (LogTable.isCutOff(rows)) await this.#fetch();
+    });
+  }
+
+  /** Runs `work` while nothing is stored here. */
+  async whileStill<T>(work: (replica: Replica) => Promise<T>): Promise<T> {
+    return this.#alone(async () => work(this.#replica));
+  }
+
+  /** Sends a row that has waited. @throws ProxyError `store_away` */
+  async send(row: SpooledRow): Promise<void> {
+    const { writer, n, ops, text } = row;
+    await this.#append({ writer, n, ops, text });
+    // An attempt before the outage may have brought the same row without the names.
+    const unnamed = withoutNames(ops, text, (name) => this.#replica.session.store.entry(name));
+    if (unnamed.texts.length > 0) {
+      const again: LogOperation = { op: 'texts', texts: unnamed.texts };
+      const { nextN, writer: self } = this.#parts;
+      await this.#append({ writer: self, n: nextN(), ops: [again], text: unnamed.text });
+    }
+    this.pending.drop(ops);
+  }
+
+  /** A row that waits on this machine since before the process started. */
+  recall({ ops, text }: SpooledRow): void {
+    const { store } = this.#replica.session;
+    this.pending.add(ops, text, this.#parts.clock.now(), store);
+  }
+
+  /** Resolves when nothing is being added or stored. */
+  async idle(): Promise<void> {
+    await this.#jobs.idle();
+    await this.#turn;
+  }
+
+  async #addGroup(
+    group: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
+  ): Promise<readonly Entry[]> {
+    const text =
+      group.length === 1 ? group[0]!.bytes : Buffer.concat(group.map(({ bytes }) => bytes));
+    const operation: LogOperation = { op: 'texts', texts: group.map(({ facts }) => facts) };
+    const isAlone = text.length > rowTextMaxBytes;
+    return this.#jobs.add({ operation, text, isAlone, maySpool: true });
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #commit(group: readonly WaitingJob[]): Promise<void> {
+    const { availability, spool, writer, nextN } = this.#parts;
+    const ops = group.map(({ job }) => job.operation);
+    const text = joined(group.map(({ job }) => job.text));
+    const n = nextN();
+    try {
+      if (availability.isAway || !spool.isEmpty) throw waiting();
+      const [{ job }] = group as [WaitingJob];
+      const entries = await this.#append({ writer, n, ops, text, upload: job.upload });
+      settle(group, entries);
+    } catch (error) {
+      if (!(error instanceof ProxyError) || error.code !== 'store_away') {
+        for (const each of group) each.reject(error);
+        return;
+      }
+      await this.#spool(group, n, error);
+    }
+  }
+
+  /** What may wait is put away; the rest is refused. */
+  async #spool(group: readonly WaitingJob[], n: number, why: ProxyError): Promise<void> {
+    const patient = group.filter(({ job }) => job.maySpool);
+    for (const { job, reject } of group) if (!job.maySpool) reject(why);
+    if (patient.length === 0) return;
+    const { spool, writer, clock } = this.#parts;
+    const { store } = this.#replica.session;
+    const ops = patient.map(({ job }) => this.#named(job));
+    const text = joined(patient.map(({ job }) => job.text));
+    try {
+      await spool.add({ session: this.id, writer, n, ops, text });
+      settle(patient, this.pending.add(ops, text, clock.now(), store));
+    } catch (error) {
+      for (const { reject } of patient) reject(error);
+    }
+  }
+
+  /** An operation whose new texts have names that stand in for their numbers. */
+  #named({ operation, text }: Job): LogOperation {
+    if (operation.op !== 'texts') return operation;
+    const { store } = this.#replica.session;
+    let at = 0;
+    const texts = operation.texts.map((each) => {
+      if (each.seq !== undefined) return each;
+      const bytes = text.subarray(at, (at += each.bytes));
+      // A text that is no UTF-8 has another hash when it is stored: it gets a name in any case.
+      const sha256 = hash('sha256', bytes);
+      if (each.encoding === undefined && store.entryByHash(sha256) !== undefined) return each;
+      const waits = this.pending.byHash(sha256);
+      return { ...each, standIn: waits?.id ?? this.#parts.ids.next('p').slice(0, nameLength) };
+    });
+    return { ...operation, texts };
+  }
+
+  /** Adds a row and stores it here, with whatever stands before it. */
+  async #append(row: {
+    readonly writer: string;
+    readonly n: number;
+    readonly ops: readonly LogOperation[];
+    readonly text: Uint8Array;
+    readonly upload?: Job['upload'];
+  }): Promise<readonly Entry[]> {
+    const { table } = this.#parts;
+    const { writer, n } = row;
+    this.#onTheirWay.set(n, undefined);
+    try {
+      const { columns, own } = await this.#encoded(row);
+      const { pos, timeMs } = await table.append(this.id, { writer, n, ...columns });
+      return await this.#alone(async () => {
+        if (this.#replica.pos < pos - 1) await this.#fetch(pos - 1);
+        if (this.#replica.pos >= pos) return this.#onTheirWay.get(n) ?? [];
+        const applied = { ...own, pos, timeMs };
+        return (await this.#replica.apply([applied], this.#parts)).get(applied) ?? [];
+      });
+    } finally {
+      this.#onTheirWay.delete(n);
+    }
+  }
+
+  /** A row's columns, and the row as whoever reads it will see it. */
+  async #encoded({
+    writer,
+    n,
+    ops,
+    text,
+    upload: uploaded,
+  }: {
+    readonly writer: string;
+    readonly n: number;
+    readonly ops: readonly LogOperation[];
+    readonly text: Uint8Array;
+    readonly upload?: Job['upload'];
+  }): Promise<{
+    readonly columns: {
+      readonly facts: Buffer;
+      readonly text: Buffer | undefined;
+      readonly upload: string | undefined;
+    };
+    readonly own: Omit<LogRow, 'pos' | 'timeMs'>;
+  }> {
+    const { table, seal, uuid } = this.#parts;
+    const place = `${this.id}/${writer}/${n}`;
+    const inPieces = async (pieces: number): Promise<Buffer> =>
+      seal.close(await encodeFacts({ ops, text: 'pieces', pieces }), `${place}/facts`);
+    if (uploaded !== undefined) {
+      const { id: upload, pieces } = uploaded;
+      const columns = { facts: await inPieces(pieces), text: undefined, upload };
+      const own = { ops, text: 'pieces' as const, pieces, writer, n, bytes: undefined, upload };
+      return { columns, own };
+    }
+    if (text.length <= rowTextMaxBytes) {
+      const encoded = await encodeRow(ops, [text]);
+      const columns = {
+        facts: seal.close(encoded.facts, `${place}/facts`),
+        text: encoded.text === undefined ? undefined : seal.close(encoded.text, `${place}/text`),
+        upload: undefined,
+      };
+      return { columns, own: { ops, writer, n, bytes: text, upload: undefined } };
+    }
+    const upload = uuid();
+    const count = await table.putPieces(
+      this.id,
+      upload,
+      closedPieces(piecesOf(text), upload, seal),
+    );
+    const columns = { facts: await inPieces(count), text: undefined, upload };
+    // It need not come back over the net: it is here, in one piece.
+    return { columns, own: { ops, writer, n, bytes: text, upload: undefined } };
+  }
+
+  /** Brings what has come behind this replica, at least up to a row where one is given. */
+  async #fetch(to?: number): Promise<void> {
+    const { table } = this.#parts;
+    for (;;) {
+      const rows = await table.pull([{ session: this.id, pos: this.#replica.pos }]);
+      await this.#store(rows);
+      if (LogTable.isCutOff(rows)) await this.#copy();
+      if (rows.length === 0 || to === undefined || this.#replica.pos >= to) return;
+    }
+  }
+
+  /** The same for many rows, in bounded memory. */
+  async #copy(): Promise<void> {
+    let rows: StoredRow[] = [];
+    let bytes = 0;
+    for await (const row of this.#parts.table.copy(this.id, this.#replica.pos)) {
+      rows.push(row);
+      // As long as it may be when it is unpacked.
+      bytes += (row.text?.length ?? 0) * 4 + row.facts.length;
+      if (rows.length < batchRows && bytes < batchBytes) continue;
+      await this.#store(rows);
+      this.#parts.onProgress?.(this.id, { pos: this.#replica.pos });
+      rows = [];
+      bytes = 0;
+    }
+    await this.#store(rows);
+  }
+
+  async #store(stored: readonly StoredRow[]): Promise<void> {
+    const fresh = stored.filter(({ pos }) => pos > this.#replica.pos);
+    if (fresh[0] !== undefined && fresh[0].pos > this.#replica.pos + 1) {
+      this.#replica = await this.#parts.rebase(this.id);
+      await this.#store(stored.filter(({ pos }) => pos > this.#replica.pos));
+      return;
+    }
+    const rows = await Promise.all(fresh.map(async (row) => readRow(row, this.#parts.seal)));
+    const entries = await this.#replica.apply(rows, this.#parts);
+    for (const row of rows) {
+      const isOwn = row.writer === this.#parts.writer && this.#onTheirWay.has(row.n);
+      if (isOwn) this.#onTheirWay.set(row.n, entries.get(row) ?? []);
+    }
+  }
+}
+
+/** `p` and so many hexadecimal digits less one. */
+const nameLength = 9;
+
+const nothing = new Uint8Array();
+
+function joined(texts: readonly Uint8Array[]): Uint8Array {
+  const full = texts.filter(({ length }) => length > 0);
+  return full.length === 1 ? full[0]! : Buffer.concat(full);
+}
+
+async function* closedPieces(
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  upload: string,
+  seal: Seal,
+): AsyncGenerator<Buffer> {
+  let at = 0;
+  for await (const piece of pieces) {
+    yield seal.close(await encodePiece(piece), `${upload}/${at}`);
+    at += 1;
+  }
+}
+
+/** The same bytes in pieces of `pieceBytes`, the last one but for the rest. */
+export async function* evenPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    held.push(chunk);
+    bytes += chunk.length;
+    if (bytes < pieceBytes) continue;
+    const whole = Buffer.concat(held);
+    let at = 0;
+    for (; bytes - at >= pieceBytes; at += pieceBytes) yield whole.subarray(at, at + pieceBytes);
+    held = [whole.subarray(at)];
+    bytes -= at;
+  }
+  if (bytes > 0) yield Buffer.concat(held);
+}
+
+/** The texts whose names lead nowhere. */
+function withoutNames(
+  ops: readonly LogOperation[],
+  text: Uint8Array,
+  find: (name: string) => Entry | undefined,
+): { readonly texts: readonly LogText[]; readonly text: Uint8Array } {
+  const texts: LogText[] = [];
+  const bytes: Uint8Array[] = [];
+  let at = 0;
+  for (const operation of ops) {
+    if (operation.op !== 'texts') continue;
+    for (const each of operation.texts) {
+      const own = text.subarray(at, (at += each.bytes));
+      if (each.standIn === undefined || find(each.standIn) !== undefined) continue;
+      texts.push(each);
+      bytes.push(own);
+    }
+  }
+  return { texts, text: joined(bytes) };
+}
+
+/** Hands each job the entries of its texts. */
+function settle(group: readonly WaitingJob[], entries: readonly Entry[]): void {
+  let at = 0;
+  for (const { job, resolve } of group) {
+    const count = job.operation.op === 'texts' ? job.operation.texts.length : 0;
+    resolve(entries.slice(at, (at += count)));
+  }
+}
+
+function waiting(): ProxyError {
+  return new ProxyError('store_away', 'The shared store cannot be reached.');
+}
+
+/** How many of the jobs that wait go into one row. */
+function countFitting([first, ...others]: readonly WaitingJob[]): number {
+  let bytes = first?.job.text.length ?? 0;
+  let count = 1;
+  if (first?.job.isAlone === true) return count;
+  for (const { job } of others) {
+    bytes += job.text.length;
+    if (job.isAlone || bytes > rowTextMaxBytes || count >= batchRows) break;
+    count += 1;
+  }
+  return count;
+}

@@ -1,0 +1,288 @@
+import { isUtf8 } from 'node:buffer';
+import { createHash, hash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type {
+  ChatMemory,
+  Entry,
+  EntryList,
+  Moment,
+  NewEntry,
+  NewEntryFacts,
+  NewStream,
+  OutlinesOf,
+  Session,
+  SessionStore,
+  Snapshot,
+  SourceFile,
+  StoredOutput,
+  StoreEvent,
+  StoreEvents,
+  TextSlice,
+  Totals,
+} from '../store/types.ts';
+import { pieceMaxBytes } from '../store/text/text-pieces.ts';
+import { textBytes } from './log.ts';
+import type { SharedLog } from './shared-log.ts';
+
+/** Longest `args` that a store keeps, UTF-16 units: more of it is not sent. */
+const argsMaxUnits = 2000;
+
+/**
+ * A store that many machines share, as one of them sees it: read from the files of its replica,
+ * written to its log. What is here is what was here when the turn began, and what this machine has
+ * added; a text that another one is adding at this moment may be missed, and is the same entry all
+ * the same once both are in the log.
+ */
+export class SharedSession implements Session {
+  readonly store: SessionStore;
+  readonly memory: ChatMemory;
+  readonly events: StoreEvents;
+  readonly #log: SharedLog;
+
+  constructor(log: SharedLog) {
+    this.#log = log;
+    this.store = new SharedStore(log);
+    this.memory = new SharedMemory(log);
+    this.events = new SharedEvents(log);
+  }
+
+  get id(): string {
+    return this.#log.id;
+  }
+
+  get directory(): string | undefined {
+    return this.#log.replica.session.directory;
+  }
+
+  get createdMs(): number {
+    return this.#log.replica.session.createdMs;
+  }
+}
+
+class SharedStore implements SessionStore {
+  readonly #log: SharedLog;
+
+  constructor(log: SharedLog) {
+    this.#log = log;
+  }
+
+  get #files(): SessionStore {
+    return this.#log.replica.session.store;
+  }
+
+  get sessionId(): string {
+    return this.#log.id;
+  }
+
+  get textPath(): string {
+    return this.#files.textPath;
+  }
+
+  get indexDir(): string {
+    return this.#files.indexDir;
+  }
+
+  get totals(): Totals {
+    return this.#files.totals;
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#files.entries;
+  }
+
+  get list(): EntryList {
+    return this.#files.list;
+  }
+
+  entry(id: string): Entry | undefined {
+    return this.#files.entry(id) ?? this.#log.pending.entry(id);
+  }
+
+  entryByHash(sha256: string): Entry | undefined {
+    return this.#files.entryByHash(sha256) ?? this.#log.pending.byHash(sha256);
+  }
+
+  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    const stored = this.#files.outputsOf(chatId, toolCallId);
+    const waiting = this.#log.pending.outputsOf(chatId, toolCallId);
+    return waiting.length === 0 ? stored : [...stored, ...waiting];
+  }
+
+  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
+    return this.#files.source(path);
+  }
+
+  async append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]> {
+    const given: GivenText[] = [];
+    for (const entry of entries) given.push(await this.#given(entry));
+    const outlines = outlinesOf === undefined ? undefined : await outlinesFor(given, outlinesOf);
+    const fresh = given.filter(({ isNoted }) => !isNoted);
+    const added = await this.#log.addTexts(
+      fresh.map((text) => {
+        const { bytes, encoding, known } = text;
+        const outline = outlines?.get(text);
+        const facts: NewEntryFacts =
+          outline === undefined ? text.facts : { ...text.facts, outline };
+        if (known !== undefined)
+          return { bytes: nothing, facts: { ...facts, bytes: 0, seq: known.seq } };
+        const length = bytes.length;
+        return {
+          bytes,
+          facts:
+            encoding === undefined
+              ? { ...facts, bytes: length }
+              : { ...facts, bytes: length, encoding },
+        };
+      }),
+    );
+    let at = 0;
+    return given.map(({ known, isNoted }) => (isNoted ? known! : added[at++]!));
+  }
+
+  /** A text and what is here of it. */
+  async #given(entry: NewEntry): Promise<GivenText> {
+    const { text, ...all } = entry;
+    const facts: NewEntryFacts =
+      all.args === undefined ? all : { ...all, args: all.args.slice(0, argsMaxUnits) };
+    const { bytes, encoding } = textBytes(text);
+    const sha256 = await digestOf(bytes);
+    // What UTF-8 cannot hold is known by another hash: the machines find out when they store it.
+    const isPlain = encoding === undefined && isUtf8(bytes);
+    const found = isPlain ? await this.#log.known(sha256, facts) : undefined;
+    const { entry: known, isNoted = false } = found ?? {};
+    return { entry, facts, bytes, encoding, sha256, known, isNoted };
+  }
+
+  async appendStream(stream: NewStream): Promise<Entry> {
+    const { chunks, original, originalEncoding, ...facts } = stream;
+    if (original === undefined) return this.#log.addStream(facts, chunks);
+    // Its readable form follows from it, on every machine alike.
+    const parts: Uint8Array[] = [];
+    for await (const chunk of original) parts.push(Buffer.from(chunk));
+    const whole = Buffer.concat(parts);
+    const text = originalEncoding === 'utf-16le' ? whole.toString('utf16le') : whole;
+    const [entry] = await this.append([{ ...facts, text }]);
+    return entry!;
+  }
+
+  async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    return (
+      this.#log.pending.read(offsetChars, lengthChars) ?? this.#files.read(offsetChars, lengthChars)
+    );
+  }
+
+  async readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+    const waiting = this.#log.pending.read(offsetChars, lengthChars);
+    if (waiting !== undefined) return new TextEncoder().encode(waiting.text);
+    return this.#files.readBytes(offsetChars, lengthChars);
+  }
+
+  async readLines(first: number, last: number): Promise<TextSlice> {
+    return this.#files.readLines(first, last);
+  }
+
+  async readEntry(entry: Entry): Promise<string> {
+    const waiting = entry.standIn === entry.id ? this.#log.pending.textOf(entry.id) : undefined;
+    return waiting ?? this.#files.readEntry(this.#files.entry(entry.id) ?? entry);
+  }
+
+  async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
+    const waiting = entry.standIn === entry.id ? this.#log.pending.textOf(entry.id) : undefined;
+    if (waiting !== undefined) yield Buffer.from(waiting);
+    else yield* this.#files.readOriginal(this.#files.entry(entry.id) ?? entry);
+  }
+
+  async verify(): Promise<readonly Entry[]> {
+    return this.#files.verify();
+  }
+
+  async at(moment: Moment): Promise<SessionStore> {
+    return this.#files.at(moment);
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    return this.#files.snapshot();
+  }
+}
+
+/** A text that is to be stored, and what is here of it. */
+interface GivenText {
+  readonly entry: NewEntry;
+  readonly facts: NewEntryFacts;
+  readonly bytes: Uint8Array;
+  readonly encoding: 'utf-16le' | undefined;
+  readonly sha256: string;
+  /** The entry that has it. */
+  readonly known: Entry | undefined;
+  /** It came so before: there is nothing to add. */
+  readonly isNoted: boolean;
+}
+
+const nothing = new Uint8Array();
+
+/** Of texts that are not here yet, each once. */
+async function outlinesFor(
+  given: readonly GivenText[],
+  outlinesOf: OutlinesOf,
+): Promise<ReadonlyMap<GivenText, Entry['outline']>> {
+  const fresh = new Map<string, GivenText>();
+  for (const text of given) {
+    if (text.known === undefined && !fresh.has(text.sha256)) fresh.set(text.sha256, text);
+  }
+  const wanted = [...fresh.values()];
+  if (wanted.length === 0) return new Map();
+  const outlines = await outlinesOf(wanted.map(({ entry }) => entry));
+  return new Map(wanted.map((text, at) => [text, outlines[at]]));
+}
+
+/** SHA-256 in hexadecimal; others have their turn between two pieces. */
+async function digestOf(bytes: Uint8Array): Promise<string> {
+  if (bytes.length <= pieceMaxBytes) return hash('sha256', bytes);
+  const digest = createHash('sha256');
+  for (let at = 0; at < bytes.length; at += pieceMaxBytes) {
+    digest.update(bytes.subarray(at, at + pieceMaxBytes));
+    await setImmediate();
+  }
+  return digest.digest('hex');
+}
+
+class SharedMemory implements ChatMemory {
+  readonly #log: SharedLog;
+
+  constructor(log: SharedLog) {
+    this.#log = log;
+  }
+
+  get #files(): ChatMemory {
+    return this.#log.replica.session.memory;
+  }
+
+  has(key: string): boolean {
+    return this.#log.pending.hasValue(key) || this.#files.has(key);
+  }
+
+  async get(key: string): Promise<unknown> {
+    const { pending } = this.#log;
+    return pending.hasValue(key) ? pending.value(key) : this.#files.get(key);
+  }
+
+  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+    if (records.length > 0) await this.#log.remember(records);
+  }
+}
+
+class SharedEvents implements StoreEvents {
+  readonly #log: SharedLog;
+
+  constructor(log: SharedLog) {
+    this.#log = log;
+  }
+
+  get all(): readonly StoreEvent[] {
+    return this.#log.replica.session.events.all;
+  }
+
+  async add(event: StoreEvent): Promise<void> {
+    await this.#log.decide({ op: 'event', event });
+  }
+}

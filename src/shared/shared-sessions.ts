@@ -1,0 +1,645 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { GroupCommit } from '../base/group-commit.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
+import { realFiles, replaceFile, type Files } from '../store/disk/files.ts';
+import { unknownSession } from '../store/disk/session-paths.ts';
+import { openReplicas, type ReplicaSessions, type SessionsOptions } from '../store/sessions.ts';
+import type {
+  ChatMemory,
+  ForgetOutcome,
+  ForgetWanted,
+  Moment,
+  MovedSession,
+  Salvage,
+  Session,
+  SessionHealth,
+  Sessions,
+  SnapshotEvent,
+  StoreBounds,
+  TidyOutcome,
+} from '../store/types.ts';
+import { readAddress } from './address.ts';
+import { Availability } from './availability.ts';
+import { Database } from './database.ts';
+import { LogTable, type LogHead } from './log-table.ts';
+import { encodePiece } from './log.ts';
+import { ProjectNames } from './project-name.ts';
+import { openedPieces, Replica } from './replica.ts';
+import { schemaVersion } from './schema.ts';
+import { noSeal, type Seal, sealWith } from './seal.ts';
+import { evenPieces, type LogParts, SharedLog } from './shared-log.ts';
+import { SharedSession } from './shared-session.ts';
+import { Spool } from './spool.ts';
+
+/** What {@link openSharedSessions} needs beside what local sessions do. */
+export interface SharedOptions extends SessionsOptions {
+  /** `postgres://...`; see `readAddress`. */
+  readonly url: string;
+  /** The one project of this proxy. */
+  readonly project?: string | undefined;
+  /** A secret of the team, with which the database cannot read what it holds. */
+  readonly teamKey?: string | undefined;
+  /** How long a turn waits for the database in an outage, once, milliseconds. */
+  readonly waitMs: number;
+  /** How much may wait on this machine for it, bytes. */
+  readonly spoolBytes: number;
+  readonly onProgress?: LogParts['onProgress'];
+}
+
+/** What the database has said of itself, for the next start without it. */
+interface KnownStore {
+  readonly role: string;
+  readonly keyCheck?: string;
+}
+
+/**
+ * The stores of a team: as local ones, over a log in PostgreSQL (`log.ts`) and a replica of it in
+ * `dataDir`. @throws ProxyError `store_away` where the database cannot be reached and was never
+ * before, or refuses; `store_newer`; `config_invalid`; as {@link openReplicas}
+ */
+export async function openSharedSessions(options: SharedOptions): Promise<SharedSessions> {
+  const { dataDir, log, clock, files = realFiles, teamKey } = options;
+  await using opened = new AsyncDisposableStack();
+  const address = readAddress(options.url);
+  const database = opened.use(new Database(address, { log, connectMs: options.waitMs }));
+  const seal = teamKey === undefined ? noSeal : sealWith(teamKey);
+  let sessions: SharedSessions | undefined;
+  const availability = opened.use(
+    new Availability({
+      database,
+      clock,
+      log,
+      waitMs: options.waitMs,
+      onBack: () => void sessions?.drain(),
+    }),
+  );
+  const machine = hostname();
+  const table = new LogTable(database, availability, machine);
+  const known = await knownStore({ table, availability, files, dataDir, seal });
+  const replicas = opened.use(
+    await openReplicas({ ...options, files: unsynced(files), bounds: {}, keepsBounds: false }),
+  );
+  const spool = await Spool.open(files, join(dataDir, 'spool'), options.spoolBytes);
+  const names = new ProjectNames({ clock, machine, role: known.role, project: options.project });
+  sessions = new SharedSessions(
+    { ...options, files, database, availability, table, seal, replicas, spool, names },
+    opened.move(),
+  );
+  await sessions.start();
+  return sessions;
+}
+
+interface SharedSessionsParts extends SharedOptions {
+  readonly files: Files;
+  readonly database: Database;
+  readonly availability: Availability;
+  readonly table: LogTable;
+  readonly seal: Seal;
+  readonly replicas: ReplicaSessions;
+  readonly spool: Spool;
+  readonly names: ProjectNames;
+}
+
+/** The stores of a team as one machine has them; see `log.ts`. */
+export class SharedSessions implements Sessions {
+  readonly chats: ChatMemory;
+  readonly #parts: SharedSessionsParts;
+  readonly #opened: AsyncDisposableStack;
+  readonly #log: LogParts;
+  #n = 0;
+  readonly #logs = new Map<string, Promise<SharedLog>>();
+  readonly #open = new Map<string, SharedLog>();
+  readonly #sessions = new Map<string, SharedSession>();
+  /** The store of each project that is known, kept for a start without the database. */
+  readonly #ids = new Map<string, string>();
+  /** Directories and folders whose names are known to lead to their store. */
+  readonly #placed = new Set<string>();
+  readonly #catchingUp = new GroupCommit<void, void>(async (group) => {
+    await this.#catchUpAll();
+    for (const { resolve } of group) resolve();
+  });
+  #arrived: Promise<void> | undefined;
+  #draining: Promise<void> | undefined;
+  #chats: SharedSession | undefined;
+
+  constructor(parts: SharedSessionsParts, opened: AsyncDisposableStack) {
+    this.#parts = parts;
+    this.#opened = opened;
+    this.#log = {
+      ...parts,
+      sessions: parts.replicas,
+      writer: randomUUID(),
+      nextN: () => (this.#n += 1),
+      uuid: randomUUID,
+      rebase: async (id) => this.#fromBase(id),
+    };
+    this.chats = {
+      has: (key) => this.#chatMemory.has(key),
+      get: async (key) => this.#chatMemory.get(key),
+      put: async (records) => this.#chatMemory.put(records),
+    };
+  }
+
+  /** Brings in what is remembered beside all projects, and what has waited since the last time. */
+  async start(): Promise<void> {
+    await this.#readIds();
+    try {
+      const chats = await this.#named(this.#parts.names.chats, true);
+      if (chats !== undefined) this.#chats = chats;
+    } catch (error) {
+      if (toProxyError(error).code !== 'store_away') throw error;
+    }
+    for await (const row of this.#parts.spool.all()) {
+      const log = await this.#logOf(row.session).catch(() => undefined);
+      log?.recall(row);
+    }
+    if (!this.#parts.spool.isEmpty) void this.drain();
+  }
+
+  /** Where chats are remembered while the shared place for that is not known. */
+  get #chatMemory(): ChatMemory {
+    return this.#chats?.memory ?? this.#parts.replicas.chats;
+  }
+
+  /** A request has come: what others have stored until now is fetched while its body arrives. */
+  arriving(): void {
+    if (this.#open.size > 0) this.#arrived = this.#catchingUp.add();
+  }
+
+  async forDirectory(
+    directory: string,
+    { create, part, project }: Parameters<Sessions['forDirectory']>[1],
+  ): Promise<Session | undefined> {
+    const { names, replicas } = this.#parts;
+    const session = await this.#named(await names.ofDirectory(directory, project), create);
+    if (session === undefined) return undefined;
+    for (const place of part === undefined ? [directory] : [directory, part]) {
+      const key = `${session.id} ${place}`;
+      if (this.#placed.has(key)) continue;
+      await replicas.addDirectory(session.id, place);
+      if (place === part) await this.#alias(await names.ofDirectory(part, project), session.id);
+      this.#placed.add(key);
+    }
+    return session;
+  }
+
+  async forKey(
+    key: string,
+    { create }: { readonly create: boolean },
+  ): Promise<Session | undefined> {
+    return this.#named(this.#parts.names.ofKey(key), create);
+  }
+
+  readonly forProject = async (
+    project: string,
+    { create }: { readonly create: boolean },
+  ): Promise<Session | undefined> => this.#named(project, create);
+
+  async byId(sessionId: string): Promise<Session> {
+    const log = await this.#logOf(sessionId);
+    await this.#arrived;
+    return this.#sessionOf(log);
+  }
+
+  async list(): ReturnType<Sessions['list']> {
+    const chats = this.#chats?.id;
+    return (await this.#parts.replicas.list()).filter(({ id }) => id !== chats);
+  }
+
+  async check(sessionId: string): Promise<SessionHealth> {
+    return this.#parts.replicas.check(sessionId);
+  }
+
+  checkDeeply(sessionId: string): ReturnType<Sessions['checkDeeply']> {
+    return this.#parts.replicas.checkDeeply(sessionId);
+  }
+
+  /** What is damaged here is fetched anew. */
+  async salvage(sessionId: string): Promise<Salvage> {
+    await this.#drop(sessionId);
+    const session = await this.byId(sessionId);
+    return {
+      session,
+      kept: session.store.entries.length,
+      keptAliases: 0,
+      lostEntries: [],
+      lostRecords: 0,
+    };
+  }
+
+  async move(sessionId: string, directory: string): Promise<MovedSession> {
+    const log = await this.#logOf(sessionId);
+    const name = await this.#parts.names.ofDirectory(directory, undefined);
+    await this.#alias(name, sessionId);
+    await this.#parts.replicas.addDirectory(sessionId, directory);
+    return {
+      session: sessionId,
+      to: directory,
+      entries: log.replica.session.store.totals.entries,
+    };
+  }
+
+  async nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
+    const log = await this.#logOf(sessionId);
+    await log.catchUp();
+    const { events } = log.replica.session;
+    const isName = (event: (typeof events.all)[number]): event is SnapshotEvent =>
+      event.type === 'snapshot' && event.name === name;
+    if (events.all.some(isName)) {
+      throw new ProxyError('invalid_request', `${sessionId} has a snapshot ${name} already.`);
+    }
+    await log.decide({ op: 'snapshot', name });
+    return events.all.find(isName)!;
+  }
+
+  async branch(_sessionId: string, _moment?: Moment, _name?: string): Promise<Session> {
+    throw notShared('A branch of a shared store');
+  }
+
+  async restore(_fromId: string, _toId: string): Promise<void> {
+    throw notShared('Restoring in a shared store');
+  }
+
+  async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
+    const log = await this.#logOf(sessionId);
+    await log.catchUp();
+    const outcome = await this.#parts.replicas.forget(sessionId, { ...wanted, isTrial: true });
+    if (wanted.isTrial === true) return outcome;
+    await log.decide({ op: 'forget', wanted });
+    await this.#seal(log);
+    return outcome;
+  }
+
+  async tidy(_options: { readonly isTrial: boolean }): Promise<TidyOutcome> {
+    throw notShared('A quota of a shared store');
+  }
+
+  get bounds(): StoreBounds {
+    return {};
+  }
+
+  async allowAgain(sessionId: string, seq: number): Promise<boolean> {
+    const log = await this.#logOf(sessionId);
+    const entry = log.replica.session.store.entries[seq - 1];
+    if ((entry?.forgotten ?? entry?.masked)?.key === undefined) return false;
+    await log.decide({ op: 'allow', seq });
+    return true;
+  }
+
+  export(sessionIds: readonly string[]): ReturnType<Sessions['export']> {
+    return this.#parts.replicas.export(sessionIds);
+  }
+
+  // oxlint-disable-next-line require-yield -- it brings nothing in
+  async *import(): ReturnType<Sessions['import']> {
+    throw notShared('An import into a shared store');
+  }
+
+  async branchesOf(sessionId: string): Promise<readonly string[]> {
+    return this.#parts.replicas.branchesOf(sessionId);
+  }
+
+  async remove(sessionId: string): Promise<void> {
+    await this.#logOf(sessionId);
+    await this.#parts.table.remove(sessionId);
+    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
+    await this.#writeIds();
+    await this.#drop(sessionId);
+  }
+
+  /** What there is in the database, and what of it is here; for `store status` and `doctor`. */
+  async status(): Promise<SharedStatus> {
+    const { table, spool, availability, database, replicas } = this.#parts;
+    const waiting = { rows: spool.rows, bytes: spool.bytes };
+    const local = new Map<string, number>();
+    for (const { id } of await replicas.list()) {
+      const replica = this.#open.get(id)?.replica ?? (await Replica.open(replicas, id));
+      if (replica !== undefined) local.set(id, replica.pos);
+    }
+    const heads = await table.heads();
+    return {
+      store: database.shown,
+      outages: availability.told.outages,
+      longestWaitMs: availability.told.longestWaitMs,
+      waiting,
+      stores: heads.map((head) => ({ head, here: local.get(head.id) })),
+    };
+  }
+
+  /** Who has written to a store. */
+  async writers(sessionId: string): ReturnType<LogTable['writers']> {
+    return this.#parts.table.writers(sessionId);
+  }
+
+  /** What this process has used of a day is written down; what all others have, comes back. */
+  async use(day: string, used: string): Promise<readonly string[]> {
+    return this.#parts.table.use(day, this.#log.writer, used);
+  }
+
+  /** Sends what has waited for the database. */
+  async drain(): Promise<void> {
+    this.#draining ??= this.#sendAll().finally(() => {
+      this.#draining = undefined;
+    });
+    await this.#draining;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#arrived;
+    await this.#draining;
+    for (const log of this.#open.values()) await log.idle();
+    await this.#opened.disposeAsync();
+  }
+
+  async #sendAll(): Promise<void> {
+    const { spool, log } = this.#parts;
+    const { rows } = spool;
+    try {
+      if (this.#chats === undefined) await this.start();
+      for (let row = await spool.first(); row !== undefined; row = await spool.first()) {
+        const shared = await this.#logOf(row.session);
+        await shared.send(row);
+        await spool.dropFirst();
+      }
+      if (rows > 0) log.info({ rows }, 'what has waited for the shared store is in it now');
+    } catch (error) {
+      const { code, message } = toProxyError(error);
+      // When it is back next it goes on.
+      if (code !== 'store_away') {
+        log.error(
+          { err: error, reason: message },
+          'what waits for the shared store cannot be sent',
+        );
+      }
+    }
+  }
+
+  async #named(name: string, create: boolean): Promise<SharedSession | undefined> {
+    const { table, ids, availability } = this.#parts;
+    let id = this.#ids.get(name);
+    if (id === undefined) {
+      if (availability.isAway && !create) return undefined;
+      id = await table.sessionOf(name, create ? ids.next('sess_') : undefined);
+      if (id === undefined) return undefined;
+      this.#ids.set(name, id);
+      await this.#writeIds();
+    }
+    try {
+      const log = await this.#logOf(id);
+      await this.#arrived;
+      return this.#sessionOf(log);
+    } catch (error) {
+      if (toProxyError(error).code !== 'unknown_session') throw error;
+      // Deleted by somebody else: the project begins anew.
+      this.#ids.delete(name);
+      await this.#drop(id);
+      return this.#named(name, create);
+    }
+  }
+
+  async #alias(name: string, sessionId: string): Promise<void> {
+    await this.#parts.table.alias(name, sessionId);
+    this.#ids.set(name, sessionId);
+    await this.#writeIds();
+  }
+
+  #sessionOf(log: SharedLog): SharedSession {
+    let session = this.#sessions.get(log.id);
+    if (session === undefined) this.#sessions.set(log.id, (session = new SharedSession(log)));
+    return session;
+  }
+
+  async #logOf(sessionId: string): Promise<SharedLog> {
+    const known = this.#logs.get(sessionId);
+    if (known !== undefined) return known;
+    const opening = this.#openLog(sessionId);
+    this.#logs.set(sessionId, opening);
+    try {
+      const log = await opening;
+      this.#open.set(sessionId, log);
+      return log;
+    } catch (error) {
+      this.#logs.delete(sessionId);
+      throw error;
+    }
+  }
+
+  /** The log of a store, and all of it here; what is here already where the database is away. */
+  async #openLog(sessionId: string): Promise<SharedLog> {
+    const { replicas, log } = this.#parts;
+    const replica = await Replica.open(replicas, sessionId);
+    const shared = new SharedLog(this.#log, sessionId, replica ?? (await this.#begin(sessionId)));
+    try {
+      await shared.catchUp();
+      const head = await this.#parts.table.head(sessionId);
+      if (head === undefined) throw unknownSession(sessionId);
+      if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.#seal(shared);
+    } catch (error) {
+      if (replica === undefined || toProxyError(error).code !== 'store_away') throw error;
+      log.debug({ session: sessionId }, 'a shared store is used as it was here');
+    }
+    return shared;
+  }
+
+  /** Files for a store of which there is nothing here yet. */
+  async #begin(sessionId: string): Promise<Replica> {
+    const head = await this.#parts.table.head(sessionId);
+    if (head === undefined) throw unknownSession(sessionId);
+    if (head.base !== undefined) return this.#fromBase(sessionId);
+    const { replicas } = this.#parts;
+    await replicas.createAs(sessionId, `shared:${sessionId}`, head.createdMs);
+    return (await Replica.open(replicas, sessionId))!;
+  }
+
+  /** The files of a store from its archive: what stood before it is not in the log any more. */
+  async #fromBase(sessionId: string): Promise<Replica> {
+    const { table, replicas, seal } = this.#parts;
+    const head: LogHead | undefined = await table.head(sessionId);
+    if (head?.base === undefined) throw unknownSession(sessionId);
+    const { upload, pieces, pos } = head.base;
+    if (await isHere(replicas, sessionId)) await replicas.remove(sessionId, 'detach');
+    const packed = openedPieces(table, seal, upload, pieces);
+    const importing = replicas.import(packed, { unnamed: true, anySize: true });
+    for (let step = await importing.next(); step.done !== true;) step = await importing.next();
+    const replica = await Replica.open(replicas, sessionId);
+    if (replica === undefined) throw unknownSession(sessionId);
+    await replica.begin(pos);
+    return replica;
+  }
+
+  /**
+   * Puts an archive of a store in the place of its rows, so that what was forgotten is in none of
+   * them. Where that fails it is done when the store is opened next.
+   */
+  async #seal(log: SharedLog): Promise<void> {
+    const { table, replicas, seal } = this.#parts;
+    const upload = this.#log.uuid();
+    const pieces = async function* (stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+      let at = 0;
+      for await (const piece of evenPieces(stream)) {
+        yield seal.close(await encodePiece(piece), `${upload}/${at}`);
+        at += 1;
+      }
+    };
+    await log.whileStill(async ({ pos }) => {
+      const count = await table.putPieces(log.id, upload, pieces(archived(replicas, log.id)));
+      await table.seal(log.id, { pos, upload, pieces: count });
+    });
+  }
+
+  async #drop(sessionId: string): Promise<void> {
+    const log = await this.#logs.get(sessionId)?.catch(() => undefined);
+    await log?.idle();
+    this.#logs.delete(sessionId);
+    this.#open.delete(sessionId);
+    this.#sessions.delete(sessionId);
+    for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
+    if (await isHere(this.#parts.replicas, sessionId)) {
+      await this.#parts.replicas.remove(sessionId, 'detach');
+    }
+  }
+
+  /** One statement for all stores that are open here. */
+  async #catchUpAll(): Promise<void> {
+    const { table, availability, log } = this.#parts;
+    if (availability.isAway) return;
+    const logs = [...this.#open.values()];
+    try {
+      const rows = await table.pull(
+        logs.map(({ id, replica }) => ({ session: id, pos: replica.pos })),
+      );
+      if (LogTable.isCutOff(rows)) await Promise.all(logs.map(async (each) => each.catchUp()));
+      else {
+        await Promise.all(
+          logs.map(async (each) => each.take(rows.filter(({ session }) => session === each.id))),
+        );
+      }
+    } catch (error) {
+      const fault = toProxyError(error);
+      if (fault.code !== 'store_away') {
+        log.error(
+          { err: error, reason: fault.message },
+          'what others have stored cannot be fetched',
+        );
+      }
+    }
+  }
+
+  get #idsPath(): string {
+    return join(this.#parts.dataDir, 'mappings', 'shared-projects.json');
+  }
+
+  async #readIds(): Promise<void> {
+    const bytes = await this.#parts.files.readWhole(this.#idsPath);
+    if (bytes === undefined) return;
+    for (const [name, id] of Object.entries(JSON.parse(bytes.toString()) as object)) {
+      this.#ids.set(name, String(id));
+    }
+  }
+
+  async #writeIds(): Promise<void> {
+    const text = `${JSON.stringify(Object.fromEntries(this.#ids), undefined, 2)}\n`;
+    await replaceFile(this.#parts.files, this.#idsPath, Buffer.from(text));
+  }
+}
+
+/** What there is in the database, and what of it is on this machine. */
+export interface SharedStatus {
+  readonly store: string;
+  readonly outages: number;
+  readonly longestWaitMs: number;
+  /** Waits on this machine for the database. */
+  readonly waiting: { readonly rows: number; readonly bytes: number };
+  /** `here`: the row up to which the replica has come; undefined where there is none. */
+  readonly stores: readonly { readonly head: LogHead; readonly here: number | undefined }[];
+}
+
+/**
+ * What is known of the database: asked now, else as it was told last. The hashes of forgotten texts
+ * are made with one key on all machines.
+ */
+async function knownStore(parts: {
+  readonly table: LogTable;
+  readonly availability: Availability;
+  readonly files: Files;
+  readonly dataDir: string;
+  readonly seal: Seal;
+}): Promise<KnownStore> {
+  const { table, files, dataDir, seal } = parts;
+  const folder = join(dataDir, 'mappings');
+  const path = join(folder, 'shared-store.json');
+  try {
+    const meta = await table.meta();
+    if (meta === undefined || meta.version < 1) {
+      throw new ProxyError('store_away', 'The shared store has no tables yet.', {
+        hint: 'Run `rlm-opencode store init` once, as the owner of the database.',
+      });
+    }
+    if (meta.version > schemaVersion) {
+      throw new ProxyError(
+        'store_newer',
+        `The shared store has tables of version ${meta.version}, this program knows version ${schemaVersion}.`,
+        { hint: 'Install the newer version of rlm-opencode.' },
+      );
+    }
+    checkKey(meta.keyCheck, seal);
+    const known: KnownStore = {
+      role: await table.role(),
+      ...(meta.keyCheck !== undefined && { keyCheck: meta.keyCheck }),
+    };
+    await files.makeDirectory(folder);
+    await replaceFile(files, join(folder, 'forget.key'), seal.hashKey ?? meta.hashKey);
+    await replaceFile(files, path, Buffer.from(`${JSON.stringify(known)}\n`));
+    return known;
+  } catch (error) {
+    if (toProxyError(error).code !== 'store_away') throw error;
+    const bytes = await files.readWhole(path);
+    if (bytes === undefined) throw error;
+    const known = JSON.parse(bytes.toString()) as KnownStore;
+    checkKey(known.keyCheck, seal);
+    return known;
+  }
+}
+
+/** @throws ProxyError `config_invalid` where this machine has another key than the others */
+function checkKey(expected: string | undefined, { check }: Seal): void {
+  if (expected === check) return;
+  const what =
+    expected === undefined
+      ? 'The shared store was set up without a team key, and this machine has one.'
+      : check === undefined
+        ? 'The shared store was set up with a team key, and this machine has none.'
+        : 'The shared store was set up with another team key than this machine has.';
+  throw new ProxyError('config_invalid', what, {
+    hint: 'Set RLM_STORE_KEY as the others have it (docs/team.md).',
+  });
+}
+
+async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boolean> {
+  return (await replicas.list()).some(({ id }) => id === sessionId);
+}
+
+/** The bytes of a store's archive. */
+async function* archived(replicas: ReplicaSessions, sessionId: string): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of replicas.export([sessionId])) if (bytes !== undefined) yield bytes;
+}
+
+/** A replica can be made again: nothing of it waits for the disk. */
+function unsynced(files: Files): Files {
+  return {
+    ...files,
+    open: async (path, options) => ({
+      ...(await files.open(path, options)),
+      datasync: async () => undefined,
+    }),
+    syncDirectory: async () => undefined,
+  };
+}
+
+function notShared(what: string): ProxyError {
+  return new ProxyError('invalid_request', `${what} is not possible yet.`, {
+    hint: 'Without RLM_STORE_URL it is, for the stores of this machine.',
+  });
+}

@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomIds, systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { initSharedStore } from '../../src/shared/init.ts';
+import { openSharedSessions, type SharedSessions } from '../../src/shared/shared-sessions.ts';
+import type { Session } from '../../src/store/types.ts';
+import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+
+describe.skipIf(noPostgres !== undefined)(
+  `stores of a team (${noPostgres ?? 'PostgreSQL'})`,
+  () => {
+    let postgres: TestPostgres;
+    let folder: string;
+
+    beforeAll(async () => {
+      postgres = await startPostgres();
+      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
+      await initSharedStore(postgres.url(), { log: silentLogger(), clock: systemClock });
+    });
+
+    afterAll(async () => {
+      await postgres[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    });
+
+    let machines = 0;
+    async function machine(options: { dataDir?: string } = {}): Promise<SharedSessions> {
+      machines += 1;
+      return openSharedSessions({
+        dataDir: options.dataDir ?? join(folder, `machine-${machines}`),
+        url: postgres.url(),
+        clock: systemClock,
+        ids: randomIds,
+        log: silentLogger(),
+        waitMs: 2_000,
+        spoolBytes: 64 * 1024 * 1024,
+      });
+    }
+
+    async function storeOf(sessions: SharedSessions, project: string): Promise<Session> {
+      sessions.arriving();
+      const session = await sessions.forDirectory('/work', { create: true, project });
+      if (session === undefined) throw new Error('no session');
+      return session;
+    }
+
+    async function filesOf({ store }: Session): Promise<string> {
+      const journal = store.textPath.replace('_context.txt', '_entries.jsonl');
+      const hash = createHash('sha256');
+      for (const path of [store.textPath, journal]) hash.update(await readFile(path));
+      return hash.digest('hex');
+    }
+
+    test('machines that store at the same time have the same files', async () => {
+      const all = await Promise.all([machine(), machine(), machine()]);
+      const stores = await Promise.all(all.map(async (each) => storeOf(each, 'same')));
+      await Promise.all(
+        stores.map(async ({ store }, at) => {
+          for (let turn = 0; turn < 20; turn += 1) {
+            await store.append([
+              {
+                kind: 'tool_result',
+                tool: 'bash',
+                toolCallId: `c${turn}`,
+                chatId: `chat${at}`,
+                text: `output ${turn} of all\n`.repeat(200),
+              },
+              {
+                kind: 'tool_result',
+                tool: 'bash',
+                toolCallId: `d${turn}`,
+                chatId: `chat${at}`,
+                text: `output ${turn} of ${at}\n`,
+              },
+            ]);
+          }
+        }),
+      );
+      const seen = await Promise.all(all.map(async (each) => storeOf(each, 'same')));
+      expect(seen.map(({ store }) => store.totals.entries)).toEqual([80, 80, 80]);
+      expect(new Set(await Promise.all(seen.map(filesOf))).size).toBe(1);
+      await using fresh = await machine();
+      const late = await storeOf(fresh, 'same');
+      expect(await filesOf(late)).toBe(await filesOf(seen[0]!));
+      for (const each of all) await each[Symbol.asyncDispose]();
+    });
+
+    test('texts of any size come over, and what a string cannot say in UTF-8', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const { store } = await storeOf(one, 'sizes');
+      const large = 'line with é\n'.repeat(200_000);
+      const huge = Buffer.alloc(9 * 1024 * 1024, 'abcdefghi\n');
+      await store.append([{ kind: 'user_text', text: large }]);
+      await store.append([{ kind: 'user_text', text: 'lone \ud800 surrogate' }]);
+      await store.append([{ kind: 'file', path: '/a', text: Buffer.from([0x61, 0xff, 0x62]) }]);
+      await store.appendStream({
+        kind: 'file',
+        path: '/b',
+        chunks: (async function* () {
+          for (let at = 0; at < huge.length; at += 70_001) yield huge.subarray(at, at + 70_001);
+        })(),
+      });
+      const there = await storeOf(two, 'sizes');
+      expect(await filesOf(there)).toBe(await filesOf(await storeOf(one, 'sizes')));
+      expect(await there.store.readEntry(there.store.entry('e1')!)).toBe(large);
+      expect(there.store.entry('e4')!.lengthBytes).toBe(huge.length);
+    });
+
+    test('what a chat remembers is there for the next turn, wherever that comes', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const here = await storeOf(one, 'memory');
+      const there = await storeOf(two, 'memory');
+      await here.memory.put([{ key: 'marks:chat', value: { at: 1 } }]);
+      expect(await (await storeOf(two, 'memory')).memory.get('marks:chat')).toEqual({ at: 1 });
+      await there.memory.put([{ key: 'marks:chat', value: { at: 2 } }]);
+      expect(await (await storeOf(one, 'memory')).memory.get('marks:chat')).toEqual({ at: 2 });
+    });
+
+    test('a text is found whole after a restart, and while the database is away', async () => {
+      const dataDir = join(folder, 'restarted');
+      const first = await machine({ dataDir });
+      const { store } = await storeOf(first, 'restarts');
+      await store.append([{ kind: 'user_text', text: 'before\n' }]);
+      await first[Symbol.asyncDispose]();
+      await postgres.crash();
+      const second = await machine({ dataDir });
+      const away = await storeOf(second, 'restarts');
+      expect(await away.store.readEntry(away.store.entry('e1')!)).toBe('before\n');
+      const [waiting] = await away.store.append([
+        { kind: 'tool_result', tool: 'bash', chatId: 'c', toolCallId: 't', text: 'meanwhile\n' },
+      ]);
+      expect(waiting!.id).toMatch(/^p[0-9a-f]{8}$/);
+      expect(await away.store.readEntry(waiting!)).toBe('meanwhile\n');
+      await away.memory.put([{ key: 'k', value: 'v' }]);
+      expect(await away.memory.get('k')).toBe('v');
+      await second[Symbol.asyncDispose]();
+      await postgres.start();
+      await using third = await machine({ dataDir });
+      await third.drain();
+      const back = await storeOf(third, 'restarts');
+      expect(back.store.totals.entries).toBe(2);
+      expect(back.store.entry(waiting!.id)).toMatchObject({ id: 'e2', standIn: waiting!.id });
+      expect(await back.memory.get('k')).toBe('v');
+      expect(back.store.outputsOf('c', 't')).toMatchObject([{ standIn: waiting!.id }]);
+    });
+  },
+);

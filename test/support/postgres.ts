@@ -1,0 +1,152 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** The machine's own PostgreSQL programs; the newest where there are several. */
+function programsFolder(): string | undefined {
+  const folders = globSync('/usr/lib/postgresql/*/bin').toSorted(
+    (a, b) => numberIn(b) - numberIn(a),
+  );
+  const named = process.env['RLM_TEST_POSTGRES_BIN'];
+  return [named ?? '', ...folders, '/usr/local/bin', '/usr/bin'].find(
+    (folder) => existsSync(join(folder, 'initdb')) && existsSync(join(folder, 'postgres')),
+  );
+}
+
+function numberIn(folder: string): number {
+  return Number(/\d+/.exec(folder)?.[0] ?? 0);
+}
+
+/** Why no PostgreSQL can be started here; undefined where one can. */
+export const noPostgres: string | undefined =
+  programsFolder() === undefined
+    ? 'no PostgreSQL on this machine: `apt-get install -y postgresql` (or set RLM_TEST_POSTGRES_BIN)'
+    : undefined;
+
+/** A PostgreSQL server of a test's own, on a free port, run by nobody who may do much. */
+export interface TestPostgres {
+  readonly port: number;
+  readonly folder: string;
+  /** @param database Made for the test where it is not there */
+  url(options?: {
+    readonly user?: string;
+    readonly database?: string;
+    readonly port?: number;
+  }): string;
+  /** Runs SQL as the owner. */
+  sql(text: string): Promise<string>;
+  /** Stops at once, as by a power cut. */
+  crash(): Promise<void>;
+  start(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts a server with an empty database `rlm` of the user `rlm`. @param settings Further ones */
+export async function startPostgres(settings: readonly string[] = []): Promise<TestPostgres> {
+  const folder = await mkdtemp(join(tmpdir(), 'rlm-pg-'));
+  const user = plainUser();
+  if (user !== undefined) await chown(folder, user.uid, user.gid);
+  const data = join(folder, 'data');
+  await program('initdb', ['-D', data, '-A', 'trust', '-U', 'rlm', '-E', 'UTF8', '--no-sync']);
+  const server = await serverIn(folder, data, settings);
+  await server.sql('create database rlm');
+  return server;
+}
+
+async function serverIn(
+  folder: string,
+  data: string,
+  settings: readonly string[],
+): Promise<TestPostgres> {
+  const port = await freePort();
+  const user = plainUser();
+  let running: ChildProcess | undefined;
+  const url: TestPostgres['url'] = ({
+    user: name = 'rlm',
+    database = 'rlm',
+    port: at = port,
+  } = {}) => `postgres://${name}@127.0.0.1:${at}/${database}`;
+  const start = async (): Promise<void> => {
+    const usual = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=200'];
+    const all = [...usual, ...settings];
+    const child = spawn(
+      join(programsFolder()!, 'postgres'),
+      ['-D', data, '-p', String(port), ...all.flatMap((setting) => ['-c', setting])],
+      { stdio: 'ignore', ...user },
+    );
+    running = child;
+    for (;;) {
+      const isReady = await program('pg_isready', ['-h', '127.0.0.1', '-p', String(port)]).then(
+        () => true,
+        () => false,
+      );
+      if (isReady) return;
+      if (child.exitCode !== null) throw new Error(`postgres has ended with ${child.exitCode}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const crash = async (): Promise<void> => {
+    const child = running;
+    running = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = once(child, 'exit');
+    // An immediate shutdown: nothing is written any more, the next start recovers from the log.
+    child.kill('SIGQUIT');
+    await ended;
+  };
+  const to = ['-h', '127.0.0.1', '-p', String(port), '-U', 'rlm', '-v', 'ON_ERROR_STOP=1'];
+  await start();
+  return {
+    port,
+    folder,
+    url,
+    start,
+    crash,
+    sql: async (text) =>
+      program('psql', [
+        ...to,
+        '-At',
+        '-d',
+        text.startsWith('create database') ? 'postgres' : 'rlm',
+        '-c',
+        text,
+      ]),
+    [Symbol.asyncDispose]: async () => {
+      await crash();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function program(name: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(join(programsFolder()!, name), args, {
+    cwd: '/',
+    ...plainUser(),
+  });
+  return stdout;
+}
+
+/** PostgreSQL refuses to run as root: then somebody else does. */
+function plainUser(): { readonly uid: number; readonly gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
+  const line = ['postgres', 'nobody'].map((name) =>
+    lines.find((each) => each.startsWith(`${name}:`)),
+  );
+  const [, , uid, gid] = (line.find((each) => each !== undefined) ?? '').split(':');
+  return { uid: Number(uid), gid: Number(gid) };
+}
