@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileCacheEnv } from '../base/compile-cache-env.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { serverOf, type RunningServer } from './operations-client.ts';
@@ -43,7 +44,13 @@ export async function startChildServer(
     stdio: ['ignore', 'pipe', 'pipe'],
     // A configuration file that does not exist is none; only what a process needs to live is
     // inherited.
-    env: { PATH: '/usr/bin:/bin', HOME: dataDir, XDG_CONFIG_HOME: dataDir, ...env },
+    env: {
+      PATH: '/usr/bin:/bin',
+      HOME: dataDir,
+      XDG_CONFIG_HOME: dataDir,
+      ...compileCacheEnv(),
+      ...env,
+    },
   });
   let said = '';
   child.stderr

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { threadEnv } from '../base/thread-env.ts';
+import { compileCacheEnv } from '../base/compile-cache-env.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import type { EarlierText } from './compare.ts';
@@ -128,7 +128,7 @@ export class Outliner {
     const url = new URL(`./outline-thread.${extension}`, import.meta.url);
     const worker = new Worker(url, {
       name: 'rlm-outline',
-      env: threadEnv(),
+      env: compileCacheEnv(),
       execArgv: [],
       stdin: false,
     });

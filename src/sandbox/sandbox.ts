@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { threadEnv } from '../base/thread-env.ts';
+import { compileCacheEnv } from '../base/compile-cache-env.ts';
 import type { Clock } from '../clock.ts';
 import {
   answerCall,
@@ -68,7 +68,7 @@ export class Sandbox {
     const { least, most, share } = threadHeapMb;
     this.#worker = new Worker(new URL(`./thread.${extension}`, import.meta.url), {
       workerData,
-      env: threadEnv(),
+      env: compileCacheEnv(),
       execArgv: [],
       stdin: false,
       resourceLimits: {

@@ -16,7 +16,18 @@ import {
   type TemporaryData,
 } from './store-harness.ts';
 
-const sent = ['first\n', 'zwei 日本', 'x'.repeat(300_000), '', 'lone \ud800', 'last'];
+/** The texts; the third comes in pieces, of 64 KiB. */
+const textsWith = (largeChars: number): readonly string[] => [
+  'first\n',
+  'zwei 日本',
+  'x'.repeat(largeChars),
+  '',
+  'lone \ud800',
+  'last',
+];
+const sent = textsWith(300_000);
+/** What is read back whole after every step of every round. */
+const sentOften = textsWith(80_000);
 
 /** What a caller does who goes on after a failure; the texts that were accepted, and the errors. */
 async function useStore(
@@ -30,11 +41,11 @@ async function useStore(
   const errors: unknown[] = [];
   let sessions: Sessions | undefined;
   let session: Session | undefined;
-  for (let turn = 0; turn < sent.length || session === undefined; turn += 1) {
+  for (let turn = 0; turn < sentOften.length || session === undefined; turn += 1) {
     try {
       sessions ??= await data.open({ files, heldTextBytes });
       session ??= await projectSession(sessions);
-      const text = sent[turn];
+      const text = sentOften[turn];
       if (text !== undefined) {
         const call = { toolCallId: `call-${turn}` };
         await (turn === 2
@@ -85,7 +96,7 @@ async function expectOnDisk(data: TemporaryData, texts: readonly string[]): Prom
 const noRoom = { kind: 'error', code: 'ENOSPC' } as const;
 const half = { kind: 'short-write', code: 'ENOSPC' } as const;
 /** The text in pieces is held in memory, or comes in through a file of its own. */
-const [held, staged] = [1_000_000, 100_000];
+const [held, staged] = [1_000_000, 20_000];
 
 const faults: readonly (readonly [
   name: string,

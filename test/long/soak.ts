@@ -14,7 +14,9 @@ import { startSoakUpstream } from './soak-upstream.ts';
  * through the real server, in a process of its own, against a provider that counts honestly, with a
  * window of 128K tokens. The client resends its whole history each time and would compact it if it
  * were told of too many tokens. Writes PREFIX.svg, PREFIX.json and PREFIX.table.txt, by default
- * docs/benchmarks/soak; exits with 1 if anything did not hold.
+ * docs/benchmarks/soak; exits with 1 if anything did not hold. The slope of the memory is that of
+ * the second half, MiB in 1,000 turns; the slices are the longest that the server's event loop was
+ * busy, milliseconds of processor time.
  */
 const turns = Number(process.argv[2] ?? 2_000);
 const totalChars = Number(process.argv[3] ?? 100_000_000);
@@ -26,9 +28,12 @@ const compactionTokens = windowTokens - 32_000;
 const upstream = await startSoakUpstream();
 const dataDir = await mkdtemp(join(tmpdir(), 'rlm-soak-'));
 const nodeArgs = (process.env['SOAK_NODE_ARGS'] ?? '').split(' ').filter((word) => word !== '');
-const server = spawn(process.execPath, [...nodeArgs, 'src/cli/main.ts', 'serve'], {
+const slicesPath = join(dataDir, 'slices.json');
+const watch = ['--import', join(import.meta.dirname, 'watch-slices.ts')];
+const server = spawn(process.execPath, [...watch, ...nodeArgs, 'src/cli/main.ts', 'serve'], {
   env: {
     ...process.env,
+    SLICES_PATH: slicesPath,
     RLM_PORT: '0',
     RLM_DATA_DIR: dataDir,
     RLM_UPSTREAM_BASE_URL: upstream.baseURL,
@@ -107,6 +112,13 @@ async function send(history: History): Promise<Answer> {
   return { message, promptTokens: body.usage?.prompt_tokens ?? 0 };
 }
 
+/** How much a value grows from one to the next: the line that fits them best. */
+function slopeOf(values: readonly number[]): number {
+  const middle = (values.length - 1) / 2;
+  const product = values.reduce((sum, value, at) => sum + (at - middle) * value, 0);
+  return product / values.reduce((sum, _, at) => sum + (at - middle) ** 2, 0);
+}
+
 /** Text of this length that occurs only once. */
 function textOf(turn: number, lengthChars: number): string {
   const lines = [`turn ${turn} begins here: token-${turn}-needle`];
@@ -136,6 +148,7 @@ async function health(): Promise<{ readonly demotions: number }> {
   return (await (await fetch(`${origin}/health`)).json()) as { demotions: number };
 }
 
+server.kill('SIGUSR2');
 const history = new History();
 const perTurnChars = Math.round(totalChars / turns);
 const shown: number[] = [];
@@ -203,6 +216,11 @@ const [activation = 0, firstDemotion = 0, ...laterBreaks] = upstream.seen.flatMa
 const breaks = laterBreaks.length + (firstDemotion > activation ? 1 : 0);
 const { demotions } = await health();
 const prompts = upstream.seen.map(({ promptTokens }) => promptTokens);
+server.kill();
+await once(server, 'exit');
+const slicesMs = (JSON.parse(await readFile(slicesPath, 'utf8')) as number[]).map(
+  (us) => us / 1000,
+);
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 const result = {
@@ -220,10 +238,11 @@ const result = {
   oldTextFound: found,
   residentMiB: {
     start: resident[0],
-    middle: resident[Math.floor(resident.length / 2)],
-    end: resident.at(-1),
+    quarters: [0.25, 0.5, 0.75, 1].map((part) => resident[Math.round(resident.length * part) - 1]),
     max: Math.max(...resident),
+    slope: slopeOf(resident.slice(resident.length / 2)) * (1000 / (turns / resident.length)),
   },
+  longestSlicesMs: slicesMs.slice(0, 5),
   msPerTurn: {
     firstTenth: mean(turnMs.slice(0, turns / 10)),
     lastTenth: mean(turnMs.slice(-turns / 10)),
@@ -263,8 +282,6 @@ await writeFile(
     .join('\n')}\n`,
 );
 process.stdout.write(`\n${JSON.stringify(result, null, 2)}\n`);
-server.kill();
-await once(server, 'exit');
 upstream.close();
 await rm(dataDir, { recursive: true, force: true });
 const holds = result.clientCompactions === 0 && breaks === demotions && found;

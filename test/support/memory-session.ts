@@ -23,7 +23,8 @@ function refuse(): never {
  */
 export function memorySession(texts: readonly MemoryText[]): Session {
   const whole = texts.map((one) => one.text).join('');
-  const points = Array.from(whole);
+  // Where no character takes two units, offsets are those of the string: large texts stay cheap.
+  const points = /[\ud800-\udfff]/.test(whole) ? Array.from(whole) : undefined;
   const lines = whole.split('\n').map((line) => `${line}\n`);
   lines.pop();
   const entries: Entry[] = [];
@@ -56,8 +57,9 @@ export function memorySession(texts: readonly MemoryText[]): Session {
   const list = new EntryListing();
   for (const entry of entries) list.add(entry);
   const slice = (start: number, length: number) => {
-    const part = points.slice(start, start + length);
-    return { text: part.join(''), offsetChars: start, lengthChars: part.length };
+    const part = points?.slice(start, start + length);
+    const text = part?.join('') ?? whole.slice(start, start + length);
+    return { text, offsetChars: start, lengthChars: part?.length ?? text.length };
   };
   const snapshot: Snapshot = {
     sessionId: 'sess_memory',

@@ -18,9 +18,9 @@ it('starts every command once a round, beside a Node that does nothing, and leav
   writeFileSync(path, program);
   const steps: string[] = [];
   const onStep = (step: string): unknown => steps.push(step);
-  const bench = await benchCommands({ program: path, chars: 10_000, rounds: 2, onStep });
+  const bench = await benchCommands({ program: path, chars: 10_000, rounds: 1, onStep });
   rmSync(folder, { recursive: true });
-  expect(steps).toHaveLength(4);
+  expect(steps).toEqual([expect.any(String), 'round 0 of 1', 'round 1 of 1']);
   expect(bench.times.map(({ name }) => name)).toEqual([
     'node -e 0',
     '`--version`',

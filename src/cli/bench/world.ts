@@ -31,7 +31,10 @@ export async function openBenchServer(
     const startedMs = systemClock.elapsedMs();
     const stored = await storeIn(dataDir, documents);
     const ingestMs = systemClock.elapsedMs() - startedMs;
-    const child = await startBenchServer(dataDir, upstreamEnv(config));
+    const child = await startBenchServer(dataDir, {
+      ...upstreamEnv(config),
+      RLM_SEARCH_DEADLINE_MS: String(config.tools.searchDeadlineMs),
+    });
     return {
       target: {
         baseUrl: `${child.server.address}/v1`,

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { threadEnv } from '../../base/thread-env.ts';
+import { compileCacheEnv } from '../../base/compile-cache-env.ts';
 import { kernelsModule } from '../../kernels/kernels.ts';
 import { ownedBuffers, type Order, type Report } from './protocol.ts';
 
@@ -39,7 +39,7 @@ class Slot implements PoolWorker {
 
   constructor() {
     this.thread = new Worker(workerUrl, {
-      env: threadEnv(),
+      env: compileCacheEnv(),
       execArgv: [],
       name: 'rlm-search',
       workerData: { kernelsModule },

@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { threadEnv } from '../../base/thread-env.ts';
+import { compileCacheEnv } from '../../base/compile-cache-env.ts';
 import type { Clock } from '../../clock.ts';
 
 /** A text's way into the thread: its port and the memory that its pieces are put into. */
@@ -42,7 +42,7 @@ class DigestThread {
     const url = new URL(`./digest-thread.${extension}`, import.meta.url);
     this.#worker = new Worker(url, {
       name: 'rlm-digest',
-      env: threadEnv(),
+      env: compileCacheEnv(),
       execArgv: [],
       stdin: false,
     });
