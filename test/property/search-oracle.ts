@@ -1,8 +1,11 @@
-import { runInNewContext } from 'node:vm';
+import { createContext, Script } from 'node:vm';
 import type { SearchQuery } from '../../src/search/types.ts';
 
 /** So long V8 may take for a text; some patterns it would not come back from. */
-const timeoutMs = 1_000;
+const timeoutMs = 250;
+
+const context = createContext({ search: (): unknown => undefined });
+const script = new Script('search()');
 
 /**
  * {@link naiveSearch}, given up where V8 backtracks without end: then there is nothing to compare
@@ -13,11 +16,8 @@ export function boundedSearch(
   query: SearchQuery,
 ): ReturnType<typeof naiveSearch> | undefined {
   try {
-    return runInNewContext(
-      'search()',
-      { search: () => naiveSearch(text, query) },
-      { timeout: timeoutMs },
-    ) as ReturnType<typeof naiveSearch>;
+    context['search'] = () => naiveSearch(text, query);
+    return script.runInContext(context, { timeout: timeoutMs }) as ReturnType<typeof naiveSearch>;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return undefined;
     throw error;

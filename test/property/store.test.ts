@@ -10,6 +10,7 @@ import type { Entry, Session, Sessions } from '../../src/store/types.ts';
 import { heldFiles, type HeldFiles } from '../faults/held-files.ts';
 import { projectSession, temporaryData } from '../faults/store-harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { anyText } from '../support/any-text.ts';
 
 /**
  * Every kind of text that has ever broken a store: all scripts, lone surrogates, CRLF, empty, long
@@ -17,7 +18,7 @@ import { ManualClock } from '../support/manual-clock.ts';
  */
 const text = fc.oneof(
   { weight: 3, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }) },
-  { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+  { weight: 3, arbitrary: anyText({ maxLength: 40 }) },
   {
     weight: 1,
     arbitrary: fc
