@@ -8,13 +8,13 @@ const project = join(home.folder, 'project');
 const link = join(home.folder, 'link');
 const log = Array.from({ length: 3000 }, (_, index) => `line ${index} 💚 value=${index % 7}`);
 const stored = [...log, 'ERROR needle-42 here', 'Error: needle-43'].join('\n');
-let server: Awaited<ReturnType<CliHome['serve']>> | undefined;
+let server: Awaited<ReturnType<CliHome['serveHere']>> | undefined;
 
 /** Stores a tool output the way a client does: by a chat request. */
 beforeAll(async () => {
   mkdirSync(join(project, 'src'), { recursive: true });
   symlinkSync(project, link);
-  server = await home.serve();
+  server = await home.serveHere();
   const call = { id: 'c1', type: 'function', function: { name: 'bash', arguments: '{}' } };
   const reply = await fetch(`${server.url}/v1/chat/completions`, {
     method: 'POST',
@@ -37,10 +37,7 @@ const here = ['--directory', project];
 
 describe.each(['through the server', 'without one'])('%s', (how) => {
   test('search, find, count, context, filters, and their exit codes', async () => {
-    if (how === 'without one') {
-      server?.child.kill('SIGTERM');
-      await server?.result;
-    }
+    if (how === 'without one') await server?.[Symbol.asyncDispose]();
     const run = async (...args: string[]) => {
       const { code, stdout } = await home.runHere([...args, ...here]);
       return [code, stdout];
