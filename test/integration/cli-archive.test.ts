@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -148,6 +149,20 @@ test('a server refuses a long archive before all of it has come, and the command
   // Whichever it sees first: what is asked cannot be, or what stands behind the archive's end.
   expect(refused.stderr).toMatch(/has a store already|something stands behind its end/);
   expect((await fetch(`${server.url}/health`)).status).toBe(200);
+});
+
+test('where the disk is full that is said by name, and nothing half is left', async () => {
+  const out = join(home.folder, 'full.tar.zst');
+  // Noise: it does not compress.
+  const path = join(home.folder, 'noise.txt');
+  writeFileSync(path, randomBytes(300_000).toString('base64'));
+  await home.runHere(['ingest', path, '--directory', '/work/noise']);
+  // No file may become longer than 64 KiB: writing fails as on a full disk.
+  const args = ['sessions', 'export', '/work/noise', '--out', out];
+  const { code, stderr } = await home.run(args, {}, '-f 128');
+  expect(code).not.toBe(0);
+  expect(stderr).toContain(`There is no room for ${out} (EFBIG)`);
+  expect(readdirSync(home.folder).filter((name) => name.startsWith('full'))).toEqual([]);
 });
 
 test('from standard output to standard input', async () => {

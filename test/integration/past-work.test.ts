@@ -360,6 +360,50 @@ describe('what OpenCode keeps', () => {
   });
 });
 
+describe('secrets in a history', () => {
+  const base = join(folder, 'with-secrets');
+  const token = ['ghp', 'R7k2ZpW9xVb4TnM8sLd3HfJ6gCy5AqE1uYt0'].join('_');
+  const takeWith = async (
+    does: 'mask' | 'refuse' | 'keep',
+  ): Promise<{ readonly report: Report; readonly stderr: string; readonly files: Buffer }> => {
+    const dataDir = join(folder, `data-${does}`);
+    const args = ['ingest', '--from', 'claude-code', '--history', base, '--directory', project];
+    const { stdout, stderr } = await home.runHere([...args, '--json', '--data-dir', dataDir], {
+      RLM_CAPTURE_SECRETS: does,
+    });
+    const stored = readdirSync(join(dataDir, 'sessions'), { withFileTypes: true });
+    const files = stored
+      .filter((each) => each.isFile())
+      .map(({ name }) => readFileSync(join(dataDir, 'sessions', name)));
+    return { report: JSON.parse(stdout) as Report, stderr, files: Buffer.concat(files) };
+  };
+
+  beforeAll(() => {
+    lines(join(base, 'projects', 'p', 's.jsonl'), [
+      ...claudeCall('t1', 'env', `${output('first')}\nTOKEN=${token}\n`),
+      ...claudeCall('t2', `curl -H "x-token: ${token}" x`, output('second')),
+      ...claudeCall('t3', 'ls', output('third')),
+    ]);
+  });
+
+  it('are masked, in outputs and in what was called', async () => {
+    const { report, files } = await takeWith('mask');
+    expect(report).toMatchObject({ stored: 3, faults: 0 });
+    expect(files.includes(token)).toBe(false);
+    expect(files.includes('TOKEN=####')).toBe(true);
+    expect(files.includes('x-token: ####')).toBe(true);
+    expect((await takeWith('keep')).files.includes(token)).toBe(true);
+  });
+
+  it('keep their output out, where they are refused; what is taken and what not is said', async () => {
+    const { report, stderr, files } = await takeWith('refuse');
+    expect(report).toMatchObject({ stored: 1, faults: 2 });
+    expect(files.includes(token)).toBe(false);
+    expect(stderr).not.toContain(token);
+    expect(JSON.stringify(report) + stderr).toContain('what looks like a secret');
+  });
+});
+
 describe('many conversations', () => {
   const base = join(folder, 'many');
   const conversations = 12;

@@ -15,8 +15,13 @@ import { startProxy, type TestProxy } from '../support/proxy.ts';
 import {
   answer,
   callTools,
+  done,
+  finish,
+  reply,
   type ScriptedUpstream,
   startScriptedUpstream,
+  text,
+  toolDelta,
 } from '../support/scripted-upstream.ts';
 
 /** Put together, so that no scanner takes them for real ones. */
@@ -151,6 +156,45 @@ test('the model that says a secret itself is not told it again, in this turn or 
   );
   expect(upstream.requests).toHaveLength(3);
   expectPrefixes(upstream);
+});
+
+test('a secret that the model says in many frames is masked as one when it goes up again', async () => {
+  const env = { RLM_CAPTURE_SECRETS: 'mask', RLM_DATA_DIR: join(folder, 'pieces') };
+  await using upstream = await startScriptedUpstream();
+  await using proxy = await startProxy({ upstream, env, dataDir: join(folder, 'pieces') });
+  const messages: Message[] = [
+    systemFor('/work/pieces'),
+    user('Look'),
+    calling('c1', 'bash', { command: 'ls' }),
+    resultOf('c1', longText(20_000)),
+  ];
+  const said = `The token is ${token}, and nothing else.`;
+  const args = JSON.stringify({ text: token });
+  const pieces = (text: string): readonly string[] => text.match(/.{1,7}/gs)!;
+  upstream.script(
+    reply(
+      ...pieces('I look for it: ').map((piece) => text(piece)),
+      toolDelta({ index: 0, id: 'own-1', function: { name: 'rlm_find', arguments: '' } }),
+      ...pieces(args).map((piece) => toolDelta({ index: 0, function: { arguments: piece } })),
+      finish('tool_calls'),
+      done(),
+    ),
+    reply(...pieces(said).map((piece) => text(piece)), finish(), done()),
+  );
+  const { message } = await proxy.ask({ messages, tools: clientTools });
+  // It is the client's own model that says it: the client gets it as it is.
+  expect(message.content).toContain(said);
+  messages.push(message, user('Sure?'));
+  upstream.script(answer('Yes.'));
+  await proxy.ask({ messages, tools: clientTools });
+  expectNoSecretIn(
+    upstream.requests
+      .slice(1)
+      .map(({ rawBody }) => rawBody.toString())
+      .join(),
+  );
+  expectPrefixes(upstream);
+  expect(await holders(folder)).toEqual([]);
 });
 
 test('a message of 6 MB is masked, whatever pieces it comes in, and stored without its secrets', async () => {

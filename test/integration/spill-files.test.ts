@@ -80,6 +80,23 @@ describe('a cut result that names the file with all of it', () => {
     expect(stub).toContain(`${Array.from(whole).length} characters`);
   });
 
+  it('is stored without the secrets in it, or not at all, where these are not to be kept', async () => {
+    const token = ['ghp', 'R7k2ZpW9xVb4TnM8sLd3HfJ6gCy5AqE1uYt0'].join('_');
+    const path = join(spill, 'tool_secret1');
+    await writeFile(path, whole.replace(needle, `${needle} TOKEN=${token}`));
+    const shownEnd = cutByBash(path);
+    for (const [does, total] of [
+      ['mask', 1],
+      ['refuse', 0],
+    ] as const) {
+      const given = await found(shownEnd, { RLM_CAPTURE_SECRETS: does }, `/projects/${does}`);
+      expect(given.total).toBe(total);
+      const sent = given.upstream.requests.map(({ rawBody }) => rawBody.toString()).join();
+      expect(sent).not.toContain(token);
+      if (does === 'mask') expect(sent).toContain(`${needle} TOKEN=####`);
+    }
+  });
+
   it('is stored as it came where the file is too large', async () => {
     const env = { RLM_MAX_SPILL_BYTES: '1000' };
     expect((await found(cutByBash(join(spill, 'tool_whole1')), env)).total).toBe(0);
