@@ -47,6 +47,7 @@ test('filler counts as what it stands for, text by text, wherever it is read fro
 });
 
 test('a mask is as long as what it hides, character by character, and keeps the lines', () => {
+  const ends = ['\r', '\n'];
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
       const before = Buffer.from(text.toWellFormed());
@@ -56,9 +57,9 @@ test('a mask is as long as what it hides, character by character, and keeps the 
       expect(is.length).toBe(was.length);
       for (const [i, char] of is.entries()) {
         expect(Buffer.byteLength(char)).toBe(Buffer.byteLength(was[i]!));
-        expect(char === '\n').toBe(was[i] === '\n');
+        expect(ends.includes(char) ? char : '').toBe(ends.includes(was[i]!) ? was[i] : '');
       }
-      expect(is.every((char) => ['\n', '#', '¤', '█', '🔒'].includes(char))).toBe(true);
+      expect(is.every((char) => [...ends, '#', '¤', '█', '🔒'].includes(char))).toBe(true);
     }),
   );
 });

@@ -36,15 +36,21 @@ export function wholeFile(path: string): readonly TextSpan[] {
 }
 
 const newlineByte = 0x0a;
+/** Ends lines together with a line feed. */
+const returnByte = 0x0d;
 /** What stands for a code point of one to four bytes: `#`, `¤`, `█`, `🔒`. */
 const standIns = ['#', '¤', '█', '🔒'].map((text) => Buffer.from(text));
 
-/** Writes code points that stand for those in `text`, each as long as what it stands for. */
+/**
+ * Writes code points that stand for those in `text`, each as long as what it stands for. What ends
+ * lines stays: it tells nothing of the text.
+ */
 export function mask(text: Uint8Array): void {
   for (let at = 0; at < text.length;) {
     const first = text[at]!;
     const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (first !== newlineByte) text.set(standIns[length - 1]!.subarray(0, text.length - at), at);
+    const isKept = first === newlineByte || first === returnByte;
+    if (!isKept) text.set(standIns[length - 1]!.subarray(0, text.length - at), at);
     at += length;
   }
 }

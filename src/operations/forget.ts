@@ -60,6 +60,8 @@ export interface ForgetAnswer extends ForgetOutcome {
     readonly what: string;
     /** Absent where all of it goes: how many parts. */
     readonly parts?: number;
+    /** Set where nothing of the text goes, and something of its call's arguments. */
+    readonly ofCall?: true;
   }[];
 }
 
@@ -78,19 +80,39 @@ export async function* forget(
     return;
   }
   const wanted = await wantedOf(args, session, parts, signal);
-  const chosen = [...wanted.whole, ...(wanted.parts ?? []).map(({ seq }) => seq)];
-  if (chosen.length === 0) throw nothingChosen(args);
+  const { whole, parts: ofParts = [], calls = [] } = wanted;
+  const chosen = [...whole, ...ofParts.map(({ seq }) => seq), ...calls];
+  if (chosen.length === 0 && !(await hasSecretsInChats(wanted, session, parts)))
+    throw nothingChosen(args);
+  // What is shown of a text must not show the secret.
+  const { maskSecrets } = await import('../secrets/find-secrets.ts');
   const named = [];
   for (const seq of chosen.slice(0, maxNamed)) {
     const entry = session.store.entries[seq - 1]!;
-    const own = wanted.parts?.find((part) => part.seq === seq);
-    const what = await labelOf(session.store, entry);
-    named.push({ id: entry.id, what, ...(own === undefined ? {} : { parts: own.ranges.length }) });
+    const own = ofParts.find((part) => part.seq === seq);
+    const label = await labelOf(session.store, entry);
+    named.push({
+      id: entry.id,
+      what: args.secrets ? maskSecrets(label) : label,
+      ...(own === undefined ? {} : { parts: own.ranges.length }),
+      ...(calls.includes(seq) ? { ofCall: true as const } : {}),
+    });
   }
   const outcome = await parts.sessions.forget(session.id, { ...wanted, isTrial: args.isTrial });
   const { id, directory } = session;
   const where = directory === undefined ? {} : { directory };
   yield { result: { session: id, ...where, isTrial: args.isTrial, ...outcome, named } };
+}
+
+/** Whether only hidden steps and other records of chats hold secrets. */
+async function hasSecretsInChats(
+  wanted: ForgetWanted,
+  { id }: Session,
+  { sessions }: ForgetParts,
+): Promise<boolean> {
+  if (wanted.secretsInChats !== true) return false;
+  const { chatRecords, traces } = await sessions.forget(id, { ...wanted, isTrial: true });
+  return chatRecords + traces > 0;
 }
 
 async function wantedOf(
@@ -121,7 +143,10 @@ async function wantedOf(
   entries = entries.filter(({ forgotten }) => forgotten === undefined);
   if (args.secrets) {
     const why = 'secret' as const;
-    return { ...base, why, ...(await secretsIn(entries, session, args.whole)) };
+    // Hidden steps are of no entry and no tool of the client.
+    const isOfAll = args.entries.length === 0 && !isFiltered;
+    const found = await secretsIn(entries, session, args.whole);
+    return { ...base, why, ...found, ...(isOfAll && { secretsInChats: true }) };
   }
   if (args.pattern !== undefined) {
     const texts = await matchedTexts(args, { session, entries, search, signal });
@@ -237,26 +262,35 @@ async function placesOf(
   return { whole, parts };
 }
 
-/** Where keys, tokens and passwords stand in entries. */
+/** Where keys, tokens and passwords stand in entries, and in the arguments of their calls. */
 async function secretsIn(
   entries: readonly Entry[],
   { store }: Session,
   isWhole: boolean,
-): Promise<Pick<ForgetWanted, 'whole' | 'parts'>> {
+): Promise<Pick<ForgetWanted, 'whole' | 'parts' | 'calls'>> {
   const { findSecrets } = await import('../secrets/find-secrets.ts');
+  const { SecretGuard } = await import('../secrets/guard.ts');
+  const guard = new SecretGuard('mask');
+  await guard.load();
+  const calls: number[] = [];
   const whole: number[] = [];
   const parts: NonNullable<ForgetWanted['parts']>[number][] = [];
   for (const entry of entries) {
     const found = findSecrets(await store.readEntry(entry));
     await setImmediate();
-    if (found.length === 0) continue;
+    if (found.length === 0) {
+      const { args, path, note } = entry;
+      const said = { args, path, note };
+      if (guard.value(said) !== said) calls.push(entry.seq);
+      continue;
+    }
     if (isWhole) whole.push(entry.seq);
     else {
       const ranges = found.map(({ startBytes, endBytes }) => [startBytes, endBytes] as const);
       parts.push({ seq: entry.seq, ranges });
     }
   }
-  return { whole, parts };
+  return { whole, parts, calls };
 }
 
 /** Where needles stand in a text, bytes, ascending and disjoint. */

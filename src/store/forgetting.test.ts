@@ -266,3 +266,17 @@ test('killed at any point, a text is still there, or gone when the store is open
   expect(wasThere).toBeGreaterThan(0);
   expect(wasGone).toBeGreaterThan(5);
 });
+
+test('what is gone takes no room of a store that is as large as it may be', async () => {
+  await using data = await temporaryData();
+  const open = async (): Promise<Sessions> => data.open({ maxSessionBytes: 1_000 });
+  await using sessions = await open();
+  const session = await projectSession(sessions);
+  const append = async (text: string): Promise<unknown> =>
+    session.store.append([{ kind: 'tool_result', text }]);
+  await append('a'.repeat(600));
+  await expect(append('b'.repeat(600))).rejects.toMatchObject({ code: 'store_full' });
+  await sessions.forget(session.id, { whole: [1], why: 'asked', mayComeAgain: false });
+  await append('b'.repeat(600));
+  await expect(append('c'.repeat(600))).rejects.toMatchObject({ code: 'store_full' });
+});

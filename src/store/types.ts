@@ -201,6 +201,10 @@ export interface ForgetWanted {
     /** Bytes [start, end) of the text, ascending and disjoint, at borders of code points. */
     readonly ranges: readonly (readonly [number, number])[];
   }[];
+  /** Entries of whose calls the arguments (or the path) hold secrets: these are masked there. */
+  readonly calls?: readonly number[];
+  /** Records of chats (hidden steps) in which a secret stands go, too. */
+  readonly secretsInChats?: boolean;
   readonly why: Forgetting['why'];
   /** Whether the same text may be stored when it comes again. */
   readonly mayComeAgain: boolean;
@@ -247,6 +251,8 @@ export interface ForgetOutcome {
   readonly readers: readonly string[];
   readonly entries: number;
   readonly masked: number;
+  /** Entries of whose calls something was masked, and nothing of the text. */
+  readonly calls: number;
   readonly bytes: number;
   /** Hidden steps and other records of chats that were made from them. */
   readonly chatRecords: number;

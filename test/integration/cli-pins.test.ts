@@ -50,3 +50,13 @@ test('what is not there, or not said, is answered with what there is', async () 
   const nowhere = await home.runHere(['sessions', 'pin', 'e1', '--directory', home.folder]);
   expect(nowhere.stdout + nowhere.stderr).toContain('Nothing is stored here yet');
 });
+
+test('a long title is cut at 80 columns', async () => {
+  const path = join(home.folder, `${'a-long-name-'.repeat(12)}.txt`);
+  writeFileSync(path, 'long '.repeat(500));
+  await home.runHere(['ingest', path, '--directory', directory]);
+  await said('pin', '--path', 'a-long-name-');
+  const lines = (await said('pins')).split('\n');
+  expect(lines.filter((line) => line.endsWith('…'))).toHaveLength(1);
+  for (const line of lines) expect(Array.from(line).length).toBeLessThanOrEqual(80);
+});

@@ -199,6 +199,25 @@ describe('a text that was forgotten while a chat goes on', () => {
     expect(await filesWith(proxy, secret)).toEqual([]);
   });
 
+  test('of a line all goes but its end, whatever that is', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const lines = Array.from({ length: 900 }, (_, n) => `line ${n} of a file from another system`);
+    upstream.script(answer('fine'));
+    await proxy.ask(outputRequest(lines.join('\r\n'), directory));
+    await forgetting(proxy, { entries: ['e1:2-3'] });
+    const session = await proxy.app.sessions.forDirectory(directory, { create: false });
+    const [entry] = session!.store.entries;
+    const left = (await session!.store.readEntry(entry!)).split('\r\n');
+    expect(left.slice(0, 4)).toEqual([
+      lines[0],
+      '#'.repeat(lines[1]!.length),
+      '#'.repeat(lines[2]!.length),
+      lines[3],
+    ]);
+    expect(left).toHaveLength(900);
+  });
+
   test('keys and tokens are found by their forms, and only they go', async () => {
     await using setup = await startPair();
     const { upstream, proxy } = setup;
@@ -217,6 +236,56 @@ describe('a text that was forgotten while a chat goes on', () => {
     await proxy.ask(request);
     expect(String(upstream.requests.at(-1)!.rawBody)).not.toContain(token);
     await expect(forgetting(proxy, { secrets: true })).rejects.toThrow(/No key, token/);
+  });
+
+  test('secrets that stand only in calls are found, too: of the client, and hidden ones', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const token = ['ghp', 'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'].join('_');
+    const messages: Message[] = [
+      systemFor(directory),
+      user('fetch it'),
+      calling('call_1', 'bash', { command: `curl -H "x-token: ${token}" host` }),
+      resultOf('call_1', longText(30_000)),
+    ];
+    upstream.script(callTools({ name: 'rlm_find', args: { text: token } }), answer('fine'));
+    const { message } = await proxy.ask({ messages, tools: clientTools });
+    expect((await filesWith(proxy, token)).length).toBe(2);
+    const trial = await forgetting(proxy, { secrets: true, isTrial: true });
+    expect(trial).toMatchObject({ entries: 0, masked: 0, calls: 1, chatRecords: 1 });
+    expect(trial.named).toEqual([
+      { id: 'e1', what: expect.stringContaining('curl -H "x-token: ####'), ofCall: true },
+    ]);
+    expect((await filesWith(proxy, token)).length).toBe(2);
+    await forgetting(proxy, { secrets: true });
+    expect(await filesWith(proxy, token)).toEqual([]);
+    const session = await proxy.app.sessions.forDirectory(directory, { create: false });
+    expect(session!.store.entries[0]).toMatchObject({
+      tool: 'bash',
+      toolCallId: 'call_1',
+      args: expect.stringMatching(/^\{"command":"curl -H \\"x-token: #+\\" host"\}$/),
+    });
+    await expect(forgetting(proxy, { secrets: true })).rejects.toThrow(/No key, token/);
+    // The chat goes on, and what the client sends again is known.
+    upstream.script(answer('fine'));
+    await proxy.ask({ messages: [...messages, message, user('and now?')], tools: clientTools });
+    expect(session!.store.entries).toHaveLength(1);
+    expect(await filesWith(proxy, token)).toEqual([]);
+  });
+
+  test('a secret that only a hidden step holds is found and goes', async () => {
+    await using setup = await startPair();
+    const { upstream, proxy } = setup;
+    const token = ['ghp', 'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'].join('_');
+    upstream.script(callTools({ name: 'rlm_find', args: { text: token } }), answer('fine'));
+    await proxy.ask(outputRequest(longText(30_000), directory));
+    expect(await forgetting(proxy, { secrets: true })).toMatchObject({
+      entries: 0,
+      masked: 0,
+      calls: 0,
+      chatRecords: 1,
+    });
+    expect(await filesWith(proxy, token)).toEqual([]);
   });
 
   test('a model that asks for it is told so, by every tool; programs, too', async () => {

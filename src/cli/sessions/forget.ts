@@ -77,6 +77,7 @@ function answerText(answer: ForgetAnswer): string {
   const {
     entries,
     masked,
+    calls,
     bytes,
     chatRecords,
     madeTexts,
@@ -88,16 +89,19 @@ function answerText(answer: ForgetAnswer): string {
     programs,
     isTrial,
   } = answer;
-  const lines = named.map(({ id, what, parts }) => {
-    const share = parts === undefined ? '' : ` (${countOf(parts, 'part')})`;
-    return `  ${id.padEnd(6)} ${what.slice(0, 60)}${share}`;
+  const lines = named.map(({ id, what, parts, ofCall }) => {
+    const ofText = parts === undefined ? '' : ` (${countOf(parts, 'part')})`;
+    const share = ofCall === true ? ' (in its call)' : ofText;
+    return `  ${id.padEnd(6)} ${what.slice(0, 56)}${share}`;
   });
-  const left = entries + masked - named.length;
+  const left = entries + masked + calls - named.length;
   if (left > 0) lines.push(`  and ${grouped(left)} more`);
-  const what = [
+  const whats = [
     ...(entries > 0 ? [countOf(entries, 'text')] : []),
     ...(masked > 0 ? [`parts of ${countOf(masked, 'text')}`] : []),
-  ].join(' and ');
+    ...(calls > 0 ? [`arguments of ${countOf(calls, 'call')}`] : []),
+  ];
+  const what = whats.length === 0 ? 'no text' : whats.join(' and ');
   const others = [...owners, ...readers].filter((id) => id !== answer.session);
   lines.push(
     `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,

@@ -75,9 +75,15 @@ function pinsText({ session, changed, pinned }: Pins, change: 'pin' | 'unpin' | 
   );
   for (const { entry, title, chars, isGone } of pinned) {
     const what = isGone === true ? 'forgotten all the same: a person asked for it' : title;
-    lines.push(`  ${entry}  ${grouped(chars)} characters  ${what}`.trimEnd());
+    lines.push(cutAt80(`  ${entry}  ${grouped(chars)} characters  ${what}`.trimEnd()));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** A line of a list is read at a glance: what does not fit the usual 80 columns is left out. */
+function cutAt80(line: string): string {
+  const chars = Array.from(line);
+  return chars.length <= 80 ? line : `${chars.slice(0, 79).join('')}…`;
 }
 
 /** Ids that are shown of a long list. */

@@ -10,9 +10,9 @@ const archiveVersion = 2;
 /** Always the first member. */
 export const manifestName = 'manifest.json';
 /** What says which project a chat belongs to, of the chats of the archive's stores. */
-export const chatsName = 'chats.jsonl';
+const chatsName = 'chats.jsonl';
 /** The keys of the hashes by which the stores' forgotten texts are known, a line each. */
-export const keysName = 'forget.keys';
+const keysName = 'forget.keys';
 /** Always the last member: the SHA-256 of all others, in the form of `sha256sum`. */
 export const sumsName = 'SHA256SUMS';
 

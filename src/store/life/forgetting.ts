@@ -88,7 +88,7 @@ export class Forgetter {
         ? undefined
         : {
             sessionIds: new Set([...owners, ...readers]),
-            isQuoted: (text: string) => passages.some((each) => each.isInText(text)),
+            isQuoted: await quoteFinder(passages, wanted.secretsInChats === true),
             isTrial: wanted.isTrial === true,
           };
       const sinceMs = this.#catalog.clock.now();
@@ -98,6 +98,7 @@ export class Forgetter {
         readers,
         entries: wanted.whole.length,
         masked: wanted.parts?.length ?? 0,
+        calls: wanted.calls?.length ?? 0,
         bytes,
         madeTexts,
         pinned: named.filter((seq) => pinned.has(seq)).length,
@@ -121,6 +122,7 @@ export class Forgetter {
       for (const { sessionId: id, timeMs, why, ...order } of orders) {
         const whole = order.whole.map(({ seq }) => seq);
         const parts = order.parts.map(({ seq }) => seq);
+        if (whole.length + parts.length === 0) continue;
         await (
           await this.#catalog.byId(id)
         ).events.add({ type: 'forget', timeMs, why, whole, parts });
@@ -271,6 +273,14 @@ export class Forgetter {
         });
       }
     }
+    for (const seq of wanted.calls ?? []) {
+      for (const ownerId of relations.ownersOf(ranges, seq)) {
+        const order = orderFor(ownerId);
+        orders.set(ownerId, { ...order, calls: [...(order.calls ?? []), seq] });
+      }
+    }
+    if (wanted.secretsInChats === true)
+      orders.set(sessionId, { ...orderFor(sessionId), secretsInChats: true });
     let madeTexts = 0;
     const known: Passages[] = [];
     // What goes for want of room is no secret.
@@ -334,6 +344,17 @@ export class Forgetter {
     }
     return { bytes };
   }
+}
+
+/** Tells whether a text quotes others or, where secrets are looked for, holds one. */
+async function quoteFinder(
+  passages: readonly Passages[],
+  isForSecrets: boolean,
+): Promise<(text: string) => boolean> {
+  const isQuote = (text: string): boolean => passages.some((each) => each.isInText(text));
+  if (!isForSecrets) return isQuote;
+  const { findSecrets } = await import('../../secrets/find-secrets.ts');
+  return (text) => isQuote(text) || findSecrets(text).length > 0;
 }
 
 const nothingHeld = { traces: 0, programs: 0 };

@@ -17,8 +17,9 @@ import {
   type JournalRecord,
 } from '../format.ts';
 import type { EntryIndex } from '../text/entry-index.ts';
-import { contentKey, keyedHash, pieceMaxBytes } from '../text/text-pieces.ts';
+import { contentKey, keyedHash, pieceMaxBytes, readPieces } from '../text/text-pieces.ts';
 import type { Entry, Forgetting } from '../types.ts';
+import type { SecretGuard } from '../../secrets/guard.ts';
 import { rewriteChats, turnKeyPrefix } from './chat-memory.ts';
 import { Passages } from './passages.ts';
 import { journalFormat, replayPast } from './replay.ts';
@@ -35,6 +36,10 @@ export interface ForgetOrder {
     /** Bytes [start, end) of the text, ascending and disjoint, at borders of code points. */
     readonly ranges: readonly (readonly [number, number])[];
   })[];
+  /** Texts of which something is masked in what is said of their calls, by number. */
+  readonly calls?: readonly number[];
+  /** Whether records of chats in which a secret stands go, too. */
+  readonly secretsInChats?: true;
   readonly timeMs: number;
   readonly why: Forgetting['why'];
 }
@@ -84,7 +89,9 @@ export async function carryOut(
     await removeOriginals(files, paths, place);
     for (const each of everyone) await files.remove(each.paths.indexDir);
     const changed = await changedEntries(text, place);
-    await rewriteJournal(files, paths, sessionId, { changed, ...(made && { isMade: made }) });
+    const calls = { seqs: new Set(order.calls), guard: await secretGuard() };
+    const change = { changed, calls, ...(made && { isMade: made }) };
+    await rewriteJournal(files, paths, sessionId, change);
     for (const { id, paths: theirs } of made === undefined ? [] : everyone.slice(1)) {
       await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made! });
     }
@@ -141,10 +148,20 @@ type IsMade = (key: string, value: unknown) => boolean;
 async function findMade(text: OpenFile, place: Place): Promise<IsMade> {
   const ids = new Set(place.order.whole.map(({ seq }) => `e${seq}`));
   const passages = await passagesIn(text, place);
+  const guard = place.order.secretsInChats === true ? await secretGuard() : undefined;
   return (key, value) => {
+    if (key !== '' && guard !== undefined && guard.value(value) !== value) return true;
     if (!passages.isEmpty && passages.isIn(value)) return true;
     return ids.size > 0 && key.startsWith(turnKeyPrefix) && namesOne(JSON.stringify(value), ids);
   };
+}
+
+/** What finds secrets; it is loaded with the first one who asks. */
+async function secretGuard(): Promise<SecretGuard> {
+  const { SecretGuard: Guard } = await import('../../secrets/guard.ts');
+  const guard = new Guard('mask');
+  await guard.load();
+  return guard;
 }
 
 /** By what quotes of the texts of an order are known. */
@@ -153,7 +170,7 @@ async function passagesIn(text: OpenFile, { order, index, ownStart }: Place): Pr
   const passages = new Passages(wholes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0));
   const add = async (startBytes: number, lengthBytes: number): Promise<void> => {
     const decoder = new TextDecoder();
-    for await (const piece of pieces(text, startBytes - ownStart, lengthBytes)) {
+    for await (const piece of readPieces(text, startBytes - ownStart, lengthBytes)) {
       await passages.add(decoder.decode(piece, { stream: true }));
     }
     await passages.add(decoder.decode());
@@ -238,7 +255,7 @@ async function changedEntries(
   for (const { seq, key } of order.parts) {
     const { offsetBytes, lengthBytes } = index.entries[seq - 1]!;
     const digest = createHash('sha256');
-    for await (const piece of pieces(text, offsetBytes - ownStart, lengthBytes)) {
+    for await (const piece of readPieces(text, offsetBytes - ownStart, lengthBytes)) {
       digest.update(piece);
     }
     const sha256 = digest.digest('hex');
@@ -273,6 +290,8 @@ function withoutUndefined(record: EntryRecord | Record<string, unknown>): EntryR
 interface JournalChange {
   /** By number of the entry. */
   readonly changed: ReadonlyMap<number, (record: EntryRecord) => EntryRecord>;
+  /** Entries of which secrets are masked in what is said of their calls. */
+  readonly calls?: { readonly seqs: ReadonlySet<number>; readonly guard: SecretGuard };
   /** Whether what is said of another text quotes one that is gone. */
   readonly isMade?: IsMade;
 }
@@ -327,7 +346,7 @@ function newHeader(line: Buffer, sessionId: string): Buffer {
 }
 
 /** The line as it is to be; undefined where it stays as it is. */
-function newLine(line: Buffer, { changed, isMade }: JournalChange): Buffer | undefined {
+function newLine(line: Buffer, { changed, calls, isMade }: JournalChange): Buffer | undefined {
   const { crc: _, ...record } = JSON.parse(line.toString()) as JournalRecord & { crc: string };
   if (!('seq' in record)) return undefined;
   const change = changed.get(record.seq);
@@ -335,7 +354,11 @@ function newLine(line: Buffer, { changed, isMade }: JournalChange): Buffer | und
     const next = record.type === 'entry' ? change(record) : bareAlias(record);
     return Buffer.from(encodeRecord(next));
   }
-  if (isMade?.('', saidOf(record)) !== true) return undefined;
+  if (isMade?.('', saidOf(record)) !== true) {
+    if (calls?.seqs.has(record.seq) !== true) return undefined;
+    const said = calls.guard.value(spoken(record));
+    return Buffer.from(encodeRecord({ ...record, ...said }));
+  }
   const next = record.type === 'entry' ? bareEntry(record) : bareAlias(record);
   return Buffer.from(encodeRecord(next));
 }
@@ -344,6 +367,13 @@ function newLine(line: Buffer, { changed, isMade }: JournalChange): Buffer | und
 function saidOf(record: EntryRecord | AliasRecord): readonly unknown[] {
   if (record.type === 'alias') return [record.path];
   return [record.args, record.path, record.note, record.outline];
+}
+
+/** What is said of a text's call, by member. */
+function spoken(record: EntryRecord | AliasRecord): object {
+  const { path, args, note } = record as Partial<EntryRecord>;
+  const members = Object.entries({ path, args, note });
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined));
 }
 
 function bareEntry(record: EntryRecord): EntryRecord {
@@ -358,21 +388,6 @@ function bareAlias(record: AliasRecord): AliasRecord {
 
 function entriesOf(list: readonly ForgetEntry[], index: EntryIndex): readonly Entry[] {
   return list.flatMap(({ seq }) => index.entries[seq - 1] ?? []);
-}
-
-/** The bytes of a file from a position on, in pieces, each valid until the next. */
-async function* pieces(
-  file: OpenFile,
-  positionBytes: number,
-  lengthBytes: number,
-): AsyncGenerator<Buffer> {
-  const scratch = Buffer.allocUnsafe(Math.min(pieceMaxBytes, lengthBytes));
-  for (let at = 0; at < lengthBytes; at += scratch.length) {
-    const piece = scratch.subarray(0, Math.min(scratch.length, lengthBytes - at));
-    const count = await file.read(piece, positionBytes + at);
-    yield piece.subarray(0, count);
-    if (count < piece.length) return;
-  }
 }
 
 function withoutKey(record: EntryRecord): EntryRecord {

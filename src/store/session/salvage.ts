@@ -8,7 +8,7 @@ import { siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
 import { isBaseLine } from './replay.ts';
 import type { FileSessionStore } from './session-store.ts';
 import { corruptStore } from '../disk/store-failure.ts';
-import { pieceMaxBytes } from '../text/text-pieces.ts';
+import { readPieces } from '../text/text-pieces.ts';
 import type {
   BaseRange,
   Entry,
@@ -325,12 +325,8 @@ async function isSound(text: PartText, entry: Entry): Promise<boolean> {
   return found;
 }
 
-async function* piecesOf(text: PartText, range: Gap): AsyncGenerator<Uint8Array> {
-  const end = range.offsetBytes + range.lengthBytes;
-  for (let at = range.offsetBytes; at < end; at += pieceMaxBytes) {
-    const piece = Buffer.allocUnsafe(Math.min(pieceMaxBytes, end - at));
-    yield piece.subarray(0, await text.file.read(piece, at - text.startBytes));
-  }
+function piecesOf(text: PartText, { offsetBytes, lengthBytes }: Gap): AsyncIterable<Uint8Array> {
+  return readPieces(text.file, offsetBytes - text.startBytes, lengthBytes);
 }
 
 async function* lossily(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -158,7 +158,8 @@ export class FileSessionStore implements SessionStore {
       ...parts,
       clock: options.clock,
       originals: this.#originals,
-      maxBytes: options.maxSessionBytes,
+      // What is gone leaves its places, and no bytes.
+      maxBytes: options.maxSessionBytes + goneBytes,
       heldBytes: options.heldTextBytes ?? defaultHeldTextBytes,
       take: async (endBytes, lengthBytes) =>
         options.room?.take(endBytes - this.#uncountedBytes, lengthBytes),

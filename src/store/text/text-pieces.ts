@@ -1,6 +1,7 @@
 import { createHash, createHmac, hash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
+import type { OpenFile } from '../disk/files.ts';
 import type { NewEntry, NewEntryFacts, OriginalBytes } from '../types.ts';
 
 /**
@@ -109,6 +110,23 @@ async function isUtf8InSlices(text: Uint8Array): Promise<boolean> {
     await setImmediate();
   }
   return true;
+}
+
+/**
+ * What a file, or a text in several, holds from a position on, in pieces of at most {@link
+ * pieceMaxBytes}; less where it ends before.
+ */
+export async function* readPieces(
+  text: Pick<OpenFile, 'read'>,
+  positionBytes: number,
+  lengthBytes: number,
+): AsyncGenerator<Buffer> {
+  for (let at = 0; at < lengthBytes; at += pieceMaxBytes) {
+    const piece = Buffer.allocUnsafe(Math.min(pieceMaxBytes, lengthBytes - at));
+    const count = await text.read(piece, positionBytes + at);
+    yield piece.subarray(0, count);
+    if (count < piece.length) return;
+  }
 }
 
 /** SHA-256 and length of a text in pieces; the event loop has its turn between two of them. */
