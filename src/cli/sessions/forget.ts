@@ -120,7 +120,10 @@ function answerText(answer: ForgetAnswer): string {
       `${countOf(pinned, 'text')} of these ${pinned === 1 ? 'is' : 'are'} pinned: pins keep texts from making room, not from this.`,
     );
   if (others.length > 0)
-    lines.push('The same bytes are in these, and go there, too:', ...others.map((id) => `  ${id}`));
+    lines.push(
+      `The same bytes ${isTrial ? 'are in these, and go' : 'were in these, and went'} there, too:`,
+      ...others.map((id) => `  ${id}`),
+    );
   lines.push(
     isTrial
       ? 'Nothing was changed. Add --yes to do it; it cannot be undone.'
