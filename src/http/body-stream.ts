@@ -117,11 +117,37 @@ async function* watched(
 
 async function* sentPieces(
   request: IncomingMessage,
-  { idle, onPiece }: BodyRules,
+  rules: BodyRules,
   plain?: PlainPieces,
 ): AsyncGenerator<Buffer, void> {
-  // Does what the stream's own iterator does, for a fourth of its time, which a short request
-  // feels.
+  // What came together with the head is taken as it lies there: of most requests that is all, and
+  // whatever waits for more costs them more than the rest of their reading.
+  const piece = request.read() as Buffer | null;
+  try {
+    if (piece !== null) {
+      rules.onPiece?.();
+      yield plain === undefined ? piece : plain.take(piece);
+    }
+    if (!hasCome(request)) yield* comingPieces(request, rules, plain);
+    else if (rules.idle?.signal.aborted === true) throw toProxyError(rules.idle.signal.reason);
+    plain?.end();
+  } finally {
+    // A refusal goes out on its socket, and Node throws the rest away.
+    if (!hasCome(request)) request.resume();
+  }
+}
+
+/** Whether all of a request has come and has been taken. */
+function hasCome({ complete, readableLength }: IncomingMessage): boolean {
+  return complete && readableLength === 0;
+}
+
+async function* comingPieces(
+  request: IncomingMessage,
+  { idle, onPiece }: BodyRules,
+  plain: PlainPieces | undefined,
+): AsyncGenerator<Buffer, void> {
+  // Does what the stream's own iterator does, for a fourth of its time.
   const pieces = new ByteQueue(maxWaitingBytes, request);
   const onData = (piece: Buffer): void => pieces.push(piece);
   const onEnd = (): void => pieces.end();
@@ -136,6 +162,9 @@ async function* sentPieces(
     idle === undefined
       ? undefined
       : new Watchdog(idle.clock, () => pieces.end(silentBody(idle.ms)));
+  // What happened while nobody listened: the first piece was being read.
+  if (idle?.signal.aborted === true) onAbort();
+  else if (request.destroyed) onClose();
   try {
     for (;;) {
       let piece = pieces.take();
@@ -143,10 +172,7 @@ async function* sentPieces(
         dog?.start(idle?.ms ?? 0);
         const isMore = await pieces.arrived();
         dog?.stop();
-        if (!isMore) {
-          plain?.end();
-          return;
-        }
+        if (!isMore) return;
         piece = pieces.take()!;
       }
       onPiece?.();
@@ -156,8 +182,6 @@ async function* sentPieces(
     dog?.close();
     idle?.signal.removeEventListener('abort', onAbort);
     request.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
-    // A refusal goes out on its socket, and Node throws the rest away.
-    if (!request.readableEnded) request.resume();
   }
 }
 
