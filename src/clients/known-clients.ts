@@ -59,23 +59,23 @@ export function signsOf(message: SaidMessage): ClientSigns | undefined {
 }
 
 function signsIn(stands: 'system' | 'user', texts: readonly string[]): ClientSigns | undefined {
-  const directories = new Map<ClientKind, NamedDirectory>();
-  const helpers = new Map<ClientKind, HelperForm>();
+  let directories: Map<ClientKind, NamedDirectory> | undefined;
+  let helpers: Map<ClientKind, HelperForm> | undefined;
   let client: ClientKind | undefined;
   for (const row of allClients) {
     const directory = directoryIn(row, stands, texts);
-    if (directory !== undefined) directories.set(row, directory);
+    if (directory !== undefined) (directories ??= new Map()).set(row, directory);
     const helper = row.helpers.find(
       (each) => each.stands === stands && texts.some((text) => each.form.test(text)),
     );
-    if (helper !== undefined) helpers.set(row, helper);
+    if (helper !== undefined) (helpers ??= new Map()).set(row, helper);
     if (stands === 'system' && row.known.prompt?.test(texts[0] ?? '') === true) client ??= row;
   }
-  if (client === undefined && directories.size === 0 && helpers.size === 0) return undefined;
+  if (client === undefined && directories === undefined && helpers === undefined) return undefined;
   return {
     ...(client === undefined ? {} : { client }),
-    ...(directories.size === 0 ? {} : { directories }),
-    ...(helpers.size === 0 ? {} : { helpers }),
+    ...(directories === undefined ? {} : { directories }),
+    ...(helpers === undefined ? {} : { helpers }),
   };
 }
 

@@ -71,7 +71,10 @@ export class AnswerMemory {
   readonly #clock: Clock;
   readonly #kept = new LruMap<string, Delivered>(maxKept);
   readonly #unwritten = new Map<string, Delivered>();
-  /** One answer after the other, so that two that are delivered at once know of each other. */
+  /**
+   * One answer whose name has to be read after the other, so that two that are delivered at once
+   * know of each other.
+   */
   #order: Promise<unknown> = Promise.resolve();
   #stopTimer: (() => void) | undefined;
 
@@ -113,9 +116,9 @@ export class AnswerMemory {
   ): Promise<void> {
     const key = trail.keyOf(answer);
     if (key === undefined) return;
-    const noted = this.#note(key, deliveredOf(trail, answer, chat), this.#order);
-    this.#order = noted;
-    await noted;
+    const value = deliveredOf(trail, answer, chat);
+    if (this.#isAtHand(key)) this.#note(key, value, this.#atHand(key));
+    else await (this.#order = this.#noteRead(key, value, this.#order));
     if (chat.isDurable) await this.#write();
     else this.#stopTimer ??= this.#clock.after(writeAfterMs, () => void this.#write());
   }
@@ -126,20 +129,30 @@ export class AnswerMemory {
     await this.#write();
   }
 
-  /** What two conversations got is nobody's from then on. */
-  async #note(key: string, value: Delivered, earlier: Promise<unknown>): Promise<void> {
+  async #noteRead(key: string, value: Delivered, earlier: Promise<unknown>): Promise<void> {
     await earlier;
-    const before = await this.#get(key);
+    this.#note(key, value, await this.#get(key));
+  }
+
+  /** What two conversations got is nobody's from then on. */
+  #note(key: string, value: Delivered, before: Delivered | undefined): void {
     const isShared = before !== undefined && before.chat !== value.chat;
     const noted = isShared ? { ...value, chat: null } : value;
     this.#kept.set(key, noted);
     this.#unwritten.set(key, noted);
   }
 
+  #atHand(key: string): Delivered | undefined {
+    return this.#unwritten.get(key) ?? this.#kept.get(key);
+  }
+
+  /** Whether what is known of a name, mostly nothing, is known without a look at the disk. */
+  #isAtHand(key: string): boolean {
+    return this.#unwritten.has(key) || this.#kept.has(key) || !this.#memory.has(key);
+  }
+
   async #get(key: string): Promise<Delivered | undefined> {
-    const kept = this.#unwritten.get(key) ?? this.#kept.get(key);
-    if (kept !== undefined) return kept;
-    if (!this.#memory.has(key)) return undefined;
+    if (this.#isAtHand(key)) return this.#atHand(key);
     const value = (await tolerating(async () => this.#memory.get(key))) as Delivered | undefined;
     // What was put meanwhile is newer than what was read.
     if (value !== undefined && !this.#kept.has(key)) this.#kept.set(key, value);
@@ -216,21 +229,16 @@ export class Trail {
 
   /** The same for an answer of the history, which is there in every turn. */
   #keyAt(identity: Identity, chain: string): string | undefined {
-    const known = keys.get(identity);
+    const known = identity.named;
     if (known?.chain === chain && known.keyHash === this.#keyHash) return known.key;
     const key = this.#nameOf(identity, chain);
-    keys.set(identity, { chain, keyHash: this.#keyHash, key });
+    identity.named = { chain, keyHash: this.#keyHash, key };
     return key;
   }
 }
 
 /** What an answer is named by. */
 type NamedAnswer = Pick<DeliveredAnswer, 'callIds' | 'callHashes' | 'textHash'>;
-
-const keys = new WeakMap<
-  Identity,
-  { readonly chain: string; readonly keyHash: string; readonly key: string | undefined }
->();
 
 /** Absolute paths, as they stand in prose, markup and JSON. Addresses are none. */
 const absolutePath =

@@ -33,6 +33,8 @@ export interface Identity {
    * the turn before.
    */
   link?: { readonly before: string; readonly after: string };
+  /** The same of its name among the answers of a conversation; see {@link Trail}. */
+  named?: { readonly chain: string; readonly keyHash: string; readonly key: string | undefined };
 }
 
 /**

@@ -91,16 +91,17 @@ export class PromptMaker {
     target: PromptTarget,
     windowTokens = this.#options.gauge.windowTokens(target.gaugeKey, target.windowTokens),
   ): Promise<Prompt> {
-    const { envelope } = intake;
+    const { envelope, items } = intake;
+    const scales = this.#layout.scalesOf(target);
+    const itemBytes = items.reduce((total, item) => total + scales.weigh(item), 0);
     if (intake.isHelper || this.#options.inject === 'never') {
-      return this.#layout.plain({ intake, target }, asItCame);
+      return this.#layout.plain({ intake, target, itemBytes }, asItCame);
     }
     const chat = await this.#chatOf(intake);
     const window =
       windowTokens === undefined
         ? undefined
-        : this.#layout.windowOf(target, windowTokens, envelope);
-    const scales = this.#layout.scalesOf(target);
+        : this.#layout.windowOf(target, { windowTokens, scales }, envelope);
     const takesTools =
       intake.takesOurTools && !this.#options.toolless.has(target.gaugeKey, envelope);
     const work = {
@@ -109,6 +110,7 @@ export class PromptMaker {
       chat,
       takesTools,
       scales,
+      itemBytes,
       ...(window === undefined ? {} : { window }),
     };
     return this.#bounded(work, await this.#make(work));
@@ -138,9 +140,10 @@ export class PromptMaker {
    * While nothing can be stored, texts are cut that would not fit: the guard had nowhere to put
    * them.
    */
-  async #bounded({ intake, window, scales, target }: Work, prompt: Prompt): Promise<Prompt> {
+  async #bounded(work: Work, prompt: Prompt): Promise<Prompt> {
+    const { intake, window, scales, target, itemBytes } = work;
     if (window === undefined) return prompt;
-    const isOver = sizeOf(intake.items, scales) + intake.envelopeBytes > window.highBytes;
+    const isOver = itemBytes + intake.envelopeBytes > window.highBytes;
     if (!(await this.#layout.storeFails(intake, isOver))) return prompt;
     const { request } = prompt;
     const { weigh } = scales;
@@ -211,9 +214,9 @@ export class PromptMaker {
    * Nothing where stubs would stand that cannot be opened.
    */
   async #withCalls(work: Work, asked: AskedCalls): Promise<Prompt | undefined> {
-    const { intake, window, chat } = work;
+    const { window, chat } = work;
     const { changed } = asked;
-    const overflows = window !== undefined && sizeOf(intake.items, work.scales) > window.highBytes;
+    const overflows = window !== undefined && work.itemBytes > window.highBytes;
     const stubs: Way = { kind: 'stubs' };
     let way = chat.isActive ? stubs : await this.#roomyWay(work, await this.#plainBytes(work));
     const hasStub = isReduced(lay(work, way));
@@ -281,13 +284,13 @@ export class PromptMaker {
       session === undefined || !work.takesTools
         ? undefined
         : await this.#layout.guarded(async () => readOffer(session, intake.resolved.chatId));
-    const overflows = window !== undefined && sizeOf(items, work.scales) > window.highBytes;
+    const overflows = window !== undefined && work.itemBytes > window.highBytes;
     const holder = offer === undefined && overflows ? await this.#layout.ensured(intake) : session;
     if (session !== undefined && offer === undefined && isFirst(items))
       await this.#noteDue(session, intake);
     if (holder === undefined || (offer === undefined && !overflows && !isReduced(laid))) {
       if (holder !== undefined) await this.#remember(holder, work, { way });
-      const excessBytes = sizeOf(items, work.scales) + intake.envelopeBytes - maxBytes(window);
+      const excessBytes = work.itemBytes + intake.envelopeBytes - maxBytes(window);
       return { prompt: await this.#layout.plain(work, laid), excessBytes };
     }
     const tellAt = tellingIndex(items);
@@ -523,10 +526,6 @@ function dueKey(chatId: string): string {
 /** What a turn with hidden steps may fill, and a text that cannot be opened otherwise; bytes. */
 function maxBytes(window: Window | undefined): number {
   return window === undefined ? Infinity : window.room.maxTokens * window.room.scales.bytesPerToken;
-}
-
-function sizeOf(items: readonly RequestMessage[], { weigh }: Scales): number {
-  return items.reduce((total, item) => total + weigh(item), 0);
 }
 
 /** Whether nothing was answered yet. */

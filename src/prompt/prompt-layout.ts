@@ -118,6 +118,8 @@ export interface Work {
   /** Whether the model takes tools in such a request. */
   readonly takesTools: boolean;
   readonly scales: Scales;
+  /** What all of the client's messages weigh as they came, bytes. */
+  readonly itemBytes: number;
   readonly window?: Window;
 }
 
@@ -200,9 +202,10 @@ export class PromptLayout {
 
   /** As the client sent it, but for what stands in the place of texts. */
   async plain(
-    { intake, target, chat }: Pick<Work, 'intake' | 'target'> & Partial<Pick<Work, 'chat'>>,
+    work: Pick<Work, 'intake' | 'target' | 'itemBytes'> & Partial<Pick<Work, 'chat'>>,
     laid: LaidTexts,
   ): Promise<Prompt> {
+    const { intake, target, chat } = work;
     const shown = await showAll(intake.items, laid, {
       from: 0,
       session: chat?.session ?? intake.resolved.session,
@@ -214,7 +217,7 @@ export class PromptLayout {
       request: { ...intake.envelope, model: target.model, messages },
       window: { steps: 0, demoted: false, evictedBefore: 0 },
       standing: standingIn(intake.items, laid),
-      clientBytes: clientBytesOf(intake, this.scalesOf(target)),
+      clientBytes: clientBytesOf(work),
     };
   }
 
@@ -238,7 +241,7 @@ export class PromptLayout {
 
   /** The list within the window, and our tools where the chat has them. */
   async layOut(work: Work, laid: LaidTexts, how: LayOut): Promise<LaidPrompt> {
-    const { intake, target, window, chat, scales } = work;
+    const { intake, target, window, chat } = work;
     const { envelope, resolved } = intake;
     const { session, offer, changed } = how;
     const theirs = envelope.tools ?? noTools;
@@ -275,7 +278,7 @@ export class PromptLayout {
       window: { ...fitted.window, demoted: this.#demoted.has(intake) },
       standing: standingIn(intake.items, laid),
       ...(window === undefined ? {} : { room: window.room }),
-      clientBytes: clientBytesOf(intake, scales),
+      clientBytes: clientBytesOf(work),
     };
     const sizeBytes = fitted.sizeBytes + overheadBytes;
     return { prompt, sizeBytes, leavesOut: fitted.leavesOut };
@@ -431,13 +434,16 @@ export class PromptLayout {
     });
   }
 
-  windowOf(target: PromptTarget, windowTokens: number, envelope: Intake['envelope']): Window {
+  windowOf(
+    target: PromptTarget,
+    { windowTokens, scales }: { readonly windowTokens: number; readonly scales: Scales },
+    envelope: Intake['envelope'],
+  ): Window {
     const asked = [envelope['max_tokens'], envelope['max_completion_tokens']].find(
       (value) => typeof value === 'number',
     );
     const answerTokens = asked ?? target.maxOutputTokens ?? this.#options.answerTokens;
     const marks = windowMarks(windowTokens, answerTokens, this.#options.shares);
-    const scales = this.scalesOf(target);
     const { bytesPerToken } = scales;
     return {
       highBytes: marks.highTokens * bytesPerToken,
@@ -471,6 +477,6 @@ function standingIn(items: readonly RequestMessage[], { whole }: LaidTexts): Rea
   return new Set(Array.from(whole, (index) => items[index]!.hash));
 }
 
-function clientBytesOf({ items, envelopeBytes }: Intake, { weigh }: Scales): number {
-  return items.reduce((total, item) => total + weigh(item) + 1, envelopeBytes);
+function clientBytesOf({ intake, itemBytes }: Pick<Work, 'intake' | 'itemBytes'>): number {
+  return itemBytes + intake.items.length + intake.envelopeBytes;
 }

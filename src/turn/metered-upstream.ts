@@ -100,7 +100,8 @@ export class AnswerLimit {
       const chunk = batch[at]!;
       const leftChars = this.#limits.maxChars - this.#chars;
       this.#chars += charsOf(chunk);
-      for (const { id } of chunk.toolCalls ?? noCalls) if (id !== undefined) this.#calls += 1;
+      if (chunk.toolCalls !== undefined)
+        for (const { id } of chunk.toolCalls) if (id !== undefined) this.#calls += 1;
       const sentence = this.#sentence();
       if (sentence === undefined) continue;
       const content = chunk.content?.slice(0, Math.max(0, leftChars)) ?? '';
@@ -121,15 +122,9 @@ export class AnswerLimit {
   }
 }
 
-const noCalls: NonNullable<Chunk['toolCalls']> = [];
-
-function charsOf({
-  content = '',
-  reasoning = '',
-  refusal = '',
-  toolCalls = noCalls,
-}: Chunk): number {
+function charsOf({ content = '', reasoning = '', refusal = '', toolCalls }: Chunk): number {
   let chars = content.length + reasoning.length + refusal.length;
-  for (const call of toolCalls) chars += call.arguments.length + (call.name?.length ?? 0);
+  if (toolCalls !== undefined)
+    for (const call of toolCalls) chars += call.arguments.length + (call.name?.length ?? 0);
   return chars;
 }

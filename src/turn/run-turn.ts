@@ -3,7 +3,7 @@ import { sentBack } from '../tools/registry.ts';
 import type { UpstreamStream } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
 import { isFunctionCall } from '../wire/calls.ts';
-import type { Chunk, FoldedTurn, FunctionCall, ToolCall } from '../wire/types.ts';
+import type { Chunk, FoldedTurn, FunctionCall, ToolCall, ToolCallDelta } from '../wire/types.ts';
 import { progressLine } from '../history/progress.ts';
 import { openedResult } from '../prompt/dormant-tool.ts';
 import { withTextCalls } from './text-calls.ts';
@@ -87,8 +87,7 @@ async function* runStep(
     const visible: Chunk[] = [];
     for (const chunk of batch) {
       fold.add(chunk);
-      for (const { name } of chunk.toolCalls ?? [])
-        if (name !== undefined) state.tools?.expect(name);
+      if (chunk.toolCalls !== undefined) expectCalls(state.tools, chunk.toolCalls);
       const part = visiblePart(chunk, state);
       if (part === undefined) continue;
       if (part.toolCalls !== undefined && blank !== '') {
@@ -198,6 +197,11 @@ async function* withReports<Result>(
     await Promise.allSettled([result]);
   }
   return result;
+}
+
+/** Tells our tools of calls that begin to arrive. */
+function expectCalls(tools: ProxyTools | undefined, deltas: readonly ToolCallDelta[]): void {
+  for (const { name } of deltas) if (name !== undefined) tools?.expect(name);
 }
 
 /** A tool that fails is told to the model, which can go another way; the turn goes on. */

@@ -76,7 +76,8 @@ const knownChoiceMembers: ReadonlySet<string> = new Set([
  */
 export class ChunkReader {
   readonly #options: ChunkReaderOptions;
-  readonly #calls: ToolCallTracker;
+  /** Made when the first call comes. */
+  #calls: ToolCallTracker | undefined;
   /** Calls have come as `tool_calls`. */
   #usesToolCalls = false;
   #hasText = false;
@@ -95,7 +96,11 @@ export class ChunkReader {
 
   constructor(options: ChunkReaderOptions) {
     this.#options = options;
-    this.#calls = new ToolCallTracker(options.makeId);
+  }
+
+  /** Whether there is a call with a name. */
+  get #hasCall(): boolean {
+    return this.#calls?.hasNamed === true;
   }
 
   /** Whether the upstream has said that nothing more comes. */
@@ -213,11 +218,11 @@ export class ChunkReader {
         'The upstream ended its answer without a finish reason.',
       );
     }
-    if (this.#calls.unnamed > 0) {
+    if (this.#calls !== undefined && this.#calls.unnamed > 0) {
       throw new ProxyError('upstream_failed', 'The upstream sent a tool call without a name.');
     }
     this.#checkOverflow();
-    const calls = this.#calls.end();
+    const calls = this.#calls?.end() ?? [];
     return {
       ...(calls.length === 0 ? {} : { toolCalls: calls }),
       ...(this.#endMembers === undefined ? {} : { choice: this.#endMembers }),
@@ -241,7 +246,7 @@ export class ChunkReader {
   #readChoice(choice: JsonObject): Chunk | undefined {
     // A whole message counts only where no delta has come before it: some servers end a stream by
     // repeating everything.
-    const isFirst = !this.#hasText && !this.#calls.hasNamed;
+    const isFirst = !this.#hasText && !this.#hasCall;
     const delta = choice['delta'] ?? (isFirst ? choice['message'] : undefined);
     const chunk: { -readonly [K in keyof Chunk]: Chunk[K] } = {};
     if (isObject(delta)) this.#readDelta(delta, chunk);
@@ -302,7 +307,10 @@ export class ChunkReader {
       entries.push({ index: 0, function: legacy });
     }
     const calls: ToolCallDelta[] = [];
-    for (const entry of entries) this.#calls.read(entry, calls);
+    for (const entry of entries) {
+      this.#calls ??= new ToolCallTracker(this.#options.makeId);
+      this.#calls.read(entry, calls);
+    }
     return calls;
   }
 
@@ -326,7 +334,7 @@ export class ChunkReader {
       throw this.#options.toError({ message: `The model stopped with "${reason}".`, code: reason });
     }
     if (meaning === 'overflow') {
-      if (!this.#hasText && !this.#calls.hasNamed) throw this.#overflow();
+      if (!this.#hasText && !this.#hasCall) throw this.#overflow();
       this.#finish = 'length';
       return;
     }
@@ -335,7 +343,7 @@ export class ChunkReader {
 
   #checkOverflow(): void {
     const limit = this.#options.contextWindowTokens;
-    const isEmpty = !this.#hasText && !this.#calls.hasNamed;
+    const isEmpty = !this.#hasText && !this.#hasCall;
     if (limit === undefined || !isEmpty || this.#usage === undefined) return;
     if (this.#usage.prompt_tokens > limit) throw this.#overflow();
   }
@@ -354,7 +362,7 @@ export class ChunkReader {
   #finalReason(reason: FinishReason): FinishReason {
     if (reason === 'function_call' && this.#options.legacyFunctions === true) return reason;
     if (reason === 'length' || reason === 'content_filter') return reason;
-    return this.#calls.hasNamed ? 'tool_calls' : 'stop';
+    return this.#hasCall ? 'tool_calls' : 'stop';
   }
 }
 
