@@ -45,6 +45,8 @@ export interface LogParts {
   readonly uuid: () => string;
   /** What stands in the log before its first row is not in the rows any more: begin anew. */
   readonly rebase: (id: string) => Promise<Replica>;
+  /** A store was deleted by somebody else. */
+  readonly onDeleted: (id: string) => void;
   /** How far a replica is that has much to fetch. */
   readonly onProgress?: ((id: string, progress: { readonly pos: number }) => void) | undefined;
 }
@@ -256,12 +258,14 @@ export class SharedLog {
     const text = joined(group.map(({ job }) => job.text));
     const n = nextN();
     try {
-      if (availability.isAway || !spool.isEmpty) throw waiting();
+      if (availability.isAway || spool.has(this.id)) throw waiting();
       const [{ job }] = group as [WaitingJob];
       const entries = await this.#append({ writer, n, ops, text, upload: job.upload });
       settle(group, entries);
     } catch (error) {
       if (!(error instanceof ProxyError) || error.code !== 'store_away') {
+        if (error instanceof ProxyError && error.code === 'unknown_session')
+          this.#parts.onDeleted(this.id);
         for (const each of group) each.reject(error);
         return;
       }

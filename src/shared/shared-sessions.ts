@@ -134,6 +134,7 @@ export class SharedSessions implements Sessions {
       nextN: () => (this.#n += 1),
       uuid: randomUUID,
       rebase: async (id) => this.#fromBase(id),
+      onDeleted: (id) => void this.#forgetDeleted(id),
     };
     this.chats = {
       has: (key) => this.#chatMemory.has(key),
@@ -145,17 +146,22 @@ export class SharedSessions implements Sessions {
   /** Brings in what is remembered beside all projects, and what has waited since the last time. */
   async start(): Promise<void> {
     await this.#readIds();
+    await this.#openChats();
+    const { spool } = this.#parts;
+    for (const id of spool.sessions) {
+      const log = await this.#logOf(id).catch(() => undefined);
+      for await (const row of spool.all(id)) log?.recall(row);
+    }
+    if (spool.rows > 0) void this.drain();
+  }
+
+  async #openChats(): Promise<void> {
     try {
-      const chats = await this.#named(this.#parts.names.chats, true);
-      if (chats !== undefined) this.#chats = chats;
+      this.#chats = await this.#named(this.#parts.names.chats, true);
     } catch (error) {
+      // Tried again when the database is back.
       if (toProxyError(error).code !== 'store_away') throw error;
     }
-    for await (const row of this.#parts.spool.all()) {
-      const log = await this.#logOf(row.session).catch(() => undefined);
-      log?.recall(row);
-    }
-    if (!this.#parts.spool.isEmpty) void this.drain();
   }
 
   /** Where chats are remembered while the shared place for that is not known. */
@@ -304,9 +310,7 @@ export class SharedSessions implements Sessions {
   async remove(sessionId: string): Promise<void> {
     await this.#logOf(sessionId);
     await this.#parts.table.remove(sessionId);
-    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
-    await this.#writeIds();
-    await this.#drop(sessionId);
+    await this.#forgetDeleted(sessionId);
   }
 
   /** What there is in the database, and what of it is here; for `store status` and `doctor`. */
@@ -355,24 +359,52 @@ export class SharedSessions implements Sessions {
 
   async #sendAll(): Promise<void> {
     const { spool, log } = this.#parts;
-    const { rows } = spool;
-    try {
-      if (this.#chats === undefined) await this.start();
-      for (let row = await spool.first(); row !== undefined; row = await spool.first()) {
-        const shared = await this.#logOf(row.session);
-        await shared.send(row);
-        await spool.dropFirst();
-      }
-      if (rows > 0) log.info({ rows }, 'what has waited for the shared store is in it now');
-    } catch (error) {
-      const { code, message } = toProxyError(error);
-      // When it is back next it goes on.
-      if (code !== 'store_away') {
+    if (this.#chats === undefined) await this.#openChats();
+    for (const id of spool.sessions) {
+      try {
+        const rows = await this.#sendOf(id);
+        if (rows > 0) log.info({ session: id, rows }, 'what has waited is in the shared store now');
+      } catch (error) {
+        const { code, message } = toProxyError(error);
+        // When the database is back next it goes on.
+        if (code === 'store_away') return;
         log.error(
-          { err: error, reason: message },
-          'what waits for the shared store cannot be sent',
+          { err: error, session: id, reason: message },
+          'what waits for a shared store cannot be sent',
         );
       }
+    }
+  }
+
+  /** @returns How many rows were sent */
+  async #sendOf(sessionId: string): Promise<number> {
+    const { spool, log } = this.#parts;
+    let rows = 0;
+    for (;;) {
+      const row = await spool.first(sessionId);
+      if (row === undefined) return rows;
+      try {
+        await (await this.#logOf(sessionId)).send(row);
+        rows += 1;
+      } catch (error) {
+        if (toProxyError(error).code !== 'unknown_session') throw error;
+        log.warn(
+          { session: sessionId, texts: row.text.length },
+          'what has waited for a store that was deleted meanwhile is gone with it',
+        );
+      }
+      await spool.dropFirst(sessionId);
+    }
+  }
+
+  /** The next turn of its project begins anew. */
+  async #forgetDeleted(sessionId: string): Promise<void> {
+    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
+    try {
+      await this.#writeIds();
+      await this.#drop(sessionId);
+    } catch (error) {
+      this.#parts.log.warn({ err: error, session: sessionId }, 'a deleted store is still here');
     }
   }
 

@@ -16,6 +16,7 @@ export interface SpooledRow {
 
 interface SpoolFile {
   readonly name: string;
+  readonly session: string;
   readonly sizeBytes: number;
 }
 
@@ -24,14 +25,16 @@ const newline = 0x0a;
 
 /**
  * Rows that could not be handed to the database, one file each, synced before anybody is told that
- * they are kept; sent in their order when it is back. A row that was sent and whose file is still
- * there is sent again, which adds nothing.
+ * they are kept; those of each store are sent in their order when it is back. A row that was sent
+ * and whose file is still there is sent again, which adds nothing.
  */
 export class Spool {
   readonly #files: Files;
   readonly #folder: string;
   readonly #maxBytes: number;
-  #waiting: SpoolFile[] = [];
+  /** By store; those of one in their order. */
+  readonly #waiting = new Map<string, SpoolFile[]>();
+  #rows = 0;
   #bytes = 0;
   #next = 1;
 
@@ -46,29 +49,37 @@ export class Spool {
     await files.makeDirectory(folder);
     const spool = new Spool(files, folder, maxBytes);
     for (const name of (await files.list(folder)).toSorted()) {
-      const number = /^row-(\d{12})$/.exec(name)?.[1];
-      if (number === undefined) continue;
+      const [, number, session] = /^row-(\d{12})-(sess_[0-9a-f]+)$/.exec(name) ?? [];
+      if (number === undefined || session === undefined) continue;
       spool.#next = Number(number) + 1;
       const sizeBytes = (await files.readWhole(join(folder, name)))?.length ?? 0;
-      spool.#waiting.push({ name, sizeBytes });
-      spool.#bytes += sizeBytes;
+      spool.#note({ name, session, sizeBytes });
     }
     return spool;
   }
 
-  get isEmpty(): boolean {
-    return this.#waiting.length === 0;
+  /** The stores for which something waits. */
+  get sessions(): readonly string[] {
+    return [...this.#waiting.keys()];
+  }
+
+  /** Whether something waits for a store. */
+  has(session: string): boolean {
+    return this.#waiting.has(session);
   }
 
   get rows(): number {
-    return this.#waiting.length;
+    return this.#rows;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Keeps a row behind all others. @throws ProxyError `store_full`; the file system's errors */
+  /**
+   * Keeps a row behind all others of its store. @throws ProxyError `store_full`; the file system's
+   * errors
+   */
   async add({ text, ...row }: SpooledRow): Promise<void> {
     const head = Buffer.from(`${JSON.stringify(row)}\n`);
     const sizeBytes = head.length + text.length;
@@ -79,51 +90,68 @@ export class Spool {
         { hint: 'Chats go on; nothing more is stored until it can be reached (store.spoolBytes).' },
       );
     }
-    const file = { name: `row-${String(this.#next).padStart(12, '0')}`, sizeBytes };
+    const { session } = row;
+    const file = {
+      name: `row-${String(this.#next).padStart(12, '0')}-${session}`,
+      session,
+      sizeBytes,
+    };
     this.#next += 1;
-    // Its place in the line is taken now, whatever is written first.
+    // Its room is taken now, whatever is written first.
     this.#bytes += sizeBytes;
     try {
       await replaceFile(this.#files, join(this.#folder, file.name), Buffer.concat([head, text]));
-    } catch (error) {
+    } finally {
       this.#bytes -= sizeBytes;
-      throw error;
     }
-    this.#waiting.push(file);
-    this.#waiting.sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.#note(file);
   }
 
-  /** All rows that wait, the oldest first, one at a time. */
-  async *all(): AsyncGenerator<SpooledRow> {
-    for (const { name } of this.#waiting.slice()) {
+  /** What waits for a store, the oldest first, one at a time. */
+  async *all(session: string): AsyncGenerator<SpooledRow> {
+    for (const { name } of this.#waiting.get(session)?.slice() ?? []) {
       const row = await this.#read(name);
       if (row !== undefined) yield row;
     }
   }
 
-  /** The oldest row; undefined where none waits. */
-  async first(): Promise<SpooledRow | undefined> {
+  /** The oldest row that waits for a store; undefined where none does. */
+  async first(session: string): Promise<SpooledRow | undefined> {
     for (;;) {
-      const [file] = this.#waiting;
+      const file = this.#waiting.get(session)?.[0];
       if (file === undefined) return undefined;
       const row = await this.#read(file.name);
       if (row !== undefined) return row;
-      this.#waiting.shift();
+      await this.dropFirst(session);
     }
   }
 
-  /** The oldest is in the log now. */
-  async dropFirst(): Promise<void> {
-    const file = this.#waiting.shift();
-    if (file === undefined) return;
+  /** The oldest row of a store is in the log now. */
+  async dropFirst(session: string): Promise<void> {
+    const waiting = this.#waiting.get(session);
+    const file = waiting?.shift();
+    if (waiting === undefined || file === undefined) return;
+    if (waiting.length === 0) this.#waiting.delete(session);
+    this.#rows -= 1;
     this.#bytes -= file.sizeBytes;
     await this.#files.remove(join(this.#folder, file.name));
   }
 
+  #note(file: SpoolFile): void {
+    const waiting = this.#waiting.get(file.session) ?? [];
+    waiting.push(file);
+    // Written at the same time they may have ended in another order.
+    waiting.sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.#waiting.set(file.session, waiting);
+    this.#rows += 1;
+    this.#bytes += file.sizeBytes;
+  }
+
+  /** Undefined for a file that is gone, or is none of ours. */
   async #read(name: string): Promise<SpooledRow | undefined> {
     const bytes = await this.#files.readWhole(join(this.#folder, name));
-    if (bytes === undefined) return undefined;
-    const end = bytes.indexOf(newline);
+    const end = bytes?.indexOf(newline) ?? -1;
+    if (bytes === undefined || end < 0) return undefined;
     const row = JSON.parse(bytes.toString('utf8', 0, end)) as Omit<SpooledRow, 'text'>;
     return { ...row, text: bytes.subarray(end + 1) };
   }

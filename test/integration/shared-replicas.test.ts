@@ -149,5 +149,89 @@ describe.skipIf(noPostgres !== undefined)(
       expect(await back.memory.get('k')).toBe('v');
       expect(back.store.outputsOf('c', 't')).toMatchObject([{ standIn: waiting!.id }]);
     });
+
+    test('what is forgotten on one machine is gone on all, and out of the database', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const here = await storeOf(one, 'forgetting');
+      const there = await storeOf(two, 'forgetting');
+      const secret = `the word is ${'mellon'.repeat(3)}\n`;
+      await here.store.append([{ kind: 'user_text', text: 'harmless\n' }]);
+      await there.store.append([{ kind: 'user_text', text: secret }]);
+      await here.store.append([{ kind: 'user_text', text: 'behind it\n' }]);
+      await one.forget(here.id, { whole: [2], why: 'asked', mayComeAgain: false });
+      const seen = await storeOf(two, 'forgetting');
+      expect(seen.store.entry('e2')!.forgotten).toMatchObject({ why: 'asked' });
+      expect(await filesOf(seen)).toBe(await filesOf(await storeOf(one, 'forgetting')));
+      // Coming again it is neither stored nor sent.
+      const [again] = await seen.store.append([{ kind: 'user_text', text: secret }]);
+      expect(again!.id).toBe('e2');
+      await using late = await machine();
+      const fresh = await storeOf(late, 'forgetting');
+      expect(fresh.store.entry('e3')).toMatchObject({ lengthBytes: 10 });
+      expect(await fresh.store.readEntry(fresh.store.entry('e3')!)).toBe('behind it\n');
+      expect(fresh.store.entry('e2')!.forgotten?.key).toBe(again!.forgotten?.key);
+      await fresh.store.append([{ kind: 'user_text', text: 'from the third\n' }]);
+      const first = await storeOf(one, 'forgetting');
+      expect(await filesOf(first)).toBe(await filesOf(fresh));
+      const rows = await postgres.sql(
+        "select encode(facts, 'escape') || coalesce(encode(text, 'escape'), '') from rlm_log",
+      );
+      expect(rows).not.toContain('mellon');
+    });
+
+    test('a machine that is far behind begins from what has taken the place of the rows', async () => {
+      await using one = await machine();
+      const dataDir = join(folder, 'behind');
+      const before = await machine({ dataDir });
+      await (await storeOf(before, 'behind')).store.append([{ kind: 'user_text', text: 'one\n' }]);
+      await before[Symbol.asyncDispose]();
+      const here = await storeOf(one, 'behind');
+      for (let i = 0; i < 5; i += 1) {
+        await here.store.append([{ kind: 'user_text', text: `number ${i}\n` }]);
+      }
+      await one.forget(here.id, { whole: [3], why: 'asked', mayComeAgain: true });
+      await using after = await machine({ dataDir });
+      const there = await storeOf(after, 'behind');
+      expect(await filesOf(there)).toBe(await filesOf(await storeOf(one, 'behind')));
+      await there.store.append([{ kind: 'user_text', text: 'and on\n' }]);
+      expect((await storeOf(one, 'behind')).store.totals.entries).toBe(7);
+    });
+
+    test('names of moments, links and pins are the same everywhere, in order', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const here = await storeOf(one, 'moments');
+      const other = await storeOf(one, 'linked to');
+      await here.store.append([{ kind: 'user_text', text: 'before\n' }]);
+      await one.nameMoment(here.id, 'first');
+      await here.events.add({ type: 'link', timeMs: 0, sessionId: other.id, as: 'api' });
+      await here.events.add({ type: 'pin', timeMs: 0, whole: [1] });
+      await here.store.append([{ kind: 'user_text', text: 'after\n' }]);
+      const there = await storeOf(two, 'moments');
+      expect(there.events.all).toEqual((await storeOf(one, 'moments')).events.all);
+      expect(there.events.all.map(({ type }) => type)).toEqual(['snapshot', 'link', 'pin']);
+      await expect(two.nameMoment(there.id, 'first')).rejects.toThrow(
+        'has a snapshot first already',
+      );
+      expect((await two.byId(other.id)).id).toBe(other.id);
+    });
+
+    test('a store that one machine deletes begins anew on the others', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const here = await storeOf(one, 'deleted');
+      const there = await storeOf(two, 'deleted');
+      await here.store.append([{ kind: 'user_text', text: 'gone\n' }]);
+      await one.remove(here.id);
+      await expect(there.store.append([{ kind: 'user_text', text: 'too late\n' }])).rejects.toThrow(
+        here.id,
+      );
+      const anew = await storeOf(two, 'deleted');
+      expect(anew.id).not.toBe(here.id);
+      expect(anew.store.totals.entries).toBe(0);
+      await anew.store.append([{ kind: 'user_text', text: 'new\n' }]);
+      expect((await storeOf(one, 'deleted')).store.totals.entries).toBe(1);
+    });
   },
 );
