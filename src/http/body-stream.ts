@@ -121,25 +121,21 @@ async function* sentPieces(
   plain?: PlainPieces,
 ): AsyncGenerator<Buffer, void> {
   // What came together with the head is taken as it lies there: of most requests that is all, and
-  // whatever waits for more costs them more than the rest of their reading.
+  // to wait for more, were it only for the end, costs them more than the rest of their reading.
   const piece = request.read() as Buffer | null;
   try {
     if (piece !== null) {
       rules.onPiece?.();
       yield plain === undefined ? piece : plain.take(piece);
     }
-    if (!hasCome(request)) yield* comingPieces(request, rules, plain);
+    const isAll = request.complete || piece?.length === Number(request.headers['content-length']);
+    if (!isAll || request.readableLength > 0) yield* comingPieces(request, rules, plain);
     else if (rules.idle?.signal.aborted === true) throw toProxyError(rules.idle.signal.reason);
     plain?.end();
   } finally {
     // A refusal goes out on its socket, and Node throws the rest away.
-    if (!hasCome(request)) request.resume();
+    if (!request.readableEnded) request.resume();
   }
-}
-
-/** Whether all of a request has come and has been taken. */
-function hasCome({ complete, readableLength }: IncomingMessage): boolean {
-  return complete && readableLength === 0;
 }
 
 async function* comingPieces(
