@@ -85,7 +85,7 @@ export class ChatProxy {
   async handle(call: ChatCall): Promise<JsonReply | StreamReply> {
     const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
-    await this.#options.secrets?.load();
+    if (this.#options.secrets !== undefined) await this.#options.secrets.load();
     const intake = await this.#options.intake.take(call.body, call);
     call.noteWhose?.({
       client: intake.client,

@@ -4,7 +4,7 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Origin } from '../clients/origin.ts';
 import type { Session, Sessions } from '../store/types.ts';
-import type { AnswerMemory, DeliveredAnswer, FoundChat, Trail } from './answer-memory.ts';
+import type { AnswerMemory, DeliveredAnswer, Trail } from './answer-memory.ts';
 import { LruMap } from '../base/lru-map.ts';
 
 /** The store of a request. */
@@ -151,12 +151,13 @@ export class SessionResolver {
       const found = place ?? (await this.#placeOfChat(chatId, origin.parentChatId));
       return { ...found, chatId, delivered: async () => undefined };
     }
+    const { parentChatId } = origin;
     const known = await answers.find(trail);
     const chatId = known?.chatId ?? ids.next('chat_');
     const found =
       place ??
-      (await this.#placeLastSeen(known)) ??
-      (await this.#placeOfParent(origin.parentChatId)) ??
+      (known?.at === undefined ? undefined : await this.#placeLastSeen(known.at)) ??
+      (parentChatId === undefined ? undefined : await this.#placeOfParent(parentChatId)) ??
       (await this.#placeOfUnnamed(chatId));
     let { session } = found;
     return {
@@ -199,15 +200,13 @@ export class SessionResolver {
     );
   }
 
-  async #placeOfParent(parentChatId: string | undefined): Promise<SessionPlace | undefined> {
+  async #placeOfParent(parentChatId: string): Promise<SessionPlace | undefined> {
     const directory = await this.#remembered(parentChatId);
     return directory === undefined ? undefined : this.#inDirectory(directory, false);
   }
 
   /** Where a conversation without a name was at home when its client last said so. */
-  async #placeLastSeen(chat: FoundChat | undefined): Promise<SessionPlace | undefined> {
-    const at = chat?.at;
-    if (at === undefined) return undefined;
+  async #placeLastSeen(at: string): Promise<SessionPlace | undefined> {
     if (!isSessionId(at)) return this.#inDirectory(at, false);
     try {
       return { ...(await this.#placeById(at)), isNamed: false };

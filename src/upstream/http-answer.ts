@@ -130,11 +130,12 @@ class ResponseReader implements Dispatcher.DispatchHandler, PieceSource, Pending
   }
 }
 
+/** Pieces must come out as they come in, and a stream that is cut must give what it had. */
+const flush = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH };
+
 /** The body without its transfer compression. */
 function decoded(body: PieceSource, headers: IncomingHttpHeaders): PieceSource {
   const encoding = (headers['content-encoding'] ?? '').toLowerCase();
-  // Pieces must come out as they come in, and a stream that is cut must give what it had.
-  const flush = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH };
   if (encoding === 'gzip' || encoding === 'x-gzip' || encoding === 'deflate')
     return through(body, zlib.createUnzip(flush));
   return encoding === 'br' ? through(body, zlib.createBrotliDecompress(flush)) : body;
