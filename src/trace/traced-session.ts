@@ -2,19 +2,15 @@ import { partitionPoint } from '../base/sorted.ts';
 import type {
   ChatMemory,
   Entry,
-  EntryList,
   Moment,
   NewEntry,
   NewStream,
   OutlinesOf,
   Session,
   SessionStore,
-  Snapshot,
-  SourceFile,
-  StoredOutput,
   TextSlice,
-  Totals,
 } from '../store/types.ts';
+import { StoreView } from '../store/session/store-view.ts';
 import type { Touch } from './touched-entries.ts';
 
 /** Hears what is done with a session. */
@@ -53,113 +49,72 @@ export function tracedMemory(
   };
 }
 
-class TracedStore implements SessionStore {
-  readonly #store: SessionStore;
+class TracedStore extends StoreView {
+  protected readonly viewed: SessionStore;
   readonly #ear: SessionEar;
 
   constructor(store: SessionStore, ear: SessionEar) {
-    this.#store = store;
+    super();
+    this.viewed = store;
     this.#ear = ear;
   }
 
-  get sessionId(): string {
-    return this.#store.sessionId;
-  }
-
-  get textPath(): string {
-    return this.#store.textPath;
-  }
-
-  get indexDir(): string {
-    return this.#store.indexDir;
-  }
-
-  get totals(): Totals {
-    return this.#store.totals;
-  }
-
-  get entries(): readonly Entry[] {
-    return this.#store.entries;
-  }
-
-  get list(): EntryList {
-    return this.#store.list;
-  }
-
-  entry(id: string): Entry | undefined {
-    return this.#store.entry(id);
-  }
-
-  entryByHash(sha256: string): Entry | undefined {
-    return this.#store.entryByHash(sha256);
-  }
-
-  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
-    return this.#store.outputsOf(chatId, toolCallId);
-  }
-
-  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
-    return this.#store.source(path);
-  }
-
-  async append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]> {
-    const stored = await this.#store.append(entries, outlinesOf);
+  override async append(
+    entries: readonly NewEntry[],
+    outlinesOf?: OutlinesOf,
+  ): Promise<readonly Entry[]> {
+    const stored = await this.viewed.append(entries, outlinesOf);
     for (const entry of stored) this.#touch(entry, 'captured');
     return stored;
   }
 
-  async appendStream(stream: NewStream): Promise<Entry> {
-    const stored = await this.#store.appendStream(stream);
+  override async appendStream(stream: NewStream): Promise<Entry> {
+    const stored = await this.viewed.appendStream(stream);
     this.#touch(stored, 'captured');
     return stored;
   }
 
-  async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
-    const slice = await this.#store.read(offsetChars, lengthChars);
+  override async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+    const slice = await this.viewed.read(offsetChars, lengthChars);
     this.#touchRange(slice);
     return slice;
   }
 
-  async readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+  override async readBytes(
+    offsetChars: number,
+    lengthChars: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     this.#touchRange({ offsetChars, lengthChars });
-    return this.#store.readBytes(offsetChars, lengthChars);
+    return this.viewed.readBytes(offsetChars, lengthChars);
   }
 
-  async readLines(first: number, last: number): Promise<TextSlice> {
-    const slice = await this.#store.readLines(first, last);
+  override async readLines(first: number, last: number): Promise<TextSlice> {
+    const slice = await this.viewed.readLines(first, last);
     this.#touchRange(slice);
     return slice;
   }
 
-  async readEntry(entry: Entry): Promise<string> {
+  override async readEntry(entry: Entry): Promise<string> {
     this.#touch(entry, 'read');
-    return this.#store.readEntry(entry);
+    return this.viewed.readEntry(entry);
   }
 
-  async at(moment: Moment): Promise<SessionStore> {
-    return new TracedStore(await this.#store.at(moment), this.#ear);
+  override async at(moment: Moment): Promise<SessionStore> {
+    return new TracedStore(await this.viewed.at(moment), this.#ear);
   }
 
-  readOriginal(entry: Entry): AsyncIterable<Uint8Array> {
+  override readOriginal(entry: Entry): AsyncIterable<Uint8Array> {
     this.#touch(entry, 'read');
-    return this.#store.readOriginal(entry);
-  }
-
-  verify(): Promise<readonly Entry[]> {
-    return this.#store.verify();
-  }
-
-  snapshot(): Promise<Snapshot> {
-    return this.#store.snapshot();
+    return this.viewed.readOriginal(entry);
   }
 
   #touch(entry: Entry, how: Touch): void {
-    this.#ear.onEntry(this.#store, entry, how);
+    this.#ear.onEntry(this.viewed, entry, how);
   }
 
   /** Entries follow each other in the text, so those of a range stand together in the list. */
   #touchRange({ offsetChars, lengthChars }: Omit<TextSlice, 'text'>): void {
-    const { entries } = this.#store;
+    const { entries } = this.viewed;
     const from = partitionPoint(entries.length, (at) => endOf(entries[at]!) <= offsetChars);
     const to = partitionPoint(
       entries.length,

@@ -1,3 +1,4 @@
+import { StoreView } from '../../store/session/store-view.ts';
 import type {
   Entry,
   EntryList,
@@ -5,7 +6,6 @@ import type {
   Moment,
   Naming,
   SessionStore,
-  Snapshot,
   StoredOutput,
 } from '../../store/types.ts';
 import { ProxyError } from '../../errors.ts';
@@ -59,113 +59,82 @@ class NamedEntries {
 /** Kept by the store's own list, which is the same as long as its files are open. */
 const kept = new WeakMap<EntryList, Map<string, NamedEntries>>();
 
-class LinkedView implements SessionStore {
-  readonly #store: SessionStore;
+class LinkedView extends StoreView {
+  protected readonly viewed: SessionStore;
   readonly #name: string;
 
   constructor(store: SessionStore, name: string) {
-    this.#store = store;
+    super();
+    this.viewed = store;
     this.#name = name;
   }
 
   get #named(): NamedEntries {
-    const { list } = this.#store;
+    const { list } = this.viewed;
     const names = kept.get(list) ?? new Map<string, NamedEntries>();
     kept.set(list, names);
     let named = names.get(this.#name);
     if (named === undefined) {
-      named = new NamedEntries(this.#store, this.#name);
+      named = new NamedEntries(this.viewed, this.#name);
       names.set(this.#name, named);
     }
     return named;
   }
 
-  get sessionId(): string {
-    return this.#store.sessionId;
-  }
-
-  get textPath(): string {
-    return this.#store.textPath;
-  }
-
-  get indexDir(): string {
-    return this.#store.indexDir;
-  }
-
-  get totals(): SessionStore['totals'] {
-    return this.#store.totals;
-  }
-
-  get entries(): readonly Entry[] {
+  override get entries(): readonly Entry[] {
     return this.#named.grown();
   }
 
-  get list(): EntryList {
+  override get list(): EntryList {
     return this.#named.list;
   }
 
   /** By its id with the name, or without. */
-  entry(id: string): Entry | undefined {
+  override entry(id: string): Entry | undefined {
     const own = id.startsWith(`${this.#name}:`) ? id.slice(this.#name.length + 1) : id;
-    const entry = this.#store.entry(own);
+    const entry = this.viewed.entry(own);
     return entry && this.#named.of(entry);
   }
 
-  entryByHash(sha256: string): Entry | undefined {
-    const entry = this.#store.entryByHash(sha256);
+  override entryByHash(sha256: string): Entry | undefined {
+    const entry = this.viewed.entryByHash(sha256);
     return entry && this.#named.of(entry);
   }
 
-  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
-    const outputs = this.#store.outputsOf(chatId, toolCallId);
+  override outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    const outputs = this.viewed.outputsOf(chatId, toolCallId);
     return outputs.map((output) =>
       Object.assign({}, output, { entry: this.#named.of(output.entry) }),
     );
   }
 
-  source(path: string): ReturnType<SessionStore['source']> {
-    const source = this.#store.source(path);
+  override source(path: string): ReturnType<SessionStore['source']> {
+    const source = this.viewed.source(path);
     return source && { ...source, entry: this.#named.of(source.entry) };
   }
 
-  append(): Promise<never> {
+  override append(): Promise<never> {
     return refuse();
   }
 
-  appendStream(): Promise<never> {
+  override appendStream(): Promise<never> {
     return refuse();
   }
 
-  read(offsetChars: number, lengthChars: number): ReturnType<SessionStore['read']> {
-    return this.#store.read(offsetChars, lengthChars);
+  override readEntry(entry: Entry): Promise<string> {
+    return this.viewed.readEntry(this.#named.baseOf(entry));
   }
 
-  readBytes(offsetChars: number, lengthChars: number): ReturnType<SessionStore['readBytes']> {
-    return this.#store.readBytes(offsetChars, lengthChars);
+  override readOriginal(entry: Entry): AsyncIterable<Uint8Array> {
+    return this.viewed.readOriginal(this.#named.baseOf(entry));
   }
 
-  readLines(first: number, last: number): ReturnType<SessionStore['readLines']> {
-    return this.#store.readLines(first, last);
+  override async at(moment: Moment): Promise<SessionStore> {
+    return new LinkedView(await this.viewed.at(moment), this.#name);
   }
 
-  readEntry(entry: Entry): Promise<string> {
-    return this.#store.readEntry(this.#named.baseOf(entry));
-  }
-
-  readOriginal(entry: Entry): AsyncIterable<Uint8Array> {
-    return this.#store.readOriginal(this.#named.baseOf(entry));
-  }
-
-  async at(moment: Moment): Promise<SessionStore> {
-    return new LinkedView(await this.#store.at(moment), this.#name);
-  }
-
-  async verify(): Promise<readonly Entry[]> {
-    return (await this.#store.verify()).map((entry) => this.#named.of(entry));
-  }
-
-  snapshot(): Promise<Snapshot> {
-    return this.#store.snapshot();
+  override async verify(): Promise<readonly Entry[]> {
+    return (await this.viewed.verify()).map((entry) => this.#named.of(entry));
   }
 }
 
