@@ -90,6 +90,39 @@ export class Availability {
     }
   }
 
+  /**
+   * What comes one by one, each within the time that a caller waits. Where the connection is lost
+   * between two of them, `rest` is asked for what is left, as soon as the database answers again.
+   * @throws ProxyError `store_away`
+   */
+  async *each<T>(rest: (signal: AbortSignal) => AsyncIterable<T>): AsyncGenerator<T> {
+    let failures = 0;
+    for (;;) {
+      if (this.#isAway) throw this.#awayError();
+      const controller = new AbortController();
+      const coming = rest(controller.signal)[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const next = await this.#within(this.#waitMs, controller, async () => coming.next());
+          if (next.done === true) return;
+          failures = 0;
+          yield next.value;
+        }
+      } catch (error) {
+        if (error instanceof ProxyError || failureOf(error) !== 'away') throw this.#named(error);
+        failures += 1;
+        if (failures > 1) {
+          this.#goAway(error);
+          throw this.#awayError(error);
+        }
+      } finally {
+        await coming.return?.(undefined);
+      }
+      this.#database.useNextHost();
+      await this.ask(async (signal) => this.#lookOnce(signal));
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#stopLooking?.();
@@ -105,14 +138,32 @@ export class Availability {
 
   async #timed<T>(ask: (signal: AbortSignal) => Promise<T>, limitMs: number): Promise<T> {
     const controller = new AbortController();
+    return this.#within(limitMs, controller, async () => ask(controller.signal));
+  }
+
+  async #within<T>(
+    limitMs: number,
+    controller: AbortController,
+    ask: () => Promise<T>,
+  ): Promise<T> {
     const cancel = this.#clock.after(limitMs, () => {
       controller.abort(new Error('the database has not answered in time'));
     });
     try {
-      return await ask(controller.signal);
+      return await ask();
     } finally {
       cancel();
     }
+  }
+
+  /** A statement that changes nothing, and that only a server carries out which takes writes. */
+  async #lookOnce(signal: AbortSignal): Promise<unknown> {
+    return this.#database.query(
+      'look',
+      'update rlm_session set head = head where false',
+      [],
+      signal,
+    );
   }
 
   #named(error: unknown): ProxyError {
@@ -139,9 +190,7 @@ export class Availability {
 
   async #lookNow(afterMs: number): Promise<void> {
     try {
-      const look = async (signal: AbortSignal): Promise<unknown> =>
-        this.#database.query('look', 'update rlm_session set head = head where false', [], signal);
-      await this.#timed(look, this.#waitMs);
+      await this.#timed(async (signal) => this.#lookOnce(signal), this.#waitMs);
     } catch (error) {
       if (failureOf(error) === 'away') {
         this.#database.useNextHost();

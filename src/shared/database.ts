@@ -103,11 +103,12 @@ export class Database {
     select: string,
     signal: AbortSignal,
   ): AsyncGenerator<readonly (Buffer | undefined)[]> {
-    const client = await this.#connect();
+    const client = await this.#connect(signal);
     const stop = (): void => destroy(client);
     signal.addEventListener('abort', stop, { once: true });
     let isWhole = false;
     try {
+      signal.throwIfAborted();
       this.statements += 1;
       const stream = client.query(copyTo(`copy (${select}) to stdout (format binary)`));
       yield* copiedRows(stream);
@@ -135,8 +136,7 @@ export class Database {
   }
 
   async #with<T>(signal: AbortSignal, work: (client: PoolClient) => Promise<T>): Promise<T> {
-    signal.throwIfAborted();
-    const client = await this.#connect();
+    const client = await this.#connect(signal);
     // A server that does not answer any more never says that it has stopped.
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     aborted.catch(() => undefined);
@@ -161,9 +161,25 @@ export class Database {
     }
   }
 
-  async #connect(): Promise<PoolClient> {
+  async #connect(signal: AbortSignal): Promise<PoolClient> {
+    signal.throwIfAborted();
     this.#pool ??= this.#openPool();
-    return this.#pool.connect();
+    const connecting = this.#pool.connect();
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const stop = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await Promise.race([connecting, aborted]);
+    } catch (error) {
+      // A connection that is made too late is for the next who asks.
+      connecting.then(
+        (client) => client.release(),
+        () => undefined,
+      );
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
   }
 
   #openPool(): Pool {
@@ -177,9 +193,12 @@ export class Database {
       application_name: 'rlm-opencode',
     });
     // Without this a server that ends idle connections would end the process.
-    pool.on('error', (error) => {
+    const ended = (error: Error): void => {
       this.#log.debug({ reason: error.message }, 'a connection to the shared store has ended');
-    });
+    };
+    pool.on('error', ended);
+    // Nor may one that ends a connection in use: whoever uses it is told by the driver as well.
+    pool.on('connect', (client) => client.on('error', ended));
     return pool;
   }
 }

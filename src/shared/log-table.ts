@@ -97,17 +97,22 @@ export class LogTable {
 
   /**
    * The rows of a store behind `from`, up to `to` where that is given, in bounded memory.
-   * @throws ProxyError `store_away` before the first row; what the connection throws after it
+   * @throws ProxyError `store_away`
    */
   async *copy(session: string, from: number, to?: number): AsyncGenerator<StoredRow> {
     if (!isSessionId(session) && !/^[a-z0-9]+$/.test(session)) throw unknownSession(session);
     const until = to === undefined ? '' : ` and pos <= ${to}`;
-    const select = `select pos, time_ms, writer::text, n, facts, text, upload::text from rlm_log where session = '${session}' and pos > ${from}${until} order by pos`;
-    for await (const columns of this.#database.copy(select, new AbortController().signal)) {
+    let last = from;
+    const rest = (signal: AbortSignal): ReturnType<Database['copy']> => {
+      const select = `select pos, time_ms, writer::text, n, facts, text, upload::text from rlm_log where session = '${session}' and pos > ${last}${until} order by pos`;
+      return this.#database.copy(select, signal);
+    };
+    for await (const columns of this.#availability.each(rest)) {
       const [pos, timeMs, writer, n, facts, text, upload] = columns;
+      last = Number(pos!.readBigInt64BE());
       yield {
         session,
-        pos: Number(pos!.readBigInt64BE()),
+        pos: last,
         timeMs: Number(timeMs!.readBigInt64BE()),
         writer: writer!.toString(),
         n: Number(n!.readBigInt64BE()),
@@ -151,9 +156,16 @@ export class LogTable {
   /** A text's pieces, in their order, in bounded memory. */
   async *pieces(upload: string): AsyncGenerator<Buffer> {
     if (!/^[0-9a-f-]{36}$/.test(upload)) return;
-    const select = `select data from rlm_piece where upload = '${upload}' order by n`;
-    for await (const [data] of this.#database.copy(select, new AbortController().signal))
+    let count = 0;
+    const rest = (signal: AbortSignal): ReturnType<Database['copy']> =>
+      this.#database.copy(
+        `select data from rlm_piece where upload = '${upload}' and n >= ${count} order by n`,
+        signal,
+      );
+    for await (const [data] of this.#availability.each(rest)) {
+      count += 1;
       yield data!;
+    }
   }
 
   /** The store of a project; made with this id where there is none and one is given. */

@@ -23,7 +23,8 @@ export class Pending {
   readonly #texts = new Map<string, PendingText>();
   readonly #byHash = new Map<string, Entry>();
   readonly #outputs = new Map<string, StoredOutput[]>();
-  readonly #values = new Map<string, unknown>();
+  /** The newest value of a key, and in how many rows that wait there is one. */
+  readonly #values = new Map<string, { readonly value: unknown; readonly rows: number }>();
   #nextPlace = firstPlace;
 
   get isEmpty(): boolean {
@@ -44,7 +45,9 @@ export class Pending {
     let at = 0;
     for (const operation of ops) {
       if (operation.op === 'memory') {
-        for (const { key, value } of operation.records) this.#values.set(key, value);
+        for (const { key, value } of operation.records) {
+          this.#values.set(key, { value, rows: (this.#values.get(key)?.rows ?? 0) + 1 });
+        }
       }
       if (operation.op !== 'texts') continue;
       for (const each of operation.texts) {
@@ -59,17 +62,24 @@ export class Pending {
   drop(ops: readonly LogOperation[]): void {
     for (const operation of ops) {
       if (operation.op === 'memory') {
-        for (const { key } of operation.records) this.#values.delete(key);
+        for (const { key } of operation.records) this.#dropValue(key);
       }
       if (operation.op !== 'texts') continue;
       for (const { standIn, chatId = '', toolCallId = '' } of operation.texts) {
-        if (standIn === undefined) continue;
-        const gone = this.#texts.get(standIn);
-        this.#texts.delete(standIn);
-        if (gone !== undefined) this.#byHash.delete(gone.entry.sha256);
         this.#outputs.delete(`${chatId}\0${toolCallId}`);
+        const gone = standIn === undefined ? undefined : this.#texts.get(standIn);
+        if (gone === undefined) continue;
+        this.#texts.delete(gone.entry.id);
+        this.#byHash.delete(gone.entry.sha256);
       }
     }
+  }
+
+  #dropValue(key: string): void {
+    const waiting = this.#values.get(key);
+    if (waiting === undefined) return;
+    if (waiting.rows === 1) this.#values.delete(key);
+    else this.#values.set(key, { ...waiting, rows: waiting.rows - 1 });
   }
 
   hasValue(key: string): boolean {
@@ -77,7 +87,7 @@ export class Pending {
   }
 
   value(key: string): unknown {
-    return this.#values.get(key);
+    return this.#values.get(key)?.value;
   }
 
   entry(id: string): Entry | undefined {

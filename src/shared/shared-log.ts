@@ -43,8 +43,15 @@ export interface LogParts {
   readonly nextN: () => number;
   /** Makes a UUID, for a text in pieces. */
   readonly uuid: () => string;
-  /** What stands in the log before its first row is not in the rows any more: begin anew. */
-  readonly rebase: (id: string) => Promise<Replica>;
+  /**
+   * What stands in the log behind a row is not in the rows any more: begin anew, from the archive
+   * that has taken their place.
+   */
+  readonly rebase: (id: string, behind: number) => Promise<Replica>;
+  /** The replica as it was when a row was last stored whole. */
+  readonly reopen: (id: string) => Promise<Replica>;
+  /** Sends what waits on this machine. */
+  readonly drain: () => void;
   /** A store was deleted by somebody else. */
   readonly onDeleted: (id: string) => void;
   /** How far a replica is that has much to fetch. */
@@ -77,6 +84,10 @@ export class SharedLog {
   #turn: Promise<unknown> = Promise.resolve();
   /** Rows of this process that are on their way, and what became of those that came back first. */
   readonly #onTheirWay = new Map<number, readonly Entry[] | undefined>();
+  /** Why the rows behind the replica cannot be replayed; absent while they can. */
+  #stopped: ProxyError | undefined;
+  /** The files may hold half a row. */
+  #isTorn = false;
 
   constructor(parts: LogParts, id: string, replica: Replica) {
     this.id = id;
@@ -87,6 +98,14 @@ export class SharedLog {
 
   get replica(): Replica {
     return this.#replica;
+  }
+
+  /**
+   * Why the rows behind the replica cannot be replayed on this machine: what is here can be read,
+   * and nothing is added, since nobody could say what it would be here.
+   */
+  get stopped(): ProxyError | undefined {
+    return this.#stopped;
   }
 
   /**
@@ -213,6 +232,7 @@ export class SharedLog {
   /** Sends a row that has waited. @throws ProxyError `store_away` */
   async send(row: SpooledRow): Promise<void> {
     const { writer, n, ops, text } = row;
+    if (this.#stopped !== undefined) throw this.#stopped;
     await this.#append({ writer, n, ops, text });
     // An attempt before the outage may have brought the same row without the names.
     const unnamed = withoutNames(ops, text, (name) => this.#replica.session.store.entry(name));
@@ -258,9 +278,11 @@ export class SharedLog {
     const text = joined(group.map(({ job }) => job.text));
     const n = nextN();
     try {
+      if (this.#stopped !== undefined) throw this.#stopped;
       if (availability.isAway || spool.has(this.id)) throw waiting();
       const [{ job }] = group as [WaitingJob];
       const entries = await this.#append({ writer, n, ops, text, upload: job.upload });
+      if (entries === undefined) throw this.#stop(wentBack(this.id));
       settle(group, entries);
     } catch (error) {
       if (!(error instanceof ProxyError) || error.code !== 'store_away') {
@@ -278,13 +300,15 @@ export class SharedLog {
     const patient = group.filter(({ job }) => job.maySpool);
     for (const { job, reject } of group) if (!job.maySpool) reject(why);
     if (patient.length === 0) return;
-    const { spool, writer, clock } = this.#parts;
+    const { spool, writer, clock, availability, drain } = this.#parts;
     const { store } = this.#replica.session;
     const ops = patient.map(({ job }) => this.#named(job));
     const text = joined(patient.map(({ job }) => job.text));
     try {
       await spool.add({ session: this.id, writer, n, ops, text });
       settle(patient, this.pending.add(ops, text, clock.now(), store));
+      // It may have come back while this was written down.
+      if (!availability.isAway) drain();
     } catch (error) {
       for (const { reject } of patient) reject(error);
     }
@@ -307,14 +331,17 @@ export class SharedLog {
     return { ...operation, texts };
   }
 
-  /** Adds a row and stores it here, with whatever stands before it. */
+  /**
+   * Adds a row and stores it here, with whatever stands before it. @returns Undefined where another
+   * row, or this one before the process started, is here in its place
+   */
   async #append(row: {
     readonly writer: string;
     readonly n: number;
     readonly ops: readonly LogOperation[];
     readonly text: Uint8Array;
     readonly upload?: Job['upload'];
-  }): Promise<readonly Entry[]> {
+  }): Promise<readonly Entry[] | undefined> {
     const { table } = this.#parts;
     const { writer, n } = row;
     this.#onTheirWay.set(n, undefined);
@@ -322,10 +349,12 @@ export class SharedLog {
       const { columns, own } = await this.#encoded(row);
       const { pos, timeMs } = await table.append(this.id, { writer, n, ...columns });
       return await this.#alone(async () => {
+        await this.#mend();
         if (this.#replica.pos < pos - 1) await this.#fetch(pos - 1);
-        if (this.#replica.pos >= pos) return this.#onTheirWay.get(n) ?? [];
+        if (this.#replica.pos >= pos) return this.#onTheirWay.get(n);
+        if (this.#replica.pos < pos - 1) throw this.#stop(missingRow(this.id, this.#replica.pos));
         const applied = { ...own, pos, timeMs };
-        return (await this.#replica.apply([applied], this.#parts)).get(applied) ?? [];
+        return (await this.#apply([applied])).get(applied) ?? [];
       });
     } finally {
       this.#onTheirWay.delete(n);
@@ -411,20 +440,76 @@ export class SharedLog {
     await this.#store(rows);
   }
 
+  /** Stores rows that have come, up to the first that cannot be understood. */
   async #store(stored: readonly StoredRow[]): Promise<void> {
+    await this.#mend();
     const fresh = stored.filter(({ pos }) => pos > this.#replica.pos);
-    if (fresh[0] !== undefined && fresh[0].pos > this.#replica.pos + 1) {
-      this.#replica = await this.#parts.rebase(this.id);
-      await this.#store(stored.filter(({ pos }) => pos > this.#replica.pos));
-      return;
+    const [first] = fresh;
+    if (first === undefined) return;
+    try {
+      if (first.pos > this.#replica.pos + 1) {
+        this.#replica = await this.#parts.rebase(this.id, this.#replica.pos);
+        await this.#store(fresh);
+        return;
+      }
+      await this.#replay(fresh);
+    } catch (error) {
+      throw isStop(error) ? this.#stop(error) : error;
     }
-    const rows = await Promise.all(fresh.map(async (row) => readRow(row, this.#parts.seal)));
-    const entries = await this.#replica.apply(rows, this.#parts);
+    this.#stopped = undefined;
+  }
+
+  async #replay(stored: readonly StoredRow[]): Promise<void> {
+    const read = await Promise.allSettled(
+      stored.map(async (row) => readRow(row, this.#parts.seal)),
+    );
+    const rows: LogRow[] = [];
+    const failed = read.find((each) => each.status === 'rejected');
+    for (const each of read) {
+      if (each.status === 'rejected') break;
+      rows.push(each.value);
+    }
+    if (rows.some(({ pos }, at) => pos !== rows[0]!.pos + at))
+      throw missingRow(this.id, rows.find(({ pos }, at) => pos !== rows[0]!.pos + at)!.pos - 2);
+    const entries = await this.#apply(rows);
     for (const row of rows) {
       const isOwn = row.writer === this.#parts.writer && this.#onTheirWay.has(row.n);
       if (isOwn) this.#onTheirWay.set(row.n, entries.get(row) ?? []);
     }
+    if (failed !== undefined) throw failed.reason;
   }
+
+  async #apply(rows: readonly LogRow[]): ReturnType<Replica['apply']> {
+    this.#isTorn = true;
+    const entries = await this.#replica.apply(rows, this.#parts);
+    this.#isTorn = false;
+    return entries;
+  }
+
+  /** Takes back what a replay has left half done: done again, it would stand there twice. */
+  async #mend(): Promise<void> {
+    if (!this.#isTorn) return;
+    this.#replica = await this.#parts.reopen(this.id);
+    this.#isTorn = false;
+  }
+
+  #stop(why: ProxyError): ProxyError {
+    if (this.#stopped === undefined) {
+      this.#parts.log.error(
+        { session: this.id, row: this.#replica.pos + 1, code: why.code, reason: why.message },
+        'a shared store is replayed no further: what is here stays readable, nothing is added',
+      );
+    }
+    this.#stopped = why;
+    return why;
+  }
+}
+
+/** Whether the rows themselves are why a replay cannot go on. */
+function isStop(error: unknown): error is ProxyError {
+  return (
+    error instanceof ProxyError && (error.code === 'store_newer' || error.code === 'store_corrupt')
+  );
 }
 
 /** `p` and so many hexadecimal digits less one. */
@@ -494,6 +579,24 @@ function settle(group: readonly WaitingJob[], entries: readonly Entry[]): void {
     const count = job.operation.op === 'texts' ? job.operation.texts.length : 0;
     resolve(entries.slice(at, (at += count)));
   }
+}
+
+/** @param behind The last row before the gap */
+export function missingRow(id: string, behind: number): ProxyError {
+  return new ProxyError(
+    'store_corrupt',
+    `The shared store is damaged: row ${behind + 1} of ${id} is missing.`,
+    { hint: 'Nothing behind it is replayed; what is on this machine stays readable.' },
+  );
+}
+
+/** A server that was not told of everything has taken the place of another. */
+export function wentBack(id: string): ProxyError {
+  return new ProxyError(
+    'store_corrupt',
+    `The shared store has lost rows of ${id} that it had confirmed.`,
+    { hint: 'The next start of this proxy fetches what there is (docs/team.md, standby servers).' },
+  );
 }
 
 function waiting(): ProxyError {

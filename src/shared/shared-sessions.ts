@@ -29,7 +29,7 @@ import { ProjectNames } from './project-name.ts';
 import { openedPieces, Replica } from './replica.ts';
 import { schemaVersion } from './schema.ts';
 import { noSeal, type Seal, sealWith } from './seal.ts';
-import { evenPieces, type LogParts, SharedLog } from './shared-log.ts';
+import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
 import { SharedSession } from './shared-session.ts';
 import { Spool } from './spool.ts';
 
@@ -122,6 +122,8 @@ export class SharedSessions implements Sessions {
   });
   #arrived: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
+  /** Something waits that a look at the spool may have missed. */
+  #isToDrain = false;
   #chats: SharedSession | undefined;
 
   constructor(parts: SharedSessionsParts, opened: AsyncDisposableStack) {
@@ -133,7 +135,9 @@ export class SharedSessions implements Sessions {
       writer: randomUUID(),
       nextN: () => (this.#n += 1),
       uuid: randomUUID,
-      rebase: async (id) => this.#fromBase(id),
+      rebase: async (id, behind) => this.#fromBase(id, behind),
+      reopen: async (id) => (await Replica.open(parts.replicas, id)) ?? this.#begin(id),
+      drain: () => void this.drain(),
       onDeleted: (id) => void this.#forgetDeleted(id),
     };
     this.chats = {
@@ -344,7 +348,8 @@ export class SharedSessions implements Sessions {
 
   /** Sends what has waited for the database. */
   async drain(): Promise<void> {
-    this.#draining ??= this.#sendAll().finally(() => {
+    this.#isToDrain = true;
+    this.#draining ??= this.#drain().finally(() => {
       this.#draining = undefined;
     });
     await this.#draining;
@@ -355,6 +360,13 @@ export class SharedSessions implements Sessions {
     await this.#draining;
     for (const log of this.#open.values()) await log.idle();
     await this.#opened.disposeAsync();
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#isToDrain) {
+      this.#isToDrain = false;
+      await this.#sendAll();
+    }
   }
 
   async #sendAll(): Promise<void> {
@@ -467,9 +479,15 @@ export class SharedSessions implements Sessions {
       await shared.catchUp();
       const head = await this.#parts.table.head(sessionId);
       if (head === undefined) throw unknownSession(sessionId);
+      if (head.head < shared.replica.pos) {
+        log.warn({ session: sessionId, reason: wentBack(sessionId).message }, 'fetched anew');
+        await replicas.remove(sessionId, 'detach');
+        return await this.#openLog(sessionId);
+      }
       if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.#seal(shared);
     } catch (error) {
-      if (replica === undefined || toProxyError(error).code !== 'store_away') throw error;
+      const isAway = toProxyError(error).code === 'store_away';
+      if (shared.stopped === undefined && (replica === undefined || !isAway)) throw error;
       log.debug({ session: sessionId }, 'a shared store is used as it was here');
     }
     return shared;
@@ -479,17 +497,18 @@ export class SharedSessions implements Sessions {
   async #begin(sessionId: string): Promise<Replica> {
     const head = await this.#parts.table.head(sessionId);
     if (head === undefined) throw unknownSession(sessionId);
-    if (head.base !== undefined) return this.#fromBase(sessionId);
+    if (head.base !== undefined) return this.#fromBase(sessionId, 0);
     const { replicas } = this.#parts;
     await replicas.createAs(sessionId, `shared:${sessionId}`, head.createdMs);
     return (await Replica.open(replicas, sessionId))!;
   }
 
   /** The files of a store from its archive: what stood before it is not in the log any more. */
-  async #fromBase(sessionId: string): Promise<Replica> {
+  async #fromBase(sessionId: string, behind: number): Promise<Replica> {
     const { table, replicas, seal } = this.#parts;
     const head: LogHead | undefined = await table.head(sessionId);
-    if (head?.base === undefined) throw unknownSession(sessionId);
+    if (head === undefined) throw unknownSession(sessionId);
+    if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
     const { upload, pieces, pos } = head.base;
     if (await isHere(replicas, sessionId)) await replicas.remove(sessionId, 'detach');
     const packed = openedPieces(table, seal, upload, pieces);
@@ -542,12 +561,18 @@ export class SharedSessions implements Sessions {
       const rows = await table.pull(
         logs.map(({ id, replica }) => ({ session: id, pos: replica.pos })),
       );
-      if (LogTable.isCutOff(rows)) await Promise.all(logs.map(async (each) => each.catchUp()));
-      else {
-        await Promise.all(
-          logs.map(async (each) => each.take(rows.filter(({ session }) => session === each.id))),
-        );
-      }
+      const isCutOff = LogTable.isCutOff(rows);
+      await Promise.all(
+        logs.map(async (each) => {
+          try {
+            if (isCutOff) await each.catchUp();
+            else await each.take(rows.filter(({ session }) => session === each.id));
+          } catch (error) {
+            // One that cannot be replayed has said so; the others go on.
+            if (each.stopped === undefined) throw error;
+          }
+        }),
+      );
     } catch (error) {
       const fault = toProxyError(error);
       if (fault.code !== 'store_away') {

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { randomIds, systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import {
+  openSharedSessions,
+  type SharedOptions,
+  type SharedSessions,
+} from '../../src/shared/shared-sessions.ts';
+import type { Session, Sessions } from '../../src/store/types.ts';
+
+/** One machine of a team, over a data directory of its own. */
+export async function openMachine(
+  dataDir: string,
+  url: string,
+  options: Partial<SharedOptions> = {},
+): Promise<SharedSessions> {
+  return openSharedSessions({
+    dataDir,
+    url,
+    clock: systemClock,
+    ids: randomIds,
+    log: silentLogger(),
+    waitMs: 10_000,
+    spoolBytes: 64 * 1024 * 1024,
+    ...options,
+  });
+}
+
+/** The store of a project as a request finds it: with all that others have added until now. */
+export async function sharedStore(sessions: Sessions, project: string): Promise<Session> {
+  sessions.arriving?.();
+  const session = await sessions.forDirectory('/work', { create: true, project });
+  if (session === undefined) throw new Error('no session');
+  return session;
+}
+
+/** One word for what stands in the files of a store: the same for the same bytes. */
+export async function filesOf({ store }: Session): Promise<string> {
+  const journal = store.textPath.replace('_context.txt', '_entries.jsonl');
+  const hash = createHash('sha256');
+  for (const path of [store.textPath, journal]) hash.update(await readFile(path));
+  return hash.digest('hex');
+}
