@@ -1,11 +1,20 @@
-import { autocomplete, confirm, isCancel, password, select, spinner, text } from '@clack/prompts';
-import { grouped } from '../base/numbers.ts';
+import {
+  autocomplete,
+  confirm,
+  isCancel,
+  log,
+  password,
+  select,
+  spinner,
+  text,
+} from '@clack/prompts';
+import { countOf, grouped } from '../base/numbers.ts';
 import { machineOf } from '../config/places.ts';
 import { presets } from '../config/presets.ts';
 import { ProxyError } from '../errors.ts';
 import { checkAddress, checkKey } from '../upstream/endpoint.ts';
 import type { InitQuestions } from './init.ts';
-import { visible } from './screen.ts';
+import { proseFor, visible } from './screen.ts';
 
 /** A provider that is none of the known ones. */
 const other = '';
@@ -25,6 +34,9 @@ const titles: Readonly<Record<string, string>> = {
 
 /** Lines of a list that are shown at once, where the terminal has room: every known provider. */
 const shownLines = 20;
+
+/** The bar in front of what is said between questions. */
+const gutterCells = 3;
 
 /** Asks the person at the terminal. @throws ProxyError `cancelled` where he leaves */
 export function askPerson(): InitQuestions {
@@ -64,7 +76,7 @@ export function askPerson(): InitQuestions {
         ),
       };
     },
-    key: async (usual, isHere) => {
+    key: async (usual, isHere, refused) => {
       const chosen = await answer(
         select({
           message: 'Where is its key?',
@@ -80,7 +92,8 @@ export function askPerson(): InitQuestions {
             { value: 'typed', label: 'I paste it', hint: 'kept in a file that only you can read' },
             { value: 'none', label: 'it wants none' },
           ],
-          initialValue: isHere ? 'none' : isSet(usual) ? 'env' : 'typed',
+          initialValue:
+            refused !== undefined ? 'typed' : isHere ? 'none' : isSet(usual) ? 'env' : 'typed',
         }),
       );
       if (chosen === 'none') return {};
@@ -119,7 +132,7 @@ export function askPerson(): InitQuestions {
       }
       return answer(
         autocomplete({
-          message: `Which of its ${models.length} models? (type to search)`,
+          message: `Which model? (${countOf(models.length, 'model')}; type to search)`,
           options: models.map(({ id, contextWindowTokens }) => ({
             value: id,
             label: visible(id),
@@ -143,6 +156,7 @@ export function askPerson(): InitQuestions {
           }),
         ),
       ),
+    tell: (words) => log.warn(proseFor(process.stdout, words, gutterCells)),
     goOn: async (message) => answer(confirm({ message, initialValue: false })),
     during: async (what, work) => {
       const shown = spinner();

@@ -38,8 +38,9 @@ export interface InitQuestions {
    * Where the key is, or the key itself.
    * @param usual The variable that customarily holds it
    * @param isHere Whether the provider is on this machine, where none is usual
+   * @param refused The choice before, where the provider has refused it
    */
-  key(usual: string | undefined, isHere: boolean): Promise<KeyChoice>;
+  key(usual: string | undefined, isHere: boolean, refused?: KeyChoice): Promise<KeyChoice>;
   /** @param fault Why there is no list */
   model(
     models: readonly UpstreamModel[],
@@ -49,6 +50,8 @@ export interface InitQuestions {
   contextWindow(): Promise<number>;
   /** Whether to go on although something is wrong. */
   goOn(question: string): Promise<boolean>;
+  /** Says what is not as it should be. */
+  tell(text: string): void;
   /** Shows that something takes its time. */
   during<T>(what: string, work: Promise<T>): Promise<T>;
 }
@@ -121,6 +124,7 @@ const askNobody: InitQuestions = {
   },
   contextWindow: () => Promise.reject(missing('contextWindow')),
   goOn: async () => false,
+  tell: (text) => printProse(`${text}\n`),
   during: (_, work) => work,
 };
 
@@ -157,8 +161,10 @@ async function run(flags: InitFlags, questions: InitQuestions): Promise<void> {
     () => draft(withKey()).provider,
     async (fault) => {
       if (questions === askNobody) throw fault;
-      printProse(`${fault.message}\n`);
-      key = await keyFor(place, {}, questions);
+      const refused = key;
+      const isNone = refused.env === undefined && refused.typed === undefined;
+      questions.tell(`It ${isNone ? 'wants a key' : 'refuses the key'}: ${fault.message}`);
+      key = await keyFor(place, {}, questions, refused);
     },
     questions,
   );
@@ -223,6 +229,7 @@ async function keyFor(
   { id, baseURL }: Pick<ProviderChoice, 'id' | 'baseURL'>,
   { keyEnv, keyFile }: InitFlags,
   questions: InitQuestions,
+  refused?: KeyChoice,
 ): Promise<KeyChoice> {
   if (keyFile !== undefined && keyEnv !== undefined)
     throw new ProxyError('invalid_request', 'Give --key-env or --key-file, not both.');
@@ -230,7 +237,7 @@ async function keyFor(
     if (!existsSync(keyFile))
       throw new ProxyError('invalid_request', `${keyFile}: there is no such file.`);
     if (isOpenToOthers(keyFile))
-      printProse(`${keyFile} can be read by others: \`chmod 600 ${keyFile}\`\n`);
+      questions.tell(`${keyFile} can be read by others: \`chmod 600 ${keyFile}\``);
     return { file: keyFile };
   }
   if (keyEnv !== undefined) return { env: setVariable(keyEnv) };
@@ -238,7 +245,7 @@ async function keyFor(
   // A known local server wants none.
   if (Object.hasOwn(presets, id) && usual === undefined) return {};
   const isHere = /^https?:\/\/(?:localhost|127\.|\[::1\])/i.test(baseURL ?? '');
-  const chosen = await questions.key(usual, isHere);
+  const chosen = await questions.key(usual, isHere, refused);
   return chosen.env === undefined ? chosen : { env: setVariable(chosen.env) };
 }
 
@@ -287,7 +294,7 @@ async function listFor(
       if (baseURL === undefined) {
         return { models: [], fault: `It gives no list of models (${error.message}).` };
       }
-      printProse(`${asked.baseURL} has no API; ${baseURL} has, and is taken.\n`);
+      questions.tell(`${asked.baseURL} has no API; ${baseURL} has, and is taken.`);
       try {
         return { models: await ask({ ...asked, baseURL }), better: { baseURL } };
       } catch (second) {
@@ -324,7 +331,7 @@ async function modelFor(
   if (known === undefined && models.length > 0) {
     const { nearestText } = await import('./provider-check.ts');
     const ids = models.map((model) => model.id);
-    printProse(`Its list has no model \`${id}\`. ${nearestText(id, ids)}\n`);
+    questions.tell(`Its list has no model \`${id}\`. ${nearestText(id, ids)}`);
   }
   return known ?? { id };
 }
@@ -336,8 +343,8 @@ async function windowFor(
 ): Promise<number | undefined> {
   if (contextWindowTokens !== undefined) return contextWindowTokens;
   if (questions !== askNobody) return questions.contextWindow();
-  printProse(
-    'Nobody states how much the model can hold, so 128,000 tokens are assumed. Where that is wrong, write `contextWindow` into the settings.\n',
+  questions.tell(
+    'Nobody states how much the model can hold, so 128,000 tokens are assumed. Where that is wrong, write `contextWindow` into the settings.',
   );
   return undefined;
 }
@@ -355,7 +362,7 @@ async function isTried(
   } catch (caught) {
     const error = toProxyError(caught);
     if (error.code === 'internal') throw caught;
-    printProse(`${[error.message, error.parts.hint].filter(Boolean).join('\n')}\n`);
+    questions.tell([error.message, error.parts.hint].filter(Boolean).join('\n'));
     return questions.goOn('It did not answer. Write the settings all the same?');
   }
   const { seconds, hasCalled, text, promptTokens } = trial;
@@ -364,8 +371,8 @@ async function isTried(
     print(`${model} answered in ${seconds.toFixed(1)} s and used the tool${counted}.\n`);
     return true;
   }
-  printProse(
-    `${model} answered in ${seconds.toFixed(1)} s, but did not use the tool that it was told to use${text === '' ? '' : `: "${text.slice(0, 80)}"`}. It could not look anything up.\n`,
+  questions.tell(
+    `${model} answered in ${seconds.toFixed(1)} s, but did not use the tool that it was told to use${text === '' ? '' : `: "${text.slice(0, 80)}"`}. It could not look anything up.`,
   );
   return questions.goOn('Write the settings all the same?');
 }

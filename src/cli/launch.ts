@@ -111,8 +111,9 @@ async function tellOf(server: KnownServer, loaded: LoadedConfig): Promise<void> 
     const provider = model.name.slice(0, model.name.indexOf('.'));
     const findings = await inTime(server.checkProviders());
     const own = findings?.filter((finding) => finding.provider === provider);
-    const window = `window ${grouped(model.contextWindowTokens)} tokens${model.isAssumed ? ' (assumed)' : ''}`;
-    printProse(`rlm-opencode: ${address}, ${model.name}, ${window}, ${wordOf(own)}\n`);
+    const assumed = model.isAssumed ? ' (assumed)' : '';
+    const window = `window ${grouped(model.contextWindowTokens)} tokens${assumed}`;
+    printProse(`rlm-opencode: ${model.name} ${wordOf(own)}; ${window}; ${address}\n`);
     for (const { level, text, advice } of own ?? []) {
       if (level !== 'ok') printProse(`  ${text}\n${advice === undefined ? '' : `  ${advice}\n`}`);
     }
@@ -138,9 +139,9 @@ async function inTime(check: Promise<readonly Finding[]>): Promise<readonly Find
 }
 
 function wordOf(findings: readonly Finding[] | undefined): string {
-  if (findings === undefined) return 'whose provider has not answered yet';
-  if (findings.some(({ level }) => level === 'fail')) return 'whose provider refuses:';
-  return findings.some(({ level }) => level === 'note') ? 'with a doubt:' : 'which answers.';
+  if (findings === undefined) return 'has not answered yet';
+  if (findings.some(({ level }) => level === 'fail')) return 'will not answer';
+  return findings.some(({ level }) => level === 'note') ? 'is in doubt' : 'answers';
 }
 
 /** Runs a program on this terminal and ends as it ends. */

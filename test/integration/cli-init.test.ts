@@ -182,23 +182,24 @@ test('on a terminal a key that is refused is asked for again, and nothing else',
   await using upstream = await upstreamWith(['one']);
   upstream.models = status(401, { error: { message: 'bad key' } });
   using terminal = new Terminal(home, `init --base-url ${upstream.baseURL}`);
+  // Each step is about what comes after its key: the same words have stood there before.
   const givesKey = async (key: string): Promise<void> => {
-    // Each step is about what comes after its key: the same words have stood there before.
-    await terminal.says(/it wants none/);
-    terminal.forget();
-    terminal.type('\u001b[A');
-    await terminal.says(/kept in a file/);
+    await terminal.says(/● I paste it .*kept in a file/);
     terminal.forget();
     terminal.type('\r');
     await terminal.says(/◆ {2}The key\?/);
     terminal.forget();
     terminal.type(`${key}\r`);
   };
+  await terminal.says(/● it wants none/);
+  terminal.forget();
+  terminal.type('\u001b[A');
   await givesKey('sk-wrong');
-  await terminal.says(/bad key/);
+  // Who has pasted one, or learns that one is wanted, pastes the next.
+  await terminal.says(/▲ {2}It refuses the key: bad key/);
   upstream.models = ['one'];
   await givesKey('sk-right');
-  await terminal.says(/Which of its 1 models/);
+  await terminal.says(/Which model\? \(1 model;/);
   terminal.type('\r');
   await terminal.says(/How many tokens/);
   terminal.type('\r');
