@@ -18,6 +18,7 @@ import { textDiff } from '../setup/text-diff.ts';
 import { type ClientFacts, clientFacts } from './client-facts.ts';
 import { grouped } from '../base/numbers.ts';
 import { examples } from './examples.ts';
+import { nearest } from './nearest.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printError, printProse } from './screen.ts';
 import { shortPath } from './start-text.ts';
@@ -217,8 +218,10 @@ async function stateOf({ setup, file, facts }: Chosen): Promise<'absent' | 'curr
 async function choose(name: string, flags: SetupFlags): Promise<Chosen> {
   const setup = Object.hasOwn(knownSetups, name) ? knownSetups[name] : undefined;
   if (setup === undefined) {
+    const [near] = nearest(name, [...clientNames, 'install', 'uninstall', 'status'], 1);
+    const meant = near === undefined ? '' : `Did you mean: rlm-opencode setup ${near}\n`;
     throw new ProxyError('invalid_request', `\`${name}\` is no client that can be set up.`, {
-      hint: `Clients: ${clientNames.join(', ')}. Before one may stand: install, uninstall, status.`,
+      hint: `${meant}Clients: ${clientNames.join(', ')}. Before one may stand: install, uninstall, status.`,
     });
   }
   const file =
