@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { isAnswering, type RunningServer, serverOf } from './operations-client.ts';
+import { writeFault } from './write-fault.ts';
 
 /** A log of this size is put aside when the next server starts, bytes. */
 const logRotateBytes = 10_000_000;
@@ -30,7 +31,7 @@ export interface BackgroundServer {
  * Starts `serve` as a process of its own and waits until it listens. One that runs already is left
  * as it is, also one that another command has started in the meantime.
  * @param args What `serve` is given
- * @throws ProxyError `config_invalid` with the end of its log if it ends instead
+ * @throws ProxyError `store_full` or `internal` where nothing can be written; `config_invalid` with the end of what it has said if it ends instead
  */
 export async function startBackground(
   dataDir: string,
@@ -38,12 +39,18 @@ export async function startBackground(
 ): Promise<BackgroundServer> {
   const running = await answeringServer(dataDir);
   if (running !== undefined) return { ...running, isNew: false };
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const fault = writeFault(dataDir);
+  if (fault !== undefined)
+    throw new ProxyError(fault.code, fault.message, {
+      cause: fault,
+      hint: `${fault.parts.hint ?? ''}\nUntil then \`rlm-opencode serve\` goes on without a store.`.trim(),
+    });
   const path = logPath(dataDir);
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > logRotateBytes) {
     renameSync(path, `${path}.1`);
   }
   const log = openSync(path, 'a', 0o600);
+  const { size: startBytes } = fstatSync(log);
   const main = fileURLToPath(new URL('main', import.meta.url)) + extension();
   const child = spawn(process.execPath, [main, 'serve', ...args], {
     detached: true,
@@ -60,8 +67,12 @@ export async function startBackground(
   }
   const other = await answeringServer(dataDir);
   if (other !== undefined) return { ...other, isNew: false };
-  const tail = readFileSync(path, 'utf8').trimEnd().split('\n').slice(-tailLines).join('\n');
-  throw new ProxyError('config_invalid', `The server did not start. The end of ${path}:\n${tail}`);
+  // What servers before it have said says nothing of this one.
+  const said = readFileSync(path).subarray(startBytes).toString().trimEnd();
+  const tail = said.split('\n').slice(-tailLines).join('\n');
+  throw new ProxyError('config_invalid', 'The server did not start.', {
+    hint: `${tail === '' ? 'It has said nothing.' : tail}\n(all that servers have said: ${path})`,
+  });
 }
 
 async function answeringServer(dataDir: string): Promise<RunningServer | undefined> {

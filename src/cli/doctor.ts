@@ -1,5 +1,4 @@
-import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { statfsSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 import { unreadableReason } from '../base/system-words.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -10,7 +9,6 @@ import { findConfigFile } from '../setup/config-file.ts';
 import type { ClientSetup } from '../setup/client-setup.ts';
 import { knownSetups } from '../setup/known-setups.ts';
 import { readOwner } from '../store/disk/owner.ts';
-import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
 import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
 import { size } from './numbers.ts';
@@ -18,6 +16,7 @@ import { clientFacts } from './client-facts.ts';
 import { isAnswering, serverOf, withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import type { Finding } from './provider-check.ts';
+import { writeFault } from './write-fault.ts';
 import { exitCodes, finish } from './run.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
@@ -155,23 +154,6 @@ function dataDirFinding({ dataDir }: Config): Finding {
   return bavail * bsize >= lowFreeBytes
     ? { level: 'ok', text }
     : { level: 'note', text, advice: 'When it is full, chats go on and nothing is stored.' };
-}
-
-/** Why a file cannot be written there; undefined where it can. */
-function writeFault(dataDir: string): ProxyError | undefined {
-  const path = join(dataDir, `doctor-${process.pid}.tmp`);
-  try {
-    writeFileSync(path, 'A test file of `rlm-opencode doctor`.\n'.repeat(200), {
-      flag: 'wx',
-      mode: 0o600,
-      flush: true,
-    });
-    return undefined;
-  } catch (error) {
-    return toStoreFailure(error, dataDir);
-  } finally {
-    rmSync(path, { force: true });
-  }
 }
 
 async function serverFinding({ dataDir }: Config): Promise<Finding> {

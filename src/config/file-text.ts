@@ -13,7 +13,11 @@ export function parseSettingsFile(file: {
 }): Record<string, unknown> {
   const errors: ParseError[] = [];
   const text = file.text.replace(/^\uFEFF/, '');
-  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: false });
+  const value: unknown = parse(text, errors, {
+    allowTrailingComma: true,
+    disallowComments: false,
+    allowEmptyContent: true,
+  });
   const first = errors[0];
   if (first !== undefined) {
     const before = text.slice(0, first.offset).split('\n');
@@ -26,6 +30,8 @@ export function parseSettingsFile(file: {
       },
     );
   }
+  // A file with nothing in it, or with comments alone, says nothing.
+  if (value === undefined) return {};
   if (!isObject(value)) {
     throw new ProxyError('config_invalid', `${file.path}: the file must hold one JSON object.`);
   }

@@ -44,6 +44,14 @@ describe('precedence', () => {
     expect(sources.get('server.heartbeatMs')?.kind).toBe('default');
   });
 
+  test.each(['', ' \n', '// nothing yet\n'])(
+    'a file that says nothing sets nothing: %j',
+    (text) => {
+      writeConfig(text);
+      expect(load().config.server.port).toBe(8768);
+    },
+  );
+
   test('an empty variable counts as absent; numbers may have underscores; lists have commas', () => {
     const { config } = load({
       RLM_PORT: '',

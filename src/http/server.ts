@@ -242,7 +242,9 @@ async function listen(app: FastifyInstance, options: ServerOptions): Promise<str
       busy ? `Port ${port} on ${host} is already in use.` : `Cannot listen on ${host}: ${message}.`,
       {
         cause: error,
-        hint: busy ? 'Choose another with --port, or 0 for any free one.' : 'See --host.',
+        hint: busy
+          ? 'Choose another with --port or RLM_PORT; 0 takes any free one.'
+          : 'See --host.',
       },
     );
   }

@@ -86,6 +86,16 @@ describe('what a client is told', () => {
     expect(() => errorSchema.parse(streamErrorBody(error, openCode))).not.toThrow();
   });
 
+  it('begins a new sentence with the hint, however the provider has ended', () => {
+    for (const [said, shown] of [
+      ['Incorrect API key provided', 'Incorrect API key provided. Check it.'],
+      ['No.', 'No. Check it.'],
+    ] as const)
+      expect(
+        errorBody(new ProxyError('unauthorized', said, { hint: 'Check it.' })).error.message,
+      ).toBe(shown);
+  });
+
   it('keeps message, type, code and param, adds the hint, and hides a bug', () => {
     expect(errorBody(cases[1]!)).toEqual({
       error: {

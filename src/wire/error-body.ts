@@ -30,7 +30,10 @@ export interface UpstreamFault {
 function shownMessage(error: ProxyError, userAgent: string | undefined): string {
   const isBug = error.code === 'internal';
   const plain = isBug ? 'Something went wrong inside rlm-opencode.' : error.message;
-  const whole = error.parts.hint === undefined ? plain : `${plain} ${error.parts.hint}`;
+  const { hint } = error.parts;
+  // A provider's words need not end as a sentence does.
+  const end = /[.!?:;…)\]"'`]\s*$/.test(plain) ? '' : '.';
+  const whole = hint === undefined ? plain : `${plain}${end} ${hint}`;
   return isFinal(error) && readsErrorWords(userAgent) ? calmText(whole) : whole;
 }
 

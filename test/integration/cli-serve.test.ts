@@ -77,6 +77,33 @@ test('background: a server that does not start shows why', async () => {
   const { code, stderr } = await home.run(['serve', '--background', '--host', '0.0.0.0']);
   expect(code).toBe(2);
   expect(stderr).toContain('needs a token');
+
+  // Each shows what it has said itself, not what others have said before it.
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as AddressInfo;
+  for (const _ of ['once', 'again']) {
+    const second = await home.run(['serve', '--background'], { RLM_PORT: String(port) });
+    expect(second.stderr.split('\n').slice(0, 3)).toEqual([
+      'The server did not start.',
+      `Port ${port} on 127.0.0.1 is already in use.`,
+      'Choose another with --port or RLM_PORT; 0 takes any free one.',
+    ]);
+    expect(second.stderr).not.toContain('token');
+  }
+  taken.close();
+});
+
+test('where no file can be written that is said, in words, before a server is started for nothing', async () => {
+  using home = new CliHome();
+  writeFileSync(home.dataDir, '');
+  const said = `${home.dataDir}: a file stands where a folder should be`;
+  for (const args of [['serve', '--background'], ['stats'], ['sessions']]) {
+    const { code, stderr } = await home.runHere(args);
+    expect({ args, code }).toEqual({ args, code: 2 });
+    expect(stderr).toContain(said);
+  }
+  expect((await home.runHere(['status'])).stdout).toContain('No server is running');
 });
 
 test('stop never touches a process that does not prove to be our server', async () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { randomIds, systemClock } from '../../clock.ts';
@@ -53,6 +53,20 @@ test('a dead process is no owner, even where its pid lives on in another', async
     expect((await readOwner(data.dataDir))?.pid).toBe(process.pid);
     await taken.release();
   }
+});
+
+test('where there is no room for the file, nothing of it stays', async () => {
+  await using data = await temporaryData();
+  const full = {
+    ...realFiles,
+    createExclusive: async (path: string): Promise<boolean> => {
+      await writeFile(path, '');
+      throw new Error('no space left');
+    },
+  };
+  const before = await readdir(data.dataDir);
+  await expect(lockOwner(data.dataDir, { ...parts, files: full })).rejects.toThrow('no space');
+  expect(await readdir(data.dataDir)).toEqual(before);
 });
 
 test('of many that find a stale lock at once exactly one gets it', async () => {

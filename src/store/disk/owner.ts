@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Ids } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import { isErrno, realFiles, replaceFile, type Files } from './files.ts';
+import { toStoreFailure } from './store-failure.ts';
 
 /** Who writes in a data directory, as it stands in `owner.json` (mode 0600) there. */
 export interface Owner {
@@ -80,12 +81,21 @@ export async function publishOwner(
   await replaceFile(files, path, encodeOwner({ ...owner, ...server }));
 }
 
-/** The living owner of a data directory, if it has one. */
+/**
+ * The living owner of a data directory, if it has one. @throws ProxyError `internal` where that
+ * cannot be known
+ */
 export async function readOwner(
   dataDir: string,
   files: Files = realFiles,
 ): Promise<Owner | undefined> {
-  const bytes = await files.readWhole(ownerPath(dataDir));
+  let bytes: Buffer | undefined;
+  try {
+    bytes = await files.readWhole(ownerPath(dataDir));
+  } catch (error) {
+    // Nobody has a file for a folder; what is wrong is said by who opens the store.
+    if (!isErrno(error, 'ENOTDIR')) throw toStoreFailure(error, ownerPath(dataDir));
+  }
   const owner = bytes === undefined ? undefined : decodeOwner(bytes);
   return owner !== undefined && (await isAlive(files, owner)) ? owner : undefined;
 }
@@ -104,8 +114,8 @@ async function releaseOwner(files: Files, path: string, runId: string): Promise<
  */
 async function createOwner(files: Files, path: string, owner: Owner): Promise<boolean> {
   const whole = `${path}.${owner.runId}`;
-  await files.createExclusive(whole, encodeOwner(owner));
   try {
+    await files.createExclusive(whole, encodeOwner(owner));
     return await files.link(whole, path);
   } finally {
     await files.remove(whole);

@@ -11,6 +11,7 @@ const reasons: Readonly<Record<string, string>> = {
   EPERM: 'this user may not use it',
   ENOENT: 'it is not there',
   ENOTDIR: 'a file stands where a folder should be',
+  EEXIST: 'a file stands where a folder should be',
   EIO: 'the disk does not answer as it should',
   EMFILE: 'this process has too many files open',
   ENFILE: 'this machine has too many files open',
