@@ -31,7 +31,8 @@ export interface BackgroundServer {
  * Starts `serve` as a process of its own and waits until it listens. One that runs already is left
  * as it is, also one that another command has started in the meantime.
  * @param args What `serve` is given
- * @throws ProxyError `store_full` or `internal` where nothing can be written; `config_invalid` with the end of what it has said if it ends instead
+ * @throws ProxyError `store_full` or `internal` where nothing can be written; `config_invalid` with
+ * the end of what it has said if it ends instead
  */
 export async function startBackground(
   dataDir: string,
