@@ -1,0 +1,118 @@
+// A machine without anything of a shared store until its first complete search, against storing the
+// same text in a store of one's own: `node test/long/team-cold.ts [characters]`. Then what searches
+// find in the replica and in the local store, and how long each takes. Needs PostgreSQL's programs.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CorpusText } from '../../src/bench/corpus-text.ts';
+import { randomIds, systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { openSearchEngine } from '../../src/search/engine.ts';
+import type { SearchQuery } from '../../src/search/types.ts';
+import { initSharedStore } from '../../src/shared/init.ts';
+import { openSharedSessions } from '../../src/shared/shared-sessions.ts';
+import { openSessions } from '../../src/store/sessions.ts';
+import type { Session, Sessions } from '../../src/store/types.ts';
+import { noPostgres, startPostgres } from '../support/postgres.ts';
+
+if (noPostgres !== undefined) {
+  console.log(noPostgres);
+  process.exit(0);
+}
+const chars = Number(process.argv[2] ?? 1_000_000_000);
+/** Texts of a store: as long as large outputs are. */
+const textChars = 1_000_000;
+
+await using postgres = await startPostgres();
+const folder = await mkdtemp(join(tmpdir(), 'rlm-cold-'));
+await initSharedStore(postgres.url(), { log: silentLogger(), clock: systemClock });
+const engine = openSearchEngine({ clock: systemClock });
+const common = { clock: systemClock, ids: randomIds, log: silentLogger() };
+
+const machine = async (name: string): ReturnType<typeof openSharedSessions> =>
+  openSharedSessions({
+    ...common,
+    dataDir: join(folder, name),
+    url: postgres.url(),
+    waitMs: 10_000,
+    spoolBytes: 1_000_000,
+    onProgress: (_id, { pos }) => process.stderr.write(`\rrow ${pos} `),
+  });
+const storeOf = async (sessions: Sessions): Promise<Session> =>
+  (await sessions.forDirectory('/cold', { create: true, project: 'cold' }))!;
+
+/** How long storing takes, without making the texts; milliseconds. */
+async function fill(session: Session): Promise<number> {
+  let tookMs = 0;
+  const corpus = new CorpusText(7);
+  for (let left = chars; left > 0; left -= textChars) {
+    const pieces: string[] = [];
+    for (let size = 0; size < Math.min(left, textChars);) {
+      const piece = corpus.next();
+      pieces.push(piece);
+      size += piece.length;
+    }
+    const text = pieces.join('');
+    const [ms] = await timed(async () => session.store.append([{ kind: 'file', text }]));
+    tookMs += ms;
+  }
+  return tookMs;
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<readonly [number, T]> {
+  const startMs = performance.now();
+  const result = await work();
+  return [Math.round(performance.now() - startMs), result];
+}
+
+const { signal } = new AbortController();
+const search = async ({ store }: Session, pattern: string): Promise<unknown> => {
+  const query: SearchQuery = {
+    pattern,
+    literal: false,
+    caseSensitive: true,
+    maxResults: 10,
+    contextLines: 0,
+    order: 'oldest',
+    maxLineChars: 400,
+  };
+  const { work: _, ...found } = await engine.search(await store.snapshot(), query, {
+    deadlineMs: 600_000,
+    signal,
+  });
+  return found;
+};
+
+const local = await openSessions({ ...common, dataDir: join(folder, 'local') });
+const own = await storeOf(local);
+const ingestMs = await fill(own);
+const writer = await machine('writer');
+const pushMs = await fill(await storeOf(writer));
+await writer[Symbol.asyncDispose]();
+
+const reader = await machine('reader');
+const [coldMs, cold] = await timed(async () => {
+  const session = await storeOf(reader);
+  await search(session, 'no such words anywhere');
+  return session;
+});
+console.log({ chars, ingestMs, pushMs, coldMs, ratio: coldMs / ingestMs });
+for (const session of [own, cold]) await engine.index(await session.store.snapshot(), signal);
+for (const pattern of ['retry.*timeout', 'no such words anywhere', 'handle[A-Z]\\w+\\(']) {
+  const localMs: number[] = [];
+  const sharedMs: number[] = [];
+  let isSame = true;
+  for (let round = 0; round < 7; round += 1) {
+    const [a, here] = await timed(async () => search(own, pattern));
+    const [b, there] = await timed(async () => search(cold, pattern));
+    localMs.push(a);
+    sharedMs.push(b);
+    isSame &&= JSON.stringify(here) === JSON.stringify(there);
+  }
+  const median = (values: number[]): number => values.toSorted((a, b) => a - b)[3]!;
+  console.log({ pattern, localMs: median(localMs), replicaMs: median(sharedMs), isSame });
+}
+await reader[Symbol.asyncDispose]();
+await local[Symbol.asyncDispose]();
+await engine[Symbol.asyncDispose]();
+await rm(folder, { recursive: true, force: true });
