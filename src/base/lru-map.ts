@@ -20,9 +20,7 @@ export class LruMap<Key, Value> {
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
     if (value === undefined) return undefined;
-    // While there is room for as many again nothing will have to go soon, and the order need not be
-    // kept: half the cost of a look.
-    if (this.#entries.size * 2 >= this.#maxCount) {
+    if (this.#needsOrder) {
       this.#entries.delete(key);
       this.#entries.set(key, value);
     }
@@ -31,7 +29,7 @@ export class LruMap<Key, Value> {
 
   /** Sets a value; what was used the longest ago goes where there is one too many. */
   set(key: Key, value: Value): void {
-    this.#entries.delete(key);
+    if (this.#needsOrder) this.#entries.delete(key);
     this.#entries.set(key, value);
     if (this.#entries.size > this.#maxCount)
       this.#entries.delete(this.#entries.keys().next().value as Key);
@@ -39,5 +37,13 @@ export class LruMap<Key, Value> {
 
   delete(key: Key): boolean {
     return this.#entries.delete(key);
+  }
+
+  /**
+   * While there is room for as many again nothing will have to go soon, and the order is not kept:
+   * half the cost of a look.
+   */
+  get #needsOrder(): boolean {
+    return this.#entries.size * 2 >= this.#maxCount;
   }
 }

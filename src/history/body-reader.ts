@@ -4,11 +4,11 @@ import {
   type Run,
   type RunPart,
   beginAlike,
+  differs,
   endOf,
   isShort,
   minRunBytes,
   sliceOf,
-  wordAt,
 } from './prefix-tree.ts';
 import { BodySplitter, type RawMessage, type WalkedMessage } from './split-body.ts';
 
@@ -133,7 +133,7 @@ export class BodyReader {
 
   #mayBe(run: Run): boolean {
     const { kept, mark, sizeBytes } = run;
-    if (mark !== undefined && this.#pending.differs(mark)) return false;
+    if (this.#pending.differs(mark)) return false;
     if (kept !== undefined) return this.#pending.beginLike(kept.pieces);
     return (
       sizeBytes > this.#pending.sizeBytes || this.#tree.is(run, this.#pending.first(sizeBytes))
@@ -182,11 +182,9 @@ class PendingBytes {
     return sliceOf(this.#pieces, this.#skippedBytes, this.#skippedBytes + sizeBytes);
   }
 
-  /** Whether they have not what a mark says, as far as the first piece tells. */
-  differs({ at, word }: RunMark): boolean {
-    const [first] = this.#pieces;
-    const found = first && wordAt(first, this.#skippedBytes + at);
-    return found !== undefined && found !== word;
+  /** Whether they are not the run with this mark, as far as the first piece tells. */
+  differs(mark: RunMark | undefined): boolean {
+    return differs(mark, this.#pieces[0], this.#skippedBytes);
   }
 
   /** Whether they begin as `bytes` do, as far as both go. */

@@ -187,8 +187,11 @@ export class PrefixTree {
   /** As far as bytes tell; what is known by its tag alone would be walked once more. */
   #beginsAnother(run: Run, { pieces }: KeptRun): boolean {
     return run.before!.next.some(
-      ({ sizeBytes, kept }) =>
-        kept !== undefined && sizeBytes > run.sizeBytes && beginAlike(kept.pieces, 0, pieces),
+      ({ sizeBytes, kept, mark }) =>
+        kept !== undefined &&
+        sizeBytes > run.sizeBytes &&
+        !differs(mark, pieces[0], 0) &&
+        beginAlike(kept.pieces, 0, pieces),
     );
   }
 
@@ -317,8 +320,19 @@ function commonBytes(a: Uint8Array, b: Uint8Array): number {
   return same;
 }
 
+/** Pure. Whether the run that begins at a byte of a piece is not the marked one. */
+export function differs(
+  mark: RunMark | undefined,
+  piece: Uint8Array | undefined,
+  from: number,
+): boolean {
+  if (mark === undefined || piece === undefined) return false;
+  const word = wordAt(piece, from + mark.at);
+  return word !== undefined && word !== mark.word;
+}
+
 /** Pure. Four bytes as a number; nothing where a piece does not have them all. */
-export function wordAt(piece: Uint8Array, at: number): number | undefined {
+function wordAt(piece: Uint8Array, at: number): number | undefined {
   if (at + 4 > piece.length) return undefined;
   return piece[at]! | (piece[at + 1]! << 8) | (piece[at + 2]! << 16) | (piece[at + 3]! << 24);
 }

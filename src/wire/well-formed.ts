@@ -11,7 +11,7 @@ const surrogateEscape = /\\u[dD][89a-fA-F]/;
  * that it does not.
  */
 export function mayHoldHalves(json: string): boolean {
-  return surrogateEscape.test(json);
+  return json.includes('\\u') && surrogateEscape.test(json);
 }
 
 /**
