@@ -21,7 +21,11 @@ export const snapshotArgs = z.strictObject({
   mayNumber: z.boolean().default(false),
 });
 
-/** Gives what a store holds now a name. The result is `null` where nothing is stored yet. */
+/**
+ * Gives what a store holds now a name. The result is `null` where nothing is stored yet.
+ * @throws ProxyError `unknown_session`; `invalid_request` for a name that is none, or is taken;
+ * `store_full`
+ */
 export async function* snapshot(
   { name, mayNumber, ...choice }: z.infer<typeof snapshotArgs>,
   { sessions }: VersionParts,
@@ -62,7 +66,12 @@ export const branchArgs = z.strictObject({
   name: z.string().optional(),
 });
 
-/** Makes a store that goes on from a moment of another. */
+/**
+ * Makes a store that goes on from a moment of another. The result is `null` where nothing is
+ * stored.
+ * @throws ProxyError as `Sessions.branch`; `invalid_request` for an `at` that is no moment of its
+ * line, and for a name that is none, or is taken
+ */
 export async function* branch(
   { at, name, ...choice }: z.infer<typeof branchArgs>,
   parts: VersionParts,
@@ -94,7 +103,10 @@ export const restoreArgs = z.strictObject({ ...choiceArgs, what: z.string() });
 
 /**
  * Gives a directory the store of its line that `what` names: a session, or what one held at a
- * moment; of a moment that is not the newest of its session a branch is made.
+ * moment; of a moment that is not the newest of its session a branch is made. The result is `null`
+ * where nothing is stored.
+ * @throws ProxyError as `Sessions.branch` and `Sessions.restore`; `invalid_request` where the store
+ * has no directory, and for a `what` that is nothing in its line
  */
 export async function* restore(
   { what, ...choice }: z.infer<typeof restoreArgs>,
@@ -140,7 +152,10 @@ export async function* restore(
 /** Arguments of {@link sessionLines}. */
 export const linesArgs = z.strictObject({ ...choiceArgs, all: z.boolean().default(false) });
 
-/** The sessions of a project's line, or of every line. */
+/**
+ * The sessions of a project's line, or of every line; `null` where nothing is stored.
+ * @throws ProxyError `unknown_session`
+ */
 export async function* sessionLines(
   { all, ...choice }: z.infer<typeof linesArgs>,
   { sessions }: VersionParts,
