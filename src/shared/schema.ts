@@ -58,11 +58,14 @@ export const isolationSql: readonly string[] = [
   'alter table rlm_log enable row level security',
   'alter table rlm_piece enable row level security',
   'alter table rlm_use enable row level security',
-  ...policy('rlm_session', granted('project')),
-  ...policy('rlm_name', granted('name')),
+  'alter table rlm_access enable row level security',
+  ...policy('rlm_session', granted('rlm_session.project')),
+  ...policy('rlm_name', granted('rlm_name.name')),
   ...policy('rlm_log', ofVisibleSession('rlm_log')),
   ...policy('rlm_piece', ofVisibleSession('rlm_piece')),
   ...policy('rlm_use', 'true'),
+  // Which projects there are for others is theirs to know.
+  ...policy('rlm_access', 'role = current_user'),
 ];
 
 /** Lets a role use the tables. `role` is an identifier that was quoted. */
@@ -73,7 +76,10 @@ export function grantSql(role: string): readonly string[] {
   ];
 }
 
-/** Its own names (`_<role>:...`), what it was granted, and folders within that (`...#folder`). */
+/**
+ * Its own names (`_<role>:...`), what it was granted, and folders within that (`...#folder`).
+ * @param column With its table: `rlm_access` has a `project`, too
+ */
 function granted(column: string): string {
   return `left(${column}, length(current_user::text) + 2) = '_' || current_user || ':'
     or exists (select 1 from rlm_access a where a.role = current_user

@@ -38,12 +38,23 @@ export interface TestPostgres {
     readonly database?: string;
     readonly port?: number;
   }): string;
-  /** Runs SQL as the owner. */
-  sql(text: string): Promise<string>;
+  /** Runs SQL as the owner, or as another user. */
+  sql(
+    text: string,
+    options?: { readonly user?: string; readonly database?: string },
+  ): Promise<string>;
+  /** A second server that follows this one, and gets everything before anybody is answered. */
+  standby(): Promise<TestStandby>;
   /** Stops at once, as by a power cut. */
   crash(): Promise<void>;
   start(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A server that follows another one. */
+export interface TestStandby extends TestPostgres {
+  /** Takes writes from now on. */
+  promote(): Promise<void>;
 }
 
 /** Starts a server with an empty database `rlm` of the user `rlm`. @param settings Further ones */
@@ -99,7 +110,23 @@ async function serverIn(
     child.kill('SIGQUIT');
     await ended;
   };
-  const to = ['-h', '127.0.0.1', '-p', String(port), '-U', 'rlm', '-v', 'ON_ERROR_STOP=1'];
+  const to = ['-h', '127.0.0.1', '-p', String(port)];
+  const sql: TestPostgres['sql'] = async (
+    text,
+    { user: name = 'rlm', database = text.startsWith('create database') ? 'postgres' : 'rlm' } = {},
+  ) =>
+    program('psql', [
+      ...to,
+      '-U',
+      name,
+      '-v',
+      'ON_ERROR_STOP=1',
+      '-At',
+      '-d',
+      database,
+      '-c',
+      text,
+    ]);
   await start();
   return {
     port,
@@ -107,15 +134,27 @@ async function serverIn(
     url,
     start,
     crash,
-    sql: async (text) =>
-      program('psql', [
-        ...to,
-        '-At',
-        '-d',
-        text.startsWith('create database') ? 'postgres' : 'rlm',
-        '-c',
-        text,
-      ]),
+    sql,
+    standby: async () => {
+      const copied = join(folder, 'standby');
+      const from = [...to, '-U', 'rlm', '-D', copied];
+      await program('pg_basebackup', [...from, '-R', '-c', 'fast', '--no-sync']);
+      const second = await serverIn(copied, copied, settings);
+      await sql("alter system set synchronous_standby_names = '*'");
+      await sql('select pg_reload_conf()');
+      while ((await sql('select sync_state from pg_stat_replication')).trim() !== 'sync') {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return {
+        ...second,
+        promote: async () => {
+          await program('pg_ctl', ['promote', '-w', '-D', copied]);
+          // It waits for no standby of its own.
+          await second.sql("alter system set synchronous_standby_names = ''");
+          await second.sql('select pg_reload_conf()');
+        },
+      };
+    },
     [Symbol.asyncDispose]: async () => {
       await crash();
       await rm(folder, { recursive: true, force: true });

@@ -1,0 +1,258 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { initSharedStore } from '../../src/shared/init.ts';
+import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
+import type { Session } from '../../src/store/types.ts';
+import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { openMachine, sharedStore } from '../support/shared-machines.ts';
+
+const parts = { log: silentLogger(), clock: systemClock };
+/** Bytes that stand nowhere else; random, so that no packing hides them. */
+const needle = 'NEEDLE-q7Zk2Wv9Xp4Rt6Lm';
+
+describe.skipIf(noPostgres !== undefined)(
+  `who sees what of a shared store (${noPostgres ?? 'PostgreSQL'})`,
+  () => {
+    let postgres: TestPostgres;
+    let folder: string;
+
+    beforeAll(async () => {
+      postgres = await startPostgres();
+      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
+    });
+
+    afterAll(async () => {
+      await postgres[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    });
+
+    /** Everything that a store can hold, the needle in all of it. */
+    async function fill({ store, memory }: Session, name: string): Promise<void> {
+      await store.append(
+        [
+          {
+            kind: 'tool_result',
+            tool: 'bash',
+            args: `{"command":"echo ${needle}"}`,
+            chatId: 'chat',
+            toolCallId: 'call',
+            text: `small text of ${name}: ${needle}\n`,
+          },
+        ],
+        async (texts) => texts.map(() => ({ kind: 'log', items: [`line 1: ${needle}`] })),
+      );
+      await store.append([
+        { kind: 'user_text', text: `${name} in pieces ${needle}\n`.repeat(60_000) },
+      ]);
+      await memory.put([{ key: 'marks:chat', value: { needle } }]);
+    }
+
+    describe('with a team key', () => {
+      const teamKey = 'a secret of the team, long enough';
+      const url = (): string => postgres.url({ database: 'keyed' });
+      const machine = async (
+        name: string,
+        key: string | undefined = teamKey,
+      ): Promise<SharedSessions> => openMachine(join(folder, name), url(), { teamKey: key });
+
+      beforeAll(async () => {
+        await postgres.sql('create database keyed');
+        await postgres.sql('create database plain');
+      });
+
+      /** How many files of the server hold the needle. */
+      async function filesWithNeedle(): Promise<number> {
+        await postgres.sql('checkpoint');
+        let found = 0;
+        const data = join(postgres.folder, 'data');
+        for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
+          if (!entry.isFile()) continue;
+          if ((await readFile(join(entry.parentPath, entry.name))).includes(needle)) found += 1;
+        }
+        return found;
+      }
+
+      // The first of all: later ones leave the needle in the server's write-ahead log.
+      test('what is stored is readable in no file of the database', async () => {
+        await initSharedStore(url(), { ...parts, teamKey });
+        await using keyed = await machine('keyed');
+        const session = await sharedStore(keyed, 'secret');
+        await fill(session, 'keyed');
+        // What takes the place of the rows of something forgotten is unreadable, too.
+        await session.store.append([{ kind: 'user_text', text: 'to be forgotten' }]);
+        await keyed.forget(session.id, { whole: [3], why: 'asked', mayComeAgain: true });
+        expect(await filesWithNeedle()).toBe(0);
+        await using reader = await machine('reader');
+        const read = await sharedStore(reader, 'secret');
+        expect(await read.memory.get('marks:chat')).toEqual({ needle });
+        expect(read.store.entries[0]?.outline?.items).toEqual([`line 1: ${needle}`]);
+        // The same without a key, so that we know that the look would have found it.
+        const plainUrl = postgres.url({ database: 'plain' });
+        await initSharedStore(plainUrl, parts);
+        await using plain = await openMachine(join(folder, 'plain'), plainUrl);
+        await fill(await sharedStore(plain, 'secret'), 'plain');
+        expect(await filesWithNeedle()).toBeGreaterThan(0);
+      });
+
+      test('without the key, and with another one, a machine is refused in words', async () => {
+        await initSharedStore(url(), { ...parts, teamKey });
+        await expect(openMachine(join(folder, 'without'), url())).rejects.toMatchObject({
+          code: 'config_invalid',
+          message: 'The shared store was set up with a team key, and this machine has none.',
+        });
+        await expect(machine('other', 'another secret of another team')).rejects.toMatchObject({
+          code: 'config_invalid',
+          message: 'The shared store was set up with another team key than this machine has.',
+        });
+        await expect(initSharedStore(url(), parts)).rejects.toMatchObject({
+          code: 'invalid_request',
+        });
+        const plain = postgres.url({ database: 'plain' });
+        await initSharedStore(plain, parts);
+        await expect(
+          openMachine(join(folder, 'needless'), plain, { teamKey }),
+        ).rejects.toMatchObject({ code: 'config_invalid' });
+      });
+
+      test.each([
+        ['facts', 'facts'],
+        ['texts', 'text'],
+      ])(
+        '%s that the server has exchanged are noticed, and nothing of them is replayed',
+        async (_what, column) => {
+          await initSharedStore(url(), { ...parts, teamKey });
+          await using one = await machine(`one-${column}`);
+          const { store, id } = await sharedStore(one, `exchanged ${column}`);
+          for (const text of ['first\n', 'second\n', 'third\n']) {
+            await store.append([{ kind: 'user_text', text }]);
+          }
+          await postgres.sql(
+            `update rlm_log a set ${column} = b.${column} from rlm_log b
+          where a.session = '${id}' and b.session = '${id}' and a.pos in (2, 3) and b.pos = 5 - a.pos`,
+            { database: 'keyed' },
+          );
+          await using two = await machine(`two-${column}`);
+          const there = await sharedStore(two, `exchanged ${column}`);
+          expect(there.store.totals.entries).toBe(1);
+          await expect(
+            there.store.append([{ kind: 'user_text', text: 'new' }]),
+          ).rejects.toMatchObject({
+            code: 'store_corrupt',
+            message: expect.stringContaining(
+              'is not what was written with this team key',
+            ) as string,
+          });
+        },
+      );
+    });
+
+    describe('with a database role for each project', () => {
+      let a: SharedSessions;
+      let b: SharedSessions;
+      let own: Session;
+      let others: Session;
+
+      beforeAll(async () => {
+        await postgres.sql('create role team_a login');
+        await postgres.sql('create role team_b login');
+        await initSharedStore(postgres.url(), {
+          ...parts,
+          roles: [
+            { role: 'team_a', projects: ['git:example.com/a'] },
+            { role: 'team_b', projects: ['git:example.com/b'] },
+          ],
+        });
+        b = await openMachine(join(folder, 'b'), postgres.url({ user: 'team_b' }));
+        others = await sharedStore(b, 'git:example.com/b');
+        await fill(others, 'b');
+        await b.chats.put([{ key: 'chat:1', value: '/b' }]);
+        a = await openMachine(join(folder, 'a'), postgres.url({ user: 'team_a' }));
+        own = await sharedStore(a, 'git:example.com/a');
+        await fill(own, 'a');
+      });
+
+      afterAll(async () => {
+        await a[Symbol.asyncDispose]();
+        await b[Symbol.asyncDispose]();
+      });
+
+      const asA = async (text: string): Promise<string> =>
+        (await postgres.sql(text, { user: 'team_a' })).trim();
+
+      test('one reads no row of the other, in no table', async () => {
+        const foreign = {
+          rlm_session: `id = '${others.id}' or project like '%/b%' or project like '\\_team\\_b%'`,
+          rlm_name: `session = '${others.id}' or name like '%/b%' or name like '\\_team\\_b%'`,
+          rlm_log: `session = '${others.id}'`,
+          rlm_piece: `session = '${others.id}'`,
+          rlm_access: "role <> 'team_a'",
+        };
+        for (const [table, where] of Object.entries(foreign)) {
+          const count = `select count(*) from ${table} where ${where}`;
+          expect([table, Number(await postgres.sql(count)) > 0]).toEqual([table, true]);
+          expect([table, await asA(count)]).toEqual([table, '0']);
+        }
+        expect(Number(await asA('select count(*) from rlm_log'))).toBeGreaterThan(0);
+      });
+
+      test('one finds no store of the other, by name or number, and counts none', async () => {
+        const named = { project: 'git:example.com/b' };
+        expect(await a.forDirectory('/b', { create: false, ...named })).toBeUndefined();
+        await expect(a.forDirectory('/b', { create: true, ...named })).rejects.toMatchObject({
+          message: expect.stringContaining('row-level security') as string,
+        });
+        await expect(a.byId(others.id)).rejects.toMatchObject({ code: 'unknown_session' });
+        const { stores } = await a.status();
+        expect(stores.map(({ head }) => head.project).toSorted()).toEqual([
+          '_team_a:chats',
+          'git:example.com/a',
+        ]);
+        expect(await a.writers(others.id)).toEqual([]);
+      });
+
+      test('what is remembered of chats beside all projects is not the same for two roles', async () => {
+        expect(a.chats.has('chat:1')).toBe(false);
+        expect(await b.chats.get('chat:1')).toBe('/b');
+      });
+
+      test.each([
+        [
+          'a row',
+          (id: string) => `insert into rlm_log (session, pos, time_ms, writer, n, machine, facts)
+          values ('${id}', 1000, 1, gen_random_uuid(), 1, 'm', '{}')`,
+        ],
+        [
+          'a piece',
+          (id: string) => `insert into rlm_piece (upload, n, session, created_ms, data)
+          values (gen_random_uuid(), 0, '${id}', 1, 'x')`,
+        ],
+        ['a name', () => "insert into rlm_name values ('git:example.com/b#folder', 'sess_1')"],
+        ['a grant', () => "insert into rlm_access values ('team_a', '*')"],
+        ['a wider grant', () => "update rlm_access set project = '*'"],
+        ['another version', () => 'update rlm_meta set version = 9'],
+        ['its store for the other', () => "update rlm_session set project = 'git:example.com/b'"],
+        ['its rows for the other', (id: string) => `update rlm_log set session = '${id}'`],
+        ['an open table', () => 'alter table rlm_log disable row level security'],
+      ])('one cannot write %s where it sees nothing', async (_what, sql) => {
+        await expect(asA(sql(others.id))).rejects.toThrow(
+          /row-level security|permission denied|must be owner/,
+        );
+      });
+
+      test('one deletes nothing of the other', async () => {
+        for (const table of ['rlm_session', 'rlm_name', 'rlm_log', 'rlm_piece']) {
+          const column = table === 'rlm_session' ? 'id' : 'session';
+          expect(await asA(`delete from ${table} where ${column} = '${others.id}'`)).toBe(
+            'DELETE 0',
+          );
+        }
+        const same = await sharedStore(b, 'git:example.com/b');
+        expect(same.store.totals).toEqual(others.store.totals);
+      });
+    });
+  },
+);
