@@ -20,6 +20,8 @@ export interface NewRow {
   readonly text: Buffer | undefined;
   /** Where its text lies in pieces. */
   readonly upload: string | undefined;
+  /** The store to which the names of this one lead from then on. */
+  readonly namesTo?: string | undefined;
 }
 
 /** A row's place. */
@@ -36,6 +38,8 @@ export interface LogHead {
   readonly createdMs: number;
   /** The number of its last row. */
   readonly head: number;
+  /** The stores whose texts it reads. */
+  readonly bases: readonly string[];
   /** An archive from which a replica begins, and up to which row it reaches. */
   readonly base?: { readonly pos: number; readonly upload: string; readonly pieces: number };
 }
@@ -56,15 +60,19 @@ export class LogTable {
   }
 
   /** @throws ProxyError `store_away`; `unknown_session` where the store was deleted */
-  async append(session: string, { writer, n, facts, text, upload }: NewRow): Promise<RowPlace> {
+  async append(session: string, row: NewRow): Promise<RowPlace> {
+    const { writer, n, facts, text, upload, namesTo } = row;
     const values = [session, writer, n, this.#machine, facts, text ?? null, upload ?? null];
     const rows = await this.#availability.ask(
-      async (signal) => this.#database.query<PlaceRow>('append', appendSql, values, signal),
+      async (signal) =>
+        namesTo === undefined
+          ? this.#database.query<PlaceRow>('append', appendSql, values, signal)
+          : this.#database.query<PlaceRow>('restore', restoreSql, [...values, namesTo], signal),
       async (signal) => this.#database.query<PlaceRow>('row-of', rowOfSql, [writer, n], signal),
     );
-    const [row] = rows;
-    if (row === undefined) throw unknownSession(session);
-    return { pos: Number(row.pos), timeMs: Number(row.time_ms) };
+    const [place] = rows;
+    if (place === undefined) throw unknownSession(session);
+    return { pos: Number(place.pos), timeMs: Number(place.time_ms) };
   }
 
   /**
@@ -193,11 +201,43 @@ export class LogTable {
     );
   }
 
-  /** Has names lead to another store. */
-  async rename(from: string, to: string): Promise<void> {
-    await this.#availability.ask(async (signal) =>
-      this.#database.query('rename', renameSql, [from, to], signal),
+  /**
+   * Makes a store that begins with a row, without a name; of the project of another. @throws
+   * ProxyError `store_away`; `unknown_session` where the other was deleted
+   */
+  async newBranch(
+    id: string,
+    of: { readonly session: string; readonly bases: readonly string[] },
+    { writer, n, facts }: Pick<NewRow, 'writer' | 'n' | 'facts'>,
+  ): Promise<void> {
+    const values = [id, of.session, of.bases, writer, n, this.#machine, facts];
+    const rows = await this.#availability.ask(
+      async (signal) => this.#database.query<PlaceRow>('branch', branchSql, values, signal),
+      async (signal) => this.#database.query<PlaceRow>('row-of', rowOfSql, [writer, n], signal),
     );
+    if (rows.length === 0) throw unknownSession(of.session);
+  }
+
+  /** The stores that read texts of one. */
+  async branchesOf(session: string): Promise<readonly string[]> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly id: string }>('branches', branchesSql, [session], signal),
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Pieces older than a day that no row names go; of each store at most once a day. */
+  async sweep(): Promise<void> {
+    const due = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly id: string }>('to-sweep', toSweepSql, [], signal),
+    );
+    for (const { id } of due) {
+      // What a process has left that was stopped in between.
+      await this.#drop(id, null);
+      await this.#availability.ask(async (signal) =>
+        this.#database.query('sweep-pieces', sweepPiecesSql, [id], signal),
+      );
+    }
   }
 
   /** @returns Undefined where there is none, or none any more */
@@ -263,15 +303,30 @@ export class LogTable {
     base: { readonly pos: number; readonly upload: string; readonly pieces: number },
   ): Promise<boolean> {
     const rows = await this.#availability.ask(async (signal) =>
-      this.#database.query('seal', sealSql, [session, base.pos, base.upload, base.pieces], signal),
+      this.#database.query<{ readonly before: string | null }>(
+        'seal',
+        sealSql,
+        [session, base.pos, base.upload, base.pieces],
+        signal,
+      ),
     );
-    if (rows.length === 0) return false;
-    for (const [name, sql] of sweepSql) {
+    const [sealed] = rows;
+    if (sealed === undefined) return false;
+    await this.#drop(session, sealed.before);
+    return true;
+  }
+
+  /** What an archive has taken the place of goes, with the archive before it. */
+  async #drop(session: string, archive: string | null): Promise<void> {
+    for (const [name, sql] of sweepSealedSql) {
       await this.#availability.ask(async (signal) =>
         this.#database.query(name, sql, [session], signal),
       );
     }
-    return true;
+    if (archive === null) return;
+    await this.#availability.ask(async (signal) =>
+      this.#database.query('drop-archive', dropArchiveSql, [session, archive], signal),
+    );
   }
 
   /** What the database says of itself and of the tables. */
@@ -328,11 +383,12 @@ interface HeadRow {
   readonly base_pos: string;
   readonly base_upload: string | null;
   readonly base_pieces: number | null;
+  readonly bases: readonly string[];
 }
 
 function headOf(row: HeadRow): LogHead {
-  const { id, project, base_upload: upload, base_pieces: pieces } = row;
-  const head = { id, project, createdMs: Number(row.created_ms), head: Number(row.head) };
+  const { id, project, base_upload: upload, base_pieces: pieces, bases } = row;
+  const head = { id, project, createdMs: Number(row.created_ms), head: Number(row.head), bases };
   if (upload === null) return head;
   return { ...head, base: { pos: Number(row.base_pos), upload, pieces: pieces ?? 0 } };
 }
@@ -364,9 +420,21 @@ insert into rlm_session (id, project, created_ms) select $1, $2, ${nowMsSql} fro
 
 const aliasSql = 'insert into rlm_name (name, session) values ($1, $2) on conflict do nothing';
 
-const renameSql = 'update rlm_name set session = $2 where session = $1';
+const branchSql = `with s as (
+  insert into rlm_session (id, project, created_ms, head, time_ms, bases)
+  select $1, project, ${nowMsSql}, 1, ${nowMsSql}, $3::text[]
+  from rlm_session where id = $2 and deleted_ms is null returning time_ms)
+insert into rlm_log (session, pos, time_ms, writer, n, machine, facts)
+select $1, 1, time_ms, $4::uuid, $5::bigint, $6, $7::bytea from s
+returning pos, time_ms`;
 
-const headsSql = `select id, project, created_ms, head, base_pos, base_upload::text, base_pieces
+const branchesSql = `select id from rlm_session where deleted_ms is null and $1 = any(bases)
+order by created_ms`;
+
+/** In one statement with the row that tells of it, so that nobody has the one without the other. */
+const restoreSql = `with r as (update rlm_name set session = $8 where session = $1), ${appendSql.slice(5)}`;
+
+const headsSql = `select id, project, created_ms, head, base_pos, base_upload::text, base_pieces, bases
 from rlm_session where deleted_ms is null and ($1::text is null or id = $1)`;
 
 const writersSql = `select machine, count(*)::text as rows, max(time_ms)::text as last_ms
@@ -384,23 +452,43 @@ const useSql = `with mine as (
   on conflict (day, writer) do update set used = excluded.used)
 select used from rlm_use where day = $1 and writer <> $2::uuid`;
 
-const sealSql = `update rlm_session set base_pos = $2::bigint, base_upload = $3::uuid, base_pieces = $4::int
-where id = $1 and base_pos < $2::bigint and deleted_ms is null returning id`;
+const sealSql = `with old as (
+  select base_upload from rlm_session where id = $1 for update)
+update rlm_session set base_pos = $2::bigint, base_upload = $3::uuid, base_pieces = $4::int
+where id = $1 and base_pos < $2::bigint and deleted_ms is null
+returning (select base_upload::text from old) as before`;
 
-const sweepSql: readonly (readonly [string, string])[] = [
+const dropArchiveSql = 'delete from rlm_piece where session = $1 and upload = $2::uuid';
+
+/**
+ * The pieces of the rows that go, and archives that no store begins with any more: who is reading
+ * one begins again from the next.
+ */
+const sweepSealedSql: readonly (readonly [string, string])[] = [
+  [
+    'sweep-sealed-pieces',
+    `delete from rlm_piece p using rlm_session s, rlm_log l
+    where s.id = $1 and l.session = s.id and l.pos < s.base_pos
+    and p.session = s.id and p.upload = l.upload`,
+  ],
   [
     'sweep-rows',
     `delete from rlm_log l using rlm_session s
     where s.id = $1 and l.session = s.id and l.pos < s.base_pos`,
   ],
-  [
-    'sweep-pieces',
-    `delete from rlm_piece p using rlm_session s
-    where s.id = $1 and p.session = s.id and p.upload <> s.base_upload
-    and p.created_ms < s.time_ms - 86400000
-    and not exists (select 1 from rlm_log l where l.session = s.id and l.upload = p.upload)`,
-  ],
 ];
+
+/** Somebody may be uploading a text, or an archive, whose row is still to come: a day is enough. */
+const dayMs = 86_400_000;
+
+const toSweepSql = `update rlm_session set swept_ms = ${nowMsSql}
+where swept_ms < ${nowMsSql} - ${dayMs} returning id`;
+
+const sweepPiecesSql = `delete from rlm_piece p using rlm_session s
+where s.id = $1 and p.session = s.id
+and (s.deleted_ms is not null or (p.upload is distinct from s.base_upload
+  and p.created_ms < ${nowMsSql} - ${dayMs}
+  and not exists (select 1 from rlm_log l where l.session = s.id and l.upload = p.upload)))`;
 
 /** So much of a text is sent at once. */
 export function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {

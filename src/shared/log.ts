@@ -23,6 +23,9 @@
  *   forget    {"op":"forget","wanted":{...}}: texts are gone from here on, and out of older rows
  *   allow     {"op":"allow","seq":N}: a forgotten text may come again
  *   restored  {"op":"restored","to":...}: the names of this store lead to another one
+ *   base      {"op":"base","of":...,"ranges":[...],"events":[...]}: the first row of a branch: the
+ *             texts of other stores that it goes on from, by lines of their journals, which are the
+ *             same on all machines; links, pins and names of moments that it takes along
  * With a team key (`seal.ts`) facts, text and pieces are unreadable to the database.
  *
  * A row that this program does not understand stops the replay with `store_newer`: whoever left it
@@ -32,7 +35,13 @@ import { promisify } from 'node:util';
 import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { ProxyError } from '../errors.ts';
 import type { TextAgain } from '../store/session/text-writer.ts';
-import type { ForgetWanted, NewEntry, NewEntryFacts, StoreEvent } from '../store/types.ts';
+import type {
+  BranchStart,
+  ForgetWanted,
+  NewEntry,
+  NewEntryFacts,
+  StoreEvent,
+} from '../store/types.ts';
 
 /** More of it than this is no row's own text but lies in pieces, bytes. */
 export const rowTextMaxBytes = 1024 * 1024;
@@ -61,7 +70,8 @@ export type LogOperation =
   | { readonly op: 'snapshot'; readonly name: string }
   | { readonly op: 'forget'; readonly wanted: ForgetWanted }
   | { readonly op: 'allow'; readonly seq: number }
-  | { readonly op: 'restored'; readonly to: string };
+  | { readonly op: 'restored'; readonly to: string }
+  | ({ readonly op: 'base'; readonly of: string } & BranchStart);
 
 const knownOperations: Readonly<Record<LogOperation['op'], true>> = {
   texts: true,
@@ -71,6 +81,7 @@ const knownOperations: Readonly<Record<LogOperation['op'], true>> = {
   forget: true,
   allow: true,
   restored: true,
+  base: true,
 };
 
 /** What stands in the columns of a row. */

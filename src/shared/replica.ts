@@ -8,18 +8,17 @@ import {
   hasOwnText,
   type LogOperation,
   type LogText,
-  type MemoryRecord,
   type RowFacts,
   textOf,
 } from './log.ts';
 import type { Seal } from './seal.ts';
 import { ProxyError } from '../errors.ts';
 import type { TextAgain } from '../store/session/text-writer.ts';
-import type { Entry, NewEntry, Session, StoreEvent } from '../store/types.ts';
+import type { ChatRecord, Entry, NewEntry, Session, StoreEvent } from '../store/types.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 
 /** Of the chat memory, where a replica notes how far it is. */
-const positionKey = 'replica:position';
+export const positionKey = 'replica:position';
 
 /**
  * How far a replica is: the row, and what its files held behind it. They are written one after the
@@ -42,6 +41,14 @@ export interface LogRow extends RowFacts {
   /** The texts of its operations, one behind the other; absent where they lie in pieces. */
   readonly bytes: Uint8Array | undefined;
   readonly upload: string | undefined;
+}
+
+/** What a replay needs beside the rows. */
+interface ReplayParts {
+  readonly table: LogTable;
+  readonly seal: Seal;
+  /** The names of a store lead to another one. */
+  readonly onRestored: (sessionId: string) => void;
 }
 
 /** Texts of rows that are stored together, bytes: what a replay holds in memory. */
@@ -84,7 +91,7 @@ export class Replica {
       if (error.code === 'unknown_session') return undefined;
       if (error.code !== 'store_corrupt') throw error;
       // Whatever is wrong with it: the log has everything.
-      await sessions.remove(id, 'detach');
+      await sessions.remove(id, 'remove');
       return undefined;
     }
   }
@@ -112,7 +119,7 @@ export class Replica {
    */
   async apply(
     rows: readonly LogRow[],
-    { table, seal }: { readonly table: LogTable; readonly seal: Seal },
+    { table, seal, onRestored }: ReplayParts,
   ): Promise<ReadonlyMap<LogRow, readonly Entry[]>> {
     const entries = new Map<LogRow, readonly Entry[]>();
     for (const group of groupsOf(rows)) {
@@ -123,12 +130,14 @@ export class Replica {
         for (const [row, stored] of await this.#storeTexts(group)) entries.set(row, stored);
       }
       let forgotAt: number | undefined;
-      const records: MemoryRecord[] = [];
+      const records: ChatRecord[] = [];
       for (const row of group) {
         for (const operation of row.ops) {
-          if (operation.op === 'memory') records.push(...operation.records);
-          else if (operation.op !== 'texts') await this.#decide(operation, row);
+          if (operation.op === 'memory') {
+            for (const record of operation.records) records.push({ ...record, timeMs: row.timeMs });
+          } else if (operation.op !== 'texts') await this.#decide(operation, row);
           if (operation.op === 'forget') forgotAt = row.pos;
+          if (operation.op === 'restored') onRestored(this.session.id);
         }
       }
       await this.#note(records, group.at(-1)!.pos, forgotAt);
@@ -199,8 +208,11 @@ export class Replica {
       case 'allow':
         await this.#sessions.allowAgain(id, operation.seq);
         break;
+      case 'base':
+        // Of one that goes on from other texts the files were made with it.
+        for (const event of operation.events) await this.#addEvent(event);
+        break;
       case 'restored':
-        // Which store a name leads to is asked of the database each time it may have changed.
         break;
     }
   }
@@ -212,7 +224,7 @@ export class Replica {
   }
 
   async #note(
-    records: readonly MemoryRecord[],
+    records: readonly ChatRecord[],
     pos: number,
     forgotAt: number | undefined,
   ): Promise<void> {

@@ -9,7 +9,9 @@ export const schemaVersion = 1;
  *              what a team key is known (null: none)
  * rlm_session  a store: `head` is the number of its last row, `time_ms` the time of that, which
  *              never goes back whatever the clocks do. `base_pos`, `base_upload`, `base_pieces`: an
- *              archive of all up to that row, from which a replica begins
+ *              archive of all up to that row, from which a replica begins. `bases`: the stores
+ *              whose texts a branch reads. `swept_ms`, `tidied_ms`: when somebody last looked for
+ *              pieces without a row, and for texts that are too old or too many
  * rlm_name     the names of projects
  * rlm_log      the rows (`log.ts`). The lock on the row of rlm_session is held from its update to
  *              the commit of the same statement, so numbers are committed in order and without gaps
@@ -23,7 +25,9 @@ export const schemaSql: readonly string[] = [
   `create table if not exists rlm_session (
     id text primary key, project text not null, created_ms bigint not null,
     head bigint not null default 0, time_ms bigint not null default 0, deleted_ms bigint,
-    base_pos bigint not null default 0, base_upload uuid, base_pieces int)`,
+    base_pos bigint not null default 0, base_upload uuid, base_pieces int,
+    bases text[] not null default '{}', swept_ms bigint not null default 0,
+    tidied_ms bigint not null default 0)`,
   `create table if not exists rlm_name (name text primary key, session text not null)`,
   `create table if not exists rlm_log (
     session text not null, pos bigint not null, time_ms bigint not null,

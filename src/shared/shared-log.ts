@@ -52,6 +52,8 @@ export interface LogParts {
   readonly reopen: (id: string) => Promise<Replica>;
   /** Sends what waits on this machine. */
   readonly drain: () => void;
+  /** The names of a store lead to another one. */
+  readonly onRestored: (id: string) => void;
   /** A store was deleted by somebody else. */
   readonly onDeleted: (id: string) => void;
   /** How far a replica is that has much to fetch. */
@@ -207,6 +209,11 @@ export class SharedLog {
     await this.#jobs.add({ operation, text: nothing, isAlone: true, maySpool: false });
   }
 
+  /** Lines of its own journal that are here. */
+  async records(): Promise<number> {
+    return this.#parts.sessions.hold(this.id, ({ store }) => store.ownRecords);
+  }
+
   /** All that others have added by now is here when it resolves. @throws ProxyError `store_away` */
   async catchUp(): Promise<void> {
     await this.#alone(async () => this.#fetch());
@@ -347,7 +354,9 @@ export class SharedLog {
     this.#onTheirWay.set(n, undefined);
     try {
       const { columns, own } = await this.#encoded(row);
-      const { pos, timeMs } = await table.append(this.id, { writer, n, ...columns });
+      const [first] = row.ops;
+      const namesTo = first?.op === 'restored' ? first.to : undefined;
+      const { pos, timeMs } = await table.append(this.id, { writer, n, ...columns, namesTo });
       return await this.#alone(async () => {
         await this.#mend();
         if (this.#replica.pos < pos - 1) await this.#fetch(pos - 1);

@@ -23,6 +23,7 @@ import type {
 import { readAddress } from './address.ts';
 import { Availability } from './availability.ts';
 import { Database } from './database.ts';
+import { Branches, cannotDetach, refuseBranches } from './branches.ts';
 import { LogTable, type LogHead } from './log-table.ts';
 import { encodePiece } from './log.ts';
 import { ProjectNames } from './project-name.ts';
@@ -108,12 +109,15 @@ export class SharedSessions implements Sessions {
   readonly #parts: SharedSessionsParts;
   readonly #opened: AsyncDisposableStack;
   readonly #log: LogParts;
+  readonly #branches: Branches;
   #n = 0;
   readonly #logs = new Map<string, Promise<SharedLog>>();
   readonly #open = new Map<string, SharedLog>();
   readonly #sessions = new Map<string, SharedSession>();
-  /** The store of each project that is known, kept for a start without the database. */
+  /** The store of each project that this process has asked for. */
   readonly #ids = new Map<string, string>();
+  /** The same as it was known last, for a start without the database. */
+  readonly #lastIds = new Map<string, string>();
   /** Directories and folders whose names are known to lead to their store. */
   readonly #placed = new Set<string>();
   readonly #catchingUp = new GroupCommit<void, void>(async (group) => {
@@ -138,8 +142,14 @@ export class SharedSessions implements Sessions {
       rebase: async (id, behind) => this.#fromBase(id, behind),
       reopen: async (id) => (await Replica.open(parts.replicas, id)) ?? this.#begin(id),
       drain: () => void this.drain(),
+      onRestored: (id) => this.#forgetNames(id),
       onDeleted: (id) => void this.#forgetDeleted(id),
     };
+    this.#branches = new Branches({
+      ...this.#log,
+      logOf: async (id) => this.#logOf(id),
+      newId: () => parts.ids.next('sess_'),
+    });
     this.chats = {
       has: (key) => this.#chatMemory.has(key),
       get: async (key) => this.#chatMemory.get(key),
@@ -188,7 +198,8 @@ export class SharedSessions implements Sessions {
     for (const place of part === undefined ? [directory] : [directory, part]) {
       const key = `${session.id} ${place}`;
       if (this.#placed.has(key)) continue;
-      await replicas.addDirectory(session.id, place);
+      if (place === directory) await replicas.takeDirectory(session.id, place);
+      else await replicas.addDirectory(session.id, place);
       if (place === part) await this.#alias(await names.ofDirectory(part, project), session.id);
       this.#placed.add(key);
     }
@@ -214,6 +225,7 @@ export class SharedSessions implements Sessions {
   }
 
   async list(): ReturnType<Sessions['list']> {
+    await this.#bringBranches();
     const chats = this.#chats?.id;
     return (await this.#parts.replicas.list()).filter(({ id }) => id !== chats);
   }
@@ -264,12 +276,23 @@ export class SharedSessions implements Sessions {
     return events.all.find(isName)!;
   }
 
-  async branch(_sessionId: string, _moment?: Moment, _name?: string): Promise<Session> {
-    throw notShared('A branch of a shared store');
+  async branch(
+    sessionId: string,
+    moment: Moment = { seq: Infinity },
+    name?: string,
+  ): Promise<Session> {
+    const source = await this.#logOf(sessionId);
+    return this.#sessionOf(await this.#branches.make(source, moment, name));
   }
 
-  async restore(_fromId: string, _toId: string): Promise<void> {
-    throw notShared('Restoring in a shared store');
+  async restore(fromId: string, toId: string): Promise<void> {
+    const from = await this.#logOf(fromId);
+    const to = await this.#logOf(toId);
+    if (fromId === toId) return;
+    const { directory } = from.replica.session;
+    await from.decide({ op: 'restored', to: toId });
+    if (directory !== undefined) await this.#parts.replicas.takeDirectory(toId, directory);
+    this.#sessionOf(to);
   }
 
   async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
@@ -308,13 +331,20 @@ export class SharedSessions implements Sessions {
   }
 
   async branchesOf(sessionId: string): Promise<readonly string[]> {
-    return this.#parts.replicas.branchesOf(sessionId);
+    return this.#parts.table.branchesOf(sessionId);
   }
 
-  async remove(sessionId: string): Promise<void> {
-    await this.#logOf(sessionId);
-    await this.#parts.table.remove(sessionId);
-    await this.#forgetDeleted(sessionId);
+  async remove(sessionId: string, branches: 'keep' | 'remove' | 'detach' = 'keep'): Promise<void> {
+    const { table } = this.#parts;
+    if ((await table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+    const others = await table.branchesOf(sessionId);
+    if (branches === 'keep') refuseBranches(sessionId, others);
+    if (branches === 'detach' && others.length > 0) throw cannotDetach(sessionId);
+    // The branches first: whatever comes in between, none of them is left without its texts.
+    for (const id of [...others.toReversed(), sessionId]) {
+      await table.remove(id);
+      await this.#forgetDeleted(id);
+    }
   }
 
   /** What there is in the database, and what of it is here; for `store status` and `doctor`. */
@@ -409,9 +439,28 @@ export class SharedSessions implements Sessions {
     }
   }
 
+  /** Branches that other machines have made of stores that are here. */
+  async #bringBranches(): Promise<void> {
+    const { table, replicas, log } = this.#parts;
+    try {
+      const here = new Set((await replicas.list()).map(({ id }) => id));
+      for (const { id, bases } of await table.heads()) {
+        if (!here.has(id) && bases.some((base) => here.has(base))) await this.#logOf(id);
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'branches that others have made are not listed');
+    }
+  }
+
+  /** Which store its names lead to is asked again. */
+  #forgetNames(sessionId: string): void {
+    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
+    for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
+  }
+
   /** The next turn of its project begins anew. */
   async #forgetDeleted(sessionId: string): Promise<void> {
-    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
+    this.#forgetNames(sessionId);
     try {
       await this.#writeIds();
       await this.#drop(sessionId);
@@ -424,15 +473,25 @@ export class SharedSessions implements Sessions {
     const { table, ids, availability } = this.#parts;
     let id = this.#ids.get(name);
     if (id === undefined) {
-      if (availability.isAway && !create) return undefined;
-      id = await table.sessionOf(name, create ? ids.next('sess_') : undefined);
+      try {
+        id = await table.sessionOf(name, create ? ids.next('sess_') : undefined);
+      } catch (error) {
+        // As it was when this machine was told last.
+        id = this.#lastIds.get(name);
+        if (toProxyError(error).code !== 'store_away' || (id === undefined && create)) throw error;
+      }
       if (id === undefined) return undefined;
-      this.#ids.set(name, id);
-      await this.#writeIds();
+      if (!availability.isAway) {
+        this.#ids.set(name, id);
+        await this.#writeIds();
+      }
     }
     try {
       const log = await this.#logOf(id);
       await this.#arrived;
+      const isStale = !availability.isAway && this.#ids.get(name) !== id;
+      // Another store was restored meanwhile.
+      if (isStale) return await this.#named(name, create);
       return this.#sessionOf(log);
     } catch (error) {
       if (toProxyError(error).code !== 'unknown_session') throw error;
@@ -473,7 +532,9 @@ export class SharedSessions implements Sessions {
   /** The log of a store, and all of it here; what is here already where the database is away. */
   async #openLog(sessionId: string): Promise<SharedLog> {
     const { replicas, log } = this.#parts;
-    const replica = await Replica.open(replicas, sessionId);
+    // What is forgotten in the texts that it goes on from is to be forgotten here, too.
+    for (const base of await replicas.basesOf(sessionId)) await this.#logOf(base);
+    const replica = await this.#replicaOf(sessionId);
     const shared = new SharedLog(this.#log, sessionId, replica ?? (await this.#begin(sessionId)));
     try {
       await shared.catchUp();
@@ -493,11 +554,23 @@ export class SharedSessions implements Sessions {
     return shared;
   }
 
+  /** What of a store is here; undefined for a branch that a crash has left half made. */
+  async #replicaOf(sessionId: string): Promise<Replica | undefined> {
+    const { replicas, table } = this.#parts;
+    const replica = await Replica.open(replicas, sessionId);
+    if (replica === undefined || replica.pos > 0) return replica;
+    const head = await table.head(sessionId).catch(() => undefined);
+    if (head === undefined || head.bases.length === 0) return replica;
+    await replicas.remove(sessionId, 'remove');
+    return undefined;
+  }
+
   /** Files for a store of which there is nothing here yet. */
   async #begin(sessionId: string): Promise<Replica> {
     const head = await this.#parts.table.head(sessionId);
     if (head === undefined) throw unknownSession(sessionId);
     if (head.base !== undefined) return this.#fromBase(sessionId, 0);
+    if (head.bases.length > 0) return this.#branches.begin(head);
     const { replicas } = this.#parts;
     await replicas.createAs(sessionId, `shared:${sessionId}`, head.createdMs);
     return (await Replica.open(replicas, sessionId))!;
@@ -510,10 +583,12 @@ export class SharedSessions implements Sessions {
     if (head === undefined) throw unknownSession(sessionId);
     if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
     const { upload, pieces, pos } = head.base;
-    if (await isHere(replicas, sessionId)) await replicas.remove(sessionId, 'detach');
+    for (const base of head.bases) await this.#logOf(base);
     const packed = openedPieces(table, seal, upload, pieces);
-    const importing = replicas.import(packed, { unnamed: true, anySize: true });
+    const importing = replicas.importReplica(packed, { id: sessionId, key: `shared:${sessionId}` });
     for (let step = await importing.next(); step.done !== true;) step = await importing.next();
+    // Its names may have been given to another since.
+    this.#forgetNames(sessionId);
     const replica = await Replica.open(replicas, sessionId);
     if (replica === undefined) throw unknownSession(sessionId);
     await replica.begin(pos);
@@ -547,9 +622,10 @@ export class SharedSessions implements Sessions {
     this.#open.delete(sessionId);
     this.#sessions.delete(sessionId);
     for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
-    if (await isHere(this.#parts.replicas, sessionId)) {
-      await this.#parts.replicas.remove(sessionId, 'detach');
-    }
+    const { replicas } = this.#parts;
+    if (!(await isHere(replicas, sessionId))) return;
+    for (const branch of await replicas.branchesOf(sessionId)) await this.#drop(branch);
+    await replicas.remove(sessionId, 'remove');
   }
 
   /** One statement for all stores that are open here. */
@@ -592,12 +668,13 @@ export class SharedSessions implements Sessions {
     const bytes = await this.#parts.files.readWhole(this.#idsPath);
     if (bytes === undefined) return;
     for (const [name, id] of Object.entries(JSON.parse(bytes.toString()) as object)) {
-      this.#ids.set(name, String(id));
+      this.#lastIds.set(name, String(id));
     }
   }
 
   async #writeIds(): Promise<void> {
-    const text = `${JSON.stringify(Object.fromEntries(this.#ids), undefined, 2)}\n`;
+    for (const [name, id] of this.#ids) this.#lastIds.set(name, id);
+    const text = `${JSON.stringify(Object.fromEntries(this.#lastIds), undefined, 2)}\n`;
     await replaceFile(this.#parts.files, this.#idsPath, Buffer.from(text));
   }
 }
@@ -680,7 +757,8 @@ async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boo
 
 /** The bytes of a store's archive. */
 async function* archived(replicas: ReplicaSessions, sessionId: string): AsyncGenerator<Uint8Array> {
-  for await (const { bytes } of replicas.export([sessionId])) if (bytes !== undefined) yield bytes;
+  for await (const { bytes } of replicas.exportReplica(sessionId))
+    if (bytes !== undefined) yield bytes;
 }
 
 /** A replica can be made again: nothing of it waits for the disk. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
 import type { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { Archives } from './archive/archives.ts';
+import { Archives, type ReplicaImport } from './archive/archives.ts';
 import { finishImports } from './archive/landing.ts';
 import { DirectoryMap } from './disk/directory-map.ts';
 import { realFiles, type Files } from './disk/files.ts';
@@ -26,10 +26,13 @@ import { PastViews } from './session/past-views.ts';
 import { FileSessionStore } from './session/session-store.ts';
 import { rewindSession } from './session/rewind.ts';
 import type {
+  BranchStart,
+  ChatRecord,
   CheckProgress,
   ForgetOutcome,
   ForgetWanted,
   LastTidying,
+  Moment,
   MovedSession,
   Salvage,
   Session,
@@ -133,6 +136,34 @@ export interface ReplicaSessions extends Sessions {
   createAs(id: string, key: string, createdMs: number): Promise<void>;
   /** Gives a session a directory on this machine, unless that has a session. */
   addDirectory(sessionId: string, directory: string): Promise<void>;
+  /** The same, whichever session has it until then. */
+  takeDirectory(sessionId: string, directory: string): Promise<void>;
+  /** What a branch of a session's moment begins with. */
+  branchStart(sessionId: string, moment: Moment, name?: string): Promise<BranchStart>;
+  /** What a session's chats remembered at a moment. */
+  remembered(sessionId: string, moment: Moment): AsyncGenerator<ChatRecord>;
+  /**
+   * Makes a branch with an id that it has elsewhere, found under `key:` and a key; of chats it
+   * remembers nothing. The same start gives the same files.
+   * @param fromId The session of the last of its ranges, or one that goes on from that
+   */
+  branchAs(
+    fromId: string,
+    start: BranchStart,
+    branch: { readonly id: string; readonly key: string; readonly createdMs: number },
+  ): Promise<void>;
+  /** The sessions whose texts one reads; none for one that is not here. */
+  basesOf(sessionId: string): Promise<readonly string[]>;
+  /** As `export` of one session, without anything of this machine and without what it goes on from. */
+  exportReplica(sessionId: string): ReturnType<Sessions['export']>;
+  /**
+   * Puts the store of such an archive in the place of what there is of it, under its own id; what
+   * it goes on from must be here.
+   */
+  importReplica(
+    packed: AsyncIterable<Uint8Array>,
+    replica: ReplicaImport,
+  ): ReturnType<Sessions['import']>;
   /** Asks a session's files something; they stay open until it is answered. */
   hold<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T>;
   /**
@@ -205,6 +236,7 @@ class FileSessions implements ReplicaSessions {
       hold: async (sessionId, ask) => (await this.#catalog.byId(sessionId)).use(ask),
       checkDeeply: (sessionId) => this.checkDeeply(sessionId),
       landed: (sessionId, directory) => this.#catalog.places.made(sessionId, directory),
+      replacing: async (sessionId, work) => this.#replacing(sessionId, work),
       alone: async (work) => this.#catalog.alone(work),
       forgetKeys: async () => this.#forgetting.hashKeys(),
       takeForgetKeys: async (keys) => this.#forgetting.takeKeys(keys),
@@ -301,6 +333,39 @@ class FileSessions implements ReplicaSessions {
     await this.#catalog.addDirectory(sessionId, directory);
   }
 
+  async takeDirectory(sessionId: string, directory: string): Promise<void> {
+    await this.#catalog.takeDirectory(sessionId, directory);
+  }
+
+  async branchStart(...args: Parameters<Versions['branchStart']>): Promise<BranchStart> {
+    return this.#versions.branchStart(...args);
+  }
+
+  remembered(...args: Parameters<Versions['remembered']>): AsyncGenerator<ChatRecord> {
+    return this.#versions.remembered(...args);
+  }
+
+  async branchAs(
+    fromId: string,
+    start: BranchStart,
+    { id, key, createdMs }: Parameters<ReplicaSessions['branchAs']>[2],
+  ): Promise<void> {
+    const header = { sessionId: id, createdMs, name: `key:${key}` };
+    await this.#versions.branchAs(fromId, start, header);
+  }
+
+  async basesOf(sessionId: string): Promise<readonly string[]> {
+    return this.#catalog.basesOf(sessionId);
+  }
+
+  exportReplica(sessionId: string): ReturnType<Sessions['export']> {
+    return this.#archives.export([sessionId], { isForReplica: true });
+  }
+
+  importReplica(...args: Parameters<Archives['importReplica']>): ReturnType<Sessions['import']> {
+    return this.#archives.importReplica(...args);
+  }
+
   async hold<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
     return (await this.#catalog.byId(sessionId)).use(ask);
   }
@@ -336,6 +401,19 @@ class FileSessions implements ReplicaSessions {
     await this.#catalog[Symbol.asyncDispose]();
     await this.chats[Symbol.asyncDispose]();
     await this.#lock.release();
+  }
+
+  async #replacing(sessionId: string, work: () => Promise<void>): Promise<void> {
+    const { files, dataDir, open } = this.#catalog;
+    const readers = (await this.#catalog.relations()).readersOf(sessionId);
+    await open.whileClosed([sessionId, ...readers], async () => {
+      await this.#forgetting.deleting();
+      // What is remembered of it is of what it was.
+      await open.forget(sessionId);
+      // What was made from the text as it was.
+      for (const id of readers) await files.remove(sessionPaths(dataDir, id).indexDir);
+      await work();
+    });
   }
 
   async #openFiles(sessionId: string): Promise<OpenSession> {

@@ -191,6 +191,14 @@ export type Moment =
    */
   | { readonly ranges: readonly BaseRange[]; readonly takenMs?: number };
 
+/** What a branch begins with, in words that hold for every copy of the stores it is made of. */
+export interface BranchStart {
+  /** The texts: beginnings of journals, the oldest first. */
+  readonly ranges: readonly BaseRange[];
+  /** What was decided about the store that goes along. */
+  readonly events: readonly StoreEvent[];
+}
+
 /** What is to be forgotten of one session's texts. */
 export interface ForgetWanted {
   /** Numbers of entries that go whole. */
@@ -495,6 +503,13 @@ export interface SnapshotChecks {
   recheck(blocks: readonly number[]): Promise<Snapshot>;
 }
 
+/** A value to be remembered. */
+export interface ChatRecord {
+  readonly key: string;
+  readonly value: unknown;
+  readonly timeMs?: number | undefined;
+}
+
 /**
  * All that the proxy must remember per chat, by key: hidden steps, decisions of the window guard,
  * snapshots. Append only; the newest value of a key wins.
@@ -503,8 +518,11 @@ export interface ChatMemory {
   /** The newest value under `key`, of those at hand or read from disk. */
   get(key: string): Promise<unknown>;
   has(key: string): boolean;
-  /** Writes JSON values and syncs once. */
-  put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void>;
+  /**
+   * Writes JSON values and syncs once. `timeMs`: when they were put down first, where that is not
+   * now, milliseconds since 1970.
+   */
+  put(records: readonly ChatRecord[]): Promise<void>;
 }
 
 /** Something that people have decided about a store as a whole. */

@@ -217,6 +217,48 @@ describe.skipIf(noPostgres !== undefined)(
       expect((await two.byId(other.id)).id).toBe(other.id);
     });
 
+    test('a branch that one machine makes goes on on the others, and takes the name where it is restored', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const here = await storeOf(one, 'branched');
+      await here.store.append([{ kind: 'user_text', text: 'first\n' }]);
+      await here.memory.put([{ key: 'marks:chat', value: 'then' }]);
+      await here.events.add({ type: 'pin', timeMs: 0, whole: [1] });
+      await one.nameMoment(here.id, 'good');
+      await here.store.append([{ kind: 'user_text', text: 'wrong turn\n' }]);
+      await here.memory.put([{ key: 'marks:chat', value: 'now' }]);
+      const good = here.events.all.find((event) => event.type === 'snapshot')!;
+      const branch = await one.branch(here.id, { ranges: good.ranges, takenMs: good.timeMs }, 'b');
+      expect(branch.store.totals.entries).toBe(1);
+      expect(await branch.memory.get('marks:chat')).toBe('then');
+      const there = await two.byId(branch.id);
+      await there.store.append([{ kind: 'user_text', text: 'on the other machine\n' }]);
+      expect(await there.memory.get('marks:chat')).toBe('then');
+      expect(there.events.all.map(({ type }) => type)).toEqual(['snapshot', 'pin', 'name']);
+      const atTwo = await storeOf(two, 'branched');
+      expect(atTwo.id).toBe(here.id);
+      await one.restore(here.id, branch.id);
+      const seen = [await storeOf(one, 'branched'), await storeOf(two, 'branched')];
+      expect(seen.map(({ id }) => id)).toEqual([branch.id, branch.id]);
+      expect(seen.map(({ directory }) => directory)).toEqual(['/work', '/work']);
+      await seen[0]!.store.append([{ kind: 'user_text', text: 'and on\n' }]);
+      await storeOf(two, 'branched');
+      expect(await filesOf(seen[0]!)).toBe(await filesOf(seen[1]!));
+      expect(seen[1]!.events.all).toEqual(seen[0]!.events.all);
+      await using late = await machine();
+      const fresh = await storeOf(late, 'branched');
+      expect(await filesOf(fresh)).toBe(await filesOf(seen[0]!));
+      expect(await fresh.store.readEntry(fresh.store.entry('e1')!)).toBe('first\n');
+      expect((await fresh.store.read(0, 1000)).text).toBe('first\non the other machine\nand on\n');
+      expect((await late.list()).find(({ id }) => id === here.id)).toBeDefined();
+      await expect(two.remove(here.id)).rejects.toThrow(branch.id);
+      await expect(two.remove(here.id, 'detach')).rejects.toThrow('cannot be given copies');
+      await two.remove(here.id, 'remove');
+      const gone = seen[0]!.store.append([{ kind: 'user_text', text: 'too late\n' }]);
+      await expect(gone).rejects.toThrow(branch.id);
+      expect((await storeOf(one, 'branched')).store.totals.entries).toBe(0);
+    });
+
     test('a store that one machine deletes begins anew on the others', async () => {
       await using one = await machine();
       await using two = await machine();

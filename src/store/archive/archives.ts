@@ -57,6 +57,8 @@ export interface ArchivesParts {
   readonly checkDeeply: (sessionId: string) => AsyncGenerator<CheckProgress, SessionHealth>;
   /** Hears of a store that has come into a directory. */
   readonly landed: (sessionId: string, directory: string) => void;
+  /** Runs work while nobody has a session, or what reads it, open; only within `alone`. */
+  readonly replacing: (sessionId: string, work: () => Promise<void>) => Promise<void>;
   /** Runs work while no session is made, renamed or deleted. */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
   /** The keys by whose hashes forgotten texts are known here. */
@@ -74,14 +76,22 @@ export class Archives {
     this.#parts = parts;
   }
 
-  /** See `Sessions.export`. */
-  async *export(sessionIds: readonly string[]): AsyncGenerator<ArchivePiece, ExportReport> {
+  /**
+   * See `Sessions.export`. @param options.isForReplica For {@link importReplica}: nothing of this
+   * machine goes along, and nothing that a branch goes on from
+   */
+  async *export(
+    sessionIds: readonly string[],
+    { isForReplica = false }: { readonly isForReplica?: boolean } = {},
+  ): AsyncGenerator<ArchivePiece, ExportReport> {
     const { clock } = this.#parts;
     for (const id of sessionIds) yield* this.#checked(id);
     const createdMs = clock.now();
-    const held = await this.#holdAll(sessionIds);
+    const held = isForReplica
+      ? await Promise.all(sessionIds.map(async (id) => ({ ...(await this.#held(id)), names: [] })))
+      : await this.#holdAll(sessionIds);
     const files = await ExportFiles.measure({ ...this.#parts, createdMs }, held, {
-      chats: await this.#chatsOf(held),
+      chats: isForReplica ? Buffer.alloc(0) : await this.#chatsOf(held),
       keys: await this.#parts.forgetKeys(),
     });
     const totalBytes = totalBytesOf(files.manifest);
@@ -205,9 +215,27 @@ export class Archives {
   }
 
   /** See `Sessions.import`. */
-  async *import(
+  import(
     packed: AsyncIterable<Uint8Array>,
     options: ImportOptions,
+  ): AsyncGenerator<ArchiveProgress, ImportReport> {
+    return this.#import(packed, options);
+  }
+
+  /**
+   * Puts the one store of an archive in the place of what there is of it, under its own id; what it
+   * goes on from must be here.
+   */
+  importReplica(
+    packed: AsyncIterable<Uint8Array>,
+    replica: ReplicaImport,
+  ): AsyncGenerator<ArchiveProgress, ImportReport> {
+    return this.#import(packed, { unnamed: true, anySize: true, replica });
+  }
+
+  async *#import(
+    packed: AsyncIterable<Uint8Array>,
+    options: ImportOptions & { readonly replica?: ReplicaImport },
   ): AsyncGenerator<ArchiveProgress, ImportReport> {
     const { files, dataDir, ids } = this.#parts;
     const folder = join(importingDir(dataDir), ids.next('import_'));
@@ -219,6 +247,12 @@ export class Archives {
       const staging = stageArchive(files, folder, packed, {
         isTrusted: options.anySize === true,
         plan: async (manifest) => {
+          const { replica } = options;
+          if (replica !== undefined) {
+            if (manifest.sessions.length !== 1 || manifest.sessions[0]!.id !== replica.id)
+              throw damagedArchive('it holds another store');
+            return new Map([[replica.id, replica.id]]);
+          }
           const chosen = await this.#chooseIds(manifest, reserved);
           names = await this.#chooseNames(manifest, chosen, options);
           return chosen;
@@ -229,8 +263,14 @@ export class Archives {
         yield { doing: 'unpack', ...step.value };
       }
       const staged = step.value;
+      const links = await this.#linkBases(folder, options.replica?.id);
       for (const session of staged.manifest.sessions) {
         yield* this.#verified(folder, staged, session);
+      }
+      for (const path of links) await files.remove(path);
+      if (options.replica !== undefined) {
+        const sessions = await this.#landReplica(folder, staged, landing, options.replica);
+        return { sessions, textBytes: totalBytesOf(staged.manifest) };
       }
       const sessions = await this.#land(folder, staged, names, landing);
       for (const { session, directory } of sessions) {
@@ -400,6 +440,54 @@ export class Archives {
     });
   }
 
+  /**
+   * Second names for the files of what a branch goes on from, so that it can be verified where it
+   * was unpacked; their paths.
+   */
+  async #linkBases(folder: string, sessionId: string | undefined): Promise<readonly string[]> {
+    const { files, dataDir } = this.#parts;
+    if (sessionId === undefined) return [];
+    const { bases = [] } = await summarizeSession(files, sessionPaths(folder, sessionId));
+    const links: string[] = [];
+    for (const { sessionId: base } of bases) {
+      const from = sessionPaths(dataDir, base);
+      const to = sessionPaths(folder, base);
+      for (const part of ['text', 'journal'] as const) {
+        await files.link(from[part], to[part]);
+        links.push(to[part]);
+      }
+      const originals = await files.list(from.originalsDir);
+      if (originals.length === 0) continue;
+      await files.makeDirectory(to.originalsDir);
+      links.push(to.originalsDir);
+      for (const name of originals)
+        await files.link(join(from.originalsDir, name), join(to.originalsDir, name));
+    }
+    return links;
+  }
+
+  async #landReplica(
+    folder: string,
+    { manifest, keys }: StagedArchive,
+    state: LandingState,
+    { id, key }: ReplicaImport,
+  ): Promise<ImportReport['sessions']> {
+    const { files, map, dataDir, alone, replacing, takeForgetKeys } = this.#parts;
+    const [{ createdMs, role, entries }] = manifest.sessions as [ArchivedSession];
+    await alone(async () => {
+      const known = map.namesOf(id);
+      const names = known.length === 0 ? [`key:${key}`] : known;
+      await writeMetadata(files, folder, { id, name: names[0]!, createdMs });
+      await files.syncDirectory(join(folder, 'sessions'));
+      if (keys.length > 0) await takeForgetKeys(keys);
+      await replacing(id, async () => {
+        await removeLanded(files, [{ id, names }], dataDir);
+        await this.#move(folder, [{ id, names }], state);
+      });
+    });
+    return [{ session: id, from: id, role, entries }];
+  }
+
   async #move(
     folder: string,
     sessions: readonly LandingSession[],
@@ -452,6 +540,13 @@ export class Archives {
       log.warn({ err: error }, 'what the archive says of chats was not taken over');
     }
   }
+}
+
+/** A store that is fetched again, whole. */
+export interface ReplicaImport {
+  readonly id: string;
+  /** It is found under `key:` and this, where it has no name yet. */
+  readonly key: string;
 }
 
 /** Whether an import is written down as done: then the next opening goes on with it. */

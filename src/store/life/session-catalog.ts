@@ -231,6 +231,29 @@ export class SessionCatalog {
     });
   }
 
+  /** Gives a session a directory, whoever has it until then; who had it knows that it did. */
+  async takeDirectory(sessionId: string, directory: string): Promise<void> {
+    const name = await this.#nameOf(directory);
+    await this.alone(async () => {
+      const holder = this.map.get(name);
+      if (holder === sessionId) return;
+      const { createdMs } = await this.summary(sessionId);
+      await this.places.renamed(sessionId, name, createdMs);
+      if (holder !== undefined && (await this.hasFiles(holder))) {
+        const before = await this.summary(holder);
+        await this.places.renamed(holder, name, before.createdMs);
+        await this.places.renamed(holder, `key:earlier-${holder}`, before.createdMs);
+      }
+      await this.map.set(name, sessionId);
+    });
+  }
+
+  /** The sessions whose texts one reads. */
+  async basesOf(sessionId: string): Promise<readonly string[]> {
+    if (!(await this.hasFiles(sessionId))) return [];
+    return ((await this.summary(sessionId)).bases ?? []).map((base) => base.sessionId);
+  }
+
   /** One name for a directory, wherever links lead. */
   async realName(directory: string): Promise<string> {
     return this.#realNames.of(directory);

@@ -8,7 +8,17 @@ import { recordsIn } from '../session/replay.ts';
 import type { OpenSession } from '../session/session-handle.ts';
 import { writeMetadata } from '../session/session-metadata.ts';
 import type { FileSessionStore } from '../session/session-store.ts';
-import type { BaseRange, Moment, Session, SnapshotEvent, StoreEvent, Totals } from '../types.ts';
+import { rememberedUntil } from '../session/chat-memory.ts';
+import type {
+  BaseRange,
+  BranchStart,
+  ChatRecord,
+  Moment,
+  Session,
+  SnapshotEvent,
+  StoreEvent,
+  Totals,
+} from '../types.ts';
 import type { SessionCatalog } from './session-catalog.ts';
 
 /** A branch reads from so many files of others at most: each costs a descriptor and an opening. */
@@ -52,6 +62,66 @@ export class Versions {
       return source.use(async (open) => this.#branchOff(open, moment, name));
     });
     return this.#catalog.byId(id);
+  }
+
+  /** What a branch of a session's moment begins with, its chats' memory apart. */
+  async branchStart(sessionId: string, moment: Moment, ownName?: string): Promise<BranchStart> {
+    await this.#catalog.byId(sessionId);
+    const source = await this.#catalog.open.get(sessionId);
+    return source.use(async ({ store, events }) => {
+      const { ranges, index } = await store.past(moment);
+      const inherited = inheritedEvents(events.all, recordsIn(ranges), index.totals);
+      const timeMs = this.#catalog.clock.now();
+      const named: readonly StoreEvent[] =
+        ownName === undefined ? [] : [{ type: 'name', timeMs, name: ownName }];
+      return { ranges, events: [...inherited, ...named] };
+    });
+  }
+
+  /** What a session's chats remembered at a moment. */
+  async *remembered(sessionId: string, moment: Moment): AsyncGenerator<ChatRecord> {
+    const { files, dataDir, open } = this.#catalog;
+    const untilMs = await (
+      await open.get(sessionId)
+    ).use(
+      async ({ store }) => chatsUntil(moment, store).timeMs ?? (await store.past(moment)).timeMs,
+    );
+    yield* rememberedUntil(files, sessionPaths(dataDir, sessionId).chats, untilMs);
+  }
+
+  /**
+   * Makes a branch with an id that it has elsewhere: the same start gives the same files,
+   * wherever it is made. @param fromId The session of the last of its ranges, or one that goes on
+   * from that. Of chats it remembers nothing
+   */
+  async branchAs(
+    fromId: string,
+    { ranges, events }: BranchStart,
+    header: { readonly sessionId: string; readonly createdMs: number; readonly name: string },
+  ): Promise<void> {
+    const { files, dataDir, map, open } = this.#catalog;
+    await this.#catalog.byId(fromId);
+    await this.#catalog.alone(async () => {
+      const source = await open.get(fromId);
+      const { sessionId, createdMs, name } = header;
+      const paths = sessionPaths(dataDir, sessionId);
+      try {
+        await source.use(async ({ store }) => {
+          await map.set(name, sessionId);
+          const past = { ...(await store.past({ ranges })), timeMs: -Infinity };
+          const from = { store, paths: sessionPaths(dataDir, store.sessionId), past };
+          await createBranchFiles(files, paths, from, { sessionId, createdMs });
+          await writeMetadata(files, dataDir, { id: sessionId, name, createdMs });
+        });
+        const branch = await open.get(sessionId);
+        await branch.use(async (made) => {
+          for (const event of events) await made.events.add(event);
+        });
+      } catch (error) {
+        await this.#catalog.delete(sessionId);
+        throw toStoreFailure(error, paths.journal);
+      }
+    });
   }
 
   /** See `Sessions.restore`. */

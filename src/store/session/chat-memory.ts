@@ -7,7 +7,7 @@ import { writeFully, type Files } from '../disk/files.ts';
 import { encodeHeader, encodeRecord, headerFault, isWholeRecord } from '../format.ts';
 import { RecordLog, recordMaxBytes } from '../disk/record-log.ts';
 import { corruptStore, toStoreFailure } from '../disk/store-failure.ts';
-import type { ChatMemory } from '../types.ts';
+import type { ChatMemory, ChatRecord } from '../types.ts';
 
 /** `format` in the header. */
 export const chatsFormat = 'rlm-opencode-chats';
@@ -116,10 +116,12 @@ export class FileChatMemory implements ChatMemory {
     }
   }
 
-  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+  async put(records: readonly ChatRecord[]): Promise<void> {
     if (this.#closed) throw new ProxyError('shutting_down', 'The store is being closed.');
     if (records.length === 0) return;
-    const encoded = records.map((record) => encodePut(record, this.#options.clock.now()));
+    const encoded = records.map((record) =>
+      encodePut(record, record.timeMs ?? this.#options.clock.now()),
+    );
     await this.#puts.add(encoded);
   }
 
@@ -205,6 +207,31 @@ export async function copyChats(
       encodeHeader(chatsFormat, sessionId, createdMs),
       linesUntil(log, untilMs),
     );
+  } finally {
+    await log.close();
+  }
+}
+
+/** What was remembered at a moment: the newest value of each key, in the order of their coming. */
+export async function* rememberedUntil(
+  files: Files,
+  path: string,
+  untilMs: number,
+): AsyncGenerator<ChatRecord> {
+  if (!(await files.exists(path))) return;
+  const log = new RecordLog(path, await files.open(path, { create: false }));
+  try {
+    const newest = new Map<string, number>();
+    for await (const line of linesUntil(log, untilMs)) {
+      const { key } = recordHead(line)!;
+      newest.set(key, (newest.get(key) ?? 0) + 1);
+    }
+    for await (const line of linesUntil(log, untilMs)) {
+      const { key } = recordHead(line)!;
+      const left = newest.get(key)! - 1;
+      newest.set(key, left);
+      if (left === 0) yield { key, value: (JSON.parse(line.toString()) as ChatLine).v };
+    }
   } finally {
     await log.close();
   }

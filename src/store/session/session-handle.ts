@@ -5,6 +5,7 @@ import { PastStore } from './past-store.ts';
 import type { FileSessionStore } from './session-store.ts';
 import type {
   ChatMemory,
+  ChatRecord,
   Entry,
   EntryList,
   Moment,
@@ -320,7 +321,7 @@ class HandledMemory implements ChatMemory {
     return this.#kept.get(key) ?? value;
   }
 
-  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
+  async put(records: readonly ChatRecord[]): Promise<void> {
     await this.#handle.use(({ memory }) => memory.put(records));
     for (const { key, value } of records) this.#keep(key, value);
   }

@@ -1,0 +1,116 @@
+import { ProxyError } from '../errors.ts';
+import { unknownSession } from '../store/disk/session-paths.ts';
+import type { ChatRecord, Moment } from '../store/types.ts';
+import type { LogHead } from './log-table.ts';
+import { encodeRow, type LogOperation } from './log.ts';
+import { positionKey, readRow, Replica } from './replica.ts';
+import type { LogParts, SharedLog } from './shared-log.ts';
+
+/**
+ * A branch reads from so many files of others at most: each costs a descriptor and an opening.
+ * Locally older ones are copied; what is the same on all machines is no copy of one of them.
+ */
+const maxBases = 64;
+/** What chats remember goes over so many values, or UTF-16 units of keys, at a time. */
+const recordsAtOnce = 200;
+
+/** What {@link Branches} needs beside what all logs share. */
+interface BranchParts extends LogParts {
+  /** The log of a store, with all of it here. */
+  readonly logOf: (sessionId: string) => Promise<SharedLog>;
+  /** A name for a new store. */
+  readonly newId: () => string;
+}
+
+/**
+ * Branches of shared stores. A branch has a log of its own, whose first row says which beginnings of
+ * which other stores it goes on from; every machine makes the same files of that. What chats
+ * remembered at the moment follows in further rows: other machines may not know any more what a
+ * value was then.
+ */
+export class Branches {
+  readonly #parts: BranchParts;
+
+  constructor(parts: BranchParts) {
+    this.#parts = parts;
+  }
+
+  /** See `Sessions.branch`. @throws ProxyError `store_away`, as that does */
+  async make(source: SharedLog, moment: Moment, name?: string): Promise<SharedLog> {
+    const { table, sessions, seal, writer, nextN, newId, logOf } = this.#parts;
+    await source.catchUp();
+    const start = await sessions.branchStart(source.id, moment, name);
+    const bases = start.ranges.map(({ sessionId }) => sessionId);
+    if (bases.length > maxBases) throw tooManyBases(source.id);
+    const id = newId();
+    const of = bases.at(-1) ?? source.id;
+    const operation: LogOperation = { op: 'base', of, ...start };
+    const { facts } = await encodeRow([operation], []);
+    const n = nextN();
+    await table.newBranch(
+      id,
+      { session: source.id, bases },
+      { writer, n, facts: seal.close(facts, `${id}/${writer}/${n}/facts`) },
+    );
+    const branch = await logOf(id);
+    let records: ChatRecord[] = [];
+    for await (const record of sessions.remembered(source.id, moment)) {
+      if (record.key === positionKey) continue;
+      records.push(record);
+      if (records.length < recordsAtOnce) continue;
+      await branch.remember(records);
+      records = [];
+    }
+    if (records.length > 0) await branch.remember(records);
+    return branch;
+  }
+
+  /** The files of a branch of which there is nothing here yet. @throws ProxyError `store_away` */
+  async begin({ id, createdMs, bases }: LogHead): Promise<Replica> {
+    const { table, sessions, seal } = this.#parts;
+    for await (const stored of table.copy(id, 0, 1)) {
+      const { ops } = await readRow(stored, seal);
+      const [first] = ops;
+      if (first?.op !== 'base') break;
+      for (const base of new Set(bases)) {
+        const log = await this.#parts.logOf(base);
+        const wanted = first.ranges.find(({ sessionId }) => sessionId === base)?.records ?? 0;
+        if ((await log.records()) < wanted) await log.catchUp();
+      }
+      await sessions.branchAs(first.of, first, { id, key: `shared:${id}`, createdMs });
+      const replica = (await Replica.open(sessions, id))!;
+      await replica.begin(1);
+      return replica;
+    }
+    throw unknownSession(id);
+  }
+}
+
+/** Whether a store has branches that read from it. @throws ProxyError `invalid_request` */
+export function refuseBranches(sessionId: string, branches: readonly string[]): void {
+  if (branches.length === 0) return;
+  throw new ProxyError(
+    'invalid_request',
+    `${sessionId} was not deleted: ${branches.join(', ')} read${branches.length === 1 ? 's' : ''} texts of it.`,
+    { hint: 'Add --with-branches to delete them, too.' },
+  );
+}
+
+/** Branches of a shared store keep no copies of what they read. */
+export function cannotDetach(sessionId: string): ProxyError {
+  return new ProxyError(
+    'invalid_request',
+    `${sessionId} is shared: branches of it read its texts on every machine, and cannot be given copies of them.`,
+    {
+      hint: 'Delete the branches, too (--with-branches), or keep it. `sessions export` of a branch holds everything that it reads.',
+    },
+  );
+}
+
+function tooManyBases(sessionId: string): ProxyError {
+  return new ProxyError(
+    'invalid_request',
+    `${sessionId} goes on from ${maxBases} other stores already: no further branch of it can be made.`,
+    { hint: '`sessions log` shows the line; branch off from one that is nearer to its beginning.' },
+  );
+}
