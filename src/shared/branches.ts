@@ -11,7 +11,7 @@ import type { LogParts, SharedLog } from './shared-log.ts';
  * Locally older ones are copied; what is the same on all machines is no copy of one of them.
  */
 const maxBases = 64;
-/** What chats remember goes over so many values, or UTF-16 units of keys, at a time. */
+/** What chats remember goes over so many values at a time. */
 const recordsAtOnce = 200;
 
 /** What {@link Branches} needs beside what all logs share. */
@@ -23,8 +23,8 @@ interface BranchParts extends LogParts {
 }
 
 /**
- * Branches of shared stores. A branch has a log of its own, whose first row says which beginnings of
- * which other stores it goes on from; every machine makes the same files of that. What chats
+ * Branches of shared stores. A branch has a log of its own, whose first row says which beginnings
+ * of which other stores it goes on from; every machine makes the same files of that. What chats
  * remembered at the moment follows in further rows: other machines may not know any more what a
  * value was then.
  */

@@ -154,7 +154,9 @@ export interface ReplicaSessions extends Sessions {
   ): Promise<void>;
   /** The sessions whose texts one reads; none for one that is not here. */
   basesOf(sessionId: string): Promise<readonly string[]>;
-  /** As `export` of one session, without anything of this machine and without what it goes on from. */
+  /**
+   * As `export` of one session, without anything of this machine, and without what it goes on from.
+   */
   exportReplica(sessionId: string): ReturnType<Sessions['export']>;
   /**
    * Puts the store of such an archive in the place of what there is of it, under its own id; what
