@@ -77,6 +77,12 @@ function cutTo(title: string, room: number): string {
   return line.length <= room ? line : `${line.slice(0, Math.max(1, room - 1))}…`;
 }
 
+/** Of a branch or a copy: what it counts and another store, too. */
+function sharedLines({ shared_texts: shared }: LinkedStats): readonly string[] {
+  if (shared === undefined) return [];
+  return [`${countOf(shared, 'text')} of these are those of another store here (branch, copy)`];
+}
+
 function statsText(
   session: string,
   directory: string | undefined,
@@ -104,6 +110,7 @@ function statsText(
       '',
       `--- linked as ${store.name}: ${store.directory === undefined ? (store.session ?? '') : shortPath(store.directory)}`,
       ...sizeLines(store, store.directory),
+      ...sharedLines(store),
     );
   return `${lines.join('\n')}\n`;
 }
@@ -115,6 +122,7 @@ interface LinkedStats extends Readonly<Record<string, unknown>> {
   readonly directory?: string;
   readonly entries?: number;
   readonly characters?: number;
+  readonly shared_texts?: number;
   readonly fault?: string;
 }
 

@@ -1,5 +1,6 @@
 import { counted, faultText, onOneLine, type ResultForm } from '../result-form.ts';
 import { linkedIn, type AskedStore } from '../linked/scope.ts';
+import { givenElsewhere, sharedTextsNote } from '../linked/shared-texts.ts';
 import type { ToolContext } from '../tool.ts';
 
 /** What is told of a linked store beside what its own store holds. */
@@ -81,17 +82,20 @@ export async function overStores(
   for (const store of stores) found.push({ ...store, stats: await statsOf(store.context) });
   const isAnywhere = found.some(({ stats }) => stats.ok);
   const [first] = found;
+  const given = givenElsewhere(stores);
+  const shared = sharedTextsNote(stores, given, 'each');
   if (!isAnywhere && first?.stats.ok === false) return faultText(first.stats.fault, form);
   if (form === 'json') {
-    const [own, ...linked] = found.map(({ name, context, stats }) => ({
+    const [own, ...linked] = found.map(({ name, context, stats }, index) => ({
       ...(name === undefined ? {} : { name, session: context.session.id }),
       ...(name === undefined ? {} : { directory: context.session.directory }),
       ...(stats.ok ? stats.fields : { fault: stats.fault }),
+      ...(given[index] && { shared_texts: given[index].entries }),
     }));
     const unread = faults.map((fault) => ({ fault }));
     return JSON.stringify({ ...own, linked_sessions: [...linked, ...unread] });
   }
-  const texts = faults.map((fault) => `note: ${fault}`);
+  const texts = [...faults, ...(shared === undefined ? [] : [shared])].map((one) => `note: ${one}`);
   for (const { name, context, stats } of found) {
     const directory = context.session.directory;
     const of = directory === undefined ? '' : ` (${onOneLine(directory, 100)})`;

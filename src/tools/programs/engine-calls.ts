@@ -6,6 +6,7 @@ import { checkArguments } from '../call-door.ts';
 import { rangesOf } from '../filters.ts';
 import { countOver } from '../linked/chained-counts.ts';
 import { type AskedStore, plainScopeArg, scopeOf } from '../linked/scope.ts';
+import { searchedOnce } from '../linked/shared-texts.ts';
 import { labelKinds, labelStores } from '../searching/entry-labels.ts';
 import { groupRef, maxKeys, measureNames, readGrouping } from '../searching/grouping.ts';
 import { visibleRanges } from '../slice.ts';
@@ -207,19 +208,19 @@ function queriesFor(
   // Among several stores one that has nothing of the kind counts as nothing.
   if (first?.ok === false && filtered.every(({ ok }) => !ok))
     throw new ProxyError('invalid_request', first.fault);
-  return filtered.map((outcome, index) => {
-    const ranges = outcome.ok ? visibleRanges(outcome.ranges, stores[index]!.context.slice) : [];
-    return {
-      pattern,
-      literal: false,
-      caseSensitive,
-      maxResults: 1,
-      contextLines: 0,
-      order: 'oldest',
-      maxLineChars: 1,
-      ranges,
-    };
-  });
+  const chosen = filtered.map((outcome, index) => ({
+    ranges: outcome.ok ? visibleRanges(outcome.ranges, stores[index]!.context.slice) : [],
+  }));
+  return searchedOnce(stores, chosen).map(({ ranges }) => ({
+    pattern,
+    literal: false,
+    caseSensitive,
+    maxResults: 1,
+    contextLines: 0,
+    order: 'oldest',
+    maxLineChars: 1,
+    ranges,
+  }));
 }
 
 async function run(

@@ -6,6 +6,12 @@ import {
   type StoreOutcome,
 } from '../linked/chained-counts.ts';
 import type { AskedStore } from '../linked/scope.ts';
+import {
+  entriesIn,
+  givenElsewhere,
+  searchedOnce,
+  sharedTextsNote,
+} from '../linked/shared-texts.ts';
 import { readGrouping } from './grouping.ts';
 import { hitsOf, type ListedHit } from './search-hit.ts';
 import { cutTextsNote, replacedNote, totalNote } from './search-notes.ts';
@@ -41,19 +47,24 @@ export async function answerOverStores(
   | { readonly ok: true; readonly answer: SearchAnswer }
   | { readonly ok: false; readonly fault: string }
 > {
-  const searched: Searched[] = [];
+  const fit: Searched[] = [];
   const unfit: { readonly name: string | undefined; readonly fault: string }[] = [];
   for (const { name, context } of stores) {
     const prepared = prepareSearch({ ...asked, cursor: undefined }, what, context);
-    if (prepared.ok) searched.push({ ...prepared.search, name });
+    if (prepared.ok) fit.push({ ...prepared.search, name });
     else unfit.push({ name, fault: prepared.fault });
   }
-  if (searched.length === 0)
+  if (fit.length === 0)
     return { ok: false, fault: `${unfit[0]?.fault ?? ''} Nor is there any in the linked stores.` };
-  const notes =
-    unfit.length === 0
+  const { searched, shared } = withoutShared(fit);
+  const notes = [
+    ...(unfit.length === 0
       ? []
-      : [`Nothing fits the filter in ${unfit.map(({ name }) => name ?? 'this store').join(', ')}.`];
+      : [
+          `Nothing fits the filter in ${unfit.map(({ name }) => name ?? 'this store').join(', ')}.`,
+        ]),
+    ...(shared === undefined || asked.cursor !== undefined ? [] : [shared]),
+  ];
   const found =
     what.grouping === undefined
       ? await listed(asked, what, searched)
@@ -92,6 +103,26 @@ export async function answerOverStores(
       notes: [...notes, ...notesOf(searched, outcomes), ...answer.notes, ...explained],
     },
   };
+}
+
+/** The same searches, each text in one of them only; and what is to be said of that. */
+function withoutShared(fit: readonly Searched[]): {
+  readonly searched: readonly Searched[];
+  readonly shared: string | undefined;
+} {
+  const given = givenElsewhere(fit);
+  const shared = sharedTextsNote(fit, given);
+  if (shared === undefined) return { searched: fit, shared };
+  const once = searchedOnce(
+    fit,
+    fit.map(({ query }) => query),
+  );
+  const searched = fit.map((one, index) => {
+    const query = once[index]!;
+    const entries = one.entries && query.ranges && entriesIn(one.entries, query.ranges);
+    return { ...one, query, given: given[index], ...(entries && { entries }) };
+  });
+  return { searched, shared };
 }
 
 type Found =

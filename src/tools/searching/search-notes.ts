@@ -2,6 +2,7 @@ import { isCutNote } from '../../clients/cut-output.ts';
 import type { SearchQuery, SearchResult } from '../../search/types.ts';
 import type { Entry } from '../../store/types.ts';
 import { commonRanges, replacedRanges } from '../filters.ts';
+import type { GivenElsewhere } from '../linked/shared-texts.ts';
 import { isVisible, visibleRanges } from '../slice.ts';
 import type { ToolContext } from '../tool.ts';
 import { explainMs, explainTotal } from './zero-note.ts';
@@ -12,6 +13,8 @@ export interface Looked {
   readonly context: ToolContext;
   /** What a filter left. */
   readonly entries: readonly Entry[] | undefined;
+  /** Texts that another of the stores gives. */
+  readonly given?: GivenElsewhere | undefined;
 }
 
 /** Why the total is 0, or everything. `looks` are the stores that were searched, at least one. */
@@ -31,9 +34,10 @@ export async function totalNote(
       count: async (other, { filtered, deadlineMs }) => {
         const untilMs = clock.elapsedMs() + deadlineMs;
         const count = { total: 0, partial: false };
-        for (const { context, query } of looks) {
+        for (const { context, query, given } of looks) {
           const leftMs = untilMs - clock.elapsedMs();
-          const ranges = filtered ? query.ranges : visibleRanges(undefined, context.slice);
+          const unfiltered = given && ([[given.bytes, Infinity]] as const);
+          const ranges = filtered ? query.ranges : visibleRanges(unfiltered, context.slice);
           const found = leftMs <= 0 ? undefined : await countIn(context, other, ranges, leftMs);
           count.total += found?.total ?? 0;
           count.partial ||= found?.partial ?? true;
@@ -46,9 +50,9 @@ export async function totalNote(
   );
 }
 
-function linesOf({ context, entries }: Looked): number {
+function linesOf({ context, entries, given }: Looked): number {
   return entries === undefined
-    ? context.session.store.totals.lines
+    ? context.session.store.totals.lines - (given?.lines ?? 0)
     : entries.reduce((sum, entry) => sum + entry.lineCount, 0);
 }
 
@@ -93,11 +97,13 @@ const maxNamed = 5;
 /** Says of a 0 that some of the texts it is about were not whole when they came. */
 export function cutTextsNote(
   { total }: Pick<SearchResult, 'total'>,
-  looks: readonly Pick<Looked, 'context' | 'entries'>[],
+  looks: readonly Pick<Looked, 'context' | 'entries' | 'given'>[],
 ): string | undefined {
   if (total > 0) return undefined;
-  const cut = looks.flatMap(({ context, entries = context.session.store.entries }) =>
-    entries.filter((entry) => isCutNote(entry.note) && isVisible(entry, context.slice)),
+  const cut = looks.flatMap(({ context, entries, given }) =>
+    (entries ?? context.session.store.entries.slice(given?.entries ?? 0)).filter(
+      (entry) => isCutNote(entry.note) && isVisible(entry, context.slice),
+    ),
   );
   if (cut.length === 0) return undefined;
   const names = cut.slice(-maxNamed).map(({ id }) => id);

@@ -2,6 +2,7 @@ import type { SearchQuery } from '../../search/types.ts';
 import type { Entry } from '../../store/types.ts';
 import type { EntryFilter } from '../entry-choice.ts';
 import { rangesOf } from '../filters.ts';
+import type { GivenElsewhere } from '../linked/shared-texts.ts';
 import type { ResultForm } from '../result-form.ts';
 import { isVisible, visibleRanges } from '../slice.ts';
 import type { ToolContext } from '../tool.ts';
@@ -41,6 +42,8 @@ export interface StoreSearch {
   readonly entries: readonly Entry[] | undefined;
   /** How the filter was read. */
   readonly note: string | undefined;
+  /** Texts that another of the stores which are searched gives. */
+  readonly given?: GivenElsewhere | undefined;
 }
 
 /** Makes a search of one store ready; a sentence where the filter chooses nothing there. */
@@ -76,14 +79,20 @@ export function prepareSearch(
 }
 
 /** How much text a search is about, in characters. */
-export function searchedChars({ entries, context: { session, slice } }: StoreSearch): number {
+export function searchedChars({
+  entries,
+  given,
+  context: { session, slice },
+}: StoreSearch): number {
   const { totals, list, entries: all } = session.store;
   if (entries === undefined && slice !== undefined) return slice.endChars - slice.startChars;
-  if (entries === undefined && !list.hasGone) return totals.chars;
-  let chars = entries === undefined ? totals.chars : 0;
+  const ownChars = totals.chars - (given?.chars ?? 0);
+  if (entries === undefined && !list.hasGone) return ownChars;
+  let chars = entries === undefined ? ownChars : 0;
   // Of what was forgotten nothing was searched.
   if (entries === undefined) {
-    for (const entry of all) if (entry.forgotten !== undefined) chars -= entry.lengthChars;
+    for (const entry of all.slice(given?.entries ?? 0))
+      if (entry.forgotten !== undefined) chars -= entry.lengthChars;
     return chars;
   }
   for (const entry of entries) {
