@@ -141,7 +141,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
   app.addContentTypeParser('application/json', (_request, body, done) => done(null, body));
   app.addHook('onRequest', (request, reply, done) => {
     const { config } = request.routeOptions;
-    options.onArrival?.();
+    if (request.method === 'POST') options.onArrival?.();
     void reply.header('x-request-id', request.id);
     if (config.requestIdHeader !== undefined) void reply.header(config.requestIdHeader, request.id);
     const refused = isClosing()

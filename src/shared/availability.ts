@@ -9,6 +9,9 @@ const retryMs = 100;
 const lookMinMs = 250;
 const lookMaxMs = 5_000;
 
+/** Longest that a work of upkeep may take, milliseconds. */
+const workMaxMs = 600_000;
+
 /**
  * Whether the database can be reached. Once in an outage a caller waits, for all that come after
  * it; from then on nobody does until it is back.
@@ -72,7 +75,9 @@ export class Availability {
       } catch (error) {
         const failure = failureOf(error);
         if (error instanceof ProxyError || failure === 'refused') throw this.#named(error);
-        if (failure === 'conflict') continue;
+        // Others are in the way; whoever would wait for ever for them waits for the database.
+        const hasTime = this.#clock.elapsedMs() - sinceMs < this.#waitMs;
+        if (failure === 'conflict' && hasTime) continue;
         if (failure === 'written') {
           if (isWritten === undefined || attempt === isWritten) throw this.#named(error);
           attempt = isWritten;
@@ -87,6 +92,20 @@ export class Availability {
         }
         await this.#clock.sleep(retryMs);
       }
+    }
+  }
+
+  /**
+   * Has the database do something that may take minutes, once, with nobody waiting for it in a
+   * turn: that it takes long says nothing of whether it is there. @throws ProxyError `store_away`
+   */
+  async work<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#isAway) throw this.#awayError();
+    try {
+      return await this.#timed(work, workMaxMs);
+    } catch (error) {
+      if (error instanceof ProxyError || failureOf(error) === 'refused') throw this.#named(error);
+      throw this.#awayError(error);
     }
   }
 

@@ -3,8 +3,12 @@ import type { Database, StoredRow } from './database.ts';
 import { pieceBytes } from './log.ts';
 import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
 
-/** Rows that one look brings at most: more than that are copied, several times as fast. */
+/**
+ * Rows that one look brings of a store at most, and how much in all, bytes: more than that is
+ * copied, several times as fast, and may take its time.
+ */
 const maxRows = 16;
+const maxPullBytes = 131_072;
 /** So many pieces are sent at once. */
 const piecesAtOnce = 4;
 
@@ -76,31 +80,34 @@ export class LogTable {
   }
 
   /**
-   * What has come behind a row in each of some stores, a few rows of each; with the heads of all,
-   * so that who is far behind knows it.
+   * What has come behind a row in each of some stores, as far as it is little: who is behind `head`
+   * with it copies the rest. Stores without anything new are left out.
    */
   async pull(
     behind: readonly { readonly session: string; readonly pos: number }[],
-  ): Promise<readonly StoredRow[]> {
+  ): Promise<ReadonlyMap<string, News>> {
     const values = [behind.map(({ session }) => session), behind.map(({ pos }) => pos)];
     const rows = await this.#availability.ask(async (signal) =>
       this.#database.query<LogRowColumns>('pull', pullSql, values, signal),
     );
-    return rows.map((row) => ({
-      session: row.session,
-      pos: Number(row.pos),
-      timeMs: Number(row.time_ms),
-      writer: row.writer,
-      n: Number(row.n),
-      facts: row.facts,
-      text: row.text ?? undefined,
-      upload: row.upload ?? undefined,
-    }));
-  }
-
-  /** Whether {@link pull} may have left something out. */
-  static isCutOff(rows: readonly StoredRow[]): boolean {
-    return rows.length >= maxRows;
+    const news = new Map<string, { readonly head: number; readonly rows: StoredRow[] }>();
+    for (const row of rows) {
+      const { session } = row;
+      const known = news.get(session) ?? { head: Number(row.head), rows: [] };
+      news.set(session, known);
+      if (row.pos === null) continue;
+      known.rows.push({
+        session,
+        pos: Number(row.pos),
+        timeMs: Number(row.time_ms),
+        writer: row.writer,
+        n: Number(row.n),
+        facts: row.facts,
+        text: row.text ?? undefined,
+        upload: row.upload ?? undefined,
+      });
+    }
+    return news;
   }
 
   /**
@@ -108,7 +115,7 @@ export class LogTable {
    * @throws ProxyError `store_away`
    */
   async *copy(session: string, from: number, to?: number): AsyncGenerator<StoredRow> {
-    if (!isSessionId(session) && !/^[a-z0-9]+$/.test(session)) throw unknownSession(session);
+    if (!isSessionId(session)) throw unknownSession(session);
     const until = to === undefined ? '' : ` and pos <= ${to}`;
     let last = from;
     const rest = (signal: AbortSignal): ReturnType<Database['copy']> => {
@@ -277,7 +284,7 @@ export class LogTable {
   /** Deletes a store: its names at once, its rows with it. */
   async remove(session: string): Promise<void> {
     for (const [name, sql] of removeSql) {
-      await this.#availability.ask(async (signal) =>
+      await this.#availability.work(async (signal) =>
         this.#database.query(name, sql, [session], signal),
       );
     }
@@ -319,12 +326,12 @@ export class LogTable {
   /** What an archive has taken the place of goes, with the archive before it. */
   async #drop(session: string, archive: string | null): Promise<void> {
     for (const [name, sql] of sweepSealedSql) {
-      await this.#availability.ask(async (signal) =>
+      await this.#availability.work(async (signal) =>
         this.#database.query(name, sql, [session], signal),
       );
     }
     if (archive === null) return;
-    await this.#availability.ask(async (signal) =>
+    await this.#availability.work(async (signal) =>
       this.#database.query('drop-archive', dropArchiveSql, [session, archive], signal),
     );
   }
@@ -366,8 +373,19 @@ interface PlaceRow {
   readonly time_ms: string;
 }
 
-interface LogRowColumns extends PlaceRow {
+/** What there is new of a store. */
+export interface News {
+  /** The number of its last row. */
+  readonly head: number;
+  readonly rows: readonly StoredRow[];
+}
+
+interface LogRowColumns {
   readonly session: string;
+  readonly head: string;
+  /** Null where not even the first row is small. */
+  readonly pos: string | null;
+  readonly time_ms: string;
   readonly writer: string;
   readonly n: string;
   readonly facts: Buffer;
@@ -404,9 +422,16 @@ returning pos, time_ms`;
 
 const rowOfSql = 'select pos, time_ms from rlm_log where writer = $1::uuid and n = $2::bigint';
 
-const pullSql = `select l.session, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
-from rlm_log l join unnest($1::text[], $2::bigint[]) as w(id, pos) on l.session = w.id and l.pos > w.pos
-order by l.session, l.pos limit ${maxRows}`;
+const pullSql = `select w.id as session, s.head, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
+from unnest($1::text[], $2::bigint[]) as w(id, pos)
+join rlm_session s on s.id = w.id and s.head > w.pos
+left join lateral (
+  select * from (
+    select few.*, sum(octet_length(few.facts) + coalesce(octet_length(few.text), 0)) over (order by few.pos) as bytes
+    from (select * from rlm_log l where l.session = w.id and l.pos > w.pos order by l.pos limit ${maxRows}) few
+  ) sized where sized.bytes <= ${maxPullBytes}
+) l on true
+order by w.id, l.pos`;
 
 const putPieceSql = `insert into rlm_piece (upload, n, session, created_ms, data)
 values ($1::uuid, $2::int, $3, ${nowMsSql}, $4::bytea)`;

@@ -57,7 +57,7 @@ export interface LogText extends NewEntryFacts {
 }
 
 /** A value of the chat memory. */
-export interface MemoryRecord {
+interface MemoryRecord {
   readonly key: string;
   readonly value: unknown;
 }

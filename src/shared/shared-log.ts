@@ -8,7 +8,7 @@ import { wholeCodePoints } from '../store/session/text-writer.ts';
 import type { Entry, NewEntryFacts } from '../store/types.ts';
 import type { Availability } from './availability.ts';
 import type { StoredRow } from './database.ts';
-import { LogTable, piecesOf } from './log-table.ts';
+import { type LogTable, type News, piecesOf } from './log-table.ts';
 import {
   encodeFacts,
   encodePiece,
@@ -223,11 +223,10 @@ export class SharedLog {
    * Takes in rows that were fetched for several stores; they begin behind what was here when they
    * were asked for.
    */
-  async take(rows: readonly StoredRow[]): Promise<void> {
-    if (rows.length === 0) return;
+  async take({ head, rows }: News): Promise<void> {
     await this.#alone(async () => {
       await this.#store(rows);
-      if (LogTable.isCutOff(rows)) await this.#fetch();
+      if (this.#replica.pos < head) await this.#copy();
     });
   }
 
@@ -425,10 +424,14 @@ export class SharedLog {
   async #fetch(to?: number): Promise<void> {
     const { table } = this.#parts;
     for (;;) {
-      const rows = await table.pull([{ session: this.id, pos: this.#replica.pos }]);
-      await this.#store(rows);
-      if (LogTable.isCutOff(rows)) await this.#copy();
-      if (rows.length === 0 || to === undefined || this.#replica.pos >= to) return;
+      const { pos } = this.#replica;
+      const news = (await table.pull([{ session: this.id, pos }])).get(this.id);
+      if (news === undefined) return;
+      await this.#store(news.rows);
+      if (this.#replica.pos < news.head) await this.#copy();
+      const isDone = to === undefined || this.#replica.pos >= to;
+      // Where nothing has come there is nothing: the log has lost a row.
+      if (isDone || this.#replica.pos === pos) return;
     }
   }
 

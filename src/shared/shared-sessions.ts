@@ -634,15 +634,14 @@ export class SharedSessions implements Sessions {
     if (availability.isAway) return;
     const logs = [...this.#open.values()];
     try {
-      const rows = await table.pull(
+      const news = await table.pull(
         logs.map(({ id, replica }) => ({ session: id, pos: replica.pos })),
       );
-      const isCutOff = LogTable.isCutOff(rows);
       await Promise.all(
         logs.map(async (each) => {
+          const own = news.get(each.id);
           try {
-            if (isCutOff) await each.catchUp();
-            else await each.take(rows.filter(({ session }) => session === each.id));
+            if (own !== undefined) await each.take(own);
           } catch (error) {
             // One that cannot be replayed has said so; the others go on.
             if (each.stopped === undefined) throw error;

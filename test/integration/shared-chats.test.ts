@@ -101,7 +101,7 @@ describe.skipIf(noPostgres !== undefined)(
 
     test('in an outage a chat goes on; what came meanwhile is shown as it was for ever, and found later', async () => {
       const project = randomUUID();
-      const proxy = await start({ RLM_STORE_WAIT_MS: '300' });
+      const proxy = await start({ RLM_STORE_WAIT_MS: '3000' });
       await turn(proxy, 1, project);
       await postgres.crash();
       const call = { id: 'call_out', type: 'function' as const };
