@@ -4,25 +4,21 @@ import { setImmediate } from 'node:timers/promises';
 import type {
   ChatMemory,
   Entry,
-  EntryList,
-  Moment,
   NewEntry,
   NewEntryFacts,
   NewStream,
   OutlinesOf,
   Session,
   SessionStore,
-  Snapshot,
-  SourceFile,
   StoredOutput,
   StoreEvent,
   StoreEvents,
   TextSlice,
-  Totals,
 } from '../store/types.ts';
 import { pieceMaxBytes } from '../store/text/text-pieces.ts';
 import { textBytes } from './log.ts';
 import type { SharedLog } from './shared-log.ts';
+import { StoreView } from '../store/session/store-view.ts';
 
 /** Longest `args` that a store keeps, UTF-16 units: more of it is not sent. */
 const argsMaxUnits = 2000;
@@ -59,60 +55,38 @@ export class SharedSession implements Session {
   }
 }
 
-class SharedStore implements SessionStore {
+/** What its replica's files answer, and what waits for the database beside them. */
+class SharedStore extends StoreView {
   readonly #log: SharedLog;
 
   constructor(log: SharedLog) {
+    super();
     this.#log = log;
   }
 
-  get #files(): SessionStore {
+  /** Another one after the files were made anew. */
+  protected override get viewed(): SessionStore {
     return this.#log.replica.session.store;
   }
 
-  get sessionId(): string {
-    return this.#log.id;
+  override entry(id: string): Entry | undefined {
+    return this.viewed.entry(id) ?? this.#log.pending.entry(id);
   }
 
-  get textPath(): string {
-    return this.#files.textPath;
+  override entryByHash(sha256: string): Entry | undefined {
+    return this.viewed.entryByHash(sha256) ?? this.#log.pending.byHash(sha256);
   }
 
-  get indexDir(): string {
-    return this.#files.indexDir;
-  }
-
-  get totals(): Totals {
-    return this.#files.totals;
-  }
-
-  get entries(): readonly Entry[] {
-    return this.#files.entries;
-  }
-
-  get list(): EntryList {
-    return this.#files.list;
-  }
-
-  entry(id: string): Entry | undefined {
-    return this.#files.entry(id) ?? this.#log.pending.entry(id);
-  }
-
-  entryByHash(sha256: string): Entry | undefined {
-    return this.#files.entryByHash(sha256) ?? this.#log.pending.byHash(sha256);
-  }
-
-  outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
-    const stored = this.#files.outputsOf(chatId, toolCallId);
+  override outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
+    const stored = this.viewed.outputsOf(chatId, toolCallId);
     const waiting = this.#log.pending.outputsOf(chatId, toolCallId);
     return waiting.length === 0 ? stored : [...stored, ...waiting];
   }
 
-  source(path: string): { readonly file: SourceFile; readonly entry: Entry } | undefined {
-    return this.#files.source(path);
-  }
-
-  async append(entries: readonly NewEntry[], outlinesOf?: OutlinesOf): Promise<readonly Entry[]> {
+  override async append(
+    entries: readonly NewEntry[],
+    outlinesOf?: OutlinesOf,
+  ): Promise<readonly Entry[]> {
     const given: GivenText[] = [];
     for (const entry of entries) given.push(await this.#given(entry));
     const outlines = outlinesOf === undefined ? undefined : await outlinesFor(given, outlinesOf);
@@ -153,7 +127,7 @@ class SharedStore implements SessionStore {
     return { entry, facts, bytes, encoding, sha256, known, isNoted };
   }
 
-  async appendStream(stream: NewStream): Promise<Entry> {
+  override async appendStream(stream: NewStream): Promise<Entry> {
     const { chunks, original, originalEncoding, ...facts } = stream;
     if (original === undefined) return this.#log.addStream(facts, chunks);
     // Its readable form follows from it, on every machine alike.
@@ -165,43 +139,30 @@ class SharedStore implements SessionStore {
     return entry!;
   }
 
-  async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
+  override async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
     return (
-      this.#log.pending.read(offsetChars, lengthChars) ?? this.#files.read(offsetChars, lengthChars)
+      this.#log.pending.read(offsetChars, lengthChars) ?? this.viewed.read(offsetChars, lengthChars)
     );
   }
 
-  async readBytes(offsetChars: number, lengthChars: number): Promise<Uint8Array<ArrayBuffer>> {
+  override async readBytes(
+    offsetChars: number,
+    lengthChars: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const waiting = this.#log.pending.read(offsetChars, lengthChars);
     if (waiting !== undefined) return new TextEncoder().encode(waiting.text);
-    return this.#files.readBytes(offsetChars, lengthChars);
+    return this.viewed.readBytes(offsetChars, lengthChars);
   }
 
-  async readLines(first: number, last: number): Promise<TextSlice> {
-    return this.#files.readLines(first, last);
-  }
-
-  async readEntry(entry: Entry): Promise<string> {
+  override async readEntry(entry: Entry): Promise<string> {
     const waiting = entry.standIn === entry.id ? this.#log.pending.textOf(entry.id) : undefined;
-    return waiting ?? this.#files.readEntry(this.#files.entry(entry.id) ?? entry);
+    return waiting ?? this.viewed.readEntry(this.viewed.entry(entry.id) ?? entry);
   }
 
-  async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
+  override async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
     const waiting = entry.standIn === entry.id ? this.#log.pending.textOf(entry.id) : undefined;
     if (waiting !== undefined) yield Buffer.from(waiting);
-    else yield* this.#files.readOriginal(this.#files.entry(entry.id) ?? entry);
-  }
-
-  async verify(): Promise<readonly Entry[]> {
-    return this.#files.verify();
-  }
-
-  async at(moment: Moment): Promise<SessionStore> {
-    return this.#files.at(moment);
-  }
-
-  async snapshot(): Promise<Snapshot> {
-    return this.#files.snapshot();
+    else yield* this.viewed.readOriginal(this.viewed.entry(entry.id) ?? entry);
   }
 }
 

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
+import { Database } from '../../src/shared/database.ts';
 import { initSharedStore } from '../../src/shared/init.ts';
 import { openSharedSessions, type SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
@@ -274,6 +275,37 @@ describe.skipIf(noPostgres !== undefined)(
       expect(anew.store.totals.entries).toBe(0);
       await anew.store.append([{ kind: 'user_text', text: 'new\n' }]);
       expect((await storeOf(one, 'deleted')).store.totals.entries).toBe(1);
+    });
+
+    test('storing something is one statement; what is known and noted is none', async () => {
+      await using one = await machine();
+      const { store } = await storeOf(one, 'counted');
+      const sent = vi.spyOn(Database.prototype, 'query');
+      try {
+        const output = (n: number) => ({
+          kind: 'tool_result' as const,
+          tool: 'bash',
+          chatId: 'c',
+          toolCallId: `t${n}`,
+          text: `output ${n}\n`.repeat(1_000),
+        });
+        await store.append([output(1), output(2)]);
+        expect(sent.mock.calls.map(([name]) => name)).toEqual(['append']);
+        await store.append([output(1), output(2)]);
+        expect(sent).toHaveBeenCalledTimes(1);
+        // Whoever stores at the same time shares one.
+        await Promise.all([3, 4, 5].map(async (n) => store.append([output(n)])));
+        expect(sent.mock.calls.length).toBeLessThanOrEqual(3);
+        // The same text for another call: of it only that is sent.
+        await store.append([{ ...output(1), toolCallId: 't9' }]);
+        const [, , values] = sent.mock.calls.at(-1)!;
+        expect(values[5]).toBeNull();
+        one.arriving();
+        await one.forDirectory('/work', { create: false, project: 'counted' });
+        expect(sent.mock.calls.at(-1)![0]).toBe('pull');
+      } finally {
+        sent.mockRestore();
+      }
     });
   },
 );
