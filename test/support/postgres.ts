@@ -52,7 +52,7 @@ export interface TestPostgres {
 }
 
 /** A server that follows another one. */
-export interface TestStandby extends TestPostgres {
+interface TestStandby extends TestPostgres {
   /** Takes writes from now on. */
   promote(): Promise<void>;
 }
