@@ -33,6 +33,11 @@ export interface RowPlace {
   readonly pos: number;
   /** By the database's clock, and never before the row before it; milliseconds since 1970. */
   readonly timeMs: number;
+  /**
+   * It was there already, from an attempt whose answer was lost: what that attempt had sent may
+   * have been something else.
+   */
+  readonly isEarlier: boolean;
 }
 
 /** A store as the database knows it. */
@@ -67,16 +72,20 @@ export class LogTable {
   async append(session: string, row: NewRow): Promise<RowPlace> {
     const { writer, n, facts, text, upload, namesTo } = row;
     const values = [session, writer, n, this.#machine, facts, text ?? null, upload ?? null];
+    let isEarlier = false;
     const rows = await this.#availability.ask(
       async (signal) =>
         namesTo === undefined
           ? this.#database.query<PlaceRow>('append', appendSql, values, signal)
           : this.#database.query<PlaceRow>('restore', restoreSql, [...values, namesTo], signal),
-      async (signal) => this.#database.query<PlaceRow>('row-of', rowOfSql, [writer, n], signal),
+      async (signal) => {
+        isEarlier = true;
+        return this.#database.query<PlaceRow>('row-of', rowOfSql, [writer, n], signal);
+      },
     );
     const [place] = rows;
     if (place === undefined) throw unknownSession(session);
-    return { pos: Number(place.pos), timeMs: Number(place.time_ms) };
+    return { pos: Number(place.pos), timeMs: Number(place.time_ms), isEarlier };
   }
 
   /**

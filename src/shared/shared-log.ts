@@ -84,8 +84,11 @@ export class SharedLog {
   readonly #jobs: GroupCommit<Job, readonly Entry[]>;
   /** Rows are stored one after the other, whoever has brought them. */
   #turn: Promise<unknown> = Promise.resolve();
-  /** Rows of this process that are on their way, and what became of those that came back first. */
-  readonly #onTheirWay = new Map<number, readonly Entry[] | undefined>();
+  /**
+   * Rows of this machine that are on their way, by writer and number, and what became of those that
+   * came back first.
+   */
+  readonly #onTheirWay = new Map<string, readonly Entry[] | undefined>();
   /** Why the rows behind the replica cannot be replayed; absent while they can. */
   #stopped: ProxyError | undefined;
   /** The files may hold half a row. */
@@ -350,22 +353,25 @@ export class SharedLog {
   }): Promise<readonly Entry[] | undefined> {
     const { table } = this.#parts;
     const { writer, n } = row;
-    this.#onTheirWay.set(n, undefined);
+    const key = `${writer}/${n}`;
+    this.#onTheirWay.set(key, undefined);
     try {
       const { columns, own } = await this.#encoded(row);
       const [first] = row.ops;
       const namesTo = first?.op === 'restored' ? first.to : undefined;
-      const { pos, timeMs } = await table.append(this.id, { writer, n, ...columns, namesTo });
+      const sent = { writer, n, ...columns, namesTo };
+      const { pos, timeMs, isEarlier } = await table.append(this.id, sent);
       return await this.#alone(async () => {
         await this.#mend();
-        if (this.#replica.pos < pos - 1) await this.#fetch(pos - 1);
-        if (this.#replica.pos >= pos) return this.#onTheirWay.get(n);
-        if (this.#replica.pos < pos - 1) throw this.#stop(missingRow(this.id, this.#replica.pos));
+        const wanted = isEarlier ? pos : pos - 1;
+        if (this.#replica.pos < wanted) await this.#fetch(wanted);
+        if (this.#replica.pos >= pos) return this.#onTheirWay.get(key);
+        if (this.#replica.pos < wanted) throw this.#stop(missingRow(this.id, this.#replica.pos));
         const applied = { ...own, pos, timeMs };
         return (await this.#apply([applied])).get(applied) ?? [];
       });
     } finally {
-      this.#onTheirWay.delete(n);
+      this.#onTheirWay.delete(key);
     }
   }
 
@@ -476,19 +482,20 @@ export class SharedLog {
       stored.map(async (row) => readRow(row, this.#parts.seal)),
     );
     const rows: LogRow[] = [];
-    const failed = read.find((each) => each.status === 'rejected');
+    let failure: { readonly reason: unknown } | undefined;
     for (const each of read) {
-      if (each.status === 'rejected') break;
-      rows.push(each.value);
+      const expected = this.#replica.pos + rows.length + 1;
+      if (each.status === 'rejected') failure = each;
+      else if (each.value.pos === expected) rows.push(each.value);
+      else failure = { reason: missingRow(this.id, expected - 1) };
+      if (failure !== undefined) break;
     }
-    if (rows.some(({ pos }, at) => pos !== rows[0]!.pos + at))
-      throw missingRow(this.id, rows.find(({ pos }, at) => pos !== rows[0]!.pos + at)!.pos - 2);
     const entries = await this.#apply(rows);
     for (const row of rows) {
-      const isOwn = row.writer === this.#parts.writer && this.#onTheirWay.has(row.n);
-      if (isOwn) this.#onTheirWay.set(row.n, entries.get(row) ?? []);
+      const key = `${row.writer}/${row.n}`;
+      if (this.#onTheirWay.has(key)) this.#onTheirWay.set(key, entries.get(row) ?? []);
     }
-    if (failed !== undefined) throw failed.reason;
+    if (failure !== undefined) throw failure.reason;
   }
 
   async #apply(rows: readonly LogRow[]): ReturnType<Replica['apply']> {

@@ -5,8 +5,21 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/init.ts';
+import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
+import type { Message } from '../../src/wire/types.ts';
+import { killableFiles } from '../faults/killed-files.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { startRelay } from '../support/relay.ts';
+import {
+  answer,
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from '../support/scripted-upstream.ts';
 import { type HaltedWork, SharedHalts } from '../support/shared-halts.ts';
+import { SharedLoad } from '../support/shared-load.ts';
+import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
 describe.skipIf(noPostgres !== undefined)(
   `a shared store when something fails (${noPostgres ?? 'PostgreSQL'})`,
@@ -36,5 +49,321 @@ describe.skipIf(noPostgres !== undefined)(
       },
       60_000,
     );
+
+    let machines = 0;
+    const machine = async (
+      url = postgres.url(),
+      options: Parameters<typeof openMachine>[2] = {},
+    ): Promise<SharedSessions> => {
+      machines += 1;
+      return openMachine(join(folder, `machine-${machines}`), url, options);
+    };
+
+    async function until(isSo: () => boolean): Promise<void> {
+      while (!isSo()) await systemClock.sleep(5);
+    }
+
+    test('a replay that the disk has stopped goes on where it was, and does nothing twice', async () => {
+      await using one = await machine();
+      const session = await sharedStore(one, 'disk');
+      for (let number = 1; number <= 6; number += 1) {
+        await session.store.append([{ kind: 'user_text', text: `text ${number}\n` }]);
+        await session.memory.put([{ key: 'last', value: number }]);
+      }
+      const disk = killableFiles();
+      await using two = await machine(postgres.url(), { files: disk.files });
+      let there = await sharedStore(two, 'disk');
+      for (let writes = 0; writes < 6; writes += 1) {
+        await session.store.append([{ kind: 'user_text', text: `late ${writes}\n` }]);
+        await session.memory.put([{ key: 'last', value: `late ${writes}` }]);
+        disk.killIn(writes);
+        await sharedStore(two, 'disk').catch(() => undefined);
+        disk.revive();
+        there = await sharedStore(two, 'disk');
+        expect(await there.memory.get('last')).toBe(`late ${writes}`);
+      }
+      expect(await filesOf(there)).toBe(await filesOf(session));
+    });
+
+    test('a text whose answer the network has swallowed is there once, and under its stand-in', async () => {
+      await using relay = await startRelay(postgres.port);
+      const clock = new ManualClock();
+      await using one = await machine(postgres.url({ port: relay.port }), { clock });
+      const { store } = await sharedStore(one, 'swallowed');
+      relay.hold();
+      const call = { kind: 'tool_result', tool: 'bash', chatId: 'c', toolCallId: 't' } as const;
+      const adding = store.append([{ ...call, text: 'sent, and nobody answers\n' }]);
+      await until(() => relay.waiting > 0);
+      clock.advance(10_000);
+      const [waiting] = await adding;
+      expect(waiting!.id).toMatch(/^p[0-9a-f]{8}$/);
+      // The row itself comes to the server late, from a connection that was given up.
+      relay.release();
+      clock.advance(1_000);
+      await until(() => store.entry(waiting!.id)?.id === 'e1');
+      await using fresh = await machine();
+      const there = await sharedStore(fresh, 'swallowed');
+      expect(there.store.totals.entries).toBe(1);
+      expect(there.store.outputsOf('c', 't')).toMatchObject([
+        { entry: { id: 'e1' }, standIn: waiting!.id },
+      ]);
+      const here = await sharedStore(one, 'swallowed');
+      expect(here.store.outputsOf('c', 't')).toHaveLength(1);
+      expect(await filesOf(here)).toBe(await filesOf(there));
+    });
+
+    test('a machine closes in a network that swallows everything', async () => {
+      await using relay = await startRelay(postgres.port);
+      const clock = new ManualClock();
+      const one = await machine(postgres.url({ port: relay.port }), { clock });
+      const { store } = await sharedStore(one, 'closing');
+      relay.hold();
+      const adding = store.append([{ kind: 'user_text', text: 'waits\n' }]);
+      await until(() => relay.waiting > 0);
+      clock.advance(10_000);
+      await adding;
+      const waiting = one.drain();
+      await one[Symbol.asyncDispose]();
+      await waiting;
+      expect(relay.waiting).toBeGreaterThan(0);
+    });
+
+    test('rows that cannot be had for a while are fetched when they can', async () => {
+      await using one = await machine();
+      const session = await sharedStore(one, 'far behind');
+      for (let number = 1; number <= 40; number += 1) {
+        await session.store.append([
+          { kind: 'user_text', text: `text ${number}\n`.repeat(number) },
+        ]);
+      }
+      await session.store.append([{ kind: 'user_text', text: 'in pieces\n'.repeat(300_000) }]);
+      let pieces = 0;
+      // Every connection ends after a few answers.
+      await using relay = await startRelay(postgres.port, async () => {
+        pieces += 1;
+        if (pieces % 25 === 0) relay.cut();
+      });
+      await using two = await machine(postgres.url({ port: relay.port }));
+      expect(await filesOf(await sharedStore(two, 'far behind'))).toBe(await filesOf(session));
+    });
+
+    test('of what several machines store while the database stops at once, nothing is lost', async () => {
+      const patient = await machine(undefined, { waitMs: 60_000 });
+      const writers = [await machine(undefined, { waitMs: 1_000 }), patient];
+      const load = await SharedLoad.start(writers, 'crashes');
+      for (let outage = 0; outage < 2; outage += 1) {
+        await load.more(20);
+        await postgres.crash();
+        // Kept by the machine that waits for no longer than a second.
+        await load.more(5);
+        await postgres.start();
+        await load.more(20);
+      }
+      await using fresh = await machine();
+      const { acknowledged, lost, twice } = await load.end(fresh);
+      expect(acknowledged).toBeGreaterThanOrEqual(80);
+      expect([lost, twice]).toEqual([0, 0]);
+      for (const each of writers) await each[Symbol.asyncDispose]();
+    });
+
+    test('a row that was confirmed to nobody is found by its key when the standby takes over', async () => {
+      await using primary = await startPostgres();
+      await initSharedStore(primary.url(), { log: silentLogger(), clock: systemClock });
+      await using standby = await primary.standby();
+      await using relay = await startRelay(primary.port);
+      const url = `postgres://rlm@127.0.0.1:${relay.port},127.0.0.1:${standby.port}/rlm`;
+      await using one = await machine(url, { waitMs: 60_000 });
+      const { store, id } = await sharedStore(one, 'standby');
+      await store.append([{ kind: 'user_text', text: 'before\n' }]);
+      relay.hold('answers');
+      const adding = store.append([{ kind: 'user_text', text: 'confirmed to nobody\n' }]);
+      await until(() => relay.waiting > 0);
+      await primary.crash();
+      await standby.promote();
+      relay.cut();
+      expect((await adding).map((entry) => entry.id)).toEqual(['e2']);
+      await store.append([{ kind: 'user_text', text: 'after\n' }]);
+      expect((await standby.sql(`select head from rlm_session where id = '${id}'`)).trim()).toBe(
+        '3',
+      );
+      await using fresh = await machine(standby.url());
+      expect(await filesOf(await sharedStore(fresh, 'standby'))).toBe(
+        await filesOf(await sharedStore(one, 'standby')),
+      );
+    });
+
+    test('a gap in the rows stops a replay by name; what stands before it can be read', async () => {
+      await using one = await machine();
+      const { store, id } = await sharedStore(one, 'gap');
+      for (const text of ['first\n', 'second\n', 'third\n', 'fourth\n']) {
+        await store.append([{ kind: 'user_text', text }]);
+      }
+      await postgres.sql(`delete from rlm_log where session = '${id}' and pos = 3`);
+      await using two = await machine();
+      const there = (await sharedStore(two, 'gap')).store;
+      expect(there.totals.entries).toBe(2);
+      expect(await there.readEntry(there.entry('e2')!)).toBe('second\n');
+      await expect(there.append([{ kind: 'user_text', text: 'fifth\n' }])).rejects.toMatchObject({
+        code: 'store_corrupt',
+        message: `The shared store is damaged: row 3 of ${id} is missing.`,
+      });
+      expect((await postgres.sql(`select head from rlm_session where id = '${id}'`)).trim()).toBe(
+        '4',
+      );
+    });
+
+    test('a server that has lost rows is noticed, and what it has is fetched anew', async () => {
+      const dataDir = join(folder, 'went-back');
+      await using one = await openMachine(dataDir, postgres.url());
+      const { store, id } = await sharedStore(one, 'back');
+      for (const text of ['first\n', 'second\n', 'third\n']) {
+        await store.append([{ kind: 'user_text', text }]);
+      }
+      await postgres.sql(`delete from rlm_log where session = '${id}' and pos > 1`);
+      await postgres.sql(`update rlm_session set head = 1 where id = '${id}'`);
+      await expect(store.append([{ kind: 'user_text', text: 'fourth\n' }])).rejects.toMatchObject({
+        code: 'store_corrupt',
+        message: `The shared store has lost rows of ${id} that it had confirmed.`,
+      });
+      await one[Symbol.asyncDispose]();
+      await using again = await openMachine(dataDir, postgres.url());
+      const after = (await sharedStore(again, 'back')).store;
+      expect(after.totals.entries).toBe(2);
+      await after.append([{ kind: 'user_text', text: 'second\n' }]);
+      expect(after.totals.entries).toBe(3);
+    });
+
+    test('tables of a newer version are refused in words', async () => {
+      await postgres.sql('create database newer');
+      const url = postgres.url({ database: 'newer' });
+      await initSharedStore(url, { log: silentLogger(), clock: systemClock });
+      await postgres.sql('update rlm_meta set version = 99', { database: 'newer' });
+      await expect(machine(url)).rejects.toMatchObject({
+        code: 'store_newer',
+        message: expect.stringMatching(/has tables of version 99, this program knows/) as string,
+      });
+    });
+
+    describe('a chat', () => {
+      let upstream: ScriptedUpstream;
+
+      beforeAll(async () => {
+        upstream = await startScriptedUpstream();
+      });
+
+      afterAll(async () => {
+        await upstream[Symbol.asyncDispose]();
+      });
+
+      const history: Message[] = [];
+
+      /** The output of a call comes, and an answer to it is expected. */
+      async function turn(proxy: TestProxy, project: string, text: string): Promise<void> {
+        const number = history.length;
+        const call = { id: `call_${number}`, type: 'function' as const };
+        history.push(
+          { role: 'user', content: `question ${number}` },
+          {
+            role: 'assistant',
+            content: null,
+            tool_calls: [{ ...call, function: { name: 'bash', arguments: '{"command":"x"}' } }],
+          },
+          { role: 'tool', tool_call_id: call.id, content: text },
+        );
+        upstream.script(answer(`answer ${number}`));
+        const headers = {
+          'x-session-id': 'ses_1',
+          'x-rlm-directory': '/work',
+          'x-rlm-project': project,
+        };
+        const { message } = await proxy.ask({ messages: history }, headers);
+        expect(message.content).toBe(`answer ${number}`);
+        history.push({ role: 'assistant', content: `answer ${number}` });
+      }
+
+      const lastPrompt = (): string => JSON.stringify(upstream.requests.at(-1)!.body.messages);
+      const large = (name: string, lines = 900): string =>
+        `output of ${name}, a line of it\n`.repeat(lines);
+
+      test('waits once for a network that swallows everything, and then not at all', async () => {
+        history.length = 0;
+        const clock = new ManualClock();
+        await using relay = await startRelay(postgres.port);
+        const url = postgres.url({ port: relay.port });
+        await using proxy = await startProxy({
+          upstream,
+          clock,
+          env: { RLM_STORE_URL: url, RLM_STORE_WAIT_MS: '2000' },
+        });
+        await turn(proxy, 'swallowing', large('first'));
+        relay.hold();
+        const answered = turn(proxy, 'swallowing', large('second', 70_000));
+        await until(() => relay.waiting > 0);
+        clock.advance(2_000);
+        // No more time passes: whoever waited for any would not be answered.
+        await answered;
+        expect(lastPrompt()).toContain('when the shared store is back');
+        expect(lastPrompt().length).toBeLessThan(20_000);
+        const shown = lastPrompt().slice(0, -1);
+        await turn(proxy, 'swallowing', large('third'));
+        expect(lastPrompt().startsWith(shown)).toBe(true);
+        relay.release();
+        await using fresh = await machine();
+        const stored = async (): Promise<number> =>
+          (await sharedStore(fresh, 'swallowing')).store.entries.filter(
+            ({ lengthBytes }) => lengthBytes > 1_000_000,
+          ).length;
+        while ((await stored()) === 0) {
+          clock.advance(50);
+          await systemClock.sleep(20);
+        }
+        await turn(proxy, 'swallowing', large('fourth'));
+        expect(lastPrompt().startsWith(shown)).toBe(true);
+        expect(await stored()).toBe(1);
+      });
+
+      test('goes on where a row cannot be understood; it is said, and nothing is skipped', async () => {
+        history.length = 0;
+        const lines: string[] = [];
+        const env = { RLM_STORE_URL: postgres.url() };
+        const onLog = (line: string): void => void lines.push(line);
+        await using proxy = await startProxy({ upstream, env, onLog });
+        await turn(proxy, 'poisoned', large('first'));
+        const id = (
+          await postgres.sql("select id from rlm_session where project = 'poisoned'")
+        ).trim();
+        const rows = async (): Promise<number> =>
+          Number(await postgres.sql(`select count(*) from rlm_log where session = '${id}'`));
+        await postgres.sql(`with s as (
+          update rlm_session set head = head + 1 where id = '${id}' returning head)
+          insert into rlm_log (session, pos, time_ms, writer, n, machine, facts)
+          select '${id}', head, 1, gen_random_uuid(), 1, 'newer', '{"ops":[{"op":"paint"}]}' from s`);
+        const before = await rows();
+        await turn(proxy, 'poisoned', large('second'));
+        await turn(proxy, 'poisoned', large('third'));
+        expect(lastPrompt().includes('output of third, a line of it')).toBe(true);
+        expect(await rows()).toBe(before);
+        expect(await proxy.health()).toMatchObject({
+          status: 'degraded',
+          lastStoreFault: 'store_newer',
+        });
+        expect(lines.filter((line) => line.includes('is replayed no further'))).toHaveLength(1);
+        // A program that understands it goes on from there.
+        await postgres.sql(
+          `update rlm_log set facts = '{"ops":[]}' where session = '${id}' and machine = 'newer'`,
+        );
+        await turn(proxy, 'poisoned', large('fourth'));
+        expect(await rows()).toBeGreaterThan(before);
+        expect((await proxy.health()).status).toBe('ok');
+        await using fresh = await machine();
+        const there = await sharedStore(fresh, 'poisoned');
+        const texts = await Promise.all(
+          there.store.entries.map(async (entry) => there.store.readEntry(entry)),
+        );
+        for (const name of ['first', 'second', 'third', 'fourth']) {
+          expect(texts.filter((text) => text === large(name))).toHaveLength(1);
+        }
+      });
+    });
   },
 );

@@ -11,8 +11,10 @@ export interface Relay extends AsyncDisposable {
   hold(what?: 'all' | 'answers'): void;
   /** What has waited goes on, also that of connections which are closed meanwhile. */
   release(): void;
-  /** Connections that were made so far. */
-  readonly connections: number;
+  /** Ends all connections; what has waited is lost. */
+  cut(): void;
+  /** Pieces that wait. */
+  readonly waiting: number;
 }
 
 /**
@@ -24,13 +26,15 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
   const waits = (isAnswer: boolean): boolean =>
     now.held === 'all' || (now.held === 'answers' && isAnswer);
   let released = Promise.withResolvers<void>();
-  let connections = 0;
+  let waiting = 0;
   const sockets = new Set<Socket>();
   const pump = async (from: Socket, to: Socket, isAnswer: boolean): Promise<void> => {
     try {
       for await (const piece of from as AsyncIterable<Buffer>) {
         await gate?.();
+        waiting += 1;
         while (waits(isAnswer)) await released.promise;
+        waiting -= 1;
         to.write(piece);
       }
     } catch {
@@ -40,7 +44,6 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
     to.end();
   };
   const server = createServer((client) => {
-    connections += 1;
     const target = connect(targetPort, '127.0.0.1');
     for (const socket of [client, target]) {
       sockets.add(socket);
@@ -62,8 +65,11 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
       released.resolve();
       released = Promise.withResolvers();
     },
-    get connections() {
-      return connections;
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    get waiting() {
+      return waiting;
     },
     [Symbol.asyncDispose]: async () => {
       server.close();

@@ -13,8 +13,13 @@ export class Outputs {
     const known = this.#byId.get(key);
     if (known === undefined) this.#byId.set(key, output);
     else if (!Array.isArray(known)) {
-      if (!isSameOutput(known, output)) this.#byId.set(key, [known, output]);
-    } else if (!known.some((each) => isSameOutput(each, output))) known.push(output);
+      const isSame = isSameOutput(known, output);
+      this.#byId.set(key, isSame ? shownAs(known, output) : [known, output]);
+    } else {
+      const at = known.findIndex((each) => isSameOutput(each, output));
+      if (at < 0) known.push(output);
+      else known[at] = shownAs(known[at]!, output);
+    }
   }
 
   /** Those of one call id in one chat, oldest first. */
@@ -23,6 +28,11 @@ export class Outputs {
     if (known === undefined) return [];
     return Array.isArray(known) ? known : [known];
   }
+}
+
+/** An output that was noted before it was known under which name a prompt had shown it. */
+function shownAs(known: StoredOutput, { standIn }: StoredOutput): StoredOutput {
+  return known.standIn !== undefined || standIn === undefined ? known : { ...known, standIn };
 }
 
 /**
