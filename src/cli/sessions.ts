@@ -16,7 +16,7 @@ import { exportCommand, importCommand } from './sessions/archive.ts';
 import { branchCommand } from './sessions/branch.ts';
 import { logCommand } from './sessions/log.ts';
 import { restoreCommand } from './sessions/restore.ts';
-import { sizesOnDisk } from './sessions/sizes.ts';
+import { sizesOnDisk } from '../store/disk/sizes-on-disk.ts';
 import { snapshotCommand } from './sessions/snapshot.ts';
 import { pinCommands } from './sessions/pin.ts';
 import { shortPath } from './start-text.ts';

@@ -7,7 +7,7 @@ import { dataDirOf } from '../data-dir-flag.ts';
 import type { LineMember } from '../../operations/session-line.ts';
 import { lineText } from './line-tree.ts';
 import { nothingStored } from './nothing-stored.ts';
-import { sizesOnDisk } from './sizes.ts';
+import { sizesOnDisk } from '../../store/disk/sizes-on-disk.ts';
 
 interface LogFlags extends SessionFlags {
   readonly all?: boolean;

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { isErrno } from '../../store/disk/files.ts';
-import { sessionsDir } from '../../store/disk/session-paths.ts';
+import { isErrno } from './files.ts';
+import { sessionsDir } from './session-paths.ts';
 
 /**
  * What each session takes on the disk, bytes, its index counted: a file with several names, as a
