@@ -30,7 +30,7 @@ import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
 import { sessionsForDescriptors } from './store/disk/descriptor-room.ts';
 import { type Files, realFiles } from './store/disk/files.ts';
-import { boundsOf } from './config/bounds.ts';
+import { boundsOf, sharedStoreOf } from './config/bounds.ts';
 import { openSessionsSoon } from './store/late-sessions.ts';
 import type { SessionsOptions } from './store/sessions.ts';
 import type { Sessions, TextHolder } from './store/types.ts';
@@ -173,6 +173,7 @@ export async function openApp(options: AppOptions): Promise<App> {
           totals: stats.totals,
           storeFault: sessions.fault?.code,
           lastTidying: sessions.lastTidying,
+          shared: sessions.shared?.state,
           modelsWithoutTools: toolless.names,
           live: server.liveCount,
         }),
@@ -197,7 +198,6 @@ async function openStores(
   holders: readonly TextHolder[],
 ): Promise<Sessions> {
   const { maxBytes, maxAgeDays } = config.memory;
-  const { url, project, key, waitMs, spoolBytes } = config.store;
   const options: SessionsOptions = {
     dataDir: config.dataDir,
     files,
@@ -215,9 +215,9 @@ async function openStores(
     holders,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
   };
-  if (url === undefined) return openSessionsSoon(options);
+  const shared = sharedStoreOf(config.store);
+  if (shared === undefined) return openSessionsSoon(options);
   const { openSharedSessions } = await import('./shared/shared-sessions.ts');
-  const shared = { url, project, teamKey: key, waitMs, spoolBytes };
   return openSessionsSoon(options, async () => openSharedSessions({ ...options, ...shared }));
 }
 

@@ -119,7 +119,8 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     text: ['disk', 'format', 'types'],
     disk: ['format'],
     format: ['types'],
-    types: [],
+    types: ['shared-side'],
+    'shared-side': [],
   },
 };
 

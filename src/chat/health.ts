@@ -1,5 +1,11 @@
 import type { TurnTotals } from './turn-stats.ts';
 
+/** What is told of a shared store. */
+interface SharedState {
+  readonly isAway: boolean;
+  readonly waiting: { readonly rows: number; readonly bytes: number };
+}
+
 /** What `/health` says. */
 export function healthOf(parts: {
   readonly version: string;
@@ -10,12 +16,14 @@ export function healthOf(parts: {
   readonly storeFault: string | undefined;
   /** What was done last to keep the stores in their bounds. */
   readonly lastTidying: object | undefined;
+  /** How the store is that machines share; absent where they do not. */
+  readonly shared: SharedState | undefined;
   /** Models that have refused our tools. */
   readonly modelsWithoutTools: readonly string[];
   /** Requests that are being answered. */
   readonly live: number;
 }): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
-  const { totals, storeFault, ...others } = parts;
+  const { totals, storeFault, shared, ...others } = parts;
   const lastStoreFault = storeFault ?? totals.lastStoreFault;
   return {
     status: lastStoreFault === undefined ? 'ok' : 'degraded',
@@ -23,5 +31,13 @@ export function healthOf(parts: {
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     ...totals,
     lastStoreFault,
+    // Without its address: anybody may ask.
+    ...(shared && {
+      sharedStore: {
+        isAway: shared.isAway,
+        waitingRows: shared.waiting.rows,
+        waitingBytes: shared.waiting.bytes,
+      },
+    }),
   };
 }

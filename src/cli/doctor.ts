@@ -10,6 +10,7 @@ import type { ClientSetup } from '../setup/client-setup.ts';
 import { knownSetups } from '../setup/known-setups.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
+import type { SharedStatus } from '../store/shared-side.ts';
 import type { CheckProgress, SessionHealth, Sessions } from '../store/types.ts';
 import { size } from './numbers.ts';
 import { clientFacts } from './client-facts.ts';
@@ -24,6 +25,7 @@ import { setupPlaces } from './setup.ts';
 import { fetchHealth } from './status.ts';
 import { print, printJson, proseFor } from './screen.ts';
 import { shortPath } from './start-text.ts';
+import { databaseFindings, replicaFindings } from './store-check.ts';
 
 /**
  * `rlm-opencode doctor`: looks at everything that can be wrong around the proxy and says what to
@@ -47,7 +49,7 @@ async function doctor(flags: { offline?: boolean; deep?: boolean; json?: boolean
     ...configFindings(loaded, running),
     dataDirFinding(config),
     await serverFinding(config),
-    ...(await storeFindings(flags, flags.deep === true)),
+    ...(await sharedAndStoreFindings(flags, config)),
     ...(flags.offline === true ? [] : await providerFindings(config, running)),
     ...(await clientFindings(loaded, running)),
   ];
@@ -186,6 +188,21 @@ async function answeringFinding(address: string, dataDir: string): Promise<Findi
   };
 }
 
+/** Of the database first, where machines share their stores: it may be why the rest fails. */
+async function sharedAndStoreFindings(
+  flags: { readonly deep?: boolean },
+  config: Config,
+): Promise<readonly Finding[]> {
+  const database = await databaseFindings(config);
+  const isAway = database.some(({ level }) => level === 'fail');
+  const stores = await storeFindings(flags, flags.deep === true);
+  // Why it cannot be opened stands there already.
+  const told = isAway
+    ? stores.filter(({ text }) => !text.startsWith('stores: The shared store '))
+    : stores;
+  return [...database, ...told];
+}
+
 async function storeFindings(flags: object, deep: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
   const line = new ProgressLine();
@@ -193,6 +210,8 @@ async function storeFindings(flags: object, deep: boolean): Promise<Finding[]> {
     await withOperations(flags, async (call) => {
       const sessions = (await call('sessions', {})) as Awaited<ReturnType<Sessions['list']>>;
       findings.push({ level: 'ok', text: `stores: ${sessions.length}` });
+      const shared = (await call('shared-store', {})) as SharedStatus | null;
+      if (shared !== null) findings.push(...replicaFindings(shared));
       for (const { id, damage } of sessions) {
         const health = (await call('check-session', { session: id, deep }, (progress) => {
           const { doneBytes, totalBytes } = progress as CheckProgress;

@@ -4,8 +4,10 @@ import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
 import type { RunOperation } from '../operations/operations.ts';
 import { type Owner, readOwner } from '../store/disk/owner.ts';
 import type { Sessions } from '../store/types.ts';
+import { grouped } from '../base/numbers.ts';
 import { parseJson } from '../wire/json.ts';
 import { dataDirOf } from './data-dir-flag.ts';
+import { ProgressLine } from './progress-line.ts';
 
 /**
  * Runs an operation on the stores. What it says on the way is handed to `onProgress`, which it
@@ -45,7 +47,7 @@ export async function withOperations(
     { createOperations },
     { openSearchEngine },
     { openSessions },
-    { boundsOf },
+    { boundsOf, sharedStoreOf },
     { guardFor },
     { openTraceRoom },
     { ForgottenTurns },
@@ -65,7 +67,7 @@ export async function withOperations(
   const { config } = loadFromFlags({ ...flags });
   const traceRoom = openTraceRoom(config.trace);
   await using stack = new AsyncDisposableStack();
-  const { maxBytes, worktrees, url, project, key, waitMs, spoolBytes } = config.store;
+  const { maxBytes, worktrees } = config.store;
   const options = {
     dataDir: config.dataDir,
     clock: systemClock,
@@ -77,10 +79,16 @@ export async function withOperations(
     searchPath: machineOf().env['PATH'],
     holders: traceRoom === undefined ? [] : [new ForgottenTurns(traceRoom)],
   };
+  const line = new ProgressLine();
+  const onProgress = (_: string, { pos, head }: { pos: number; head: number }): void => {
+    if (pos >= head) line.clear();
+    else line.bar(pos / head, `fetching row ${grouped(pos)} of ${grouped(head)}`);
+  };
   const open = async (): Promise<Sessions> => {
-    if (url === undefined) return openSessions(options);
+    const shared = sharedStoreOf(config.store);
+    if (shared === undefined) return openSessions(options);
     const { openSharedSessions } = await import('../shared/shared-sessions.ts');
-    return openSharedSessions({ ...options, url, project, teamKey: key, waitMs, spoolBytes });
+    return openSharedSessions({ ...options, ...shared, onProgress });
   };
   const sessions = stack.use(await open());
   const search = stack.use(openSearchEngine({ clock: systemClock }));

@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { SharedProject } from '../store/shared-side.ts';
 import { ProxyError } from '../errors.ts';
 import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
 import { addDataDirFlag } from './data-dir-flag.ts';
@@ -101,6 +102,8 @@ export interface ToolAnswer {
   readonly directory?: string;
   /** The moment that was asked, where one was. */
   readonly as_of?: SaidMoment;
+  /** What the store is for others, where it is shared. */
+  readonly shared?: SharedProject;
   readonly answer: JsonObject;
 }
 

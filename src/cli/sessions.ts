@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { ProxyError } from '../errors.ts';
 import { isSessionId, sessionPaths, unknownSession } from '../store/disk/session-paths.ts';
+import type { SharedProject } from '../store/shared-side.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { countOf, grouped } from '../base/numbers.ts';
@@ -19,9 +20,13 @@ import { restoreCommand } from './sessions/restore.ts';
 import { sizesOnDisk } from '../store/disk/sizes-on-disk.ts';
 import { snapshotCommand } from './sessions/snapshot.ts';
 import { pinCommands } from './sessions/pin.ts';
+import { sharedLines } from './shared-text.ts';
 import { shortPath } from './start-text.ts';
 
-type Listed = Awaited<ReturnType<Sessions['list']>>;
+type Listed = readonly (Awaited<ReturnType<Sessions['list']>>[number] & {
+  /** Where machines share it. */
+  readonly shared?: SharedProject;
+})[];
 
 /**
  * `rlm-opencode sessions`: the stores there are, their moments and branches, deleting one, saving
@@ -76,6 +81,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
       const when = new Date(updatedMs).toISOString().slice(0, 16).replace('T', ' ');
       const counts = `${countOf(totals.entries, 'entry', 'entries')}, ${countOf(totals.chars, 'character')}`;
       print(`${id}  ${when}  ${counts}\n${placeText(session)}`);
+      for (const line of sharedLines(session.shared)) print(`  ${line}\n`);
       if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
       for (const link of session.links ?? []) {
         const [first = '', ...more] = linkLines(link);

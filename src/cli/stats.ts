@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { countOf, grouped } from '../base/numbers.ts';
+import type { SharedProject } from '../store/shared-side.ts';
 import { withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type SessionFlags,
 } from './session-flags.ts';
 import { jsonText, print } from './screen.ts';
+import { sharedLines } from './shared-text.ts';
 import { shortPath } from './start-text.ts';
 
 interface Share {
@@ -52,11 +54,11 @@ export function statsCommand(): Command {
         return;
       }
       sayAsOf(found);
-      const { session, directory, as_of: asOf, answer } = found;
+      const { session, directory, as_of: asOf, shared, answer } = found;
       print(
         flags.json === true
-          ? `${jsonText({ session, directory, as_of: asOf, ...answer }, 2)}\n`
-          : statsText(session, directory, answer),
+          ? `${jsonText({ session, directory, as_of: asOf, shared, ...answer }, 2)}\n`
+          : statsText({ session, directory, shared }, answer),
       );
     });
   });
@@ -84,13 +86,21 @@ function sharedLines({ shared_texts: shared }: LinkedStats): readonly string[] {
 }
 
 function statsText(
-  session: string,
-  directory: string | undefined,
+  {
+    session,
+    directory,
+    shared,
+  }: {
+    readonly session: string;
+    readonly directory: string | undefined;
+    readonly shared: SharedProject | undefined;
+  },
   stats: Readonly<Record<string, unknown>>,
 ): string {
   const lines = [
     session,
     ...(directory === undefined ? [] : [shortPath(directory)]),
+    ...sharedLines(shared),
     ...sizeLines(stats, directory),
   ];
   const linked = (stats['linked_sessions'] ?? []) as readonly LinkedStats[];

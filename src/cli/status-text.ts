@@ -50,12 +50,26 @@ export function conditionText(health: Health): string {
   const fault = health['lastStoreFault'];
   if (typeof fault === 'string')
     lines.push(`Something could not be stored (${fault}): \`rlm-opencode doctor\` says more.`);
+  const shared = sharedSentence(health['sharedStore']);
+  if (shared !== undefined) lines.push(shared);
   const tidied = tidiedSentence(health['lastTidying']);
   if (tidied !== undefined) lines.push(tidied);
   const bare = health['modelsWithoutTools'];
   if (Array.isArray(bare) && bare.length > 0)
     lines.push(`These models take no tools, so nothing is kept out for them: ${bare.join(', ')}.`);
   return `${lines.join('\n')}\n`;
+}
+
+/** What is to be said of a store that machines share; nothing where all is well. */
+function sharedSentence(told: unknown): string | undefined {
+  if (typeof told !== 'object' || told === null) return undefined;
+  const { isAway, waitingRows: rows, waitingBytes: bytes } = told as Health;
+  const waiting = `${countOf(Number(rows), 'row')} (${size(Number(bytes))})`;
+  if (isAway === true) {
+    const wait = Number(rows) === 1 ? 'waits' : 'wait';
+    return `The shared store is away: chats go on, and ${waiting} ${wait} here for it.`;
+  }
+  return Number(rows) === 0 ? undefined : `${waiting} are being sent to the shared store.`;
 }
 
 /** What was done last to keep the stores in their bounds. */

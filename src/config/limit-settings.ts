@@ -150,6 +150,18 @@ export const storeSettings = z.strictObject({
     description:
       'How much may wait on this machine for a shared database that cannot be reached; what is more is not stored.',
   }),
+  replicaMaxBytes: optionalCount(1_048_576, {
+    env: 'RLM_STORE_REPLICA_MAX_BYTES',
+    unit: 'bytes',
+    description:
+      'How much of shared stores this machine keeps, with their indexes. Those used longest ago go whole, none in use does, and the next use fetches them again. Absent: no limit.',
+  }),
+  replicaMaxAgeDays: optionalCount(1, {
+    env: 'RLM_STORE_REPLICA_MAX_AGE_DAYS',
+    unit: 'days',
+    description:
+      'What is here of a shared store goes so long after its last use; the next one fetches it again. Absent: never.',
+  }),
   maxBytes: count(34_359_738_368, 1_048_576, {
     env: 'RLM_STORE_MAX_BYTES',
     unit: 'bytes',

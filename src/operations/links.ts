@@ -120,12 +120,21 @@ export async function showStore(
   return { ...shown, links: shownLinks(links, listed), linkedFrom };
 }
 
-/** The list of stores, with what has become of those that they are linked to. */
+/**
+ * The list of stores, with what has become of those that they are linked to, and what they are for
+ * others where they are shared.
+ */
 export async function listStores(sessions: Sessions): Promise<readonly object[]> {
   const listed = await sessions.list();
-  return listed.map(({ links, ...session }) =>
-    links === undefined ? session : Object.assign(session, { links: shownLinks(links, listed) }),
-  );
+  const projects = await sessions.shared?.projects(listed.map(({ id }) => id));
+  return listed.map(({ links, ...session }) => {
+    const shared = projects?.get(session.id);
+    return Object.assign(
+      session,
+      links !== undefined && { links: shownLinks(links, listed) },
+      shared && { shared },
+    );
+  });
 }
 
 function shownLinks(links: readonly StoreLink[], listed: Listed): readonly ShownLink[] {

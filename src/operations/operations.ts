@@ -25,6 +25,7 @@ import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
 import { pins, pinsArgs } from './pins.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
+import { pushArgs, pushStores, sharedStore } from './shared-store.ts';
 import {
   branch,
   branchArgs,
@@ -166,7 +167,11 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     form: 'json',
   });
   const asOf = then === undefined ? {} : { as_of: { at: then.name, timeMs: then.timeMs } };
-  yield { result: { session: session.id, directory: session.directory, ...asOf, text } };
+  const { id, directory } = session;
+  // Only what is told of the store itself says whose it is beside.
+  const shared =
+    name === 'rlm_stats' ? (await parts.sessions.shared?.projects([id]))?.get(id) : undefined;
+  yield { result: { session: id, directory, ...asOf, ...(shared && { shared }), text } };
 });
 
 /** @throws ProxyError `invalid_request` with what there is */
@@ -285,6 +290,8 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['salvage-session', salvageSession],
   ['export', withArgs(exportArgs, exportArchive)],
   ['import', withArgs(importArgs, importArchive)],
+  ['shared-store', withArgs(z.strictObject({}), sharedStore)],
+  ['push-stores', withArgs(pushArgs, pushStores)],
 ]);
 
 function parseBody(body: Buffer): unknown {

@@ -214,8 +214,15 @@ export function failureOf(error: unknown): DatabaseFailure {
   return 'refused';
 }
 
-/** A refusal in words for people. */
-export function refusal(error: unknown, shown: string): ProxyError {
+/**
+ * A refusal in words for people. @param more What helps, by PostgreSQL's codes, before what usually
+ * does
+ */
+export function refusal(
+  error: unknown,
+  shown: string,
+  more: Readonly<Record<string, string>> = {},
+): ProxyError {
   const code = error instanceof DatabaseError ? error.code : undefined;
   const why = error instanceof Error ? error.message : String(error);
   const hints: Readonly<Record<string, string>> = {
@@ -225,6 +232,7 @@ export function refusal(error: unknown, shown: string): ProxyError {
     '28P01': 'Compare user and password in RLM_STORE_URL.',
     '28000': 'Compare user and password in RLM_STORE_URL.',
     '3D000': 'Create the database, or compare its name in RLM_STORE_URL.',
+    ...more,
   };
   return new ProxyError('store_away', `The shared store ${shown} refuses: ${why}.`, {
     cause: error,

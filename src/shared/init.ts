@@ -29,9 +29,8 @@ export interface InitReport {
 /**
  * Makes the tables of a shared store, once; what is there stays. With `roles` each sees only its
  * projects from then on. Run as the owner of the database.
- * @throws ProxyError `store_away`, `config_invalid`; `invalid_request` for a store that was made
- * with
- *   another team key
+ * @throws ProxyError `store_away`, `store_newer`, `config_invalid`; `invalid_request` for a store
+ *   that was made with another team key
  */
 export async function initSharedStore(
   url: string,
@@ -68,6 +67,13 @@ export async function initSharedStore(
       [],
       signal,
     );
+    if ((meta?.version ?? 0) > schemaVersion) {
+      throw new ProxyError(
+        'store_newer',
+        `The shared store has tables of version ${meta!.version}, this program knows version ${schemaVersion}.`,
+        { hint: 'Install the newer version of rlm-opencode.' },
+      );
+    }
     if ((meta?.key_check ?? undefined) !== check) throw otherKey(meta?.key_check === null);
     if (roles.length > 0) {
       await database.run(isolationSql, signal);
@@ -91,9 +97,15 @@ export async function initSharedStore(
       roles: roles.map(({ role }) => role),
     };
   } catch (error) {
-    throw error instanceof ProxyError ? error : refusal(error, address.shown);
+    throw error instanceof ProxyError ? error : refusal(error, address.shown, initHints);
   }
 }
+
+/** What helps against refusals that mean something else to whoever sets up a store. */
+const initHints = {
+  '42501': 'Set it up as the owner of the database: its URL in RLM_STORE_URL, this once.',
+  '42704': 'Create the role first: create role NAME login password ...;',
+};
 
 /** A role's name as SQL has it. */
 function identifier(name: string): string {

@@ -2,6 +2,7 @@ import type { Availability } from './availability.ts';
 import type { Database, StoredRow } from './database.ts';
 import { pieceBytes } from './log.ts';
 import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
+import type { SharedProject, SharedWriter } from '../store/shared-side.ts';
 
 /**
  * Rows that one look brings of a store at most, and how much in all, bytes: more than that is
@@ -269,25 +270,41 @@ export class LogTable {
     return rows.map(headOf);
   }
 
-  /** Who has written to a store, and when last; the newest first. */
-  async writers(
-    session: string,
-  ): Promise<
-    readonly { readonly machine: string; readonly rows: number; readonly lastMs: number }[]
-  > {
+  /** Who has written to which store, and when last; the last one first. Reads the whole log. */
+  async writers(): Promise<readonly (SharedWriter & { readonly session: string })[]> {
     const rows = await this.#availability.ask(async (signal) =>
-      this.#database.query<{ machine: string; rows: string; last_ms: string }>(
+      this.#database.query<{ session: string; machine: string; rows: string; last_ms: string }>(
         'writers',
         writersSql,
-        [session],
+        [],
         signal,
       ),
     );
-    return rows.map(({ machine, rows: count, last_ms }) => ({
+    return rows.map(({ session, machine, rows: count, last_ms }) => ({
+      session,
       machine,
       rows: Number(count),
       lastMs: Number(last_ms),
     }));
+  }
+
+  /** The project of each of some stores, and who has written to it last. */
+  async lastWriters(
+    sessions: readonly string[],
+  ): Promise<readonly (SharedProject & { readonly session: string })[]> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{
+        session: string;
+        project: string;
+        machine: string | null;
+        time_ms: string | null;
+      }>('last-writers', lastWritersSql, [sessions], signal),
+    );
+    return rows.map(({ session, project, machine, time_ms }) =>
+      machine === null
+        ? { session, project }
+        : { session, project, last: { machine, lastMs: Number(time_ms) } },
+    );
   }
 
   /** Deletes a store: its names at once, its rows with it. */
@@ -471,8 +488,12 @@ const restoreSql = `with r as (update rlm_name set session = $8 where session = 
 const headsSql = `select id, project, created_ms, head, base_pos, base_upload::text, base_pieces, bases
 from rlm_session where deleted_ms is null and ($1::text is null or id = $1)`;
 
-const writersSql = `select machine, count(*)::text as rows, max(time_ms)::text as last_ms
-from rlm_log where session = $1 group by machine order by max(time_ms) desc`;
+const writersSql = `select session, machine, count(*)::text as rows, max(time_ms)::text as last_ms
+from rlm_log group by session, machine order by max(time_ms) desc`;
+
+const lastWritersSql = `select s.id as session, s.project, l.machine, l.time_ms
+from rlm_session s left join rlm_log l on l.session = s.id and l.pos = s.head
+where s.id = any($1::text[]) and s.deleted_ms is null`;
 
 const removeSql: readonly (readonly [string, string])[] = [
   ['remove-names', 'delete from rlm_name where session = $1'],

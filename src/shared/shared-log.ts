@@ -27,6 +27,12 @@ import type { Spool, SpooledRow } from './spool.ts';
 const batchRows = 256;
 const batchBytes = 8 * 1024 * 1024;
 
+/** How far the files of a store are that are fetched: rows, of all that there are. */
+export interface FetchProgress {
+  readonly pos: number;
+  readonly head: number;
+}
+
 /** What the logs of all stores of a process share. */
 export interface LogParts {
   readonly table: LogTable;
@@ -56,8 +62,8 @@ export interface LogParts {
   readonly onRestored: (id: string) => void;
   /** A store was deleted by somebody else. */
   readonly onDeleted: (id: string) => void;
-  /** How far a replica is that has much to fetch. */
-  readonly onProgress?: ((id: string, progress: { readonly pos: number }) => void) | undefined;
+  /** Hears how far a replica is that has much to fetch. */
+  readonly onProgress?: ((id: string, progress: FetchProgress) => void) | undefined;
 }
 
 /** Something for a row. */
@@ -81,6 +87,7 @@ export class SharedLog {
   readonly pending = new Pending();
   readonly #parts: LogParts;
   #replica: Replica;
+  #usedMs: number;
   readonly #jobs: GroupCommit<Job, readonly Entry[]>;
   /** Rows are stored one after the other, whoever has brought them. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -98,11 +105,24 @@ export class SharedLog {
     this.id = id;
     this.#parts = parts;
     this.#replica = replica;
+    this.#usedMs = parts.clock.now();
     this.#jobs = new GroupCommit(async (group) => this.#commit(group), countFitting);
   }
 
+  /** What of the store is here; who asks for it uses the store. */
   get replica(): Replica {
+    this.#usedMs = this.#parts.clock.now();
     return this.#replica;
+  }
+
+  /** The row up to which the store is here. */
+  get pos(): number {
+    return this.#replica.pos;
+  }
+
+  /** When anything was last done with the store here, milliseconds since 1970. */
+  get usedMs(): number {
+    return this.#usedMs;
   }
 
   /**
@@ -114,19 +134,22 @@ export class SharedLog {
   }
 
   /**
-   * Adds texts; each is its own where it is large. @returns Their entries, in order: those with a
+   * Adds texts; each is its own where it is large.
+   * @param options.maySpool Whether they wait here where the database is away; else `store_away`
+   * @returns Their entries, in order: those with a
    * name instead of a number wait for the database
    * @throws ProxyError `store_full`, `unknown_session`, what storing them here throws
    */
   async addTexts(
     texts: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
+    { maySpool }: { readonly maySpool: boolean } = { maySpool: true },
   ): Promise<readonly Entry[]> {
     const adding: Promise<readonly Entry[]>[] = [];
     let group: { readonly facts: LogText; readonly bytes: Uint8Array }[] = [];
     let bytes = 0;
     const flush = (): void => {
       if (group.length === 0) return;
-      adding.push(this.#addGroup(group));
+      adding.push(this.#addGroup(group, maySpool));
       group = [];
       bytes = 0;
     };
@@ -202,9 +225,10 @@ export class SharedLog {
   /** Adds values of the chat memory. */
   async remember(
     records: readonly { readonly key: string; readonly value: unknown }[],
+    { maySpool }: { readonly maySpool: boolean } = { maySpool: true },
   ): Promise<void> {
     const operation: LogOperation = { op: 'memory', records };
-    await this.#jobs.add({ operation, text: nothing, isAlone: false, maySpool: true });
+    await this.#jobs.add({ operation, text: nothing, isAlone: false, maySpool });
   }
 
   /** Adds a decision about the store. @throws ProxyError `store_away`: it is not made later */
@@ -267,12 +291,13 @@ export class SharedLog {
 
   async #addGroup(
     group: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
+    maySpool: boolean,
   ): Promise<readonly Entry[]> {
     const text =
       group.length === 1 ? group[0]!.bytes : Buffer.concat(group.map(({ bytes }) => bytes));
     const operation: LogOperation = { op: 'texts', texts: group.map(({ facts }) => facts) };
     const isAlone = text.length > rowTextMaxBytes;
-    return this.#jobs.add({ operation, text, isAlone, maySpool: true });
+    return this.#jobs.add({ operation, text, isAlone, maySpool });
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -282,7 +307,8 @@ export class SharedLog {
   }
 
   async #commit(group: readonly WaitingJob[]): Promise<void> {
-    const { availability, spool, writer, nextN } = this.#parts;
+    const { availability, spool, writer, nextN, clock } = this.#parts;
+    this.#usedMs = clock.now();
     const ops = group.map(({ job }) => job.operation);
     const text = joined(group.map(({ job }) => job.text));
     const n = nextN();
@@ -443,19 +469,23 @@ export class SharedLog {
 
   /** The same for many rows, in bounded memory. */
   async #copy(): Promise<void> {
+    const { table, onProgress } = this.#parts;
     let rows: StoredRow[] = [];
     let bytes = 0;
-    for await (const row of this.#parts.table.copy(this.id, this.#replica.pos)) {
+    const head = (await table.head(this.id))?.head ?? 0;
+    for await (const row of table.copy(this.id, this.#replica.pos)) {
       rows.push(row);
       // As long as it may be when it is unpacked.
       bytes += (row.text?.length ?? 0) * 4 + row.facts.length;
       if (rows.length < batchRows && bytes < batchBytes) continue;
       await this.#store(rows);
-      this.#parts.onProgress?.(this.id, { pos: this.#replica.pos });
+      onProgress?.(this.id, { pos: this.#replica.pos, head: Math.max(head, this.#replica.pos) });
       rows = [];
       bytes = 0;
     }
     await this.#store(rows);
+    const { pos } = this.#replica;
+    onProgress?.(this.id, { pos, head: pos });
   }
 
   /** Stores rows that have come, up to the first that cannot be understood. */

@@ -24,6 +24,7 @@ import { readAddress } from './address.ts';
 import { Availability } from './availability.ts';
 import { Database } from './database.ts';
 import { Branches, cannotDetach, refuseBranches } from './branches.ts';
+import { Evictions, type ReplicaBounds } from './eviction.ts';
 import { LogTable, type LogHead } from './log-table.ts';
 import { encodePiece } from './log.ts';
 import { ProjectNames } from './project-name.ts';
@@ -32,6 +33,7 @@ import { schemaVersion } from './schema.ts';
 import { noSeal, type Seal, sealWith } from './seal.ts';
 import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
 import { SharedSession } from './shared-session.ts';
+import { loggedProgress, Side } from './side.ts';
 import { Spool } from './spool.ts';
 
 /** What {@link openSharedSessions} needs beside what local sessions do. */
@@ -46,6 +48,9 @@ export interface SharedOptions extends SessionsOptions {
   readonly waitMs: number;
   /** How much may wait on this machine for it, bytes. */
   readonly spoolBytes: number;
+  /** How much of the stores stays on this machine; a server (`keepsBounds`) sees to it. */
+  readonly replicaBounds?: ReplicaBounds | undefined;
+  /** Hears how far the files of a store are that are fetched; the log does in any case. */
   readonly onProgress?: LogParts['onProgress'];
 }
 
@@ -89,6 +94,7 @@ export async function openSharedSessions(options: SharedOptions): Promise<Shared
     opened.move(),
   );
   await sessions.start();
+  if (options.keepsBounds === true) sessions.evictions.start();
   return sessions;
 }
 
@@ -106,6 +112,8 @@ interface SharedSessionsParts extends SharedOptions {
 /** The stores of a team as one machine has them; see `log.ts`. */
 export class SharedSessions implements Sessions {
   readonly chats: ChatMemory;
+  readonly shared: Side;
+  readonly evictions: Evictions;
   readonly #parts: SharedSessionsParts;
   readonly #opened: AsyncDisposableStack;
   readonly #log: LogParts;
@@ -114,6 +122,8 @@ export class SharedSessions implements Sessions {
   readonly #logs = new Map<string, Promise<SharedLog>>();
   readonly #open = new Map<string, SharedLog>();
   readonly #sessions = new Map<string, SharedSession>();
+  /** Stores whose files are being deleted here. */
+  readonly #leaving = new Map<string, Promise<void>>();
   /** The store of each project that this process has asked for. */
   readonly #ids = new Map<string, string>();
   /** The same as it was known last, for a start without the database. */
@@ -133,8 +143,13 @@ export class SharedSessions implements Sessions {
   constructor(parts: SharedSessionsParts, opened: AsyncDisposableStack) {
     this.#parts = parts;
     this.#opened = opened;
+    const say = loggedProgress(parts.log, parts.clock);
     this.#log = {
       ...parts,
+      onProgress: (id, progress) => {
+        say(id, progress);
+        parts.onProgress?.(id, progress);
+      },
       sessions: parts.replicas,
       writer: randomUUID(),
       nextN: () => (this.#n += 1),
@@ -155,6 +170,42 @@ export class SharedSessions implements Sessions {
       get: async (key) => this.#chatMemory.get(key),
       put: async (records) => this.#chatMemory.put(records),
     };
+    this.evictions = new Evictions({
+      ...parts,
+      bounds: parts.replicaBounds ?? {},
+      used: () => {
+        const nowMs = parts.clock.now();
+        // One that is being opened is in use, too.
+        return new Map(
+          [...this.#logs.keys()].map((id) => [id, this.#open.get(id)?.usedMs ?? nowMs]),
+        );
+      },
+      hasWaiting: (id) => parts.spool.has(id),
+      isKept: (id) => id === this.#chats?.id,
+      drop: async (id) => this.#drop(id),
+    });
+    this.shared = new Side({
+      ...parts,
+      evictions: this.evictions,
+      open: this.#open,
+      ids: this.#lastIds,
+      push: {
+        options: parts,
+        open: async (place, create) => {
+          const found =
+            'directory' in place
+              ? await this.forDirectory(place.directory, { create })
+              : await this.forKey(place.key, { create });
+          return found && (await this.#logOf(found.id));
+        },
+        nameOf: async (place) =>
+          'directory' in place
+            ? parts.names.ofDirectory(place.directory, undefined)
+            : parts.names.ofKey(place.key),
+        isOneProject: parts.project !== undefined,
+        chats: this.chats,
+      },
+    });
   }
 
   /** Brings in what is remembered beside all projects, and what has waited since the last time. */
@@ -347,35 +398,6 @@ export class SharedSessions implements Sessions {
     }
   }
 
-  /** What there is in the database, and what of it is here; for `store status` and `doctor`. */
-  async status(): Promise<SharedStatus> {
-    const { table, spool, availability, database, replicas } = this.#parts;
-    const waiting = { rows: spool.rows, bytes: spool.bytes };
-    const local = new Map<string, number>();
-    for (const { id } of await replicas.list()) {
-      const replica = this.#open.get(id)?.replica ?? (await Replica.open(replicas, id));
-      if (replica !== undefined) local.set(id, replica.pos);
-    }
-    const heads = await table.heads();
-    return {
-      store: database.shown,
-      outages: availability.told.outages,
-      longestWaitMs: availability.told.longestWaitMs,
-      waiting,
-      stores: heads.map((head) => ({ head, here: local.get(head.id) })),
-    };
-  }
-
-  /** Who has written to a store. */
-  async writers(sessionId: string): ReturnType<LogTable['writers']> {
-    return this.#parts.table.writers(sessionId);
-  }
-
-  /** What this process has used of a day is written down; what all others have, comes back. */
-  async use(day: string, used: string): Promise<readonly string[]> {
-    return this.#parts.table.use(day, this.#log.writer, used);
-  }
-
   /** Sends what has waited for the database. */
   async drain(): Promise<void> {
     this.#isToDrain = true;
@@ -388,6 +410,7 @@ export class SharedSessions implements Sessions {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#arrived;
     await this.#draining;
+    await this.evictions[Symbol.asyncDispose]();
     for (const log of this.#open.values()) await log.idle();
     await this.#opened.disposeAsync();
   }
@@ -515,6 +538,7 @@ export class SharedSessions implements Sessions {
   }
 
   async #logOf(sessionId: string): Promise<SharedLog> {
+    await this.#leaving.get(sessionId);
     const known = this.#logs.get(sessionId);
     if (known !== undefined) return known;
     const opening = this.#openLog(sessionId);
@@ -584,7 +608,10 @@ export class SharedSessions implements Sessions {
     if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
     const { upload, pieces, pos } = head.base;
     for (const base of head.bases) await this.#logOf(base);
-    const packed = openedPieces(table, seal, upload, pieces);
+    const { onProgress } = this.#log;
+    const packed = counted(openedPieces(table, seal, upload, pieces), (done) =>
+      onProgress?.(sessionId, { pos: Math.floor((pos * done) / (pieces + 1)), head: pos }),
+    );
     const importing = replicas.importReplica(packed, { id: sessionId, key: `shared:${sessionId}` });
     for (let step = await importing.next(); step.done !== true;) step = await importing.next();
     // Its names may have been given to another since.
@@ -615,12 +642,23 @@ export class SharedSessions implements Sessions {
     });
   }
 
+  /** What is here of a store goes; who asks for the store meanwhile waits, and has it anew. */
   async #drop(sessionId: string): Promise<void> {
-    const log = await this.#logs.get(sessionId)?.catch(() => undefined);
-    await log?.idle();
+    const leaving = this.#dropNow(sessionId).finally(() => this.#leaving.delete(sessionId));
+    this.#leaving.set(
+      sessionId,
+      leaving.catch(() => undefined),
+    );
+    await leaving;
+  }
+
+  async #dropNow(sessionId: string): Promise<void> {
+    const opening = this.#logs.get(sessionId);
     this.#logs.delete(sessionId);
     this.#open.delete(sessionId);
     this.#sessions.delete(sessionId);
+    const log = await opening?.catch(() => undefined);
+    await log?.idle();
     for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
     const { replicas } = this.#parts;
     if (!(await isHere(replicas, sessionId))) return;
@@ -634,9 +672,7 @@ export class SharedSessions implements Sessions {
     if (availability.isAway) return;
     const logs = [...this.#open.values()];
     try {
-      const news = await table.pull(
-        logs.map(({ id, replica }) => ({ session: id, pos: replica.pos })),
-      );
+      const news = await table.pull(logs.map(({ id, pos }) => ({ session: id, pos })));
       await Promise.all(
         logs.map(async (each) => {
           const own = news.get(each.id);
@@ -676,17 +712,6 @@ export class SharedSessions implements Sessions {
     const text = `${JSON.stringify(Object.fromEntries(this.#lastIds), undefined, 2)}\n`;
     await replaceFile(this.#parts.files, this.#idsPath, Buffer.from(text));
   }
-}
-
-/** What there is in the database, and what of it is on this machine. */
-export interface SharedStatus {
-  readonly store: string;
-  readonly outages: number;
-  readonly longestWaitMs: number;
-  /** Waits on this machine for the database. */
-  readonly waiting: { readonly rows: number; readonly bytes: number };
-  /** `here`: the row up to which the replica has come; undefined where there is none. */
-  readonly stores: readonly { readonly head: LogHead; readonly here: number | undefined }[];
 }
 
 /**
@@ -758,6 +783,18 @@ async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boo
 async function* archived(replicas: ReplicaSessions, sessionId: string): AsyncGenerator<Uint8Array> {
   for await (const { bytes } of replicas.exportReplica(sessionId))
     if (bytes !== undefined) yield bytes;
+}
+
+/** The same pieces; says how many have come. */
+async function* counted(
+  pieces: AsyncIterable<Buffer>,
+  say: (done: number) => void,
+): AsyncGenerator<Buffer> {
+  let done = 0;
+  for await (const piece of pieces) {
+    say((done += 1));
+    yield piece;
+  }
 }
 
 /** A replica can be made again: nothing of it waits for the disk. */

@@ -49,6 +49,7 @@ class LateSessions implements Sessions {
   readonly chats: ChatMemory;
   readonly #options: SessionsOptions;
   readonly #openStores: () => Promise<Sessions>;
+  readonly #isShared: boolean;
   readonly forProject: Sessions['forProject'];
   #fault: ProxyError;
   #nextTryMs: number;
@@ -62,6 +63,7 @@ class LateSessions implements Sessions {
   ) {
     this.#options = options;
     this.#openStores = open;
+    this.#isShared = isShared;
     if (isShared) {
       this.forProject = async (project, { create }) =>
         (await this.#when(create))?.forProject?.(project, { create });
@@ -73,6 +75,10 @@ class LateSessions implements Sessions {
 
   get fault(): ProxyError | undefined {
     return this.#opened === undefined ? this.#fault : this.#opened.fault;
+  }
+
+  get shared(): Sessions['shared'] {
+    return this.#opened?.shared;
   }
 
   async forDirectory(
@@ -196,7 +202,10 @@ class LateSessions implements Sessions {
   async #open(): Promise<Sessions | undefined> {
     try {
       this.#opened = await this.#openStores();
-      this.#options.log.info('the data directory can be used again: texts are stored from now on');
+      const what = this.#isShared
+        ? 'shared store can be reached'
+        : 'data directory can be used again';
+      this.#options.log.info(`the ${what}: texts are stored from now on`);
     } catch (caught) {
       this.#fault = toProxyError(caught);
       this.#nextTryMs = this.#options.clock.elapsedMs() + retryMs;

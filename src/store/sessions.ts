@@ -173,6 +173,8 @@ export interface ReplicaSessions extends Sessions {
    * many
    */
   rewind(sessionId: string, records: number): Promise<boolean>;
+  /** Keys of what is remembered beside all sessions. */
+  chatKeys(): readonly string[];
 }
 
 /** As {@link openSessions}. */
@@ -377,6 +379,10 @@ class FileSessions implements ReplicaSessions {
     return open.whileClosed([sessionId], async () =>
       rewindSession(files, sessionPaths(dataDir, sessionId), records),
     );
+  }
+
+  chatKeys(): readonly string[] {
+    return this.chats.keys();
   }
 
   get lastTidying(): LastTidying | undefined {

@@ -1,5 +1,6 @@
 import type { TextSpan } from '../base/text-spans.ts';
 import type { ProxyError } from '../errors.ts';
+import type { SharedSide } from './shared-side.ts';
 
 /** What a stored text is. */
 type EntryKind = 'tool_result' | 'user_text' | 'attachment' | 'file' | 'message';
@@ -741,6 +742,8 @@ export interface Sessions {
    * the server started.
    */
   readonly fault?: ProxyError | undefined;
+  /** What there is beside, where machines share the stores; absent where they do not. */
+  readonly shared?: SharedSide | undefined;
   /**
    * Says that a request has come, before its body has: where others write to the same stores, what
    * they have written till now is there when a session is found.

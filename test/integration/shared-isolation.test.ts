@@ -206,12 +206,12 @@ describe.skipIf(noPostgres !== undefined)(
           message: expect.stringContaining('row-level security') as string,
         });
         await expect(a.byId(others.id)).rejects.toMatchObject({ code: 'unknown_session' });
-        const { stores } = await a.status();
-        expect(stores.map(({ head }) => head.project).toSorted()).toEqual([
+        const { stores } = await a.shared.status();
+        expect(stores.map(({ project }) => project).toSorted()).toEqual([
           '_team_a:chats',
           'git:example.com/a',
         ]);
-        expect(await a.writers(others.id)).toEqual([]);
+        expect((await a.shared.projects([others.id])).size).toBe(0);
       });
 
       test('what is remembered of chats beside all projects is not the same for two roles', async () => {

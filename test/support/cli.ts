@@ -119,7 +119,7 @@ export class CliHome implements Disposable {
     const loaded = loadConfig({ env: this.#env(env), homeDir: this.folder });
     const app = await openLocalApp(loaded.config, 'silent', { loaded });
     const url = await app.server.listen();
-    await publishOwner(this.dataDir, { address: url, secret: app.ownerSecret });
+    await publishOwner(loaded.config.dataDir, { address: url, secret: app.ownerSecret });
     return { url, [Symbol.asyncDispose]: async () => app[Symbol.asyncDispose]() };
   }
 

@@ -92,6 +92,11 @@ export class FileChatMemory implements ChatMemory {
     return this.#generation.places.has(key);
   }
 
+  /** All keys, in the order in which they were put last. */
+  keys(): readonly string[] {
+    return [...this.#generation.places.keys()];
+  }
+
   async get(key: string): Promise<unknown> {
     const generation = this.#generation;
     const place = generation.places.get(key);
