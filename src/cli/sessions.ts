@@ -20,7 +20,7 @@ import { restoreCommand } from './sessions/restore.ts';
 import { sizesOnDisk } from '../store/disk/sizes-on-disk.ts';
 import { snapshotCommand } from './sessions/snapshot.ts';
 import { pinCommands } from './sessions/pin.ts';
-import { sharedLines } from './shared-text.ts';
+import { teamLines } from './shared-text.ts';
 import { shortPath } from './start-text.ts';
 
 type Listed = readonly (Awaited<ReturnType<Sessions['list']>>[number] & {
@@ -81,7 +81,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
       const when = new Date(updatedMs).toISOString().slice(0, 16).replace('T', ' ');
       const counts = `${countOf(totals.entries, 'entry', 'entries')}, ${countOf(totals.chars, 'character')}`;
       print(`${id}  ${when}  ${counts}\n${placeText(session)}`);
-      for (const line of sharedLines(session.shared)) print(`  ${line}\n`);
+      for (const line of teamLines(session.shared)) print(`  ${line}\n`);
       if (damage !== undefined) print(`  DAMAGED: ${damage}\n`);
       for (const link of session.links ?? []) {
         const [first = '', ...more] = linkLines(link);

@@ -3,7 +3,7 @@ import { countOf, grouped } from '../base/numbers.ts';
 import { size } from './numbers.ts';
 
 /** What a store is for others, and who wrote to it last; no line where it is not shared. */
-export function sharedLines(shared: SharedProject | undefined): readonly string[] {
+export function teamLines(shared: SharedProject | undefined): readonly string[] {
   if (shared === undefined) return [];
   const lines = [cutFront(`shared as ${shared.project}`, 'shared as ')];
   const { last } = shared;

@@ -13,7 +13,7 @@ import {
   type SessionFlags,
 } from './session-flags.ts';
 import { jsonText, print } from './screen.ts';
-import { sharedLines } from './shared-text.ts';
+import { teamLines } from './shared-text.ts';
 import { shortPath } from './start-text.ts';
 
 interface Share {
@@ -100,7 +100,7 @@ function statsText(
   const lines = [
     session,
     ...(directory === undefined ? [] : [shortPath(directory)]),
-    ...sharedLines(shared),
+    ...teamLines(shared),
     ...sizeLines(stats, directory),
   ];
   const linked = (stats['linked_sessions'] ?? []) as readonly LinkedStats[];

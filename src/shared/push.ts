@@ -9,7 +9,7 @@ import { readMetadata } from '../store/session/session-metadata.ts';
 import { openReplicas, type ReplicaSessions, type SessionsOptions } from '../store/sessions.ts';
 import type { PushedStore, PushOptions, PushProgress, PushReport } from '../store/shared-side.ts';
 import type { ChatMemory, Entry, NewEntryFacts, Session, StoreEvent } from '../store/types.ts';
-import { type LogText, type MemoryRecord, rowTextMaxBytes } from './log.ts';
+import { type LogText, rowTextMaxBytes } from './log.ts';
 import type { SharedLog } from './shared-log.ts';
 
 /** Texts of one row, at most. */
@@ -449,6 +449,9 @@ class PushedTexts {
   }
 }
 
+/** A value that chats remember. */
+type ChatRecord = Parameters<ChatMemory['put']>[0][number];
+
 const nothing = new Uint8Array();
 
 /** No two are the same, so that each is an entry of its own. */
@@ -506,8 +509,8 @@ function renumbered(event: StoreEvent, { store }: Session, log: SharedLog): Stor
 async function* recordsOf(
   memory: ChatMemory,
   keys: readonly string[],
-): AsyncGenerator<readonly MemoryRecord[]> {
-  let records: MemoryRecord[] = [];
+): AsyncGenerator<readonly ChatRecord[]> {
+  let records: ChatRecord[] = [];
   let bytes = 0;
   for (const key of keys) {
     const value = await memory.get(key);
