@@ -3,6 +3,7 @@ import type { Clock, Ids } from './clock.ts';
 import { ChatProxy, type ChatTarget } from './chat/chat-service.ts';
 import { Budget } from './turn/budget.ts';
 import { openLedgerFile, type LedgerFile } from './turn/day-ledger.ts';
+import { SharedDay } from './turn/shared-day.ts';
 import { guardFor } from './secrets/guard.ts';
 import { RequestIntake } from './capture/intake.ts';
 import { Outliner } from './outline/outliner.ts';
@@ -130,6 +131,8 @@ export async function openApp(options: AppOptions): Promise<App> {
   const day = opened.use(
     await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
   );
+  const together = openSharedDay(options, sessions, day);
+  if (together !== undefined) opened.use(together);
   const ownerSecret = ids.next('') + ids.next('');
   const chat = createChat(options, {
     sessions,
@@ -144,6 +147,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     gauge,
     toolless,
     day,
+    together,
     traces,
   });
   const server = createServer({
@@ -159,7 +163,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     ].map((face) => tracedFace(face, traces)),
     pass: passThrough({
       resolve: async (name, signal) => {
-        const model = await catalog.resolve(name, signal);
+        const [model] = await Promise.all([catalog.resolve(name, signal), together?.refresh()]);
         return { ...model, openAccount: () => openPassAccount(options, day, model) };
       },
       log,
@@ -281,6 +285,7 @@ interface ChatParts {
   readonly gauge: TokenGauge;
   readonly toolless: ToollessModels;
   readonly day: LedgerFile;
+  readonly together: SharedDay | undefined;
   readonly traces: Traces | undefined;
 }
 
@@ -299,6 +304,7 @@ function createChat(
     gauge,
     toolless,
     day,
+    together,
     traces,
   }: ChatParts,
 ): ChatHandler {
@@ -322,7 +328,10 @@ function createChat(
     }),
     gauge,
     toolless,
-    resolve: resolveTarget,
+    resolve: async (model, signal) => {
+      const [target] = await Promise.all([resolveTarget(model, signal), together?.refresh()]);
+      return target;
+    },
     resolveSub: async (target, signal) => {
       const { subModel } = config;
       const sub = subModel === undefined ? target : await resolveTarget(subModel, signal);
@@ -414,6 +423,17 @@ function targetOf(config: Config, model: ResolvedModel): ChatTarget {
     maxOutputTokens: model.maxOutputTokens,
     prices,
   };
+}
+
+/** Absent where no limit of a day is set, or stores are files of this machine. */
+function openSharedDay(
+  { config, clock, log }: AppOptions,
+  sessions: Sessions,
+  { ledger, writer }: LedgerFile,
+): SharedDay | undefined {
+  const isLimited = Object.values(config.day).some((limit) => limit !== undefined);
+  if (config.store.url === undefined || !isLimited) return undefined;
+  return new SharedDay({ ledger, writer, pool: () => sessions.shared, clock, log });
 }
 
 /** What a request that is passed through draws on: the day's use, as turns do. */

@@ -1,7 +1,6 @@
 import { countOf } from '../base/numbers.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
-import { silentLogger } from '../log.ts';
 import type { StoreProbe } from '../shared/probe.ts';
 import type { SharedStatus } from '../store/shared-side.ts';
 import { size } from './numbers.ts';
@@ -16,7 +15,10 @@ const slowMs = 50;
  * The database as it answers now. @throws ProxyError `store_away` that says why, and what to do
  */
 export async function probeSharedStore({ store }: Config): Promise<StoreProbe> {
-  const { probeStore } = await import('../shared/probe.ts');
+  const [{ probeStore }, { silentLogger }] = await Promise.all([
+    import('../shared/probe.ts'),
+    import('../log.ts'),
+  ]);
   return probeStore(store.url!, { log: silentLogger(), connectMs, teamKey: store.key });
 }
 

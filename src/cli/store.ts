@@ -2,10 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { countOf, grouped } from '../base/numbers.ts';
-import { systemClock } from '../clock.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
-import { createLogger } from '../log.ts';
 import type { RoleGrant } from '../shared/init.ts';
 import { isSessionId } from '../store/disk/session-paths.ts';
 import type { PushedStore, PushProgress, PushReport, SharedStatus } from '../store/shared-side.ts';
@@ -106,7 +104,11 @@ async function initStore(
   flags: StoreFlags & { readonly role: readonly RoleGrant[] },
 ): Promise<void> {
   const { store } = configOf(flags);
-  const { initSharedStore } = await import('../shared/init.ts');
+  const [{ initSharedStore }, { createLogger }, { systemClock }] = await Promise.all([
+    import('../shared/init.ts'),
+    import('../log.ts'),
+    import('../clock.ts'),
+  ]);
   const report = await initSharedStore(store.url, {
     log: createLogger('warn'),
     clock: systemClock,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
@@ -5,27 +6,42 @@ import type { Logger } from '../log.ts';
 import { realFiles, replaceFile } from '../store/disk/files.ts';
 
 /**
- * What all turns of a day have used. One per process; `state` goes to disk and back where it must
+ * What all turns of a day have used. One per process; `own` goes to disk and back where it must
  * survive.
  */
 export class DayLedger {
   readonly #clock: Clock;
   #state: DayState;
+  /** What other proxies have used, where their limits hold together; of any day. */
+  #others: readonly DayState[] = [];
+  /** Hears that something was used. */
+  onAdd: (() => void) | undefined;
 
   constructor(clock: Clock, state?: DayState) {
     this.#clock = clock;
     this.#state = state ?? emptyDay(dayOf(clock));
   }
 
-  /** Today's sums. */
+  /** Today's sums, those of other proxies in them. */
   get state(): DayState {
+    const { own } = this;
+    return this.#others.length === 0 ? own : this.#others.reduce(sumOfDay, own);
+  }
+
+  /** What this process has used today, and those before it on this machine. */
+  get own(): DayState {
     const day = dayOf(this.#clock);
     if (this.#state.day !== day) this.#state = emptyDay(day);
     return this.#state;
   }
 
+  /** What other proxies have used, each in all. */
+  setOthers(states: readonly DayState[]): void {
+    this.#others = states;
+  }
+
   add(part: Partial<Omit<DayState, 'day'>>): void {
-    const { day, subCalls, tokens, money, wallClockMs } = this.state;
+    const { day, subCalls, tokens, money, wallClockMs } = this.own;
     this.#state = {
       day,
       subCalls: subCalls + (part.subCalls ?? 0),
@@ -33,7 +49,20 @@ export class DayLedger {
       money: money + (part.money ?? 0),
       wallClockMs: wallClockMs + (part.wallClockMs ?? 0),
     };
+    this.onAdd?.();
   }
+}
+
+/** Another's day on top of the first, unless it is of another day. */
+function sumOfDay(sum: DayState, other: DayState): DayState {
+  if (other.day !== sum.day) return sum;
+  return {
+    day: sum.day,
+    subCalls: sum.subCalls + other.subCalls,
+    tokens: sum.tokens + other.tokens,
+    money: sum.money + other.money,
+    wallClockMs: sum.wallClockMs + other.wallClockMs,
+  };
 }
 
 /** One day's sums. */
@@ -62,7 +91,8 @@ function emptyDay(day: string): DayState {
   return { day, subCalls: 0, tokens: 0, money: 0, wallClockMs: 0 };
 }
 
-const dayState = z.object({
+/** A day as it is written down. */
+export const dayState = z.object({
   day: z.string(),
   subCalls: z.number().min(0),
   tokens: z.number().min(0),
@@ -70,9 +100,14 @@ const dayState = z.object({
   wallClockMs: z.number().min(0),
 });
 
+/** The file: a day, and the name of whoever uses it among other proxies. */
+const ledgerFile = dayState.extend({ writer: z.uuid().optional() });
+
 /** A day's use that survives a restart. */
 export interface LedgerFile {
   readonly ledger: DayLedger;
+  /** A UUID that stays the same as long as the file does. */
+  readonly writer: string;
   /** Has what was used written down soon, at most once a second: no answer waits for a disk. */
   keep(): void;
   /**
@@ -92,13 +127,15 @@ export async function openLedgerFile(
   path: string,
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
 ): Promise<LedgerFile> {
-  const ledger = new DayLedger(clock, await readState(path));
-  let written = JSON.stringify(ledger.state);
+  const { writer = randomUUID(), ...read } = (await readState(path)) ?? {};
+  const ledger = new DayLedger(clock, 'day' in read ? read : undefined);
+  const textNow = (): string => JSON.stringify({ ...ledger.own, writer });
+  let written = textNow();
   let last: Promise<void> = Promise.resolve();
   let isQueued = false;
   const write = async (): Promise<void> => {
     isQueued = false;
-    const text = JSON.stringify(ledger.state);
+    const text = textNow();
     if (text === written) return;
     try {
       await replaceFile(realFiles, path, Buffer.from(`${text}\n`));
@@ -121,6 +158,7 @@ export async function openLedgerFile(
   let stopTimer: (() => void) | undefined;
   return {
     ledger,
+    writer,
     keep: () => {
       stopTimer ??= clock.after(keepMs, () => {
         stopTimer = undefined;
@@ -135,11 +173,11 @@ export async function openLedgerFile(
   };
 }
 
-async function readState(path: string): Promise<z.infer<typeof dayState> | undefined> {
+async function readState(path: string): Promise<z.infer<typeof ledgerFile> | undefined> {
   // A disk that cannot be read costs the memory of today's use, and not the start.
   const text = await readFile(path, 'utf8').catch(() => '');
   try {
-    return dayState.safeParse(JSON.parse(text)).data;
+    return ledgerFile.safeParse(JSON.parse(text)).data;
   } catch {
     // Not even JSON, or not there: nothing is known of today.
     return undefined;

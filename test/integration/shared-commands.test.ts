@@ -166,7 +166,7 @@ describe.skipIf(noPostgres !== undefined)(
       const then = ['search', '--as-of', 'half', '-c', 'the last', ...here];
       expect(await home.runHere(then, shared)).toMatchObject({ code: 1, stdout: '0\n' });
       expect(await run(['get', 'same.txt', ...here], shared)).toContain('first text');
-      expect(await run(['sessions', 'show', shop], shared)).toContain(api);
+      expect(await run(['sessions', 'show', shop], shared)).toMatch(/reads:\n +api: /);
       // Texts that come later are sent alone.
       await run(['ingest', write('new.txt', 'new since\n'), ...here], local);
       expect(await run(['store', 'push', shop], shared)).toContain('sent: 1 text (');
