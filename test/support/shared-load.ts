@@ -60,7 +60,7 @@ export class SharedLoad {
     await Promise.all(this.#writing);
     for (const machine of this.#machines) {
       // What an outage at this moment keeps waiting is sent after it.
-      while ((await machine.status().catch(() => undefined))?.waiting.rows !== 0) {
+      while (machine.shared.state.isAway || machine.shared.state.waiting.rows !== 0) {
         await machine.drain();
         await systemClock.sleep(20);
       }
