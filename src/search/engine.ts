@@ -60,7 +60,9 @@
  * shown: each reads the blocks of its own again, compares them with their checksums if it was
  * given any, and makes text, line numbers and offsets of them (`run/hit-text.ts`,
  * `text/line-view.ts`). A worker takes orders between chunks, and gives all its small searches a
- * step for each step of a large one, the large ones in turn, so that none waits for long; building
+ * step for each step of a large one, the large ones in turn, so that none waits for long. Orders of
+ * one turn of the event loop go in one message, and so do answers to the same question: many small
+ * texts are asked at the price of a few messages, whatever their number; building
  * the index waits for all of them. A search sees the text as it was when it was asked: committed
  * totals are part of the question, and of the cursor.
  *
@@ -194,7 +196,7 @@ class Engine implements SearchEngine {
     if (this.#closed) throw closing();
     const job = this.#nextJob++;
     const task = this.#task(corpus, query);
-    const place = new QueuePlace(this.#small, options.owner ?? signal);
+    const place = new QueuePlace(this.#small, options.owner ?? signal, options.group);
     const run = new SearchRun({
       job,
       pool: this.#pool,

@@ -309,6 +309,11 @@ export interface SearchOptions {
    * signal.
    */
   readonly owner?: object;
+  /**
+   * The same object for searches of one pattern in several corpora that are asked together: as long
+   * as they are small they take one place, and go to the workers in one message each.
+   */
+  readonly group?: object;
 }
 
 /** Searches off the event loop. One per process. */

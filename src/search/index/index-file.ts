@@ -48,9 +48,12 @@ const sampleBytes = 512;
 
 /**
  * Fewer closed blocks behind the last whole group are not worth a file of 400 KB: they are searched
- * in 0.2 ms.
+ * in 0.2 ms. Of a text of 20 MiB that file is 2 %, and where ten such are asked together these
+ * times would add up.
  */
-export const minTailBlocks = 16;
+export function minTailBlocks({ count }: Pick<TextBlocks, 'count'>): number {
+  return count < 640 ? 16 : 2;
+}
 
 /** What an index file covers. */
 export interface SegmentHeader {
@@ -80,7 +83,7 @@ export function tailOf(
 ): { readonly firstBlock: number; readonly endBlock: number } | undefined {
   const endBlock = blocks.count - 1;
   const firstBlock = Math.floor(Math.max(0, endBlock) / blocksPerGroup) * blocksPerGroup;
-  return endBlock - firstBlock < minTailBlocks ? undefined : { firstBlock, endBlock };
+  return endBlock - firstBlock < minTailBlocks(blocks) ? undefined : { firstBlock, endBlock };
 }
 
 /**

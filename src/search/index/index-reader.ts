@@ -137,7 +137,7 @@ function tailFile(indexDir: string, blocks: TextBlocks): readonly FilePlace[] {
   const path = tailPath(indexDir);
   const open = (text: TextFile): SegmentFile | undefined =>
     SegmentFile.openTail(path, blocks, text);
-  return blocks.count > minTailBlocks ? [{ path, open }] : [];
+  return blocks.count > minTailBlocks(blocks) ? [{ path, open }] : [];
 }
 
 /** The rows of each alternative; undefined where one of them is too short to be indexed. */

@@ -11,6 +11,11 @@ const engine = openSearchEngine({ clock: systemClock, workers: 2 });
 const signal = new AbortController().signal;
 const orders = vi.spyOn(Worker.prototype, 'postMessage');
 
+/** All orders: those of one turn of the event loop are one message. */
+function sent(): readonly unknown[] {
+  return orders.mock.calls.flatMap(([message]) => message as readonly unknown[]);
+}
+
 let corpora: TestCorpus[] = [];
 beforeEach(() => {
   corpora = [];
@@ -57,7 +62,7 @@ test('grown by a line, still none; grown by more, only for the part that is not 
   expect(orders).not.toHaveBeenCalled();
   corpus.write(line.repeat(750_000));
   await engine.index(corpus, signal);
-  expect(orders.mock.calls.map(([order]) => Object(order).index.segment)).toEqual([1]);
+  expect(sent().map((order) => Object(order).index.segment)).toEqual([1]);
 });
 
 test('a folder that is gone, and a file that is missing in it, are noticed', async () => {

@@ -119,7 +119,7 @@ export class IndexUpkeep {
     const coveredBlocks = isSame ? known.coveredBlocks : 0;
     // Of the tail a few more are not worth a new file.
     const missing = closedBlocks - coveredBlocks;
-    const isWanted = missing > 0 && (tail === undefined || missing >= minTailBlocks);
+    const isWanted = missing > 0 && (tail === undefined || missing >= minTailBlocks(corpus.blocks));
     if (isWanted) {
       const blocks = this.#options.blocks.share(corpus.blocks, corpus.blocks.count);
       const checks = checksOf(corpus, blocks);

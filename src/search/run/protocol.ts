@@ -60,8 +60,12 @@ export type Report =
       readonly textTooShort: boolean;
     };
 
-/** The memory of a message that is handed over with it and not copied: the fields of records. */
-export function ownedBuffers(message: Order | Report): ArrayBuffer[] {
+/** The memory of messages that is handed over with them and not copied: the fields of records. */
+export function ownedBuffers(messages: readonly (Order | Report)[]): ArrayBuffer[] {
+  return messages.flatMap(buffersOf);
+}
+
+function buffersOf(message: Order | Report): ArrayBuffer[] {
   if (message.kind === 'part' || message.kind === 'conclude')
     return recordBuffers(message.part.records ?? []);
   const text = message.kind === 'answer' ? message.result.records?.text : undefined;

@@ -51,7 +51,7 @@ export class TailJob implements Job {
       using old = SegmentFile.openTail(tailPath(indexDir), blocks, this.#text);
       const known = old?.firstBlock === firstBlock ? old.endBlock : firstBlock;
       // A few more are not worth a new file.
-      return endBlock - known < minTailBlocks ? this.#end() : true;
+      return endBlock - known < minTailBlocks(blocks) ? this.#end() : true;
     }
     if (this.#block < endBlock) {
       const end = Math.min(endBlock, this.#block + blocksPerStep);

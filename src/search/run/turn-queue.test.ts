@@ -39,3 +39,26 @@ test('one that leaves while it waits gets no turn, and one that changes gives it
   places[0]!.leave();
   expect(turns).toEqual(['a', 'c', 'a large', 'c large']);
 });
+
+test('a group takes one place, all of it at once, and gives it back when the last has left', () => {
+  const queue = new TurnQueue(1);
+  const order: string[] = [];
+  const [group, owner] = [{}, {}];
+  const enter = (name: string, of?: object): QueuePlace => {
+    const place = new QueuePlace(queue, of ?? {}, of === owner ? group : undefined);
+    place.wait(() => order.push(name));
+    return place;
+  };
+  const first = enter('first');
+  const members = ['a', 'b', 'c'].map((name) => enter(name, owner));
+  enter('last');
+  expect(order).toEqual(['first']);
+  first.leave();
+  expect(order).toEqual(['first', 'a', 'b', 'c']);
+  members.push(enter('d', owner));
+  expect(order.at(-1)).toBe('d');
+  for (const place of members.slice(1)) place.leave();
+  expect(order).toHaveLength(5);
+  members[0]!.leave();
+  expect(order.at(-1)).toBe('last');
+});

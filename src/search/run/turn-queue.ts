@@ -2,6 +2,8 @@
 interface Waiting {
   readonly owner: object;
   readonly start: () => void;
+  /** Those of one group need one place together. */
+  readonly group?: object | undefined;
 }
 
 /**
@@ -13,6 +15,8 @@ export class TurnQueue {
   readonly #places: number;
   readonly #working = new Map<object, number>();
   readonly #waiting: Waiting[] = [];
+  /** How many of a group are at work. */
+  readonly #inGroup = new Map<object, number>();
   /** The turn that an owner had last; for one that has had none, the turn when it came. */
   readonly #lastTurn = new WeakMap<object, number>();
   #count = 0;
@@ -25,16 +29,29 @@ export class TurnQueue {
 
   /**
    * Calls `start` when there is a place, at once if there is one. The place is kept until {@link
-   * TurnQueue.leave}.
+   * TurnQueue.leave}; a group keeps its one place until all who were let in have left.
    */
-  enter(owner: object, start: () => void): void {
+  enter(owner: object, start: () => void, group?: object): void {
+    if (group !== undefined && this.#inGroup.has(group)) {
+      this.#join(group);
+      start();
+      return;
+    }
     if (!this.#lastTurn.has(owner)) this.#lastTurn.set(owner, this.#turns);
-    this.#waiting.push({ owner, start });
+    this.#waiting.push({ owner, start, group });
     this.#next();
   }
 
   /** Gives a place back. */
-  leave(owner: object): void {
+  leave(owner: object, group?: object): void {
+    if (group !== undefined) {
+      const others = (this.#inGroup.get(group) ?? 1) - 1;
+      if (others > 0) {
+        this.#inGroup.set(group, others);
+        return;
+      }
+      this.#inGroup.delete(group);
+    }
     const left = (this.#working.get(owner) ?? 1) - 1;
     if (left === 0) this.#working.delete(owner);
     else this.#working.set(owner, left);
@@ -55,10 +72,26 @@ export class TurnQueue {
       for (let i = 1; i < this.#waiting.length; i++) {
         if (this.#isBefore(this.#waiting[i]!.owner, this.#waiting[best]!.owner)) best = i;
       }
-      const [{ owner, start }] = this.#waiting.splice(best, 1) as [Waiting];
+      const [{ owner, start, group }] = this.#waiting.splice(best, 1) as [Waiting];
       this.#count++;
       this.#lastTurn.set(owner, ++this.#turns);
       this.#working.set(owner, (this.#working.get(owner) ?? 0) + 1);
+      if (group !== undefined) this.#join(group);
+      start();
+      if (group !== undefined) this.#letIn(group);
+    }
+  }
+
+  #join(group: object): void {
+    this.#inGroup.set(group, (this.#inGroup.get(group) ?? 0) + 1);
+  }
+
+  /** All others of a group that has a place. */
+  #letIn(group: object): void {
+    const all = this.#waiting.splice(0);
+    this.#waiting.push(...all.filter((waiting) => waiting.group !== group));
+    for (const { start } of all.filter((waiting) => waiting.group === group)) {
+      this.#join(group);
       start();
     }
   }
@@ -72,23 +105,27 @@ export class TurnQueue {
 /** One that takes a place in a queue, changes to another and leaves, wherever it is then. */
 export class QueuePlace {
   readonly #owner: object;
+  /** With whom the place is shared; in the first queue only. */
+  #group: object | undefined;
   #queue: TurnQueue;
   #start: (() => void) | undefined;
 
-  constructor(queue: TurnQueue, owner: object) {
+  constructor(queue: TurnQueue, owner: object, group?: object) {
     this.#queue = queue;
     this.#owner = owner;
+    this.#group = group;
   }
 
   /** Waits for a place; `start` is called with it. */
   wait(start: () => void): void {
     this.#start = start;
-    this.#queue.enter(this.#owner, start);
+    this.#queue.enter(this.#owner, start, this.#group);
   }
 
   /** Gives the place back and waits for one in another queue. */
   change(queue: TurnQueue, start: () => void): void {
     this.leave();
+    this.#group = undefined;
     this.#queue = queue;
     this.wait(start);
   }
@@ -97,6 +134,7 @@ export class QueuePlace {
   leave(): void {
     const start = this.#start;
     this.#start = undefined;
-    if (start !== undefined && !this.#queue.cancel(start)) this.#queue.leave(this.#owner);
+    if (start !== undefined && !this.#queue.cancel(start))
+      this.#queue.leave(this.#owner, this.#group);
   }
 }

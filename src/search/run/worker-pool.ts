@@ -36,6 +36,8 @@ class Slot implements PoolWorker {
   readonly jobs = new Set<number>();
   isReady = false;
   readonly thread: Worker;
+  /** Orders of this turn of the event loop. */
+  #orders: Order[] = [];
 
   constructor() {
     this.thread = new Worker(workerUrl, {
@@ -47,10 +49,18 @@ class Slot implements PoolWorker {
     this.thread.unref();
   }
 
+  /** A message costs more than an order: those of one turn go together. */
   send(order: Order): void {
     this.jobs.add(order.job);
+    this.#orders.push(order);
+    if (this.#orders.length === 1) setImmediate(() => this.#post());
+  }
+
+  #post(): void {
+    const orders = this.#orders;
+    this.#orders = [];
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.thread.postMessage(order, ownedBuffers(order));
+    this.thread.postMessage(orders, ownedBuffers(orders));
   }
 }
 
@@ -97,11 +107,13 @@ export class WorkerPool {
 
   #open(): Slot {
     const slot = new Slot();
-    slot.thread.on('message', (report: Report) => {
+    slot.thread.on('message', (reports: readonly Report[]) => {
       slot.isReady = true;
       this.#failedStarts = 0;
-      if (report.kind !== 'ready') this.#prepareSpare();
-      if (!this.#closed && slot !== this.#spare) this.#events.report(slot, report);
+      for (const report of reports) {
+        if (report.kind !== 'ready') this.#prepareSpare();
+        if (!this.#closed && slot !== this.#spare) this.#events.report(slot, report);
+      }
     });
     slot.thread.on('error', (error) => {
       this.#replace(slot, error instanceof Error ? error.message : String(error));

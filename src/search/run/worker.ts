@@ -18,6 +18,12 @@ class SearchWorker {
   /** Index building, one after the other, when there is nothing to search. */
   readonly #background = new Map<number, Job>();
   #working = false;
+  /** What is to be said in one message. */
+  #reports: Report[] = [];
+  /** What {@link SearchWorker.#reports} were asked. */
+  #pattern: string | undefined;
+  /** By job, what the small ones look for. */
+  readonly #patterns = new Map<number, string>();
 
   constructor(port: MessagePort) {
     this.#port = port;
@@ -25,11 +31,13 @@ class SearchWorker {
   }
 
   start(): void {
-    this.#port.on('message', (order: Order) => {
-      this.#take(order);
+    this.#port.on('message', (orders: readonly Order[]) => {
+      for (const order of orders) this.#take(order);
       if (!this.#working) this.#work();
+      this.#post();
     });
     this.#send({ kind: 'ready' });
+    this.#post();
   }
 
   #work(): void {
@@ -37,15 +45,20 @@ class SearchWorker {
     while (this.#short.size + this.#large.size + this.#background.size > 0) {
       // All small ones get a step for one step of a large one: they do not wait behind those, and
       // keep none of them waiting for long.
-      for (const [id, job] of this.#short) this.#step(id, job);
+      for (const [id, job] of this.#short) {
+        this.#about(this.#patterns.get(id));
+        this.#step(id, job);
+      }
+      this.#post();
       const isSearching = this.#short.size + this.#large.size > 0;
       for (const [id, job] of first(isSearching ? this.#large : this.#background)) {
         this.#step(id, job);
         if (this.#large.delete(id)) this.#large.set(id, job);
       }
+      this.#post();
       let next = receiveMessageOnPort(this.#port);
       while (next !== undefined) {
-        this.#take(next.message as Order);
+        for (const order of next.message as readonly Order[]) this.#take(order);
         next = receiveMessageOnPort(this.#port);
       }
     }
@@ -61,15 +74,20 @@ class SearchWorker {
 
   #forget(id: number): void {
     this.#short.delete(id);
+    this.#patterns.delete(id);
     this.#large.delete(id);
     this.#background.delete(id);
   }
 
   #take(order: Order): void {
+    const pattern = order.kind === 'plan' ? order.task.query.pattern : undefined;
+    this.#about(pattern);
     this.#guarded(order.job, () => {
       if (order.kind === 'plan') {
         const job = this.#runner.plan(order.job, order.task);
-        if (job !== undefined) this.#short.set(order.job, job);
+        if (job === undefined) return;
+        this.#short.set(order.job, job);
+        this.#patterns.set(order.job, order.task.query.pattern);
       } else if (order.kind === 'join') {
         this.#large.set(order.job, this.#runner.join(order.job, order.task, order.plan));
       } else if (order.kind === 'conclude') {
@@ -91,9 +109,25 @@ class SearchWorker {
     }
   }
 
+  /**
+   * Work on a pattern begins. What has been found for another one does not wait for it: a step may
+   * take long where a line has to be left to V8.
+   */
+  #about(pattern: string | undefined): void {
+    if (pattern !== this.#pattern) this.#post();
+    this.#pattern = pattern;
+  }
+
   #send(report: Report): void {
+    this.#reports.push(report);
+  }
+
+  #post(): void {
+    if (this.#reports.length === 0) return;
+    const reports = this.#reports;
+    this.#reports = [];
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.#port.postMessage(report, ownedBuffers(report));
+    this.#port.postMessage(reports, ownedBuffers(reports));
   }
 }
 

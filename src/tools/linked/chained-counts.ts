@@ -114,10 +114,11 @@ export async function countOver(
   };
   const corpusOf = async (index: number): Promise<Corpus> =>
     stores[index]!.context.session.store.snapshot();
+  const group = {};
   const outcomes = await searchEach(stores, deadlineMs, {
     small: async (index, limitMs) => {
       const { search, signal } = stores[index]!.context;
-      const options = { signal, deadlineMs: limitMs };
+      const options = { signal, deadlineMs: limitMs, group };
       return search.searchSmall(await corpusOf(index), queryOf(index, true), options);
     },
     whole: async (index, limitMs, small) => {

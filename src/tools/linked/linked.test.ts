@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import {
   linkedBench,
   type LinkedBench,
@@ -453,6 +454,36 @@ test('of ten stores at rest a question that the indexes answer reads what it rea
   }
   // Each store is asked once, and once more what was counted is put together.
   expect(counts.length).toBeLessThanOrEqual(parts.length + 1);
+});
+
+test('messages do not grow with the stores: one order and one answer for all small questions of a worker', async () => {
+  const text = (n: number): string => `${n} needle\n${'hay and more of it\n'.repeat(200)}`;
+  const stores = Array.from({ length: 25 }, (_, n) => [`s${n}`, [{ text: text(n) }]] as const);
+  await using bench = await linkedBench(Object.fromEntries(stores));
+  const orders = vi.spyOn(Worker.prototype, 'postMessage');
+  const events = vi.spyOn(Worker.prototype, 'emit');
+  try {
+    for (const question of [
+      { pattern: 'needle' },
+      { pattern: 'nowhere' },
+      { pattern: '(need)le', aggregate: 'count_by', group: 1 },
+    ]) {
+      for (const scope of ['s1', 'linked']) {
+        orders.mockClear();
+        events.mockClear();
+        const change = { isExplained: false };
+        await bench.call('s0', 'rlm_search', { ...question, scope, max_results: 100 }, change);
+        const answers = events.mock.calls.filter(([name]) => String(name) === 'message');
+        // Groups are made of what was counted in one order more.
+        const most = scope === 'linked' && 'aggregate' in question ? 2 : 1;
+        expect(orders.mock.calls.length).toBe(most);
+        expect(answers.length).toBeLessThanOrEqual(most + 1);
+      }
+    }
+  } finally {
+    orders.mockRestore();
+    events.mockRestore();
+  }
 });
 
 /** The linked stores of the first one, without the one that holds all of their texts. */

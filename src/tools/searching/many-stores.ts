@@ -176,10 +176,13 @@ async function listed(
       { signal: context.signal, deadlineMs },
     ];
   };
+  const group = {};
   const small = async (index: number, deadlineMs: number): Promise<SearchResult | undefined> => {
     // How much room the stores before leave is not known yet.
-    const asking = await ask(index, index < start.index ? 1 : share, deadlineMs);
-    return searched[index]!.context.search.searchSmall(...asking);
+    const maxResults = index < start.index ? 1 : share;
+    const [corpus, query, options] = await ask(index, maxResults, deadlineMs);
+    const { search } = searched[index]!.context;
+    return search.searchSmall(corpus, query, { ...options, group });
   };
   const whole = async (
     index: number,
