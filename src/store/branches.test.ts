@@ -1,6 +1,8 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { faultyFiles, type Fault } from '../../test/faults/faulty-files.ts';
+import { killableFiles } from '../../test/faults/killed-files.ts';
 import { allTexts, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
 import { ProxyError } from '../errors.ts';
 import { realFiles, type Files } from './disk/files.ts';
@@ -260,3 +262,51 @@ test('a branch that is written to while it gets copies of its texts loses none',
   expect((await allTexts(branch)).slice(1)).toEqual([...texts, 'last']);
   expect(await sessions.check(branch.id)).toEqual({ entries: 42, damage: [] });
 });
+
+test('of a branch that is killed while it is made nothing is there after the next opening, or all of it', async () => {
+  let isWhole = false;
+  for (let calls = 0; !isWhole; calls += 1) {
+    await using data = await temporaryData();
+    const disk = killableFiles();
+    let id: string;
+    {
+      const sessions = await data.open({ files: disk.files });
+      const session = await projectSession(sessions);
+      id = session.id;
+      await appendText(session, 'one');
+      await session.events.add({ type: 'pin', timeMs: 1, whole: [1] });
+      // The ninth reads a copy of the oldest ones.
+      for (let depth = 0; depth < 8; depth += 1) {
+        const branch = await sessions.branch(id);
+        await appendText(branch, `text ${depth}`);
+        id = branch.id;
+      }
+      disk.killIn(calls);
+      const made = await sessions.branch(id).catch(() => undefined);
+      isWhole = made !== undefined && !disk.isDead;
+      await sessions[Symbol.asyncDispose]().catch(() => undefined);
+    }
+    disk.revive();
+    // The owner of it is this process, which lives.
+    await rm(join(data.dataDir, 'owner.json'), { force: true });
+    await using sessions = await data.open();
+    const left = await sessions.list();
+    const branches = left.filter((each) => each.copyOf === undefined);
+    expect(branches.length === 9 || branches.length === 10).toBe(true);
+    expect(isWhole && branches.length === 9).toBe(false);
+    expect(left.length - branches.length).toBe(branches.length - 9);
+    for (const { id: found, bases } of branches) {
+      if (bases?.length !== 8) continue;
+      const texts = await allTexts(await sessions.byId(found));
+      expect(texts.slice(0, 8)).toEqual([
+        'one',
+        ...Array.from({ length: 7 }, (_, n) => `text ${n}`),
+      ]);
+      // What it has inherited came before its name.
+      expect((await sessions.byId(found)).events.all).toHaveLength(1);
+    }
+    const names = await readdir(join(data.dataDir, 'sessions'));
+    const ids = new Set(names.map((name) => name.slice(0, 'sess_0000000000000000'.length)));
+    expect(ids.size).toBe(left.length);
+  }
+}, 120_000);

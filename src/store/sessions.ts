@@ -117,7 +117,9 @@ async function openFiles(options: SessionsOptions): Promise<FileSessions> {
       await finishImports(files, dataDir, { map, log: options.log });
       const pending = await readPending(files, dataDir);
       const chats = await openChats(options, files);
-      return new FileSessions(options, { map, lock, chats, pending });
+      const sessions = new FileSessions(options, { map, lock, chats, pending });
+      await sessions.deleteUnfinished();
+      return sessions;
     } catch (error) {
       await lock.release();
       throw error;
@@ -193,6 +195,19 @@ class FileSessions implements ReplicaSessions {
   readonly #bounds: Bounds;
   readonly #archives: Archives;
   readonly #pastViews = new PastViews();
+
+  /** Once, before anybody asks for anything. */
+  async deleteUnfinished(): Promise<void> {
+    try {
+      await this.#versions.deleteUnfinished();
+    } catch (error) {
+      // They are in nobody's way, and found again at the next opening.
+      this.#options.log.warn(
+        { err: error },
+        'what is left of an unfinished branch was not deleted',
+      );
+    }
+  }
 
   constructor(
     options: SessionsOptions,

@@ -103,10 +103,12 @@ function answerText(answer: ForgetAnswer): string {
   ];
   const what = whats.length === 0 ? 'no text' : whats.join(' and ');
   const others = [...owners, ...readers].filter((id) => id !== answer.session);
-  lines.push(
-    `${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`,
-    `With it ${isTrial ? 'would go' : 'went'}: ${countOf(chatRecords, 'record')} of chats, lines of ${countOf(madeTexts, 'text')} made of it.`,
-  );
+  lines.push(`${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`);
+  const made = [
+    ...(chatRecords > 0 ? [`${countOf(chatRecords, 'record')} of chats`] : []),
+    ...(madeTexts > 0 ? [`lines of ${countOf(madeTexts, 'text')} made of it`] : []),
+  ];
+  if (made.length > 0) lines.push(`With it ${isTrial ? 'would go' : 'went'}: ${made.join(', ')}.`);
   if (traces > 0)
     lines.push(
       `Traces of ${countOf(traces, 'turn')} that quote it ${isTrial ? 'would be' : 'were'} deleted (RLM_TRACE_DIR).`,

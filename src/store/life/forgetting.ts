@@ -111,6 +111,7 @@ export class Forgetter {
       if (isForRoom(wanted)) await this.#space.note(owners);
       const chatRecords = await this.#catalog.open.whileClosed(users, async () => {
         await this.#space.stop();
+        this.#catalog.forgettings += 1;
         await writeOrders(this.#catalog.files, this.#ordersPath, orders);
         const records = await this.#madeBy(orders, carryOut);
         await this.#catalog.files.remove(this.#ordersPath);
@@ -123,9 +124,9 @@ export class Forgetter {
         const whole = order.whole.map(({ seq }) => seq);
         const parts = order.parts.map(({ seq }) => seq);
         if (whole.length + parts.length === 0) continue;
-        await (
-          await this.#catalog.byId(id)
-        ).events.add({ type: 'forget', timeMs, why, whole, parts });
+        // Not waiting for one that is being salvaged, which waits for this.
+        const owner = await this.#catalog.open.get(id);
+        await owner.events.add({ type: 'forget', timeMs, why, whole, parts });
       }
       return { ...told, chatRecords, traces: told.traces + late.traces };
     });
@@ -322,7 +323,7 @@ export class Forgetter {
       readonly lines: readonly (readonly [number, number])[];
     }[]
   > {
-    await this.#catalog.byId(sessionId);
+    // Also one that is being salvaged: that waits for this.
     const handle = await this.#catalog.open.get(sessionId);
     return handle.use(async ({ store }) => {
       const found = [];

@@ -13,9 +13,25 @@ export async function salvage(catalog: SessionCatalog, sessionId: string): Promi
 }
 
 async function salvageToNew(catalog: SessionCatalog, sessionId: string): Promise<Salvage> {
+  for (;;) {
+    const salvaged = await trySalvage(catalog, sessionId);
+    if (salvaged !== undefined) return salvaged;
+  }
+}
+
+/**
+ * Undefined where texts were forgotten meanwhile, perhaps some of those that were being copied: the
+ * copy is thrown away.
+ */
+async function trySalvage(
+  catalog: SessionCatalog,
+  sessionId: string,
+): Promise<Salvage | undefined> {
   const { files, dataDir, map, open, places } = catalog;
   const paths = sessionPaths(dataDir, sessionId);
+  let forgettings = 0;
   const id = await catalog.alone(async () => {
+    ({ forgettings } = catalog);
     await open.close(sessionId);
     // Under this name what an earlier attempt has left is found again.
     const name = `key:salvage-of-${sessionId}`;
@@ -36,12 +52,18 @@ async function salvageToNew(catalog: SessionCatalog, sessionId: string): Promise
     await open.whileClosed([id], async () => {
       for (const order of ordersOf(id, gone)) await carryOut(files, ownPaths, order);
     });
-    await catalog.alone(async () => {
+    const isWhole = await catalog.alone(async () => {
+      if (catalog.forgettings !== forgettings) {
+        await catalog.delete(id);
+        return false;
+      }
       const [name = `key:salvaged-${sessionId}`] = map.namesOf(sessionId);
       await places.renamed(id, name, fresh.createdMs);
       await map.handOver(sessionId, id, name);
       places.made(id, name);
+      return true;
     });
+    if (!isWhole) return undefined;
     // Opened under the name of the attempt; now it has a directory.
     await open.forget(id);
     return { session: await catalog.byId(id), ...outcome };

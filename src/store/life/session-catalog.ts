@@ -57,6 +57,8 @@ export class SessionCatalog {
   readonly map: DirectoryMap;
   readonly open: OpenSessions;
   readonly places: ProjectPlaces;
+  /** How often texts have gone from files: who copies some compares it before and after. */
+  forgettings = 0;
   readonly #parts: SessionCatalogParts;
   readonly #realNames: RealNames;
   /** What whoever asks for a session waits for, by its id. */

@@ -24,6 +24,9 @@ import type { SessionCatalog } from './session-catalog.ts';
 /** A branch reads from so many files of others at most: each costs a descriptor and an opening. */
 const maxBases = 8;
 
+/** Begins the name of a branch that is being made. */
+const makingName = 'key:making-';
+
 /** Names moments of sessions, branches off from them, and deletes what others go on from. */
 export class Versions {
   readonly #catalog: SessionCatalog;
@@ -158,6 +161,17 @@ export class Versions {
     });
   }
 
+  /** Deletes what is left of branches whose making was broken off, and copies made for them. */
+  async deleteUnfinished(): Promise<void> {
+    const { map } = this.#catalog;
+    const names = [...map.names()].filter((name) => name.startsWith(makingName));
+    if (names.length === 0) return;
+    await this.#catalog.alone(async () => {
+      for (const name of names) await this.#catalog.delete(map.get(name)!);
+      await this.#deleteUnusedCopies();
+    });
+  }
+
   /** Makes a session that goes on from a moment of one that is open; its id. */
   async #branchOff(
     { store, events }: OpenSession,
@@ -167,22 +181,25 @@ export class Versions {
     const { files, dataDir, clock, map, open } = this.#catalog;
     const sessionId = this.#catalog.ids.next('sess_');
     const name = `key:branch-${sessionId}`;
+    const making = `${makingName}${sessionId}`;
     const header = { sessionId, createdMs: clock.now() };
     const paths = sessionPaths(dataDir, sessionId);
     try {
       // First of all, so that nothing of the attempt is ever without a name.
-      await map.set(name, sessionId);
+      await map.set(making, sessionId);
       const past = { ...(await store.past(moment)), ...chatsUntil(moment, store) };
       const ranges = await this.#withinFiles(past.ranges);
       const from = { store, paths: sessionPaths(dataDir, store.sessionId) };
       await createBranchFiles(files, paths, { ...from, past: { ...past, ranges } }, header);
-      await writeMetadata(files, dataDir, { id: sessionId, name, createdMs: header.createdMs });
       const branch = await open.get(sessionId);
       const end = past.index.totals;
       for (const event of inheritedEvents(events.all, recordsIn(past.ranges), end))
         await branch.events.add(event);
       if (ownName !== undefined)
         await branch.events.add({ type: 'name', timeMs: header.createdMs, name: ownName });
+      await writeMetadata(files, dataDir, { id: sessionId, name, createdMs: header.createdMs });
+      // Last of all: what has the other name at an opening is not whole, and nobody was told of it.
+      await map.rename(sessionId, [name]);
       return sessionId;
     } catch (error) {
       await this.#catalog.delete(sessionId);

@@ -8,6 +8,7 @@ import {
   temporaryData,
   type TemporaryData,
 } from '../../../test/faults/store-harness.ts';
+import { realFiles, type Files } from '../disk/files.ts';
 import type { Session, Sessions } from '../types.ts';
 
 async function add(session: Session, ...texts: readonly string[]): Promise<void> {
@@ -190,3 +191,44 @@ test('a store that takes over a directory knows at once what the one before knew
 function nameless({ name, place, formerNames }: Awaited<ReturnType<typeof metadataOf>>): object {
   return { name, place, formerNames };
 }
+
+test('what is forgotten in a base while a branch of it is salvaged is gone from the copy, too', async () => {
+  await using data = await temporaryData();
+  let ids: readonly [string, string, string];
+  {
+    await using sessions = await data.open();
+    ids = await family(sessions);
+  }
+  const [base, , last] = ids;
+  await flipByte(data.paths(last).text, 1);
+  const asked: Promise<unknown>[] = [];
+  let opened: Sessions | undefined;
+  const basePath = data.paths(base).text;
+  const files: Files = {
+    ...realFiles,
+    // The texts of the base are being copied: at once somebody wants one of them gone.
+    open: async (path, options) => {
+      const isCopied = path === basePath && isSalvaging && asked.length === 0;
+      if (isCopied)
+        asked.push(
+          opened!.forget(base, { whole: [1, 3], why: 'asked', mayComeAgain: false }),
+          opened!.forget(base, { whole: [4], why: 'asked', mayComeAgain: true }),
+        );
+      return realFiles.open(path, options);
+    },
+  };
+  let isSalvaging = false;
+  await using sessions = await data.open({ files });
+  opened = sessions;
+  isSalvaging = true;
+  const { session } = await sessions.salvage(last);
+  await Promise.all(asked);
+  expect(asked).toHaveLength(2);
+  const forgotten = ({ store }: Session): readonly boolean[] =>
+    store.entries.map((entry) => entry.forgotten !== undefined);
+  expect(forgotten(await sessions.byId(base))).toEqual([true, false, true, true]);
+  expect(forgotten(session)).toEqual([true, false, true, false, false]);
+  expect(await readFile(data.paths(session.id).text, 'utf8')).not.toMatch(/one|three/);
+  // Nothing is left of the attempt before.
+  expect(await sessions.list()).toHaveLength(4);
+});
