@@ -79,7 +79,7 @@ describe('a command loads what it needs and no more', () => {
   });
 });
 
-test('a server that has answered and is told to stop has loaded no benchmark', async () => {
+test('a server that has answered and is told to stop has loaded no benchmark, and nothing of shared stores', async () => {
   using own = new CliHome();
   const list = join(own.folder, 'loaded.json');
   const { url, child, result } = await own.serve(watchedLoading(list));
@@ -96,6 +96,7 @@ test('a server that has answered and is told to stop has loaded no benchmark', a
   expect((await result).code).toBe(0);
   const loaded = JSON.parse(readFileSync(list, 'utf8')) as string[];
   expect(loaded.filter((file) => /src\/(?:cli\/)?bench\//.test(file))).toEqual([]);
+  expect(loaded.filter((file) => /src\/shared\/|node_modules\/pg/.test(file))).toEqual([]);
   // The sandbox is a thread that reads programs itself, and nobody has asked for one.
   expect(loaded.filter((file) => file.includes('node_modules/acorn'))).toEqual([]);
   expect(loaded.some((file) => file.endsWith('src/app.ts'))).toBe(true);

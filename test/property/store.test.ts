@@ -2,14 +2,18 @@ import { appendFile, cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deepEqual, equal } from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { randomIds } from '../../src/clock.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { openSessions } from '../../src/store/sessions.ts';
+import { openSearchEngine } from '../../src/search/engine.ts';
+import { initSharedStore } from '../../src/shared/init.ts';
+import { openSharedSessions } from '../../src/shared/shared-sessions.ts';
+import { openSessions, type SessionsOptions } from '../../src/store/sessions.ts';
 import type { Entry, Session, Sessions } from '../../src/store/types.ts';
 import { heldFiles, type HeldFiles } from '../faults/held-files.ts';
-import { projectSession, temporaryData } from '../faults/store-harness.ts';
+import { temporaryData } from '../faults/store-harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { anyText } from '../support/any-text.ts';
 
 /**
@@ -75,6 +79,7 @@ const place = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(90_000
 /** The store and what it ought to be: a list of distinct texts. */
 class Pair {
   readonly #root: string;
+  readonly #openStores: OpenStores;
   #generation = 0;
   #sessions: Sessions | undefined;
   #session: Session | undefined;
@@ -83,8 +88,9 @@ class Pair {
   readonly #held: HeldFiles[] = [];
   readonly texts: string[] = [];
 
-  constructor(root: string) {
+  constructor(root: string, openStores: OpenStores) {
     this.#root = root;
+    this.#openStores = openStores;
   }
 
   get session(): Session {
@@ -95,7 +101,7 @@ class Pair {
   async open(held = Infinity): Promise<void> {
     const holding = heldFiles(held);
     this.#held.push(holding);
-    this.#sessions = await openSessions({
+    this.#sessions = await this.#openStores({
       files: holding.files,
       dataDir: this.#dataDir(),
       clock: new ManualClock(),
@@ -105,7 +111,9 @@ class Pair {
       // stores it would wait.
       ...(held === Infinity ? { heldTextBytes: 1_000 } : {}),
     });
-    this.#session = await projectSession(this.#sessions);
+    const project = this.#root;
+    const session = await this.#sessions.forDirectory('/project', { create: true, project });
+    this.#session = session!;
     await Promise.race([holding.reached, this.#session.store.snapshot()]);
     holding.disarm();
   }
@@ -231,30 +239,114 @@ async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> 
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-test('the store is a list of distinct texts, whatever happens to it', async () => {
-  await using data = await temporaryData();
-  let run = 0;
-  const checked = fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 1, maxLength: 8 }),
-      fc.array(place, { minLength: 1, maxLength: 5 }),
-      async (steps, places) => {
-        run += 1;
-        const root = join(data.dataDir, `run-${run}`);
-        await mkdir(root);
-        const pair = new Pair(root);
-        try {
-          await pair.open();
-          for (const action of steps) await pair.run(action);
-          await pair.check(places);
-          await pair.checkWhole(places);
-        } finally {
-          await pair.close();
-          await rm(root, { recursive: true });
+/** Opens one kind of stores. */
+type OpenStores = (options: SessionsOptions) => Promise<Sessions>;
+
+/** The database of the shared stores, made when the first is opened. */
+let database: Promise<TestPostgres> | undefined;
+
+async function openShared(options: SessionsOptions): Promise<Sessions> {
+  database ??= startPostgres().then(async (started) => {
+    await initSharedStore(started.url(), { log: silentLogger(), clock: new ManualClock() });
+    return started;
+  });
+  const url = (await database).url();
+  return openSharedSessions({ ...options, url, waitMs: 60_000, spoolBytes: 2 ** 20 });
+}
+
+afterAll(async () => {
+  await (await database)?.[Symbol.asyncDispose]();
+});
+
+const kinds: readonly {
+  readonly kind: string;
+  readonly open: OpenStores;
+  readonly share: number;
+}[] = [
+  { kind: 'the store', open: openSessions, share: 1 },
+  ...(noPostgres === undefined
+    ? [{ kind: 'a store that machines share', open: openShared, share: 0.1 }]
+    : []),
+];
+
+describe.each(kinds)('$kind', ({ open, share }) => {
+  test('is a list of distinct texts, whatever happens to it', async () => {
+    await using data = await temporaryData();
+    let run = 0;
+    const checked = fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 8 }),
+        fc.array(place, { minLength: 1, maxLength: 5 }),
+        async (steps, places) => {
+          run += 1;
+          const root = join(data.dataDir, `run-${run}`);
+          await mkdir(root);
+          const pair = new Pair(root, open);
+          try {
+            await pair.open();
+            for (const action of steps) await pair.run(action);
+            await pair.check(places);
+            await pair.checkWhole(places);
+          } finally {
+            await pair.close();
+            await rm(root, { recursive: true });
+          }
+        },
+      ),
+      { numRuns: Math.ceil(Number(process.env['RLM_STORE_RUNS'] ?? 100) * share) },
+    );
+    await expect(checked).resolves.toBeUndefined();
+  }, 600_000);
+});
+
+test.skipIf(noPostgres !== undefined)(
+  'a search over a replica that grows answers as over a store of this machine',
+  async () => {
+    await using data = await temporaryData();
+    await using engine = openSearchEngine({ clock: systemClock, workers: 1 });
+    const options = (name: string): SessionsOptions => ({
+      dataDir: join(data.dataDir, name),
+      clock: new ManualClock(),
+      ids: randomIds,
+      log: silentLogger(),
+    });
+    await using local = await openSessions(options('local'));
+    await using writer = await openShared(options('writer'));
+    await using reader = await openShared(options('reader'));
+    const project = data.dataDir;
+    const storeOf = async (sessions: Sessions): Promise<Session> => {
+      sessions.arriving?.();
+      return (await sessions.forDirectory('/project', { create: true, project }))!;
+    };
+    const texts = fc.sample(fc.array(text, { minLength: 1, maxLength: 6 }), 12);
+    for (const [round, group] of texts.entries()) {
+      const entries = group.map((each) => ({ text: each, kind: 'tool_result' as const }));
+      await (await storeOf(local)).store.append(entries);
+      // Two machines write in turn; it is looked at where the texts came over the log.
+      const [from, to] = round % 2 === 0 ? [writer, reader] : [reader, writer];
+      await (await storeOf(from)).store.append(entries);
+      const corpora = [await storeOf(local), await storeOf(to)];
+      for (const pattern of ['x', 'né.?', '日|\\r', '^line$', 'same', '[🙂]', 'none of this']) {
+        const answers = [];
+        for (const { store } of corpora) {
+          const query = {
+            pattern,
+            literal: false,
+            caseSensitive: true,
+            contextLines: 1,
+            maxLineChars: 200,
+          };
+          answers.push(
+            await engine.search(
+              await store.snapshot(),
+              { ...query, maxResults: 50, order: round % 2 === 0 ? 'newest' : 'oldest' },
+              { deadlineMs: 60_000, signal: new AbortController().signal },
+            ),
+          );
         }
-      },
-    ),
-    { numRuns: Number(process.env['RLM_STORE_RUNS'] ?? 100) },
-  );
-  await expect(checked).resolves.toBeUndefined();
-}, 600_000);
+        expect([round, pattern, answers[1]]).toEqual([round, pattern, answers[0]]);
+      }
+    }
+  },
+  120_000,
+);

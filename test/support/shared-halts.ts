@@ -1,5 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import { cp, rm } from 'node:fs/promises';
+import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { NewEntry, Session } from '../../src/store/types.ts';
@@ -57,6 +57,7 @@ export class SharedHalts {
     const project = `halted-${work}-${this.#runs}`;
     const dataDir = join(this.#folder, project);
     const machine = new HaltingProcess();
+    await mkdir(dataDir);
     await using relay = await startRelay(this.#postgres.port, machine.step);
     const url = this.#postgres.url({ port: relay.port });
     const told: Told = { texts: [], values: [] };
