@@ -10,6 +10,8 @@ import type { SharedProject, SharedWriter } from '../store/shared-side.ts';
  */
 const maxRows = 16;
 const maxPullBytes = 131_072;
+/** Longest that a `vacuum` may take, milliseconds. */
+const vacuumMs = 600_000;
 /** So many pieces are sent at once. */
 const piecesAtOnce = 4;
 
@@ -347,6 +349,21 @@ export class LogTable {
     if (sealed === undefined) return false;
     await this.#drop(session, sealed.before);
     return true;
+  }
+
+  /**
+   * Has the database give the room of deleted rows to others, so that they are overwritten sooner;
+   * where the role may. Nobody waits for it.
+   */
+  async vacuum(): Promise<void> {
+    for (const table of ['rlm_log', 'rlm_piece']) {
+      try {
+        const sql = `vacuum ${table}`;
+        await this.#database.query(sql, sql, [], AbortSignal.timeout(vacuumMs));
+      } catch {
+        // Other engines, and a database that is away: it does it by itself sooner or later.
+      }
+    }
   }
 
   /** What an archive has taken the place of goes, with the archive before it. */

@@ -347,13 +347,31 @@ export class SharedSessions implements Sessions {
   }
 
   async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
-    const log = await this.#logOf(sessionId);
-    await log.catchUp();
-    const outcome = await this.#parts.replicas.forget(sessionId, { ...wanted, isTrial: true });
+    const { replicas } = this.#parts;
+    // What waits here may be what is meant, or quote it.
+    await this.drain();
+    for (const id of await this.#lineOf(sessionId)) await (await this.#logOf(id)).catchUp();
+    const outcome = await replicas.forget(sessionId, { ...wanted, isTrial: true });
     if (wanted.isTrial === true) return outcome;
-    await log.decide({ op: 'forget', wanted });
-    await this.#seal(log);
+    const plan = await replicas.forgetPlan(sessionId, wanted);
+    // Those first that quote: where it ends in between, it is found again by what they quote.
+    const inOrder = [...plan].toSorted(([, a], [, b]) => a.whole.length - b.whole.length);
+    for (const [id, each] of inOrder) {
+      await (await this.#logOf(id)).decide({ op: 'forget', wanted: each });
+    }
+    for (const id of plan.keys()) await this.#seal(await this.#logOf(id));
+    void this.#parts.table.vacuum();
     return outcome;
+  }
+
+  /** A store, those that it goes on from, and all branches of these. */
+  async #lineOf(sessionId: string): Promise<readonly string[]> {
+    const { table } = this.#parts;
+    const head = await table.head(sessionId);
+    if (head === undefined) throw unknownSession(sessionId);
+    const line = new Set([...head.bases, sessionId]);
+    for (const id of [...line]) for (const other of await table.branchesOf(id)) line.add(other);
+    return [...line];
   }
 
   async tidy(_options: { readonly isTrial: boolean }): Promise<TidyOutcome> {

@@ -154,6 +154,8 @@ export interface ReplicaSessions extends Sessions {
     start: BranchStart,
     branch: { readonly id: string; readonly key: string; readonly createdMs: number },
   ): Promise<void>;
+  /** What is to be forgotten of each session that shares texts with one, each for itself. */
+  forgetPlan(sessionId: string, wanted: ForgetWanted): Promise<ReadonlyMap<string, ForgetWanted>>;
   /** The sessions whose texts one reads; none for one that is not here. */
   basesOf(sessionId: string): Promise<readonly string[]>;
   /**
@@ -371,6 +373,12 @@ class FileSessions implements ReplicaSessions {
   ): Promise<void> {
     const header = { sessionId: id, createdMs, name: `key:${key}` };
     await this.#versions.branchAs(fromId, start, header);
+  }
+
+  async forgetPlan(
+    ...args: Parameters<ReplicaSessions['forgetPlan']>
+  ): ReturnType<ReplicaSessions['forgetPlan']> {
+    return this.#forgetting.plan(...args);
   }
 
   async basesOf(sessionId: string): Promise<readonly string[]> {

@@ -221,6 +221,23 @@ export interface ForgetWanted {
   readonly timeMs?: number;
   /** Only says what would be done. */
   readonly isTrial?: boolean;
+  /**
+   * Only what lies in the session's own files goes: of others that is decided for each of them, so
+   * that it is the same wherever it is carried out.
+   */
+  readonly isOwnOnly?: boolean;
+  /** What was made in the session from texts of others that go. */
+  readonly made?: MadeParts;
+}
+
+/** What of a session was made from texts that go. */
+export interface MadeParts {
+  /** Parts of its own texts that quote them. */
+  readonly parts: NonNullable<ForgetWanted['parts']>;
+  /** Keys of its chat memory. */
+  readonly keys: readonly string[];
+  /** Lines of its own journal, counted from 0, of which all is taken that was said of a call. */
+  readonly lines: readonly number[];
 }
 
 /** Texts that are forgotten, for whoever holds them beside the stores. */

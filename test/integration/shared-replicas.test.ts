@@ -260,6 +260,58 @@ describe.skipIf(noPostgres !== undefined)(
       expect((await storeOf(one, 'branched')).store.totals.entries).toBe(0);
     });
 
+    test('what is forgotten in a branch or in what it goes on from is gone in both, on all machines and in the database', async () => {
+      await using one = await machine();
+      await using two = await machine();
+      const here = await storeOf(one, 'line');
+      const word = 'speakfriendandenter'.repeat(2);
+      await here.store.append([{ kind: 'user_text', text: `the word is ${word}\n` }]);
+      await here.store.append([{ kind: 'user_text', text: 'harmless\n' }]);
+      const branch = await one.branch(here.id);
+      await branch.memory.put([
+        { key: 'record:1', value: { hidden: `it said ${word}` } },
+        { key: 'marks', value: 'stay' },
+      ]);
+      await branch.store.append([
+        { kind: 'message', text: `earlier:\nquoted: the word is ${word}\nend\n` },
+        { kind: 'tool_result', tool: 'bash', args: `echo the word is ${word}`, text: 'done\n' },
+      ]);
+      const there = await two.byId(branch.id);
+      expect(
+        await two.forget(there.id, {
+          whole: [1],
+          why: 'asked',
+          mayComeAgain: false,
+          isTrial: true,
+        }),
+      ).toMatchObject({
+        owners: expect.arrayContaining([here.id]) as unknown,
+        madeTexts: 1,
+      });
+      expect(there.store.entry('e1')!.forgotten).toBeUndefined();
+      await two.forget(there.id, { whole: [1], why: 'asked', mayComeAgain: false });
+      await using late = await machine();
+      for (const each of [one, two, late]) {
+        each.arriving();
+        const base = await each.byId(here.id);
+        const its = await each.byId(branch.id);
+        expect(base.store.entry('e1')!.forgotten).toMatchObject({ why: 'asked' });
+        expect(its.store.entry('e1')!.forgotten).toMatchObject({ why: 'asked' });
+        expect((await its.store.read(0, 1000)).text).not.toContain(word);
+        expect((await its.store.read(0, 1000)).text).toContain('harmless\n');
+        expect(its.store.entry('e4')!.args).toBeUndefined();
+        expect(await its.memory.get('record:1')).toBeUndefined();
+        expect(await its.memory.get('marks')).toBe('stay');
+        expect(await filesOf(its)).toBe(await filesOf(await two.byId(branch.id)));
+        expect(await filesOf(base)).toBe(await filesOf(await two.byId(here.id)));
+        expect(await each.check(branch.id)).toEqual({ entries: 4, damage: [] });
+      }
+      const rows = await postgres.sql(
+        `select count(*) from rlm_log where session in ('${here.id}', '${branch.id}')`,
+      );
+      expect(rows.trim()).toBe('2');
+    });
+
     test('a store that one machine deletes begins anew on the others', async () => {
       await using one = await machine();
       await using two = await machine();

@@ -6,6 +6,7 @@ import {
   dropKey,
   isForRoom,
   keysOf,
+  madeByReaders,
   ordersPath,
   passagesOf,
   writeOrders,
@@ -27,6 +28,7 @@ import type {
   ForgottenTexts,
   ForgetWanted,
   HeldElsewhere,
+  MadeParts,
   TextHolder,
 } from '../types.ts';
 import type { SessionCatalog } from './session-catalog.ts';
@@ -129,6 +131,57 @@ export class Forgetter {
         await owner.events.add({ type: 'forget', timeMs, why, whole, parts });
       }
       return { ...told, chatRecords, traces: told.traces + late.traces };
+    });
+  }
+
+  /**
+   * What is to be forgotten of each session, itself and those that read it or that it reads, as
+   * far as they are here: each for itself (`isOwnOnly`), so that the same is done wherever.
+   */
+  async plan(sessionId: string, wanted: ForgetWanted): Promise<ReadonlyMap<string, ForgetWanted>> {
+    await this.#catalog.byId(sessionId);
+    return this.#catalog.alone(async () => {
+      const { files, dataDir } = this.#catalog;
+      const { orders } = await this.#ordersOf(sessionId, wanted);
+      const asked = new Set((wanted.parts ?? []).map(({ seq }) => seq));
+      const plan = new Map<string, ForgetWanted>();
+      const made = new Map<string, MadeParts>();
+      const madeIn = (id: string): MadeParts => made.get(id) ?? { parts: [], keys: [], lines: [] };
+      for (const order of orders) {
+        const { whole, parts, calls, secretsInChats } = order;
+        const { why, mayComeAgain } = wanted;
+        plan.set(order.sessionId, {
+          whole: whole.map(({ seq }) => seq),
+          parts: parts
+            .filter(({ seq }) => asked.has(seq))
+            .map(({ seq, ranges }) => ({ seq, ranges })),
+          ...(calls && { calls }),
+          ...(secretsInChats && { secretsInChats }),
+          why,
+          mayComeAgain,
+          isOwnOnly: true,
+        });
+        const quotes = parts.filter(({ seq }) => !asked.has(seq));
+        made.set(order.sessionId, { ...madeIn(order.sessionId), parts: quotes });
+      }
+      for (const order of isForRoom(wanted) ? [] : orders) {
+        const paths = sessionPaths(dataDir, order.sessionId);
+        for (const [id, { keys, lines }] of await madeByReaders(files, paths, order)) {
+          const known = madeIn(id);
+          made.set(id, {
+            ...known,
+            keys: [...new Set([...known.keys, ...keys])],
+            lines: [...new Set([...known.lines, ...lines])],
+          });
+        }
+      }
+      const { why, mayComeAgain } = wanted;
+      for (const [id, each] of made) {
+        if (each.parts.length + each.keys.length + each.lines.length === 0) continue;
+        const known = plan.get(id) ?? { whole: [], why, mayComeAgain, isOwnOnly: true };
+        plan.set(id, { ...known, made: each });
+      }
+      return plan;
     });
   }
 
@@ -257,17 +310,23 @@ export class Forgetter {
       const known = orders.get(ownerId);
       if (known !== undefined) return known;
       const readers = relations.readersOf(ownerId);
-      const order = { sessionId: ownerId, readers, whole: [], parts: [], timeMs, why: wanted.why };
+      const own = wanted.isOwnOnly === true ? { isOwnOnly: true as const } : {};
+      const { why } = wanted;
+      const order = { sessionId: ownerId, readers, whole: [], parts: [], timeMs, why, ...own };
       orders.set(ownerId, order);
       return order;
     };
+    const ownersOf = (seq: number): readonly string[] => {
+      const owners = relations.ownersOf(ranges, seq);
+      return wanted.isOwnOnly === true ? owners.filter((id) => id === sessionId) : owners;
+    };
     for (const seq of [...wanted.whole].sort((a, b) => a - b)) {
-      for (const ownerId of relations.ownersOf(ranges, seq)) {
+      for (const ownerId of ownersOf(seq)) {
         (orderFor(ownerId).whole as ForgetEntry[]).push({ seq, ...keys(seq) });
       }
     }
     for (const part of wanted.parts ?? []) {
-      for (const ownerId of relations.ownersOf(ranges, part.seq)) {
+      for (const ownerId of ownersOf(part.seq)) {
         (orderFor(ownerId).parts as ForgetOrder['parts'][number][]).push({
           ...part,
           ...keys(part.seq),
@@ -275,13 +334,19 @@ export class Forgetter {
       }
     }
     for (const seq of wanted.calls ?? []) {
-      for (const ownerId of relations.ownersOf(ranges, seq)) {
+      for (const ownerId of ownersOf(seq)) {
         const order = orderFor(ownerId);
         orders.set(ownerId, { ...order, calls: [...(order.calls ?? []), seq] });
       }
     }
     if (wanted.secretsInChats === true)
       orders.set(sessionId, { ...orderFor(sessionId), secretsInChats: true });
+    if (wanted.made !== undefined) {
+      const { keys: chatKeys, lines, parts } = wanted.made;
+      const order = orderFor(sessionId);
+      const made = { keys: chatKeys, lines };
+      orders.set(sessionId, { ...order, parts: [...order.parts, ...parts], made });
+    }
     let madeTexts = 0;
     const known: Passages[] = [];
     // What goes for want of room is no secret.
@@ -291,7 +356,8 @@ export class Forgetter {
       const passages = await passagesOf(this.#catalog.files, paths, order);
       if (passages.isEmpty) continue;
       known.push(passages);
-      for (const userId of [order.sessionId, ...order.readers]) {
+      const makers = order.isOwnOnly === true ? [] : order.readers;
+      for (const userId of [order.sessionId, ...makers]) {
         for (const part of await this.#quotesIn(userId, passages)) {
           const ownerIds = relations.ownersOf(part.ranges, part.seq);
           if (ownerIds.some((id) => isOrdered(orders.get(id), part.seq))) continue;

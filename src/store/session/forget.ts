@@ -18,11 +18,11 @@ import {
 } from '../format.ts';
 import type { EntryIndex } from '../text/entry-index.ts';
 import { contentKey, keyedHash, pieceMaxBytes, readPieces } from '../text/text-pieces.ts';
-import type { Entry, Forgetting } from '../types.ts';
+import type { Entry, Forgetting, MadeParts } from '../types.ts';
 import type { SecretGuard } from '../../secrets/guard.ts';
 import { rewriteChats, turnKeyPrefix } from './chat-memory.ts';
 import { Passages } from './passages.ts';
-import { journalFormat, replayPast } from './replay.ts';
+import { isBaseLine, journalFormat, replayPast } from './replay.ts';
 
 /** What is to be forgotten of the texts in one session's own files. */
 export interface ForgetOrder {
@@ -40,6 +40,10 @@ export interface ForgetOrder {
   readonly calls?: readonly number[];
   /** Whether records of chats in which a secret stands go, too. */
   readonly secretsInChats?: true;
+  /** What the readers have made from it is of orders of their own. */
+  readonly isOwnOnly?: true;
+  /** What was made here from texts of others. */
+  readonly made?: Pick<MadeParts, 'keys' | 'lines'>;
   readonly timeMs: number;
   readonly why: Forgetting['why'];
 }
@@ -78,21 +82,23 @@ export async function carryOut(
 ): Promise<MadeFrom> {
   const { sessionId, readers } = order;
   const everyone = [sessionId, ...readers].map((id) => ({ id, paths: siblingPaths(paths, id) }));
+  const makers = order.isOwnOnly === true ? everyone.slice(0, 1) : everyone;
   return withText(files, paths, order, async (text, place) => {
     let chatRecords = 0;
     // While the text is still there: what was made from it is known by it.
     const made = isForRoom(order) ? undefined : await findMade(text, place);
     if (made !== undefined) {
-      for (const each of everyone) chatRecords += await forgetInChats(files, each, made);
+      for (const each of makers) chatRecords += await forgetInChats(files, each, made);
       await overwrite(text, place);
     }
     await removeOriginals(files, paths, place);
     for (const each of everyone) await files.remove(each.paths.indexDir);
     const changed = await changedEntries(text, place);
     const calls = { seqs: new Set(order.calls), guard: await secretGuard() };
-    const change = { changed, calls, ...(made && { isMade: made }) };
+    const bare = new Set(order.made?.lines);
+    const change = { changed, calls, bare, ...(made && { isMade: made }) };
     await rewriteJournal(files, paths, sessionId, change);
-    for (const { id, paths: theirs } of made === undefined ? [] : everyone.slice(1)) {
+    for (const { id, paths: theirs } of made === undefined ? [] : makers.slice(1)) {
       await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made! });
     }
     return { chatRecords };
@@ -135,6 +141,46 @@ export async function countMade(
   });
 }
 
+/** What each reader of an order's text has made from it. */
+export async function madeByReaders(
+  files: Files,
+  paths: SessionPaths,
+  order: ForgetOrder,
+): Promise<ReadonlyMap<string, Pick<MadeParts, 'keys' | 'lines'>>> {
+  return withText(files, paths, order, async (text, place) => {
+    const made = await findMade(text, place);
+    const found = new Map<string, Pick<MadeParts, 'keys' | 'lines'>>();
+    for (const id of order.readers) {
+      const theirs = siblingPaths(paths, id);
+      const keys = new Set<string>();
+      const note: IsMade = (key, value) => {
+        const isGone = made(key, value);
+        if (isGone) keys.add(key);
+        return isGone;
+      };
+      await rewriteChats(files, theirs.chats, note, { isTrial: true, sessionId: id });
+      const lines: number[] = [];
+      let number = -1;
+      const log = new RecordLog(
+        theirs.journal,
+        await files.open(theirs.journal, { create: false }),
+      );
+      try {
+        for await (const { bytes, lineNumber } of log.scan()) {
+          if (lineNumber === 1 || isBaseLine(bytes)) continue;
+          number += 1;
+          const record = JSON.parse(bytes.toString()) as EntryRecord | AliasRecord;
+          if (made('', saidOf(record))) lines.push(number);
+        }
+      } finally {
+        await log.close();
+      }
+      found.set(id, { keys: [...keys], lines });
+    }
+    return found;
+  });
+}
+
 interface Place {
   readonly order: ForgetOrder;
   readonly index: EntryIndex;
@@ -149,7 +195,9 @@ async function findMade(text: OpenFile, place: Place): Promise<IsMade> {
   const ids = new Set(place.order.whole.map(({ seq }) => `e${seq}`));
   const passages = await passagesIn(text, place);
   const guard = place.order.secretsInChats === true ? await secretGuard() : undefined;
+  const keys = new Set(place.order.made?.keys);
   return (key, value) => {
+    if (key !== '' && keys.has(key)) return true;
     if (key !== '' && guard !== undefined && guard.value(value) !== value) return true;
     if (!passages.isEmpty && passages.isIn(value)) return true;
     return ids.size > 0 && key.startsWith(turnKeyPrefix) && namesOne(JSON.stringify(value), ids);
@@ -294,6 +342,8 @@ interface JournalChange {
   readonly calls?: { readonly seqs: ReadonlySet<number>; readonly guard: SecretGuard };
   /** Whether what is said of another text quotes one that is gone. */
   readonly isMade?: IsMade;
+  /** Lines, counted from 0, of which that is known already. */
+  readonly bare?: ReadonlySet<number>;
 }
 
 /**
@@ -313,10 +363,13 @@ async function rewriteJournal(
   try {
     await fresh.truncate(0);
     let sizeBytes = 0;
+    let number = -1;
     for await (const group of old.scanGroups()) {
       const lines: Buffer[] = [];
       for (const { lineNumber, bytes } of group) {
-        const line = lineNumber === 1 ? newHeader(bytes, sessionId) : newLine(bytes, change);
+        if (lineNumber > 1 && !isBaseLine(bytes)) number += 1;
+        const line =
+          lineNumber === 1 ? newHeader(bytes, sessionId) : newLine(bytes, number, change);
         isChanged ||= lineNumber > 1 && line !== undefined;
         lines.push(line ?? Buffer.concat([bytes, newline]));
       }
@@ -346,7 +399,11 @@ function newHeader(line: Buffer, sessionId: string): Buffer {
 }
 
 /** The line as it is to be; undefined where it stays as it is. */
-function newLine(line: Buffer, { changed, calls, isMade }: JournalChange): Buffer | undefined {
+function newLine(
+  line: Buffer,
+  number: number,
+  { changed, calls, isMade, bare }: JournalChange,
+): Buffer | undefined {
   const { crc: _, ...record } = JSON.parse(line.toString()) as JournalRecord & { crc: string };
   if (!('seq' in record)) return undefined;
   const change = changed.get(record.seq);
@@ -354,7 +411,7 @@ function newLine(line: Buffer, { changed, calls, isMade }: JournalChange): Buffe
     const next = record.type === 'entry' ? change(record) : bareAlias(record);
     return Buffer.from(encodeRecord(next));
   }
-  if (isMade?.('', saidOf(record)) !== true) {
+  if (bare?.has(number) !== true && isMade?.('', saidOf(record)) !== true) {
     if (calls?.seqs.has(record.seq) !== true) return undefined;
     const said = calls.guard.value(spoken(record));
     return Buffer.from(encodeRecord({ ...record, ...said }));
