@@ -245,6 +245,30 @@ export class LogTable {
     return rows.map(({ id }) => id);
   }
 
+  /**
+   * Of some stores those of which nobody has looked within a time for texts that are too old or too
+   * many: from now on that is the caller's.
+   */
+  async claimTidying(sessions: readonly string[], withinMs: number): Promise<ReadonlySet<string>> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly id: string }>(
+        'claim-tidying',
+        claimTidyingSql,
+        [sessions, withinMs],
+        signal,
+      ),
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** When the archive with which a store begins was put there; 0 where there is none. */
+  async sealedMs(session: string): Promise<number> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly ms: string | null }>('sealed', sealedSql, [session], signal),
+    );
+    return Number(rows[0]?.ms ?? 0);
+  }
+
   /** Pieces older than a day that no row names go; of each store at most once a day. */
   async sweep(): Promise<void> {
     const due = await this.#availability.ask(async (signal) =>
@@ -552,6 +576,13 @@ const sweepSealedSql: readonly (readonly [string, string])[] = [
 
 /** Somebody may be uploading a text, or an archive, whose row is still to come: a day is enough. */
 const dayMs = 86_400_000;
+
+const claimTidyingSql = `update rlm_session set tidied_ms = ${nowMsSql}
+where id = any($1::text[]) and deleted_ms is null
+and tidied_ms <= ${nowMsSql} - $2::bigint returning id`;
+
+const sealedSql = `select p.created_ms as ms from rlm_session s join rlm_piece p
+on p.upload = s.base_upload and p.n = 0 where s.id = $1`;
 
 const toSweepSql = `update rlm_session set swept_ms = ${nowMsSql}
 where swept_ms < ${nowMsSql} - ${dayMs} returning id`;

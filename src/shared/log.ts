@@ -20,7 +20,8 @@
  *   memory    {"op":"memory","records":[{"key":...,"value":...},...]}
  *   event     {"op":"event","event":{...}}: a link, a pin, and the opposite (`StoreEvent`)
  *   snapshot  {"op":"snapshot","name":...}: what the store holds at this row has a name
- *   forget    {"op":"forget","wanted":{...}}: texts are gone from here on, and out of older rows
+ *   forget    {"op":"forget","wanted":{...}}: texts of this store's own are gone from here on, and
+ *             out of older rows; what others go on from it, or it from others, has rows of its own
  *   allow     {"op":"allow","seq":N}: a forgotten text may come again
  *   restored  {"op":"restored","to":...}: the names of this store lead to another one
  *   base      {"op":"base","of":...,"ranges":[...],"events":[...]}: the first row of a branch: the

@@ -13,6 +13,7 @@ import {
 } from './log.ts';
 import type { Seal } from './seal.ts';
 import { ProxyError } from '../errors.ts';
+import { isForRoom } from '../store/session/forget.ts';
 import type { TextAgain } from '../store/session/text-writer.ts';
 import type { ChatRecord, Entry, NewEntry, Session, StoreEvent } from '../store/types.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
@@ -136,7 +137,8 @@ export class Replica {
           if (operation.op === 'memory') {
             for (const record of operation.records) records.push({ ...record, timeMs: row.timeMs });
           } else if (operation.op !== 'texts') await this.#decide(operation, row);
-          if (operation.op === 'forget') forgotAt = row.pos;
+          // What goes for want of room is no secret: rows may keep it for a while.
+          if (operation.op === 'forget' && !isForRoom(operation.wanted)) forgotAt = row.pos;
           if (operation.op === 'restored') onRestored(this.session.id);
         }
       }

@@ -10,6 +10,7 @@ import type {
   ChatMemory,
   ForgetOutcome,
   ForgetWanted,
+  LastTidying,
   Moment,
   MovedSession,
   Salvage,
@@ -32,6 +33,7 @@ import { openedPieces, Replica } from './replica.ts';
 import { schemaVersion } from './schema.ts';
 import { noSeal, type Seal, sealWith } from './seal.ts';
 import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
+import { SharedBounds } from './shared-bounds.ts';
 import { SharedSession } from './shared-session.ts';
 import { loggedProgress, Side } from './side.ts';
 import { Spool } from './spool.ts';
@@ -98,6 +100,9 @@ export async function openSharedSessions(options: SharedOptions): Promise<Shared
   return sessions;
 }
 
+/** Between two looks for what was left of uploads, milliseconds. */
+const sweepMs = 86_400_000;
+
 interface SharedSessionsParts extends SharedOptions {
   readonly files: Files;
   readonly database: Database;
@@ -118,6 +123,7 @@ export class SharedSessions implements Sessions {
   readonly #opened: AsyncDisposableStack;
   readonly #log: LogParts;
   readonly #branches: Branches;
+  readonly #bounds: SharedBounds;
   #n = 0;
   readonly #logs = new Map<string, Promise<SharedLog>>();
   readonly #open = new Map<string, SharedLog>();
@@ -139,6 +145,8 @@ export class SharedSessions implements Sessions {
   /** Something waits that a look at the spool may have missed. */
   #isToDrain = false;
   #chats: SharedSession | undefined;
+  #swept: Promise<void> | undefined;
+  #stopSweeping: (() => void) | undefined;
 
   constructor(parts: SharedSessionsParts, opened: AsyncDisposableStack) {
     this.#parts = parts;
@@ -164,6 +172,14 @@ export class SharedSessions implements Sessions {
       ...this.#log,
       logOf: async (id) => this.#logOf(id),
       newId: () => parts.ids.next('sess_'),
+    });
+    this.#bounds = new SharedBounds({
+      ...parts,
+      bounds: parts.bounds ?? {},
+      keeps: parts.keepsBounds ?? false,
+      bringBranches: async () => this.#bringBranches(),
+      logOf: async (id) => this.#logOf(id),
+      seal: async (log) => this.#seal(log),
     });
     this.chats = {
       has: (key) => this.#chatMemory.has(key),
@@ -218,6 +234,7 @@ export class SharedSessions implements Sessions {
       for await (const row of spool.all(id)) log?.recall(row);
     }
     if (spool.rows > 0) void this.drain();
+    this.#swept = this.#sweep();
   }
 
   async #openChats(): Promise<void> {
@@ -374,12 +391,16 @@ export class SharedSessions implements Sessions {
     return [...line];
   }
 
-  async tidy(_options: { readonly isTrial: boolean }): Promise<TidyOutcome> {
-    throw notShared('A quota of a shared store');
+  async tidy(options: { readonly isTrial: boolean }): Promise<TidyOutcome> {
+    return this.#bounds.tidy(options);
+  }
+
+  get lastTidying(): LastTidying | undefined {
+    return this.#bounds.last;
   }
 
   get bounds(): StoreBounds {
-    return {};
+    return this.#parts.bounds ?? {};
   }
 
   async allowAgain(sessionId: string, seq: number): Promise<boolean> {
@@ -396,7 +417,13 @@ export class SharedSessions implements Sessions {
 
   // oxlint-disable-next-line require-yield -- it brings nothing in
   async *import(): ReturnType<Sessions['import']> {
-    throw notShared('An import into a shared store');
+    throw new ProxyError(
+      'invalid_request',
+      'An archive cannot be imported into a shared store directly.',
+      {
+        hint: 'Import it without RLM_STORE_URL (into another --data-dir, if need be), then bring it over with `rlm-opencode store push`.',
+      },
+    );
   }
 
   async branchesOf(sessionId: string): Promise<readonly string[]> {
@@ -429,6 +456,9 @@ export class SharedSessions implements Sessions {
     await this.#arrived;
     await this.#draining;
     await this.evictions[Symbol.asyncDispose]();
+    await this.#swept;
+    this.#stopSweeping?.();
+    await this.#bounds[Symbol.asyncDispose]();
     for (const log of this.#open.values()) await log.idle();
     await this.#opened.disposeAsync();
   }
@@ -684,6 +714,17 @@ export class SharedSessions implements Sessions {
     await replicas.remove(sessionId, 'remove');
   }
 
+  /** Texts that were uploaded and never came into a row go, a day later. */
+  async #sweep(): Promise<void> {
+    const { table, log, clock } = this.#parts;
+    await table.sweep().catch((error: unknown) => {
+      log.debug({ err: error }, 'what was left of uploads stays until the next time');
+    });
+    this.#stopSweeping = clock.after(sweepMs, () => {
+      this.#swept = this.#sweep();
+    });
+  }
+
   /** One statement for all stores that are open here. */
   async #catchUpAll(): Promise<void> {
     const { table, availability, log } = this.#parts;
@@ -825,10 +866,4 @@ function unsynced(files: Files): Files {
     }),
     syncDirectory: async () => undefined,
   };
-}
-
-function notShared(what: string): ProxyError {
-  return new ProxyError('invalid_request', `${what} is not possible yet.`, {
-    hint: 'Without RLM_STORE_URL it is, for the stores of this machine.',
-  });
 }

@@ -15,6 +15,7 @@ import { Forgetter } from './life/forgetting.ts';
 import { moveSession } from './life/moving.ts';
 import { salvage } from './life/salvaging.ts';
 import { readPending } from './life/space-freer.ts';
+import type { TidyOrder } from './life/tidying.ts';
 import { Versions } from './life/versions.ts';
 import { FileChatMemory, type ChatMemoryLimits } from './session/chat-memory.ts';
 import { finishForgetting } from './session/forget.ts';
@@ -156,6 +157,11 @@ export interface ReplicaSessions extends Sessions {
   ): Promise<void>;
   /** What is to be forgotten of each session that shares texts with one, each for itself. */
   forgetPlan(sessionId: string, wanted: ForgetWanted): Promise<ReadonlyMap<string, ForgetWanted>>;
+  /** What is to go of some sessions to keep them in bounds; nothing is changed. */
+  tidyPlan(
+    bounds: StoreBounds,
+    isMeant: (sessionId: string) => boolean,
+  ): Promise<{ readonly outcome: TidyOutcome; readonly orders: readonly TidyOrder[] }>;
   /** The sessions whose texts one reads; none for one that is not here. */
   basesOf(sessionId: string): Promise<readonly string[]>;
   /**
@@ -379,6 +385,12 @@ class FileSessions implements ReplicaSessions {
     ...args: Parameters<ReplicaSessions['forgetPlan']>
   ): ReturnType<ReplicaSessions['forgetPlan']> {
     return this.#forgetting.plan(...args);
+  }
+
+  async tidyPlan(
+    ...args: Parameters<ReplicaSessions['tidyPlan']>
+  ): ReturnType<ReplicaSessions['tidyPlan']> {
+    return this.#bounds.plan(...args);
   }
 
   async basesOf(sessionId: string): Promise<readonly string[]> {

@@ -3,11 +3,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { randomIds, systemClock } from '../../src/clock.ts';
+import { type Clock, randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { Database } from '../../src/shared/database.ts';
 import { initSharedStore } from '../../src/shared/init.ts';
-import { openSharedSessions, type SharedSessions } from '../../src/shared/shared-sessions.ts';
+import {
+  openSharedSessions,
+  type SharedOptions,
+  type SharedSessions,
+} from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 
@@ -29,16 +33,17 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     let machines = 0;
-    async function machine(options: { dataDir?: string } = {}): Promise<SharedSessions> {
+    async function machine(options: Partial<SharedOptions> = {}): Promise<SharedSessions> {
       machines += 1;
       return openSharedSessions({
-        dataDir: options.dataDir ?? join(folder, `machine-${machines}`),
+        dataDir: join(folder, `machine-${machines}`),
         url: postgres.url(),
         clock: systemClock,
         ids: randomIds,
         log: silentLogger(),
         waitMs: 2_000,
         spoolBytes: 64 * 1024 * 1024,
+        ...options,
       });
     }
 
@@ -310,6 +315,86 @@ describe.skipIf(noPostgres !== undefined)(
         `select count(*) from rlm_log where session in ('${here.id}', '${branch.id}')`,
       );
       expect(rows.trim()).toBe('2');
+    });
+
+    test('texts that are too old go on all machines alike, by one row of one of them', async () => {
+      const laterMs = 40 * 24 * 3_600_000;
+      const later: Clock = {
+        ...systemClock,
+        now: () => systemClock.now() + laterMs,
+        // What a server does a minute after its start.
+        after: (ms, run) => systemClock.after(ms === 60_000 ? 1 : ms, run),
+      };
+      const bounded = { bounds: { maxAgeMs: laterMs / 2 } };
+      await using one = await machine(bounded);
+      const here = await storeOf(one, 'old');
+      const old = Array.from({ length: 6 }, (_, at) => ({
+        kind: 'user_text' as const,
+        text: `number ${at}\n`.repeat(300),
+      }));
+      await here.store.append(old);
+      const branch = await one.branch(here.id);
+      await branch.events.add({ type: 'pin', timeMs: 0, whole: [2] });
+      await using asks = await machine({ ...bounded, clock: later });
+      const there = await storeOf(asks, 'old');
+      expect((await asks.tidy({ isTrial: true })).texts).toBe(5);
+      expect(there.store.list.hasGone).toBe(false);
+      const keeping = { ...bounded, clock: later, keepsBounds: true };
+      const folders = [join(folder, 'keeper-1'), join(folder, 'keeper-2')] as const;
+      for (const dataDir of folders) {
+        await using before = await machine({ dataDir });
+        await storeOf(before, 'old');
+      }
+      await using two = await machine({ ...keeping, dataDir: folders[0] });
+      await using three = await machine({ ...keeping, dataDir: folders[1] });
+      await vi.waitFor(async () => {
+        one.arriving();
+        expect((await one.byId(here.id)).store.entry('e1')!.forgotten).toMatchObject({
+          why: 'age',
+        });
+      }, 20_000);
+      await asks.tidy({ isTrial: false });
+      for (const each of [one, two, three, asks]) {
+        each.arriving();
+        const seen = await each.byId(here.id);
+        expect(seen.store.entries.map(({ forgotten }) => forgotten?.why)).toEqual([
+          'age',
+          undefined,
+          ...Array.from({ length: 4 }, () => 'age'),
+        ]);
+        expect(await filesOf(seen)).toBe(await filesOf(await one.byId(here.id)));
+        const read = await each.byId(branch.id);
+        expect(await read.store.readEntry(read.store.entry('e2')!)).toBe(old[1]!.text);
+      }
+      const seals = await postgres.sql(
+        `select base_pos, head from rlm_session where id = '${here.id}'`,
+      );
+      // All rows but the last: the first held the texts, the second is that they are gone.
+      expect(seals.trim()).toBe('2|2');
+    });
+
+    test('what was uploaded and never came into a row goes after a day', async () => {
+      await using one = await machine();
+      const here = await storeOf(one, 'orphans');
+      await here.store.append([{ kind: 'user_text', text: 'line\n'.repeat(400_000) }]);
+      const piece = (upload: string, createdMs: string): string =>
+        `insert into rlm_piece select '${upload}', 0, '${here.id}', ${createdMs}, 'x'`;
+      const nowMs = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+      await postgres.sql(piece('00000000-0000-4000-8000-000000000001', '0'));
+      await postgres.sql(piece('00000000-0000-4000-8000-000000000002', nowMs));
+      await postgres.sql(`update rlm_piece set created_ms = 0 where n = 1`);
+      await postgres.sql('update rlm_session set swept_ms = 0');
+      const left = async (): Promise<string> =>
+        postgres.sql(
+          `select count(*), count(distinct upload) from rlm_piece where session = '${here.id}'`,
+        );
+      expect((await left()).trim()).toBe('4|3');
+      const two = await machine();
+      await two[Symbol.asyncDispose]();
+      // The text's own two, and one that may still be on its way.
+      expect((await left()).trim()).toBe('3|2');
+      await one.remove(here.id);
+      expect((await left()).trim()).toBe('0|0');
     });
 
     test('a store that one machine deletes begins anew on the others', async () => {

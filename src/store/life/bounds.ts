@@ -62,6 +62,11 @@ export class Bounds {
     return run;
   }
 
+  /** What is to go by other bounds; see `Tidying.plan`. */
+  async plan(...args: Parameters<Tidying['plan']>): ReturnType<Tidying['plan']> {
+    return this.#tidying.plan(...args);
+  }
+
   /** What a session asks before it stores. */
   roomOf(sessionId: string): SessionRoom {
     return {

@@ -62,6 +62,21 @@ export class Tidying {
     return keptBytes;
   }
 
+  /**
+   * What is to go of some sessions alone, by other bounds than the own ones, and who says so: nothing
+   * is changed.
+   */
+  async plan(
+    bounds: StoreBounds,
+    isMeant: (sessionId: string) => boolean,
+  ): Promise<{ readonly outcome: TidyOutcome; readonly orders: readonly TidyOrder[] }> {
+    const texts = (await this.#texts()).filter(({ holders }) => holders.every(isMeant));
+    const nowMs = this.#ports.clock.now();
+    const plan = planTidying(texts, bounds, { nowMs, wantedBytes: new Map() });
+    const outcome = { ...this.#outcomeOf(plan, texts), copiedBytes: 0, closedBytes: 0 };
+    return { outcome, orders: ordersOf(plan) };
+  }
+
   /** @throws ProxyError as forgetting does */
   async run(
     wantedBytes: ReadonlyMap<string, number>,
@@ -72,10 +87,7 @@ export class Tidying {
     const plan = planTidying(texts, bounds, { nowMs: clock.now(), wantedBytes });
     const freed = { copiedBytes: 0, closedBytes: 0 };
     if (!isTrial) {
-      for (const [key, whole] of ordersOf(plan)) {
-        const [sessionId = '', why = ''] = key.split(' ');
-        await forget(sessionId, { whole, why: why as 'quota' | 'age', mayComeAgain: true });
-      }
+      for (const { sessionId, wanted } of ordersOf(plan)) await forget(sessionId, wanted);
       Object.assign(freed, await free());
     }
     return { ...this.#outcomeOf(plan, texts), ...freed };
@@ -200,14 +212,25 @@ type Store = {
   -readonly [Member in keyof TidyOutcome['stores'][number]]: TidyOutcome['stores'][number][Member];
 };
 
-/** The numbers of texts to be forgotten, by session and reason. */
-function ordersOf({ toGo }: TidyPlan): ReadonlyMap<string, readonly number[]> {
-  const orders = new Map<string, number[]>();
+/** What is to be forgotten of a session. */
+export interface TidyOrder {
+  readonly sessionId: string;
+  readonly wanted: ForgetWanted;
+}
+
+/** The texts to be forgotten, by session and reason. */
+function ordersOf({ toGo }: TidyPlan): readonly TidyOrder[] {
+  const orders = new Map<string, { readonly whole: number[]; readonly order: TidyOrder }>();
   for (const { text, why } of toGo) {
-    const key = `${text.holders[0]} ${why}`;
-    const whole = orders.get(key);
-    if (whole === undefined) orders.set(key, [text.seq]);
-    else whole.push(text.seq);
+    const sessionId = text.holders[0]!;
+    const key = `${sessionId} ${why}`;
+    const known = orders.get(key);
+    if (known !== undefined) known.whole.push(text.seq);
+    else {
+      const whole = [text.seq];
+      const wanted: ForgetWanted = { whole, why, mayComeAgain: true };
+      orders.set(key, { whole, order: { sessionId, wanted } });
+    }
   }
-  return orders;
+  return [...orders.values()].map(({ order }) => order);
 }
