@@ -387,7 +387,7 @@ export class SharedSessions implements Sessions {
     const head = await table.head(sessionId);
     if (head === undefined) throw unknownSession(sessionId);
     const line = new Set([...head.bases, sessionId]);
-    for (const id of [...line]) for (const other of await table.branchesOf(id)) line.add(other);
+    for (const id of line) for (const other of await table.branchesOf(id)) line.add(other);
     return [...line];
   }
 
