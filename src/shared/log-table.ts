@@ -277,7 +277,7 @@ export class LogTable {
     for (const { id } of due) {
       // What a process has left that was stopped in between.
       await this.#drop(id, null);
-      await this.#availability.ask(async (signal) =>
+      await this.#availability.work(async (signal) =>
         this.#database.query('sweep-pieces', sweepPiecesSql, [id], signal),
       );
     }
