@@ -63,8 +63,7 @@ export class Tidying {
   }
 
   /**
-   * What is to go of some sessions alone, by other bounds than the own ones, and who says so: nothing
-   * is changed.
+   * What is to go of some sessions alone, by other bounds than the own ones: nothing is changed.
    */
   async plan(
     bounds: StoreBounds,
