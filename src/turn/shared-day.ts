@@ -24,8 +24,9 @@ export interface SharedDayOptions {
   readonly log: Logger;
 }
 
-/** What is used is told to the others so soon, milliseconds. */
+/** What is used is told to the others so soon, milliseconds; and when they could not be asked. */
 const soonMs = 1_000;
+const againMs = 10_000;
 
 /**
  * Has the day's limits hold for all proxies of a team together: each writes down what it has used,
@@ -46,7 +47,7 @@ export class SharedDay {
       await this.#ask();
       for (const { resolve } of group) resolve();
     });
-    options.ledger.onAdd = () => this.#soon();
+    options.ledger.onAdd = () => this.#refreshIn(soonMs);
   }
 
   /** What the others have used by now counts when it resolves; never rejects. */
@@ -62,9 +63,9 @@ export class SharedDay {
     await this.refresh();
   }
 
-  #soon(): void {
+  #refreshIn(ms: number): void {
     if (this.#isClosed) return;
-    this.#stopTimer ??= this.#options.clock.after(soonMs, () => {
+    this.#stopTimer ??= this.#options.clock.after(ms, () => {
       this.#stopTimer = undefined;
       void this.refresh();
     });
@@ -73,7 +74,10 @@ export class SharedDay {
   async #ask(): Promise<void> {
     const { ledger, writer, pool: find, log } = this.#options;
     const pool = find();
-    if (pool === undefined) return;
+    if (pool === undefined) {
+      this.#refreshIn(againMs);
+      return;
+    }
     const { own } = ledger;
     try {
       const told = await pool.use(own.day, writer, JSON.stringify(own));
@@ -89,6 +93,7 @@ export class SharedDay {
         );
       }
       this.#isAlone = true;
+      this.#refreshIn(againMs);
     }
   }
 }
