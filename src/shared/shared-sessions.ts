@@ -471,16 +471,28 @@ export class SharedSessions implements Sessions {
   }
 
   async #sendAll(): Promise<void> {
-    const { spool, log } = this.#parts;
-    if (this.#chats === undefined) await this.#openChats();
+    const { spool, log, availability } = this.#parts;
+    try {
+      if (this.#chats === undefined) await this.#openChats();
+    } catch (error) {
+      log.error({ err: error }, 'what is remembered beside all projects cannot be opened');
+    }
     for (const id of spool.sessions) {
       try {
         const rows = await this.#sendOf(id);
         if (rows > 0) log.info({ session: id, rows }, 'what has waited is in the shared store now');
       } catch (error) {
         const { code, message } = toProxyError(error);
-        // When the database is back next it goes on.
-        if (code === 'store_away') return;
+        if (code === 'store_away') {
+          // When the database is back next it goes on; one that refuses is asked at the next text.
+          if (!availability.isAway) {
+            log.warn(
+              { reason: message },
+              'the shared store takes nothing: it waits on this machine',
+            );
+          }
+          return;
+        }
         log.error(
           { err: error, session: id, reason: message },
           'what waits for a shared store cannot be sent',
