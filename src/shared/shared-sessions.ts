@@ -289,7 +289,7 @@ export class SharedSessions implements Sessions {
   async byId(sessionId: string): Promise<Session> {
     const log = await this.#logOf(sessionId);
     await this.#arrived;
-    return this.#sessionOf(log);
+    return this.#asItIs(log);
   }
 
   async list(): ReturnType<Sessions['list']> {
@@ -575,7 +575,7 @@ export class SharedSessions implements Sessions {
       const isStale = !availability.isAway && this.#ids.get(name) !== id;
       // Another store was restored meanwhile.
       if (isStale) return await this.#named(name, create);
-      return this.#sessionOf(log);
+      return await this.#asItIs(log);
     } catch (error) {
       if (toProxyError(error).code !== 'unknown_session') throw error;
       // Deleted by somebody else: the project begins anew.
@@ -589,6 +589,13 @@ export class SharedSessions implements Sessions {
     await this.#parts.table.alias(name, sessionId);
     this.#ids.set(name, sessionId);
     await this.#writeIds();
+  }
+
+  /** With what was forgotten elsewhere in the texts that it goes on from. */
+  async #asItIs(log: SharedLog): Promise<SharedSession> {
+    // Its files were closed for that: what is known without asking them is of before.
+    await this.#parts.replicas.hold(log.id, () => undefined);
+    return this.#sessionOf(log);
   }
 
   #sessionOf(log: SharedLog): SharedSession {
