@@ -147,8 +147,7 @@ function isSame(one: Entry, other: Entry): boolean {
     one.kind === other.kind &&
     one.path === other.path &&
     one.chatId === other.chatId &&
-    one.toolCallId === other.toolCallId &&
-    one.forgotten?.timeMs === other.forgotten?.timeMs
+    one.toolCallId === other.toolCallId
   );
 }
 
