@@ -209,7 +209,7 @@ async function swallowing(postgres: TestPostgres): Promise<void> {
   await chat.turn(900);
   relay.hold();
   const sinceMs = systemClock.elapsedMs();
-  const first = await chat.turn(100_000);
+  const first = await chat.turn(120_000);
   const later: number[] = [];
   while (systemClock.elapsedMs() - sinceMs < Number(values['swallow-s']) * 1_000) {
     later.push(await chat.turn(900));
