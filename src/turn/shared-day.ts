@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts';
 import { type DayLedger, dayState } from './day-ledger.ts';
 
 /** Where proxies tell each other what they have used of a day. */
-export interface DayPool {
+interface DayPool {
   /**
    * Writes down what one has used, and reads what all others have. @throws ProxyError `store_away`
    */
