@@ -243,6 +243,17 @@ test('groups by path tell the stores apart, groups by tool do not', async () => 
   expect(await values('entry')).toContainEqual(['api:e1', 2]);
 });
 
+test('a text that was grouped by its id has its path in groups once it has come under one', async () => {
+  await using bench = await linkedBench({ shop: [{ text: 'needle\n', kind: 'user_text' }] });
+  const asked = { pattern: 'needle', aggregate: 'count_by', group: 'path' };
+  const grouped = async (): Promise<unknown> =>
+    (await bench.fields('shop', 'rlm_search', asked))['groups'];
+  expect(await grouped()).toMatchObject([{ value: 'e1', count: 1 }]);
+  const later = { text: 'needle\n', kind: 'user_text', path: 'a.ts' } as const;
+  await bench.session('shop').store.append([later]);
+  expect(await grouped()).toMatchObject([{ value: 'a.ts', count: 1 }]);
+});
+
 test('a filter counts where it fits; one that fits nowhere is an error', async () => {
   await using bench = await linkedBench(texts);
   const found = await bench.call('shop', 'rlm_find', {

@@ -16,6 +16,8 @@ interface EntryLabels {
 interface Kept {
   numbers: Int32Array<SharedArrayBuffer>;
   count: number;
+  /** How many namings of the list have been looked at. */
+  namings: number;
   readonly names: string[];
   readonly known: Map<string, number>;
 }
@@ -24,7 +26,8 @@ const kept = new WeakMap<EntryList, Map<LabelKind, Kept>>();
 
 /**
  * Labels of all entries there are: their path (an entry without one by its id), their id, or the
- * tool whose output they are (or their kind). Each entry is looked at once.
+ * tool whose output they are (or their kind). Each entry is looked at once, and again where it came
+ * without a path and has one now.
  */
 function labelEntries({ entries, list, totals }: SessionStore, kind: LabelKind): EntryLabels {
   const kinds = kept.get(list) ?? new Map<LabelKind, Kept>();
@@ -32,6 +35,7 @@ function labelEntries({ entries, list, totals }: SessionStore, kind: LabelKind):
   const labels: Kept = kinds.get(kind) ?? {
     numbers: room(128),
     count: 0,
+    namings: 0,
     names: [],
     known: new Map(),
   };
@@ -42,15 +46,18 @@ function labelEntries({ entries, list, totals }: SessionStore, kind: LabelKind):
     wider.set(labels.numbers);
     labels.numbers = wider;
   }
-  for (; labels.count < totals.entries; labels.count += 1) {
-    const name = nameOf(entries[labels.count]!, list, kind);
-    let number = labels.known.get(name);
-    if (number === undefined) {
-      number = labels.names.push(name) - 1;
-      labels.known.set(name, number);
-    }
-    labels.numbers[labels.count] = number;
+  const label = (at: number): void => {
+    const name = nameOf(entries[at]!, list, kind);
+    const number = labels.known.get(name) ?? labels.names.push(name) - 1;
+    labels.known.set(name, number);
+    labels.numbers[at] = number;
+  };
+  const { namings } = list;
+  for (; kind === 'path' && labels.namings < namings.length; labels.namings += 1) {
+    const { seq } = namings[labels.namings]!.entry;
+    if (seq <= labels.count) label(seq - 1);
   }
+  for (; labels.count < totals.entries; labels.count += 1) label(labels.count);
   return labels;
 }
 
