@@ -102,10 +102,11 @@ export class LogTable {
     const rows = await this.#availability.ask(async (signal) =>
       this.#database.query<LogRowColumns>('pull', pullSql, values, signal),
     );
-    const news = new Map<string, { readonly head: number; readonly rows: StoredRow[] }>();
+    const news = new Map<string, News & { readonly rows: StoredRow[] }>();
     for (const row of rows) {
       const { session } = row;
-      const known = news.get(session) ?? { head: Number(row.head), rows: [] };
+      const { is_deleted: isDeleted } = row;
+      const known = news.get(session) ?? { head: Number(row.head), isDeleted, rows: [] };
       news.set(session, known);
       if (row.pos === null) continue;
       known.rows.push({
@@ -444,12 +445,15 @@ interface PlaceRow {
 export interface News {
   /** The number of its last row. */
   readonly head: number;
+  /** There is no such store any more. */
+  readonly isDeleted: boolean;
   readonly rows: readonly StoredRow[];
 }
 
 interface LogRowColumns {
   readonly session: string;
   readonly head: string;
+  readonly is_deleted: boolean;
   /** Null where not even the first row is small. */
   readonly pos: string | null;
   readonly time_ms: string;
@@ -489,9 +493,9 @@ returning pos, time_ms`;
 
 const rowOfSql = 'select pos, time_ms from rlm_log where writer = $1::uuid and n = $2::bigint';
 
-const pullSql = `select w.id as session, s.head, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
+const pullSql = `select w.id as session, s.head, s.deleted_ms is not null as is_deleted, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
 from unnest($1::text[], $2::bigint[]) as w(id, pos)
-join rlm_session s on s.id = w.id and s.head > w.pos
+join rlm_session s on s.id = w.id and (s.head > w.pos or s.deleted_ms is not null)
 left join lateral (
   select * from (
     select few.*, sum(octet_length(few.facts) + coalesce(octet_length(few.text), 0)) over (order by few.pos) as bytes

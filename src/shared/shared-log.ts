@@ -3,6 +3,7 @@ import { GroupCommit, type Waiting } from '../base/group-commit.ts';
 import type { Clock, Ids } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { unknownSession } from '../store/disk/session-paths.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import { wholeCodePoints } from '../store/session/text-writer.ts';
 import type { Entry, NewEntryFacts } from '../store/types.ts';
@@ -459,6 +460,7 @@ export class SharedLog {
       const { pos } = this.#replica;
       const news = (await table.pull([{ session: this.id, pos }])).get(this.id);
       if (news === undefined) return;
+      if (news.isDeleted) throw unknownSession(this.id);
       await this.#store(news.rows);
       if (this.#replica.pos < news.head) await this.#copy();
       const isDone = to === undefined || this.#replica.pos >= to;

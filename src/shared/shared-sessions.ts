@@ -142,6 +142,7 @@ export class SharedSessions implements Sessions {
   });
   #arrived: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
+  #writing: Promise<void> = Promise.resolve();
   /** Something waits that a look at the spool may have missed. */
   #isToDrain = false;
   #chats: SharedSession | undefined;
@@ -755,7 +756,8 @@ export class SharedSessions implements Sessions {
         logs.map(async (each) => {
           const own = news.get(each.id);
           try {
-            if (own !== undefined) await each.take(own);
+            if (own?.isDeleted === true) await this.#forgetDeleted(each.id);
+            else if (own !== undefined) await each.take(own);
           } catch (error) {
             // One that cannot be replayed has said so; the others go on.
             if (each.stopped === undefined) throw error;
@@ -785,10 +787,15 @@ export class SharedSessions implements Sessions {
     }
   }
 
+  /** Writes down which store each project has, one write at a time. */
   async #writeIds(): Promise<void> {
     for (const [name, id] of this.#ids) this.#lastIds.set(name, id);
     const text = `${JSON.stringify(Object.fromEntries(this.#lastIds), undefined, 2)}\n`;
-    await replaceFile(this.#parts.files, this.#idsPath, Buffer.from(text));
+    const write = async (): Promise<void> =>
+      replaceFile(this.#parts.files, this.#idsPath, Buffer.from(text));
+    const writing = this.#writing.then(write, write);
+    this.#writing = writing;
+    await writing;
   }
 }
 

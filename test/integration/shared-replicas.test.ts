@@ -400,8 +400,10 @@ describe.skipIf(noPostgres !== undefined)(
     test('a store that one machine deletes begins anew on the others', async () => {
       await using one = await machine();
       await using two = await machine();
+      await using three = await machine();
       const here = await storeOf(one, 'deleted');
       const there = await storeOf(two, 'deleted');
+      await storeOf(three, 'deleted');
       await here.store.append([{ kind: 'user_text', text: 'gone\n' }]);
       await one.remove(here.id);
       await expect(there.store.append([{ kind: 'user_text', text: 'too late\n' }])).rejects.toThrow(
@@ -412,6 +414,8 @@ describe.skipIf(noPostgres !== undefined)(
       expect(anew.store.totals.entries).toBe(0);
       await anew.store.append([{ kind: 'user_text', text: 'new\n' }]);
       expect((await storeOf(one, 'deleted')).store.totals.entries).toBe(1);
+      // Without having added anything.
+      expect((await storeOf(three, 'deleted')).id).toBe(anew.id);
     });
 
     test('storing something is one statement; what is known and noted is none', async () => {
