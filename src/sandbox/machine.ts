@@ -230,7 +230,9 @@ export class Machine {
     const state = this.#vm.getPromiseState(promise);
     if (state.type === 'pending') {
       promise.dispose();
-      return { error: 'the program awaits a promise that nothing will settle' };
+      // A function that was stopped while it was awaited never settles its promise.
+      const error = this.#stopReason ?? 'the program awaits a promise that nothing will settle';
+      return { error };
     }
     if (state.type === 'rejected') {
       promise.dispose();

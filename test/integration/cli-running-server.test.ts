@@ -78,7 +78,7 @@ test('in a second terminal setup, doctor, status and config speak of the server 
 
   const doctor = await home.runHere(['doctor']);
   expect(doctor.stdout).not.toContain('demo script');
-  expect(doctor.stdout).toContain('provider upstream: answers, 1 models');
+  expect(doctor.stdout).toContain('provider upstream: answers, 1 model (');
   expect(doctor.stdout).toMatch(/other settings than these: .*upstream\.baseURL/);
   expect(upstream.otherRequests.at(-1)?.headers['authorization']).toBe('Bearer sk-only-the-server');
 

@@ -52,10 +52,11 @@ function labelEntries({ entries, list, totals }: SessionStore, kind: LabelKind):
     labels.known.set(name, number);
     labels.numbers[at] = number;
   };
-  const { namings } = list;
-  for (; kind === 'path' && labels.namings < namings.length; labels.namings += 1) {
-    const { seq } = namings[labels.namings]!.entry;
-    if (seq <= labels.count) label(seq - 1);
+  if (kind === 'path') {
+    for (const { entry } of list.namings.slice(labels.namings)) {
+      if (entry.seq <= labels.count) label(entry.seq - 1);
+    }
+    labels.namings = list.namings.length;
   }
   for (; labels.count < totals.entries; labels.count += 1) label(labels.count);
   return labels;
