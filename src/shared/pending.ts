@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { countText } from '../kernels/text-counts.ts';
+import { charToByte } from '../store/text/text-scan.ts';
 import type { Entry, SessionStore, StoredOutput, TextSlice } from '../store/types.ts';
 import { type LogOperation, type LogText, textOf } from './log.ts';
 
@@ -113,9 +114,8 @@ export class Pending {
     for (const { entry, bytes } of this.#texts.values()) {
       const from = offsetChars - entry.offsetChars;
       if (from < 0 || from > entry.lengthChars) continue;
-      const text = Array.from(bytes.toString())
-        .slice(from, from + lengthChars)
-        .join('');
+      const rest = bytes.subarray(charToByte(bytes, from));
+      const text = rest.toString('utf8', 0, charToByte(rest, lengthChars));
       return { text, offsetChars, lengthChars: Math.min(lengthChars, entry.lengthChars - from) };
     }
     return undefined;

@@ -3,7 +3,7 @@ import { ProxyError } from '../errors.ts';
 import type { Files } from '../store/disk/files.ts';
 import { sessionPaths, unknownSession } from '../store/disk/session-paths.ts';
 import { type AliasRecord, type EntryRecord, recordToEntry } from '../store/format.ts';
-import { journalRecords } from '../store/session/journal-records.ts';
+import { factsOf, journalRecords } from '../store/session/journal-records.ts';
 import { linksOf } from '../store/session/links.ts';
 import { readMetadata } from '../store/session/session-metadata.ts';
 import { openReplicas, type ReplicaSessions, type SessionsOptions } from '../store/sessions.ts';
@@ -372,7 +372,7 @@ class PushedTexts {
       else if (known.entry.seq !== entry.seq) this.isSame = false;
       return;
     }
-    const facts = factsOf(entry, record);
+    const facts = sentFacts(entry, record);
     const known = await this.#known(entry, facts);
     if (known !== undefined) {
       if (known.entry.seq !== entry.seq) this.isSame = false;
@@ -463,24 +463,10 @@ function placeholder(seq: number): Buffer {
 const readableNote =
   /(?:^|; )(?:\d+ lone surrogates? replaced by U\+FFFD; the original is kept|invalid UTF-8 replaced by U\+FFFD; the original bytes are kept)$/;
 
-function factsOf(entry: Entry, { source }: EntryRecord): NewEntryFacts {
-  const { kind, tool, args, path, chatId, toolCallId, call, timeMs, outline, standIn } = entry;
-  const note =
-    entry.original === undefined ? entry.note : entry.note?.replace(readableNote, '') || undefined;
-  return {
-    kind,
-    timeMs,
-    ...(tool !== undefined && { tool }),
-    ...(args !== undefined && { args }),
-    ...(path !== undefined && { path }),
-    ...(chatId !== undefined && { chatId }),
-    ...(toolCallId !== undefined && { toolCallId }),
-    ...(call !== undefined && { call }),
-    ...(note !== undefined && { note }),
-    ...(outline !== undefined && { outline }),
-    ...(standIn !== undefined && { standIn }),
-    ...(source && { source }),
-  };
+function sentFacts(entry: Entry, { source }: EntryRecord): NewEntryFacts {
+  const { note, ...facts } = factsOf(entry, source);
+  const said = entry.original === undefined ? note : note?.replace(readableNote, '');
+  return said === undefined || said === '' ? facts : { ...facts, note: said };
 }
 
 /** Names of moments, by how many lines the journal had. */

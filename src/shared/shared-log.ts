@@ -254,7 +254,7 @@ export class SharedLog {
   async take({ head, rows }: News): Promise<void> {
     await this.#alone(async () => {
       await this.#store(rows);
-      if (this.#replica.pos < head) await this.#copy();
+      if (this.#replica.pos < head) await this.#copy(head);
     });
   }
 
@@ -462,7 +462,7 @@ export class SharedLog {
       if (news === undefined) return;
       if (news.isDeleted) throw unknownSession(this.id);
       await this.#store(news.rows);
-      if (this.#replica.pos < news.head) await this.#copy();
+      if (this.#replica.pos < news.head) await this.#copy(news.head);
       const isDone = to === undefined || this.#replica.pos >= to;
       // Where nothing has come there is nothing: the log has lost a row.
       if (isDone || this.#replica.pos === pos) return;
@@ -470,11 +470,10 @@ export class SharedLog {
   }
 
   /** The same for many rows, in bounded memory. */
-  async #copy(): Promise<void> {
+  async #copy(head: number): Promise<void> {
     const { table, onProgress } = this.#parts;
     let rows: StoredRow[] = [];
     let bytes = 0;
-    const head = (await table.head(this.id))?.head ?? 0;
     for await (const row of table.copy(this.id, this.#replica.pos)) {
       rows.push(row);
       // As long as it may be when it is unpacked.

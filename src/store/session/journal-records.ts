@@ -3,8 +3,28 @@ import { RecordLog } from '../disk/record-log.ts';
 import { siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
 import { corruptStore } from '../disk/store-failure.ts';
 import type { AliasRecord, BaseRecord, EntryRecord, JournalRecord } from '../format.ts';
-import type { BaseRange } from '../types.ts';
+import type { BaseRange, Entry, NewEntryFacts, SourceFile } from '../types.ts';
 import { isBaseLine } from './replay.ts';
+
+/** What was known of a text when it came, as its entry and its file in the journal say it. */
+export function factsOf(entry: Entry, source: SourceFile | undefined): NewEntryFacts {
+  const { kind, tool, args, path, chatId, toolCallId, call, timeMs } = entry;
+  const { note, outline, standIn } = entry;
+  return {
+    kind,
+    timeMs,
+    ...(tool !== undefined && { tool }),
+    ...(args !== undefined && { args }),
+    ...(path !== undefined && { path }),
+    ...(chatId !== undefined && { chatId }),
+    ...(toolCallId !== undefined && { toolCallId }),
+    ...(call !== undefined && { call }),
+    ...(note !== undefined && { note }),
+    ...(outline !== undefined && { outline }),
+    ...(standIn !== undefined && { standIn }),
+    ...(source && { source }),
+  };
+}
 
 /**
  * What a session's journal says, in its order: texts that came, and those that came again. A branch

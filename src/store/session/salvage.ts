@@ -5,6 +5,7 @@ import { recordToEntry, type AliasRecord, type BaseRecord, type JournalRecord } 
 import { Originals } from '../text/originals.ts';
 import { RecordLog, type LogLine } from '../disk/record-log.ts';
 import { siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
+import { factsOf } from './journal-records.ts';
 import { isBaseLine } from './replay.ts';
 import type { FileSessionStore } from './session-store.ts';
 import { corruptStore } from '../disk/store-failure.ts';
@@ -258,20 +259,9 @@ function copyOf(
   entry: Entry,
   source: SourceFile | undefined,
 ): NewStream {
-  const { kind, tool, args, path, chatId, toolCallId, call, timeMs, note, outline, original } =
-    entry;
+  const { original } = entry;
   return {
-    kind,
-    timeMs,
-    ...(tool !== undefined && { tool }),
-    ...(args !== undefined && { args }),
-    ...(path !== undefined && { path }),
-    ...(chatId !== undefined && { chatId }),
-    ...(toolCallId !== undefined && { toolCallId }),
-    ...(call !== undefined && { call }),
-    ...(note !== undefined && { note }),
-    ...(outline !== undefined && { outline }),
-    ...(source && { source }),
+    ...factsOf(entry, source),
     ...(original && {
       original: originals.read(original),
       originalEncoding: original.encoding,
