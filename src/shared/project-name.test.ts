@@ -43,3 +43,10 @@ test('what the request says goes before the setting, and that before the checkou
   expect(await names('all').ofDirectory(join(folder, 'shop'), undefined)).toBe('all');
   expect(names('all').ofKey('chat:1')).toBe('all');
 });
+
+test('what a role keeps for itself can be said by no request and no setting', async () => {
+  const said = '_anna:chats';
+  await expect(names().ofDirectory(join(folder, 'shop'), said)).rejects.toThrow('begin with `_`');
+  expect(() => names().ofProject(said)).toThrow('begin with `_`');
+  expect(() => names(said)).toThrow('store.project');
+});

@@ -1,11 +1,19 @@
 import { LruMap } from '../base/lru-map.ts';
 import type { Clock } from '../clock.ts';
+import { ProxyError } from '../errors.ts';
 import { readCheckout } from '../store/disk/git-checkout.ts';
 
 /** Directories whose names are kept; each costs a few reads of files. */
 const maxKept = 1_000;
 /** What git says of a directory is read again after so long, milliseconds. */
 const keptMs = 30_000;
+
+const ownNames =
+  'A name of a project does not begin with `_`: such names are what a database role keeps for itself.';
+
+function isOwn(name: string): boolean {
+  return name.startsWith('_');
+}
 
 /** How projects are called in a store that machines share. */
 export class ProjectNames {
@@ -28,22 +36,33 @@ export class ProjectNames {
     this.#machine = options.machine;
     this.#role = options.role;
     this.#project = options.project;
+    if (options.project !== undefined && isOwn(options.project)) {
+      throw new ProxyError('config_invalid', `store.project: ${ownNames}`);
+    }
   }
 
   /**
    * The project of a directory: what the request says (`x-rlm-project`), else the setting, else
    * where its checkout comes from (`git:github.com/owner/project`, a folder in it with `#` and its
-   * path), else machine and path.
+   * path), else machine and path. @throws ProxyError as {@link ofProject}
    */
   async ofDirectory(directory: string, said: string | undefined): Promise<string> {
-    const chosen = said ?? this.#project;
-    if (chosen !== undefined) return chosen;
+    if (said !== undefined) return this.ofProject(said);
+    if (this.#project !== undefined) return this.#project;
     const kept = this.#kept.get(directory);
     const nowMs = this.#clock.elapsedMs();
     if (kept !== undefined && nowMs - kept.atMs < keptMs) return kept.name;
     const name = await this.#read(directory);
     this.#kept.set(directory, { name, atMs: nowMs });
     return name;
+  }
+
+  /**
+   * As a request says it. @throws ProxyError `invalid_request` for a name that is nobody's to say
+   */
+  ofProject(said: string): string {
+    if (!isOwn(said)) return said;
+    throw new ProxyError('invalid_request', ownNames, { param: 'x-rlm-project' });
   }
 
   /** Of a conversation that names no directory: the one project of the proxy, where it has one. */

@@ -285,7 +285,7 @@ export class SharedSessions implements Sessions {
   readonly forProject = async (
     project: string,
     { create }: { readonly create: boolean },
-  ): Promise<Session | undefined> => this.#named(project, create);
+  ): Promise<Session | undefined> => this.#named(this.#parts.names.ofProject(project), create);
 
   async byId(sessionId: string): Promise<Session> {
     const log = await this.#logOf(sessionId);
