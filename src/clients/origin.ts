@@ -58,7 +58,7 @@ export interface Origin {
   readonly sessionId?: string | undefined;
   /** `x-rlm-directory`, percent-decoded. */
   readonly directory?: string | undefined;
-  /** `x-rlm-project`: what the project is called where stores are shared. */
+  /** `x-rlm-project`, percent-decoded: what the project is called where stores are shared. */
   readonly project?: string | undefined;
   /** The root of the project, where the client names it in a header. */
   readonly root?: string | undefined;
@@ -71,8 +71,7 @@ export interface Origin {
 }
 
 /**
- * Reads {@link Origin} from headers. A directory that is not valid percent-encoding is taken as it
- * is.
+ * Reads {@link Origin} from headers. What is not valid percent-encoding is taken as it is.
  * @param members Of the body, where they are known by then: a client that its headers show may name
  * its conversation there
  */
@@ -80,7 +79,8 @@ export function originOf(
   headers: IncomingHttpHeaders,
   members: Readonly<Record<string, unknown>> = {},
 ): Origin {
-  const encoded = headerOf(headers, 'x-rlm-directory');
+  const directory = headerOf(headers, 'x-rlm-directory');
+  const project = headerOf(headers, 'x-rlm-project');
   const client = clientOfHeaders(headers);
   const own = (client ?? unknownClient).conversation;
   const shared = unknownClient.conversation;
@@ -93,8 +93,8 @@ export function originOf(
   return {
     client,
     sessionId: headerOf(headers, 'x-rlm-session'),
-    directory: encoded === undefined ? undefined : percentDecode(encoded),
-    project: headerOf(headers, 'x-rlm-project')?.slice(0, maxProjectUnits),
+    directory: directory === undefined ? undefined : percentDecode(directory),
+    project: project === undefined ? undefined : percentDecode(project).slice(0, maxProjectUnits),
     root: client === undefined ? undefined : rootIn(client, (name) => headerOf(headers, name)),
     chatId: isAgent ? `${conversation}/${agent}` : conversation,
     parentChatId: isAgent ? conversation : parent,
