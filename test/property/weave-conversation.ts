@@ -173,6 +173,8 @@ class Player {
   #tools = new Map<number, string>();
   /** The newest answer is in the history as it was given. */
   #isUntouched = false;
+  /** The history has another name since the last request. */
+  #isNewFork = false;
   /** Each question is another one: what had a stub in its place once keeps it. */
   #questions = 0;
   /** All hidden turns that there ever were, as they have to come back. */
@@ -214,7 +216,10 @@ class Player {
       case 'fork':
         // What the proxy has not seen as it is now, or never with our tools, is another chat; and
         // where no directory is named any more, a chat of another name has another store.
-        if (this.#isUntouched && this.#own > 0 && this.#namesDirectory()) this.#name += '-fork';
+        if (this.#isUntouched && this.#own > 0 && this.#namesDirectory()) {
+          this.#name += '-fork';
+          this.#isNewFork = true;
+        }
         return;
       case 'again':
         await this.#sendAgain();
@@ -279,6 +284,8 @@ class Player {
     this.#settled = edited.length;
     this.#before = undefined;
     this.#isUntouched = false;
+    // Nobody has seen this history under its new name: it may be a chat that has no tools yet.
+    if (this.#isNewFork) this.#own = 0;
   }
 
   /** Whether its system prompt still says where the client works. */
@@ -370,6 +377,7 @@ class Player {
   }> {
     const { upstream, proxy, lines } = this.#world;
     const ownBefore = this.#own;
+    this.#isNewFork = false;
     const line = `${this.#name}-${(this.#world.count += 1)}`;
     const planned = [...turn.hidden, turn.last].map((step) =>
       messageOf(this.#telling(step), this.#ids),
