@@ -290,10 +290,9 @@ test('a worktree has a store of its own, and is told of that of its main tree', 
   expect(await entriesSeen(proxy, tree)).toBe(0);
   await work(proxy, tree, 'from the worktree');
   expect(await entriesSeen(proxy, main)).toBe(1);
-  await noted(proxy.dataDir, 'firstCommit', tree);
+  const told = await until(() => lines.find(({ like }) => like !== undefined));
   const own = (await proxy.app.sessions.list()).find(({ directory }) => directory === tree);
   expect(own?.looksLike).toMatchObject({ directory: main, as: 'worktree' });
-  const told = await until(() => lines.find(({ like }) => like !== undefined));
   expect(told['hint']).toContain('RLM_STORE_WORKTREES');
 });
 
