@@ -83,6 +83,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   setup: [],
   // A store that machines share: its log, and the files that follow it.
   shared: ['store'],
+  // What a browser shows: knows the shapes it is told, and nothing of who tells them.
+  page: [],
   store: [],
   upstream: [],
   ...Object.fromEntries(leaves.map((leaf) => [leaf, []])),

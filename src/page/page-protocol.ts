@@ -4,7 +4,7 @@
  * where they end in `AtMs`, else milliseconds since the turn began.
  *
  * ```
- * GET  /                                            the page; how to get in, where the cookie is not
+ * GET  /                                            the page, the same for everybody
  * POST /page/login           {"code"}               the one-time code for a cookie: 204, or 401
  * GET  /page/assets/{file}                          scripts and styles; hold nothing of anybody
  * GET  /page/events                                 server-sent events, see PageEvent
@@ -14,6 +14,9 @@
  * GET  /page/sessions/{id}/entries/{entry}/lines?from&count   LinesPage
  * GET  /page/sessions/{id}/search?query&from&count&regex&caseSensitive    SearchPage
  * ```
+ *
+ * The page itself is built into `dist/page/ui`: `index.html`, and `assets/`, whose names carry hashes.
+ * It holds nothing of anybody; where it is answered 401, it says how to get in and nothing else.
  *
  * The link that `rlm-opencode open` prints is `/#code=…`: what stands behind `#` is never sent by a
  * browser, so the code is in no log and no `referer`; the page posts it. A refusal has OpenAI's

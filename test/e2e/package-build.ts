@@ -6,7 +6,7 @@ import { runProgram, tail } from './process.ts';
 /** A package as users get it: `bin` and a fresh `dist`, its dependencies those of the checkout. */
 export interface BuiltPackage {
   readonly folder: string;
-  /** What the compiler complained about, if it did. */
+  /** What the compiler or the bundler complained about, if one did. */
   readonly fault?: string;
 }
 
@@ -16,11 +16,24 @@ export async function buildPackage(checkout: string, folder: string): Promise<Bu
   await cp(join(checkout, 'bin'), join(folder, 'bin'), { recursive: true });
   await cp(join(checkout, 'package.json'), join(folder, 'package.json'));
   await symlink(join(checkout, 'node_modules'), join(folder, 'node_modules'));
-  const compiler = join(checkout, 'node_modules', 'typescript', 'bin', 'tsc');
-  const { code, stdout, stderr } = await runProgram(
-    process.execPath,
-    [compiler, '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')],
-    { cwd: checkout, env: {}, timeoutMs: patienceMs },
-  );
-  return code === 0 ? { folder } : { folder, fault: tail(stdout + stderr) };
+  const steps = [
+    ['typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')],
+    [
+      'vite/bin/vite.js',
+      'build',
+      '--config=src/page/ui/vite.config.ts',
+      '--configLoader=native',
+      '--logLevel=warn',
+      `--outDir=${join(folder, 'dist/page/ui')}`,
+    ],
+  ];
+  for (const [program = '', ...args] of steps) {
+    const { code, stdout, stderr } = await runProgram(
+      process.execPath,
+      [join(checkout, 'node_modules', program), ...args],
+      { cwd: checkout, env: {}, timeoutMs: patienceMs },
+    );
+    if (code !== 0) return { folder, fault: tail(stdout + stderr) };
+  }
+  return { folder };
 }

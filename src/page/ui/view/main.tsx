@@ -1,0 +1,2 @@
+import { render } from 'preact';
+render(<p>{'RLM-OpenCode'}</p>, document.getElementById('page') as HTMLElement);
