@@ -15,8 +15,9 @@
  * GET  /page/sessions/{id}/search?query&from&count&regex&caseSensitive    SearchPage
  * ```
  *
- * The page itself is built into `dist/page/ui`: `index.html`, and `assets/`, whose names carry hashes.
- * It holds nothing of anybody; where it is answered 401, it says how to get in and nothing else.
+ * The page itself is built into `dist/page/ui`: `index.html`, and `assets/`, whose names carry
+ * hashes. It holds nothing of anybody; where it is answered 401, it says how to get in and nothing
+ * else.
  *
  * The link that `rlm-opencode open` prints is `/#code=…`: what stands behind `#` is never sent by a
  * browser, so the code is in no log and no `referer`; the page posts it. A refusal has OpenAI's
@@ -24,14 +25,14 @@
  */
 
 /** Where a turn is. `aborted`: the client has left, or the server stops. */
-export type TurnState = 'running' | 'done' | 'failed' | 'aborted';
+export type TurnPhase = 'running' | 'done' | 'failed' | 'aborted';
 
 /** One request of a client to its answer, as far as it is. */
 export interface TurnView {
   /** That of the request, as in the log and in `x-request-id`. */
   readonly id: string;
   readonly startedAtMs: number;
-  readonly state: TurnState;
+  readonly state: TurnPhase;
   /** How long it took, or has taken when this was sent. */
   readonly elapsedMs: number;
   /** The client's name, as far as it is known. */

@@ -6,7 +6,8 @@ const checkout = join(import.meta.dirname, '../../..');
 /**
  * Bundles the page into `dist/page/ui`: `index.html`, one script, one style sheet, and the licences
  * of what is bundled. Nothing is inline and nothing comes from elsewhere, so the strictest content
- * security policy fits. Names of assets carry a hash of what they hold: they may be cached for ever.
+ * security policy fits. The names of assets carry a hash of what they hold: they may be cached for
+ * ever.
  */
 export default defineConfig({
   root: import.meta.dirname,
