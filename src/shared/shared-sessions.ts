@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { GroupCommit } from '../base/group-commit.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
-import { realFiles, replaceFile, type Files } from '../store/disk/files.ts';
+import { realFiles, type Files } from '../store/disk/files.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
 import { openReplicas, type ReplicaSessions, type SessionsOptions } from '../store/sessions.ts';
 import type {
@@ -23,17 +22,18 @@ import type {
 } from '../store/types.ts';
 import { readAddress } from './address.ts';
 import { Availability } from './availability.ts';
+import { cannotDetach, refuseBranches } from './branches.ts';
 import { Database } from './database.ts';
-import { Branches, cannotDetach, refuseBranches } from './branches.ts';
+import { Draining } from './draining.ts';
 import { Evictions, type ReplicaBounds } from './eviction.ts';
-import { LogTable, type LogHead } from './log-table.ts';
-import { encodePiece } from './log.ts';
+import { knownStore } from './known-store.ts';
+import { LogTable } from './log-table.ts';
+import { OpenLogs } from './open-logs.ts';
+import { ProjectIds } from './project-ids.ts';
 import { ProjectNames } from './project-name.ts';
-import { openedPieces, Replica } from './replica.ts';
-import { schemaVersion } from './schema.ts';
 import { noSeal, type Seal, sealWith } from './seal.ts';
-import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
 import { SharedBounds } from './shared-bounds.ts';
+import type { LogParts, SharedLog } from './shared-log.ts';
 import { SharedSession } from './shared-session.ts';
 import { loggedProgress, Side } from './side.ts';
 import { Spool } from './spool.ts';
@@ -54,12 +54,6 @@ export interface SharedOptions extends SessionsOptions {
   readonly replicaBounds?: ReplicaBounds | undefined;
   /** Hears how far the files of a store are that are fetched; the log does in any case. */
   readonly onProgress?: LogParts['onProgress'];
-}
-
-/** What the database has said of itself, for the next start without it. */
-interface KnownStore {
-  readonly role: string;
-  readonly keyCheck?: string;
 }
 
 /**
@@ -85,7 +79,7 @@ export async function openSharedSessions(options: SharedOptions): Promise<Shared
   );
   const machine = hostname();
   const table = new LogTable(database, availability, machine);
-  const known = await knownStore({ table, availability, files, dataDir, seal });
+  const known = await knownStore({ table, files, dataDir, seal });
   const replicas = opened.use(
     await openReplicas({ ...options, files: unsynced(files), bounds: {}, keepsBounds: false }),
   );
@@ -121,30 +115,16 @@ export class SharedSessions implements Sessions {
   readonly evictions: Evictions;
   readonly #parts: SharedSessionsParts;
   readonly #opened: AsyncDisposableStack;
-  readonly #log: LogParts;
-  readonly #branches: Branches;
   readonly #bounds: SharedBounds;
-  #n = 0;
-  readonly #logs = new Map<string, Promise<SharedLog>>();
-  readonly #open = new Map<string, SharedLog>();
+  readonly #logs: OpenLogs;
+  readonly #draining: Draining;
+  readonly #ids: ProjectIds;
   readonly #sessions = new Map<string, SharedSession>();
-  /** Stores whose files are being deleted here. */
-  readonly #leaving = new Map<string, Promise<void>>();
-  /** The store of each project that this process has asked for. */
-  readonly #ids = new Map<string, string>();
-  /** The same as it was known last, for a start without the database. */
-  readonly #lastIds = new Map<string, string>();
-  /** Directories and folders whose names are known to lead to their store. */
-  readonly #placed = new Set<string>();
   readonly #catchingUp = new GroupCommit<void, void>(async (group) => {
     await this.#catchUpAll();
     for (const { resolve } of group) resolve();
   });
   #arrived: Promise<void> | undefined;
-  #draining: Promise<void> | undefined;
-  #writing: Promise<void> = Promise.resolve();
-  /** Something waits that a look at the spool may have missed. */
-  #isToDrain = false;
   #chats: SharedSession | undefined;
   #swept: Promise<void> | undefined;
   #stopSweeping: (() => void) | undefined;
@@ -153,34 +133,37 @@ export class SharedSessions implements Sessions {
     this.#parts = parts;
     this.#opened = opened;
     const say = loggedProgress(parts.log, parts.clock);
-    this.#log = {
+    this.#ids = new ProjectIds(parts.files, parts.dataDir);
+    this.#logs = new OpenLogs({
       ...parts,
       onProgress: (id, progress) => {
         say(id, progress);
         parts.onProgress?.(id, progress);
       },
       sessions: parts.replicas,
-      writer: randomUUID(),
-      nextN: () => (this.#n += 1),
-      uuid: randomUUID,
-      rebase: async (id, behind) => this.#fromBase(id, behind),
-      reopen: async (id) => (await Replica.open(parts.replicas, id)) ?? this.#begin(id),
       drain: () => void this.drain(),
-      onRestored: (id) => this.#forgetNames(id),
+      onRestored: (id) => this.#ids.forget(id),
+      onReplaced: (id) => this.#ids.forget(id),
       onDeleted: (id) => void this.#forgetDeleted(id),
-    };
-    this.#branches = new Branches({
-      ...this.#log,
-      logOf: async (id) => this.#logOf(id),
-      newId: () => parts.ids.next('sess_'),
+      onDropped: (id) => {
+        this.#sessions.delete(id);
+        this.#ids.unplace(id);
+      },
+    });
+    this.#draining = new Draining({
+      ...parts,
+      logOf: async (id) => this.#logs.of(id),
+      begin: async () => {
+        if (this.#chats === undefined) await this.#openChats();
+      },
     });
     this.#bounds = new SharedBounds({
       ...parts,
       bounds: parts.bounds ?? {},
       keeps: parts.keepsBounds ?? false,
       bringBranches: async () => this.#bringBranches(),
-      logOf: async (id) => this.#logOf(id),
-      seal: async (log) => this.#seal(log),
+      logOf: async (id) => this.#logs.of(id),
+      seal: async (log) => this.#logs.seal(log),
     });
     this.chats = {
       has: (key) => this.#chatMemory.has(key),
@@ -190,22 +173,16 @@ export class SharedSessions implements Sessions {
     this.evictions = new Evictions({
       ...parts,
       bounds: parts.replicaBounds ?? {},
-      used: () => {
-        const nowMs = parts.clock.now();
-        // One that is being opened is in use, too.
-        return new Map(
-          [...this.#logs.keys()].map((id) => [id, this.#open.get(id)?.usedMs ?? nowMs]),
-        );
-      },
+      used: () => this.#logs.used(),
       hasWaiting: (id) => parts.spool.has(id),
       isKept: (id) => id === this.#chats?.id,
-      drop: async (id) => this.#drop(id),
+      drop: async (id) => this.#logs.drop(id),
     });
     this.shared = new Side({
       ...parts,
       evictions: this.evictions,
-      open: this.#open,
-      ids: this.#lastIds,
+      open: this.#logs.open,
+      ids: this.#ids.last,
       push: {
         options: parts,
         open: async (place, create) => {
@@ -213,7 +190,7 @@ export class SharedSessions implements Sessions {
             'directory' in place
               ? await this.forDirectory(place.directory, { create })
               : await this.forKey(place.key, { create });
-          return found && (await this.#logOf(found.id));
+          return found && (await this.#logs.of(found.id));
         },
         nameOf: async (place) =>
           'directory' in place
@@ -227,11 +204,11 @@ export class SharedSessions implements Sessions {
 
   /** Brings in what is remembered beside all projects, and what has waited since the last time. */
   async start(): Promise<void> {
-    await this.#readIds();
+    await this.#ids.read();
     await this.#openChats();
     const { spool } = this.#parts;
     for (const id of spool.sessions) {
-      const log = await this.#logOf(id).catch(() => undefined);
+      const log = await this.#logs.of(id).catch(() => undefined);
       for await (const row of spool.all(id)) log?.recall(row);
     }
     if (spool.rows > 0) void this.drain();
@@ -254,7 +231,7 @@ export class SharedSessions implements Sessions {
 
   /** A request has come: what others have stored until now is fetched while its body arrives. */
   arriving(): void {
-    if (this.#open.size > 0) this.#arrived = this.#catchingUp.add();
+    if (this.#logs.open.size > 0) this.#arrived = this.#catchingUp.add();
   }
 
   async forDirectory(
@@ -265,12 +242,11 @@ export class SharedSessions implements Sessions {
     const session = await this.#named(await names.ofDirectory(directory, project), create);
     if (session === undefined) return undefined;
     for (const place of part === undefined ? [directory] : [directory, part]) {
-      const key = `${session.id} ${place}`;
-      if (this.#placed.has(key)) continue;
+      if (this.#ids.isPlaced(session.id, place)) continue;
       if (place === directory) await replicas.takeDirectory(session.id, place);
       else await replicas.addDirectory(session.id, place);
       if (place === part) await this.#alias(await names.ofDirectory(part, project), session.id);
-      this.#placed.add(key);
+      this.#ids.place(session.id, place);
     }
     return session;
   }
@@ -288,7 +264,7 @@ export class SharedSessions implements Sessions {
   ): Promise<Session | undefined> => this.#named(this.#parts.names.ofProject(project), create);
 
   async byId(sessionId: string): Promise<Session> {
-    const log = await this.#logOf(sessionId);
+    const log = await this.#logs.of(sessionId);
     await this.#arrived;
     return this.#asItIs(log);
   }
@@ -309,7 +285,7 @@ export class SharedSessions implements Sessions {
 
   /** What is damaged here is fetched anew. */
   async salvage(sessionId: string): Promise<Salvage> {
-    await this.#drop(sessionId);
+    await this.#logs.drop(sessionId);
     const session = await this.byId(sessionId);
     return {
       session,
@@ -321,7 +297,7 @@ export class SharedSessions implements Sessions {
   }
 
   async move(sessionId: string, directory: string): Promise<MovedSession> {
-    const log = await this.#logOf(sessionId);
+    const log = await this.#logs.of(sessionId);
     const name = await this.#parts.names.ofDirectory(directory, undefined);
     await this.#alias(name, sessionId);
     await this.#parts.replicas.addDirectory(sessionId, directory);
@@ -333,7 +309,7 @@ export class SharedSessions implements Sessions {
   }
 
   async nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
-    const log = await this.#logOf(sessionId);
+    const log = await this.#logs.of(sessionId);
     await log.catchUp();
     const { events } = log.replica.session;
     const isName = (event: (typeof events.all)[number]): event is SnapshotEvent =>
@@ -350,13 +326,13 @@ export class SharedSessions implements Sessions {
     moment: Moment = { seq: Infinity },
     name?: string,
   ): Promise<Session> {
-    const source = await this.#logOf(sessionId);
-    return this.#sessionOf(await this.#branches.make(source, moment, name));
+    const source = await this.#logs.of(sessionId);
+    return this.#sessionOf(await this.#logs.branches.make(source, moment, name));
   }
 
   async restore(fromId: string, toId: string): Promise<void> {
-    const from = await this.#logOf(fromId);
-    const to = await this.#logOf(toId);
+    const from = await this.#logs.of(fromId);
+    const to = await this.#logs.of(toId);
     if (fromId === toId) return;
     const { directory } = from.replica.session;
     await from.decide({ op: 'restored', to: toId });
@@ -368,16 +344,16 @@ export class SharedSessions implements Sessions {
     const { replicas } = this.#parts;
     // What waits here may be what is meant, or quote it.
     await this.drain();
-    for (const id of await this.#lineOf(sessionId)) await (await this.#logOf(id)).catchUp();
+    for (const id of await this.#lineOf(sessionId)) await (await this.#logs.of(id)).catchUp();
     const outcome = await replicas.forget(sessionId, { ...wanted, isTrial: true });
     if (wanted.isTrial === true) return outcome;
     const plan = await replicas.forgetPlan(sessionId, wanted);
     // Those first that quote: where it ends in between, it is found again by what they quote.
     const inOrder = [...plan].toSorted(([, a], [, b]) => a.whole.length - b.whole.length);
     for (const [id, each] of inOrder) {
-      await (await this.#logOf(id)).decide({ op: 'forget', wanted: each });
+      await (await this.#logs.of(id)).decide({ op: 'forget', wanted: each });
     }
-    for (const id of plan.keys()) await this.#seal(await this.#logOf(id));
+    for (const id of plan.keys()) await this.#logs.seal(await this.#logs.of(id));
     void this.#parts.table.vacuum();
     return outcome;
   }
@@ -405,7 +381,7 @@ export class SharedSessions implements Sessions {
   }
 
   async allowAgain(sessionId: string, seq: number): Promise<boolean> {
-    const log = await this.#logOf(sessionId);
+    const log = await this.#logs.of(sessionId);
     const entry = log.replica.session.store.entries[seq - 1];
     if ((entry?.forgotten ?? entry?.masked)?.key === undefined) return false;
     await log.decide({ op: 'allow', seq });
@@ -446,81 +422,18 @@ export class SharedSessions implements Sessions {
 
   /** Sends what has waited for the database. */
   async drain(): Promise<void> {
-    this.#isToDrain = true;
-    this.#draining ??= this.#drain().finally(() => {
-      this.#draining = undefined;
-    });
-    await this.#draining;
+    await this.#draining.run();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#arrived;
-    await this.#draining;
+    await this.#draining.idle();
     await this.evictions[Symbol.asyncDispose]();
     await this.#swept;
     this.#stopSweeping?.();
     await this.#bounds[Symbol.asyncDispose]();
-    for (const log of this.#open.values()) await log.idle();
+    for (const log of this.#logs.open.values()) await log.idle();
     await this.#opened.disposeAsync();
-  }
-
-  async #drain(): Promise<void> {
-    while (this.#isToDrain) {
-      this.#isToDrain = false;
-      await this.#sendAll();
-    }
-  }
-
-  async #sendAll(): Promise<void> {
-    const { spool, log, availability } = this.#parts;
-    try {
-      if (this.#chats === undefined) await this.#openChats();
-    } catch (error) {
-      log.error({ err: error }, 'what is remembered beside all projects cannot be opened');
-    }
-    for (const id of spool.sessions) {
-      try {
-        const rows = await this.#sendOf(id);
-        if (rows > 0) log.info({ session: id, rows }, 'what has waited is in the shared store now');
-      } catch (error) {
-        const { code, message } = toProxyError(error);
-        if (code === 'store_away') {
-          // When the database is back next it goes on; one that refuses is asked at the next text.
-          if (!availability.isAway) {
-            log.warn(
-              { reason: message },
-              'the shared store takes nothing: it waits on this machine',
-            );
-          }
-          return;
-        }
-        log.error(
-          { err: error, session: id, reason: message },
-          'what waits for a shared store cannot be sent',
-        );
-      }
-    }
-  }
-
-  /** @returns How many rows were sent */
-  async #sendOf(sessionId: string): Promise<number> {
-    const { spool, log } = this.#parts;
-    let rows = 0;
-    for (;;) {
-      const row = await spool.first(sessionId);
-      if (row === undefined) return rows;
-      try {
-        await (await this.#logOf(sessionId)).send(row);
-        rows += 1;
-      } catch (error) {
-        if (toProxyError(error).code !== 'unknown_session') throw error;
-        log.warn(
-          { session: sessionId, texts: row.text.length },
-          'what has waited for a store that was deleted meanwhile is gone with it',
-        );
-      }
-      await spool.dropFirst(sessionId);
-    }
   }
 
   /** Branches that other machines have made of stores that are here. */
@@ -529,25 +442,19 @@ export class SharedSessions implements Sessions {
     try {
       const here = new Set((await replicas.list()).map(({ id }) => id));
       for (const { id, bases } of await table.heads()) {
-        if (!here.has(id) && bases.some((base) => here.has(base))) await this.#logOf(id);
+        if (!here.has(id) && bases.some((base) => here.has(base))) await this.#logs.of(id);
       }
     } catch (error) {
       log.debug({ err: error }, 'branches that others have made are not listed');
     }
   }
 
-  /** Which store its names lead to is asked again. */
-  #forgetNames(sessionId: string): void {
-    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
-    for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
-  }
-
   /** The next turn of its project begins anew. */
   async #forgetDeleted(sessionId: string): Promise<void> {
-    this.#forgetNames(sessionId);
+    this.#ids.forget(sessionId);
     try {
-      await this.#writeIds();
-      await this.#drop(sessionId);
+      await this.#ids.write();
+      await this.#logs.drop(sessionId);
     } catch (error) {
       this.#parts.log.warn({ err: error, session: sessionId }, 'a deleted store is still here');
     }
@@ -561,17 +468,16 @@ export class SharedSessions implements Sessions {
         id = await table.sessionOf(name, create ? ids.next('sess_') : undefined);
       } catch (error) {
         // As it was when this machine was told last.
-        id = this.#lastIds.get(name);
+        id = this.#ids.last.get(name);
         if (toProxyError(error).code !== 'store_away' || (id === undefined && create)) throw error;
       }
       if (id === undefined) return undefined;
       if (!availability.isAway) {
-        this.#ids.set(name, id);
-        await this.#writeIds();
+        await this.#ids.learn(name, id);
       }
     }
     try {
-      const log = await this.#logOf(id);
+      const log = await this.#logs.of(id);
       await this.#arrived;
       const isStale = !availability.isAway && this.#ids.get(name) !== id;
       // Another store was restored meanwhile.
@@ -580,16 +486,15 @@ export class SharedSessions implements Sessions {
     } catch (error) {
       if (toProxyError(error).code !== 'unknown_session') throw error;
       // Deleted by somebody else: the project begins anew.
-      this.#ids.delete(name);
-      await this.#drop(id);
+      this.#ids.forgetName(name);
+      await this.#logs.drop(id);
       return this.#named(name, create);
     }
   }
 
   async #alias(name: string, sessionId: string): Promise<void> {
     await this.#parts.table.alias(name, sessionId);
-    this.#ids.set(name, sessionId);
-    await this.#writeIds();
+    await this.#ids.learn(name, sessionId);
   }
 
   /** With what was forgotten elsewhere in the texts that it goes on from. */
@@ -603,135 +508,6 @@ export class SharedSessions implements Sessions {
     let session = this.#sessions.get(log.id);
     if (session === undefined) this.#sessions.set(log.id, (session = new SharedSession(log)));
     return session;
-  }
-
-  async #logOf(sessionId: string): Promise<SharedLog> {
-    await this.#leaving.get(sessionId);
-    const known = this.#logs.get(sessionId);
-    if (known !== undefined) return known;
-    const opening = this.#openLog(sessionId);
-    this.#logs.set(sessionId, opening);
-    try {
-      const log = await opening;
-      this.#open.set(sessionId, log);
-      return log;
-    } catch (error) {
-      this.#logs.delete(sessionId);
-      throw error;
-    }
-  }
-
-  /** The log of a store, and all of it here; what is here already where the database is away. */
-  async #openLog(sessionId: string): Promise<SharedLog> {
-    const { replicas, log } = this.#parts;
-    // What is forgotten in the texts that it goes on from is to be forgotten here, too.
-    for (const base of await replicas.basesOf(sessionId)) await this.#logOf(base);
-    const replica = await this.#replicaOf(sessionId);
-    const shared = new SharedLog(this.#log, sessionId, replica ?? (await this.#begin(sessionId)));
-    try {
-      await shared.catchUp();
-      const head = await this.#parts.table.head(sessionId);
-      if (head === undefined) throw unknownSession(sessionId);
-      if (head.head < shared.replica.pos) {
-        log.warn({ session: sessionId, reason: wentBack(sessionId).message }, 'fetched anew');
-        await replicas.remove(sessionId, 'detach');
-        return await this.#openLog(sessionId);
-      }
-      if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.#seal(shared);
-    } catch (error) {
-      const isAway = toProxyError(error).code === 'store_away';
-      if (shared.stopped === undefined && (replica === undefined || !isAway)) throw error;
-      log.debug({ session: sessionId }, 'a shared store is used as it was here');
-    }
-    return shared;
-  }
-
-  /** What of a store is here; undefined for a branch that a crash has left half made. */
-  async #replicaOf(sessionId: string): Promise<Replica | undefined> {
-    const { replicas, table } = this.#parts;
-    const replica = await Replica.open(replicas, sessionId);
-    if (replica === undefined || replica.pos > 0) return replica;
-    const head = await table.head(sessionId).catch(() => undefined);
-    if (head === undefined || head.bases.length === 0) return replica;
-    await replicas.remove(sessionId, 'remove');
-    return undefined;
-  }
-
-  /** Files for a store of which there is nothing here yet. */
-  async #begin(sessionId: string): Promise<Replica> {
-    const head = await this.#parts.table.head(sessionId);
-    if (head === undefined) throw unknownSession(sessionId);
-    if (head.base !== undefined) return this.#fromBase(sessionId, 0);
-    if (head.bases.length > 0) return this.#branches.begin(head);
-    const { replicas } = this.#parts;
-    await replicas.createAs(sessionId, `shared:${sessionId}`, head.createdMs);
-    return (await Replica.open(replicas, sessionId))!;
-  }
-
-  /** The files of a store from its archive: what stood before it is not in the log any more. */
-  async #fromBase(sessionId: string, behind: number): Promise<Replica> {
-    const { table, replicas, seal } = this.#parts;
-    const head: LogHead | undefined = await table.head(sessionId);
-    if (head === undefined) throw unknownSession(sessionId);
-    if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
-    const { upload, pieces, pos } = head.base;
-    for (const base of head.bases) await this.#logOf(base);
-    const { onProgress } = this.#log;
-    const packed = counted(openedPieces(table, seal, upload, pieces), (done) =>
-      onProgress?.(sessionId, { pos: Math.floor((pos * done) / (pieces + 1)), head: pos }),
-    );
-    const importing = replicas.importReplica(packed, { id: sessionId, key: `shared:${sessionId}` });
-    for (let step = await importing.next(); step.done !== true;) step = await importing.next();
-    // Its names may have been given to another since.
-    this.#forgetNames(sessionId);
-    const replica = await Replica.open(replicas, sessionId);
-    if (replica === undefined) throw unknownSession(sessionId);
-    await replica.begin(pos);
-    return replica;
-  }
-
-  /**
-   * Puts an archive of a store in the place of its rows, so that what was forgotten is in none of
-   * them. Where that fails it is done when the store is opened next.
-   */
-  async #seal(log: SharedLog): Promise<void> {
-    const { table, replicas, seal } = this.#parts;
-    const upload = this.#log.uuid();
-    const pieces = async function* (stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-      let at = 0;
-      for await (const piece of evenPieces(stream)) {
-        yield seal.close(await encodePiece(piece), `${upload}/${at}`);
-        at += 1;
-      }
-    };
-    await log.whileStill(async ({ pos }) => {
-      const count = await table.putPieces(log.id, upload, pieces(archived(replicas, log.id)));
-      await table.seal(log.id, { pos, upload, pieces: count });
-    });
-  }
-
-  /** What is here of a store goes; who asks for the store meanwhile waits, and has it anew. */
-  async #drop(sessionId: string): Promise<void> {
-    const leaving = this.#dropNow(sessionId).finally(() => this.#leaving.delete(sessionId));
-    this.#leaving.set(
-      sessionId,
-      leaving.catch(() => undefined),
-    );
-    await leaving;
-  }
-
-  async #dropNow(sessionId: string): Promise<void> {
-    const opening = this.#logs.get(sessionId);
-    this.#logs.delete(sessionId);
-    this.#open.delete(sessionId);
-    this.#sessions.delete(sessionId);
-    const log = await opening?.catch(() => undefined);
-    await log?.idle();
-    for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
-    const { replicas } = this.#parts;
-    if (!(await isHere(replicas, sessionId))) return;
-    for (const branch of await replicas.branchesOf(sessionId)) await this.#drop(branch);
-    await replicas.remove(sessionId, 'remove');
   }
 
   /** Texts that were uploaded and never came into a row go, a day later. */
@@ -749,7 +525,7 @@ export class SharedSessions implements Sessions {
   async #catchUpAll(): Promise<void> {
     const { table, availability, log } = this.#parts;
     if (availability.isAway) return;
-    const logs = [...this.#open.values()];
+    const logs = [...this.#logs.open.values()];
     try {
       const news = await table.pull(logs.map(({ id, pos }) => ({ session: id, pos })));
       await Promise.all(
@@ -773,112 +549,6 @@ export class SharedSessions implements Sessions {
         );
       }
     }
-  }
-
-  get #idsPath(): string {
-    return join(this.#parts.dataDir, 'mappings', 'shared-projects.json');
-  }
-
-  async #readIds(): Promise<void> {
-    const bytes = await this.#parts.files.readWhole(this.#idsPath);
-    if (bytes === undefined) return;
-    for (const [name, id] of Object.entries(JSON.parse(bytes.toString()) as object)) {
-      this.#lastIds.set(name, String(id));
-    }
-  }
-
-  /** Writes down which store each project has, one write at a time. */
-  async #writeIds(): Promise<void> {
-    for (const [name, id] of this.#ids) this.#lastIds.set(name, id);
-    const text = `${JSON.stringify(Object.fromEntries(this.#lastIds), undefined, 2)}\n`;
-    const write = async (): Promise<void> =>
-      replaceFile(this.#parts.files, this.#idsPath, Buffer.from(text));
-    const writing = this.#writing.then(write, write);
-    this.#writing = writing;
-    await writing;
-  }
-}
-
-/**
- * What is known of the database: asked now, else as it was told last. The hashes of forgotten texts
- * are made with one key on all machines.
- */
-async function knownStore(parts: {
-  readonly table: LogTable;
-  readonly availability: Availability;
-  readonly files: Files;
-  readonly dataDir: string;
-  readonly seal: Seal;
-}): Promise<KnownStore> {
-  const { table, files, dataDir, seal } = parts;
-  const folder = join(dataDir, 'mappings');
-  const path = join(folder, 'shared-store.json');
-  try {
-    const meta = await table.meta();
-    if (meta === undefined || meta.version < 1) {
-      throw new ProxyError('store_away', 'The shared store has no tables yet.', {
-        hint: 'Run `rlm-opencode store init` once, as the owner of the database.',
-      });
-    }
-    if (meta.version > schemaVersion) {
-      throw new ProxyError(
-        'store_newer',
-        `The shared store has tables of version ${meta.version}, this program knows version ${schemaVersion}.`,
-        { hint: 'Install the newer version of rlm-opencode.' },
-      );
-    }
-    checkKey(meta.keyCheck, seal);
-    const known: KnownStore = {
-      role: await table.role(),
-      ...(meta.keyCheck !== undefined && { keyCheck: meta.keyCheck }),
-    };
-    await files.makeDirectory(folder);
-    await replaceFile(files, join(folder, 'forget.key'), seal.hashKey ?? meta.hashKey);
-    await replaceFile(files, path, Buffer.from(`${JSON.stringify(known)}\n`));
-    return known;
-  } catch (error) {
-    if (toProxyError(error).code !== 'store_away') throw error;
-    const bytes = await files.readWhole(path);
-    if (bytes === undefined) throw error;
-    const known = JSON.parse(bytes.toString()) as KnownStore;
-    checkKey(known.keyCheck, seal);
-    return known;
-  }
-}
-
-/** @throws ProxyError `config_invalid` where this machine has another key than the others */
-function checkKey(expected: string | undefined, { check }: Seal): void {
-  if (expected === check) return;
-  const what =
-    expected === undefined
-      ? 'The shared store was set up without a team key, and this machine has one.'
-      : check === undefined
-        ? 'The shared store was set up with a team key, and this machine has none.'
-        : 'The shared store was set up with another team key than this machine has.';
-  throw new ProxyError('config_invalid', what, {
-    hint: 'Set RLM_STORE_KEY as the others have it (docs/team.md).',
-  });
-}
-
-async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boolean> {
-  return (await replicas.list()).some(({ id }) => id === sessionId);
-}
-
-/** The bytes of a store's archive. */
-async function* archived(replicas: ReplicaSessions, sessionId: string): AsyncGenerator<Uint8Array> {
-  for await (const { bytes } of replicas.exportReplica(sessionId))
-    if (bytes !== undefined) yield bytes;
-}
-
-/** The same pieces; says how many have come. */
-async function* counted(
-  pieces: AsyncIterable<Buffer>,
-  say: (done: number) => void,
-): AsyncGenerator<Buffer> {
-  let done = 0;
-  for await (const piece of pieces) {
-    say((done += 1));
-    yield piece;
   }
 }
 

@@ -1,0 +1,205 @@
+import { randomUUID } from 'node:crypto';
+import { toProxyError } from '../errors.ts';
+import { unknownSession } from '../store/disk/session-paths.ts';
+import type { ReplicaSessions } from '../store/sessions.ts';
+import { Branches } from './branches.ts';
+import type { LogHead } from './log-table.ts';
+import { encodePiece } from './log.ts';
+import { openedPieces, Replica } from './replica.ts';
+import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
+
+/** What {@link OpenLogs} needs beside what all logs share. */
+interface OpenLogsParts extends Omit<LogParts, 'writer' | 'nextN' | 'uuid' | 'rebase' | 'reopen'> {
+  /** The names of a store may have been given to another since. */
+  readonly onReplaced: (id: string) => void;
+  /** Nothing of a store is here any more, or its files are other ones. */
+  readonly onDropped: (id: string) => void;
+}
+
+/** The logs of the stores that this process uses, each opened once, and their replicas. */
+export class OpenLogs {
+  /** Those that are open, by id. */
+  readonly open = new Map<string, SharedLog>();
+  readonly branches: Branches;
+  readonly #parts: OpenLogsParts;
+  readonly #log: LogParts;
+  readonly #opening = new Map<string, Promise<SharedLog>>();
+  /** Stores whose files are being deleted here. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  #n = 0;
+
+  constructor(parts: OpenLogsParts) {
+    this.#parts = parts;
+    this.#log = {
+      ...parts,
+      writer: randomUUID(),
+      nextN: () => (this.#n += 1),
+      uuid: randomUUID,
+      rebase: async (id, behind) => this.#fromBase(id, behind),
+      reopen: async (id) => (await Replica.open(parts.sessions, id)) ?? this.#begin(id),
+    };
+    this.branches = new Branches({
+      ...this.#log,
+      logOf: async (id) => this.of(id),
+      newId: () => parts.ids.next('sess_'),
+    });
+  }
+
+  /** When each that is open was used last, milliseconds since 1970. */
+  used(): ReadonlyMap<string, number> {
+    const nowMs = this.#parts.clock.now();
+    // One that is being opened is in use, too.
+    return new Map([...this.#opening.keys()].map((id) => [id, this.open.get(id)?.usedMs ?? nowMs]));
+  }
+
+  /** @throws ProxyError `unknown_session`; `store_away` where nothing of it is here */
+  async of(sessionId: string): Promise<SharedLog> {
+    await this.#leaving.get(sessionId);
+    const known = this.#opening.get(sessionId);
+    if (known !== undefined) return known;
+    const opening = this.#openLog(sessionId);
+    this.#opening.set(sessionId, opening);
+    try {
+      const log = await opening;
+      this.open.set(sessionId, log);
+      return log;
+    } catch (error) {
+      this.#opening.delete(sessionId);
+      throw error;
+    }
+  }
+
+  /**
+   * Puts an archive of a store in the place of its rows, so that what was forgotten is in none of
+   * them. Where that fails it is done when the store is opened next.
+   */
+  async seal(log: SharedLog): Promise<void> {
+    const { table, sessions, seal } = this.#parts;
+    const upload = this.#log.uuid();
+    const pieces = async function* (stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+      let at = 0;
+      for await (const piece of evenPieces(stream)) {
+        yield seal.close(await encodePiece(piece), `${upload}/${at}`);
+        at += 1;
+      }
+    };
+    await log.whileStill(async ({ pos }) => {
+      const count = await table.putPieces(log.id, upload, pieces(archived(sessions, log.id)));
+      await table.seal(log.id, { pos, upload, pieces: count });
+    });
+  }
+
+  /** What is here of a store goes; who asks for the store meanwhile waits, and has it anew. */
+  async drop(sessionId: string): Promise<void> {
+    const leaving = this.#dropNow(sessionId).finally(() => this.#leaving.delete(sessionId));
+    this.#leaving.set(
+      sessionId,
+      leaving.catch(() => undefined),
+    );
+    await leaving;
+  }
+
+  async #dropNow(sessionId: string): Promise<void> {
+    const { sessions, onDropped } = this.#parts;
+    const opening = this.#opening.get(sessionId);
+    this.#opening.delete(sessionId);
+    this.open.delete(sessionId);
+    onDropped(sessionId);
+    const log = await opening?.catch(() => undefined);
+    await log?.idle();
+    // Whoever was on the way meanwhile has named it once more.
+    onDropped(sessionId);
+    if (!(await isHere(sessions, sessionId))) return;
+    for (const branch of await sessions.branchesOf(sessionId)) await this.drop(branch);
+    await sessions.remove(sessionId, 'remove');
+  }
+
+  /** The log of a store, and all of it here; what is here already where the database is away. */
+  async #openLog(sessionId: string): Promise<SharedLog> {
+    const { sessions, log } = this.#parts;
+    // What is forgotten in the texts that it goes on from is to be forgotten here, too.
+    for (const base of await sessions.basesOf(sessionId)) await this.of(base);
+    const replica = await this.#replicaOf(sessionId);
+    const shared = new SharedLog(this.#log, sessionId, replica ?? (await this.#begin(sessionId)));
+    try {
+      await shared.catchUp();
+      const head = await this.#parts.table.head(sessionId);
+      if (head === undefined) throw unknownSession(sessionId);
+      if (head.head < shared.replica.pos) {
+        log.warn({ session: sessionId, reason: wentBack(sessionId).message }, 'fetched anew');
+        await sessions.remove(sessionId, 'detach');
+        return await this.#openLog(sessionId);
+      }
+      if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.seal(shared);
+    } catch (error) {
+      const isAway = toProxyError(error).code === 'store_away';
+      if (shared.stopped === undefined && (replica === undefined || !isAway)) throw error;
+      log.debug({ session: sessionId }, 'a shared store is used as it was here');
+    }
+    return shared;
+  }
+
+  /** What of a store is here; undefined for a branch that a crash has left half made. */
+  async #replicaOf(sessionId: string): Promise<Replica | undefined> {
+    const { sessions, table } = this.#parts;
+    const replica = await Replica.open(sessions, sessionId);
+    if (replica === undefined || replica.pos > 0) return replica;
+    const head = await table.head(sessionId).catch(() => undefined);
+    if (head === undefined || head.bases.length === 0) return replica;
+    await sessions.remove(sessionId, 'remove');
+    return undefined;
+  }
+
+  /** Files for a store of which there is nothing here yet. */
+  async #begin(sessionId: string): Promise<Replica> {
+    const { sessions, table } = this.#parts;
+    const head = await table.head(sessionId);
+    if (head === undefined) throw unknownSession(sessionId);
+    if (head.base !== undefined) return this.#fromBase(sessionId, 0);
+    if (head.bases.length > 0) return this.branches.begin(head);
+    await sessions.createAs(sessionId, `shared:${sessionId}`, head.createdMs);
+    return (await Replica.open(sessions, sessionId))!;
+  }
+
+  /** The files of a store from its archive: what stood before it is not in the log any more. */
+  async #fromBase(sessionId: string, behind: number): Promise<Replica> {
+    const { table, sessions, seal, onProgress, onReplaced } = this.#parts;
+    const head: LogHead | undefined = await table.head(sessionId);
+    if (head === undefined) throw unknownSession(sessionId);
+    if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
+    const { upload, pieces, pos } = head.base;
+    for (const base of head.bases) await this.of(base);
+    const packed = counted(openedPieces(table, seal, upload, pieces), (done) =>
+      onProgress?.(sessionId, { pos: Math.floor((pos * done) / (pieces + 1)), head: pos }),
+    );
+    const importing = sessions.importReplica(packed, { id: sessionId, key: `shared:${sessionId}` });
+    for (let step = await importing.next(); step.done !== true;) step = await importing.next();
+    onReplaced(sessionId);
+    const replica = await Replica.open(sessions, sessionId);
+    if (replica === undefined) throw unknownSession(sessionId);
+    await replica.begin(pos);
+    return replica;
+  }
+}
+
+async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boolean> {
+  return (await replicas.list()).some(({ id }) => id === sessionId);
+}
+
+/** The bytes of a store's archive. */
+async function* archived(replicas: ReplicaSessions, sessionId: string): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of replicas.exportReplica(sessionId))
+    if (bytes !== undefined) yield bytes;
+}
+
+/** The same pieces; says how many have come. */
+async function* counted(
+  pieces: AsyncIterable<Buffer>,
+  say: (done: number) => void,
+): AsyncGenerator<Buffer> {
+  let done = 0;
+  for await (const piece of pieces) {
+    say((done += 1));
+    yield piece;
+  }
+}

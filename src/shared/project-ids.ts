@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { replaceFile, type Files } from '../store/disk/files.ts';
+
+/**
+ * Which store each project has, as this process was told, and as it was known last: for a start
+ * without the database (`mappings/shared-projects.json`).
+ */
+export class ProjectIds {
+  readonly #files: Files;
+  readonly #path: string;
+  /** Of each project that this process has asked for. */
+  readonly #ids = new Map<string, string>();
+  /** The same as it was known last. */
+  readonly last = new Map<string, string>();
+  /** Directories and folders whose names are known to lead to their store. */
+  readonly #placed = new Set<string>();
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(files: Files, dataDir: string) {
+    this.#files = files;
+    this.#path = join(dataDir, 'mappings', 'shared-projects.json');
+  }
+
+  /** What was known last, of an earlier process. */
+  async read(): Promise<void> {
+    const bytes = await this.#files.readWhole(this.#path);
+    if (bytes === undefined) return;
+    for (const [name, id] of Object.entries(JSON.parse(bytes.toString()) as object)) {
+      this.last.set(name, String(id));
+    }
+  }
+
+  get(name: string): string | undefined {
+    return this.#ids.get(name);
+  }
+
+  /** Notes what the database has said. */
+  async learn(name: string, id: string): Promise<void> {
+    this.#ids.set(name, id);
+    await this.write();
+  }
+
+  /** What was said of one name does not hold any more. */
+  forgetName(name: string): void {
+    this.#ids.delete(name);
+  }
+
+  /** Which store the names of one lead to is asked again. */
+  forget(sessionId: string): void {
+    for (const [name, id] of this.#ids) if (id === sessionId) this.#ids.delete(name);
+    this.unplace(sessionId);
+  }
+
+  /** Whether the names of a place are known to lead to a store. */
+  isPlaced(sessionId: string, place: string): boolean {
+    return this.#placed.has(`${sessionId} ${place}`);
+  }
+
+  /** They are, from now on. */
+  place(sessionId: string, place: string): void {
+    this.#placed.add(`${sessionId} ${place}`);
+  }
+
+  /** Of no place any more. */
+  unplace(sessionId: string): void {
+    for (const key of this.#placed) if (key.startsWith(sessionId)) this.#placed.delete(key);
+  }
+
+  /** Writes down which store each project has, one write at a time. */
+  async write(): Promise<void> {
+    for (const [name, id] of this.#ids) this.last.set(name, id);
+    const text = `${JSON.stringify(Object.fromEntries(this.last), undefined, 2)}\n`;
+    const write = async (): Promise<void> =>
+      replaceFile(this.#files, this.#path, Buffer.from(text));
+    const writing = this.#writing.then(write, write);
+    this.#writing = writing;
+    await writing;
+  }
+}
