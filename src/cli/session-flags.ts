@@ -14,6 +14,7 @@ import { shortPath } from './start-text.ts';
 export interface SessionFlags {
   readonly directory?: string;
   readonly session?: string;
+  readonly project?: string;
   readonly json?: boolean;
   readonly dataDir?: string;
   /** Of commands that have {@link addAsOfFlag}. */
@@ -31,6 +32,7 @@ export function addSessionFlags(command: Command): Command {
       'the project whose store is meant (default: this directory, or the nearest above it that has one)',
     )
     .option('--session <id>', 'the store by its session id')
+    .option('--project <name>', 'the store by the name that a team shares it under')
     .option('--json', 'JSON for machines');
   return addDataDirFlag(command);
 }
@@ -42,7 +44,10 @@ export function sayNothingStored(flags: SessionFlags): void {
 
 /** That there is no store where one was looked for, and how one comes to be. */
 function nothingStored(flags: SessionFlags): string {
-  const place = flags.directory === undefined ? 'this directory' : shortPath(projectOf(flags));
+  const { project, directory } = flags;
+  if (project !== undefined)
+    return `Nothing is shared under the name ${project}.\nWhat there is: rlm-opencode sessions`;
+  const place = directory === undefined ? 'this directory' : shortPath(projectOf(flags));
   return `Nothing is stored for ${place} yet.
 Chats that come through the proxy are stored by themselves: rlm-opencode opencode
 Files: rlm-opencode ingest PATH. What other directories have: rlm-opencode sessions`;
@@ -75,8 +80,15 @@ export function scopeOf({ scope, all }: SessionFlags): { readonly scope?: string
 }
 
 /** The choice as operations take it. Symbolic links are whose, as OpenCode does. */
-export function choiceOf({ directory, session, all }: SessionFlags): object {
+export function choiceOf({ directory, session, project, all }: SessionFlags): object {
   const reach = all === true ? { all } : {};
+  if (project !== undefined) {
+    if (session === undefined && directory === undefined) return { project, ...reach };
+    throw new ProxyError(
+      'invalid_request',
+      '--project names a store, as --session and --directory do: give one of them.',
+    );
+  }
   if (session !== undefined) return { session, ...reach };
   return { directory: projectOf({ directory }), climb: directory === undefined, ...reach };
 }

@@ -1,12 +1,12 @@
 import { Command } from 'commander';
 import { ProxyError } from '../errors.ts';
 import { isSessionId, sessionPaths, unknownSession } from '../store/disk/session-paths.ts';
-import type { SharedProject } from '../store/shared-side.ts';
+import type { SharedElsewhere, SharedProject } from '../store/shared-side.ts';
 import type { Sessions } from '../store/types.ts';
 import { addDataDirFlag, dataDirOf } from './data-dir-flag.ts';
 import { countOf, grouped } from '../base/numbers.ts';
 import { size } from './numbers.ts';
-import { withOperations } from './operations-client.ts';
+import { type CallOperation, withOperations } from './operations-client.ts';
 import { exitCodes, finish } from './run.ts';
 import { print, printJson, printProse } from './screen.ts';
 import { forgetCommand } from './sessions/forget.ts';
@@ -20,7 +20,8 @@ import { restoreCommand } from './sessions/restore.ts';
 import { sizesOnDisk } from '../store/disk/sizes-on-disk.ts';
 import { snapshotCommand } from './sessions/snapshot.ts';
 import { pinCommands } from './sessions/pin.ts';
-import { teamLines } from './shared-text.ts';
+import { loadFromFlags } from './setting-flags.ts';
+import { elsewhereLines, teamLines } from './shared-text.ts';
 import { shortPath } from './start-text.ts';
 
 type Listed = readonly (Awaited<ReturnType<Sessions['list']>>[number] & {
@@ -66,11 +67,18 @@ async function list(flags: { json?: boolean }): Promise<void> {
     const all = (await call('sessions', {})) as Listed;
     // Copies are only there for branches to read.
     const sessions = all.filter(({ copyOf }) => copyOf === undefined);
+    const elsewhere = (await call('stores-elsewhere', {})) as readonly SharedElsewhere[];
     if (flags.json === true) {
-      printJson(sessions, 2);
+      const others = elsewhere.map(({ session: id, rows, ...shared }) => ({
+        id,
+        isElsewhere: true,
+        rows,
+        shared,
+      }));
+      printJson([...sessions, ...others], 2);
       return;
     }
-    if (sessions.length === 0) {
+    if (sessions.length === 0 && elsewhere.length === 0) {
       printProse(
         'Nothing is stored yet. Chats that come through the proxy are stored by themselves; files: rlm-opencode ingest PATH\n',
       );
@@ -88,6 +96,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
         print(`${[`  reads ${first.trim()}`, ...more].join('\n')}\n`);
       }
     }
+    for (const line of elsewhereLines(elsewhere)) print(`${line}\n`);
     if (sessions.some(({ isGone, looksLike }) => isGone === true || looksLike !== undefined))
       print('\nTo give a store to another directory: rlm-opencode sessions move FROM TO\n');
   });
@@ -152,11 +161,17 @@ async function removeSession(id: string, flags: RemoveFlags): Promise<void> {
   // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder
   // is not to be made.
   const place = `${sessionPaths(dataDir, id).text.replace(/_context\.txt$/, '')}*`;
-  const sizeBytes = await sessionSizeBytes(dataDir, id);
+  const isShared = loadFromFlags({ ...flags }).config.store.url !== undefined;
+  const sizeBytes = isShared ? undefined : await sessionSizeBytes(dataDir, id);
   await withOperations(flags, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;
-    const directory = sessions.find((session) => session.id === id)?.directory;
-    const what = `${id} of ${directory ?? 'no directory'} (${place}, ${size(sizeBytes)})`;
+    const own = sessions.find((session) => session.id === id);
+    const shared = own?.shared ?? (isShared ? await sharedOf(call, id, dataDir) : undefined);
+    const takenBytes = sizeBytes ?? (await sizesOnDisk(dataDir)).get(id);
+    const taken =
+      takenBytes === undefined ? 'nothing of it is here' : `${place}, ${size(takenBytes)}`;
+    const of = shared === undefined ? (own?.directory ?? 'no directory') : shared.project;
+    const what = `${id} of ${of} (${taken})${shared === undefined ? '' : ', on every machine that shares it'}`;
     const branches = sessions.filter(({ bases }) => bases?.some((base) => base.sessionId === id));
     const fate = fateOf(id, branches, flags);
     const read = readersText(
@@ -174,6 +189,14 @@ async function removeSession(id: string, flags: RemoveFlags): Promise<void> {
     await call('remove-session', { session: id, branches: fate.branches });
     print(`Deleted ${what}.${read}${fate.done}\n`);
   });
+}
+
+/** A shared store that is not on this machine. @throws ProxyError `unknown_session` */
+async function sharedOf(call: CallOperation, id: string, dataDir: string): Promise<SharedProject> {
+  const stores = (await call('stores-elsewhere', {})) as readonly SharedElsewhere[];
+  const found = stores.find(({ session }) => session === id);
+  if (found === undefined) throw unknownSession(id, dataDir);
+  return found;
 }
 
 /** Who reads a store that is deleted, and will find nothing of it any more. */

@@ -1,4 +1,4 @@
-import type { SharedProject, SharedStore } from '../store/shared-side.ts';
+import type { SharedElsewhere, SharedProject, SharedStore } from '../store/shared-side.ts';
 import { countOf, grouped } from '../base/numbers.ts';
 import { size } from './numbers.ts';
 
@@ -9,6 +9,21 @@ export function teamLines(shared: SharedProject | undefined): readonly string[] 
   const { last } = shared;
   if (last !== undefined) lines.push(`last written by ${last.machine}, ${minuteOf(last.lastMs)}`);
   return lines;
+}
+
+/** Stores that the team shares and that are not on this machine, and how they come here. */
+export function elsewhereLines(stores: readonly SharedElsewhere[]): readonly string[] {
+  const [first] = stores;
+  if (first === undefined) return [];
+  const lines = stores.flatMap((store) => [
+    `${store.session}  ${countOf(store.rows, 'row')}, not on this machine`,
+    ...teamLines(store).map((line) => `  ${line}`),
+  ]);
+  return [
+    ...lines,
+    '',
+    `The first command that reads one fetches it: rlm-opencode stats --session ${first.session}`,
+  ];
 }
 
 /** A shared store: its project, how much there is, how far it is here, who has written to it. */

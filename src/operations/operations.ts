@@ -25,7 +25,7 @@ import { move, moveArgs } from './move.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
 import { pins, pinsArgs } from './pins.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
-import { pushArgs, pushStores, sharedStore } from './shared-store.ts';
+import { pushArgs, pushStores, sharedStore, storesElsewhere } from './shared-store.ts';
 import {
   branch,
   branchArgs,
@@ -291,6 +291,7 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['export', withArgs(exportArgs, exportArchive)],
   ['import', withArgs(importArgs, importArchive)],
   ['shared-store', withArgs(z.strictObject({}), sharedStore)],
+  ['stores-elsewhere', withArgs(z.strictObject({}), storesElsewhere)],
   ['push-stores', withArgs(pushArgs, pushStores)],
 ]);
 

@@ -18,6 +18,14 @@ export async function* sharedStore(
   yield { result: (await sessions.shared?.status()) ?? null };
 }
 
+/** Stores that others share with this machine and that are not here; none where none is shared. */
+export async function* storesElsewhere(
+  _: object,
+  { sessions }: { readonly sessions: Sessions },
+): AsyncGenerator<{ readonly result: unknown }> {
+  yield { result: (await sessions.shared?.elsewhere()) ?? [] };
+}
+
 /** Has local stores become shared; yields how far it is. @throws ProxyError as `SharedSide.push` */
 export async function* pushStores(
   { from, stores, dryRun }: z.infer<typeof pushArgs>,

@@ -15,6 +15,21 @@ function isOwn(name: string): boolean {
   return name.startsWith('_');
 }
 
+/**
+ * What a role's own names begin with. A role may be called anything: the one sign that ends it here
+ * is written otherwise in it (`schema.ts` says the same in SQL).
+ */
+function ownPrefix(role: string): string {
+  return `_${role.replaceAll('%', '%25').replaceAll(':', '%3A')}:`;
+}
+
+/**
+ * Whether a name is of what a role remembers beside all projects: no project, though it has a log.
+ */
+export function isOfChats(name: string): boolean {
+  return /^_[^:]*:chats$/.test(name);
+}
+
 /** How projects are called in a store that machines share. */
 export class ProjectNames {
   readonly #clock: Clock;
@@ -76,7 +91,7 @@ export class ProjectNames {
   }
 
   get #own(): string {
-    return `_${this.#role}:`;
+    return ownPrefix(this.#role);
   }
 
   async #read(directory: string): Promise<string> {

@@ -85,7 +85,8 @@ export function grantSql(role: string): readonly string[] {
  * @param column With its table: `rlm_access` has a `project`, too
  */
 function granted(column: string): string {
-  return `left(${column}, length(current_user::text) + 2) = '_' || current_user || ':'
+  const own = `'_' || replace(replace(current_user::text, '%', '%25'), ':', '%3A') || ':'`;
+  return `left(${column}, length(${own})) = ${own}
     or exists (select 1 from rlm_access a where a.role = current_user
       and (a.project in ('*', ${column}, split_part(${column}, '#', 1))))`;
 }

@@ -7,6 +7,7 @@ import type {
   PushOptions,
   PushProgress,
   PushReport,
+  SharedElsewhere,
   SharedProject,
   SharedSide,
   SharedState,
@@ -17,6 +18,7 @@ import type { Availability } from './availability.ts';
 import type { Database } from './database.ts';
 import type { Evictions } from './eviction.ts';
 import type { LogTable } from './log-table.ts';
+import { isOfChats } from './project-name.ts';
 import { push, type PushParts } from './push.ts';
 import { Replica } from './replica.ts';
 import type { FetchProgress, SharedLog } from './shared-log.ts';
@@ -68,7 +70,7 @@ export class Side implements SharedSide {
       return { ...store, here: pos, hereBytes };
     };
     try {
-      const heads = await table.heads();
+      const heads = (await table.heads()).filter(({ project }) => !isOfChats(project));
       const written = Map.groupBy(await table.writers(), ({ session }) => session);
       const stores = heads.map(({ id: session, project, head: rows }) => {
         const writers = (written.get(session) ?? []).map(({ machine, rows: count, lastMs }) => ({
@@ -82,9 +84,10 @@ export class Side implements SharedSide {
     } catch (error) {
       if (toProxyError(error).code !== 'store_away') throw error;
       const names = this.#knownNames();
-      const stores = [...here.keys()].map((session) =>
-        storeOf({ session, project: names.get(session) ?? '', rows: undefined, writers: [] }),
-      );
+      const stores = [...here.keys()]
+        .map((session) => ({ session, project: names.get(session) ?? '' }))
+        .filter(({ project }) => !isOfChats(project))
+        .map((store) => storeOf({ ...store, rows: undefined, writers: [] }));
       return { ...this.state, stores };
     }
   }
@@ -104,6 +107,27 @@ export class Side implements SharedSide {
     } catch (error) {
       if (toProxyError(error).code !== 'store_away') throw error;
       return new Map(known);
+    }
+  }
+
+  async elsewhere(): Promise<readonly SharedElsewhere[]> {
+    const { table, replicas, availability } = this.#parts;
+    if (availability.isAway) return [];
+    try {
+      const here = new Set((await replicas.list()).map(({ id }) => id));
+      const away = (await table.heads()).filter(
+        ({ id, project }) => !here.has(id) && !isOfChats(project),
+      );
+      const last = await this.projects(away.map(({ id }) => id));
+      return away.map(({ id: session, project, head: rows }) => ({
+        project,
+        ...last.get(session),
+        session,
+        rows,
+      }));
+    } catch (error) {
+      if (toProxyError(error).code !== 'store_away') throw error;
+      return [];
     }
   }
 

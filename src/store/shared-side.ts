@@ -10,6 +10,11 @@ export interface SharedSide {
    */
   projects(sessionIds?: readonly string[]): Promise<ReadonlyMap<string, SharedProject>>;
   /**
+   * The stores that the database role may see and of which nothing is on this machine; none where
+   * the database is away.
+   */
+  elsewhere(): Promise<readonly SharedElsewhere[]>;
+  /**
    * Has stores of this machine become shared: adds what they hold to the stores of their projects.
    * What is there is not sent again. @throws ProxyError `store_locked` where a process holds the
    * local stores; `store_away`; `unknown_session`, `invalid_request`
@@ -70,6 +75,13 @@ export interface SharedProject {
   readonly project: string;
   /** Who has written last; absent where nobody has, or the database is away. */
   readonly last?: Pick<SharedWriter, 'machine' | 'lastMs'>;
+}
+
+/** A shared store of which nothing is on this machine. */
+export interface SharedElsewhere extends SharedProject {
+  readonly session: string;
+  /** The number of its last row. */
+  readonly rows: number;
 }
 
 /** Which local stores are to become shared. */

@@ -108,6 +108,46 @@ describe.skipIf(noPostgres !== undefined)(
       expect(wrong.stderr).toContain('--role cannot be `ann`');
     });
 
+    test('what others share is listed, fetched by its name when it is read, and deleted from here', async () => {
+      using home = new CliHome();
+      using other = new CliHome();
+      const env = { RLM_STORE_URL: await freshDatabase() };
+      await home.runHere(['store', 'init'], env);
+      const file = join(home.folder, 'a.txt');
+      writeFileSync(file, 'a needle\n');
+      const asShop = { ...env, RLM_STORE_PROJECT: 'shop' };
+      await home.runHere(['ingest', file, '--directory', home.folder], asShop);
+      const run = async (...args: string[]): Promise<CliResult> => other.runHere(args, env);
+      const listed = await run('sessions');
+      expect(listed.stdout).toMatch(
+        /^(sess_\w+) {2}\d+ rows?, not on this machine\n {2}shared as shop\n {2}last written by .*\n\n.*stats --session \1\n$/,
+      );
+      const id = /sess_\w+/.exec(listed.stdout)![0];
+      expect(JSON.parse((await run('sessions', '--json')).stdout)).toMatchObject([
+        { id, isElsewhere: true, shared: { project: 'shop' } },
+      ]);
+      expect((await run('store', 'status')).stdout).not.toContain(':chats');
+      expect(await run('search', '-c', 'needle', '--project', 'shop')).toMatchObject({
+        stdout: '1\n',
+      });
+      expect((await run('sessions')).stdout).toContain('1 entry');
+      expect(await run('get', 'a.txt', '--session', id)).toMatchObject({ code: 0 });
+      expect(await run('stats', '--project', 'none')).toMatchObject({ code: 1 });
+      const none = await run('search', 'x', '--project', 'none');
+      expect(none.stdout + none.stderr).toContain('Nothing is shared under the name none');
+      expect((await run('stats', '--project', 'shop', '--session', id)).stderr).toContain(
+        'give one of them',
+      );
+      const local = await other.runHere(['stats', '--project', 'shop'], { RLM_STORE_URL: '' });
+      expect(local.stderr).toContain('no shared store is set');
+      using third = new CliHome();
+      const asked = await third.runHere(['sessions', 'rm', id], env);
+      expect(asked.stderr).toContain(`${id} of shop (nothing of it is here), on every machine`);
+      expect(await third.runHere(['sessions', 'rm', id, '--yes'], env)).toMatchObject({ code: 0 });
+      expect((await third.runHere(['sessions', 'rm', id, '--yes'], env)).stderr).toContain(id);
+      expect((await run('sessions')).stdout).not.toContain(id);
+    });
+
     test('a local store becomes shared: everything, once, in its order', async () => {
       using home = new CliHome();
       using other = new CliHome();

@@ -207,10 +207,8 @@ describe.skipIf(noPostgres !== undefined)(
         });
         await expect(a.byId(others.id)).rejects.toMatchObject({ code: 'unknown_session' });
         const { stores } = await a.shared.status();
-        expect(stores.map(({ project }) => project).toSorted()).toEqual([
-          '_team_a:chats',
-          'git:example.com/a',
-        ]);
+        expect(stores.map(({ project }) => project)).toEqual(['git:example.com/a']);
+        expect(await a.shared.elsewhere()).toEqual([]);
         expect((await a.shared.projects([others.id])).size).toBe(0);
       });
 
@@ -241,6 +239,34 @@ describe.skipIf(noPostgres !== undefined)(
         await expect(asA(sql(others.id))).rejects.toThrow(
           /row-level security|permission denied|must be owner/,
         );
+      });
+
+      test('a role may be called anything, and has its own names for itself', async () => {
+        // The first would see what the second keeps for itself, were names only put together.
+        const roles = ['odd', 'odd:role', `rôle "q" %3A it's#one`];
+        for (const [at, role] of roles.entries()) {
+          await postgres.sql(`create role "${role.replaceAll('"', '""')}" login`);
+          const grants = [{ role, projects: ['odd'] }];
+          await initSharedStore(postgres.url(), { ...parts, roles: grants });
+          const url = postgres.url({ user: encodeURIComponent(role) });
+          await using one = await openMachine(join(folder, `odd-${at}`), url);
+          await one.chats.put([{ key: 'chat:odd', value: role }]);
+          const keyed = await one.forKey('a key', { create: true });
+          await keyed!.store.append([{ kind: 'user_text', text: `of ${role}\n` }]);
+          await sharedStore(one, 'odd');
+        }
+        for (const [at, role] of roles.entries()) {
+          const url = postgres.url({ user: encodeURIComponent(role) });
+          await using again = await openMachine(join(folder, `odd-${at}-again`), url);
+          expect(await again.chats.get('chat:odd')).toBe(role);
+          const { store } = (await again.forKey('a key', { create: false }))!;
+          expect((await store.read(0, 100)).text).toBe(`of ${role}\n`);
+          const seen = await postgres.sql('select project from rlm_session', { user: role });
+          const own = `_${role.replaceAll('%', '%25').replaceAll(':', '%3A')}:`;
+          expect(seen.trim().split('\n').toSorted()).toEqual(
+            [`${own}chats`, `${own}key:a key`, 'odd'].toSorted(),
+          );
+        }
       });
 
       test('one deletes nothing of the other', async () => {
