@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { isOfSharedStore } from '../config/data-dir.ts';
 import { ProxyError } from '../errors.ts';
 import { isSessionId, sessionPaths, unknownSession } from '../store/disk/session-paths.ts';
 import type { SharedElsewhere, SharedProject } from '../store/shared-side.ts';
@@ -20,7 +21,6 @@ import { restoreCommand } from './sessions/restore.ts';
 import { sizesOnDisk } from '../store/disk/sizes-on-disk.ts';
 import { snapshotCommand } from './sessions/snapshot.ts';
 import { pinCommands } from './sessions/pin.ts';
-import { loadFromFlags } from './setting-flags.ts';
 import { elsewhereLines, teamLines } from './shared-text.ts';
 import { shortPath } from './start-text.ts';
 
@@ -161,7 +161,7 @@ async function removeSession(id: string, flags: RemoveFlags): Promise<void> {
   // Before anything is opened or asked: what is not there cannot be deleted, and a mistyped folder
   // is not to be made.
   const place = `${sessionPaths(dataDir, id).text.replace(/_context\.txt$/, '')}*`;
-  const isShared = loadFromFlags({ ...flags }).config.store.url !== undefined;
+  const isShared = isOfSharedStore(dataDir);
   const sizeBytes = isShared ? undefined : await sessionSizeBytes(dataDir, id);
   await withOperations(flags, async (call) => {
     const sessions = (await call('sessions', {})) as Listed;

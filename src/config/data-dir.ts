@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { type LoadOptions, machineOf, readSettingsFile, standardDataDir } from './places.ts';
 import type { SettingMeta } from './setting.ts';
 
@@ -26,6 +26,11 @@ export function storeFolder(dataDir: string, storeUrl: string | undefined): stri
   const [, user = '', place = ''] = /^\w+:\/\/(?:([^@/:]*)[^@/]*@)?([^?]*)/.exec(storeUrl) ?? [];
   const name = hash('sha256', `${user}@${place.toLowerCase()}`).slice(0, 12);
   return join(dataDir, 'shared', name);
+}
+
+/** Whether a folder is one of {@link storeFolder} for a shared store. */
+export function isOfSharedStore(folder: string): boolean {
+  return basename(dirname(folder)) === 'shared';
 }
 
 /**

@@ -262,6 +262,14 @@ export class LogTable {
     return new Set(rows.map(({ id }) => id));
   }
 
+  /** Of some stores those that were deleted. */
+  async deletedOf(sessions: readonly string[]): Promise<readonly string[]> {
+    const rows = await this.#availability.ask(async (signal) =>
+      this.#database.query<{ readonly id: string }>('deleted', deletedSql, [sessions], signal),
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** When the archive with which a store begins was put there; 0 where there is none. */
   async sealedMs(session: string): Promise<number> {
     const rows = await this.#availability.ask(async (signal) =>
@@ -584,6 +592,9 @@ const dayMs = 86_400_000;
 const claimTidyingSql = `update rlm_session set tidied_ms = ${nowMsSql}
 where id = any($1::text[]) and deleted_ms is null
 and tidied_ms <= ${nowMsSql} - $2::bigint returning id`;
+
+const deletedSql = `select id from rlm_session
+where id = any($1::text[]) and deleted_ms is not null`;
 
 const sealedSql = `select p.created_ms as ms from rlm_session s join rlm_piece p
 on p.upload = s.base_upload and p.n = 0 where s.id = $1`;

@@ -161,7 +161,7 @@ export class SharedSessions implements Sessions {
       ...parts,
       bounds: parts.bounds ?? {},
       keeps: parts.keepsBounds ?? false,
-      bringBranches: async () => this.#bringBranches(),
+      bringBranches: async () => this.#followOthers(),
       logOf: async (id) => this.#logs.of(id),
       seal: async (log) => this.#logs.seal(log),
     });
@@ -264,13 +264,19 @@ export class SharedSessions implements Sessions {
   ): Promise<Session | undefined> => this.#named(this.#parts.names.ofProject(project), create);
 
   async byId(sessionId: string): Promise<Session> {
-    const log = await this.#logs.of(sessionId);
-    await this.#arrived;
-    return this.#asItIs(log);
+    try {
+      const log = await this.#logs.of(sessionId);
+      await this.#arrived;
+      return await this.#asItIs(log);
+    } catch (error) {
+      // Deleted by somebody else: nothing of it stays here.
+      if (toProxyError(error).code === 'unknown_session') await this.#forgetDeleted(sessionId);
+      throw error;
+    }
   }
 
   async list(): ReturnType<Sessions['list']> {
-    await this.#bringBranches();
+    await this.#followOthers();
     const chats = this.#chats?.id;
     return (await this.#parts.replicas.list()).filter(({ id }) => id !== chats);
   }
@@ -436,16 +442,17 @@ export class SharedSessions implements Sessions {
     await this.#opened.disposeAsync();
   }
 
-  /** Branches that other machines have made of stores that are here. */
-  async #bringBranches(): Promise<void> {
+  /** Branches that other machines have made of stores that are here; what they have deleted. */
+  async #followOthers(): Promise<void> {
     const { table, replicas, log } = this.#parts;
     try {
       const here = new Set((await replicas.list()).map(({ id }) => id));
+      for (const id of await table.deletedOf([...here])) await this.#forgetDeleted(id);
       for (const { id, bases } of await table.heads()) {
         if (!here.has(id) && bases.some((base) => here.has(base))) await this.#logs.of(id);
       }
     } catch (error) {
-      log.debug({ err: error }, 'branches that others have made are not listed');
+      log.debug({ err: error }, 'what others have branched and deleted is not listed');
     }
   }
 

@@ -119,12 +119,9 @@ export class Side implements SharedSide {
         ({ id, project }) => !here.has(id) && !isOfChats(project),
       );
       const last = await this.projects(away.map(({ id }) => id));
-      return away.map(({ id: session, project, head: rows }) => ({
-        project,
-        ...last.get(session),
-        session,
-        rows,
-      }));
+      return away.map(({ id: session, project, head: rows }) =>
+        Object.assign({ session, project, rows }, last.get(session)),
+      );
     } catch (error) {
       if (toProxyError(error).code !== 'store_away') throw error;
       return [];

@@ -68,6 +68,7 @@ class Play {
   readonly #advance: () => void;
   readonly #machines: { sessions: SharedSessions; dataDir: string }[] = [];
   #pairs: Pair[] = [];
+  readonly #removed: string[] = [];
   #names = 0;
 
   constructor(parts: {
@@ -199,6 +200,7 @@ class Play {
           break;
         }
         for (const [all, { id }] of both) await all.remove(id);
+        this.#removed.push(pair.shared);
         this.#pairs = this.#pairs.filter((each) => each !== pair);
         break;
       }
@@ -220,6 +222,13 @@ class Play {
         files.add(await filesOf(session));
       }
       equal(files.size, 1);
+    }
+    for (const { sessions } of this.#machines) {
+      const listed = new Set((await sessions.list()).map(({ id }) => id));
+      for (const id of this.#removed) {
+        equal(listed.has(id), false);
+        await rejects(sessions.byId(id), { code: 'unknown_session' });
+      }
     }
     for (const at of this.#machines.keys()) {
       const known = this.#pairs.find(({ alone }) => alone === current);
@@ -328,6 +337,6 @@ describe.skipIf(noPostgres !== undefined)(
         many === undefined ? { numRuns: 3, seed: 20_261_127 } : { numRuns: Number(many) },
       );
       await expect(played).resolves.toBeUndefined();
-    }, 600_000);
+    }, 3_600_000);
   },
 );
