@@ -26,6 +26,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'config',
     'http',
     'ingest',
+    'mcp',
     'operations',
     'past',
     'search',
@@ -57,6 +58,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   bench: ['capture', 'history', 'http', 'ingest', 'outline', 'search', 'store', 'upstream'],
   http: [],
+  // It asks the stores by operations, which it is handed.
+  mcp: [],
   operations: ['ingest', 'past', 'search', 'store', 'tools'],
   // What clients keep of earlier work: its calls and conversations are named as in requests.
   past: ['history', 'store'],

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { type ErrorCode, errorTable, ProxyError } from '../errors.ts';
+import { ProxyError } from '../errors.ts';
 import type { RunOperation } from '../operations/operations.ts';
 import { type Owner, readOwner } from '../store/disk/owner.ts';
 import type { Sessions } from '../store/types.ts';
 import { grouped } from '../base/numbers.ts';
 import { parseJson } from '../wire/json.ts';
+import { errorOf, readOperation } from '../wire/operation-lines.ts';
 import { dataDirOf } from './data-dir-flag.ts';
 import { ProgressLine } from './progress-line.ts';
 
@@ -38,6 +39,20 @@ export async function withOperations(
     await use(callOver((call) => fetchLines(server, call)));
     return;
   }
+  await using here = await openHere(flags);
+  await use(callOver(here.run));
+}
+
+/** Stores that this process has opened. */
+export interface OwnStores extends AsyncDisposable {
+  readonly run: RunOperation;
+}
+
+/**
+ * Opens the stores in this process, which holds them until the disposal. @throws ProxyError as
+ * {@link withOperations}
+ */
+export async function openHere(flags: object): Promise<OwnStores> {
   // Loaded only here: through a server a command needs neither settings nor store nor engine.
   const [
     { randomIds, systemClock },
@@ -93,7 +108,9 @@ export async function withOperations(
   const sessions = stack.use(await open());
   const search = stack.use(openSearchEngine({ clock: systemClock }));
   const secrets = guardFor(config.capture.secrets);
-  await use(callOver(createOperations({ sessions, search, clock: systemClock, secrets })));
+  const run = createOperations({ sessions, search, clock: systemClock, secrets });
+  const all = stack.move();
+  return { run, [Symbol.asyncDispose]: async () => all.disposeAsync() };
 }
 
 /** A running server and how to prove to it that one may ask. */
@@ -126,29 +143,17 @@ export function callOver(run: RunOperation): CallOperation {
   return async (operation, args, onProgress, input) => {
     const body = Buffer.from(JSON.stringify(args));
     const stop = new AbortController();
-    let rest = '';
-    let result: unknown;
-    for await (const piece of run({ operation, body, input, signal: stop.signal })) {
-      const lines = `${rest}${piece}`.split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines.filter((text) => text !== '')) {
-        const said = JSON.parse(line) as { progress?: unknown; result?: unknown; error?: unknown };
-        if (said.error !== undefined) throw errorOf(said.error);
-        if (said.progress !== undefined) await onProgress?.(said.progress);
-        if (said.result !== undefined) ({ result } = said);
-      }
-    }
-    return result;
+    return readOperation(run({ operation, body, input, signal: stop.signal }), onProgress);
   };
 }
 
 /** Runs an operation in a server. @throws ProxyError what the operation throws */
 export async function* fetchLines(
   server: RunningServer,
-  { operation, body, input }: Parameters<RunOperation>[0],
+  { operation, body, input, signal }: Parameters<RunOperation>[0],
 ): AsyncGenerator<string> {
   try {
-    const response = await post(server, operation, { body, input });
+    const response = await post(server, operation, { body, input, signal });
     response.setEncoding('utf8');
     if (response.statusCode === 200) {
       try {
@@ -165,6 +170,7 @@ export async function* fetchLines(
     throw errorOf(answer?.error);
   } catch (error) {
     if (error instanceof ProxyError) throw error;
+    if (signal.aborted) throw new ProxyError('cancelled', 'Nobody waits for the answer any more.');
     throw new ProxyError('internal', `The server at ${server.address} does not answer.`, {
       cause: error,
       hint: 'See `rlm-opencode status`.',
@@ -175,13 +181,14 @@ export async function* fetchLines(
 async function post(
   server: RunningServer,
   operation: string,
-  { body, input }: Pick<Parameters<RunOperation>[0], 'body' | 'input'>,
+  { body, input, signal }: Pick<Parameters<RunOperation>[0], 'body' | 'input' | 'signal'>,
 ): Promise<IncomingMessage> {
   // Neither `fetch` nor `import`: both load the whole of undici first, and a command spends as long
   // on it as on starting Node.
   const { request } = process.getBuiltinModule('node:http');
   const asked = request(`${server.address}/v1/rlm/${operation}`, {
     method: 'POST',
+    signal,
     headers: {
       'content-type': input === undefined ? 'application/json' : 'application/octet-stream',
       authorization: `Bearer ${server.secret}`,
@@ -216,12 +223,4 @@ async function sendInput(
     // A file that cannot be read on: the server must not take what came for the whole.
     asked.destroy(error instanceof Error ? error : undefined);
   }
-}
-
-/** A server's error as ours again. */
-function errorOf(wire: unknown): ProxyError {
-  const { code, message } = (wire ?? {}) as { code?: string; message?: string };
-  const known =
-    code !== undefined && Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'internal';
-  return new ProxyError(known, message ?? 'The server gave an answer that is none.');
 }

@@ -31,6 +31,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
     stats: async () => (await import('./stats.ts')).statsCommand(),
     sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
     ask: async () => (await import('./ask.ts')).askCommand(),
+    mcp: async () => (await import('./mcp.ts')).mcpCommand(),
     store: async () => (await import('./store.ts')).storeCommand(),
   },
   'When something is wrong, and the rest:': {

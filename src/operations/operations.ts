@@ -22,6 +22,7 @@ import {
 } from './links.ts';
 import { ingest, ingestArgs } from './ingest.ts';
 import { move, moveArgs } from './move.ts';
+import { listArgs, listEntries, readingTools as toolsFor } from './entry-list.ts';
 import { pastWork, pastWorkArgs } from './past-work.ts';
 import { pins, pinsArgs } from './pins.ts';
 import { choiceArgs, chosenSession } from './session-choice.ts';
@@ -132,11 +133,19 @@ const toolArgs = z.strictObject({
   all: z.boolean().default(false),
   name: z.string(),
   arguments: z.record(z.string(), z.unknown()),
+  /** `text`: as a model reads it, where the call says nothing else. */
+  form: z.enum(['json', 'text']).default('json'),
+  maxResultChars: z.int().min(1).max(maxResultChars).default(maxResultChars),
+  /** Longest time for a search, milliseconds. */
+  deadlineMs: z.int().min(1).max(searchDeadlineMs).default(searchDeadlineMs),
+  /** Whether it says on its way what it does. */
+  tells: z.boolean().default(false),
 });
 
 /** One of the model's reading tools. The result is `null` where nothing is stored yet. */
 const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
-  const { name, arguments: toolArguments, at, all, ...choice } = asked;
+  const { name, arguments: toolArguments, at, all, form, tells, deadlineMs, ...others } = asked;
+  const { maxResultChars: mostChars, ...choice } = others;
   const own = await chosenSession(parts.sessions, choice);
   const reached = all
     ? await allStores(parts.sessions, own)
@@ -152,7 +161,7 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     function: { name, arguments: JSON.stringify(toolArguments) },
   };
   const then = at === undefined ? undefined : momentOf(at, { ...reached, all }, parts);
-  const text = await registry.run(call, {
+  const context = {
     ...parts,
     ...reached,
     ...(then === undefined
@@ -162,10 +171,12 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
           linked: linkedAt(reached.linked, session, then),
         }),
     signal,
-    searchDeadlineMs,
-    maxResultChars,
-    form: 'json',
-  });
+    searchDeadlineMs: deadlineMs,
+    maxResultChars: mostChars,
+    form,
+  };
+  if (tells) yield { progress: { text: registry.describe(call, context) } };
+  const text = await registry.run(call, context);
   const asOf = then === undefined ? {} : { as_of: { at: then.name, timeMs: then.timeMs } };
   const { id, directory } = session;
   // Only what is told of the store itself says whose it is beside.
@@ -272,6 +283,8 @@ const operations: ReadonlyMap<string, Operation> = new Map([
   ['server', describeServer],
   ['check-providers', checkProviders],
   ['tool', tool],
+  ['reading-tools', withArgs(z.strictObject(choiceArgs), toolsFor)],
+  ['entries', withArgs(listArgs, listEntries)],
   ['ingest', withArgs(ingestArgs, ingest)],
   ['past-work', withArgs(pastWorkArgs, pastWork)],
   ['sessions', listSessions],
