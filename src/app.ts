@@ -169,6 +169,16 @@ export async function openApp(options: AppOptions): Promise<App> {
       log,
     }),
     models: catalog,
+    metrics: {
+      report: async () =>
+        // Loaded by the first who asks.
+        (await import('./chat/metrics.ts')).metricsText({
+          totals: stats.totals,
+          live: server.liveCount,
+          isStoreUp: sessions.fault === undefined,
+          shared: sessions.shared?.state,
+        }),
+    },
     health: {
       report: () =>
         healthOf({

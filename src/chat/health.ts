@@ -1,7 +1,7 @@
 import type { TurnTotals } from './turn-stats.ts';
 
 /** What is told of a shared store. */
-interface SharedState {
+export interface SharedHealth {
   readonly isAway: boolean;
   readonly waiting: { readonly rows: number; readonly bytes: number };
 }
@@ -17,7 +17,7 @@ export function healthOf(parts: {
   /** What was done last to keep the stores in their bounds. */
   readonly lastTidying: object | undefined;
   /** How the store is that machines share; absent where they do not. */
-  readonly shared: SharedState | undefined;
+  readonly shared: SharedHealth | undefined;
   /** Models that have refused our tools. */
   readonly modelsWithoutTools: readonly string[];
   /** Requests that are being answered. */

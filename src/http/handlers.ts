@@ -183,6 +183,11 @@ export interface HealthHandler {
   report(): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown };
 }
 
+/** What answers `GET /metrics`. Holds no path, no name and no text. */
+export interface MetricsHandler {
+  report(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
 /** What answers `POST /v1/rlm/{operation}`: the commands' way through a running server. */
 export interface OperationsHandler {
   /**

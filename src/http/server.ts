@@ -14,6 +14,7 @@ import type {
   ErrorWriter,
   Face,
   HealthHandler,
+  MetricsHandler,
   ModelForms,
   ModelsHandler,
   OperationsHandler,
@@ -62,6 +63,7 @@ export interface ServerOptions extends GuardRules {
   readonly pass: PassHandler;
   readonly models: ModelsHandler;
   readonly health: HealthHandler;
+  readonly metrics?: MetricsHandler;
   readonly operations: OperationsHandler;
   /** Hears of a request when its headers have come. */
   readonly onArrival?: (() => void) | undefined;
@@ -121,6 +123,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     addPassRoutes(routes, { ...options, live });
     addModelsRoutes(routes, { ...options, live });
     addHealthRoute(routes, options.health);
+    if (options.metrics !== undefined) addMetricsRoute(routes, options.metrics);
     addProbeRoutes(routes);
     addOperationsRoute(routes, { ...options, live });
   });
@@ -212,6 +215,14 @@ function addHealthRoute(server: FastifyInstance, health: HealthHandler): void {
   );
 }
 
+/** `GET /metrics`: for whoever may chat, as it says how much is done here. */
+function addMetricsRoute(server: FastifyInstance, metrics: MetricsHandler): void {
+  server.get('/metrics', { config: { access: 'clients' } }, async (_request, reply) => {
+    const { contentType, text } = await metrics.report();
+    return reply.header('cache-control', 'no-store').type(contentType).send(text);
+  });
+}
+
 /** What clients look for at their start: without a token, and without a line in the log. */
 function addProbeRoutes(server: FastifyInstance): void {
   for (const url of probedPaths)
@@ -223,7 +234,9 @@ function methodsOf(url: string, faces: readonly Face[]): string | undefined {
   if (faces.some((face) => face.path === path)) return 'POST';
   if (passedPaths.some((passed) => `/v1${passed}` === path)) return 'POST';
   if (path === '/v1/chat/completions' || /^\/v1\/rlm\/[^/]+$/.test(path)) return 'POST';
-  return path === '/health' || /^\/v1\/models(\/|$)/.test(path) ? 'GET, HEAD' : undefined;
+  return path === '/health' || path === '/metrics' || /^\/v1\/models(\/|$)/.test(path)
+    ? 'GET, HEAD'
+    : undefined;
 }
 
 function pathOf(url: string): string {
