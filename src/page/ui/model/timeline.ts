@@ -1,0 +1,60 @@
+import type { StepView, TurnView } from '../../page-protocol.ts';
+
+/** A stretch of a turn, as it is drawn. */
+export interface Stretch {
+  /** `waiting`: for the upstream's first word. `answering`: it speaks. `tool`: we work. */
+  readonly kind: 'waiting' | 'answering' | 'tool';
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Of the step, from 0. */
+  readonly step: number;
+}
+
+/** What was done when, in order; what has not ended ends now. */
+export function stretches(turn: TurnView, elapsedMs: number): readonly Stretch[] {
+  return turn.steps.flatMap((step, index) => stretchesOf(step, index, elapsedMs));
+}
+
+function stretchesOf(step: StepView, index: number, nowMs: number): readonly Stretch[] {
+  const endMs = step.endedMs ?? step.calls[0]?.startedMs ?? nowMs;
+  const spokeMs = Math.min(step.firstChunkMs ?? endMs, endMs);
+  return [
+    { kind: 'waiting', startMs: step.startedMs, endMs: spokeMs, step: index } as const,
+    { kind: 'answering', startMs: spokeMs, endMs, step: index } as const,
+    ...step.calls.map((call): Stretch => ({
+      kind: 'tool',
+      startMs: call.startedMs,
+      endMs: call.endedMs ?? nowMs,
+      step: index,
+    })),
+  ].filter(({ startMs, endMs: end }) => end > startMs);
+}
+
+/** What a turn does now, in a few words. */
+export function presentWords(turn: TurnView): string {
+  if (turn.state !== 'running') return phaseWords[turn.state];
+  const step = turn.steps.at(-1);
+  if (step === undefined) return 'preparing the prompt';
+  const open = step.calls.filter(({ endedMs }) => endedMs === undefined);
+  const last = open.at(-1);
+  if (last !== undefined) return last.words;
+  if (step.endedMs === undefined && step.calls.length === 0)
+    return step.firstChunkMs === undefined ? 'waiting for the model' : 'the model answers';
+  return 'between two steps';
+}
+
+const phaseWords = { done: 'done', failed: 'failed', aborted: 'aborted' } as const;
+
+/** What all calls of a turn come to: `3 hidden steps, 5 tool calls, 12 sub-calls`. */
+export function hiddenCounts(turn: TurnView): {
+  readonly steps: number;
+  readonly calls: number;
+  readonly subCalls: number;
+} {
+  const calls = turn.steps.flatMap((step) => step.calls);
+  return {
+    steps: turn.steps.filter((step) => step.calls.length > 0).length,
+    calls: calls.length,
+    subCalls: calls.reduce((sum, call) => sum + call.subCalls, 0),
+  };
+}
