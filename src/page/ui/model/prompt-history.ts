@@ -1,4 +1,5 @@
 import type { TurnView } from '../../page-protocol.ts';
+import { countText } from './figures-text.ts';
 
 /** One chat that can be chosen for the chart. */
 export interface ChatChoice {
@@ -56,6 +57,5 @@ export function chartSentence(points: readonly PromptPoint[]): string {
   if (first === undefined || last === undefined) return 'No turn has been counted yet.';
   const most = points.reduce((max, { tokens }) => Math.max(max, tokens), 0);
   const demotions = points.filter(({ hasDemotion }) => hasDemotion).length;
-  const say = (tokens: number): string => tokens.toLocaleString('en-US');
-  return `${say(points.length)} turns, from ${say(first.tokens)} prompt tokens to ${say(last.tokens)}, at most ${say(most)}; ${say(demotions)} with a demotion.`;
+  return `${countText(points.length)} turns, from ${countText(first.tokens)} prompt tokens to ${countText(last.tokens)}, at most ${countText(most)}; ${countText(demotions)} with a demotion.`;
 }

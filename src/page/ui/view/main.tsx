@@ -1,2 +1,7 @@
 import { render } from 'preact';
-render(<p>{'RLM-OpenCode'}</p>, document.getElementById('page') as HTMLElement);
+import { App } from './app.tsx';
+import { Live } from './live.ts';
+
+const live = new Live();
+render(<App live={live} />, document.getElementById('page') as HTMLElement);
+void live.open();

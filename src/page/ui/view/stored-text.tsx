@@ -1,0 +1,44 @@
+import { type Mark, textPieces } from '../model/marked-text.ts';
+
+const noMarks: readonly Mark[] = [];
+
+/**
+ * Text of anybody: a path, a title, a line. It is set apart, so that a script that is written from
+ * the right turns nothing else around, and what nobody sees has a name.
+ */
+export function StoredText({
+  text,
+  marks = noMarks,
+  className,
+}: {
+  readonly text: string;
+  readonly marks?: readonly Mark[];
+  readonly className?: string;
+}) {
+  return (
+    <bdi class={className}>
+      {textPieces(text, marks).map((piece, index) => {
+        const inside =
+          piece.sign === undefined ? (
+            piece.text
+          ) : (
+            <span class="sign" title={`an invisible character: ${piece.sign}`}>
+              {piece.sign}
+            </span>
+          );
+        return piece.isMarked ? <mark key={index}>{inside}</mark> : inside;
+      })}
+    </bdi>
+  );
+}
+
+/** A path: its last part is what one looks for. */
+export function PathText({ path }: { readonly path: string }) {
+  const cut = path.replace(/[/\\]+$/, '').search(/[^/\\]*$/);
+  return (
+    <span class="path">
+      <StoredText className="path-folder" text={path.slice(0, cut)} />
+      <StoredText className="path-name" text={path.slice(cut)} />
+    </span>
+  );
+}
