@@ -39,7 +39,7 @@ const names: Readonly<Record<string, string>> = {
   '\u2068': 'FSI',
   '\u2069': 'PDI',
   '\ufeff': 'BOM',
-  '\u007f': '\u2421',
+  '\u007f': '^?',
 };
 
 /** Joiners between these are what emoji and some scripts are written with: they stay. */
@@ -90,7 +90,7 @@ function isJoiner(character: string): boolean {
 
 function signOf(character: string): string {
   const code = character.charCodeAt(0);
-  // Unicode has pictures for these: ␀ to ␟.
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
+  // As terminals write them: `^[` is an escape. Fonts seldom have Unicode's pictures of them.
+  if (code < 0x20) return `^${String.fromCharCode(0x40 + code)}`;
   return names[character] ?? `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
 }

@@ -57,6 +57,8 @@ test('what a turn does now is said', () => {
   expect(presentWords(turnOf([{ ...hidden, calls: [call] }]))).toBe(call.words);
   expect(presentWords(turnOf([hidden]))).toBe('between two steps');
   expect(presentWords(turnOf([hidden], 'failed'))).toBe('failed');
+  expect(presentWords(turnOf([hidden], 'done'))).toBe('answered after 1 hidden call');
+  expect(presentWords(turnOf([], 'done'))).toBe('answered');
 });
 
 test('hidden steps, calls and questions to a sub-model are counted', () => {

@@ -1,3 +1,4 @@
+import { countOf } from './figures-text.ts';
 import type { StepView, TurnView } from '../../page-protocol.ts';
 
 /** A stretch of a turn, as it is drawn. */
@@ -32,7 +33,11 @@ function stretchesOf(step: StepView, index: number, nowMs: number): readonly Str
 
 /** What a turn does now, in a few words. */
 export function presentWords(turn: TurnView): string {
-  if (turn.state !== 'running') return phaseWords[turn.state];
+  if (turn.state === 'done') {
+    const { calls } = hiddenCounts(turn);
+    return calls === 0 ? 'answered' : `answered after ${countOf(calls, 'hidden call')}`;
+  }
+  if (turn.state !== 'running') return turn.state;
   const step = turn.steps.at(-1);
   if (step === undefined) return 'preparing the prompt';
   const open = step.calls.filter(({ endedMs }) => endedMs === undefined);
@@ -42,8 +47,6 @@ export function presentWords(turn: TurnView): string {
     return step.firstChunkMs === undefined ? 'waiting for the model' : 'the model answers';
   return 'between two steps';
 }
-
-const phaseWords = { done: 'done', failed: 'failed', aborted: 'aborted' } as const;
 
 /** What all calls of a turn come to: `3 hidden steps, 5 tool calls, 12 sub-calls`. */
 export function hiddenCounts(turn: TurnView): {

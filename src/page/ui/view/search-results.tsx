@@ -84,7 +84,11 @@ function Hit({ hit, isSameEntry }: { readonly hit: HitView; readonly isSameEntry
   return (
     <>
       <span class={isSameEntry ? 'hit-head is-same' : 'hit-head'}>
-        <span class="entry-id">{entry.id}</span> <StoredText text={entry.title} />{' '}
+        {!isSameEntry && (
+          <>
+            <span class="entry-id">{entry.id}</span> <StoredText text={entry.title} />{' '}
+          </>
+        )}
         <span class="quiet">line {countText(line)}</span>
       </span>
       <span class="hit-lines">

@@ -32,13 +32,34 @@ export function StoredText({
   );
 }
 
+/** The last part of a path; the whole of it is a hint. */
+export function FolderName({ path }: { readonly path: string }) {
+  return (
+    <span title={path}>
+      <StoredText text={path.slice(nameStart(path))} />
+    </span>
+  );
+}
+
 /** A path: its last part is what one looks for. */
 export function PathText({ path }: { readonly path: string }) {
-  const cut = path.replace(/[/\\]+$/, '').search(/[^/\\]*$/);
+  const cut = nameStart(path);
   return (
     <span class="path">
       <StoredText className="path-folder" text={path.slice(0, cut)} />
       <StoredText className="path-name" text={path.slice(cut)} />
     </span>
   );
+}
+
+/** Where the last part of a path begins. */
+function nameStart(path: string): number {
+  let end = path.length;
+  while (end > 0 && isSlash(path[end - 1])) end -= 1;
+  while (end > 0 && !isSlash(path[end - 1])) end -= 1;
+  return end;
+}
+
+function isSlash(character: string | undefined): boolean {
+  return character === '/' || character === '\\';
 }

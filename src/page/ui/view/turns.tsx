@@ -11,7 +11,7 @@ import {
 } from '../model/figures-text.ts';
 import { hiddenCounts, presentWords, stretches } from '../model/timeline.ts';
 import { useNow } from './hooks.ts';
-import { PathText, StoredText } from './stored-text.tsx';
+import { FolderName, StoredText } from './stored-text.tsx';
 
 /** So many that have ended are shown; more on demand. */
 const endedAtFirst = 8;
@@ -83,7 +83,7 @@ function Turn({ turn, isLive }: { readonly turn: TurnView; readonly isLive: bool
           )}
         </span>
         <span class="turn-where">
-          {turn.directory !== undefined && <PathText path={turn.directory} />}
+          {turn.directory !== undefined && <FolderName path={turn.directory} />}
           {turn.client !== undefined && <StoredText text={turn.client} />}
         </span>
         <span class="turn-counts">
