@@ -1,8 +1,8 @@
 import type { PageEvent, ServerView, SessionView, TurnView } from '../../page-protocol.ts';
 
 /**
- * How the page and the server stand. `locked`: it wants the link first. `lost`: it was there, and does
- * not answer.
+ * How the page and the server stand. `locked`: it wants the link first. `lost`: it was there, and
+ * does not answer.
  */
 export type Connection = 'opening' | 'live' | 'lost' | 'locked';
 
@@ -22,7 +22,7 @@ export type LiveEvent =
   | PageEvent
   | { readonly type: 'connection'; readonly connection: Connection; readonly refusal?: string };
 
-/** Turns that are kept: what the server keeps, so that an open page shows no more than a new one. */
+/** Turns that are kept: as many as the server keeps, so an open page shows what a new one does. */
 export const maxTurns = 500;
 
 /** Before the first word. */

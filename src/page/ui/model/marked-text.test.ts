@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type Mark, textPieces } from './marked-text.ts';
+import { type TextMark, textPieces } from './marked-text.ts';
 
-function shown(text: string, marks: readonly Mark[] = []): string {
+function shown(text: string, marks: readonly TextMark[] = []): string {
   return textPieces(text, marks)
     .map(({ text: piece, isMarked, sign }) => {
       const seen = sign === undefined ? piece : `‹${sign}›`;
@@ -23,7 +23,7 @@ test('hits are marked where they are', () => {
 });
 
 test('marks that overlap, are empty or lie outside change no text', () => {
-  const marks: Mark[] = [
+  const marks: TextMark[] = [
     [0, 3],
     [2, 5],
     [4, 4],

@@ -1,5 +1,5 @@
 /** Where something is in a text, code units: `[start, end)`. */
-export type Mark = readonly [start: number, end: number];
+export type TextMark = readonly [start: number, end: number];
 
 /** A piece of a text, as it is shown. */
 export interface TextPiece {
@@ -46,12 +46,12 @@ const names: Readonly<Record<string, string>> = {
 const joined = /[\p{Extended_Pictographic}\p{M}\p{Script=Arabic}\p{Script=Devanagari}\ufe0f]/u;
 
 /**
- * A text in pieces: hits are marked, and characters that nobody sees have a name in their place. All
- * pieces together are the text.
+ * A text in pieces: hits are marked, and characters that nobody sees have a name in their place.
+ * All pieces together are the text.
  *
  * @param marks In any order; they may touch or overlap, and may lie outside
  */
-export function textPieces(text: string, marks: readonly Mark[] = []): readonly TextPiece[] {
+export function textPieces(text: string, marks: readonly TextMark[] = []): readonly TextPiece[] {
   const borders = new Set([0, text.length]);
   for (const [start, end] of marks) {
     if (end <= start) continue;
@@ -66,7 +66,7 @@ export function textPieces(text: string, marks: readonly Mark[] = []): readonly 
   });
 }
 
-function withSigns(text: string, [start, end]: Mark, isMarked: boolean): TextPiece[] {
+function withSigns(text: string, [start, end]: TextMark, isMarked: boolean): TextPiece[] {
   const piece = text.slice(start, end);
   const pieces: TextPiece[] = [];
   let done = 0;

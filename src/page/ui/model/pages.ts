@@ -1,5 +1,5 @@
 /**
- * Items of a long list that are held: a server is asked for them by pages, those that are looked at,
+ * Items of a long list that are held: a server is asked for the pages that are looked at,
  * and those that nobody has looked at for longest are let go.
  */
 export class Pages<Item> {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { codeIn, fragmentOf, type Route, routeAbove, routeOf } from './route.ts';
+import { codeIn, fragmentOf, type PageRoute, routeAbove, routeOf } from './route.ts';
 
 const search = { query: 'a b&c=ü#/?%', isRegex: true, isCaseSensitive: false };
 
-const routes: readonly Route[] = [
+const routes: readonly PageRoute[] = [
   { at: 'overview' },
   { at: 'session', session: 's1' },
   { at: 'session', session: 'ü/?#% x', search },
@@ -34,8 +34,8 @@ test('what an address says wrongly is left out', () => {
 });
 
 test('back goes from a hit to the hits, to the entries, to the overview', () => {
-  const way: Route[] = [{ at: 'entry', session: 's', entry: 'e1', line: 3, search }];
-  for (let above = routeAbove(way[0] as Route); above !== undefined; above = routeAbove(above))
+  const way: PageRoute[] = [{ at: 'entry', session: 's', entry: 'e1', line: 3, search }];
+  for (let above = routeAbove(way[0] as PageRoute); above !== undefined; above = routeAbove(above))
     way.push(above);
   expect(way.slice(1)).toEqual([
     { at: 'session', session: 's', search },

@@ -7,7 +7,7 @@ export interface SearchWish {
 }
 
 /** What the page shows, as its address says behind `#`: nothing of it is sent to a server. */
-export type Route =
+export type PageRoute =
   | { readonly at: 'overview' }
   | { readonly at: 'session'; readonly session: string; readonly search?: SearchWish }
   | {
@@ -21,7 +21,7 @@ export type Route =
     };
 
 /** Reads what stands behind `#`. What it does not know is the overview. */
-export function routeOf(fragment: string): Route {
+export function routeOf(fragment: string): PageRoute {
   const [path = '', parameters = ''] = fragment.replace(/^#/, '').split('?', 2);
   const parts = path.split('/').slice(1).map(decoded);
   const [kind, session, kindBelow, entry] = parts;
@@ -42,7 +42,7 @@ export function routeOf(fragment: string): Route {
 }
 
 /** The fragment of a route, with its `#`: {@link routeOf} reads it back. */
-export function fragmentOf(route: Route): string {
+export function fragmentOf(route: PageRoute): string {
   if (route.at === 'overview') return '#/';
   const values = new URLSearchParams();
   let path = `#/session/${encodeURIComponent(route.session)}`;
@@ -59,7 +59,7 @@ export function fragmentOf(route: Route): string {
 }
 
 /** Where one level back is: from a hit to the hits, from hits to entries, from there to all. */
-export function routeAbove(route: Route): Route | undefined {
+export function routeAbove(route: PageRoute): PageRoute | undefined {
   if (route.at === 'overview') return undefined;
   const { session, search } = route;
   if (route.at === 'session')

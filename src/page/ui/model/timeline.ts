@@ -2,7 +2,7 @@ import { countOf } from './figures-text.ts';
 import type { StepView, TurnView } from '../../page-protocol.ts';
 
 /** A stretch of a turn, as it is drawn. */
-export interface Stretch {
+export interface TurnStretch {
   /** `waiting`: for the upstream's first word. `answering`: it speaks. `tool`: we work. */
   readonly kind: 'waiting' | 'answering' | 'tool';
   readonly startMs: number;
@@ -12,17 +12,17 @@ export interface Stretch {
 }
 
 /** What was done when, in order; what has not ended ends now. */
-export function stretches(turn: TurnView, elapsedMs: number): readonly Stretch[] {
+export function stretches(turn: TurnView, elapsedMs: number): readonly TurnStretch[] {
   return turn.steps.flatMap((step, index) => stretchesOf(step, index, elapsedMs));
 }
 
-function stretchesOf(step: StepView, index: number, nowMs: number): readonly Stretch[] {
+function stretchesOf(step: StepView, index: number, nowMs: number): readonly TurnStretch[] {
   const endMs = step.endedMs ?? step.calls[0]?.startedMs ?? nowMs;
   const spokeMs = Math.min(step.firstChunkMs ?? endMs, endMs);
   return [
     { kind: 'waiting', startMs: step.startedMs, endMs: spokeMs, step: index } as const,
     { kind: 'answering', startMs: spokeMs, endMs, step: index } as const,
-    ...step.calls.map((call): Stretch => ({
+    ...step.calls.map((call): TurnStretch => ({
       kind: 'tool',
       startMs: call.startedMs,
       endMs: call.endedMs ?? nowMs,

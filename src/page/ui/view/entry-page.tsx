@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { EntryDetail, SessionView } from '../../page-protocol.ts';
 import { agoText, countOf, countText, shortCountText } from '../model/figures-text.ts';
-import { fragmentOf, type Route } from '../model/route.ts';
+import { fragmentOf, type PageRoute } from '../model/route.ts';
 import { EntryText } from './entry-text.tsx';
 import { goTo, useAsked, useNow, useRovingRow } from './hooks.ts';
 import { askEntry } from './server-calls.ts';
@@ -9,7 +9,7 @@ import { SessionName } from './sessions.tsx';
 import { StoredText } from './stored-text.tsx';
 import { type RowToShow, VirtualRows } from './virtual-rows.tsx';
 
-type EntryRoute = Extract<Route, { at: 'entry' }>;
+type EntryRoute = Extract<PageRoute, { at: 'entry' }>;
 
 /** One stored text: what it is made of, and the text itself. */
 export function EntryPage({

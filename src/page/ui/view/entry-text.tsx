@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { EntryDetail } from '../../page-protocol.ts';
 import { countText } from '../model/figures-text.ts';
-import type { Mark } from '../model/marked-text.ts';
-import type { Route } from '../model/route.ts';
+import type { TextMark } from '../model/marked-text.ts';
+import type { PageRoute } from '../model/route.ts';
 import { usePaged } from './paged.ts';
 import { askLines } from './server-calls.ts';
 import { StoredText } from './stored-text.tsx';
@@ -21,7 +21,7 @@ export function EntryText({
   detail,
   onLine,
 }: {
-  readonly route: Extract<Route, { at: 'entry' }>;
+  readonly route: Extract<PageRoute, { at: 'entry' }>;
   readonly detail: EntryDetail;
   readonly onLine: (line: number) => void;
 }) {
@@ -85,13 +85,16 @@ export function EntryText({
   );
 }
 
-const noMarks: readonly Mark[] = [];
+const noMarks: readonly TextMark[] = [];
 
 /** Most marks in a line that are drawn. */
 const maxMarks = 200;
 
 /** Where the words that were searched for are; of an expression only the server knows. */
-function marksIn(text: string, { search }: Extract<Route, { at: 'entry' }>): readonly Mark[] {
+function marksIn(
+  text: string,
+  { search }: Extract<PageRoute, { at: 'entry' }>,
+): readonly TextMark[] {
   if (search === undefined || search.isRegex) return noMarks;
   const { query, isCaseSensitive } = search;
   const fold = (words: string): string => (isCaseSensitive ? words : words.toLowerCase());
@@ -99,7 +102,7 @@ function marksIn(text: string, { search }: Extract<Route, { at: 'entry' }>): rea
   // A letter that becomes two when it is folded would put all marks behind it elsewhere.
   if (folded.length !== text.length) return noMarks;
   const wanted = fold(query);
-  const marks: Mark[] = [];
+  const marks: TextMark[] = [];
   let at = folded.indexOf(wanted);
   while (at !== -1 && marks.length < maxMarks) {
     marks.push([at, at + query.length]);

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { RefObject } from 'preact';
-import { fragmentOf, type Route, routeOf } from '../model/route.ts';
+import { fragmentOf, type PageRoute, routeOf } from '../model/route.ts';
 import { AskFault } from './server-calls.ts';
 
 /** The time, again and again while it matters. */
@@ -16,7 +16,7 @@ export function useNow(everyMs: number | undefined): number {
 }
 
 /** What the address says. */
-export function useRoute(): Route {
+export function useRoute(): PageRoute {
   const [route, setRoute] = useState(() => routeOf(location.hash));
   useEffect(() => {
     const read = (): void => setRoute(routeOf(location.hash));
@@ -27,7 +27,7 @@ export function useRoute(): Route {
 }
 
 /** Goes there; the browser's own way back leads here. */
-export function goTo(route: Route): void {
+export function goTo(route: PageRoute): void {
   location.hash = fragmentOf(route);
 }
 

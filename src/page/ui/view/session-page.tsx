@@ -1,6 +1,6 @@
 import type { SessionView } from '../../page-protocol.ts';
 import { agoText, bytesText, countOf, shortCountText } from '../model/figures-text.ts';
-import type { Route, SearchWish } from '../model/route.ts';
+import type { PageRoute, SearchWish } from '../model/route.ts';
 import { EntryList } from './entry-list.tsx';
 import { goTo, useNow } from './hooks.ts';
 import { SearchForm } from './search-form.tsx';
@@ -13,7 +13,7 @@ export function SessionPage({
   route,
   sessions,
 }: {
-  readonly route: Extract<Route, { at: 'session' }>;
+  readonly route: Extract<PageRoute, { at: 'session' }>;
   readonly sessions: readonly SessionView[];
 }) {
   const session = sessions.find(({ id }) => id === route.session);

@@ -1,6 +1,6 @@
-import { type Mark, textPieces } from '../model/marked-text.ts';
+import { type TextMark, textPieces } from '../model/marked-text.ts';
 
-const noMarks: readonly Mark[] = [];
+const noMarks: readonly TextMark[] = [];
 
 /**
  * Text of anybody: a path, a title, a line. It is set apart, so that a script that is written from
@@ -12,7 +12,7 @@ export function StoredText({
   className,
 }: {
   readonly text: string;
-  readonly marks?: readonly Mark[];
+  readonly marks?: readonly TextMark[];
   readonly className?: string;
 }) {
   return (
