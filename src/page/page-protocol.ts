@@ -25,7 +25,7 @@
  */
 
 /** Where a turn is. `aborted`: the client has left, or the server stops. */
-export type TurnPhase = 'running' | 'done' | 'failed' | 'aborted';
+type TurnPhase = 'running' | 'done' | 'failed' | 'aborted';
 
 /** One request of a client to its answer, as far as it is. */
 export interface TurnView {
