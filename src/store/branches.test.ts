@@ -1,9 +1,11 @@
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { faultyFiles, type Fault } from '../../test/faults/faulty-files.ts';
 import { killableFiles } from '../../test/faults/killed-files.ts';
 import { allTexts, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
+import { strideOf } from '../../test/faults/stride.ts';
+import { randomIds } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import { realFiles, type Files } from './disk/files.ts';
 import { encodeRecord } from './format.ts';
@@ -90,7 +92,9 @@ test.each(faults)(
   'where any call fails ($code) there is no branch, and the base is as it was',
   async (fault) => {
     const failures: unknown[] = [];
-    for (let at = 0; at < 40; at += 1) {
+    const { first, step } = strideOf(faults.length, faults.indexOf(fault));
+    let isReached = true;
+    for (let at = first; isReached; at += step) {
       await using data = await temporaryData();
       let left = Infinity;
       const { files } = faultyFiles(() => {
@@ -104,6 +108,7 @@ test.each(faults)(
         await appendText(base, 'text of the base\n'.repeat(5_000));
         left = at + 1;
         const [outcome] = await Promise.allSettled([sessions.branch(base.id)]);
+        isReached = left <= 0;
         left = Infinity;
         if (outcome.status === 'fulfilled') made.push(outcome.value.id);
         else failures.push(outcome.reason);
@@ -116,7 +121,7 @@ test.each(faults)(
         made.map((id) => [id, 1]),
       );
     }
-    expect(failures.length).toBeGreaterThan(5);
+    expect(failures.length).toBeGreaterThan(5 / step);
     expect(failures.every((failure) => failure instanceof ProxyError)).toBe(true);
   },
 );
@@ -264,23 +269,30 @@ test('a branch that is written to while it gets copies of its texts loses none',
 });
 
 test('of a branch that is killed while it is made nothing is there after the next opening, or all of it', async () => {
+  await using master = await temporaryData();
+  let id: string;
+  {
+    await using sessions = await master.open();
+    const session = await projectSession(sessions);
+    id = session.id;
+    await appendText(session, 'one');
+    await session.events.add({ type: 'pin', timeMs: 1, whole: [1] });
+    // The ninth reads a copy of the oldest ones.
+    for (let depth = 0; depth < 8; depth += 1) {
+      const branch = await sessions.branch(id);
+      await appendText(branch, `text ${depth}`);
+      id = branch.id;
+    }
+  }
   let isWhole = false;
-  for (let calls = 0; !isWhole; calls += 1) {
+  const { first, step } = strideOf(2);
+  for (let calls = first; !isWhole; calls += step) {
     await using data = await temporaryData();
+    await cp(master.dataDir, data.dataDir, { recursive: true });
     const disk = killableFiles();
-    let id: string;
     {
-      const sessions = await data.open({ files: disk.files });
-      const session = await projectSession(sessions);
-      id = session.id;
-      await appendText(session, 'one');
-      await session.events.add({ type: 'pin', timeMs: 1, whole: [1] });
-      // The ninth reads a copy of the oldest ones.
-      for (let depth = 0; depth < 8; depth += 1) {
-        const branch = await sessions.branch(id);
-        await appendText(branch, `text ${depth}`);
-        id = branch.id;
-      }
+      const sessions = await data.open({ files: disk.files, ids: randomIds });
+      await sessions.byId(id);
       disk.killIn(calls);
       const made = await sessions.branch(id).catch(() => undefined);
       isWhole = made !== undefined && !disk.isDead;

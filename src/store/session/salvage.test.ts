@@ -9,6 +9,7 @@ import {
   temporaryData,
   type TemporaryData,
 } from '../../../test/faults/store-harness.ts';
+import { strideOf } from '../../../test/faults/stride.ts';
 
 const texts = ['eins\n', 'zwei 日本', 'x'.repeat(2_000_000), 'lone \ud800', 'letzter'];
 
@@ -115,7 +116,8 @@ test('killed at any write, or failing at it, the directory keeps its old store, 
   await flipByte(master.paths(id).text, 7);
   let reached = true;
   let kept = 0;
-  for (let at = 0; reached; at += 5) {
+  const { first, step } = strideOf(5);
+  for (let at = first; reached; at += step) {
     for (const isKilled of [true, false]) {
       await using data = await temporaryData();
       await cp(master.dataDir, data.dataDir, { recursive: true });
