@@ -106,7 +106,7 @@ export async function openHere(flags: object): Promise<OwnStores> {
     return openSharedSessions({ ...options, ...shared, onProgress });
   };
   const sessions = stack.use(await open());
-  const search = stack.use(openSearchEngine({ clock: systemClock }));
+  const search = stack.use(openSearchEngine({ clock: systemClock, isBrief: true }));
   const secrets = guardFor(config.capture.secrets);
   const run = createOperations({ sessions, search, clock: systemClock, secrets });
   const all = stack.move();

@@ -90,13 +90,18 @@ import { SharedEntries } from './text/shared-entries.ts';
 import { checksOf, damageNote, goneNote, soundRanges } from './text/block-checks.ts';
 import { QueuePlace, TurnQueue } from './run/turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
-import { WorkerPool, type PoolWorker } from './run/worker-pool.ts';
+import { WorkerPool, type PoolEvents, type PoolWorker } from './run/worker-pool.ts';
 
 /** What the engine is opened with. */
 interface EngineOptions {
   readonly clock: Clock;
   /** Number of workers; default: one per core, at most 4. */
   readonly workers?: number;
+  /**
+   * For who asks once and ends, as a command does: workers start when there is work for them, none
+   * is kept warm for the next question.
+   */
+  readonly isBrief?: boolean;
 }
 
 /**
@@ -113,7 +118,7 @@ const maxLargeRuns = 5;
  */
 const maxLooks = 5;
 
-/** Starts the workers. Dispose of the engine to stop them; they do not keep the process alive. */
+/** Starts the workers, or will. Dispose of the engine to stop them; they do not keep the process alive. */
 export function openSearchEngine(options: EngineOptions): SearchEngine {
   return new Engine(options);
 }
@@ -130,16 +135,18 @@ class Engine implements SearchEngine {
   #nextJob = 1;
   #closed = false;
 
-  constructor({ clock, workers = Math.min(availableParallelism(), 4) }: EngineOptions) {
+  constructor({ clock, workers, isBrief = false }: EngineOptions) {
     this.#clock = clock;
-    this.#pool = new WorkerPool(workers, {
+    const size = workers ?? Math.min(availableParallelism(), 4);
+    const events: PoolEvents = {
       report: (worker, report) => this.#report(worker, report),
       lost: (worker) => {
         for (const run of this.#runs.values()) run.lost(worker);
         this.#upkeep.lost(worker);
         this.#sweep();
       },
-    });
+    };
+    this.#pool = new WorkerPool(size, events, { isBrief });
     this.#upkeep = new IndexUpkeep({
       pool: this.#pool,
       blocks: this.#blocks,

@@ -41,7 +41,7 @@ export class IndexRun {
   }
 
   start(): void {
-    for (const worker of this.#pool.workers) this.#next(worker);
+    for (const worker of this.#pool.atLeast(this.#tasks.length)) this.#next(worker);
     this.#checkFinished();
   }
 
@@ -61,7 +61,7 @@ export class IndexRun {
     this.#busy.delete(worker);
     if (++this.#lost < maxAttempts) this.#tasks.push(task);
     else this.fail(new ProxyError('internal', 'The search workers keep failing.'));
-    this.#next(this.#pool.workers[0]!);
+    this.#next(this.#pool.atLeast(1)[0]!);
     this.#checkFinished();
   }
 

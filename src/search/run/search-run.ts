@@ -155,7 +155,7 @@ export class SearchRun {
   }
 
   #begin(): void {
-    const worker = this.#parts.pool.workers[0]!;
+    const worker = this.#parts.pool.atLeast(1)[0]!;
     this.#busy.set(worker, 'plan');
     worker.send({ kind: 'plan', job: this.#parts.job, task: this.#task });
   }
@@ -208,8 +208,8 @@ export class SearchRun {
   }
 
   #spread(plan: Plan): void {
-    const { workers } = this.#parts.pool;
-    for (const worker of plan.solo ? workers.slice(0, 1) : workers) {
+    const { pool } = this.#parts;
+    for (const worker of plan.solo ? pool.atLeast(1).slice(0, 1) : pool.workers) {
       this.#busy.set(worker, 'part');
       worker.send({ kind: 'join', job: this.#parts.job, task: this.#task, plan });
     }
@@ -226,7 +226,7 @@ export class SearchRun {
       this.#render(part);
       return;
     }
-    const { workers } = this.#parts.pool;
+    const workers = this.#parts.pool.atLeast(1 + this.#late.size);
     const worker = workers.find((candidate) => !this.#late.has(candidate)) ?? workers[0]!;
     this.#busy.set(worker, 'conclude');
     worker.send({ kind: 'conclude', job: this.#parts.job, task: this.#task, part });
@@ -235,12 +235,10 @@ export class SearchRun {
   /** Lets workers show the hits, each a share of them. */
   #render(part: SearchPart): void {
     const hits = part.hits.slice(0, this.#task.query.maxResults);
-    const { workers } = this.#parts.pool;
+    const wanted = Math.max(1, Math.floor(hits.length / minShownEach));
+    const workers = this.#parts.pool.atLeast(wanted + this.#late.size);
     const free = workers.filter((worker) => !this.#late.has(worker));
-    const showers = (free.length > 0 ? free : workers).slice(
-      0,
-      Math.max(1, Math.floor(hits.length / minShownEach)),
-    );
+    const showers = (free.length > 0 ? free : workers).slice(0, wanted);
     const each = Math.ceil(hits.length / showers.length);
     this.#showing = { part, shareOf: new Map(), shown: [], wrongBlocks: [...part.wrongBlocks] };
     for (const [i, worker] of showers.entries()) {

@@ -23,19 +23,24 @@ afterEach(async () => {
 /** A pool with one run on it; `saw` lists what its workers said. */
 function openRun(
   pattern: string,
-  options: { readonly clock?: Clock; readonly onReport?: (report: Report) => void } = {},
+  options: {
+    readonly clock?: Clock;
+    readonly onReport?: (report: Report) => void;
+    readonly isBrief?: boolean;
+  } = {},
 ): { readonly run: SearchRun; readonly pool: WorkerPool; readonly lost: PoolWorker[] } {
   const lost: PoolWorker[] = [];
-  const pool = new WorkerPool(2, {
-    report: (worker, report) => {
+  const events = {
+    report: (worker: PoolWorker, report: Report) => {
       run.take(worker, report);
       options.onReport?.(report);
     },
-    lost: (worker) => {
+    lost: (worker: PoolWorker) => {
       lost.push(worker);
       run.lost(worker);
     },
-  });
+  };
+  const pool = new WorkerPool(2, events, { isBrief: options.isBrief ?? false });
   closers.push(() => pool.close());
   const blocks = new SharedBlocks().share(corpus.blocks, corpus.blocks.count);
   const run = new SearchRun({
@@ -99,6 +104,21 @@ test('a search that loses one of those who show its hits starts again', async ()
   const { matches, total } = (await run.result)!;
   expect([total, matches.length, matches[900]?.line]).toEqual([33_334, 1_000, 8_101]);
   expect(lost).toHaveLength(1);
+});
+
+test('a pool for one question starts as many workers as there is work for', async () => {
+  const counts: number[] = [];
+  const { run, pool, lost } = openRun('nine', {
+    isBrief: true,
+    onReport: () => counts.push(pool.atLeast(0).length),
+  });
+  expect(pool.atLeast(0)).toEqual([]);
+  run.start();
+  // The one that plans, though it is killed; then those that share the text.
+  pool.kill(pool.atLeast(0)[0]!);
+  expect(pool.atLeast(0)).toHaveLength(1);
+  expect(await run.result).toMatchObject({ total: 33_334, partial: false });
+  expect([Math.min(...counts), counts.at(-1), lost.length]).toEqual([1, 2, 1]);
 });
 
 test('workers that are lost again and again end the search', async () => {

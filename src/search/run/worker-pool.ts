@@ -65,12 +65,14 @@ class Slot implements PoolWorker {
 }
 
 /**
- * A fixed number of workers and, from the first report of work on, a warm spare that takes the
- * place of one that had to be killed or has died.
+ * A number of workers and, from the first report of work on, a warm spare that takes the place of
+ * one that had to be killed or has died. Where it is `isBrief`, as for a command that asks once,
+ * workers start when there is work for them, and none is kept as a spare.
  */
 export class WorkerPool {
   readonly #events: PoolEvents;
   readonly #size: number;
+  readonly #isBrief: boolean;
   readonly #workers: Slot[] = [];
   #spare: Slot | undefined;
   #failedStarts = 0;
@@ -81,15 +83,21 @@ export class WorkerPool {
   #isUsed = false;
   #closed = false;
 
-  constructor(size: number, events: PoolEvents) {
+  constructor(size: number, events: PoolEvents, { isBrief = false } = {}) {
     this.#events = events;
     this.#size = size;
-    for (let i = 0; i < size; i++) this.#workers.push(this.#open());
+    this.#isBrief = isBrief;
+    if (!isBrief) this.#start(size);
   }
 
-  /** All workers at work, the least busy first. Those that could not be started are tried again. */
+  /** All workers, the least busy first. Those that could not be started are tried again. */
   get workers(): readonly PoolWorker[] {
-    while (this.#workers.length < this.#size) this.#workers.push(this.#open());
+    return this.atLeast(this.#size);
+  }
+
+  /** The workers that there are, the least busy first; `count` of them, or all, are started. */
+  atLeast(count: number): readonly PoolWorker[] {
+    this.#start(this.#isBrief ? Math.min(count, this.#size) : this.#size);
     return this.#workers.toSorted((a, b) => a.jobs.size - b.jobs.size);
   }
 
@@ -103,6 +111,10 @@ export class WorkerPool {
     this.#closed = true;
     const all = this.#spare === undefined ? this.#workers : [...this.#workers, this.#spare];
     await Promise.all(all.map(({ thread }) => thread.terminate()));
+  }
+
+  #start(count: number): void {
+    while (this.#workers.length < count) this.#workers.push(this.#open());
   }
 
   #open(): Slot {
@@ -122,7 +134,7 @@ export class WorkerPool {
   }
 
   #prepareSpare(): void {
-    if (this.#isUsed || this.#closed) return;
+    if (this.#isUsed || this.#isBrief || this.#closed) return;
     this.#isUsed = true;
     this.#spare ??= this.#open();
   }
@@ -138,7 +150,7 @@ export class WorkerPool {
     if (!slot.isReady) this.#failedStarts += 1;
     if (this.#failedStarts < maxFailedStarts) {
       this.#workers[index] = this.#spare ?? this.#open();
-      this.#spare = this.#open();
+      this.#spare = this.#isBrief ? undefined : this.#open();
     } else {
       // Something is wrong with the program or the machine: starting threads without end would only
       // make it worse.
