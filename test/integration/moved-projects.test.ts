@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CliHome } from '../support/cli.ts';
 import { clientTools, longText, outputRequest, systemFor, user } from '../support/conversation.ts';
 import { startProxy, type ProxyOptions, type TestProxy } from '../support/proxy.ts';

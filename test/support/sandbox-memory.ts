@@ -16,7 +16,7 @@ const sandboxes = openSandboxes({
   limits: {
     memoryBytes,
     stackBytes: 262_144,
-    computeMs: 3_000,
+    computeMs: Number(process.env['RLM_TEST_COMPUTE_MS'] ?? 3_000),
     maxOutputChars: 10_000,
     maxAnswerChars: 1_000_000,
     maxQuestions: 1_000,
