@@ -118,7 +118,10 @@ const maxLargeRuns = 5;
  */
 const maxLooks = 5;
 
-/** Starts the workers, or will. Dispose of the engine to stop them; they do not keep the process alive. */
+/**
+ * Starts the workers, or will. Dispose of the engine to stop them; they do not keep the process
+ * alive.
+ */
 export function openSearchEngine(options: EngineOptions): SearchEngine {
   return new Engine(options);
 }
