@@ -46,14 +46,22 @@ function git(cwd: string, ...args: readonly string[]): void {
   });
 }
 
+/** A repository with a remote and one commit: starting git takes longer than a copy. */
+let repository = '';
+
+beforeAll(() => {
+  repository = mkdtempSync(join(tmpdir(), 'rlm-repository-'));
+  git(repository, 'init', '-q');
+  git(repository, 'commit', '-q', '--allow-empty', '-m', 'first');
+  git(repository, 'remote', 'add', 'origin', 'https://example.com/owner/project');
+  return () => rmSync(repository, { recursive: true });
+});
+
 /** A project in the folder, with a remote and one commit where it is a repository. */
 function project(name: string, { isRepository = true } = {}): string {
   const path = join(folder, name);
-  mkdirSync(path);
-  if (!isRepository) return path;
-  git(path, 'init', '-q');
-  git(path, 'commit', '-q', '--allow-empty', '-m', 'first');
-  git(path, 'remote', 'add', 'origin', 'https://example.com/owner/project');
+  if (isRepository) cpSync(repository, path, { recursive: true });
+  else mkdirSync(path);
   return path;
 }
 
