@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import { addDataDirFlag } from './data-dir-flag.ts';
 import { examples } from './examples.ts';
+import { printError } from './screen.ts';
 import { choiceOf, type SessionFlags } from './session-flags.ts';
 import { readVersion } from './version.ts';
 
@@ -43,7 +44,7 @@ export function mcpCommand(): Command {
           choice: choiceOf(flags),
           usesRoots: flags.directory === undefined && flags.session === undefined,
         }),
-      { onerror: (error) => process.stderr.write(`rlm-opencode mcp: ${error.message}\n`) },
+      { onerror: (error) => printError(`rlm-opencode mcp: ${error.message}\n`) },
     );
     await gone.promise;
     await handle.close();
