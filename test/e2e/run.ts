@@ -5,9 +5,10 @@
  * Finds or installs the clients, builds the package into a temporary folder, then starts itself
  * again in a network namespace that has only the loopback interface, where the machine allows it,
  * and plays there: OpenCode its scenarios, every client what all of them can do. Words behind `--`
- * choose plays by name; with `--docs`, too, what was seen of the clients goes into
+ * choose plays by name (`chromium`: the page); with `--docs`, too, what was seen of the clients goes into
  * `docs/clients.md`.
  */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -18,6 +19,7 @@ import { type Outcome, writeOutcomes } from './clients/page.ts';
 import { type PlayedClient, playedClients } from './clients/played-clients.ts';
 import { findProgram, type Found } from './npm-program.ts';
 import { findOpencode, opencodePackage } from './opencode-binary.ts';
+import { playPage } from './page/page-play.ts';
 import { buildPackage } from './package-build.ts';
 import { perform, type Play } from './play.ts';
 import { killPrograms } from './process.ts';
@@ -58,7 +60,15 @@ interface Prepared {
   readonly programs: Omit<Programs, 'opencode'>;
   /** By the client's id; clients that nobody asked for are not in it. */
   readonly found: Readonly<Record<string, Found>>;
+  /** Path of the browser that the page is looked at with, where that is wanted. */
+  readonly browser?: string;
 }
+
+/** The page, looked at in a browser. */
+const pagePlay = 'page in chromium';
+
+/** Debian's. */
+const browserPath = '/usr/bin/chromium';
 
 const flags = new Set(process.argv.slice(2).filter((word) => word.startsWith('--')));
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
@@ -85,7 +95,10 @@ async function prepare(): Promise<void> {
   }
   for (const [id, binary] of Object.entries(found))
     if (!binary.ok) process.stdout.write(`skipped: no ${id} to test with (${binary.reason})\n`);
-  if (!Object.values(found).some(({ ok }) => ok)) return;
+  const hasBrowser = isWanted(pagePlay) && existsSync(browserPath);
+  if (isWanted(pagePlay) && !hasBrowser)
+    process.stdout.write(`skipped: no browser to look at the page with (${browserPath})\n`);
+  if (!hasBrowser && !Object.values(found).some(({ ok }) => ok)) return;
   const folder = await mkdtemp(join(tmpdir(), 'rlm-opencode-e2e-'));
   const built = await buildPackage(checkout, join(folder, 'package'));
   if (built.fault === undefined) {
@@ -96,6 +109,7 @@ async function prepare(): Promise<void> {
         path: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
       },
       found,
+      ...(hasBrowser ? { browser: browserPath } : {}),
     };
     const env = { ...process.env, [insideVariable]: JSON.stringify(prepared) };
     process.exitCode = await runAlone(process.execPath, process.argv.slice(1), env);
@@ -107,7 +121,7 @@ async function prepare(): Promise<void> {
   else await rm(folder, { recursive: true, force: true });
 }
 
-async function playAll({ programs, found }: Prepared): Promise<void> {
+async function playAll({ programs, found, browser }: Prepared): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       killPrograms();
@@ -118,6 +132,8 @@ async function playAll({ programs, found }: Prepared): Promise<void> {
   const outcomes = new Map<string, Outcome>();
   const page = join(checkout, 'docs', 'clients.md');
   const waiting: (() => Promise<void>)[] = [];
+  if (browser !== undefined)
+    waiting.push(async () => playPage(browser, { packageFolder: programs.packageFolder, report }));
   const opencode = found[opencodePackage.id];
   if (opencode?.ok === true) {
     const all: Programs = { ...programs, opencode: opencode.path };

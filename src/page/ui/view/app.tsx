@@ -11,7 +11,11 @@ import { WayIn } from './way-in.tsx';
 /** The whole page. */
 export function App({ live }: { readonly live: Live }) {
   const [state, setState] = useState(live.state);
-  useEffect(() => live.watch(() => setState(live.state)), [live]);
+  useEffect(() => {
+    // Something may have happened before anybody watched.
+    setState(live.state);
+    return live.watch(() => setState(live.state));
+  }, [live]);
   useEffect(() => {
     // The link was opened here, or in another tab while this one waited.
     const reopen = (): void => void (location.hash.startsWith('#code=') && live.open());
