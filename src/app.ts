@@ -39,6 +39,7 @@ import { IndexKeeper } from './tools/index-keeper.ts';
 import { programVariables } from './tools/programs/forgotten-variables.ts';
 import { linkedStoresOf } from './tools/linked/linked-stores.ts';
 import { allTools, ToolRegistry } from './tools/registry.ts';
+import { LiveTurns } from './page/live-turns.ts';
 import { type FoundSessions, Traces } from './trace/traces.ts';
 import { Catalog, type CatalogProvider, type ResolvedModel } from './upstream/catalog.ts';
 import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
@@ -76,6 +77,8 @@ export interface App {
   readonly server: ProxyServer;
   readonly sessions: Sessions;
   readonly search: SearchEngine;
+  /** What turns do and have done. */
+  readonly turns: LiveTurns;
   /** For commands of the same user; stands in the owner file while the server runs. */
   readonly ownerSecret: string;
   [Symbol.asyncDispose](): Promise<void>;
@@ -126,6 +129,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   holders.push(programVariables(sandboxes, sessions));
   const outliner = options.threads?.outliner ?? opened.use(new Outliner(clock, log));
   const stats = new TurnStats();
+  const turns = new LiveTurns(clock);
   const toolless = new ToollessModels();
   const gauge = new TokenGauge(clock);
   const day = opened.use(
@@ -144,6 +148,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     outliner,
     catalog,
     stats,
+    turns,
     gauge,
     toolless,
     day,
@@ -201,6 +206,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     server,
     sessions,
     search,
+    turns,
     ownerSecret,
     [Symbol.asyncDispose]: async () => all.disposeAsync(),
   };
@@ -292,6 +298,7 @@ interface ChatParts {
   readonly outliner: Outliner;
   readonly catalog: Catalog;
   readonly stats: TurnStats;
+  readonly turns: LiveTurns;
   readonly gauge: TokenGauge;
   readonly toolless: ToollessModels;
   readonly day: LedgerFile;
@@ -311,6 +318,7 @@ function createChat(
     outliner,
     catalog,
     stats,
+    turns,
     gauge,
     toolless,
     day,
@@ -368,6 +376,7 @@ function createChat(
     maxClosingChars: config.strip.minChars,
     clock,
     stats,
+    watcher: turns,
     nextId: () => ids.next('t_'),
     log,
   });

@@ -46,6 +46,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'ingest',
     'operations',
     'outline',
+    'page',
     'prompt',
     'sandbox',
     'search',
@@ -86,8 +87,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   setup: [],
   // A store that machines share: its log, and the files that follow it.
   shared: ['store'],
-  // What a browser shows: knows the shapes it is told, and nothing of who tells them.
-  page: [],
+  // What a browser shows knows the shapes it is told, and nothing of who tells them: that hears
+  // what turns do.
+  page: ['turn'],
   store: [],
   upstream: [],
   ...Object.fromEntries(leaves.map((leaf) => [leaf, []])),

@@ -31,6 +31,7 @@ import {
 } from '../turn/turn-tools.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { FinishedTurn, StepLimits } from '../turn/turn-state.ts';
+import type { TurnFacts, TurnWatch, TurnWatcher } from '../turn/turn-watch.ts';
 import { sumUsages } from '../wire/usage.ts';
 import type { TokenGauge } from '../prompt/token-gauge.ts';
 
@@ -69,6 +70,8 @@ export interface ChatProxyOptions {
   readonly maxClosingChars: number;
   readonly clock: Clock;
   readonly stats: TurnStats;
+  /** Hears what turns do; absent where nobody watches. */
+  readonly watcher?: TurnWatcher | undefined;
   readonly nextId: () => string;
   readonly log: Logger;
 }
@@ -83,6 +86,16 @@ export class ChatProxy {
 
   /** @throws ProxyError whatever is wrong before the answer begins */
   async handle(call: ChatCall): Promise<JsonReply | StreamReply> {
+    const watch = this.#options.watcher?.begin(call);
+    try {
+      return await this.#answer(call, watch);
+    } catch (error) {
+      watch?.fails(error);
+      throw error;
+    }
+  }
+
+  async #answer(call: ChatCall, watch: TurnWatch | undefined): Promise<JsonReply | StreamReply> {
     const { clock } = this.#options;
     const startedMs = clock.elapsedMs();
     if (this.#options.secrets !== undefined) await this.#options.secrets.load();
@@ -92,7 +105,9 @@ export class ChatProxy {
       directory: intake.resolved.directory,
       model: intake.envelope.model,
     });
+    watch?.know(factsOfIntake(intake));
     const target = await this.#options.resolve(intake.envelope.model, call.signal);
+    watch?.know({ model: target.gaugeKey });
     const prompt = await this.#options.prompts.make(intake, target);
     if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
     const run: Run = {
@@ -104,7 +119,10 @@ export class ChatProxy {
       headers: {},
       quietUntilMs: 0,
       startedMs,
+      watch,
+      demotions: 0,
     };
+    this.#take(run, prompt);
     if (prompt.own !== undefined) await this.#resolveSub(run);
     const count = intake.envelope['n'] ?? 1;
     if (count !== 1 && prompt.own !== undefined) throw manyAnswers();
@@ -129,15 +147,19 @@ export class ChatProxy {
   async *#answers(run: Run): AsyncGenerator<readonly Chunk[], void, void> {
     const { request } = run.prompt;
     const budget = this.#options.openBudget();
-    const answers = answersTo(request, this.#metered(run, budget), {
+    const call = {
       signal: run.call.signal,
       headers: run.intake.affinity,
-      onRetry: (attempt) => this.#noteRetry(run, attempt),
-    });
+      onRetry: (attempt: RetryNotice) => this.#noteRetry(run, attempt),
+    };
+    const answers = answersTo(request, this.#metered(run, budget), call, run.watch);
     try {
       await this.#finish(run, yield* answers);
+    } catch (error) {
+      run.watch?.fails(error);
+      throw error;
     } finally {
-      this.#count(budget);
+      this.#end(run, budget);
     }
   }
 
@@ -209,20 +231,33 @@ export class ChatProxy {
       withoutTools: async (error) => {
         const bare = await this.#withoutTools(run, error);
         if (bare === undefined) return undefined;
-        run.prompt = bare;
+        this.#take(run, bare);
         return { request: bare.request, tools: undefined };
       },
       wake: async () => this.#wake(run),
       shrink: async (request) => {
         const smaller = await this.#shrink(run, request);
         if (smaller === undefined) return undefined;
-        run.prompt = smaller;
+        this.#take(run, smaller);
         if (smaller.own !== undefined) await this.#resolveSub(run);
         tools ??= toolsOf(smaller);
         return { request: smaller.request, tools: tools?.own, handOver: smaller.handOver };
       },
       onRetry: (attempt) => this.#noteRetry(run, attempt),
-      onEnd: () => this.#count(budget),
+      onEnd: () => this.#end(run, budget),
+      watch: run.watch,
+    });
+  }
+
+  /** From now on this is the turn's prompt. */
+  #take(run: Run, prompt: Prompt): void {
+    run.prompt = prompt;
+    if (prompt.window.demoted) run.demotions += 1;
+    run.watch?.know({
+      session: prompt.own?.session.id ?? run.intake.resolved.session?.id,
+      tools: prompt.own?.offer ?? 'none',
+      demotions: run.demotions,
+      estimatedPromptTokensWithout: this.#tokensWithout(run),
     });
   }
 
@@ -231,7 +266,8 @@ export class ChatProxy {
   }
 
   /** However a turn ends, its time counts for the day. */
-  #count(budget: Budget): void {
+  #end({ watch }: Run, budget: Budget): void {
+    watch?.leaves();
     budget.close();
     this.#options.keepDay();
   }
@@ -267,7 +303,7 @@ export class ChatProxy {
     const woken = await this.#options.prompts.wake(intake, target, run.shrunkTokens);
     if (woken === undefined) return undefined;
     run.firstPrompt = prompt;
-    run.prompt = woken.prompt;
+    this.#take(run, woken.prompt);
     return { request: woken.prompt.request, opened: woken.opened };
   }
 
@@ -325,7 +361,7 @@ export class ChatProxy {
       newlyStored: intake.newlyStored,
       parsedMessages: intake.parsedMessages,
       clientTokens: this.#tokensWithout(run),
-      demoted: prompt.window.demoted,
+      demotions: run.demotions,
       ...(intake.storeFault === undefined ? {} : { storeFault: intake.storeFault.code }),
     });
     this.#options.log.info(
@@ -354,6 +390,7 @@ export class ChatProxy {
       },
       'turn',
     );
+    run.watch?.ends();
   }
 
   /** Prompt tokens of the client's own history, had it gone upstream as it came. An estimate. */
@@ -383,6 +420,18 @@ export class ChatProxy {
       );
     }
   }
+}
+
+/** What a request says of itself, and what came of storing it. */
+function factsOfIntake({ client, resolved, envelope, newlyStored }: Intake): TurnFacts {
+  return {
+    client,
+    directory: resolved.directory,
+    session: resolved.session?.id,
+    chat: resolved.chatId,
+    model: envelope.model,
+    storedTexts: newlyStored,
+  };
 }
 
 /** Calls of a turn that searched. */
@@ -416,4 +465,7 @@ interface Run {
   /** Set where there are tools that could ask it. */
   sub?: SubTarget;
   readonly startedMs: number;
+  readonly watch: TurnWatch | undefined;
+  /** Times that older material was moved out of its prompts. */
+  demotions: number;
 }

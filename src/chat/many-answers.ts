@@ -4,6 +4,7 @@ import { TurnFold } from '../wire/fold.ts';
 import { requestBytes } from '../wire/message-json.ts';
 import type { Chunk, ChatRequest } from '../wire/types.ts';
 import type { FinishedTurn } from '../turn/turn-state.ts';
+import type { TurnWatch } from '../turn/turn-watch.ts';
 
 /**
  * Several answers to one request, passed on as they come: one completion and no loop. Returns the
@@ -13,14 +14,21 @@ export async function* answersTo(
   request: ChatRequest,
   upstream: Upstream,
   call: UpstreamCall,
+  watch: TurnWatch | undefined,
 ): AsyncGenerator<readonly Chunk[], FinishedTurn, void> {
   const fold = new TurnFold();
+  const sentBytes = requestBytes(request);
+  watch?.stepBegins(sentBytes);
   const { batches } = await upstream.complete(request, call);
+  let answers = false;
   for await (const batch of batches) {
+    if (!answers) watch?.stepAnswers();
+    answers = true;
     for (const chunk of batch) if (chunk.choiceIndex === undefined) fold.add(chunk);
     yield batch;
   }
   const { message, usage } = fold.turn();
+  watch?.stepEnds(usage);
   return {
     before: [],
     message,
@@ -29,7 +37,7 @@ export async function* answersTo(
     closingText: '',
     steps: 1,
     ownCalls: 0,
-    sentBytes: requestBytes(request),
+    sentBytes,
     usages: usage === undefined ? [] : [usage],
   };
 }

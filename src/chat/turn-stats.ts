@@ -8,7 +8,8 @@ export interface TurnTally {
   readonly parsedMessages: number;
   /** Estimated prompt tokens of the same request without the proxy. */
   readonly clientTokens: number;
-  readonly demoted: boolean;
+  /** Times that it has moved older material out of the prompt. */
+  readonly demotions: number;
   readonly storeFault?: string;
 }
 
@@ -61,7 +62,7 @@ export class TurnStats {
     return this.#totals;
   }
 
-  add({ done, newlyStored, parsedMessages, clientTokens, demoted, storeFault }: TurnTally): void {
+  add({ done, newlyStored, parsedMessages, clientTokens, demotions, storeFault }: TurnTally): void {
     const totals = this.#totals;
     const sums = sumUsages(done.usages);
     this.#totals = {
@@ -75,7 +76,7 @@ export class TurnStats {
       cachedTokens: totals.cachedTokens + sums.cachedTokens,
       completionTokens: totals.completionTokens + sums.completionTokens,
       estimatedTokensWithout: totals.estimatedTokensWithout + Math.round(clientTokens),
-      demotions: totals.demotions + (demoted ? 1 : 0),
+      demotions: totals.demotions + demotions,
       // A text that could be stored shows that the store works again.
       lastStoreFault: storeFault ?? (newlyStored > 0 ? undefined : totals.lastStoreFault),
     };

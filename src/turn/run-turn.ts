@@ -9,6 +9,7 @@ import { openedResult } from '../prompt/dormant-tool.ts';
 import { withTextCalls } from './text-calls.ts';
 import { closingChunks, withoutCalls } from './closing.ts';
 import { type ProxyTools, type Turn, TurnState } from './turn-state.ts';
+import type { CallEars } from './turn-watch.ts';
 
 /**
  * One client request to its answer: the loop, for streamed and whole answers alike.
@@ -63,6 +64,9 @@ export async function* runTurn(turn: Turn): AsyncGenerator<readonly Chunk[], voi
           : { ...folded.message, tool_calls: folded.message.tool_calls?.filter(isOurs) ?? [] };
       state.append(hidden, own, results);
     }
+  } catch (error) {
+    turn.watch?.fails(error);
+    throw error;
   } finally {
     turn.onEnd?.();
   }
@@ -81,9 +85,12 @@ async function* runStep(
   // Some models write "\n" before a call. Shown at once it would stand alone in the client's view.
   let blank = '';
   let isFirst = true;
+  let answers = false;
   const { tools } = state;
   const batches = tools === undefined ? stream.batches : withTextCalls(stream.batches, tools);
   for await (const batch of batches) {
+    if (!answers) turn.watch?.stepAnswers();
+    answers = true;
     const visible: Chunk[] = [];
     for (const chunk of batch) {
       fold.add(chunk);
@@ -113,6 +120,7 @@ async function* runStep(
   }
   const folded = fold.turn();
   state.steps += 1;
+  turn.watch?.stepEnds(folded.usage);
   if (folded.usage !== undefined) state.usages.push(folded.usage);
   const isHidden = (folded.message.tool_calls ?? []).some(
     (call) => isFunctionCall(call) && state.tools?.isOwn(call.function.name) === true,
@@ -152,13 +160,28 @@ async function runCalls(
   const opened = await state.wake();
   const results = await Promise.all(
     calls.map(async (call, index): Promise<string> => {
-      if (index >= callsPerStep)
-        return `Not run: at most ${callsPerStep} calls are run in one step. Make it again.`;
-      const old = state.repeated(call);
-      if (old !== undefined) return old;
-      const result = await runCall(turn, tools, call, report);
-      state.noteResult(call, result);
-      return opened === undefined || index > 0 ? result : openedResult(call, result, opened);
+      const watch = turn.watch?.callBegins({
+        name: call.function.name,
+        words: tools.describe(call),
+      });
+      const answer = async (): Promise<string> => {
+        if (index >= callsPerStep)
+          return `Not run: at most ${callsPerStep} calls are run in one step. Make it again.`;
+        const old = state.repeated(call);
+        if (old !== undefined) return old;
+        const result = await runCall(turn, tools, call, {
+          report: (text) => {
+            report(text);
+            watch?.report(text);
+          },
+          asks: () => watch?.asks(),
+        });
+        state.noteResult(call, result);
+        return opened === undefined || index > 0 ? result : openedResult(call, result, opened);
+      };
+      const result = await answer();
+      watch?.ends(result.length);
+      return result;
     }),
   );
   turn.signal.throwIfAborted();
@@ -209,10 +232,10 @@ async function runCall(
   turn: Turn,
   tools: ProxyTools,
   call: FunctionCall,
-  report: (text: string) => void,
+  ears: CallEars,
 ): Promise<string> {
   try {
-    const result = await tools.run(call, turn.signal, report);
+    const result = await tools.run(call, turn.signal, ears);
     return result === '' ? 'The tool returned nothing.' : result;
   } catch (error) {
     if (turn.signal.aborted) throw error;

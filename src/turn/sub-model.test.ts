@@ -81,6 +81,7 @@ function play(script: Script, limits: Partial<TurnLimits> = {}) {
     tools: new ToolRegistry([searchTool, queryTool] as never),
     context,
     report: (line) => reports.push(line),
+    asks: () => undefined,
     limits: { steps: 5, callsPerStep: 4 },
     onRetry: () => undefined,
   });

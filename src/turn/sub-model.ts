@@ -34,6 +34,8 @@ export interface SubModelOptions {
    * Takes a line of progress for each sub-call and each step inside one; `↳` once for each level.
    */
   readonly report: (text: string) => void;
+  /** Told of each question, at whatever level it is put. */
+  readonly asks: () => void;
   /** Told of each call that is repeated. */
   readonly onRetry: (attempt: RetryNotice) => void;
 }
@@ -67,6 +69,7 @@ export function createSubModel(options: SubModelOptions): SubModel {
       if (budget.takeSubCalls(1) === 0)
         throw new ProxyError('limit_reached', budget.subCallRefusal.sentence);
       options.report(`${levelMark.repeat(budget.depth + 1)} ${question.label}`);
+      options.asks();
       return question.slice === undefined
         ? read(question, queued(options, false), { ...options, signal })
         : explore(question, question.slice, { options, signal });

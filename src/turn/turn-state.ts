@@ -12,6 +12,7 @@ import type {
 } from '../wire/types.ts';
 import type { Budget } from './budget.ts';
 import type { QuoteChecker } from './check-quotes.ts';
+import type { CallEars, TurnWatch } from './turn-watch.ts';
 import type { Offer } from '../prompt/activation.ts';
 import type { Opened } from '../prompt/dormant-tool.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
@@ -26,11 +27,8 @@ export interface ProxyTools {
   expect(name: string): void;
   /** Short text for progress. */
   describe(call: FunctionCall): string;
-  /**
-   * Text for the model; throws only when we fail ourselves. `report` takes short texts about what
-   * is under way.
-   */
-  run(call: FunctionCall, signal: AbortSignal, report: (text: string) => void): Promise<string>;
+  /** Text for the model; throws only when we fail ourselves. */
+  run(call: FunctionCall, signal: AbortSignal, ears: CallEars): Promise<string>;
 }
 
 /** Bounds of one turn. */
@@ -109,6 +107,8 @@ export interface Turn {
   readonly onRetry: (attempt: RetryNotice) => void;
   /** Called once, however the turn ends; absent where nobody asks. */
   readonly onEnd?: () => void;
+  /** Hears what the turn does; absent where nobody watches. */
+  readonly watch?: TurnWatch | undefined;
 }
 
 /** How a turn ended. */
@@ -321,13 +321,16 @@ export class TurnState {
     if (ended !== undefined && before.length === 0) throw new ProxyError('limit_reached', ended);
     if (ended !== undefined && this.limit === undefined) {
       this.limit = ended;
+      this.#turn.watch?.know({ limit: ended });
       if (this.handOver !== undefined) this.handOverNow();
       this.#closeWith(ended);
     }
     const sent =
       before.length === 0 ? request : { ...request, messages: [...request.messages, ...before] };
     this.#lastBytes = this.#totalBytes();
-    this.sentBytes += requestBytes(sent);
+    const sentBytes = requestBytes(sent);
+    this.sentBytes += sentBytes;
+    this.#turn.watch?.stepBegins(sentBytes);
     if (this.handOver !== undefined) return { ...sent, ...this.handOver.opening };
     // What the client demands, it gets in the last step, too.
     if (this.limit === undefined || this.isHandingOver) return sent;

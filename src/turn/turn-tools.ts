@@ -13,6 +13,7 @@ import { Semaphore } from '../base/semaphore.ts';
 import { QuoteChecker } from './check-quotes.ts';
 import { createSubModel } from './sub-model.ts';
 import type { ProxyTools, StepLimits } from './turn-state.ts';
+import type { CallEars } from './turn-watch.ts';
 
 /** A model that sub-calls go to. */
 export interface SubTarget {
@@ -85,7 +86,7 @@ export function openTurnTools(
     },
   };
   const slots = new Semaphore(options.concurrency);
-  const contextFor = (signal: AbortSignal, report: (text: string) => void): ToolContext => ({
+  const contextFor = (signal: AbortSignal, { report, asks }: CallEars): ToolContext => ({
     ...base,
     // Anew for each call: people link and unlink at any time.
     linked: options.linkedTo(session),
@@ -101,16 +102,17 @@ export function openTurnTools(
       context: base,
       limits: options.limits,
       report,
+      asks,
       onRetry: turn.onSubRetry,
     }),
   });
-  const described = contextFor(turn.signal, () => undefined);
+  const described = contextFor(turn.signal, deaf);
   return {
     own: {
       isOwn: (name) => registry.isOwn(name, turn.offered),
       expect: (name) => registry.expect(name, described),
       describe: (call) => registry.describe(call, described),
-      run: async (call, signal, report) => registry.run(call, contextFor(signal, report)),
+      run: async (call, signal, ears) => registry.run(call, contextFor(signal, ears)),
     },
     takeAnswers: () => answers.splice(0),
     quotes: options.checksQuotes
@@ -124,6 +126,9 @@ export function openTurnTools(
       : undefined,
   };
 }
+
+/** For a context in which nothing is run. */
+const deaf: CallEars = { report: () => undefined, asks: () => undefined };
 
 /** Remembers a chat's variables by name, so that lost ones can be named after a restart. */
 function programNames(session: Session, chatId: string): NameRecord {

@@ -1,0 +1,410 @@
+import type { Clock } from '../clock.ts';
+import { toProxyError } from '../errors.ts';
+import type { CallWatch, TurnFacts, TurnWatch, TurnWatcher } from '../turn/turn-watch.ts';
+import { errorBody } from '../wire/error-body.ts';
+import type { Usage } from '../wire/types.ts';
+import { sumUsages } from '../wire/usage.ts';
+import type { CallView, StepView, TurnView } from './page-protocol.ts';
+
+/** Turns that are kept after their end: as many as a page shows. */
+const maxEnded = 500;
+
+/** Running turns that are watched: more than a server has with its default limits. */
+const maxRunning = 1_000;
+
+/**
+ * Steps, calls and reports that are kept of all turns together, some 200 bytes each. Where there
+ * are more, the turns that ended first lose theirs, and then running ones; their sums stay.
+ */
+const maxParts = 20_000;
+
+/** Steps kept of one running turn; the newest. */
+const maxSteps = 200;
+
+/** Calls kept of one step; the first ones. */
+const maxCalls = 100;
+
+/** Reports kept of one call; the newest. */
+const maxReports = 20;
+
+/** Longest of each text that is kept, code units. Longer ones end in `…`. */
+const maxChars = { name: 200, words: 300, directory: 1_000, sentence: 2_000 } as const;
+
+/** Changes are told so often at most, milliseconds. */
+const tellingMs = 250;
+
+/** Told of turns that have changed, each as it is now. */
+export type TurnsListener = (turns: readonly TurnView[]) => void;
+
+/** What is kept of a call while its turn runs. */
+interface CallRecord {
+  readonly name: string;
+  readonly words: string;
+  readonly startedMs: number;
+  endedMs?: number;
+  resultChars?: number;
+  readonly reports: string[];
+  subCalls: number;
+}
+
+/** The same of a step. */
+interface StepRecord {
+  readonly startedMs: number;
+  firstChunkMs?: number;
+  endedMs?: number;
+  readonly sentBytes: number;
+  usage?: Usage | undefined;
+  readonly calls: CallRecord[];
+  /** Whether it is still part of its turn, and counts. */
+  isKept: boolean;
+}
+
+/**
+ * Remembers what turns do and have done, for whoever looks at the page: the running ones, and the
+ * last 500 that have ended. All of it is bounded, in number and in length, so it may always run.
+ * Where nobody has subscribed there is no timer and nothing is told.
+ */
+export class LiveTurns implements TurnWatcher {
+  readonly #clock: Clock;
+  /** In the order in which they began. */
+  readonly #running = new Set<RunningTurn>();
+  /** In the order in which they ended. */
+  readonly #ended: { readonly number: number; view: TurnView }[] = [];
+  #begun = 0;
+  /** Steps, calls and reports of all of them. */
+  #parts = 0;
+  readonly #listeners = new Set<TurnsListener>();
+  /** What has changed and was not told yet: how it is now. */
+  readonly #changed = new Map<string, () => TurnView>();
+  #cancelTelling: (() => void) | undefined;
+  #toldMs = -Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  begin(turn: { readonly requestId: string; readonly signal: AbortSignal }): TurnWatch | undefined {
+    if (this.#running.size >= maxRunning) return undefined;
+    this.#begun += 1;
+    const running = new RunningTurn({ ...turn, number: this.#begun }, this.#clock, {
+      onChange: () => this.#note(running.id, () => running.view()),
+      onParts: (count) => this.#addParts(count),
+      onEnd: (view) => {
+        this.#running.delete(running);
+        this.#keep(running.number, view);
+      },
+    });
+    this.#running.add(running);
+    this.#note(running.id, () => running.view());
+    return running;
+  }
+
+  /** All that is known, in the order in which the turns began. */
+  turns(): readonly TurnView[] {
+    const running = Array.from(this.#running, (turn) => ({
+      number: turn.number,
+      view: turn.view(),
+    }));
+    return [...this.#ended, ...running]
+      .sort((one, other) => one.number - other.number)
+      .map(({ view }) => view);
+  }
+
+  /** Steps, calls and reports that are kept. */
+  get parts(): number {
+    return this.#parts;
+  }
+
+  /**
+   * From now on `listener` is told what changes, four times a second at most: of all that came
+   * together the last.
+   * @returns Ends it
+   */
+  subscribe(listener: TurnsListener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#cancelTelling?.();
+      this.#cancelTelling = undefined;
+      this.#changed.clear();
+    };
+  }
+
+  #note(id: string, view: () => TurnView): void {
+    if (this.#listeners.size === 0) return;
+    this.#changed.set(id, view);
+    if (this.#cancelTelling !== undefined) return;
+    const inMs = Math.max(0, this.#toldMs + tellingMs - this.#clock.elapsedMs());
+    this.#cancelTelling = this.#clock.after(inMs, () => this.#tell());
+  }
+
+  #tell(): void {
+    this.#cancelTelling = undefined;
+    this.#toldMs = this.#clock.elapsedMs();
+    const views = Array.from(this.#changed.values(), (view) => view());
+    this.#changed.clear();
+    for (const listener of this.#listeners) listener(views);
+  }
+
+  #keep(number: number, view: TurnView): void {
+    this.#ended.push({ number, view });
+    while (this.#ended.length > maxEnded) this.#parts -= partsOf(this.#ended.shift()!.view.steps);
+    this.#note(view.id, () => view);
+  }
+
+  #addParts(count: number): void {
+    this.#parts += count;
+    if (count < 0 || this.#parts <= maxParts) return;
+    for (const ended of this.#ended) {
+      if (this.#parts <= maxParts) return;
+      this.#parts -= partsOf(ended.view.steps);
+      ended.view = { ...ended.view, steps: [] };
+    }
+    for (const turn of this.#running) {
+      if (this.#parts <= maxParts) return;
+      turn.dropSteps();
+    }
+  }
+}
+
+/** What a turn tells {@link LiveTurns}. */
+interface RunningEars {
+  onChange(): void;
+  /** So many steps, calls and reports more; fewer, where it is negative. */
+  onParts(count: number): void;
+  /** Its last word. */
+  onEnd(view: TurnView): void;
+}
+
+/** One turn while it runs. */
+class RunningTurn implements TurnWatch {
+  readonly id: string;
+  /** Counts the turns as they begin. */
+  readonly number: number;
+  readonly #clock: Clock;
+  readonly #ears: RunningEars;
+  readonly #signal: AbortSignal;
+  readonly #startedAtMs: number;
+  readonly #startedMs: number;
+  readonly #onAbort = (): void => this.#abort();
+  #facts: TurnFacts = {};
+  #steps: StepRecord[] = [];
+  #sums = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, largestPromptTokens: 0 };
+  #state: TurnView['state'] = 'running';
+  #error: string | undefined;
+
+  constructor(
+    {
+      requestId,
+      number,
+      signal,
+    }: { readonly requestId: string; readonly number: number; readonly signal: AbortSignal },
+    clock: Clock,
+    ears: RunningEars,
+  ) {
+    this.id = requestId;
+    this.number = number;
+    this.#clock = clock;
+    this.#ears = ears;
+    this.#signal = signal;
+    this.#startedAtMs = clock.now();
+    this.#startedMs = clock.elapsedMs();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  know(facts: TurnFacts): void {
+    if (this.#state !== 'running') return;
+    this.#facts = { ...this.#facts, ...facts };
+    this.#ears.onChange();
+  }
+
+  stepBegins(sentBytes: number): void {
+    if (this.#state !== 'running') return;
+    const last = this.#steps.at(-1);
+    if (last !== undefined && last.endedMs === undefined) this.#drop(this.#steps.length - 1);
+    if (this.#steps.length >= maxSteps) this.#drop(0);
+    this.#steps.push({ startedMs: this.#nowMs(), sentBytes, calls: [], isKept: true });
+    this.#ears.onParts(1);
+    this.#ears.onChange();
+  }
+
+  stepAnswers(): void {
+    const step = this.#steps.at(-1);
+    if (this.#state !== 'running' || step === undefined) return;
+    step.firstChunkMs ??= this.#nowMs();
+    this.#ears.onChange();
+  }
+
+  stepEnds(usage: Usage | undefined): void {
+    if (this.#state !== 'running') return;
+    const step = this.#steps.at(-1);
+    if (step !== undefined) {
+      step.endedMs = this.#nowMs();
+      step.usage = usage;
+    }
+    if (usage !== undefined) {
+      const { promptTokens, cachedTokens, completionTokens } = sumUsages([usage]);
+      const sums = this.#sums;
+      this.#sums = {
+        promptTokens: sums.promptTokens + promptTokens,
+        cachedTokens: sums.cachedTokens + cachedTokens,
+        completionTokens: sums.completionTokens + completionTokens,
+        largestPromptTokens: Math.max(sums.largestPromptTokens, promptTokens),
+      };
+    }
+    this.#ears.onChange();
+  }
+
+  callBegins({ name, words }: { readonly name: string; readonly words: string }): CallWatch {
+    const call: CallRecord = {
+      name: cut(name, maxChars.name),
+      words: cut(words, maxChars.words),
+      startedMs: this.#nowMs(),
+      reports: [],
+      subCalls: 0,
+    };
+    const step = this.#steps.at(-1);
+    const isHeard = (): boolean => this.#state === 'running' && step?.isKept === true;
+    if (step === undefined || !isHeard() || step.calls.length >= maxCalls) return deafCall;
+    step.calls.push(call);
+    this.#ears.onParts(1);
+    this.#ears.onChange();
+    return {
+      report: (text) => {
+        if (!isHeard()) return;
+        call.reports.push(cut(text, maxChars.words));
+        if (call.reports.length > maxReports) call.reports.shift();
+        else this.#ears.onParts(1);
+        this.#ears.onChange();
+      },
+      asks: () => {
+        if (!isHeard()) return;
+        call.subCalls += 1;
+        this.#ears.onChange();
+      },
+      ends: (resultChars) => {
+        if (!isHeard()) return;
+        call.endedMs = this.#nowMs();
+        call.resultChars = resultChars;
+        this.#ears.onChange();
+      },
+    };
+  }
+
+  ends(): void {
+    this.#end('done');
+  }
+
+  fails(error: unknown): void {
+    // Whatever an abort has made fail, it is the abort that ended the turn.
+    if (this.#signal.aborted) this.#abort();
+    else this.#end('failed', error);
+  }
+
+  leaves(): void {
+    this.#end('aborted');
+  }
+
+  /** How it is now. */
+  view(): TurnView {
+    const { model, tools, storedTexts, demotions, estimatedPromptTokensWithout } = this.#facts;
+    const { client, directory, session, chat, limit } = this.#facts;
+    return {
+      id: this.id,
+      startedAtMs: this.#startedAtMs,
+      state: this.#state,
+      elapsedMs: this.#nowMs(),
+      ...(client !== undefined && { client: cut(client, maxChars.name) }),
+      ...(directory !== undefined && { directory: cut(directory, maxChars.directory) }),
+      ...(session !== undefined && { session: cut(session, maxChars.name) }),
+      ...(chat !== undefined && { chat: cut(chat, maxChars.name) }),
+      ...(model !== undefined && { model: cut(model, maxChars.name) }),
+      tools: tools ?? 'none',
+      steps: this.#steps.map(stepView),
+      storedTexts: storedTexts ?? 0,
+      demotions: demotions ?? 0,
+      ...this.#sums,
+      estimatedPromptTokensWithout: estimatedPromptTokensWithout ?? 0,
+      ...(this.#error !== undefined && { error: this.#error }),
+      ...(limit !== undefined && { limit: cut(limit, maxChars.sentence) }),
+    };
+  }
+
+  /** Its sums stay, and what comes after. */
+  dropSteps(): void {
+    while (this.#steps.length > 0) this.#drop(0);
+    this.#ears.onChange();
+  }
+
+  #abort(): void {
+    const reason = toProxyError(this.#signal.reason);
+    // The client that has left is told nothing; a request that never came whole has failed.
+    if (reason.code === 'cancelled') this.#end('aborted');
+    else this.#end(reason.code === 'shutting_down' ? 'aborted' : 'failed', reason);
+  }
+
+  #end(state: 'done' | 'failed' | 'aborted', error?: unknown): void {
+    if (this.#state !== 'running') return;
+    this.#state = state;
+    if (error !== undefined) {
+      const { message } = errorBody(toProxyError(error)).error;
+      this.#error = cut(message, maxChars.sentence);
+    }
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#ears.onEnd(this.view());
+  }
+
+  #drop(index: number): void {
+    const [step] = this.#steps.splice(index, 1);
+    if (step === undefined) return;
+    step.isKept = false;
+    this.#ears.onParts(-partsOf([step]));
+  }
+
+  /** Since it began. */
+  #nowMs(): number {
+    return Math.round(this.#clock.elapsedMs() - this.#startedMs);
+  }
+}
+
+/** For a call of which nothing is kept. */
+const deafCall: CallWatch = {
+  report: () => undefined,
+  asks: () => undefined,
+  ends: () => undefined,
+};
+
+function stepView(step: StepRecord): StepView {
+  const { startedMs, firstChunkMs, endedMs, sentBytes, usage, calls } = step;
+  const sums = usage === undefined ? undefined : sumUsages([usage]);
+  return {
+    startedMs,
+    ...(firstChunkMs !== undefined && { firstChunkMs }),
+    ...(endedMs !== undefined && { endedMs }),
+    sentBytes,
+    ...(sums !== undefined && {
+      promptTokens: sums.promptTokens,
+      cachedTokens: sums.cachedTokens,
+      completionTokens: sums.completionTokens,
+    }),
+    calls: calls.map(callView),
+  };
+}
+
+function callView(call: CallRecord): CallView {
+  return { ...call, reports: [...call.reports] };
+}
+
+/** Steps, calls and reports. */
+function partsOf(
+  steps: readonly { readonly calls: readonly Pick<CallView, 'reports'>[] }[],
+): number {
+  let parts = steps.length;
+  for (const { calls } of steps) for (const { reports } of calls) parts += 1 + reports.length;
+  return parts;
+}
+
+function cut(text: string, maxLength: number): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1).toWellFormed()}…`;
+}
