@@ -180,7 +180,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         (await import('./chat/metrics.ts')).metricsText({
           totals: stats.totals,
           live: server.liveCount,
-          isStoreUp: sessions.fault === undefined,
+          storeFault: sessions.fault?.code,
           shared: sessions.shared?.state,
         }),
     },

@@ -6,6 +6,21 @@ export interface SharedHealth {
   readonly waiting: { readonly rows: number; readonly bytes: number };
 }
 
+/**
+ * Whether texts are stored, and why not, by its code: the stores as a whole cannot be used, or the
+ * last text could not be stored.
+ */
+export function storeState({
+  storeFault,
+  totals,
+}: {
+  readonly storeFault: string | undefined;
+  readonly totals: TurnTotals;
+}): { readonly status: 'ok' | 'degraded'; readonly lastStoreFault: string | undefined } {
+  const lastStoreFault = storeFault ?? totals.lastStoreFault;
+  return { status: lastStoreFault === undefined ? 'ok' : 'degraded', lastStoreFault };
+}
+
 /** What `/health` says. */
 export function healthOf(parts: {
   readonly version: string;
@@ -24,9 +39,9 @@ export function healthOf(parts: {
   readonly live: number;
 }): { readonly status: 'ok' | 'degraded'; readonly [member: string]: unknown } {
   const { totals, storeFault, shared, ...others } = parts;
-  const lastStoreFault = storeFault ?? totals.lastStoreFault;
+  const { status, lastStoreFault } = storeState({ storeFault, totals });
   return {
-    status: lastStoreFault === undefined ? 'ok' : 'degraded',
+    status,
     ...others,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     ...totals,

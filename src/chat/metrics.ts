@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { SharedHealth } from './health.ts';
+import { type SharedHealth, storeState } from './health.ts';
 import type { TurnTotals } from './turn-stats.ts';
 
 /** What is measured; read when it is asked for, so that a turn pays nothing for it. */
@@ -7,8 +7,8 @@ export interface MeasuredParts {
   readonly totals: TurnTotals;
   /** Requests that are being answered. */
   readonly live: number;
-  /** Whether the stores as a whole can be used. */
-  readonly isStoreUp: boolean;
+  /** Why the stores as a whole cannot be used, if so. */
+  readonly storeFault: string | undefined;
   /** How the store is that machines share; absent where they do not. */
   readonly shared: SharedHealth | undefined;
 }
@@ -22,7 +22,7 @@ export async function metricsText(
 ): Promise<{ readonly contentType: string; readonly text: string }> {
   const registry = new Registry();
   const registers = [registry];
-  const { totals, live, isStoreUp, shared } = parts;
+  const { totals, live, shared } = parts;
   for (const [name, help, value] of [
     ['rlm_turns_total', 'Turns that were answered.', totals.turns],
     ['rlm_steps_total', 'Completions of the upstream.', totals.steps],
@@ -47,13 +47,12 @@ export async function metricsText(
   tokens.inc({ kind: 'prompt' }, totals.promptTokens);
   tokens.inc({ kind: 'cached' }, totals.cachedTokens);
   tokens.inc({ kind: 'completion' }, totals.completionTokens);
-  const isDegraded = !isStoreUp || totals.lastStoreFault !== undefined;
   for (const [name, help, value] of [
     ['rlm_live_requests', 'Requests that are being answered.', live],
     [
       'rlm_store_up',
       '1 where texts are stored, 0 where /health says degraded.',
-      isDegraded ? 0 : 1,
+      storeState(parts).status === 'ok' ? 1 : 0,
     ],
     [
       'rlm_memory_peak_bytes',

@@ -1,0 +1,182 @@
+import type { Clock } from '../clock.ts';
+import type { LiveTurns } from './live-turns.ts';
+import type { PageEvent, ServerView, SessionView, TurnView } from './page-protocol.ts';
+
+/** Sums and stores are looked at so often, milliseconds: while somebody looks at a page. */
+const lookMs = 2_000;
+
+/**
+ * Stores are listed again after so long at the latest, milliseconds; sooner where a turn has been
+ * told. Listing reads a little of each.
+ */
+const listMs = 30_000;
+
+/** Turns that wait for a page that does not read. Of more it is told all there is, once it does. */
+const maxWaiting = 200;
+
+/** What pages are told of. */
+export interface LiveEventsParts {
+  readonly turns: LiveTurns;
+  readonly clock: Clock;
+  readonly server: () => ServerView;
+  readonly sessions: () => Promise<readonly SessionView[]>;
+}
+
+/**
+ * What `/page/events` sends, for all pages that are open: what changes is looked at and written
+ * down once, however many they are. Where none is open, nothing is looked at.
+ */
+export class LiveEvents {
+  readonly #parts: LiveEventsParts;
+  readonly #pages = new Set<Outbox>();
+  #server = '';
+  #sessions: readonly SessionView[] = [];
+  #sessionsText = '';
+  #listedMs = -Infinity;
+  #hasNews = false;
+  #stop: (() => void) | undefined;
+
+  constructor(parts: LiveEventsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Server-sent events with their blank line, several joined where several are ready. A page that
+   * reads slowly misses what has been said again since, and no more waits for it than that.
+   * @throws the signal's reason
+   */
+  async *open(signal: AbortSignal): AsyncGenerator<string, never, void> {
+    const outbox = new Outbox();
+    const onAbort = (): void => outbox.ring();
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#pages.add(outbox);
+    try {
+      if (this.#pages.size === 1) this.#begin();
+      for (;;) {
+        signal.throwIfAborted();
+        if (outbox.hasMissed) {
+          await this.#list();
+          // From here to the end nothing can happen in between.
+          outbox.clear();
+          yield this.#hello();
+        } else {
+          const text = outbox.take();
+          if (text === '') await outbox.news();
+          else yield text;
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#pages.delete(outbox);
+      if (this.#pages.size === 0) this.#stop?.();
+    }
+  }
+
+  /** The first page is there. */
+  #begin(): void {
+    const { turns, clock } = this.#parts;
+    const end = turns.subscribe((views) => this.#tellTurns(views));
+    let cancel = (): void => undefined;
+    const arm = (): void => {
+      cancel = clock.after(lookMs, () => {
+        arm();
+        void this.#look();
+      });
+    };
+    arm();
+    this.#stop = () => {
+      cancel();
+      end();
+      this.#stop = undefined;
+    };
+  }
+
+  #tellTurns(views: readonly TurnView[]): void {
+    this.#hasNews = true;
+    for (const turn of views) {
+      const text = frame({ type: 'turn', turn });
+      for (const page of this.#pages) page.put(turn.id, text);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const server = frame({ type: 'server', server: this.#parts.server() });
+    if (server !== this.#server) this.#tell('server', server);
+    this.#server = server;
+    const isDue = this.#parts.clock.elapsedMs() - this.#listedMs >= listMs;
+    if (isDue || this.#hasNews) await this.#list();
+  }
+
+  /** Lists the stores. Where that fails, what was known of them stays until it does not. */
+  async #list(): Promise<void> {
+    this.#hasNews = false;
+    this.#listedMs = this.#parts.clock.elapsedMs();
+    try {
+      const sessions = await this.#parts.sessions();
+      const text = frame({ type: 'sessions', sessions });
+      this.#sessions = sessions;
+      if (text !== this.#sessionsText) this.#tell('sessions', text);
+      this.#sessionsText = text;
+    } catch {
+      this.#hasNews = true;
+    }
+  }
+
+  #tell(name: string, text: string): void {
+    for (const page of this.#pages) page.put(name, text);
+  }
+
+  #hello(): string {
+    const { server, turns } = this.#parts;
+    return frame({
+      type: 'hello',
+      server: server(),
+      sessions: this.#sessions,
+      turns: turns.turns(),
+    });
+  }
+}
+
+/** What waits for one page: of each thing its last word. */
+class Outbox {
+  #waiting = new Map<string, string>();
+  #bell = Promise.withResolvers<void>();
+  /** Whether it is to be told all there is: at first, and where too much has waited. */
+  hasMissed = true;
+
+  put(name: string, text: string): void {
+    if (this.hasMissed) return;
+    this.#waiting.delete(name);
+    this.#waiting.set(name, text);
+    if (this.#waiting.size > maxWaiting) {
+      this.#waiting.clear();
+      this.hasMissed = true;
+    }
+    this.ring();
+  }
+
+  take(): string {
+    const text = [...this.#waiting.values()].join('');
+    this.#waiting.clear();
+    return text;
+  }
+
+  clear(): void {
+    this.#waiting.clear();
+    this.hasMissed = false;
+  }
+
+  ring(): void {
+    this.#bell.resolve();
+  }
+
+  /** Resolves when there is something to do. */
+  async news(): Promise<void> {
+    this.#bell = Promise.withResolvers<void>();
+    await this.#bell.promise;
+  }
+}
+
+function frame(event: PageEvent): string {
+  return `data: ${JSON.stringify(event)}\n\n`;
+}
