@@ -33,6 +33,9 @@ export default defineConfig({
       // Threads and commands that tests start load the sources themselves: compiled once, they start in a third of the time.
       NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/rlm-opencode-test'),
     },
+    // Tests make much that is soon gone: collected in fewer, larger lots it takes a fifteenth of the
+    // processor time less.
+    execArgv: ['--min-semi-space-size=32'],
     // A process for each file costs half a second; so no file may leave anything behind (`vi.mock` included) that others see.
     isolate: false,
     // Long enough for a machine with eight times as much to do: a test that hangs is found all the same.
