@@ -17,13 +17,13 @@ const tightPercent = 40;
  */
 const youngBytes = 33_554_432;
 
-/** Requests between two looks at the young generation, 2 us each: of one collection or two. */
-const requestsPerLook = 32;
+/** Bytes of requests between two looks at the young generation, 2 us each: of one collection. */
+const lookAfterBytes = 65_536;
 
 let isBound = false;
 let isTight = false;
-let isGrown = false;
-let requests = 0;
+let isGrowing = false;
+let unlookedBytes = 0;
 
 /**
  * Holds the garbage of this process down. Left alone, V8's young generation grows to 128 MiB and
@@ -33,8 +33,8 @@ let requests = 0;
  */
 export function boundHeap(): void {
   setFlagsFromString(`--heap-growing-percent=${usualPercent}`);
+  setFlagsFromString('--semi-space-growth-factor=1');
   isBound = true;
-  boundYoung();
 }
 
 /**
@@ -45,9 +45,9 @@ export function boundHeap(): void {
  */
 export function tuneForBody(sizeBytes: number): void {
   if (!isBound) return;
-  requests += 1;
-  if (requests % requestsPerLook === 0) boundYoung();
   const isLong = sizeBytes >= longBodyBytes;
+  unlookedBytes += sizeBytes;
+  if (unlookedBytes >= lookAfterBytes) boundYoung(isLong);
   if (isLong === isTight) return;
   isTight = isLong;
   setFlagsFromString(`--heap-growing-percent=${isLong ? tightPercent : usualPercent}`);
@@ -56,11 +56,14 @@ export function tuneForBody(sizeBytes: number): void {
 /**
  * Lets the young generation double at collections until it is as large as it may be, and again when
  * V8 has made it smaller in a quiet time: its largest size can be set only where a process starts.
+ * It does not grow for long histories, with which it would double several times before the next
+ * look.
  */
-function boundYoung(): void {
+function boundYoung(isLong: boolean): void {
+  unlookedBytes = 0;
   const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
-  const isNow = young !== undefined && young.space_size >= youngBytes;
-  if (isNow === isGrown && requests > 0) return;
-  isGrown = isNow;
-  setFlagsFromString(`--semi-space-growth-factor=${isNow ? 1 : 2}`);
+  const mayGrow = !isLong && young !== undefined && young.space_size < youngBytes;
+  if (mayGrow === isGrowing) return;
+  isGrowing = mayGrow;
+  setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? 2 : 1}`);
 }
