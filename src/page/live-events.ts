@@ -76,7 +76,7 @@ export class LiveEvents {
   #begin(): void {
     const { turns, clock } = this.#parts;
     const end = turns.subscribe((views) => this.#tellTurns(views));
-    let cancel = (): void => undefined;
+    let cancel: (() => void) | undefined;
     const arm = (): void => {
       cancel = clock.after(lookMs, () => {
         arm();
@@ -85,7 +85,7 @@ export class LiveEvents {
     };
     arm();
     this.#stop = () => {
-      cancel();
+      cancel?.();
       end();
       this.#stop = undefined;
     };
