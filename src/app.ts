@@ -23,9 +23,10 @@ import { messagesFaces, type FactsOf } from './faces/messages/messages-face.ts';
 import { type PassAccount, passThrough } from './faces/pass-through.ts';
 import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
-import type { ChatHandler, Face, OperationsHandler } from './http/handlers.ts';
+import type { ChatHandler, Face, McpHandler, OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
 import type { Logger } from './log.ts';
+import type { HttpSessions } from './mcp/http-sessions.ts';
 import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
 import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
@@ -46,6 +47,7 @@ import { createDemoUpstream, demoModel } from './upstream/demo-upstream.ts';
 import type { Policy } from './upstream/demo-policy.ts';
 import { openProvider } from './upstream/open-provider.ts';
 import { findProfile } from './upstream/profiles.ts';
+import { readOperation } from './wire/operation-lines.ts';
 
 /** What an app is built from. */
 interface AppOptions {
@@ -155,6 +157,8 @@ export async function openApp(options: AppOptions): Promise<App> {
     together,
     traces,
   });
+  const operations = options.operations({ sessions, search });
+  const mcp = opened.use(mcpOver(options, operations));
   const server = createServer({
     ...config.server,
     ownerSecret,
@@ -197,7 +201,8 @@ export async function openApp(options: AppOptions): Promise<App> {
           live: server.liveCount,
         }),
     },
-    operations: options.operations({ sessions, search }),
+    mcp,
+    operations,
     onArrival: () => sessions.arriving?.(),
   });
   opened.defer(async () => server.close());
@@ -209,6 +214,30 @@ export async function openApp(options: AppOptions): Promise<App> {
     turns,
     ownerSecret,
     [Symbol.asyncDispose]: async () => all.disposeAsync(),
+  };
+}
+
+/** The Model Context Protocol, loaded by the first message in it. */
+function mcpOver(
+  { version, clock, ids }: AppOptions,
+  operations: OperationsHandler,
+): McpHandler & AsyncDisposable {
+  let sessions: Promise<HttpSessions> | undefined;
+  const open = async (): Promise<HttpSessions> => {
+    const { HttpSessions } = await import('./mcp/http-sessions.ts');
+    return new HttpSessions({
+      version,
+      clock,
+      ids,
+      ask: async (operation, args, { signal, onProgress }) => {
+        const body = Buffer.from(JSON.stringify(args));
+        return readOperation(operations.run({ operation, body, signal }), onProgress);
+      },
+    });
+  };
+  return {
+    handle: async (message) => (await (sessions ??= open())).handle(message),
+    [Symbol.asyncDispose]: async () => (await sessions)?.[Symbol.asyncDispose](),
   };
 }
 

@@ -44,6 +44,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'history',
     'http',
     'ingest',
+    'mcp',
     'operations',
     'outline',
     'page',

@@ -22,11 +22,11 @@ export interface GuardRules {
 }
 
 /**
- * Who may use a route: everybody who may reach the server, clients, the user's own commands. A
- * client's token is not enough for the last: operations read files of this machine and delete
- * stores.
+ * Who may use a route: everybody who may reach the server; clients; clients that have a token, set
+ * or not; the user's own commands. A client's token is not enough for the last: operations read
+ * files of this machine and delete stores.
  */
-export type Access = 'open' | 'clients' | 'owner';
+export type Access = 'open' | 'clients' | 'token' | 'owner';
 
 /** What is looked at; the body is not read yet. */
 export interface GuardedRequest {
@@ -59,11 +59,19 @@ export function refusal(
     return new ProxyError('unauthorized', 'Only the commands of the same user may ask this.');
   }
   const { apiToken } = rules;
-  if (apiToken === undefined || carries(authorization, apiToken)) return undefined;
+  if (apiToken === undefined) return access === 'token' ? noTokenSet() : undefined;
+  if (carries(authorization, apiToken)) return undefined;
   // Anthropic's clients send a key so.
   if (typeof key === 'string' && isSame(key, apiToken)) return undefined;
   return new ProxyError('unauthorized', 'This server wants `Authorization: Bearer <token>`.', {
     hint: 'The token is what RLM_API_TOKEN was set to where the server was started.',
+  });
+}
+
+/** Where other users of the machine could read along if nothing were wanted. */
+function noTokenSet(): ProxyError {
+  return new ProxyError('unauthorized', 'No token is set, and here one is always wanted.', {
+    hint: 'Set RLM_API_TOKEN where the server is started and send it as `Authorization: Bearer <token>`; or let the assistant start `rlm-opencode mcp`, which needs none.',
   });
 }
 

@@ -188,6 +188,23 @@ export interface MetricsHandler {
   report(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
+/**
+ * What answers `/mcp`: the Model Context Protocol over HTTP. The answer's body is events or a text.
+ * @throws ProxyError what no message of the protocol can say
+ */
+export interface McpHandler {
+  handle(message: {
+    readonly method: string;
+    readonly headers: IncomingHttpHeaders;
+    /** Parsed; undefined where there is none, or what came is no JSON. */
+    readonly body: unknown;
+    /** Aborts when the client is gone or the server stops. */
+    readonly signal: AbortSignal;
+    /** Aborts when the answer is over, whether it has been given or not. */
+    readonly answered: AbortSignal;
+  }): Promise<Response>;
+}
+
 /** What answers `POST /v1/rlm/{operation}`: the commands' way through a running server. */
 export interface OperationsHandler {
   /**

@@ -14,6 +14,7 @@ import type {
   ErrorWriter,
   Face,
   HealthHandler,
+  McpHandler,
   MetricsHandler,
   ModelForms,
   ModelsHandler,
@@ -23,6 +24,7 @@ import type {
 } from './handlers.ts';
 import { LiveRequests } from './live-requests.ts';
 import { addOperationsRoute } from './operations-route.ts';
+import { addMcpRoute, mcpMethods, mcpPath } from './mcp-route.ts';
 import { addPassRoutes } from './pass-route.ts';
 import { hintFor, passedPaths, plainUrl } from './paths.ts';
 
@@ -64,6 +66,8 @@ export interface ServerOptions extends GuardRules {
   readonly models: ModelsHandler;
   readonly health: HealthHandler;
   readonly metrics?: MetricsHandler;
+  /** Absent: the protocol is not spoken. */
+  readonly mcp?: McpHandler;
   readonly operations: OperationsHandler;
   /** Hears of a request when its headers have come. */
   readonly onArrival?: (() => void) | undefined;
@@ -112,8 +116,8 @@ export function createServer(options: ServerOptions): ProxyServer {
   if (options.corsOrigins.length > 0) {
     void app.register(cors, {
       origin: [...options.corsOrigins],
-      methods: ['GET', 'POST'],
-      exposedHeaders: ['x-request-id'],
+      methods: [...mcpMethods],
+      exposedHeaders: ['x-request-id', 'mcp-session-id'],
     });
   }
   void app.register((routes) => {
@@ -124,6 +128,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     addModelsRoutes(routes, { ...options, live });
     addHealthRoute(routes, options.health);
     if (options.metrics !== undefined) addMetricsRoute(routes, options.metrics);
+    if (options.mcp !== undefined) addMcpRoute(routes, { ...options, mcp: options.mcp, live });
     addProbeRoutes(routes);
     addOperationsRoute(routes, { ...options, live });
   });
@@ -233,6 +238,7 @@ function methodsOf(url: string, faces: readonly Face[]): string | undefined {
   const path = pathOf(url);
   if (faces.some((face) => face.path === path)) return 'POST';
   if (passedPaths.some((passed) => `/v1${passed}` === path)) return 'POST';
+  if (path === mcpPath) return mcpMethods.join(', ');
   if (path === '/v1/chat/completions' || /^\/v1\/rlm\/[^/]+$/.test(path)) return 'POST';
   return path === '/health' || path === '/metrics' || /^\/v1\/models(\/|$)/.test(path)
     ? 'GET, HEAD'

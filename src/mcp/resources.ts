@@ -7,8 +7,11 @@ import { toProxyError } from '../errors.ts';
 import { isObject, parseJson } from '../wire/json.ts';
 import type { AskStores, StoreChoice } from './stores.ts';
 
-/** Entries on a page of the list: 100,000 are 200 pages. */
-const pageSize = 500;
+/**
+ * Entries on a page of the list, some 600 KB: the official client reads 64 pages by itself, which
+ * are 128,000 entries.
+ */
+const pageSize = 2_000;
 
 /** Of an entry that is read whole, characters at most; what is left is read by ranges. */
 const maxReadChars = 50_000;

@@ -2,6 +2,7 @@ import { type CallToolResult, Server, type ServerContext } from '@modelcontextpr
 import type { Clock } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { isObject, parseJson } from '../wire/json.ts';
+import { HttpRequest } from './http-request.ts';
 import { listResources, readResource, templates } from './resources.ts';
 import type { AskStores, StoreChoice } from './stores.ts';
 
@@ -50,7 +51,7 @@ export function createRlmServer(parts: RlmServerParts): Server {
   const place = new Place(parts, server);
   server.setRequestHandler('tools/list', async (_, ctx) => {
     const { tools } = (await parts.ask('reading-tools', await place.choice(ctx), {
-      signal: ctx.mcpReq.signal,
+      signal: signalOf(ctx),
     })) as { readonly tools: readonly OfferedTool[] };
     return { tools: tools.map(toolOf) };
   });
@@ -58,22 +59,28 @@ export function createRlmServer(parts: RlmServerParts): Server {
     try {
       return await callTool(parts, await place.choice(ctx), params, ctx);
     } catch (caught) {
+      const signal = signalOf(ctx);
+      if (signal.aborted) throw toProxyError(signal.reason);
       const { message, parts: more } = toProxyError(caught);
-      if (ctx.mcpReq.signal.aborted) throw caught;
       return textResult([message, more.hint].filter(Boolean).join('\n'), true);
     }
   });
   server.setRequestHandler('resources/list', async ({ params }, ctx) =>
-    listResources(parts.ask, await place.choice(ctx), params?.cursor, ctx.mcpReq.signal),
+    listResources(parts.ask, await place.choice(ctx), params?.cursor, signalOf(ctx)),
   );
   server.setRequestHandler('resources/templates/list', () => ({
     resourceTemplates: [...templates],
   }));
   server.setRequestHandler('resources/read', async ({ params }, ctx) =>
-    readResource(parts.ask, await place.choice(ctx), params.uri, ctx.mcpReq.signal),
+    readResource(parts.ask, await place.choice(ctx), params.uri, signalOf(ctx)),
   );
   server.setNotificationHandler('notifications/roots/list_changed', () => place.forget());
   return server;
+}
+
+/** Ends the work on a request: it is cancelled or, over HTTP, its client is gone. */
+function signalOf({ mcpReq: { signal }, http }: ServerContext): AbortSignal {
+  return http?.req instanceof HttpRequest ? AbortSignal.any([signal, http.req.work]) : signal;
 }
 
 /** A tool as models are offered it. */
@@ -114,7 +121,7 @@ async function callTool(
   }: { name: string; arguments?: Record<string, unknown> | undefined },
   ctx: ServerContext,
 ): Promise<CallToolResult> {
-  const { signal } = ctx.mcpReq;
+  const signal = signalOf(ctx);
   using teller = new Teller(ctx, clock);
   const answer = await ask(
     'tool',
@@ -204,7 +211,7 @@ class Place {
     const roots = usesRoots ? await (this.#roots ??= this.#ask(ctx)) : [];
     const choices = roots.map((directory) => ({ directory, climb: true }));
     for (const one of choices.length > 1 ? choices : []) {
-      const found = await ask('reading-tools', one, { signal: ctx.mcpReq.signal });
+      const found = await ask('reading-tools', one, { signal: signalOf(ctx) });
       if (isObject(found) && found['session'] !== undefined) return one;
     }
     const chosen = choices[0] ?? choice;

@@ -12,7 +12,7 @@ export const listArgs = z.strictObject({
   ...choiceArgs,
   /** The number of an entry: those before it. Absent: the newest. */
   before: z.int().min(1).optional(),
-  limit: z.int().min(1).max(1_000),
+  limit: z.int().min(1).max(2_000),
 });
 
 /**

@@ -6,7 +6,11 @@ import { pathToFileURL } from 'node:url';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomIds, systemClock } from '../../src/clock.ts';
+import { realFiles } from '../../src/store/disk/files.ts';
+import { lockOwner, publishOwner } from '../../src/store/disk/owner.ts';
 import { CliHome } from '../support/cli.ts';
+import { ownerSecret, startServer } from '../support/http-server.ts';
 
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts');
 
@@ -118,6 +122,46 @@ describe('on stdio', () => {
     stop.abort();
     await expect(given).rejects.toThrow(/abort/i);
     expect(await call(client, 'rlm_find', { text: 'needle' })).toContain('needle lies here');
+  });
+
+  test('a call that is given up ends its search in the server that has it', async () => {
+    const changes: (() => void)[] = [];
+    const counts = { asked: 0, stopped: 0 };
+    const count = (what: keyof typeof counts): void => {
+      counts[what] += 1;
+      for (const changed of changes.splice(0)) changed();
+    };
+    await using server = await startServer({
+      operations: {
+        async *run({ signal }) {
+          count('asked');
+          await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+          count('stopped');
+          yield '';
+        },
+      },
+    });
+    const reached = async (asked: number, stopped: number): Promise<void> => {
+      while (counts.asked < asked || counts.stopped < stopped)
+        await new Promise<void>((resolve) => changes.push(resolve));
+    };
+    using away = new CliHome();
+    mkdirSync(away.dataDir, { recursive: true });
+    await lockOwner(away.dataDir, { files: realFiles, clock: systemClock, ids: randomIds });
+    await publishOwner(away.dataDir, { address: server.url, secret: ownerSecret });
+    await using own = await connected(['--directory', project, '--data-dir', away.dataDir]);
+    const stop = new AbortController();
+    const call = { name: 'rlm_stats', arguments: {} };
+    const given = own.client.callTool(call, { signal: stop.signal });
+    const other = own.client.callTool(call).catch(() => undefined);
+    await reached(2, 0);
+    stop.abort();
+    await expect(given).rejects.toThrow(/abort/i);
+    await reached(2, 1);
+    expect(counts).toEqual({ asked: 2, stopped: 1 });
+    await own[Symbol.asyncDispose]();
+    await reached(2, 2);
+    await other;
   });
 
   test('entries are resources: listed, read whole or by ranges, and a long one says how to read on', async () => {
