@@ -8,7 +8,7 @@ import { guardFor } from './secrets/guard.ts';
 import { RequestIntake } from './capture/intake.ts';
 import { Outliner } from './outline/outliner.ts';
 import { PromptMaker } from './prompt/build-prompt.ts';
-import { healthOf } from './chat/health.ts';
+import { healthOf, storeState } from './chat/health.ts';
 import { earlierOutlineOf } from './capture/earlier-outline.ts';
 import { ToollessModels } from './prompt/toolless-models.ts';
 import { TurnStats } from './chat/turn-stats.ts';
@@ -27,6 +27,7 @@ import type { ChatHandler, Face, McpHandler, OperationsHandler } from './http/ha
 import { createServer, type ProxyServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import type { HttpSessions } from './mcp/http-sessions.ts';
+import { type LatePage, latePage } from './page/late-page.ts';
 import { openSandboxes, type Sandboxes } from './sandbox/sandboxes.ts';
 import { openSearchEngine } from './search/engine.ts';
 import type { SearchEngine } from './search/types.ts';
@@ -71,6 +72,7 @@ interface AppOptions {
   readonly operations: (parts: {
     readonly sessions: Sessions;
     readonly search: SearchEngine;
+    readonly newPageCode: LatePage['newCode'];
   }) => OperationsHandler;
 }
 
@@ -157,7 +159,22 @@ export async function openApp(options: AppOptions): Promise<App> {
     together,
     traces,
   });
-  const operations = options.operations({ sessions, search });
+  const startedAtMs = clock.now();
+  const page = latePage({
+    ...options,
+    sessions,
+    search,
+    turns,
+    dataDir: config.dataDir,
+    server: () => {
+      const { totals } = stats;
+      const { status, lastStoreFault } = storeState({ storeFault: sessions.fault?.code, totals });
+      const fault = sessions.fault?.message ?? lastStoreFault;
+      const shown = { status, ...(fault === undefined ? {} : { fault }), totals };
+      return { version: options.version, startedAtMs, upstreams: catalog.providerIds, ...shown };
+    },
+  });
+  const operations = options.operations({ sessions, search, newPageCode: page.newCode });
   const mcp = opened.use(mcpOver(options, operations));
   const server = createServer({
     ...config.server,
@@ -203,6 +220,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     },
     mcp,
     operations,
+    page,
     onArrival: () => sessions.arriving?.(),
   });
   opened.defer(async () => server.close());

@@ -88,9 +88,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   setup: [],
   // A store that machines share: its log, and the files that follow it.
   shared: ['store'],
-  // What a browser shows knows the shapes it is told, and nothing of who tells them: that hears
-  // what turns do.
-  page: ['turn'],
+  // What a browser shows of stores and turns; what runs in the browser is in `ui`.
+  page: ['http', 'search', 'store', 'tools', 'turn'],
   store: [],
   upstream: [],
   ...Object.fromEntries(leaves.map((leaf) => [leaf, []])),

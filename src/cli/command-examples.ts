@@ -10,6 +10,10 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode demo', '100 million characters, some seconds'],
     ['rlm-opencode demo --chars 1G', 'ten times as much'],
   ],
+  open: [
+    ['rlm-opencode open', 'opens the browser, and prints the link'],
+    ['rlm-opencode open --print', 'for a browser elsewhere, such as over an SSH tunnel'],
+  ],
   stop: [['rlm-opencode stop', 'live answers may finish first']],
   logs: [
     ['rlm-opencode logs', 'the last 50 lines'],

@@ -36,18 +36,18 @@ export async function openLocalApp(
     ids: randomIds,
     random: () => randomInt(randomSteps) / randomSteps,
     policies,
-    operations: (parts) => ({
+    operations: ({ newPageCode, ...parts }) => ({
       run: createOperations({
         ...parts,
         clock: systemClock,
         secrets: guardFor(config.capture.secrets),
-        ...(loaded === undefined ? {} : { server: serverSide(loaded) }),
+        ...(loaded === undefined ? {} : { server: { ...serverSide(loaded), newPageCode } }),
       }),
     }),
   });
 }
 
-function serverSide(loaded: LoadedConfig): ServerSide {
+function serverSide(loaded: LoadedConfig): Omit<ServerSide, 'newPageCode'> {
   return {
     describe: () => factsOf(loaded),
     checkProviders: async (signal) => checkProviders(loaded.config, signal),

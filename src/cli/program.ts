@@ -19,6 +19,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
   'The server:': {
     serve: async () => (await import('./serve.ts')).serveCommand(),
     status: async () => (await import('./status.ts')).statusCommand(),
+    open: async () => (await import('./open.ts')).openCommand(),
     stop: async () => (await import('./stop.ts')).stopCommand(),
     logs: async () => (await import('./logs.ts')).logsCommand(),
     service: async () => (await import('./service.ts')).serviceCommand(),

@@ -22,11 +22,13 @@ export interface GuardRules {
 }
 
 /**
+/**
  * Who may use a route: everybody who may reach the server; clients; clients that have a token, set
  * or not; the user's own commands. A client's token is not enough for the last: operations read
- * files of this machine and delete stores.
+ * files of this machine and delete stores. `page`: what this server's own page asks for, and no
+ * other page; whose browser it is says a cookie, which the routes look at themselves.
  */
-export type Access = 'open' | 'clients' | 'token' | 'owner';
+export type Access = 'open' | 'clients' | 'token' | 'owner' | 'page';
 
 /** What is looked at; the body is not read yet. */
 export interface GuardedRequest {
@@ -48,6 +50,7 @@ export function refusal(
       hint: 'Use 127.0.0.1 or localhost, or add the name to RLM_ALLOWED_HOSTS.',
     });
   }
+  if (access === 'page') return pageRefusal(request);
   if (origin !== undefined && !rules.corsOrigins.includes(origin)) {
     return new ProxyError('forbidden', 'Web pages of this origin may not call this server.', {
       hint: 'Add the origin to RLM_CORS_ORIGINS if it is yours.',
@@ -73,6 +76,22 @@ function noTokenSet(): ProxyError {
   return new ProxyError('unauthorized', 'No token is set, and here one is always wanted.', {
     hint: 'Set RLM_API_TOKEN where the server is started and send it as `Authorization: Bearer <token>`; or let the assistant start `rlm-opencode mcp`, which needs none.',
   });
+}
+
+/**
+ * The same for what only this server's own page may ask. A cookie is of a host, not of a port, so a
+ * page of another server on this machine would bring it along: a browser says who asks. Opening a
+ * document is free to everybody: what it shows is seen by whoever sits there.
+ */
+function pageRefusal({ method, headers }: GuardedRequest): ProxyError | undefined {
+  const { host, origin, 'sec-fetch-site': site, 'sec-fetch-dest': destination } = headers;
+  const isOwnOrigin =
+    origin === undefined ||
+    /^https?:\/\/(.+)$/.exec(origin.toLowerCase())?.[1] === host?.toLowerCase();
+  const isReading = method === 'GET' || method === 'HEAD';
+  const isOwnSite = site === undefined || site === 'same-origin' || site === 'none';
+  if (isOwnOrigin && (isOwnSite || (isReading && destination === 'document'))) return undefined;
+  return new ProxyError('forbidden', 'Only the page of this server itself may ask this.');
 }
 
 /** @throws ProxyError `config_invalid` where anybody on the network could use the server */

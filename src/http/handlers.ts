@@ -220,3 +220,37 @@ export interface OperationsHandler {
     readonly signal: AbortSignal;
   }): AsyncIterable<string>;
 }
+
+/** A file of the owner's page. */
+export interface PageFile {
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What answers `/` and all below `/page`: the owner's page, which only reads. */
+export interface PageHandler {
+  /**
+   * `index.html` or a file among its assets, which are the same for everybody. Undefined where
+   * there is none of that name. @throws ProxyError `not_found` where the page was not built
+   */
+  file(name: string): Promise<PageFile | undefined>;
+  /** What the cookie is to hold, for a code that is good: once. Undefined for any other. */
+  enter(code: string): Promise<string | undefined>;
+  /** Whether whoever brings this in the cookie has entered, and not too long ago. */
+  admits(token: string): Promise<boolean>;
+  /**
+   * What stands behind `/page/`, as a value for JSON. Only for those who are admitted. @throws
+   * ProxyError `not_found`, `unknown_session`, `invalid_request`, what reading a store does
+   */
+  read(call: {
+    /** Behind `/page/`, such as `sessions`. */
+    readonly path: string;
+    readonly query: URLSearchParams;
+    readonly signal: AbortSignal;
+  }): Promise<object>;
+  /**
+   * Server-sent events with their blank line, without end. Only for those who are admitted.
+   * @throws ProxyError when the signal aborts
+   */
+  events(signal: AbortSignal): AsyncIterable<string>;
+}

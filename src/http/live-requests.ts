@@ -28,15 +28,20 @@ const evictableMs = 1_000;
 export class LiveRequests {
   readonly #limit: number;
   readonly #clock: Clock;
+  readonly #advice: string;
   readonly #controllers = new Set<AbortController>();
   /** When the last piece of each unfinished body came, the longest ago first. */
   readonly #receiving = new Map<AbortController, number>();
   #onIdle: (() => void)[] = [];
 
-  /** @param limit Requests at the same time */
-  constructor(limit: number, clock: Clock) {
+  /**
+   * @param limit Requests at the same time
+   * @param advice What who is refused can do
+   */
+  constructor(limit: number, clock: Clock, advice = 'RLM_MAX_LIVE_TURNS sets the limit.') {
     this.#limit = limit;
     this.#clock = clock;
+    this.#advice = advice;
   }
 
   /** Requests that are worked on or are still coming. */
@@ -95,7 +100,7 @@ export class LiveRequests {
 
   #tooBusy(): ProxyError {
     return new ProxyError('too_busy', `${this.#limit} requests are being answered already.`, {
-      hint: 'RLM_MAX_LIVE_TURNS sets the limit.',
+      hint: this.#advice,
       retryAfterMs: 1000,
     });
   }

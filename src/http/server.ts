@@ -19,12 +19,14 @@ import type {
   ModelForms,
   ModelsHandler,
   OperationsHandler,
+  PageHandler,
   PassHandler,
   Whose,
 } from './handlers.ts';
 import { LiveRequests } from './live-requests.ts';
 import { addOperationsRoute } from './operations-route.ts';
 import { addMcpRoute, mcpMethods, mcpPath } from './mcp-route.ts';
+import { addPageRoutes, loginPath } from './page-route.ts';
 import { addPassRoutes } from './pass-route.ts';
 import { hintFor, passedPaths, plainUrl } from './paths.ts';
 
@@ -69,6 +71,7 @@ export interface ServerOptions extends GuardRules {
   /** Absent: the protocol is not spoken. */
   readonly mcp?: McpHandler;
   readonly operations: OperationsHandler;
+  readonly page?: PageHandler;
   /** Hears of a request when its headers have come. */
   readonly onArrival?: (() => void) | undefined;
 }
@@ -91,13 +94,21 @@ export interface ProxyServer {
 
 /** Longest wait for the whole of a request, milliseconds: 256 MiB over a slow line. */
 const requestTimeoutMs = 600_000;
+/** Pages that are told of changes at once, and as many questions of theirs: others are refused. */
+const maxPages = 64;
 /** What aborted answers get for their last frame, milliseconds. */
 const lastFrameMs = 1000;
+
+const tooManyPages = 'Close some of the pages that show this server.';
 
 /** Builds the HTTP side. Knows nothing of stores and providers. */
 export function createServer(options: ServerOptions): ProxyServer {
   checkBind(options);
   const live = new LiveRequests(options.maxLiveTurns, options.clock);
+  const pages = {
+    reads: new LiveRequests(maxPages, options.clock, tooManyPages),
+    streams: new LiveRequests(maxPages, options.clock, tooManyPages),
+  };
   const app = fastify({
     logger: false,
     requestTimeout: requestTimeoutMs,
@@ -131,13 +142,15 @@ export function createServer(options: ServerOptions): ProxyServer {
     if (options.mcp !== undefined) addMcpRoute(routes, { ...options, mcp: options.mcp, live });
     addProbeRoutes(routes);
     addOperationsRoute(routes, { ...options, live });
+    if (options.page !== undefined)
+      addPageRoutes(routes, { ...options, ...pages, page: options.page });
   });
   return {
     listen: () => listen(app, options),
     get liveCount() {
       return live.count;
     },
-    close: () => (closing ??= shutDown(app, live, options)),
+    close: () => (closing ??= shutDown(app, { live, pages: Object.values(pages) }, options)),
   };
 }
 
@@ -153,14 +166,14 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
     void reply.header('x-request-id', request.id);
     if (config.requestIdHeader !== undefined) void reply.header(config.requestIdHeader, request.id);
     const refused = isClosing()
-      ? new ProxyError('shutting_down', 'The server is stopping.')
+      ? stopping()
       : refusal(request.raw, config.access ?? 'clients', options);
     if (refused !== undefined) void reply.header('connection', 'close');
     done(refused);
   });
   app.setErrorHandler((caught, request, reply) => sendError({ caught, log }, request, reply));
   app.setNotFoundHandler((request, reply) => {
-    const allowed = methodsOf(request.url, options.faces);
+    const allowed = methodsOf(request.url, options);
     if (request.headers.upgrade?.toLowerCase() === 'websocket') {
       // Codex, set to use one, then goes on without at once; after a 404 it tries for seconds.
       const refused = new ProxyError('method_not_allowed', 'No WebSockets are spoken here.', {
@@ -234,8 +247,13 @@ function addProbeRoutes(server: FastifyInstance): void {
     server.head(url, { config: { access: 'open' } }, (_request, reply) => reply.send());
 }
 
-function methodsOf(url: string, faces: readonly Face[]): string | undefined {
+function methodsOf(
+  url: string,
+  { faces, page }: Pick<ServerOptions, 'faces' | 'page'>,
+): string | undefined {
   const path = pathOf(url);
+  if (page !== undefined && path === loginPath) return 'POST';
+  if (page !== undefined && /^\/(?:page\/.*)?$/.test(path)) return 'GET, HEAD';
   if (faces.some((face) => face.path === path)) return 'POST';
   if (passedPaths.some((passed) => `/v1${passed}` === path)) return 'POST';
   if (path === mcpPath) return mcpMethods.join(', ');
@@ -273,15 +291,21 @@ async function listen(app: FastifyInstance, options: ServerOptions): Promise<str
 
 async function shutDown(
   app: FastifyInstance,
-  live: LiveRequests,
+  { live, pages }: { readonly live: LiveRequests; readonly pages: readonly LiveRequests[] },
   { drainMs, clock }: ServerOptions,
 ): Promise<void> {
   const closed = app.close();
+  // A page waits for nothing; the time that there is belongs to chats.
+  for (const asked of pages) asked.abortAll(stopping());
   await idleWithin(live, drainMs, clock);
-  live.abortAll(new ProxyError('shutting_down', 'The server is stopping.'));
-  await idleWithin(live, lastFrameMs, clock);
+  live.abortAll(stopping());
+  await Promise.all([live, ...pages].map((asked) => idleWithin(asked, lastFrameMs, clock)));
   app.server.closeAllConnections();
   await closed;
+}
+
+function stopping(): ProxyError {
+  return new ProxyError('shutting_down', 'The server is stopping.');
 }
 
 async function idleWithin(live: LiveRequests, ms: number, clock: Clock): Promise<void> {

@@ -58,6 +58,8 @@ export interface ServerSide {
   describe(): object;
   /** What its providers say, asked with its own keys. */
   checkProviders(signal: AbortSignal): Promise<readonly object[]>;
+  /** A code that lets one browser see the owner's page, and how long it is good, milliseconds. */
+  newPageCode(): Promise<{ readonly code: string; readonly lifeMs: number }>;
 }
 
 /** One line of an operation's answer. */
@@ -276,12 +278,17 @@ const checkProviders = withArgs(z.strictObject({}), async function* (_, { server
   yield { result: (await server?.checkProviders(signal)) ?? [] };
 });
 
+const pageCode = withArgs(z.strictObject({}), async function* (_, { server }) {
+  yield { result: (await server?.newPageCode()) ?? null };
+});
+
 const operations: ReadonlyMap<string, Operation> = new Map([
   ['gc', makeRoom],
   ['ping', ping],
   ['pins', changePins],
   ['server', describeServer],
   ['check-providers', checkProviders],
+  ['page-code', pageCode],
   ['tool', tool],
   ['reading-tools', withArgs(z.strictObject(choiceArgs), toolsFor)],
   ['entries', withArgs(listArgs, listEntries)],

@@ -6,6 +6,7 @@ import { openApp, type App } from '../../src/app.ts';
 import { randomIds, systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLogger, type Logger, silentLogger } from '../../src/log.ts';
+import type { LatePage } from '../../src/page/late-page.ts';
 import { Outliner } from '../../src/outline/outliner.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
 import type { SearchEngine } from '../../src/search/types.ts';
@@ -52,6 +53,8 @@ export interface TestProxy {
   readonly baseURL: string;
   readonly dataDir: string;
   readonly app: App;
+  /** As the command `open` asks for it. */
+  readonly newPageCode: LatePage['newCode'];
   /** Posts a chat request. */
   post(
     body: unknown,
@@ -108,6 +111,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     },
     homeDir: dataDir,
   });
+  let newPageCode!: TestProxy['newPageCode'];
   const app = await openApp({
     config,
     version: 'test',
@@ -118,7 +122,10 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     ...(options.clock === undefined ? { threads: (threads ??= startThreads()) } : {}),
     ...(options.files === undefined ? {} : { files: options.files }),
     ...(options.policies === undefined ? {} : { policies: options.policies }),
-    operations: () => ({ run: () => noLines() }),
+    operations: (parts) => {
+      newPageCode = parts.newPageCode;
+      return { run: () => noLines() };
+    },
   });
   const origin = await app.server.listen();
   const baseURL = `${origin}/v1`;
@@ -138,6 +145,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     baseURL,
     dataDir,
     app,
+    newPageCode,
     post,
     ask: async (request, headers) => {
       const response = await post({ model: 'rlm-internal.rlm-core-v1', ...request }, headers);
