@@ -15,7 +15,7 @@ export async function entriesPage(
 }
 
 /** One entry as a list shows it. */
-async function entryView(store: SessionStore, entry: Entry): Promise<EntryView> {
+export async function entryView(store: SessionStore, entry: Entry): Promise<EntryView> {
   const { id, kind, tool, forgotten, lengthChars, lineCount, timeMs } = entry;
   const isGone = forgotten !== undefined;
   return {

@@ -10,9 +10,12 @@ import { LiveEvents } from './live-events.ts';
 import type { LiveTurns } from './live-turns.ts';
 import type { ServerView } from './page-protocol.ts';
 import { SessionViews } from './session-views.ts';
+import { type PageSearch, PageSearches } from './page-searches.ts';
 
 /** Most entries, or lines, of one answer. */
 const maxCount = 1_000;
+/** Most hits of one answer: each has its lines around. */
+const maxHits = 200;
 
 /** What the page shows things of. */
 export interface OwnerPageParts {
@@ -30,19 +33,23 @@ export interface OwnerPageParts {
 export class OwnerPage implements Pick<PageHandler, 'read' | 'events'> {
   readonly #parts: OwnerPageParts;
   readonly #views: SessionViews;
+  readonly #search: PageSearches;
   readonly #events: LiveEvents;
 
   constructor(parts: OwnerPageParts) {
     this.#parts = parts;
     this.#views = new SessionViews(parts);
+    this.#search = new PageSearches(parts);
     this.#events = new LiveEvents({ ...parts, sessions: async () => this.#views.list() });
   }
 
-  async read({ path, query }: Parameters<PageHandler['read']>[0]): Promise<object> {
+  async read({ path, query, signal }: Parameters<PageHandler['read']>[0]): Promise<object> {
     const parts = path.split('/');
     if (parts[0] !== 'sessions') throw nothingAt(path);
     const [, sessionId, kind, entryId, lines, ...more] = parts;
     if (sessionId === undefined) return this.#views.list();
+    if (kind === 'search' && entryId === undefined)
+      return this.#search.page(await this.#session(sessionId), searchIn(query), signal);
     if (kind !== 'entries' || more.length > 0) throw nothingAt(path);
     const { store } = await this.#session(sessionId);
     if (entryId === undefined)
@@ -80,6 +87,28 @@ export class OwnerPage implements Pick<PageHandler, 'read' | 'events'> {
 function knownEntry(entry: Entry | undefined, id: string): Entry {
   if (entry !== undefined) return entry;
   throw new ProxyError('not_found', `There is no entry ${JSON.stringify(id.slice(0, 64))}.`);
+}
+
+/** @throws ProxyError `invalid_request` */
+function searchIn(
+  query: URLSearchParams,
+): PageSearch & { readonly from: number; readonly count: number } {
+  const text = query.get('query') ?? '';
+  if (text === '') throw new ProxyError('invalid_request', '`query` is what to look for.');
+  return {
+    query: text,
+    isRegex: isSet(query, 'regex'),
+    isCaseSensitive: isSet(query, 'caseSensitive'),
+    from: wholeNumber(query, 'from', { min: 0 }),
+    count: wholeNumber(query, 'count', { min: 1, max: maxHits }),
+  };
+}
+
+/** @throws ProxyError `invalid_request` */
+function isSet(query: URLSearchParams, name: string): boolean {
+  const text = query.get(name) ?? 'false';
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new ProxyError('invalid_request', `\`${name}\` is true or false.`);
 }
 
 /** @throws ProxyError `invalid_request` for anything but a whole number in its bounds */

@@ -197,6 +197,7 @@ export interface HitView {
   /** Of the entry, counted from 1. */
   readonly line: number;
   readonly before: readonly string[];
+  /** Some hundred characters around the hit where its line is longer; ends in `…` then. */
   readonly text: string;
   /** Where in `text` the hits are, code units: `[start, end)`. */
   readonly marks: readonly (readonly [number, number])[];

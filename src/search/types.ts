@@ -98,6 +98,8 @@ export interface SearchQuery {
   readonly unit?: 'line' | 'match';
   /** Longest text of one hit, in characters; longer lines are clipped around the match. */
   readonly maxLineChars: number;
+  /** Whether hits say where in their text the matches are. */
+  readonly marks?: true;
 }
 
 /**
@@ -224,6 +226,11 @@ export interface SearchMatch {
   readonly clipped: boolean;
   /** Where a clipped line goes on beyond what is shown of it. */
   readonly cut?: { readonly start: boolean; readonly end: boolean };
+  /**
+   * Where asked for: the match and those behind it in `text`, code units `[start, end)`, ascending
+   * and disjoint, at most 100. One that goes on beyond what is shown ends there.
+   */
+  readonly marks?: readonly (readonly [number, number])[];
   /**
    * Set where a line that is clipped holds more matches than the one shown; with `unit: 'match'`
    * they are listed.

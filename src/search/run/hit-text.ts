@@ -15,9 +15,18 @@ const maxLookBytes = 4_194_304;
 /** How far behind a match another one is looked for in the same line, bytes. */
 const maxMoreBytes = 65_536;
 
+/** As far in front of a match the text is looked at that decides what matches, bytes. */
+const maxBehindBytes = 65_536;
+
+/** Most marks of one hit. */
+const maxMarks = 100;
+
 /** The shown part of a line, and at which ends there is more of it. */
 interface Clip {
   readonly text: string;
+  /** The bytes [startBytes, endBytes) of the text that are shown. */
+  readonly startBytes: number;
+  readonly endBytes: number;
   readonly cut?: { readonly start: boolean; readonly end: boolean };
 }
 
@@ -42,7 +51,8 @@ export class HitText {
     const endBytes = this.#view.lineEnd(Math.max(hit.at, (hit.end ?? 0) - 1), ceiling);
     const matchAt = hit.end === undefined ? this.#matchIn(startBytes, endBytes, hit.at) : hit.at;
     const { line, chars } = this.#view.position(matchAt);
-    const { text, cut } = this.#clip(startBytes, endBytes, matchAt);
+    const clip = this.#clip(startBytes, endBytes, matchAt);
+    const { text, cut } = clip;
     const clipped = cut !== undefined;
     const isMatch = this.#query.unit === 'match';
     const more =
@@ -50,7 +60,9 @@ export class HitText {
     const around =
       this.#query.contextLines > 0 ? this.#around(startBytes, endBytes, floor, ceiling) : {};
     const place = { line, offsetChars: chars, offsetBytes: matchAt };
-    const match = { ...place, text, clipped, ...(cut && { cut }), ...more, ...around };
+    const marks =
+      this.#query.marks === true ? { marks: this.#marks(clip, matchAt, startBytes, endBytes) } : {};
+    const match = { ...place, text, clipped, ...(cut && { cut }), ...marks, ...more, ...around };
     // A list of matches goes on behind this one, in the same line or not.
     if (isMatch) return { match, startBytes: matchAt, endBytes: matchAt };
     const lineEndBytes = hit.end === undefined ? endBytes : this.#view.lineEnd(hit.at, ceiling);
@@ -89,11 +101,12 @@ export class HitText {
    */
   #clip(start: number, end: number, matchAt: number): Clip {
     const limit = this.#query.maxLineChars;
-    if (end - start <= limit) return { text: this.#view.bytes(start, end).toString() };
+    const all = { startBytes: start, endBytes: end };
+    if (end - start <= limit) return { text: this.#view.bytes(start, end).toString(), ...all };
     const before = this.#decode(Math.max(start, matchAt - 4 * limit), matchAt);
     const after = this.#decode(matchAt, Math.min(end, matchAt + 4 * limit));
     if (before.length + after.length <= limit && end - start <= 4 * limit) {
-      return { text: [...before, ...after].join('') };
+      return { text: [...before, ...after].join(''), ...all };
     }
     const wantBefore = Math.max(limit >> 2, limit - after.length);
     const shownBefore = before.slice(Math.max(0, before.length - wantBefore));
@@ -102,7 +115,37 @@ export class HitText {
       start: shownBefore.length < before.length || matchAt - 4 * limit > start,
       end: shownAfter.length < after.length || matchAt + 4 * limit < end,
     };
-    return { text: [...shownBefore, ...shownAfter].join(''), cut };
+    const [textBefore, textAfter] = [shownBefore.join(''), shownAfter.join('')];
+    return {
+      text: textBefore + textAfter,
+      startBytes: matchAt - Buffer.byteLength(textBefore),
+      endBytes: matchAt + Buffer.byteLength(textAfter),
+      cut,
+    };
+  }
+
+  /** Where in the shown part of [start, end) the match is that is shown, and those behind it. */
+  #marks(
+    { startBytes, endBytes }: Clip,
+    matchAt: number,
+    start: number,
+    end: number,
+  ): readonly (readonly [number, number])[] {
+    // What stands around a match decides whether it is one.
+    const from = Math.max(start, Math.min(startBytes, matchAt - maxBehindBytes));
+    const to = Math.min(end, Math.max(endBytes, matchAt + maxMoreBytes));
+    const bytes = this.#view.bytes(from, to);
+    let border = 0;
+    while (border < 3 && (bytes[border]! & 0xc0) === 0x80) border++;
+    const shown = bytes.subarray(startBytes - from, endBytes - from);
+    const unitsAt = (at: number): number =>
+      shown.toString('utf8', 0, from + at - startBytes).length;
+    const marks: (readonly [number, number])[] = [];
+    this.#program.spans.each(bytes, [border, bytes.length], matchAt - from, [], (first, last) => {
+      if (first === last || from + first >= endBytes || marks.length >= maxMarks) return;
+      marks.push([unitsAt(first), unitsAt(last)]);
+    });
+    return marks;
   }
 
   /** A line beside a hit; marked where it is longer than what is shown of it. */

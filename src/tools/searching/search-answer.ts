@@ -56,8 +56,8 @@ function foundText({ total, isPartial }: SearchAnswer): string {
   return `→ ${isPartial ? `at least ${lines}` : lines}`;
 }
 
-/** The answer of one store. */
-async function answerOfStore(
+/** The answer of one store; a sentence where a filter chooses nothing in it. */
+export async function answerOfStore(
   asked: SearchArgs,
   what: SearchedFor,
   context: ToolContext,

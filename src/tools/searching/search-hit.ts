@@ -42,6 +42,8 @@ export interface ListedHit {
   readonly fields: HitFields;
   readonly entry: Entry | undefined;
   readonly cut: SearchMatch['cut'];
+  /** Where in its text the matches are, where that was asked for. */
+  readonly marks: SearchMatch['marks'];
   /** The head of the entry's group in a list, on one line. */
   readonly head: string;
   /** Where a clipped line's match is, as a call can read it. */
@@ -78,7 +80,7 @@ export async function hitsOf(
       storeName === undefined || entry === undefined
         ? `@${match.offsetChars}`
         : `@${match.offsetChars - entry.offsetChars} of ${entry.id}`;
-    hits.push({ fields, entry, cut: match.cut, head, matchPlace });
+    hits.push({ fields, entry, cut: match.cut, marks: match.marks, head, matchPlace });
   }
   return hits;
 }

@@ -25,7 +25,7 @@ export interface SearchArgs extends EntryFilter {
 }
 
 /** What is searched for, and how its groups are shown. */
-export interface SearchedFor extends Pick<SearchQuery, 'pattern' | 'literal' | 'rank'> {
+export interface SearchedFor extends Pick<SearchQuery, 'pattern' | 'literal' | 'rank' | 'marks'> {
   /** Groups instead of lines. */
   readonly grouping?: AskedGrouping & {
     readonly kind: NonNullable<SearchQuery['aggregate']>['kind'];
@@ -49,7 +49,7 @@ export interface StoreSearch {
 /** Makes a search of one store ready; a sentence where the filter chooses nothing there. */
 export function prepareSearch(
   asked: SearchArgs,
-  { pattern, literal, rank }: SearchedFor,
+  { pattern, literal, rank, marks }: SearchedFor,
   context: ToolContext,
 ):
   | { readonly ok: true; readonly search: StoreSearch }
@@ -67,6 +67,7 @@ export function prepareSearch(
     pattern,
     literal,
     ...(rank === undefined ? {} : { rank }),
+    ...(marks === undefined ? {} : { marks }),
     caseSensitive: asked.case_sensitive,
     maxResults: asked.max_results,
     contextLines: asked.context_lines,
