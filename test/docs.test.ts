@@ -17,10 +17,16 @@ const documents = globSync(['*.md', 'docs/*.md', 'docs/design/*.md'], { cwd: roo
 const folders = { configHome: '/c', dataHome: '/d', home: '/h', temp: '/t' };
 
 /** Variables that are no settings. */
-const otherVariables = ['RLM_CONFIG', 'RLM_TEST_LOG'];
+const otherVariables = ['RLM_CONFIG', 'RLM_FAULTS', 'RLM_FAULTS_FROM', 'RLM_TEST_LOG'];
 
 test('there are documents for users, for those who change it, and a page a part', () => {
-  for (const name of ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md'])
+  for (const name of [
+    'README.md',
+    'ARCHITECTURE.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+  ])
     expect(documents).toContain(name);
   const pages = documents.filter((name) => name.startsWith('docs/design/'));
   expect(pages.length).toBeGreaterThan(4);
@@ -134,6 +140,30 @@ test('the pages about the parts of the program name symbols with their files', (
   // A form of writing that the test above does not see would let everything pass.
   expect(documents.flatMap((name) => symbolsIn(read(name))).length).toBeGreaterThan(15);
 });
+
+test('each line of the threat model names tests that there are, by their titles', () => {
+  const parts = read('SECURITY.md').split(/^## /m).slice(1);
+  const lines = parts.flatMap((part) => part.split(/^- /m).slice(1));
+  const cited = lines.map(citedTests);
+  expect(lines.filter((_, at) => cited[at]?.length === 0)).toEqual([]);
+  const missing = cited.flat().filter(({ path, title }) => !testTitles(path).has(title));
+  expect(missing).toEqual([]);
+  expect(cited.flat().length).toBeGreaterThan(60);
+});
+
+/** Tests as a line cites them: the path in code, a comma, the title in quotes; lines may break. */
+function citedTests(line: string): readonly { readonly path: string; readonly title: string }[] {
+  const cited = line
+    .replaceAll(/\s+/g, ' ')
+    .matchAll(/`((?:src|test)\/\S+\.test\.ts)`, "([^"]+)"/g);
+  return [...cited].map(([, path = '', title = '']) => ({ path, title }));
+}
+
+/** What stands in quotes and is followed by a function or its options. */
+function testTitles(path: string): ReadonlySet<string> {
+  const titles = read(path).matchAll(/(['"`])((?:(?!\1).)+)\1,\s*(?:async )?[({]/g);
+  return new Set([...titles].map(([, , title = '']) => title));
+}
 
 /** What is written as a symbol and its file: the whole, the symbol, the path. */
 function symbolsIn(text: string): readonly (readonly [string, string, string])[] {

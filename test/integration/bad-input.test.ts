@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { clientTools, longText, resultOf, user, outputRequest } from '../support/conversation.ts';
@@ -142,11 +142,13 @@ it('keeps keys out of everything it writes, and every file to its owner', async 
   await using proxy = await startProxy({ upstream });
   await proxy.ask(withOutput, { authorization: 'Bearer client-secret-key' });
   expect(upstream.requests[0]?.headers['authorization']).toBe('Bearer test-key');
-  const folder = join(proxy.dataDir, 'sessions');
-  const names = await readdir(folder);
-  for (const name of names.filter((each) => /\.(json|jsonl|txt)$/.test(each))) {
-    const text = await readFile(join(folder, name), 'utf8');
-    expect(text).not.toMatch(/client-secret-key|test-key/);
+  const written = await readdir(proxy.dataDir, { recursive: true, withFileTypes: true });
+  expect(written.length).toBeGreaterThan(5);
+  for (const entry of written) {
+    const path = join(entry.parentPath, entry.name);
+    expect([path, (await stat(path)).mode & 0o077]).toEqual([path, 0]);
+    if (!entry.isFile()) continue;
+    expect(await readFile(path, 'utf8')).not.toMatch(/client-secret-key|test-key/);
   }
   expect(JSON.stringify(await proxy.health())).not.toMatch(/client-secret-key|test-key/);
 });
