@@ -11,7 +11,7 @@ export interface Started {
 }
 
 /** A module of this folder, in whichever form this one runs: source or built. */
-export function sibling(name: string): string {
+function sibling(name: string): string {
   return fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
 }
 
@@ -47,6 +47,16 @@ export async function startProxy(
     if (origin !== undefined) return { child, origin };
   }
   throw new Error(`The proxy did not start: ${said}`);
+}
+
+/**
+ * Starts the upstream that answers the load (`upstream`), or a plain relay before one (`relay`,
+ * ORIGIN).
+ */
+export async function startServer(args: readonly string[]): Promise<Started> {
+  const child = fork(sibling('./proxy-bench-server'), args);
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return { child, origin: `http://127.0.0.1:${port}` };
 }
 
 /** Ends a process in good order. */

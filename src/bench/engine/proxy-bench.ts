@@ -1,9 +1,8 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sibling, type Started, startProxy, stop, useOf } from './bench-processes.ts';
+import { type Started, startProxy, startServer, stop, useOf } from './bench-processes.ts';
 import type { LoopLag } from './event-loop-probe.ts';
 import { askOnce, type BenchRequest, closeConnections, keepAsking } from './proxy-bench-load.ts';
 import { injectHeader } from '../../clients/origin.ts';
@@ -234,10 +233,4 @@ async function startWorld(program: string): Promise<World> {
       await rm(dataDir, { recursive: true, force: true });
     },
   };
-}
-
-async function startServer(args: readonly string[]): Promise<Started> {
-  const child = fork(sibling('./proxy-bench-server'), args);
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-  return { child, origin: `http://127.0.0.1:${port}` };
 }
