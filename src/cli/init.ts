@@ -7,7 +7,7 @@ import { isOpenToOthers, machineOf, readKeyFile, readSettingsFile } from '../con
 import { presets, presetOfUrl } from '../config/presets.ts';
 import { type ConfiguredProvider, resolveConfig } from '../config/resolve.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
-import { readConfigFile, writeConfigFile } from '../setup/config-file.ts';
+import { backupPath, readConfigFile, writeConfigFile } from '../setup/config-file.ts';
 import { type ProviderChoice, withProvider } from '../setup/settings-text.ts';
 import { textDiff } from '../setup/text-diff.ts';
 import { checkAddress } from '../upstream/endpoint.ts';
@@ -394,7 +394,7 @@ async function write(
     return;
   }
   print(`${shortPath(file.path)}\n${textDiff(file.text ?? '', text)}`);
-  await writeConfigFile(file, text, true);
+  await writeConfigFile(file, text, backupPath(file.path));
   print('Written.\n');
 }
 

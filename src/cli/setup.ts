@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Argument, Command } from 'commander';
+import type { LoadedConfig } from '../config/load.ts';
 import { machineOf } from '../config/places.ts';
 import { ProxyError } from '../errors.ts';
 import type { ClientSetup, SetupPlaces } from '../setup/client-setup.ts';
@@ -8,10 +10,12 @@ import {
   backupPath,
   type ConfigFile,
   findConfigFile,
+  type OwnPart,
   readConfigFile,
   writeConfigFile,
 } from '../setup/config-file.ts';
 import { knownSetups } from '../setup/known-setups.ts';
+import { mcpClientNames, mcpSetup } from '../setup/mcp-setups.ts';
 import { noteMadeFolder, removeMadeFolders } from '../setup/made-folders.ts';
 import { noKey, tokenVariable } from '../setup/proxy-facts.ts';
 import { textDiff } from '../setup/text-diff.ts';
@@ -29,11 +33,14 @@ interface SetupFlags {
   readonly file?: string;
   readonly dryRun?: boolean;
   readonly liftToolOutput?: boolean;
+  /** The tools as an MCP server, and not the proxy. */
+  readonly mcp?: boolean;
 }
 
 /** A client's row, its file, and what it is to know. */
 interface Chosen {
   readonly name: string;
+  readonly part: OwnPart;
   readonly setup: ClientSetup;
   readonly file: ConfigFile;
   readonly facts: ClientFacts;
@@ -42,6 +49,7 @@ interface Chosen {
 }
 
 const clientNames = Object.keys(knownSetups);
+const allNames = [...new Set([...clientNames, ...mcpClientNames])];
 const usualClient = 'opencode';
 
 /** `rlm-opencode-setup`: the same as `rlm-opencode setup`. */
@@ -73,6 +81,7 @@ function withActions(command: Command): Command {
         [`${typed} codex --dry-run`, 'what would be written, and where'],
         [`${typed} codex`, 'writes it: `install codex` is the same'],
         [`${typed} uninstall codex`, 'the file is as it was before'],
+        [`${typed} cursor --mcp`, 'only the tools that read, for who keeps another model'],
       ),
     );
   command.addCommand(
@@ -106,28 +115,24 @@ function withActions(command: Command): Command {
 /** Its choices are there to be shown and completed; what is none of them is answered here. */
 function clientArgument(description: string): Argument {
   const argument = new Argument('[client]', description);
-  argument.argChoices = [...clientNames];
+  argument.argChoices = [...allNames];
   return argument;
 }
 
 function withFlags(command: Command): Command {
   command.option('--file <path>', "the client's configuration file, if it is not the usual one");
+  command.option('--mcp', 'the tools that read, as an MCP server: the client keeps its model');
   return addSettingFlags(command, ['host', 'port', 'data-dir', 'upstream-url', 'upstream-model']);
 }
 
 async function install(client: string, flags: SetupFlags): Promise<void> {
   const chosen = await choose(client, flags);
-  const { setup, file, facts, running } = chosen;
+  const { setup, file, facts } = chosen;
   const liftToolOutput = flags.liftToolOutput === true;
   if (liftToolOutput && setup.liftsToolOutput !== true) {
     throw new ProxyError('invalid_request', `${setup.title} has no such cut that could be lifted.`);
   }
-  tellOfLimits(facts);
-  if (running?.facts.configuredPort === 0) {
-    printProse(
-      `The server took the free port of ${running.address} and will take another one when it is started again: give it one with RLM_PORT.\n`,
-    );
-  }
+  if (chosen.part === 'provider') tellOfAddress(chosen);
   const outcome = await setup.install(file.text, facts, { liftToolOutput });
   const changed = await apply(chosen, outcome, flags);
   if (!changed || flags.dryRun === true) return;
@@ -138,15 +143,25 @@ async function install(client: string, flags: SetupFlags): Promise<void> {
   );
 }
 
+/** What may turn out otherwise than it is written now. */
+function tellOfAddress({ facts, running }: Chosen): void {
+  tellOfLimits(facts);
+  if (running?.facts.configuredPort === 0) {
+    printProse(
+      `The server took the free port of ${running.address} and will take another one when it is started again: give it one with RLM_PORT.\n`,
+    );
+  }
+}
+
 async function uninstall(client: string, flags: SetupFlags): Promise<void> {
   const chosen = await choose(client, flags);
-  const { name, setup, file } = chosen;
+  const { name, setup, file, part } = chosen;
   if (file.text === undefined || !setup.isInstalled(file.text)) {
     print(`${file.path}: nothing to take out.\n`);
-    if (flags.file === undefined) await tellOfOthers(name);
+    if (flags.file === undefined) await tellOfOthers(name, part);
     return;
   }
-  const backup = await readConfigFile(backupPath(file.path));
+  const backup = await readConfigFile(backupPath(file.path, part));
   const outcome = await setup.uninstall(file.text, backup.text);
   if (outcome.ok && outcome.text === undefined) {
     await removeFile(chosen, flags);
@@ -157,11 +172,24 @@ async function uninstall(client: string, flags: SetupFlags): Promise<void> {
 }
 
 /** Who takes it out of the wrong client learns of the right one. */
-async function tellOfOthers(name: string): Promise<void> {
-  for (const other of clientNames.filter((one) => one !== name)) {
-    if ((await stateOf(await choose(other, {}))) !== 'absent')
-      print(`It is in ${knownSetups[other]?.title}: rlm-opencode setup uninstall ${other}\n`);
+async function tellOfOthers(name: string, part: OwnPart): Promise<void> {
+  for (const other of await allChosen({})) {
+    if ((other.name === name && other.part === part) || (await stateOf(other)) === 'absent')
+      continue;
+    print(`It is in ${other.setup.title}: rlm-opencode setup uninstall ${typedFor(other)}\n`);
   }
+}
+
+/** Every client with each part of ours that it can have. */
+async function allChosen(flags: SetupFlags): Promise<readonly Chosen[]> {
+  const own = flags.mcp === true ? [] : clientNames.map(async (name) => choose(name, flags));
+  const mcp = mcpClientNames.map(async (name) => choose(name, { ...flags, mcp: true }));
+  return Promise.all([...own, ...mcp]);
+}
+
+/** What is typed behind the command for this one. */
+function typedFor({ name, part }: Chosen): string {
+  return part === 'mcp' ? `${name} --mcp` : name;
 }
 
 /** A file that the installation made, with nothing in it that is not ours. */
@@ -175,11 +203,16 @@ async function removeFile({ file, dataDir }: Chosen, flags: SetupFlags): Promise
 async function status(client: string, flags: SetupFlags): Promise<void> {
   const chosen = await choose(client, flags);
   const state = await stateOf(chosen);
-  const { name, file, facts } = chosen;
+  const { part, file, facts } = chosen;
+  const typed = `rlm-opencode setup ${typedFor(chosen)}`;
+  const what =
+    part === 'mcp'
+      ? 'as an MCP server'
+      : `${facts.address}, window ${grouped(facts.contextWindowTokens)} tokens`;
   const said = {
-    absent: `not set up.\nTo do it: rlm-opencode setup ${name}`,
-    current: `set up, ${facts.address}, window ${grouped(facts.contextWindowTokens)} tokens.`,
-    stale: `set up, but not with these settings.\nTo bring it up to date: rlm-opencode setup ${name}`,
+    absent: `not set up.\nTo do it: ${typed}`,
+    current: `set up, ${what}.`,
+    stale: `set up, but not with these settings.\nTo bring it up to date: ${typed}`,
   };
   printProse(`${file.path}: ${said[state]}\n`, process.stdout);
   finish(state === 'current' ? exitCodes.done : exitCodes.nothing);
@@ -193,17 +226,20 @@ async function statusOfAll(typed: string, flags: SetupFlags): Promise<void> {
 /** What is set up, of all clients. @returns Whether one is */
 async function overview(typed: string, flags: SetupFlags): Promise<boolean> {
   let isAny = false;
-  for (const name of clientNames) {
-    const chosen = await choose(name, flags);
+  const mcp = flags.mcp === true ? ' --mcp' : '';
+  for (const chosen of await allChosen(flags)) {
     const state = await stateOf(chosen);
     isAny ||= state !== 'absent';
+    // Who does not ask for it is told only where it is.
+    if (chosen.part === 'mcp' && flags.mcp !== true && state === 'absent') continue;
+    const mcpMark = chosen.part === 'mcp' ? 'MCP: ' : '';
     const said = { absent: 'not set up', current: 'set up', stale: 'set up with other settings' };
     const where = state === 'absent' ? '' : `  ${shortPath(chosen.file.path)}`;
-    print(`${name.padEnd(10)}${said[state]}${where}\n`);
+    print(`${chosen.name.padEnd(10)}${mcpMark}${said[state]}${where}\n`);
   }
   print(`
-To set one up, or bring it up to date: ${typed} ${usualClient}
-To take it out: ${typed} uninstall ${usualClient}     (--dry-run only shows the change)
+To set one up, or bring it up to date: ${typed} ${usualClient}${mcp}
+To take it out: ${typed} uninstall ${usualClient}${mcp}     (--dry-run only shows the change)
 `);
   return isAny;
 }
@@ -216,23 +252,61 @@ async function stateOf({ setup, file, facts }: Chosen): Promise<'absent' | 'curr
 
 /** What the client has to know comes from the server that runs, before the settings here. */
 async function choose(name: string, flags: SetupFlags): Promise<Chosen> {
-  const setup = Object.hasOwn(knownSetups, name) ? knownSetups[name] : undefined;
+  const loaded = loadFromFlags({ ...flags });
+  const part: OwnPart = flags.mcp === true ? 'mcp' : 'provider';
+  const own = Object.hasOwn(knownSetups, name) ? knownSetups[name] : undefined;
+  const setup = part === 'mcp' ? mcpSetup(name, mcpCommand(loaded)) : own;
+  if (setup === undefined && part === 'mcp' && own !== undefined) {
+    throw new ProxyError(
+      'invalid_request',
+      `${own.title} cannot be given an MCP server from here.`,
+      {
+        hint: `Clients that can: ${mcpClientNames.join(', ')}.`,
+      },
+    );
+  }
+  if (setup === undefined && mcpClientNames.includes(name)) {
+    throw new ProxyError('invalid_request', `\`${name}\` cannot use the proxy as its model.`, {
+      hint: `It can have the tools beside its own: add --mcp.`,
+    });
+  }
   if (setup === undefined) {
-    const [near] = nearest(name, [...clientNames, 'install', 'uninstall', 'status'], 1);
+    const [near] = nearest(name, [...allNames, 'install', 'uninstall', 'status'], 1);
     const meant = near === undefined ? '' : `Did you mean: rlm-opencode setup ${near}\n`;
     throw new ProxyError('invalid_request', `\`${name}\` is no client that can be set up.`, {
-      hint: `${meant}Clients: ${clientNames.join(', ')}. Before one may stand: install, uninstall, status.`,
+      hint: `${meant}Clients: ${clientNames.join(', ')}; with --mcp: ${mcpClientNames.join(', ')}. Before one may stand: install, uninstall, status.`,
     });
   }
   const file =
     flags.file === undefined
       ? await findConfigFile(setup.paths(setupPlaces()), setup.isInstalled)
       : await readConfigFile(resolve(flags.file));
-  const loaded = loadFromFlags({ ...flags });
+  const { dataDir } = loaded.config;
+  if (part === 'mcp')
+    return { name, part, setup, file, running: undefined, dataDir, facts: noProxy };
   const running = await knownServer(loaded.config);
   const installed = file.text === undefined ? undefined : setup.limitsIn(file.text);
-  const { dataDir } = loaded.config;
-  return { name, setup, file, running, dataDir, facts: clientFacts(loaded, running, installed) };
+  const facts = clientFacts(loaded, running, installed);
+  return { name, part, setup, file, running, dataDir, facts };
+}
+
+/** An MCP server is started by its client, at no address and without limits. */
+const noProxy: ClientFacts = {
+  address: '',
+  hasToken: false,
+  contextWindowTokens: 0,
+  maxOutputTokens: 0,
+  limitsFrom: 'settings',
+  hasModel: false,
+};
+
+/** What a client is to start: this program, wherever the client is started from. */
+function mcpCommand({ config, sources }: LoadedConfig): readonly string[] {
+  const main = fileURLToPath(new URL('../../bin/rlm-opencode.js', import.meta.url));
+  // What the settings file says it reads by itself.
+  const isSaid = ['flag', 'environment'].includes(sources.get('dataDir')?.kind ?? '');
+  const dataDir = isSaid ? ['--data-dir', resolve(config.dataDir)] : [];
+  return [process.execPath, main, 'mcp', ...dataDir];
 }
 
 /** Where this user's configurations lie. */
@@ -269,7 +343,7 @@ function tellOfLimits({
  * is a change
  */
 async function apply(
-  { setup, file, facts, dataDir }: Chosen,
+  { setup, file, facts, dataDir, part }: Chosen,
   outcome: Awaited<ReturnType<ClientSetup['uninstall']>>,
   { dryRun }: SetupFlags,
 ): Promise<boolean> {
@@ -291,7 +365,11 @@ async function apply(
     print('Nothing was written (--dry-run).\n');
     return true;
   }
-  const made = await writeConfigFile(file, text, !setup.isInstalled(file.text ?? ''));
+  const made = await writeConfigFile(
+    file,
+    text,
+    setup.isInstalled(file.text ?? '') ? undefined : backupPath(file.path, part),
+  );
   if (made !== undefined) await noteMadeFolder(dataDir, made);
   print('Written.\n');
   return true;

@@ -36,22 +36,25 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   }
 }
 
+/** What of ours a text has. Each is put in and taken out without the other. */
+export type OwnPart = 'provider' | 'mcp';
+
 /** Where the text before our first edit is kept. */
-export function backupPath(path: string): string {
-  return `${path}.before-rlm`;
+export function backupPath(path: string, part: OwnPart = 'provider'): string {
+  return `${path}.before-rlm${part === 'provider' ? '' : `-${part}`}`;
 }
 
 /**
  * Replaces a configuration file whole: temporary file, sync, rename. Follows symbolic links
  * (dotfile repositories) and keeps the mode.
- * @param keepsBackup Whether the text it had is kept in {@link backupPath}
+ * @param backup Where the text that it had is kept: {@link backupPath}. Absent: nowhere
  * @returns The outermost folder that had to be made for it, if one had
  * @throws ProxyError `invalid_request` if the file is not what was read any more
  */
 export async function writeConfigFile(
   file: ConfigFile,
   text: string,
-  keepsBackup: boolean,
+  backup: string | undefined,
 ): Promise<string | undefined> {
   const current = await readConfigFile(file.path);
   if (current.text !== file.text) {
@@ -59,8 +62,8 @@ export async function writeConfigFile(
       hint: 'Run the command again.',
     });
   }
-  if (file.text !== undefined && keepsBackup) {
-    await replace(backupPath(file.path), file.text, 0o600);
+  if (file.text !== undefined && backup !== undefined) {
+    await replace(backup, file.text, 0o600);
   }
   const made = await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
   const target = (await isLink(file.path)) ? await realpath(file.path) : file.path;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isObject, parseJson } from '../wire/json.ts';
+import { isObject, type JsonObject, parseJson } from '../wire/json.ts';
 import type { Uninstalled } from './client-setup.ts';
 import { checkObject, type EditOutcome } from './config-text.ts';
 import {
@@ -72,6 +72,7 @@ export function uninstallMembers(
     if (place === undefined || member.is?.(standingIn(valueOf(edited), member)) === false) continue;
     const old = standingIn(earlier, member);
     edited = old === undefined ? removeMember(edited, place) : setValue(edited, place, old);
+    edited = withEmptyHolders(edited, earlier, member.path);
   }
   if (before !== undefined && isReadable)
     edited = withEarlierLayout(
@@ -84,6 +85,17 @@ export function uninstallMembers(
   // A comment is the user's: such a text is no plain JSON.
   const isEmpty = isDeepStrictEqual(pruned(parseJson(edited)), pruned(valueOf(fresh)));
   return { ok: true, text: before === undefined && isEmpty ? undefined : edited };
+}
+
+/** With the objects around a member that held nothing before: they have gone with it. */
+function withEmptyHolders(text: string, earlier: JsonObject, path: readonly string[]): string {
+  for (let length = path.length - 1; length > 0; length -= 1) {
+    const holder = path.slice(0, length);
+    const held = at(earlier, holder);
+    if (isObject(held) && Object.keys(held).length === 0 && at(valueOf(text), holder) === undefined)
+      return setValue(text, holder, {});
+  }
+  return text;
 }
 
 /** A value without members that are empty objects. */

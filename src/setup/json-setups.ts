@@ -27,7 +27,7 @@ import { noKey, type ProxyFacts, tokenVariable } from './proxy-facts.ts';
 import { claudeVariables } from './runs.ts';
 
 /** A client whose configuration is JSON. */
-interface JsonSetup {
+export interface JsonSetup {
   readonly title: string;
   readonly paths: (places: SetupPlaces) => readonly string[];
   /** What a file begins as; absent: empty. */
@@ -49,7 +49,7 @@ function isOurModel(element: unknown): boolean {
 const piModels: OwnPlace = { path: ['providers', providerId, 'models'], isOurs: isOurModel };
 
 /** pi: a provider in its list of models. */
-export const piSetup = setupOf({
+export const piSetup = jsonSetup({
   title: 'pi',
   paths: (places) => [join(homeOf(pi, places), 'models.json')],
   members: ({ address, hasToken, contextWindowTokens, maxOutputTokens }) => [
@@ -85,7 +85,7 @@ const qwenModels: OwnPlace = { path: ['modelProviders', 'openai'], isOurs: isOur
 const qwenKeyVariable = 'QWEN_RLM_KEY';
 
 /** Qwen Code: a model in the list that `/model` shows. */
-export const qwenSetup = setupOf({
+export const qwenSetup = jsonSetup({
   title: 'Qwen Code',
   paths: (places) => [join(homeOf(qwenCode, places), 'settings.json')],
   members: ({ address, hasToken, contextWindowTokens, maxOutputTokens }) => [
@@ -131,7 +131,7 @@ const clineDate = '2026-01-01T00:00:00.000Z';
 const clineProvider = ['providers', 'openai-compatible'];
 
 /** Cline's command line: its one provider for other servers. Keys are read from its file only. */
-export const clineSetup = setupOf({
+export const clineSetup = jsonSetup({
   title: 'Cline',
   paths: (places) => [clineFile(places)],
   fresh: '{\n  "version": 1,\n  "providers": {}\n}\n',
@@ -164,7 +164,7 @@ const claudeNames = Object.keys(
  * Claude Code: the variables in its settings. It has no list of providers, so from then on every
  * start of it uses the proxy.
  */
-export const claudeSetup = setupOf({
+export const claudeSetup = jsonSetup({
   title: 'Claude Code',
   paths: (places) => [join(homeOf(claudeCode, places), 'settings.json')],
   members: (proxy) => [
@@ -193,7 +193,8 @@ export const claudeSetup = setupOf({
   ],
 });
 
-function setupOf(own: JsonSetup): ClientSetup {
+/** A client's row from what is particular about its JSON. */
+export function jsonSetup(own: JsonSetup): ClientSetup {
   const { title, paths, fresh = emptyText, members, taken, sign, limitsIn, next } = own;
   return {
     title,

@@ -12,14 +12,23 @@ import {
 } from './config-text.ts';
 import { openCodeFacts, providerId } from './provider-entry.ts';
 
+/** OpenCode's own files, the preferred one first. */
+export function openCodePaths({ configHome }: SetupPlaces): readonly string[] {
+  return ['opencode.jsonc', 'opencode.json', 'config.json'].map((name) =>
+    join(configHome, 'opencode', name),
+  );
+}
+
+/** Kilo Code's. */
+export function kiloPaths({ configHome }: SetupPlaces): readonly string[] {
+  return ['kilo.jsonc', 'kilo.json', 'config.json'].map((name) => join(configHome, 'kilo', name));
+}
+
 /** OpenCode, and in the same form its fork Kilo Code. */
 export const openCodeSetup = setupOf({
   title: 'OpenCode',
   program: 'opencode',
-  paths: ({ configHome }) =>
-    ['opencode.jsonc', 'opencode.json', 'config.json'].map((name) =>
-      join(configHome, 'opencode', name),
-    ),
+  paths: openCodePaths,
   fresh: freshText,
 });
 
@@ -27,8 +36,7 @@ export const openCodeSetup = setupOf({
 export const kiloSetup = setupOf({
   title: 'Kilo Code',
   program: 'kilo',
-  paths: ({ configHome }) =>
-    ['kilo.jsonc', 'kilo.json', 'config.json'].map((name) => join(configHome, 'kilo', name)),
+  paths: kiloPaths,
   fresh: '{\n}\n',
 });
 
