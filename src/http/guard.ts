@@ -22,7 +22,6 @@ export interface GuardRules {
 }
 
 /**
-/**
  * Who may use a route: everybody who may reach the server; clients; clients that have a token, set
  * or not; the user's own commands. A client's token is not enough for the last: operations read
  * files of this machine and delete stores. `page`: what this server's own page asks for, and no
