@@ -32,13 +32,14 @@ function store(id: string): SessionView {
 function open() {
   const clock = new ManualClock();
   const turns = new LiveTurns(clock);
-  const facts = { server, sessions: [store('s1')], listed: 0, isAway: false };
+  const facts = { server, sessions: [store('s1')], listed: 0, takesMs: 0, isAway: false };
   const events = new LiveEvents({
     turns,
     clock,
     server: () => facts.server,
     sessions: async () => {
       facts.listed += 1;
+      clock.standStill(facts.takesMs);
       if (facts.isAway) throw new Error('the disk is away');
       return facts.sessions;
     },
@@ -114,7 +115,8 @@ test('stores are listed when a turn was told, and seldom else; never where nobod
   const before = facts.listed;
   for (let ms = 0; ms < 26_000; ms += 2_000) await advance(2_000);
   expect(facts.listed).toBe(before);
-  await advance(4_000);
+  await advance(2_000);
+  await advance(2_000);
   expect(facts.listed).toBe(before + 1);
   begin('t1').ends();
   await advance(2_000);
@@ -122,6 +124,23 @@ test('stores are listed when a turn was told, and seldom else; never where nobod
   await one.source.return(undefined as never);
   await advance(100_000);
   expect(facts.listed).toBe(before + 2);
+});
+
+test('where listing takes long, it is done seldom, and once for all', async () => {
+  const { facts, begin, page, advance, clock } = open();
+  facts.takesMs = 200;
+  const pages = [page(), page(), page()];
+  await Promise.all(pages.map(async ({ read }) => read()));
+  expect(facts.listed).toBe(1);
+  const lists: number[] = [];
+  for (let ms = 0; ms < 60_000; ms += 2_000) {
+    begin(`t${ms}`).ends();
+    await advance(2_000);
+    if (facts.listed > lists.length + 1) lists.push(clock.elapsedMs());
+  }
+  // A fiftieth of the time.
+  expect(lists.length).toBeGreaterThanOrEqual(4);
+  expect(lists.length).toBeLessThanOrEqual(6);
 });
 
 test('where stores cannot be listed, what was known of them stays, and it is tried again', async () => {
@@ -149,10 +168,17 @@ test('a page that does not read has the last word of each turn waiting, and then
   }
   begin('t1').ends();
   await advance(250);
-  expect(await one.read()).toEqual(['server ok', 'turn slow running', 'turn t1 done']);
-  for (let at = 0; at < 300; at += 1) begin(`x${at}`).ends();
-  await advance(250);
+  const waited = await one.read();
+  expect(waited.toSorted()).toEqual(['server ok', 'turn slow running', 'turn t1 done']);
+  for (let at = 0; at < 150; at += 1) {
+    const fat = begin(`x${at}`);
+    fat.stepBegins(1);
+    for (let call = 0; call < 100; call += 1)
+      fat.callBegins({ name: 'rlm_find', words: 'x'.repeat(300) });
+    fat.ends();
+    if (at % 50 === 49) await advance(250);
+  }
   const [hello, ...more] = await one.read();
-  expect(hello).toMatch(/^hello slow,t1,x0,.*,x299 \| s1$/);
+  expect(hello).toMatch(/^hello slow,t1,x0,.*,x149 \| s1$/);
   expect(more).toEqual([]);
 });

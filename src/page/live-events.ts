@@ -11,8 +11,17 @@ const lookMs = 2_000;
  */
 const listMs = 30_000;
 
-/** Turns that wait for a page that does not read. Of more it is told all there is, once it does. */
-const maxWaiting = 200;
+/**
+ * Listing a thousand stores takes 0.2 s; it may take this share of the time at most, whatever is
+ * told.
+ */
+const maxListShare = 0.02;
+
+/**
+ * What may wait for a page that does not read, code units: some thousand turns. Of more it is told
+ * all there is, once it does.
+ */
+const maxWaitingChars = 4_000_000;
 
 /** What pages are told of. */
 export interface LiveEventsParts {
@@ -32,7 +41,9 @@ export class LiveEvents {
   #server = '';
   #sessions: readonly SessionView[] = [];
   #sessionsText = '';
-  #listedMs = -Infinity;
+  /** When the last list was there, and how long it took. */
+  #listed = { atMs: -Infinity, tookMs: 0 };
+  #listing: Promise<void> | undefined;
   #hasNews = false;
   #stop: (() => void) | undefined;
 
@@ -103,14 +114,22 @@ export class LiveEvents {
     const server = frame({ type: 'server', server: this.#parts.server() });
     if (server !== this.#server) this.#tell('server', server);
     this.#server = server;
-    const isDue = this.#parts.clock.elapsedMs() - this.#listedMs >= listMs;
-    if (isDue || this.#hasNews) await this.#list();
+    const { atMs, tookMs } = this.#listed;
+    const agoMs = this.#parts.clock.elapsedMs() - atMs;
+    if (agoMs >= (this.#hasNews ? tookMs / maxListShare : listMs)) await this.#list();
   }
 
-  /** Lists the stores. Where that fails, what was known of them stays until it does not. */
+  /** Lists the stores, once for all who want it at the same time. */
   async #list(): Promise<void> {
+    this.#listing ??= this.#listAnew().finally(() => (this.#listing = undefined));
+    await this.#listing;
+  }
+
+  /** Where it fails, what was known of the stores stays until it does not. */
+  async #listAnew(): Promise<void> {
+    const { clock } = this.#parts;
+    const beganMs = clock.elapsedMs();
     this.#hasNews = false;
-    this.#listedMs = this.#parts.clock.elapsedMs();
     try {
       const sessions = await this.#parts.sessions();
       const text = frame({ type: 'sessions', sessions });
@@ -120,6 +139,8 @@ export class LiveEvents {
     } catch {
       this.#hasNews = true;
     }
+    const atMs = clock.elapsedMs();
+    this.#listed = { atMs, tookMs: atMs - beganMs };
   }
 
   #tell(name: string, text: string): void {
@@ -139,17 +160,18 @@ export class LiveEvents {
 
 /** What waits for one page: of each thing its last word. */
 class Outbox {
-  #waiting = new Map<string, string>();
+  readonly #waiting = new Map<string, string>();
+  #waitingChars = 0;
   #bell = Promise.withResolvers<void>();
   /** Whether it is to be told all there is: at first, and where too much has waited. */
   hasMissed = true;
 
   put(name: string, text: string): void {
     if (this.hasMissed) return;
-    this.#waiting.delete(name);
+    this.#waitingChars += text.length - (this.#waiting.get(name)?.length ?? 0);
     this.#waiting.set(name, text);
-    if (this.#waiting.size > maxWaiting) {
-      this.#waiting.clear();
+    if (this.#waitingChars > maxWaitingChars) {
+      this.clear();
       this.hasMissed = true;
     }
     this.ring();
@@ -157,12 +179,13 @@ class Outbox {
 
   take(): string {
     const text = [...this.#waiting.values()].join('');
-    this.#waiting.clear();
+    this.clear();
     return text;
   }
 
   clear(): void {
     this.#waiting.clear();
+    this.#waitingChars = 0;
     this.hasMissed = false;
   }
 
