@@ -103,9 +103,20 @@ function toolOf({ function: { name, description, parameters } }: OfferedTool): {
     name,
     title: titles[name] ?? name,
     description,
-    inputSchema: { ...parameters, type: 'object' },
+    inputSchema: { ...(portable(parameters) as object), type: 'object' },
     annotations: { readOnlyHint: true, idempotentHint: true, openWorldHint: false },
   };
+}
+
+/** Without lists of types, which some providers' models do not take: each is a branch instead. */
+function portable(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(portable);
+  if (!isObject(schema)) return schema;
+  const { type, ...others } = Object.fromEntries(
+    Object.entries(schema).map(([name, value]) => [name, portable(value)]),
+  );
+  if (Array.isArray(type)) return { ...others, anyOf: type.map((one: unknown) => ({ type: one })) };
+  return type === undefined ? others : { type, ...others };
 }
 
 function textResult(text: string, isError: boolean): CallToolResult {

@@ -5,7 +5,7 @@
  * Finds or installs the clients, builds the package into a temporary folder, then starts itself
  * again in a network namespace that has only the loopback interface, where the machine allows it,
  * and plays there: OpenCode its scenarios, every client what all of them can do. Words behind `--`
- * choose plays by name (`chromium`: the page); with `--docs`, too, what was seen of the clients goes into
+ * choose plays by name (`chromium`: the page; `mcp`: the tools without the proxy); with `--docs`, too, what was seen of the clients goes into
  * `docs/clients.md`.
  */
 import { existsSync } from 'node:fs';
@@ -17,6 +17,7 @@ import { interruptedCode, runAlone } from './alone.ts';
 import { playClient } from './clients/client-play.ts';
 import { type Outcome, writeOutcomes } from './clients/page.ts';
 import { type PlayedClient, playedClients } from './clients/played-clients.ts';
+import { inspector, mcpClients, playMcp } from './mcp/mcp-play.ts';
 import { findProgram, type Found } from './npm-program.ts';
 import { findOpencode, opencodePackage } from './opencode-binary.ts';
 import { playPage } from './page/page-play.ts';
@@ -67,6 +68,9 @@ interface Prepared {
 /** The page, looked at in a browser. */
 const pagePlay = 'page in chromium';
 
+/** The tools over the Model Context Protocol, asked by programs of others. */
+const mcpPlay = 'mcp';
+
 /** Debian's. */
 const browserPath = '/usr/bin/chromium';
 
@@ -88,11 +92,13 @@ async function prepare(): Promise<void> {
   for (const client of playedClients) {
     const isOpencode = client.id === opencodePackage.id;
     const isNeeded = isOpencode && plays.some(({ name }) => isWanted(name));
-    if (!isNeeded && !isWanted(playName(client))) continue;
+    const isMcp = isWanted(mcpPlay) && mcpClients.includes(client.id);
+    if (!isNeeded && !isMcp && !isWanted(playName(client))) continue;
     found[client.id] = isOpencode
       ? await findOpencode(process.env)
       : await findProgram(client, process.env);
   }
+  if (isWanted(mcpPlay)) found[inspector.id] = await findProgram(inspector, process.env);
   for (const [id, binary] of Object.entries(found))
     if (!binary.ok) process.stdout.write(`skipped: no ${id} to test with (${binary.reason})\n`);
   const hasBrowser = isWanted(pagePlay) && existsSync(browserPath);
@@ -134,6 +140,7 @@ async function playAll({ programs, found, browser }: Prepared): Promise<void> {
   const waiting: (() => Promise<void>)[] = [];
   if (browser !== undefined)
     waiting.push(async () => playPage(browser, { packageFolder: programs.packageFolder, report }));
+  if (isWanted(mcpPlay)) waiting.push(async () => playMcp(programs, found, report));
   const opencode = found[opencodePackage.id];
   if (opencode?.ok === true) {
     const all: Programs = { ...programs, opencode: opencode.path };

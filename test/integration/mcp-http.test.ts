@@ -118,6 +118,9 @@ describe('a server with stores', () => {
         'rlm_find',
         'rlm_stats',
       ]);
+      // Some providers' models take one type only.
+      expect(JSON.stringify(tools)).not.toContain('"type":[');
+      expect(JSON.stringify(tools)).toContain('"anyOf":[{"type":"string"},{"type":"number"}]');
       const told: unknown[] = [];
       const found = await client.callTool(
         { name: 'rlm_search', arguments: { pattern: 'needle', format: 'json' } },
