@@ -29,9 +29,9 @@ export function openCommand(): Command {
     const link = `${reachable(server.address)}/#code=${code}`;
     print(`${link}\n`);
     const seconds = Math.round(lifeMs / 1000);
+    printProse(`Good for one browser, within ${seconds} seconds.\n`);
     const opener = flags.print === true ? undefined : openerHere(machineOf().env, process.platform);
-    if (opener === undefined) printProse(`Good for one browser, within ${seconds} seconds.\n`);
-    else await open(opener, link);
+    if (opener !== undefined) await open(opener, link);
   });
 }
 
@@ -63,7 +63,7 @@ function openerHere(
   env: ReturnType<typeof machineOf>['env'],
   platform: NodeJS.Platform,
 ): Opener | undefined {
-  if (!process.stdout.isTTY || env['SSH_CONNECTION'] !== undefined) return undefined;
+  if (!process.stdout.isTTY || (env['SSH_CONNECTION'] ?? '') !== '') return undefined;
   if (platform === 'darwin') return ['open'];
   if (platform === 'win32') return ['cmd', '/c', 'start', ''];
   const hasDisplay = [env['DISPLAY'], env['WAYLAND_DISPLAY']].some((name = '') => name !== '');
