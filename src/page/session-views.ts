@@ -11,12 +11,8 @@ const listMs = 1_000;
 /** Sizes on the disk are good for so long, milliseconds: each file of each store is asked. */
 const sizesMs = 30_000;
 
-/** What there is beside the stores' own journals. */
-interface SlowFacts {
-  readonly atMs: number;
-  readonly bytes: ReadonlyMap<string, number>;
-  readonly projects: ReadonlyMap<string, { readonly project: string }>;
-}
+/** What takes long to make is good for so many times as long: a page costs a twentieth of a core. */
+const goodForTimes = 20;
 
 /** What {@link SessionViews} needs. */
 interface SessionViewsParts {
@@ -27,66 +23,88 @@ interface SessionViewsParts {
 }
 
 /**
- * The list of stores, however many pages ask for it: it is made once a second at most, and opens no
- * store.
+ * The list of stores, however many there are and however many pages ask for it: it is made once a
+ * second at most, and opens no store.
  */
 export class SessionViews {
   readonly #parts: SessionViewsParts;
-  #made: { readonly atMs: number; readonly views: Promise<readonly SessionView[]> } | undefined;
-  #slow: Promise<SlowFacts> | undefined;
+  readonly #views: Renewed<readonly SessionView[]>;
+  readonly #sizes: Renewed<ReadonlyMap<string, number>>;
+  readonly #projects: Renewed<ReadonlyMap<string, { readonly project: string }>>;
 
   constructor(parts: SessionViewsParts) {
+    const { sessions, dataDir, clock } = parts;
     this.#parts = parts;
+    this.#views = new Renewed(clock, listMs, async () => this.#make());
+    this.#sizes = new Renewed(clock, sizesMs, async () => sizesOnDisk(dataDir));
+    this.#projects = new Renewed(
+      clock,
+      sizesMs,
+      async () => (await sessions.shared?.projects()) ?? new Map<string, never>(),
+    );
   }
 
   /** The one that was used last first. @throws ProxyError where the data directory is not there */
   async list(): Promise<readonly SessionView[]> {
-    const nowMs = this.#parts.clock.elapsedMs();
-    if (this.#made === undefined || nowMs - this.#made.atMs >= listMs) {
-      const made = { atMs: nowMs, views: this.#make() };
-      this.#made = made;
-      // A failure is nothing to be kept.
-      made.views.catch(() => {
-        if (this.#made === made) this.#made = undefined;
-      });
-    }
-    return this.#made.views;
+    return this.#views.get();
   }
 
   async #make(): Promise<readonly SessionView[]> {
-    const listed = await this.#parts.sessions.list();
-    const { bytes, projects } = await this.#slowFacts();
+    const [listed, sizes, projects] = await Promise.all([
+      this.#parts.sessions.list(),
+      this.#orNone(this.#sizes.get()),
+      this.#orNone(this.#projects.get()),
+    ]);
     return listed
       .filter(({ copyOf }) => copyOf === undefined)
       .map((one) =>
-        sessionView(one, {
-          bytes: bytes.get(one.id),
-          project: projects.get(one.id)?.project,
-        }),
+        sessionView(one, { bytes: sizes?.get(one.id), project: projects?.get(one.id)?.project }),
       );
   }
 
-  async #slowFacts(): Promise<SlowFacts> {
-    const known = await this.#slow;
-    const nowMs = this.#parts.clock.elapsedMs();
-    if (known !== undefined && nowMs - known.atMs < sizesMs) return known;
-    this.#slow = this.#readSlowFacts(nowMs);
-    return this.#slow;
+  /** The list is worth showing without it. */
+  async #orNone<T>(wanted: Promise<T>): Promise<T | undefined> {
+    try {
+      return await wanted;
+    } catch (error) {
+      this.#parts.log.debug(
+        { err: toProxyError(error) },
+        'the page lacks sizes or names of stores',
+      );
+      return undefined;
+    }
+  }
+}
+
+/** A value that is made anew when it is asked for and is too old; never twice at once. */
+class Renewed<Value> {
+  readonly #clock: Clock;
+  readonly #goodMs: number;
+  readonly #make: () => Promise<Value>;
+  #made: { readonly value: Promise<Value>; untilMs: number } | undefined;
+
+  /** @param goodMs For how long it is good, at least */
+  constructor(clock: Clock, goodMs: number, make: () => Promise<Value>) {
+    this.#clock = clock;
+    this.#goodMs = goodMs;
+    this.#make = make;
   }
 
-  async #readSlowFacts(atMs: number): Promise<SlowFacts> {
-    const { sessions, dataDir, log } = this.#parts;
-    const nothing = new Map<string, never>();
-    const failed = (error: unknown): ReadonlyMap<string, never> => {
-      // The list is worth showing without it.
-      log.debug({ err: toProxyError(error) }, 'the page has no sizes or names of stores');
-      return nothing;
-    };
-    const [bytes, projects] = await Promise.all([
-      sizesOnDisk(dataDir).catch(failed),
-      sessions.shared?.projects().catch(failed) ?? nothing,
-    ]);
-    return { atMs, bytes, projects };
+  async get(): Promise<Value> {
+    const startMs = this.#clock.elapsedMs();
+    if (this.#made !== undefined && startMs < this.#made.untilMs) return this.#made.value;
+    const made = { value: this.#make(), untilMs: Infinity };
+    this.#made = made;
+    try {
+      return await made.value;
+    } catch (error) {
+      // A failure is nothing to be kept.
+      if (this.#made === made) this.#made = undefined;
+      throw error;
+    } finally {
+      const endMs = this.#clock.elapsedMs();
+      made.untilMs = endMs + Math.max(this.#goodMs, goodForTimes * (endMs - startMs));
+    }
   }
 }
 
