@@ -6,7 +6,7 @@
  * again in a network namespace that has only the loopback interface, where the machine allows it,
  * and plays there: OpenCode its scenarios, every client what all of them can do. Words behind `--`
  * choose plays by name (`chromium`: the page; `mcp`: the tools without the proxy); with `--docs`, too, what was seen of the clients goes into
- * `docs/clients.md`.
+ * `docs/clients.md`, and pictures of the page into `docs/page/`.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -139,7 +139,13 @@ async function playAll({ programs, found, browser }: Prepared): Promise<void> {
   const page = join(checkout, 'docs', 'clients.md');
   const waiting: (() => Promise<void>)[] = [];
   if (browser !== undefined)
-    waiting.push(async () => playPage(browser, { packageFolder: programs.packageFolder, report }));
+    waiting.push(async () =>
+      playPage(browser, {
+        packageFolder: programs.packageFolder,
+        report,
+        screenshots: flags.has('--docs') ? join(checkout, 'docs', 'page') : undefined,
+      }),
+    );
   if (isWanted(mcpPlay)) waiting.push(async () => playMcp(programs, found, report));
   const opencode = found[opencodePackage.id];
   if (opencode?.ok === true) {

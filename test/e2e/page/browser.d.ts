@@ -15,6 +15,8 @@ export interface Page {
   on(event: 'console', handle: (line: { type(): string; text(): string }) => void): void;
   on(event: 'request', handle: (request: { url(): string }) => void): void;
   goto(url: string): Promise<unknown>;
+  reload(): Promise<unknown>;
+  screenshot(options: { readonly path: string }): Promise<unknown>;
   url(): string;
   context(): { close(): Promise<void> };
   evaluate(script: string): Promise<unknown>;

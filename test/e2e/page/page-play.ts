@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import type { Report } from '../report.ts';
-import { type Browser, chromium, type Page } from './browser.js';
+import { type Browser, chromium } from './browser.js';
+import { expectClean, type Look, openPage as open } from './looking.ts';
+import { playRealServer } from './real-play.ts';
 import { entryCount, longLines, runningTurn, startStandIn, type StandIn } from './stand-in.ts';
 
 const flags = [
@@ -16,25 +16,21 @@ const flags = [
   '--disable-sync',
 ];
 
-/** How a page is looked at. */
-interface Look {
-  readonly colorScheme?: 'light' | 'dark';
-  readonly width?: number;
-}
-
-/** A page, and everything about it that must not be. */
-interface Watched {
-  readonly page: Page;
-  readonly faults: string[];
-}
-
 /** The browser's side of the page in a real browser, against answers that are as bad as can be. */
 export async function playPage(
   browserPath: string,
-  { packageFolder, report }: { readonly packageFolder: string; readonly report: Report },
+  {
+    packageFolder,
+    report,
+    screenshots,
+  }: {
+    readonly packageFolder: string;
+    readonly report: Report;
+    /** Where pictures of the page go; absent: none are made. */
+    readonly screenshots: string | undefined;
+  },
 ): Promise<void> {
   const browser = await chromium.launch({ executablePath: browserPath, args: flags });
-  const axe = await readFile(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
   try {
     await using full = await startStandIn(packageFolder, 'full');
     await using empty = await startStandIn(packageFolder, 'empty');
@@ -59,37 +55,18 @@ export async function playPage(
     for (const look of looks) {
       await check(`nothing to be found by axe: ${JSON.stringify(look)}`, async () => {
         const places = ['', '#/session/s1', '#/session/s1?query=x', '#/session/s1/entry/e7?line=9'];
-        for (const place of places)
-          await clean(browser, { axe, look, url: `${full.origin}/${place}` });
-        await clean(browser, { axe, look, url: `${empty.origin}/` });
+        const urls = [...places.map((place) => `${full.origin}/${place}`), `${empty.origin}/`];
+        for (const url of urls) {
+          const watched = await open(browser, url, look);
+          await expectClean(watched);
+          await watched.page.context().close();
+        }
       });
     }
+    await playRealServer(browser, { packageFolder, check, screenshots });
   } finally {
     await browser.close();
   }
-}
-
-async function open(browser: Browser, url: string, look: Look = {}): Promise<Watched> {
-  const context = await browser.newContext({
-    viewport: { width: look.width ?? 1_200, height: 800 },
-    colorScheme: look.colorScheme ?? 'light',
-  });
-  const page = await context.newPage();
-  const faults: string[] = [];
-  const { origin } = new URL(url);
-  page.on('dialog', (dialog) => {
-    faults.push(`a dialog: ${dialog.message()}`);
-    void dialog.dismiss();
-  });
-  page.on('pageerror', (error) => faults.push(`thrown: ${error.message}`));
-  page.on('console', (line) => {
-    if (line.type() === 'error') faults.push(`console: ${line.text()}`);
-  });
-  page.on('request', (request) => {
-    if (!request.url().startsWith(`${origin}/`)) faults.push(`asked elsewhere: ${request.url()}`);
-  });
-  await page.goto(url);
-  return { page, faults };
 }
 
 async function staysText(browser: Browser, { origin }: StandIn): Promise<void> {
@@ -183,31 +160,5 @@ async function wayIn(browser: Browser, packageFolder: string): Promise<void> {
   await page.getByRole('heading', { name: 'Turns' }).waitFor();
   assert.doesNotMatch(page.url(), /code/);
   assert.deepEqual(server.codes, ['wrong', 'right']);
-  await page.context().close();
-}
-
-/** What axe says of a violation, as far as it is printed. */
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly html: string }[];
-}
-
-async function clean(
-  browser: Browser,
-  { axe, look, url }: { readonly axe: string; readonly look: Look; readonly url: string },
-): Promise<void> {
-  const { page, faults } = await open(browser, url, look);
-  await page.locator('footer').waitFor();
-  // A policy forbids scripts in the page; what the debugger runs is not in it.
-  await page.evaluate(`${axe};0`);
-  const found = (await page.evaluate(
-    'axe.run().then(({ violations }) => violations)',
-  )) as Violation[];
-  assert.deepEqual(
-    found.map(({ id, nodes }) => `${url} ${id}: ${nodes[0]?.html ?? ''}`),
-    [],
-  );
-  assert.equal(await page.evaluate('document.documentElement.scrollWidth > innerWidth'), false);
-  assert.deepEqual(faults, []);
   await page.context().close();
 }
