@@ -113,6 +113,8 @@ export async function playRealServer(
       }
       assert.equal(await turn, 200);
       await page.getByText('none is running').waitFor();
+      await page.evaluate("document.querySelector('#turns').scrollIntoView()");
+      await picture(page, 'turns');
       assert.deepEqual(faults, []);
     },
   );

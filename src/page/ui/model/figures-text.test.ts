@@ -5,6 +5,7 @@ import {
   countOf,
   countText,
   durationText,
+  roundCountText,
   shareText,
   shortCountText,
 } from './figures-text.ts';
@@ -17,6 +18,7 @@ test('counts have groups of digits, and few of them where there is little room',
     '1.23M',
     '100M',
   ]);
+  expect([0, 500, 5_000, 12_500].map(roundCountText)).toEqual(['0', '500', '5K', '12.5K']);
   expect([1, 2, 0].map((count) => countOf(count, 'hit'))).toEqual(['1 hit', '2 hits', '0 hits']);
 });
 

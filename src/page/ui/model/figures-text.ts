@@ -19,6 +19,11 @@ export function shortCountText(count: number): string {
   return Math.abs(count) < 10_000 ? countText(count) : shortened.format(count);
 }
 
+/** Round numbers, as an axis has them: `500`, `5K`, `10K`. */
+export function roundCountText(count: number): string {
+  return shortened.format(count);
+}
+
 /** `1234567` bytes as `1.23 MB`, in powers of 1000. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

@@ -5,7 +5,7 @@ import { Figures } from './figures.tsx';
 import { goTo } from './hooks.ts';
 import { PromptChart } from './prompt-chart.tsx';
 import { SearchForm } from './search-form.tsx';
-import { sessionName, Sessions } from './sessions.tsx';
+import { Sessions, shortSessionName } from './sessions.tsx';
 import { Turns } from './turns.tsx';
 
 /** Everything at a glance. */
@@ -52,7 +52,7 @@ function SearchAny({ sessions }: { readonly sessions: readonly SessionView[] }) 
       >
         {readable.map((each) => (
           <option key={each.id} value={each.id}>
-            {sessionName(each)}
+            {shortSessionName(each)}
           </option>
         ))}
       </select>

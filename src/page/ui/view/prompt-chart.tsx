@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import UPlot from 'uplot';
 import type { TurnView } from '../../page-protocol.ts';
-import { countText, shortCountText } from '../model/figures-text.ts';
+import { countText, roundCountText } from '../model/figures-text.ts';
 import {
   chartSentence,
   chatChoices,
@@ -179,7 +179,7 @@ function optionsOf(
         incrs: [1, 2, 5, 10, 20, 50, 100, 200],
         values: (_, splits) => splits.map(countText),
       },
-      { ...axis, size: 56, values: (_, splits) => splits.map(shortCountText) },
+      { ...axis, size: 56, values: (_, splits) => splits.map(roundCountText) },
     ],
     series: [
       {},

@@ -1,11 +1,19 @@
 import type { SessionView } from '../../page-protocol.ts';
 import { agoText, bytesText, countText, shortCountText } from '../model/figures-text.ts';
 import { useNow } from './hooks.ts';
-import { PathText, StoredText } from './stored-text.tsx';
+import { nameStart, PathText, StoredText } from './stored-text.tsx';
 
 /** What a session is called: its project, its directory, else its id. */
-export function sessionName({ id, project, directory }: SessionView): string {
+function sessionName({ id, project, directory }: SessionView): string {
   return project ?? directory ?? id;
+}
+
+/** The same where there is room for its beginning only: the last part of a path comes first. */
+export function shortSessionName(session: SessionView): string {
+  const name = sessionName(session);
+  if (name !== session.directory) return name;
+  const cut = nameStart(name);
+  return `${name.slice(cut)} (${name.slice(0, cut)})`;
 }
 
 /** Its name as text of anybody. */

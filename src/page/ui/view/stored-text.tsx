@@ -53,7 +53,7 @@ export function PathText({ path }: { readonly path: string }) {
 }
 
 /** Where the last part of a path begins. */
-function nameStart(path: string): number {
+export function nameStart(path: string): number {
   let end = path.length;
   while (end > 0 && isSlash(path[end - 1])) end -= 1;
   while (end > 0 && !isSlash(path[end - 1])) end -= 1;
