@@ -11,7 +11,7 @@ const listMs = 1_000;
 /** Sizes on the disk are good for so long, milliseconds: each file of each store is asked. */
 const sizesMs = 30_000;
 
-/** What takes long to make is good for so many times as long: a page costs a twentieth of a core. */
+/** What takes long to make is good for so many times as long: it costs a twentieth of a core. */
 const goodForTimes = 20;
 
 /** What {@link SessionViews} needs. */

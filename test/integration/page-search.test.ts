@@ -161,7 +161,7 @@ test('a page that leaves ends its search', async () => {
     });
     await began.promise;
     leaving.abort();
-    await expect(asked).rejects.toThrow();
+    await expect(asked).rejects.toThrow('aborted');
     await aborted.promise;
     expect(await ask(`/page/sessions/${id}/search?query=needle&from=0&count=1`)).toMatchObject({
       total: 1,

@@ -142,7 +142,7 @@ const levels = ['INFO', 'INFO', 'INFO', 'INFO', 'INFO', 'DEBUG', 'DEBUG', 'WARN'
 const paths = ['/orders', '/orders/7f2c', '/cart', '/login', '/products?page=3', '/health'];
 
 /** A line of a server's log; every 100,000th tells of a deadlock. */
-export function logLine(number: number): string {
+function logLine(number: number): string {
   const time = new Date(1_780_000_000_000 + number * 37).toISOString();
   if (number % 100_000 === 61_803)
     return `${time} ERROR deadlock detected: process ${number} waits for ShareLock on transaction ${number * 7}`;
