@@ -252,5 +252,5 @@ export interface PageHandler {
    * Server-sent events with their blank line, without end. Only for those who are admitted.
    * @throws ProxyError when the signal aborts
    */
-  events(signal: AbortSignal): AsyncIterable<string>;
+  events(signal: AbortSignal): AsyncIterable<string | Uint8Array>;
 }

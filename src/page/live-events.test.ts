@@ -52,7 +52,8 @@ function open() {
     /** What is ready: events in short, each with what it is about. */
     const read = async (): Promise<readonly string[]> => {
       const { value } = await source.next();
-      return value
+      return Buffer.from(value)
+        .toString()
         .split('\n\n')
         .filter((text) => text !== '')
         .map((text) => short(JSON.parse(text.slice('data: '.length)) as PageEvent));

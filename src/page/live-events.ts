@@ -56,7 +56,7 @@ export class LiveEvents {
    * reads slowly misses what has been said again since, and no more waits for it than that.
    * @throws the signal's reason
    */
-  async *open(signal: AbortSignal): AsyncGenerator<string, never, void> {
+  async *open(signal: AbortSignal): AsyncGenerator<string | Uint8Array, never, void> {
     const outbox = new Outbox();
     const onAbort = (): void => outbox.ring();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -71,9 +71,9 @@ export class LiveEvents {
           outbox.clear();
           yield this.#hello();
         } else {
-          const text = outbox.take();
-          if (text === '') await outbox.news();
-          else yield text;
+          const words = outbox.take();
+          if (words === undefined) await outbox.news();
+          else yield words;
         }
       }
     } finally {
@@ -104,15 +104,12 @@ export class LiveEvents {
 
   #tellTurns(views: readonly TurnView[]): void {
     this.#hasNews = true;
-    for (const turn of views) {
-      const text = frame({ type: 'turn', turn });
-      for (const page of this.#pages) page.put(turn.id, text);
-    }
+    this.#tell(new Map(views.map((turn) => [turn.id, frame({ type: 'turn', turn })])));
   }
 
   async #look(): Promise<void> {
     const server = frame({ type: 'server', server: this.#parts.server() });
-    if (server !== this.#server) this.#tell('server', server);
+    if (server !== this.#server) this.#tell(new Map([['server', server]]));
     this.#server = server;
     const { atMs, tookMs } = this.#listed;
     const agoMs = this.#parts.clock.elapsedMs() - atMs;
@@ -134,7 +131,7 @@ export class LiveEvents {
       const sessions = await this.#parts.sessions();
       const text = frame({ type: 'sessions', sessions });
       this.#sessions = sessions;
-      if (text !== this.#sessionsText) this.#tell('sessions', text);
+      if (text !== this.#sessionsText) this.#tell(new Map([['sessions', text]]));
       this.#sessionsText = text;
     } catch {
       this.#hasNews = true;
@@ -143,8 +140,9 @@ export class LiveEvents {
     this.#listed = { atMs, tookMs: atMs - beganMs };
   }
 
-  #tell(name: string, text: string): void {
-    for (const page of this.#pages) page.put(name, text);
+  #tell(texts: ReadonlyMap<string, string>): void {
+    const news = new News(texts);
+    for (const page of this.#pages) page.put(news);
   }
 
   #hello(): string {
@@ -158,18 +156,39 @@ export class LiveEvents {
   }
 }
 
+/** What all pages are told at once, each thing by its name. */
+class News {
+  readonly texts: ReadonlyMap<string, string>;
+  #bytes: Uint8Array | undefined;
+
+  constructor(texts: ReadonlyMap<string, string>) {
+    this.texts = texts;
+  }
+
+  /** All of it, made once: most pages read everything in time. */
+  get bytes(): Uint8Array {
+    return (this.#bytes ??= Buffer.from([...this.texts.values()].join('')));
+  }
+}
+
 /** What waits for one page: of each thing its last word. */
 class Outbox {
+  #news: News | undefined;
+  /** Where more than one piece of news waits: what stands in all of them. */
   readonly #waiting = new Map<string, string>();
   #waitingChars = 0;
   #bell = Promise.withResolvers<void>();
   /** Whether it is to be told all there is: at first, and where too much has waited. */
   hasMissed = true;
 
-  put(name: string, text: string): void {
+  put(news: News): void {
     if (this.hasMissed) return;
-    this.#waitingChars += text.length - (this.#waiting.get(name)?.length ?? 0);
-    this.#waiting.set(name, text);
+    if (this.#news === undefined && this.#waiting.size === 0) this.#news = news;
+    else {
+      this.#add(this.#news);
+      this.#news = undefined;
+      this.#add(news);
+    }
     if (this.#waitingChars > maxWaitingChars) {
       this.clear();
       this.hasMissed = true;
@@ -177,13 +196,15 @@ class Outbox {
     this.ring();
   }
 
-  take(): string {
-    const text = [...this.#waiting.values()].join('');
+  take(): string | Uint8Array | undefined {
+    const waiting = this.#waiting.size === 0 ? undefined : [...this.#waiting.values()].join('');
+    const words = this.#news?.bytes ?? waiting;
     this.clear();
-    return text;
+    return words;
   }
 
   clear(): void {
+    this.#news = undefined;
     this.#waiting.clear();
     this.#waitingChars = 0;
     this.hasMissed = false;
@@ -191,6 +212,13 @@ class Outbox {
 
   ring(): void {
     this.#bell.resolve();
+  }
+
+  #add(news: News | undefined): void {
+    for (const [name, text] of news?.texts ?? []) {
+      this.#waitingChars += text.length - (this.#waiting.get(name)?.length ?? 0);
+      this.#waiting.set(name, text);
+    }
   }
 
   /** Resolves when there is something to do. */

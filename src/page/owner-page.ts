@@ -66,7 +66,7 @@ export class OwnerPage implements Pick<PageHandler, 'read' | 'events'> {
     });
   }
 
-  events(signal: AbortSignal): AsyncGenerator<string> {
+  events(signal: AbortSignal): AsyncGenerator<string | Uint8Array> {
     return this.#events.open(signal);
   }
 
