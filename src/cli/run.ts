@@ -1,4 +1,5 @@
 import { type Command, CommanderError } from 'commander';
+import { systemFailure } from '../base/system-words.ts';
 import { ProxyError } from '../errors.ts';
 import { everyCommand, handDownOptions } from './nested-options.ts';
 import { print, printError, printProse } from './screen.ts';
@@ -63,6 +64,6 @@ function failureText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof ProxyError)
     return inWordsOfCommands([error.message, error.parts.hint].filter(Boolean).join('\n'));
-  // The system's own words (no permission, no space) say enough; a bug shows where it is.
-  return 'syscall' in error ? error.message : String(error.stack);
+  // What the system refuses is no bug; a bug shows where it is.
+  return 'syscall' in error ? systemFailure(error as NodeJS.ErrnoException) : String(error.stack);
 }

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { unreadableReason } from '../base/system-words.ts';
 import { ProxyError } from '../errors.ts';
 
 /** Environment variables by name, as in `process.env`. */
@@ -98,9 +99,11 @@ function readOptional(path: string, required: boolean): string | undefined {
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     if (missing && !required) return undefined;
-    throw new ProxyError('config_invalid', `${path} cannot be read.`, {
+    throw new ProxyError('config_invalid', `${path} cannot be read: ${unreadableReason(error)}.`, {
       cause: error,
-      hint: 'RLM_CONFIG names the file; unset it to use the usual one.',
+      hint: required
+        ? 'RLM_CONFIG names the file; unset it to use the usual one.'
+        : 'Mend that, or name another file with RLM_CONFIG.',
     });
   }
 }

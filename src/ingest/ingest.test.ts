@@ -292,7 +292,7 @@ test.skipIf(process.getuid?.() === 0)(
     expect(report).toMatchObject({
       stored: 2,
       failed: 1,
-      failures: [{ path: join(tree, 'b'), reason: 'this user may not read it (EACCES)' }],
+      failures: [{ path: join(tree, 'b'), reason: 'this user may not use it (EACCES)' }],
     });
   },
 );

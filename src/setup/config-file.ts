@@ -1,5 +1,6 @@
 import { lstat, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { unreadableReason } from '../base/system-words.ts';
 import { ProxyError } from '../errors.ts';
 
 /** A configuration file as it was found. */
@@ -26,13 +27,19 @@ export async function findConfigFile(
   );
 }
 
-/** Reads one file, which need not exist. */
+/**
+ * Reads one file, which need not exist.
+ * @throws ProxyError `invalid_request` if it cannot be read
+ */
 export async function readConfigFile(path: string): Promise<ConfigFile> {
   try {
     return { path, text: await readFile(path, 'utf8') };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return { path };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { path };
+    throw new ProxyError('invalid_request', `${path} cannot be read: ${unreadableReason(error)}.`, {
+      cause: error,
+      hint: 'Nothing was changed.',
+    });
   }
 }
 

@@ -5,9 +5,9 @@ import type { Slice, SubModel, SubQuestion } from '../tools/sub-model.ts';
 import type { ToolContext } from '../tools/tool.ts';
 import type { RetryNotice, Upstream } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
-import type { ChatRequest, FoldedTurn } from '../wire/types.ts';
+import type { ChatRequest, Chunk, FoldedTurn } from '../wire/types.ts';
 import type { Budget, TokenPrices } from './budget.ts';
-import { meterUpstream } from './metered-upstream.ts';
+import { AnswerLimit, meterUpstream } from './metered-upstream.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import { droppedMessage } from '../prompt/shorten-results.ts';
 import { runTurn } from './run-turn.ts';
@@ -42,6 +42,12 @@ export interface SubModelOptions {
 
 /** Stands once for each level before a line of progress. */
 const levelMark = '↳';
+
+/**
+ * What a sub-model may say in one completion, which is held until it has ended: more than any model
+ * says at once (128,000 tokens), and few megabytes.
+ */
+const answerLimits = { maxChars: 1_000_000, maxCalls: 1_000 };
 
 const readerRole =
   'You answer a question about a text, or about one part of a longer text: then the question says which. You see only that. Answer from it alone, briefly and completely; if it does not hold the answer, say so in one short sentence.';
@@ -90,9 +96,25 @@ function queued({ upstream, budget, prices, slots }: SubModelOptions, isLoop: bo
         const ended = budget.check();
         if (ended !== undefined) throw new ProxyError('limit_reached', ended.sentence);
         const { model, batches } = await metered.complete(request, call);
-        return { model, batches: replay(await Array.fromAsync(batches)) };
+        return { model, batches: replay(await collected(batches)) };
       }),
   };
+}
+
+/** All that a sub-model says, up to the limits of one answer; there the upstream is left. */
+async function collected(
+  batches: AsyncIterable<readonly Chunk[]>,
+): Promise<readonly (readonly Chunk[])[]> {
+  const limit = new AnswerLimit(answerLimits);
+  const items: (readonly Chunk[])[] = [];
+  for await (const batch of batches) {
+    const { kept, sentence } = limit.take(batch);
+    items.push(kept);
+    if (sentence === undefined) continue;
+    items.push([{ finishReason: 'length' }]);
+    break;
+  }
+  return items;
 }
 
 async function* replay<Item>(items: readonly Item[]): AsyncGenerator<Item, void, void> {

@@ -9,6 +9,9 @@ import type { PieceSource } from './http-answer.ts';
 import { notAnApi, pageTitle } from './not-an-api.ts';
 import { cancelled } from './retry.ts';
 
+/** What to do about an answer that does not begin. */
+export const firstByteHint = 'RLM_UPSTREAM_FIRST_BYTE_TIMEOUT_MS sets the limit.';
+
 /** Limits of reading one answer, milliseconds. */
 export interface ReadingLimits {
   readonly firstByteTimeoutMs: number;
@@ -124,7 +127,10 @@ export class AnswerReader {
       if (signal.aborted) throw cancelled(signal);
       if (reader.isFinished) return undefined;
       if (this.#timedOut !== undefined) throw this.#timedOut;
-      throw new ProxyError('upstream_cut', 'The connection to the upstream broke.', { cause });
+      const { origin } = this.#parts;
+      throw new ProxyError('upstream_cut', `The connection to ${origin} broke in the answer.`, {
+        cause,
+      });
     } finally {
       this.#watchdog.stop();
     }
@@ -136,10 +142,12 @@ export class AnswerReader {
       ? new ProxyError(
           'upstream_timeout',
           `The upstream fell silent for ${limits.idleTimeoutMs} ms.`,
+          { hint: 'RLM_UPSTREAM_IDLE_TIMEOUT_MS sets the limit.' },
         )
       : new ProxyError(
           'upstream_timeout',
           `The upstream sent nothing for ${limits.firstByteTimeoutMs} ms.`,
+          { hint: firstByteHint },
         );
     body.destroy(this.#timedOut);
   }

@@ -178,10 +178,17 @@ function typePart(meaning: FaultMeaning, { type }: UpstreamFault): ErrorParts {
   return meaning === 'rejected' ? { wireType: 'invalid_request_error' } : {};
 }
 
+/** What can be done about a refusal; `whose` names the provider. */
+const adviceFor: Partial<Record<FaultMeaning, (whose: string) => string>> = {
+  unauthorized: (whose) => `Check the key of ${whose}: rlm-opencode doctor`,
+  quota: (whose) => `See your account with ${whose}.`,
+  'unknown-model': (whose) => `GET /v1/models lists what ${whose} has.`,
+};
+
 function hintPart(meaning: FaultMeaning, source: FaultSource): { hint?: string } {
   if (source.addressAdvice !== undefined && meaning !== 'unknown-model') {
     return { hint: source.addressAdvice };
   }
-  if (meaning !== 'unauthorized') return {};
-  return { hint: `Check the key of the provider \`${source.upstreamId}\`: rlm-opencode doctor` };
+  const advice = adviceFor[meaning];
+  return advice === undefined ? {} : { hint: advice(`the provider \`${source.upstreamId}\``) };
 }

@@ -35,6 +35,36 @@ export function openDispatcher(origin: string, route: Route, connectTimeoutMs: n
     : new ProxyAgent({ uri: route.proxy.uri, connectTimeout: connectTimeoutMs });
 }
 
+/** What the system or undici calls a way that leads nowhere for now: offline, or no route. */
+export const unreachedCodes: ReadonlySet<unknown> = new Set([
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+const unknownAuthority =
+  'Is it signed by an authority of your own, or by a proxy of your company? Name that one in NODE_EXTRA_CA_CERTS.';
+const wrongTime = 'Is the clock of this machine right? Then its owner has to renew it.';
+
+/** OpenSSL's words, as Node gives them for codes, and what can be done about each. */
+const certificateHints: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: unknownAuthority,
+  SELF_SIGNED_CERT_IN_CHAIN: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownAuthority,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownAuthority,
+  CERT_HAS_EXPIRED: wrongTime,
+  CERT_NOT_YET_VALID: wrongTime,
+  ERR_TLS_CERT_ALTNAME_INVALID: 'It is for other names: is the base URL right?',
+};
+
+/** What to do about a certificate that was not accepted; undefined for any other failure. */
+export function certificateHint(code: unknown): string | undefined {
+  return typeof code === 'string' ? certificateHints[code] : undefined;
+}
+
 /** An answer that was asked for. */
 export interface PendingAnswer {
   /** The head of the answer, whatever its status. Rejects with what undici gives for a reason. */

@@ -9,7 +9,7 @@ import { readFault, type UpstreamFault } from '../wire/error-body.ts';
 import { requestBody } from '../wire/message-json.ts';
 import type { ChatRequest } from '../wire/types.ts';
 import { bodyHeaders, passedHeaders, withAnswerId } from './answer-headers.ts';
-import { AnswerReader, batchesOf, type ReadingLimits } from './answer-reader.ts';
+import { AnswerReader, batchesOf, firstByteHint, type ReadingLimits } from './answer-reader.ts';
 import {
   chatHeaders,
   type Endpoint,
@@ -23,11 +23,13 @@ import {
 } from './endpoint.ts';
 import { faultToError, type FaultSource } from './fault.ts';
 import {
+  certificateHint,
   type HttpAnswer,
   openDispatcher,
   type PendingAnswer,
   readText,
   sendRequest,
+  unreachedCodes,
 } from './http-answer.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { listModels } from './model-list.ts';
@@ -321,7 +323,9 @@ class OpenAIUpstream implements Upstream {
       if (cause instanceof ProxyError) throw cause;
       if (signal.aborted) throw cancelled(signal);
       if (!isLate) throw this.#connectionError(cause);
-      throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limitMs} ms.`);
+      throw new ProxyError('upstream_timeout', `The upstream sent nothing for ${limitMs} ms.`, {
+        hint: firstByteHint,
+      });
     } finally {
       watchdog.close();
     }
@@ -347,6 +351,7 @@ class OpenAIUpstream implements Upstream {
     const { origin } = this.#endpoint;
     const { proxy, exempt } = this.#options.route ?? {};
     const nobody = code === 'ECONNREFUSED' || code === 'ENOTFOUND';
+    const distrust = certificateHint(code);
     const what = typeof code === 'string' ? ` (${code})` : '';
     if (proxy !== undefined) {
       const status = /\b[45]\d\d\b/.exec(String(message))?.[0];
@@ -354,8 +359,11 @@ class OpenAIUpstream implements Upstream {
       const where = `the proxy ${shownAddress(proxy.uri)} that ${proxy.variable} names`;
       return new ProxyError('upstream_failed', `${origin} was not reached by ${where}${reason}.`, {
         cause,
-        ...(nobody || status !== undefined ? { wireCode: unreachableCode } : {}),
-        hint: `Mend ${proxy.variable}, or name the host in NO_PROXY to go there straight.`,
+        ...(nobody || status !== undefined || distrust !== undefined
+          ? { wireCode: unreachableCode }
+          : {}),
+        hint:
+          distrust ?? `Mend ${proxy.variable}, or name the host in NO_PROXY to go there straight.`,
       });
     }
     const instead =
@@ -370,6 +378,19 @@ class OpenAIUpstream implements Upstream {
           code === 'ENOTFOUND'
             ? `No such name is known. Is this machine online, and the base URL of the provider \`${this.id}\` right?${instead}`
             : `Is the server of the provider \`${this.id}\` running, and its base URL right?${instead}`,
+      });
+    }
+    if (distrust !== undefined) {
+      return new ProxyError(
+        'upstream_failed',
+        `${origin} has a certificate that is not trusted${what}.`,
+        { cause, wireCode: unreachableCode, hint: distrust + instead },
+      );
+    }
+    if (unreachedCodes.has(code)) {
+      return new ProxyError('upstream_failed', `${origin} was not reached${what}.`, {
+        cause,
+        hint: `Is this machine online, and the base URL of the provider \`${this.id}\` right?${instead}`,
       });
     }
     return new ProxyError('upstream_failed', `The connection to ${origin} broke${what}.`, {

@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
-import { user } from '../support/conversation.ts';
+import { longText, outputRequest, user } from '../support/conversation.ts';
 import { startProxy } from '../support/proxy.ts';
 import {
+  answer,
+  callTools,
   flood,
   frame,
   reply,
@@ -30,6 +32,22 @@ it.each(['never', 'always'])(
     expect(upstream.requests[0]?.aborted).toBe(true);
   },
 );
+
+it('leaves a sub-model whose answer does not end, and the turn goes on', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using proxy = await startProxy({ upstream });
+  upstream.script(
+    callTools({ name: 'rlm_query', args: { question: 'What does it say?' } }),
+    reply(role(), flood('endless words '.repeat(100), 1_000_000_000)),
+    answer('Done.'),
+  );
+  const { message } = await proxy.ask(outputRequest(longText(20_000)));
+  expect(message.content).toBe('Done.');
+  const [, sub, last] = upstream.requests;
+  await sub?.ended;
+  expect(sub?.aborted).toBe(true);
+  expect(String(last?.body.messages.at(-1)?.content)).toContain('endless words');
+});
 
 it('takes 16,000 calls of one step', async () => {
   await using upstream = await startScriptedUpstream();

@@ -14,6 +14,7 @@ import type { Files } from '../../src/store/disk/files.ts';
 import type { Policy } from '../../src/upstream/demo-policy.ts';
 import type { PlainRequest, FoldedTurn, Message } from '../../src/wire/types.ts';
 import { startScriptedUpstream, type ScriptedUpstream } from './scripted-upstream.ts';
+import { hurriedClock } from './test-upstream.ts';
 
 /** How a test's proxy is set up. */
 export interface ProxyOptions {
@@ -119,7 +120,9 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     clock: options.clock ?? systemClock,
     ids: randomIds,
     random: () => 0.5,
-    ...(options.clock === undefined ? { threads: (threads ??= startThreads()) } : {}),
+    ...(options.clock === undefined || options.clock === hurriedClock
+      ? { threads: (threads ??= startThreads()) }
+      : {}),
     ...(options.files === undefined ? {} : { files: options.files }),
     ...(options.policies === undefined ? {} : { policies: options.policies }),
     operations: (parts) => {

@@ -210,7 +210,8 @@ class TargetFile implements Target {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const signal of endings) process.off(signal, this.#onSignal);
-    await this.#file?.close();
+    if (this.#file === undefined) return;
+    await this.#file.close();
     await rm(this.#part, { force: true });
   }
 

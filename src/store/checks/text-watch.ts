@@ -128,7 +128,10 @@ export class TextWatch {
       await writeChecked(files, paths, record);
       this.#kept = record;
     } catch (error) {
-      log.warn({ err: error, session: sessionId }, 'what was compared is not kept');
+      log.warn(
+        { err: error, session: sessionId },
+        'how far texts were compared could not be written down: they are compared anew',
+      );
     }
   }
 

@@ -55,7 +55,8 @@ export class StorePlace {
    * system said.
    */
   failure(caught: unknown): ProxyError {
-    return this.lost() ?? toStoreFailure(caught, this.#options.paths.incomingDir);
+    const { path = this.#options.paths.incomingDir } = caught as NodeJS.ErrnoException;
+    return this.lost() ?? toStoreFailure(caught, path);
   }
 
   #inodeOf(path: string): string | undefined {

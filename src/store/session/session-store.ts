@@ -605,7 +605,10 @@ export class FileSessionStore implements SessionStore {
       await this.#files.makeDirectory(this.#paths.indexDir);
       await replaceFile(this.#files, join(this.#paths.indexDir, blockCacheName), bytes);
     } catch (error) {
-      this.#log.warn({ err: error, session: this.sessionId }, 'block table not cached');
+      this.#log.warn(
+        { err: error, session: this.sessionId },
+        'a cache of the text could not be written: it is made anew when the store is opened',
+      );
     }
   }
 }
