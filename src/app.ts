@@ -3,6 +3,7 @@ import type { Clock, Ids } from './clock.ts';
 import { ChatProxy, type ChatTarget } from './chat/chat-service.ts';
 import { Budget } from './turn/budget.ts';
 import { openLedgerFile, type LedgerFile } from './turn/day-ledger.ts';
+import { measuredSearch } from './turn/measured-search.ts';
 import { SharedDay } from './turn/shared-day.ts';
 import { guardFor } from './secrets/guard.ts';
 import { RequestIntake } from './capture/intake.ts';
@@ -25,6 +26,7 @@ import { responsesFace } from './faces/responses/responses-face.ts';
 import { maskedConfig } from './config/show.ts';
 import type { ChatHandler, Face, McpHandler, OperationsHandler } from './http/handlers.ts';
 import { createServer, type ProxyServer } from './http/server.ts';
+import { storeTotals } from './operations/store-totals.ts';
 import type { Logger } from './log.ts';
 import type { HttpSessions } from './mcp/http-sessions.ts';
 import { type LatePage, latePage } from './page/late-page.ts';
@@ -127,12 +129,13 @@ export async function openApp(options: AppOptions): Promise<App> {
   const found = traces?.sessions(sessions) ?? sessions;
   const answers = opened.use(new AnswerMemory(found.chats, clock));
   const catalog = opened.use(openCatalog(options));
-  const search = options.threads?.search ?? opened.use(openSearchEngine({ clock }));
-  const indexes = opened.use(new IndexKeeper({ search, clock, log }));
+  const stats = new TurnStats();
+  const engine = options.threads?.search ?? opened.use(openSearchEngine({ clock }));
+  const search = measuredSearch(engine, clock, (ms) => stats.work.noteSearch(ms));
+  const indexes = opened.use(new IndexKeeper({ search: engine, clock, log }));
   const sandboxes = opened.use(openProgramSandboxes(options));
   holders.push(programVariables(sandboxes, sessions));
   const outliner = options.threads?.outliner ?? opened.use(new Outliner(clock, log));
-  const stats = new TurnStats();
   const turns = new LiveTurns(clock);
   const toolless = new ToollessModels();
   const gauge = new TokenGauge(clock);
@@ -174,6 +177,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       return { version: options.version, startedAtMs, upstreams: catalog.providerIds, ...shown };
     },
   });
+  const totalsOf = storeTotals(sessions, clock);
   const operations = options.operations({ sessions, search, newPageCode: page.newCode });
   const mcp = opened.use(mcpOver(options, operations));
   const server = createServer({
@@ -200,7 +204,11 @@ export async function openApp(options: AppOptions): Promise<App> {
         // Loaded by the first who asks.
         (await import('./chat/metrics.ts')).metricsText({
           totals: stats.totals,
+          work: stats.work,
           live: server.liveCount,
+          day: { used: day.ledger.state, limits: config.day },
+          stores: await totalsOf(),
+          openStores: sessions.openCount,
           storeFault: sessions.fault?.code,
           shared: sessions.shared?.state,
         }),
@@ -221,6 +229,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     mcp,
     operations,
     page,
+    onFault: (code) => stats.work.noteFault(code),
     onArrival: () => sessions.arriving?.(),
   });
   opened.defer(async () => server.close());
@@ -383,7 +392,7 @@ function createChat(
     intake: createIntake(options, { found, answers, outliner }),
     prompts: new PromptMaker({
       inject: config.inject,
-      registry: new ToolRegistry(allTools),
+      registry: new ToolRegistry(allTools, { onRun: (name) => stats.work.noteCall(name) }),
       clock,
       gauge,
       toolless,

@@ -188,6 +188,7 @@ export class ChatProxy {
   }
 
   #logRetry(run: Run, { number, ...attempt }: RetryNotice, words: string): void {
+    this.#options.stats.work.noteRetry(attempt.code);
     this.#options.log.info({ request: run.call.requestId, attempt: number, ...attempt }, words);
   }
 

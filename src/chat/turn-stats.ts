@@ -1,5 +1,7 @@
+import { allTools } from '../tools/registry.ts';
 import type { FinishedTurn } from '../turn/turn-state.ts';
 import { sumUsages } from '../wire/usage.ts';
+import { WorkCounts } from './work-counts.ts';
 
 /** What one turn adds. */
 export interface TurnTally {
@@ -43,6 +45,8 @@ export interface TurnTotals {
 
 /** Counts turns. */
 export class TurnStats {
+  /** Of what turns do, and of what fails before it is one. */
+  readonly work = new WorkCounts(allTools.map(({ name }) => name));
   #totals: TurnTotals = {
     turns: 0,
     steps: 0,

@@ -1,18 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
-import { reportFailure, toldOf } from './error-reply.ts';
+import { type FaultEars, reportFailure, toldOf } from './error-reply.ts';
 import type { ChatHandler, Face, StreamReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
 
 /** What the routes need. */
-interface ChatRouteParts {
+interface ChatRouteParts extends FaultEars {
   readonly live: LiveRequests;
-  readonly log: Logger;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   readonly bodyLimitBytes: number;
@@ -69,7 +67,7 @@ async function answer(
         .send(answered.body);
       return;
     }
-    const stream = eventStream(answered, request, parts.log);
+    const stream = eventStream(answered, request, parts);
     await sendStream(reply, stream, { ...parts, signal });
   } catch (error) {
     throw abortReason(error, signal);
@@ -82,14 +80,14 @@ async function answer(
   }
 }
 
-function eventStream(reply: StreamReply, request: FastifyRequest, log: Logger): OutgoingStream {
+function eventStream(reply: StreamReply, request: FastifyRequest, ears: FaultEars): OutgoingStream {
   return {
     contentType: 'text/event-stream; charset=utf-8',
     headers: reply.headers ?? {},
     frames: reply.frames,
     // No `[DONE]` after it: some clients take that for success.
     errorFrame: (error) => {
-      reportFailure(log, error, toldOf(request));
+      reportFailure(ears, error, toldOf(request));
       if (reply.errorFrame !== undefined) return reply.errorFrame(error);
       return `data: ${JSON.stringify(streamErrorBody(error, request.headers['user-agent']))}\n\n`;
     },

@@ -1,20 +1,27 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ProxyError, toProxyError } from '../errors.ts';
+import { type ErrorCode, ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { errorBody, errorHeaders } from '../wire/error-body.ts';
 import type { Whose } from './handlers.ts';
+
+/** Who hears of requests that failed. */
+export interface FaultEars {
+  readonly log: Logger;
+  /** Hears the code of each that somebody waited for. */
+  readonly onFault?: ((code: ErrorCode) => void) | undefined;
+}
 
 /**
  * Answers a request with an error, in the protocol's shape and this client's words, and logs what
  * only the operator can mend.
  */
 export function sendError(
-  from: { readonly caught: unknown; readonly log: Logger },
+  from: FaultEars & { readonly caught: unknown },
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   const error = fromFastify(from.caught);
-  reportFailure(from.log, error, toldOf(request));
+  reportFailure(from, error, toldOf(request));
   // A refused body is still arriving; reading it only to throw it away would cost what the refusal
   // saves.
   if (!request.raw.complete) void reply.header('connection', 'close');
@@ -41,11 +48,12 @@ function bodyFor(
  * A client that left has its line from the chat route.
  */
 export function reportFailure(
-  log: Logger,
+  { log, onFault }: FaultEars,
   error: ProxyError,
   { requestId, ...whose }: Whose & { readonly requestId: string },
 ): void {
   const { code, status, parts } = error;
+  if (code !== 'cancelled') onFault?.(code);
   const told = { code, status, requestId, ...whose, hint: parts.hint };
   if (code === 'internal')
     log.error({ err: error.cause ?? error, requestId, ...whose }, 'request failed');

@@ -2,20 +2,18 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
 import { streamErrorBody } from '../wire/error-body.ts';
 import { limitedBody } from './body-stream.ts';
-import { reportFailure, toldOf } from './error-reply.ts';
+import { type FaultEars, reportFailure, toldOf } from './error-reply.ts';
 import type { PassHandler, PassReply } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import { passedPaths } from './paths.ts';
 import { abortReason, type OutgoingStream, sendStream } from './reply-stream.ts';
 
 /** What these routes need. */
-interface PassRouteParts {
+interface PassRouteParts extends FaultEars {
   readonly pass: PassHandler;
   readonly live: LiveRequests;
-  readonly log: Logger;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   readonly bodyLimitBytes: number;
@@ -65,7 +63,7 @@ async function pass(
       requestId: request.id,
     });
     if (/^text\/event-stream\b/i.test(answered.headers['content-type'] ?? '')) {
-      await sendStream(reply, eventStream(answered, request, parts.log), { ...parts, signal });
+      await sendStream(reply, eventStream(answered, request, parts), { ...parts, signal });
       return;
     }
     void reply
@@ -81,7 +79,7 @@ async function pass(
 function eventStream(
   { headers, body }: PassReply,
   request: FastifyRequest,
-  log: Logger,
+  ears: FaultEars,
 ): OutgoingStream {
   let isBetween = true;
   return {
@@ -91,7 +89,7 @@ function eventStream(
       isBetween = /\n\r?\n$/.test(piece.toString('latin1', Math.max(0, piece.length - 3)));
     }),
     errorFrame: (error) => {
-      reportFailure(log, error, toldOf(request));
+      reportFailure(ears, error, toldOf(request));
       const data = JSON.stringify(streamErrorBody(error, request.headers['user-agent']));
       return `${isBetween ? '' : '\n\n'}data: ${data}\n\n`;
     },

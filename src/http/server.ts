@@ -5,9 +5,8 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { Clock, Ids } from '../clock.ts';
 import { probedPaths } from '../clients/known-clients.ts';
 import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
 import { addChatRoute } from './chat-route.ts';
-import { sendError } from './error-reply.ts';
+import { type FaultEars, sendError } from './error-reply.ts';
 import { type Access, checkBind, type GuardRules, refusal } from './guard.ts';
 import type {
   ChatHandler,
@@ -45,7 +44,7 @@ declare module 'fastify' {
 }
 
 /** What the server is made of. */
-export interface ServerOptions extends GuardRules {
+export interface ServerOptions extends GuardRules, FaultEars {
   /** 0 takes any free one. */
   readonly port: number;
   readonly bodyLimitBytes: number;
@@ -57,7 +56,6 @@ export interface ServerOptions extends GuardRules {
   readonly heartbeatMs: number;
   /** How long `close` lets live answers finish, milliseconds. */
   readonly drainMs: number;
-  readonly log: Logger;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly chat: ChatHandler;
@@ -117,7 +115,7 @@ export function createServer(options: ServerOptions): ProxyServer {
     rewriteUrl: (request) => plainUrl(request.url ?? '/'),
     frameworkErrors: (caught, request, reply) => {
       void reply.header('x-request-id', request.id);
-      void sendError({ caught, log: options.log }, request, reply);
+      void sendError({ ...earsOf(options), caught }, request, reply);
     },
     clientErrorHandler: refuseGarbage,
   });
@@ -154,9 +152,13 @@ export function createServer(options: ServerOptions): ProxyServer {
   };
 }
 
+function earsOf({ log, onFault }: FaultEars): FaultEars {
+  return { log, onFault };
+}
+
 /** Everything that is refused before a body is read, and the shape of every refusal. */
 function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () => boolean): void {
-  const { log } = options;
+  const ears = earsOf(options);
   app.removeAllContentTypeParsers();
   // The body stays a stream; who wants it reads it.
   app.addContentTypeParser('application/json', (_request, body, done) => done(null, body));
@@ -171,7 +173,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
     if (refused !== undefined) void reply.header('connection', 'close');
     done(refused);
   });
-  app.setErrorHandler((caught, request, reply) => sendError({ caught, log }, request, reply));
+  app.setErrorHandler((caught, request, reply) => sendError({ ...ears, caught }, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const allowed = methodsOf(request.url, options);
     if (request.headers.upgrade?.toLowerCase() === 'websocket') {
@@ -179,7 +181,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
       const refused = new ProxyError('method_not_allowed', 'No WebSockets are spoken here.', {
         status: 426,
       });
-      return sendError({ caught: refused, log }, request, reply);
+      return sendError({ ...ears, caught: refused }, request, reply);
     }
     const caught =
       allowed === undefined
@@ -190,7 +192,7 @@ function addGuards(app: FastifyInstance, options: ServerOptions, isClosing: () =
           )
         : new ProxyError('method_not_allowed', `Allowed here: ${allowed}.`);
     if (allowed !== undefined) void reply.header('allow', allowed);
-    return sendError({ caught, log }, request, reply);
+    return sendError({ ...ears, caught }, request, reply);
   });
 }
 

@@ -378,6 +378,10 @@ export class SharedSessions implements Sessions {
     return this.#bounds.tidy(options);
   }
 
+  get openCount(): number {
+    return this.#parts.replicas.openCount;
+  }
+
   get lastTidying(): LastTidying | undefined {
     return this.#bounds.last;
   }

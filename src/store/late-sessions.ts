@@ -146,6 +146,10 @@ class LateSessions implements Sessions {
     return (await this.#orFail()).tidy(...args);
   }
 
+  get openCount(): number {
+    return this.#opened?.openCount ?? 0;
+  }
+
   get lastTidying(): LastTidying | undefined {
     return this.#opened?.lastTidying;
   }

@@ -420,6 +420,10 @@ class FileSessions implements ReplicaSessions {
     return this.chats.keys();
   }
 
+  get openCount(): number {
+    return this.#catalog.open.count;
+  }
+
   get lastTidying(): LastTidying | undefined {
     return this.#bounds.last;
   }

@@ -882,6 +882,8 @@ export interface Sessions {
   tidy(options: { readonly isTrial: boolean }): Promise<TidyOutcome>;
   /** What was done last in the background to keep the bounds, if anything was. */
   readonly lastTidying?: LastTidying | undefined;
+  /** Sessions whose files are open, or are being opened. */
+  readonly openCount: number;
   /** The bounds that hold. */
   readonly bounds: StoreBounds;
   /** Lets a text come again that was forgotten; false where it may already. */

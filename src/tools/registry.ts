@@ -19,30 +19,36 @@ type AnyTool = Tool<never>;
 export class ToolRegistry {
   readonly #tools: ReadonlyMap<string, AnyTool>;
   readonly #isLinked: boolean;
+  readonly #onRun: ((name: string) => void) | undefined;
   #linked: ToolRegistry | undefined;
   /** As they go into a request's `tools`, after the client's own. Constant. */
   readonly definitions: readonly ToolDefinition[];
 
   /**
    * `isLinked`: whether definitions say how linked stores are reached. Without, they are the same
-   * bytes as if there were no links; calls are taken in the same way.
+   * bytes as if there were no links; calls are taken in the same way. `onRun` hears of each call,
+   * by the plain name where it is one of ours, else by the one that the model wrote.
    */
-  constructor(tools: readonly AnyTool[], { isLinked = false } = {}) {
+  constructor(
+    tools: readonly AnyTool[],
+    { isLinked = false, onRun }: { isLinked?: boolean; onRun?: (name: string) => void } = {},
+  ) {
     // A map and not an object: models call tools named `__proto__`, too.
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
     this.#isLinked = isLinked;
+    this.#onRun = onRun;
     this.definitions = tools.map((tool) => definitionOf(tool, isLinked));
   }
 
   /** The same tools where no linked store can be reached: over a part of the context. */
   get unlinked(): ToolRegistry {
-    return this.#isLinked ? new ToolRegistry([...this.#tools.values()]) : this;
+    return this.#isLinked ? this.#with([...this.#tools.values()], false) : this;
   }
 
   /** The same tools, for a chat whose store has links. */
   get linked(): ToolRegistry {
     if (this.#isLinked) return this;
-    this.#linked ??= new ToolRegistry([...this.#tools.values()], { isLinked: true });
+    this.#linked ??= this.#with([...this.#tools.values()], true);
     return this.#linked;
   }
 
@@ -72,7 +78,7 @@ export class ToolRegistry {
   /** The same without some tools (a client has tools of these names itself). */
   without(names: ReadonlySet<string>): ToolRegistry {
     const left = [...this.#tools.values()].filter((tool) => !names.has(tool.name));
-    return new ToolRegistry(left, { isLinked: this.#isLinked });
+    return this.#with(left, this.#isLinked);
   }
 
   /** A model has begun to write a call of this name. */
@@ -95,12 +101,19 @@ export class ToolRegistry {
    * @throws whatever the tool throws: its own failure
    */
   async run(call: FunctionCall, context: ToolContext): Promise<string> {
+    const { name } = call.function;
+    this.#onRun?.(plainOwnName(name, this.names) ?? name);
     const manual = this.#manualFor(call);
     if (manual !== undefined) return manual;
     const found = this.#check(call);
     if (!found.ok) return faultText(found.fault, context.form ?? 'text');
     const result = await found.tool.run(found.args, context);
     return found.notes.length === 0 ? result : withNotes(result, found.notes);
+  }
+
+  #with(tools: readonly AnyTool[], isLinked: boolean): ToolRegistry {
+    const onRun = this.#onRun;
+    return new ToolRegistry(tools, { isLinked, ...(onRun !== undefined && { onRun }) });
   }
 
   /** What a call asks for that asks for help. */

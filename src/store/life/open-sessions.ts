@@ -59,6 +59,11 @@ export class OpenSessions {
     this.#options = options;
   }
 
+  /** Sessions whose files are open, or are being opened. */
+  get count(): number {
+    return this.#open.size;
+  }
+
   has(sessionId: string): boolean {
     return this.#open.has(sessionId);
   }
