@@ -1,7 +1,7 @@
 import { countOf } from '../base/numbers.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
-import type { StoreProbe } from '../shared/probe.ts';
+import type { StoreProbe } from '../shared/database/probe.ts';
 import type { SharedStatus } from '../store/shared-side.ts';
 import { size } from './numbers.ts';
 import type { Finding } from './provider-check.ts';
@@ -16,7 +16,7 @@ const slowMs = 50;
  */
 export async function probeSharedStore({ store }: Config): Promise<StoreProbe> {
   const [{ probeStore }, { silentLogger }] = await Promise.all([
-    import('../shared/probe.ts'),
+    import('../shared/database/probe.ts'),
     import('../log.ts'),
   ]);
   return probeStore(store.url!, { log: silentLogger(), connectMs, teamKey: store.key });

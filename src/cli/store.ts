@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { countOf, grouped } from '../base/numbers.ts';
 import type { Config } from '../config/resolve.ts';
 import { ProxyError } from '../errors.ts';
-import type { RoleGrant } from '../shared/init.ts';
+import type { RoleGrant } from '../shared/database/init.ts';
 import { isSessionId } from '../store/disk/session-paths.ts';
 import type { PushedStore, PushProgress, PushReport, SharedStatus } from '../store/shared-side.ts';
 import { examples } from './examples.ts';
@@ -105,7 +105,7 @@ async function initStore(
 ): Promise<void> {
   const { store } = configOf(flags);
   const [{ initSharedStore }, { createLogger }, { systemClock }] = await Promise.all([
-    import('../shared/init.ts'),
+    import('../shared/database/init.ts'),
     import('../log.ts'),
     import('../clock.ts'),
   ]);

@@ -1,7 +1,7 @@
 import { ProxyError } from '../errors.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
 import type { ChatRecord, Moment } from '../store/types.ts';
-import type { LogHead } from './log-table.ts';
+import type { LogHead } from './database/log-table.ts';
 import { encodeRow, type LogOperation } from './log.ts';
 import { positionKey, readRow, Replica } from './replica.ts';
 import type { LogParts, SharedLog } from './shared-log.ts';

@@ -1,6 +1,6 @@
 import { toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { Availability } from './availability.ts';
+import type { Availability } from './database/availability.ts';
 import type { SharedLog } from './shared-log.ts';
 import type { Spool } from './spool.ts';
 

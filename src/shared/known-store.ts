@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { replaceFile, type Files } from '../store/disk/files.ts';
-import type { LogTable } from './log-table.ts';
-import { schemaVersion } from './schema.ts';
+import type { LogTable } from './database/log-table.ts';
+import { schemaVersion } from './database/schema.ts';
 import type { Seal } from './seal.ts';
 
 /** What the database has said of itself, for the next start without it. */

@@ -6,7 +6,7 @@
  * numbers, which text came again, block table and index all follow from the rows in their order, so
  * two machines that replay the same rows have the same files, byte for byte, and an append of one
  * cannot conflict with that of another. The rows of a store are numbered without gaps from 1
- * (`database.ts`); a machine's own files are its replica (`replica.ts`), which nobody need keep.
+ * (`database/log-table.ts`); a machine's own files are its replica (`replica.ts`), which nobody need keep.
  *
  * A row is
  *   facts  a JSON object {"ops":[...],"text"?:"plain"|"zstd"|"pieces","pieces"?:N}, zstd where that
@@ -149,6 +149,11 @@ export async function encodeFacts(facts: RowFacts): Promise<Buffer> {
   const json = Buffer.from(JSON.stringify(facts));
   const packed = await pack(json);
   return packed.length < json.length ? packed : json;
+}
+
+/** So much of a text is sent at once. */
+export function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
 }
 
 /** A piece of a text, packed. */

@@ -3,7 +3,7 @@ import { toProxyError } from '../errors.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import { Branches } from './branches.ts';
-import type { LogHead } from './log-table.ts';
+import type { LogHead } from './database/log-table.ts';
 import { encodePiece } from './log.ts';
 import { openedPieces, Replica } from './replica.ts';
 import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';

@@ -17,7 +17,7 @@ function isOwn(name: string): boolean {
 
 /**
  * What a role's own names begin with. A role may be called anything: the one sign that ends it here
- * is written otherwise in it (`schema.ts` says the same in SQL).
+ * is written otherwise in it (`database/schema.ts` says the same in SQL).
  */
 function ownPrefix(role: string): string {
   return `_${role.replaceAll('%', '%25').replaceAll(':', '%3A')}:`;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { LogTable } from './log-table.ts';
-import type { StoredRow } from './database.ts';
+import type { LogTable } from './database/log-table.ts';
+import type { StoredRow } from './database/database.ts';
 import {
   decodeFacts,
   decodePiece,

@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts';
 import { BoundsKeeper } from '../store/life/bounds-keeper.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import type { LastTidying, StoreBounds, TidyOutcome } from '../store/types.ts';
-import type { LogTable } from './log-table.ts';
+import type { LogTable } from './database/log-table.ts';
 import type { SharedLog } from './shared-log.ts';
 
 /**

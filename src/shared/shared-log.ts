@@ -7,9 +7,9 @@ import { unknownSession } from '../store/disk/session-paths.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import { wholeCodePoints } from '../store/session/text-writer.ts';
 import type { Entry, NewEntryFacts } from '../store/types.ts';
-import type { Availability } from './availability.ts';
-import type { StoredRow } from './database.ts';
-import { type LogTable, type News, piecesOf } from './log-table.ts';
+import type { Availability } from './database/availability.ts';
+import type { StoredRow } from './database/database.ts';
+import type { LogTable, News } from './database/log-table.ts';
 import {
   encodeFacts,
   encodePiece,
@@ -17,6 +17,7 @@ import {
   type LogOperation,
   type LogText,
   pieceBytes,
+  piecesOf,
   rowTextMaxBytes,
 } from './log.ts';
 import { Pending } from './pending.ts';

@@ -20,14 +20,14 @@ import type {
   StoreBounds,
   TidyOutcome,
 } from '../store/types.ts';
-import { readAddress } from './address.ts';
-import { Availability } from './availability.ts';
+import { readAddress } from './database/address.ts';
+import { Availability } from './database/availability.ts';
 import { cannotDetach, refuseBranches } from './branches.ts';
-import { Database } from './database.ts';
+import { Database } from './database/database.ts';
 import { Draining } from './draining.ts';
 import { Evictions, type ReplicaBounds } from './eviction.ts';
 import { knownStore } from './known-store.ts';
-import { LogTable } from './log-table.ts';
+import { LogTable } from './database/log-table.ts';
 import { OpenLogs } from './open-logs.ts';
 import { ProjectIds } from './project-ids.ts';
 import { ProjectNames } from './project-name.ts';

@@ -14,10 +14,10 @@ import type {
   SharedStatus,
   SharedStore,
 } from '../store/shared-side.ts';
-import type { Availability } from './availability.ts';
-import type { Database } from './database.ts';
+import type { Availability } from './database/availability.ts';
+import type { Database } from './database/database.ts';
 import type { Evictions } from './eviction.ts';
-import type { LogTable } from './log-table.ts';
+import type { LogTable } from './database/log-table.ts';
 import { isOfChats } from './project-name.ts';
 import { push, type PushParts } from './push.ts';
 import { Replica } from './replica.ts';

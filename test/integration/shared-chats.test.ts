@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { Message } from '../../src/wire/types.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';

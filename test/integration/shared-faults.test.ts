@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Message } from '../../src/wire/types.ts';
 import { killableFiles } from '../faults/killed-files.ts';

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import { openSharedSessions, type SharedSessions } from '../../src/shared/shared-sessions.ts';
 import { linksOf } from '../../src/store/session/links.ts';
 import { pinnedIn } from '../../src/store/session/pins.ts';

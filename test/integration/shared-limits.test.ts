@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import {

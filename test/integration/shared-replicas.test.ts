@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Clock, randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { Database } from '../../src/shared/database.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { Database } from '../../src/shared/database/database.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import {
   openSharedSessions,
   type SharedOptions,

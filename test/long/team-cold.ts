@@ -9,7 +9,7 @@ import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
 import type { SearchQuery } from '../../src/search/types.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import { openSharedSessions } from '../../src/shared/shared-sessions.ts';
 import { openSessions } from '../../src/store/sessions.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';

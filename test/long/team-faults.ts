@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Message } from '../../src/wire/types.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { Pool } from 'pg';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import { openSharedSessions } from '../../src/shared/shared-sessions.ts';
 import { noPostgres, startPostgres } from '../support/postgres.ts';
 

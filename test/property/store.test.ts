@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
-import { initSharedStore } from '../../src/shared/init.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
 import { openSharedSessions } from '../../src/shared/shared-sessions.ts';
 import { openSessions, type SessionsOptions } from '../../src/store/sessions.ts';
 import type { Entry, Session, Sessions } from '../../src/store/types.ts';

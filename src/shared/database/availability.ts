@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.ts';
-import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import type { Clock } from '../../clock.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
 import { type Database, failureOf, refusal } from './database.ts';
 
 /** Between two attempts while somebody waits, milliseconds. */

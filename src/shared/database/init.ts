@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import type { Clock } from '../../clock.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
 import { readAddress } from './address.ts';
 import { Database, refusal } from './database.ts';
 import { grantSql, isolationSql, schemaSql, schemaVersion, storageSql } from './schema.ts';
-import { noSeal, sealWith } from './seal.ts';
+import { noSeal, sealWith } from '../seal.ts';
 
 /** Longest a statement of a set-up may take, milliseconds. */
 const setUpMs = 30_000;

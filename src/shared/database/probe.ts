@@ -1,10 +1,10 @@
 import { DatabaseError } from 'pg';
-import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
 import { readAddress } from './address.ts';
 import { Database, refusal } from './database.ts';
 import { schemaVersion } from './schema.ts';
-import { noSeal, sealWith } from './seal.ts';
+import { noSeal, sealWith } from '../seal.ts';
 
 /** Round trips that are timed; the middle one counts. */
 const timedRounds = 5;

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { ProxyError } from '../errors.ts';
+import { ProxyError } from '../../errors.ts';
 
 /** Where a shared store is, host by host. */
 export interface StoreAddress {

@@ -1,8 +1,7 @@
 import type { Availability } from './availability.ts';
 import type { Database, StoredRow } from './database.ts';
-import { pieceBytes } from './log.ts';
-import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
-import type { SharedProject, SharedWriter } from '../store/shared-side.ts';
+import { isSessionId, unknownSession } from '../../store/disk/session-paths.ts';
+import type { SharedProject, SharedWriter } from '../../store/shared-side.ts';
 
 /**
  * Rows that one look brings of a store at most, and how much in all, bytes: more than that is
@@ -607,8 +606,3 @@ where s.id = $1 and p.session = s.id
 and (s.deleted_ms is not null or (p.upload is distinct from s.base_upload
   and p.created_ms < ${nowMsSql} - ${dayMs}
   and not exists (select 1 from rlm_log l where l.session = s.id and l.upload = p.upload)))`;
-
-/** So much of a text is sent at once. */
-export function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
-}

@@ -1,7 +1,7 @@
 import { DatabaseError, Pool, type PoolClient, type QueryResultRow } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import { ProxyError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import { ProxyError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
 import type { StoreAddress } from './address.ts';
 
 /** Connections at once, at most. */
