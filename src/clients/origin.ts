@@ -47,9 +47,6 @@ export function affinityOf(
  */
 export const injectHeader = 'x-rlm-inject';
 
-/** Longest name of a project, UTF-16 units. */
-const maxProjectUnits = 512;
-
 /** What a request's headers say about whose it is. */
 export interface Origin {
   /** The client, where its headers show which. */
@@ -94,7 +91,7 @@ export function originOf(
     client,
     sessionId: headerOf(headers, 'x-rlm-session'),
     directory: directory === undefined ? undefined : percentDecode(directory),
-    project: project === undefined ? undefined : percentDecode(project).slice(0, maxProjectUnits),
+    project: project === undefined ? undefined : percentDecode(project),
     root: client === undefined ? undefined : rootIn(client, (name) => headerOf(headers, name)),
     chatId: isAgent ? `${conversation}/${agent}` : conversation,
     parentChatId: isAgent ? conversation : parent,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { toProxyError } from '../errors.ts';
-import { unknownSession } from '../store/disk/session-paths.ts';
+import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import { Branches } from './branches.ts';
 import type { LogHead } from './database/log-table.ts';
@@ -54,6 +54,7 @@ export class OpenLogs {
 
   /** @throws ProxyError `unknown_session`; `store_away` where nothing of it is here */
   async of(sessionId: string): Promise<SharedLog> {
+    if (!isSessionId(sessionId)) throw unknownSession(sessionId);
     await this.#leaving.get(sessionId);
     const known = this.#opening.get(sessionId);
     if (known !== undefined) return known;

@@ -14,6 +14,8 @@ interface PendingText {
   readonly entry: Entry;
   /** UTF-8. */
   readonly bytes: Buffer;
+  /** As it came. */
+  readonly original: Uint8Array;
 }
 
 /**
@@ -108,6 +110,11 @@ export class Pending {
     return this.#texts.get(id)?.bytes.toString();
   }
 
+  /** The same as it came; where UTF-8 cannot hold it in UTF-16LE. */
+  originalOf(id: string): Uint8Array | undefined {
+    return this.#texts.get(id)?.original;
+  }
+
   /** A range of a text that waits; undefined where the range is not one of those. */
   read(offsetChars: number, lengthChars: number): TextSlice | undefined {
     if (offsetChars < firstPlace) return undefined;
@@ -141,7 +148,7 @@ export class Pending {
       this.#byHash.get(sha256) ??
       (standIn === undefined
         ? undefined
-        : this.#provisional(facts, { standIn, bytes, sha256, timeMs }));
+        : this.#provisional(facts, { standIn, bytes, original: stored, sha256, timeMs }));
     // Without a stand-in it is known, or was when it was put away.
     if (entry === undefined) throw new Error('a text that waits has no name');
     return this.#noted(entry, text);
@@ -166,11 +173,13 @@ export class Pending {
     {
       standIn,
       bytes,
+      original,
       sha256,
       timeMs,
     }: {
       readonly standIn: string;
       readonly bytes: Buffer;
+      readonly original: Uint8Array;
       readonly sha256: string;
       readonly timeMs: number;
     },
@@ -193,7 +202,7 @@ export class Pending {
       lineCount: Math.max(1, newlines + openLine),
       sha256,
     };
-    this.#texts.set(standIn, { entry, bytes });
+    this.#texts.set(standIn, { entry, bytes, original });
     this.#byHash.set(sha256, entry);
     return entry;
   }

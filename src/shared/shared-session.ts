@@ -160,8 +160,8 @@ class SharedStore extends StoreView {
   }
 
   override async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
-    const waiting = entry.standIn === entry.id ? this.#log.pending.textOf(entry.id) : undefined;
-    if (waiting !== undefined) yield Buffer.from(waiting);
+    const waiting = entry.standIn === entry.id ? this.#log.pending.originalOf(entry.id) : undefined;
+    if (waiting !== undefined) yield waiting;
     else yield* this.viewed.readOriginal(this.viewed.entry(entry.id) ?? entry);
   }
 }

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { chown, mkdtemp, rename, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,10 +63,38 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
   const user = plainUser();
   if (user !== undefined) await chown(folder, user.uid, user.gid);
   const data = join(folder, 'data');
+  await promisify(execFile)('cp', ['-a', await emptyCluster(), data], { cwd: '/', ...user });
+  return serverIn(folder, data, settings);
+}
+
+/**
+ * A data directory with the empty database, made once for all tests of this machine: a copy takes a
+ * tenth of the time.
+ */
+async function emptyCluster(): Promise<string> {
+  const programs = programsFolder()!;
+  const user = plainUser();
+  const version = (await program('postgres', ['--version'])).replaceAll(/[^0-9.]+/g, '-');
+  const made = join(tmpdir(), `rlm-pg-empty${version}${user?.uid ?? process.getuid?.() ?? ''}`);
+  if (existsSync(made)) return made;
+  const data = await mkdtemp(join(tmpdir(), 'rlm-pg-making-'));
+  if (user !== undefined) await chown(data, user.uid, user.gid);
   await program('initdb', ['-D', data, '-A', 'trust', '-U', 'rlm', '-E', 'UTF8', '--no-sync']);
-  const server = await serverIn(folder, data, settings);
-  await server.sql('create database rlm');
-  return server;
+  const single = spawn(join(programs, 'postgres'), ['--single', '-D', data, 'postgres'], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    cwd: '/',
+    ...user,
+  });
+  single.stdin.end('create database rlm\n');
+  const [code] = (await once(single, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`postgres --single has ended with ${code}`);
+  try {
+    await rename(data, made);
+  } catch {
+    // Another test was faster.
+    await rm(data, { recursive: true, force: true });
+  }
+  return made;
 }
 
 async function serverIn(

@@ -4,6 +4,7 @@ import { ProxyError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { readAddress } from './address.ts';
 import { Database, refusal } from './database.ts';
+import { nameColumn } from './name-column.ts';
 import { grantSql, isolationSql, schemaSql, schemaVersion, storageSql } from './schema.ts';
 import { noSeal, sealWith } from '../seal.ts';
 
@@ -84,7 +85,7 @@ export async function initSharedStore(
           await database.query(
             'grant',
             'insert into rlm_access (role, project) values ($1, $2) on conflict do nothing',
-            [role, project],
+            [role, nameColumn(project)],
             signal,
           );
         }

@@ -1,5 +1,6 @@
 import type { Availability } from './availability.ts';
 import type { Database, StoredRow } from './database.ts';
+import { columnName, nameColumn } from './name-column.ts';
 import { isSessionId, unknownSession } from '../../store/disk/session-paths.ts';
 import type { SharedProject, SharedWriter } from '../../store/shared-side.ts';
 
@@ -200,7 +201,8 @@ export class LogTable {
     const known = await this.#named(name);
     if (known !== undefined || freshId === undefined) return known;
     await this.#availability.ask(
-      async (signal) => this.#database.query('new-session', newSessionSql, [freshId, name], signal),
+      async (signal) =>
+        this.#database.query('new-session', newSessionSql, [freshId, nameColumn(name)], signal),
       async () => [],
     );
     return this.#named(name);
@@ -208,7 +210,12 @@ export class LogTable {
 
   async #named(name: string): Promise<string | undefined> {
     const rows = await this.#availability.ask(async (signal) =>
-      this.#database.query<{ readonly session: string }>('named', namedSql, [name], signal),
+      this.#database.query<{ readonly session: string }>(
+        'named',
+        namedSql,
+        [nameColumn(name)],
+        signal,
+      ),
     );
     return rows[0]?.session;
   }
@@ -216,7 +223,7 @@ export class LogTable {
   /** Another name for a store, unless that name has one. */
   async alias(name: string, session: string): Promise<void> {
     await this.#availability.ask(async (signal) =>
-      this.#database.query('alias', aliasSql, [name, session], signal),
+      this.#database.query('alias', aliasSql, [nameColumn(name), session], signal),
     );
   }
 
@@ -293,7 +300,8 @@ export class LogTable {
 
   /** @returns Undefined where there is none, or none any more */
   async head(session: string): Promise<LogHead | undefined> {
-    return (await this.heads(session))[0];
+    // What is no id need not be asked for, and might be what no column can hold.
+    return isSessionId(session) ? (await this.heads(session))[0] : undefined;
   }
 
   /** Of all stores that this role may see, or of one. */
@@ -334,11 +342,12 @@ export class LogTable {
         time_ms: string | null;
       }>('last-writers', lastWritersSql, [sessions], signal),
     );
-    return rows.map(({ session, project, machine, time_ms }) =>
-      machine === null
+    return rows.map(({ session, project: column, machine, time_ms }) => {
+      const project = columnName(column);
+      return machine === null
         ? { session, project }
-        : { session, project, last: { machine, lastMs: Number(time_ms) } },
-    );
+        : { session, project, last: { machine, lastMs: Number(time_ms) } };
+    });
   }
 
   /** Deletes a store: its names at once, its rows with it. */
@@ -483,7 +492,8 @@ interface HeadRow {
 }
 
 function headOf(row: HeadRow): LogHead {
-  const { id, project, base_upload: upload, base_pieces: pieces, bases } = row;
+  const { id, base_upload: upload, base_pieces: pieces, bases } = row;
+  const project = columnName(row.project);
   const head = { id, project, createdMs: Number(row.created_ms), head: Number(row.head), bases };
   if (upload === null) return head;
   return { ...head, base: { pos: Number(row.base_pos), upload, pieces: pieces ?? 0 } };

@@ -12,7 +12,7 @@ export const schemaVersion = 1;
  *              archive of all up to that row, from which a replica begins. `bases`: the stores
  *              whose texts a branch reads. `swept_ms`, `tidied_ms`: when somebody last looked for
  *              pieces without a row, and for texts that are too old or too many
- * rlm_name     the names of projects
+ * rlm_name     the names of projects (`name-column.ts`)
  * rlm_log      the rows (`log.ts`). The lock on the row of rlm_session is held from its update to
  *              the commit of the same statement, so numbers are committed in order and without gaps
  * rlm_piece    texts of more than 1 MiB, and archives, in pieces
