@@ -6,7 +6,8 @@
  * numbers, which text came again, block table and index all follow from the rows in their order, so
  * two machines that replay the same rows have the same files, byte for byte, and an append of one
  * cannot conflict with that of another. The rows of a store are numbered without gaps from 1
- * (`database/log-table.ts`); a machine's own files are its replica (`replica.ts`), which nobody need keep.
+ * (`database/log-table.ts`); a machine's own files are its replica (`replica.ts`), which nobody
+ * need keep.
  *
  * A row is
  *   facts  a JSON object {"ops":[...],"text"?:"plain"|"zstd"|"pieces","pieces"?:N}, zstd where that
