@@ -49,10 +49,11 @@ export interface OwnStores extends AsyncDisposable {
 }
 
 /**
- * Opens the stores in this process, which holds them until the disposal. @throws ProxyError as
- * {@link withOperations}
+ * Opens the stores in this process, which holds them until the disposal.
+ * @param isBrief Whether that comes by itself in a moment, so that others may wait for it
+ * @throws ProxyError as {@link withOperations}
  */
-export async function openHere(flags: object): Promise<OwnStores> {
+export async function openHere(flags: object, isBrief = false): Promise<OwnStores> {
   // Loaded only here: through a server a command needs neither settings nor store nor engine.
   const [
     { randomIds, systemClock },
@@ -85,6 +86,7 @@ export async function openHere(flags: object): Promise<OwnStores> {
   const { maxBytes, worktrees } = config.store;
   const options = {
     dataDir: config.dataDir,
+    isBrief,
     clock: systemClock,
     ids: randomIds,
     log: createLogger('warn'),
@@ -147,6 +149,9 @@ export function callOver(run: RunOperation): CallOperation {
   };
 }
 
+/** The `wireCode` of what fails because a server is not there any more, or not yet. */
+export const serverGoneCode = 'server_gone';
+
 /** Runs an operation in a server. @throws ProxyError what the operation throws */
 export async function* fetchLines(
   server: RunningServer,
@@ -173,6 +178,7 @@ export async function* fetchLines(
     if (signal.aborted) throw new ProxyError('cancelled', 'Nobody waits for the answer any more.');
     throw new ProxyError('internal', `The server at ${server.address} does not answer.`, {
       cause: error,
+      wireCode: serverGoneCode,
       hint: 'See `rlm-opencode status`.',
     });
   }

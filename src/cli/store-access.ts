@@ -4,7 +4,13 @@ import type { RunOperation } from '../operations/operations.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { readOperation } from '../wire/operation-lines.ts';
 import { dataDirOf } from './data-dir-flag.ts';
-import { fetchLines, openHere, type OwnStores, serverOf } from './operations-client.ts';
+import {
+  fetchLines,
+  openHere,
+  type OwnStores,
+  serverGoneCode,
+  serverOf,
+} from './operations-client.ts';
 
 /** The stores are given back so soon after the last question, milliseconds. */
 const keepMs = 250;
@@ -63,7 +69,7 @@ export class StoreAccess implements AsyncDisposable {
     this.#cancelClosing?.();
     this.#users += 1;
     await this.#closing;
-    const own = (this.#own ??= openHere(this.#flags));
+    const own = (this.#own ??= openHere(this.#flags, true));
     try {
       return await use((await own).run);
     } finally {
@@ -92,6 +98,7 @@ export class StoreAccess implements AsyncDisposable {
 function isBetween(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
   return (
-    ['store_locked', 'shutting_down'].includes(error.code) || /does not answer/.test(error.message)
+    ['store_locked', 'shutting_down'].includes(error.code) ||
+    error.parts.wireCode === serverGoneCode
   );
 }

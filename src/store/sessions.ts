@@ -76,6 +76,8 @@ export interface SessionsOptions {
   readonly notesPlaces?: boolean;
   /** How much may be stored, for how long (no bounds). */
   readonly bounds?: StoreBounds;
+  /** Whether this process gives them back by itself in a moment, so that others wait (false). */
+  readonly isBrief?: boolean;
   /** Whether the bounds are kept in the background (false): a server does it. */
   readonly keepsBounds?: boolean;
   /** What holds texts beside the stores; may grow after they were opened. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { randomIds, systemClock } from '../../clock.ts';
 import { temporaryData } from '../../../test/faults/store-harness.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { realFiles } from './files.ts';
 import { lockOwner, publishOwner, readOwner } from './owner.ts';
 
@@ -30,6 +31,23 @@ test('the second to open learns who holds the data directory, then may have it',
   expect(await readOwner(data.dataDir)).toBeUndefined();
   await using sessions = await data.open();
   expect(await sessions.list()).toEqual([]);
+});
+
+test('who holds it for a moment is waited for, and not for ever', async () => {
+  await using data = await temporaryData();
+  const clock = new ManualClock();
+  const brief = await lockOwner(data.dataDir, { ...parts, isBrief: true });
+  const waiting = lockOwner(data.dataDir, { ...parts, clock });
+  const outcome = waiting.catch((error: unknown) => error);
+  for (let looks = 0; looks < 500; looks += 1) {
+    while (clock.waiting === 0) await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(10);
+  }
+  expect(await outcome).toMatchObject({ code: 'store_locked' });
+  const second = lockOwner(data.dataDir, parts);
+  await brief.release();
+  await (await second).release();
+  expect(await readOwner(data.dataDir)).toBeUndefined();
 });
 
 test('a dead process is no owner, even where its pid lives on in another', async () => {

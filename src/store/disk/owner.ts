@@ -20,6 +20,8 @@ export interface Owner {
    * commands that serve nothing.
    */
   readonly address?: string;
+  /** Holds it for a few calls at a time, and gives it back by itself in a moment. */
+  readonly isBrief?: true;
   /** What the server wants to see from a command of the same user. */
   readonly secret?: string;
 }
@@ -32,22 +34,34 @@ export interface OwnerLock {
 const attempts = 100;
 const retryMs = 10;
 
+/** So long a process is waited for that gives the lock back by itself, milliseconds. */
+const briefWaitMs = 5_000;
+
 /**
- * Makes this process the one that writes in `dataDir`, taking over from a process that is dead.
+ * Makes this process the one that writes in `dataDir`, taking over from a process that is dead, and
+ * waiting for one that holds it only for a moment.
+ * @param parts.isBrief Whether this process is such a one
  * @throws ProxyError `store_locked` naming the living holder
  */
 export async function lockOwner(
   dataDir: string,
-  parts: { readonly files: Files; readonly clock: Clock; readonly ids: Ids },
+  parts: {
+    readonly files: Files;
+    readonly clock: Clock;
+    readonly ids: Ids;
+    readonly isBrief?: boolean;
+  },
 ): Promise<OwnerLock> {
-  const { files, clock, ids } = parts;
+  const { files, clock, ids, isBrief = false } = parts;
   const path = ownerPath(dataDir);
   const owner: Owner = {
     pid: process.pid,
     processStart: (await processStart(files, process.pid)) ?? '',
     runId: ids.next('run_'),
     sinceMs: clock.now(),
+    ...(isBrief && { isBrief }),
   };
+  const untilMs = clock.elapsedMs() + briefWaitMs;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     if (await createOwner(files, path, owner)) {
       return { release: () => releaseOwner(files, path, owner.runId) };
@@ -55,7 +69,12 @@ export async function lockOwner(
     const holder = await files.readWhole(path);
     if (holder === undefined) continue;
     const other = decodeOwner(holder);
-    if (other !== undefined && (await isAlive(files, other))) throw lockedBy(dataDir, other);
+    if (other !== undefined && (await isAlive(files, other))) {
+      if (other.isBrief !== true || clock.elapsedMs() >= untilMs) throw lockedBy(dataDir, other);
+      await clock.sleep(retryMs);
+      attempt = -1;
+      continue;
+    }
     if (!(await removeStale(files, path, holder, owner))) await clock.sleep(retryMs);
   }
   throw new ProxyError('store_locked', `${path} is of a dead process, but cannot be taken over.`, {
