@@ -27,6 +27,8 @@ export class Availability {
   #isAway = false;
   #stopLooking: (() => void) | undefined;
   #isClosed = false;
+  /** Of all who wait for an answer: they are told when nobody is to wait any more. */
+  readonly #waiting = new Set<AbortController>();
   /** Outages since the start, and the longest that a caller waited, milliseconds. */
   readonly told = { outages: 0, longestWaitMs: 0 };
 
@@ -62,18 +64,39 @@ export class Availability {
     ask: (signal: AbortSignal) => Promise<T>,
     isWritten?: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (this.#isAway) throw this.#awayError();
+    const leaving = new AbortController();
+    this.#waiting.add(leaving);
+    try {
+      return await this.#askUntil(leaving.signal, ask, isWritten);
+    } finally {
+      this.#waiting.delete(leaving);
+    }
+  }
+
+  /** @param away Aborted when nobody is to wait any more */
+  async #askUntil<T>(
+    away: AbortSignal,
+    ask: (signal: AbortSignal) => Promise<T>,
+    isWritten?: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const sinceMs = this.#clock.elapsedMs();
     let attempt = ask;
     for (;;) {
-      const leftMs = this.#waitMs - this.#troubleMs();
+      if (this.#isAway) throw this.#awayError();
       try {
-        const answer = await this.#timed(attempt, Math.max(retryMs, leftMs));
+        const leftMs = Math.max(1, this.#waitMs - this.#troubleMs());
+        const current = attempt;
+        const answer = await this.#timed(
+          async (signal) => current(AbortSignal.any([signal, away])),
+          leftMs,
+        );
         this.#troubleSinceMs = undefined;
         this.#noteWait(sinceMs);
         return answer;
       } catch (error) {
         const failure = failureOf(error);
+        // Whatever it has said, it is there.
+        if (failure !== 'away') this.#troubleSinceMs = undefined;
         if (error instanceof ProxyError || failure === 'refused') throw this.#named(error);
         // Others are in the way; whoever would wait for ever for them waits for the database.
         const hasTime = this.#clock.elapsedMs() - sinceMs < this.#waitMs;
@@ -83,14 +106,14 @@ export class Availability {
           attempt = isWritten;
           continue;
         }
-        this.#troubleSinceMs ??= sinceMs;
         this.#database.useNextHost();
-        if (this.#isAway || this.#isClosed || this.#troubleMs() + retryMs >= this.#waitMs) {
+        if (this.#isTooLong(sinceMs)) {
           this.#noteWait(sinceMs);
           this.#goAway(error);
           throw this.#awayError(error);
         }
-        await this.#clock.sleep(retryMs);
+        // Ends early where it is given up meanwhile.
+        await this.#clock.sleep(retryMs, away).catch(() => undefined);
       }
     }
   }
@@ -120,8 +143,10 @@ export class Availability {
       if (this.#isAway) throw this.#awayError();
       const controller = new AbortController();
       const coming = rest(controller.signal)[Symbol.asyncIterator]();
+      let beganMs = this.#clock.elapsedMs();
       try {
         for (;;) {
+          beganMs = this.#clock.elapsedMs();
           const next = await this.#within(this.#waitMs, controller, async () => coming.next());
           if (next.done === true) return;
           failures = 0;
@@ -130,7 +155,8 @@ export class Availability {
       } catch (error) {
         if (error instanceof ProxyError || failureOf(error) !== 'away') throw this.#named(error);
         failures += 1;
-        if (failures > 1) {
+        if (this.#isTooLong(beganMs) || failures > 1) {
+          this.#noteWait(beganMs);
           this.#goAway(error);
           throw this.#awayError(error);
         }
@@ -145,6 +171,16 @@ export class Availability {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#stopLooking?.();
+  }
+
+  /**
+   * A failure is noted. @param sinceMs When whoever met it began to wait
+   * @returns Whether nobody is to wait any longer
+   */
+  #isTooLong(sinceMs: number): boolean {
+    // Who came first has waited longest, though others may have been told of it before.
+    this.#troubleSinceMs = Math.min(this.#troubleSinceMs ?? sinceMs, sinceMs);
+    return this.#isAway || this.#isClosed || this.#troubleMs() + retryMs >= this.#waitMs;
   }
 
   #troubleMs(): number {
@@ -192,6 +228,7 @@ export class Availability {
   #goAway(error: unknown): void {
     if (this.#isAway || this.#isClosed) return;
     this.#isAway = true;
+    for (const leaving of this.#waiting) leaving.abort(new Error('the database is given up'));
     this.told.outages += 1;
     const reason = error instanceof Error ? error.message : String(error);
     this.#log.warn(

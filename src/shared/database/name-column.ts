@@ -9,8 +9,13 @@ const maxNameBytes = 2_000;
 /** Begins what stands for a sign that a column cannot hold; itself written so, too. */
 const escape = '\u0010';
 
-// oxlint-disable-next-line no-control-regex -- exactly these
-const unfit = /[\0\u0010]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const unfit = new RegExp(
+  `[\\0${escape}]|[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]`,
+  'g',
+);
+const escapedSign = new RegExp(`${escape}([0-9a-f]{4})`, 'g');
+const wholeSign = new RegExp(`${escape}[0-9a-f]{4}|[^]`, 'gu');
+const hashAtEnd = new RegExp(`${escape}#[0-9a-f]{64}$`);
 
 /**
  * The name of a project as a column of type text can hold it: NUL and halves of surrogate pairs,
@@ -28,10 +33,8 @@ export function nameColumn(name: string): string {
 export function columnName(column: string): string {
   if (!column.includes(escape)) return column;
   return column
-    .replace(/\u0010#[0-9a-f]{64}$/, '…')
-    .replace(/\u0010([0-9a-f]{4})/g, (_, digits: string) =>
-      String.fromCharCode(Number.parseInt(digits, 16)),
-    );
+    .replace(hashAtEnd, '…')
+    .replace(escapedSign, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
 
 function escaped(sign: string): string {
@@ -42,7 +45,7 @@ function escaped(sign: string): string {
 function beginningOf(column: string): string {
   let bytes = 0;
   let end = 0;
-  for (const [sign] of column.matchAll(/\u0010[0-9a-f]{4}|[^]/gu)) {
+  for (const [sign] of column.matchAll(wholeSign)) {
     bytes += Buffer.byteLength(sign);
     if (bytes > maxNameBytes - 100) break;
     end += sign.length;
