@@ -75,6 +75,7 @@ interface AppOptions {
     readonly sessions: Sessions;
     readonly search: SearchEngine;
     readonly newPageCode: LatePage['newCode'];
+    readonly onToolCall: (name: string) => void;
   }) => OperationsHandler;
 }
 
@@ -178,7 +179,12 @@ export async function openApp(options: AppOptions): Promise<App> {
     },
   });
   const totalsOf = storeTotals(sessions, clock);
-  const operations = options.operations({ sessions, search, newPageCode: page.newCode });
+  const operations = options.operations({
+    sessions,
+    search,
+    newPageCode: page.newCode,
+    onToolCall: (name) => stats.work.noteCall(name),
+  });
   const mcp = opened.use(mcpOver(options, operations));
   const server = createServer({
     ...config.server,

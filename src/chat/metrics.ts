@@ -59,7 +59,12 @@ export async function metricsText(
   tokens.inc({ kind: 'cached' }, totals.cachedTokens);
   tokens.inc({ kind: 'completion' }, totals.completionTokens);
   for (const [name, help, label, counts] of [
-    ['rlm_tool_calls_total', 'Calls of our own tools, by models.', 'tool', work.calls],
+    [
+      'rlm_tool_calls_total',
+      'Calls of our own tools, by models, over MCP and by commands.',
+      'tool',
+      work.calls,
+    ],
     ['rlm_upstream_retries_total', 'Attempts that were repeated.', 'code', work.retries],
     ['rlm_faults_total', 'Requests that were answered with an error.', 'code', work.faults],
   ] as const) {

@@ -30,7 +30,7 @@ export class WorkCounts {
     for (const name of [...tools, 'other']) this.#calls.set(name, 0);
   }
 
-  /** Calls of our tools, those of sub-models in them. */
+  /** Calls of our tools, also those of sub-models, over MCP and by commands. */
   get calls(): ReadonlyMap<string, number> {
     return this.#calls;
   }

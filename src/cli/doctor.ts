@@ -8,6 +8,7 @@ import { ProxyError } from '../errors.ts';
 import { findConfigFile } from '../setup/config-file.ts';
 import type { ClientSetup } from '../setup/client-setup.ts';
 import { knownSetups } from '../setup/known-setups.ts';
+import { mcpClientNames, mcpSetup } from '../setup/mcp-setups.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import type { IndexCheck } from '../search/index/index-check.ts';
 import type { SharedStatus } from '../store/shared-side.ts';
@@ -21,7 +22,7 @@ import { writeFault } from './write-fault.ts';
 import { exitCodes, finish } from './run.ts';
 import { differencesOf, type KnownServer, knownServer } from './server-facts.ts';
 import { addSettingFlags, loadFromFlags } from './setting-flags.ts';
-import { setupPlaces } from './setup.ts';
+import { mcpCommand, noProxy, setupPlaces } from './setup.ts';
 import { fetchHealth } from './status.ts';
 import { print, printJson, proseFor } from './screen.ts';
 import { shortPath } from './start-text.ts';
@@ -260,21 +261,49 @@ async function clientFindings(
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [name, setup] of Object.entries(knownSetups)) {
-    try {
-      const finding = await clientFinding({ name, setup, loaded, running });
-      if (finding !== undefined) findings.push(finding);
-    } catch (error) {
-      if (!(error instanceof Error && 'syscall' in error)) throw error;
-      findings.push({
-        level: 'note',
-        text: `${setup.title}: its configuration cannot be read: ${unreadableReason(error)}`,
-      });
-    }
+    findings.push(
+      ...(await readable(setup.title, async () => clientFinding({ name, setup, loaded, running }))),
+    );
   }
+  for (const name of mcpClientNames) findings.push(...(await mcpFinding(name, loaded)));
   if (findings.length > 0) return findings;
   const text = 'clients: none has the proxy in its configuration';
   const advice = 'rlm-opencode opencode needs none; for good: rlm-opencode setup opencode';
   return [{ level: 'ok', text, advice }];
+}
+
+/** Of a client that has the tools beside a model of its own: what it starts may have moved. */
+async function mcpFinding(name: string, loaded: LoadedConfig): Promise<readonly Finding[]> {
+  const setup = mcpSetup(name, mcpCommand(loaded));
+  if (setup === undefined) return [];
+  return readable(setup.title, async () => {
+    const { path, text } = await findConfigFile(setup.paths(setupPlaces()), setup.isInstalled);
+    if (text === undefined || !setup.isInstalled(text)) return undefined;
+    const fresh = await setup.install(text, noProxy, { liftToolOutput: false });
+    const where = `${setup.title}: has the tools over MCP, set up in ${shortPath(path)}`;
+    return fresh.ok && fresh.text === text
+      ? { level: 'ok', text: where }
+      : {
+          level: 'note',
+          text: `${where} with another program or data directory than these`,
+          advice: `rlm-opencode setup ${name} --mcp`,
+        };
+  });
+}
+
+/** A finding about a client's file, if there is one, or that it cannot be read. */
+async function readable(
+  title: string,
+  look: () => Promise<Finding | undefined>,
+): Promise<readonly Finding[]> {
+  try {
+    const finding = await look();
+    return finding === undefined ? [] : [finding];
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    const text = `${title}: its configuration cannot be read: ${unreadableReason(error)}`;
+    return [{ level: 'note', text }];
+  }
 }
 
 /** Undefined where the proxy is not in its configuration. */

@@ -291,7 +291,7 @@ async function choose(name: string, flags: SetupFlags): Promise<Chosen> {
 }
 
 /** An MCP server is started by its client, at no address and without limits. */
-const noProxy: ClientFacts = {
+export const noProxy: ClientFacts = {
   address: '',
   hasToken: false,
   contextWindowTokens: 0,
@@ -301,7 +301,7 @@ const noProxy: ClientFacts = {
 };
 
 /** What a client is to start: this program, wherever the client is started from. */
-function mcpCommand({ config, sources }: LoadedConfig): readonly string[] {
+export function mcpCommand({ config, sources }: LoadedConfig): readonly string[] {
   const main = fileURLToPath(new URL('../../bin/rlm-opencode.js', import.meta.url));
   // What the settings file says it reads by itself.
   const isSaid = ['flag', 'environment'].includes(sources.get('dataDir')?.kind ?? '');

@@ -45,6 +45,8 @@ interface OperationParts {
   readonly clock: Clock;
   /** Absent where secrets stay as they are. */
   readonly secrets?: SecretGuard | undefined;
+  /** Hears of each call of a tool, by the name that was given; absent where nobody counts. */
+  readonly onToolCall?: ((name: string) => void) | undefined;
   /** What a server says of itself; absent where a command opens the stores. */
   readonly server?: ServerSide;
 }
@@ -178,6 +180,7 @@ const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
     form,
   };
   if (tells) yield { progress: { text: registry.describe(call, context) } };
+  parts.onToolCall?.(name);
   const text = await registry.run(call, context);
   const asOf = then === undefined ? {} : { as_of: { at: then.name, timeMs: then.timeMs } };
   const { id, directory } = session;

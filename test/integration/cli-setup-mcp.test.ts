@@ -224,6 +224,20 @@ test('an entry that somebody wrote by hand under our name is brought up to date'
   expect(readFileSync(path, 'utf8').trimStart()).toBe(rest);
 });
 
+test('doctor says who has it, and what brings one up to date that starts something else', async () => {
+  using home = new CliHome();
+  const env = { RLM_PORT: '8768' };
+  await home.setup(['cursor', '--mcp'], env);
+  const path = await home.setup(['codex', '--mcp'], env);
+  expect(path.code).toBe(0);
+  const config = join(home.folder, '.codex/config.toml');
+  writeFileSync(config, readFileSync(config, 'utf8').replace(process.execPath, '/gone/node'));
+  const { stdout } = await home.runHere(['doctor', '--offline'], env);
+  expect(stdout).toMatch(/^ok {4}Cursor: has the tools over MCP, set up in .*mcp\.json$/m);
+  expect(stdout).toMatch(/^note {2}Codex: has the tools .*\n {6}rlm-opencode setup codex --mcp$/m);
+  expect(stdout).not.toContain('Gemini');
+});
+
 test('who types the wrong one is told the right one', async () => {
   using home = new CliHome();
   const env = { RLM_PORT: '8768' };

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import * as fc from 'fast-check';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Clock, randomIds, systemClock } from '../../src/clock.ts';
@@ -158,10 +159,16 @@ describe('a server with stores', () => {
     expect(textOf(await wrong.callTool(find))).toContain('sess_none');
   });
 
-  test('one question needs no session', async () => {
+  test('one question needs no session, and is counted', async () => {
+    const calls = async (): Promise<number> => {
+      const told = await (await fetch(`${server.url}/metrics`, { headers: bearer })).text();
+      return Number(/^rlm_tool_calls_total\{tool="rlm_stats"\} (\d+)$/m.exec(told)?.[1]);
+    };
+    const before = await calls();
     const response = await post(server.url, toolCall(7), inProject);
     expect(response.headers.get('mcp-session-id')).toBeNull();
     expect(await response.text()).toContain('"id":7');
+    expect(await calls()).toBe(before + 1);
   });
 
   test('what is no message is refused in words of the protocol', async () => {
@@ -234,6 +241,48 @@ test('of 100,000 entries each is looked at once, page by page', async () => {
   expect(Math.max(...pages)).toBe(pages[0]);
   expect(pages.length).toBe(50);
   await expect(client.listResources({ cursor: 'x' })).rejects.toThrow(/of no page/);
+});
+
+test('whatever is sent is answered, and the server goes on', async () => {
+  const mcp = sessionsOver(async (operation) =>
+    operation === 'tool' ? { session: 's', text: 'found' } : { tools: [] },
+  );
+  await using server = await startServer({ mcp, apiToken: token });
+  const own = await begun(server.url);
+  const method = fc.constantFrom(
+    'tools/call',
+    'tools/list',
+    'resources/list',
+    'resources/read',
+    'initialize',
+    'ping',
+    'notifications/cancelled',
+    'notifications/progress',
+    'server/discover',
+    'subscriptions/listen',
+    'logging/setLevel',
+    '__proto__',
+  );
+  const params = fc.oneof(
+    fc.jsonValue(),
+    fc.record({ name: fc.jsonValue(), arguments: fc.jsonValue(), _meta: fc.jsonValue() }),
+    fc.record({ requestId: fc.jsonValue(), uri: fc.jsonValue(), cursor: fc.jsonValue() }),
+  );
+  const message = fc.oneof(
+    fc.jsonValue(),
+    fc.record({ jsonrpc: fc.constant('2.0'), id: fc.jsonValue(), method, params }),
+    fc.array(fc.record({ jsonrpc: fc.constant('2.0'), id: fc.nat(), method }), { maxLength: 3 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(message, fc.boolean(), async (body, inSession) => {
+      const response = await post(server.url, JSON.stringify(body), inSession ? own : {});
+      await response.text();
+      expect(response.status).toBeLessThan(500);
+    }),
+    { numRuns: 300 },
+  );
+  await idle(server);
+  expect((await post(server.url, toolCall(1), await begun(server.url))).status).toBe(200);
 });
 
 describe('who may', () => {
