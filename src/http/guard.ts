@@ -84,8 +84,10 @@ function noTokenSet(): ProxyError {
  */
 function pageRefusal({ method, headers }: GuardedRequest): ProxyError | undefined {
   const { host, origin, 'sec-fetch-site': site, 'sec-fetch-dest': destination } = headers;
+  // A page that tells nobody where it is may be asked for its origin, too, and then says `null`.
   const isOwnOrigin =
     origin === undefined ||
+    (origin === 'null' && site === 'same-origin') ||
     /^https?:\/\/(.+)$/.exec(origin.toLowerCase())?.[1] === host?.toLowerCase();
   const isReading = method === 'GET' || method === 'HEAD';
   const isOwnSite = site === undefined || site === 'same-origin' || site === 'none';

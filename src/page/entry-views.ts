@@ -39,8 +39,7 @@ export async function entryDetail(store: SessionStore, entry: Entry): Promise<En
   };
 }
 
-/** What is said of no line in particular is said of the first. */
 function outlineItem(item: string): EntryDetail['outline'][number] {
   const [, line, text] = /^line (\d+): (.*)$/s.exec(item) ?? [];
-  return { line: Number(line ?? 1), text: text ?? item };
+  return line === undefined || text === undefined ? { text: item } : { line: Number(line), text };
 }

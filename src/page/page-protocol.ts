@@ -162,8 +162,11 @@ export interface EntriesPage {
 
 /** One entry. */
 export interface EntryDetail extends EntryView {
-  /** What the text is made of: `line` counts from 1. Empty where nothing is known of it. */
-  readonly outline: readonly { readonly line: number; readonly text: string }[];
+  /**
+   * What the text is made of, in no order: `line` counts from 1, and is absent where something is
+   * said of the whole. Empty where nothing is known of it.
+   */
+  readonly outline: readonly { readonly line?: number; readonly text: string }[];
   readonly outlineKind?: string;
 }
 

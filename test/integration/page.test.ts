@@ -146,10 +146,13 @@ describe('who asks', () => {
       (await get(path, headers)).status;
     expect(await status({ origin: proxy.origin, 'sec-fetch-site': 'same-origin' })).toBe(200);
     expect(await status({ 'sec-fetch-site': 'none', 'sec-fetch-dest': 'document' })).toBe(200);
+    expect(await status({ origin: 'null', 'sec-fetch-site': 'same-origin' })).toBe(200);
     for (const headers of [
       { origin: 'https://evil.example' },
       { origin: 'http://localhost:3000' },
       { origin: 'null' },
+      { origin: 'null', 'sec-fetch-site': 'cross-site' },
+      { origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-origin' },
       { origin: `http://${host}.evil.example` },
       { origin: `http://127.0.0.1:1` },
       { host: 'evil.example' },
@@ -281,10 +284,7 @@ describe('what it shows', () => {
     expect(await ask<EntryDetail>(`${entries}/e1`)).toEqual({
       ...shown,
       outlineKind: 'log',
-      outline: [
-        { line: 2, text: hostile },
-        { line: 1, text: 'no line' },
-      ],
+      outline: [{ line: 2, text: hostile }, { text: 'no line' }],
     });
     expect(await ask<LinesPage>(`${entries}/e1/lines?from=1&count=200`)).toEqual({
       from: 1,

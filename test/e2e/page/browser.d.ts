@@ -20,7 +20,6 @@ export interface Page {
   url(): string;
   context(): { close(): Promise<void> };
   evaluate(script: string): Promise<unknown>;
-  waitForFunction(script: string): Promise<unknown>;
   getByText(text: string): Locator;
   getByRole(role: string, options: { readonly name: string }): Locator;
   locator(selector: string, options?: { readonly hasText: string }): Locator;

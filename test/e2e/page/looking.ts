@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { comes } from '../patience.ts';
 import type { Browser, Page } from './browser.js';
 
 const axe = readFile(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
@@ -43,6 +44,18 @@ function watch(page: Page, origin: string): Watched {
     if (!request.url().startsWith(`${origin}/`)) faults.push(`asked elsewhere: ${request.url()}`);
   });
   return { page, faults };
+}
+
+/**
+ * Waits until an expression is true in the page. (The browser's own way to wait compiles it there,
+ * which the page's policy forbids.)
+ */
+export async function until(page: Page, expression: string): Promise<void> {
+  const waiting = async (): Promise<void> => {
+    while ((await page.evaluate(expression)) !== true)
+      await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => resolve(0)))');
+  };
+  await comes(expression, waiting());
 }
 
 /** What axe says of a violation, as far as it is printed. */

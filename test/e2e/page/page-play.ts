@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Report } from '../report.ts';
 import { type Browser, chromium } from './browser.js';
-import { expectClean, type Look, openPage as open } from './looking.ts';
+import { expectClean, type Look, openPage as open, until } from './looking.ts';
 import { playRealServer } from './real-play.ts';
 import { entryCount, longLines, runningTurn, startStandIn, type StandIn } from './stand-in.ts';
 
@@ -97,13 +97,14 @@ async function byKeys(browser: Browser, { origin }: StandIn): Promise<void> {
   await page.keyboard.press('Enter');
   await page.locator('.line.is-hit', { hasText: '1000011' }).waitFor();
   assert.match(page.url(), /#\/session\/s1\/entry\/e100000\?line=1000011&query=needle$/);
-  assert.ok((await page.locator('.lines mark').count()) > 0, 'hits are marked in the text');
+  // Hits are marked in the text, once that has come.
+  await page.locator('.lines mark').first().waitFor();
   await page.keyboard.press('Escape');
   await page.getByText('120 hits').waitFor();
   await page.keyboard.press('Escape');
   await page.locator('.entries a').first().focus();
   await page.keyboard.press('End');
-  await page.waitForFunction("document.activeElement.textContent.startsWith('e1')");
+  await until(page, "document.activeElement.textContent.startsWith('e1')");
   assert.equal(
     await page.evaluate('document.activeElement.dataset.row'),
     String(entryCount - 1),

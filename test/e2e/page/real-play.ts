@@ -7,7 +7,7 @@ import type { Message } from '../../../src/wire/types.ts';
 import { calling, resultOf, user } from '../../support/conversation.ts';
 import { Gate, type RecordedRequest, type Reply, status } from '../../support/scripted-upstream.ts';
 import type { Browser, Page } from './browser.js';
-import { expectClean, type Look, openPage, type Watched } from './looking.ts';
+import { expectClean, type Look, openPage, until, type Watched } from './looking.ts';
 import {
   countedAnswer,
   countedCalls,
@@ -69,7 +69,7 @@ export async function playRealServer(
   await check('served: turns are seen as they come, failed ones with their reason', async () => {
     await workFor(server, script, shop);
     await page.getByText('failed: ').first().waitFor();
-    await page.waitForFunction("document.querySelectorAll('.turn').length >= 8");
+    await until(page, "document.querySelectorAll('.turn').length >= 8");
   });
   await check('served: names and texts of anybody stay text', async () => {
     const folder = join(server.home, hostile.replaceAll('/', ''));

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CallView, StepView, TurnView } from '../../page-protocol.ts';
-import { hiddenCounts, presentWords, stretches } from './timeline.ts';
+import { hiddenCounts, presentWords, stepWords, stretches } from './timeline.ts';
 
 const call: CallView = {
   name: 'rlm_search',
@@ -64,4 +64,15 @@ test('what a turn does now is said', () => {
 test('hidden steps, calls and questions to a sub-model are counted', () => {
   const turn = turnOf([hidden, { ...hidden, calls: [call, call] }, { ...hidden, calls: [] }]);
   expect(hiddenCounts(turn)).toEqual({ steps: 2, calls: 3, subCalls: 6 });
+});
+
+test.each<[TurnView['state'], string]>([
+  ['running', 'under way'],
+  ['done', 'shown to the client'],
+  ['failed', 'failed'],
+  ['aborted', 'broken off'],
+])('the last step of a turn that is %s: %s', (state, words) => {
+  const last = { ...hidden, calls: [] };
+  const turn = turnOf([hidden, last], state);
+  expect([0, 1].map((index) => stepWords(turn, index))).toEqual(['hidden from the client', words]);
 });

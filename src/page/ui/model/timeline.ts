@@ -48,6 +48,19 @@ export function presentWords(turn: TurnView): string {
   return 'between two steps';
 }
 
+/**
+ * Who has seen a step, or what became of it: of a turn that has failed or was broken off, the last
+ * one that called nothing of ours was answered by nobody, or not to its end.
+ */
+export function stepWords({ steps, state }: TurnView, index: number): string {
+  const isHidden = (steps[index]?.calls.length ?? 0) > 0;
+  if (isHidden) return 'hidden from the client';
+  if (index < steps.length - 1 || state === 'done') return 'shown to the client';
+  return lastStepWords[state];
+}
+
+const lastStepWords = { running: 'under way', failed: 'failed', aborted: 'broken off' } as const;
+
 /** What all calls of a turn come to: `3 hidden steps, 5 tool calls, 12 sub-calls`. */
 export function hiddenCounts(turn: TurnView): {
   readonly steps: number;

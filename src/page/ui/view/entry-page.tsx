@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { EntryDetail, SessionView } from '../../page-protocol.ts';
 import { agoText, countOf, countText, shortCountText } from '../model/figures-text.ts';
+import { markAt } from '../model/outline.ts';
 import { fragmentOf, type PageRoute } from '../model/route.ts';
 import { EntryText } from './entry-text.tsx';
 import { goTo, useAsked, useNow, useRovingRow } from './hooks.ts';
@@ -50,10 +51,10 @@ export function EntryPage({
       )}
       {detail?.forgotten !== undefined && (
         <p class="note">
-          The text of this entry was forgotten: <StoredText text={detail.forgotten} />
+          <StoredText text={detail.forgotten} />
         </p>
       )}
-      {detail !== undefined && (
+      {detail !== undefined && detail.forgotten === undefined && (
         <div class={detail.outline.length === 0 ? 'reader' : 'reader has-outline'}>
           {detail.outline.length > 0 && (
             <Outline detail={detail} line={route.line} onLine={goToLine} />
@@ -81,8 +82,10 @@ function EntryHead({
       </h1>
       {detail !== undefined && (
         <p class="quiet">
-          <StoredText text={detail.kind} />, {countOf(detail.lines, 'line')},{' '}
-          {shortCountText(detail.chars)} characters, stored {agoText(detail.addedAtMs, now)}
+          <StoredText text={detail.kind} />,{' '}
+          {detail.forgotten === undefined &&
+            `${countOf(detail.lines, 'line')}, ${shortCountText(detail.chars)} characters, `}
+          stored {agoText(detail.addedAtMs, now)}
         </p>
       )}
     </div>
@@ -106,7 +109,7 @@ function Outline({
   const { row, onKeyDown, setRow } = useRovingRow(outline.length, (next) =>
     setShow({ row: next, place: 'edge', focus: true }),
   );
-  const present = line === undefined ? -1 : outline.findLastIndex((each) => each.line <= line);
+  const present = markAt(outline, line);
   useEffect(() => {
     if (present >= 0) setShow({ row: present, place: 'edge' });
   }, [present]);
@@ -135,10 +138,11 @@ function Outline({
               data-row={at}
               {...(at === present ? { 'aria-current': 'location' } : {})}
               onFocus={() => setRow(at)}
-              onClick={() => onLine(mark.line)}
+              onClick={() => onLine(mark.line ?? 1)}
+              title={mark.text}
             >
               <StoredText text={mark.text} />
-              <span class="line-number">{countText(mark.line)}</span>
+              {mark.line !== undefined && <span class="line-number">{countText(mark.line)}</span>}
             </button>
           );
         }}

@@ -43,7 +43,7 @@ export class Live {
 
   /** Asks again, where we were not let in: another tab may have the cookie by now. */
   tryAgain(): void {
-    if (this.#state.connection === 'locked') void this.#askWhy();
+    if (this.#state.connection === 'locked') void this.#askWhy(0);
   }
 
   #listen(): void {
@@ -58,18 +58,22 @@ export class Live {
       if (this.#state.connection !== 'locked')
         this.#take({ type: 'connection', connection: 'lost' });
       // Else the browser tries again by itself.
-      if (events.readyState === EventSource.CLOSED) void this.#askWhy();
+      if (events.readyState === EventSource.CLOSED) void this.#askWhy(retryMs);
     });
   }
 
-  /** An event source does not tell why it was refused. */
-  async #askWhy(): Promise<void> {
+  /**
+   * An event source does not tell why it was refused.
+   * @param pauseMs Where we are let in it was something else, such as too many pages: then it is
+   * tried again after so long
+   */
+  async #askWhy(pauseMs: number): Promise<void> {
     try {
       await askSessions();
-      this.#listen();
+      setTimeout(() => this.#listen(), pauseMs);
     } catch (error) {
       if (error instanceof AskFault && (error.status === 401 || error.status === 403)) this.#lock();
-      else setTimeout(() => void this.#askWhy(), retryMs);
+      else setTimeout(() => void this.#askWhy(pauseMs), retryMs);
     }
   }
 

@@ -9,7 +9,7 @@ import {
   shareText,
   shortCountText,
 } from '../model/figures-text.ts';
-import { hiddenCounts, presentWords, stretches } from '../model/timeline.ts';
+import { hiddenCounts, presentWords, stepWords, stretches } from '../model/timeline.ts';
 import { useNow } from './hooks.ts';
 import { FolderName, StoredText } from './stored-text.tsx';
 
@@ -108,7 +108,13 @@ function TurnBody({ turn, elapsedMs }: { readonly turn: TurnView; readonly elaps
       <TimeLine turn={turn} elapsedMs={elapsedMs} />
       <ol class="steps" role="list">
         {turn.steps.map((step, index) => (
-          <Step key={index} step={step} number={index + 1} elapsedMs={elapsedMs} />
+          <Step
+            key={index}
+            step={step}
+            words={stepWords(turn, index)}
+            number={index + 1}
+            elapsedMs={elapsedMs}
+          />
         ))}
       </ol>
       {turn.limit !== undefined && (
@@ -175,10 +181,12 @@ function Fact({
 
 function Step({
   step,
+  words,
   number,
   elapsedMs,
 }: {
   readonly step: StepView;
+  readonly words: string;
   readonly number: number;
   readonly elapsedMs: number;
 }) {
@@ -188,7 +196,7 @@ function Step({
     <li class={isHidden ? 'step is-hidden' : 'step'}>
       <p class="step-head">
         <span class="step-number">step {number}</span>
-        <span class="step-kind">{isHidden ? 'hidden from the client' : 'shown to the client'}</span>
+        <span class="step-kind">{words}</span>
         <span class="step-facts">
           {step.promptTokens === undefined
             ? `${bytesText(step.sentBytes)} sent`
