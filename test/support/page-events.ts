@@ -5,6 +5,8 @@ import type { PageVisitor } from './page-visitor.ts';
 export interface PageEars {
   /** The next event; undefined at the end. */
   readonly next: () => Promise<PageEvent | undefined>;
+  /** All that it was told so far. */
+  readonly told: readonly PageEvent[];
   /** The first event from here on that is so. @throws Error where there is none */
   readonly when: (is: (event: PageEvent) => boolean) => Promise<PageEvent>;
   /** The first turn from here on, greeting included, that is so. */
@@ -19,6 +21,7 @@ export async function openEvents(origin: string, { cookie }: PageVisitor): Promi
   const response = await fetch(`${origin}/page/events`, { headers: { cookie }, signal });
   if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  const told: PageEvent[] = [];
   let rest = '';
   const next: PageEars['next'] = async () => {
     for (;;) {
@@ -27,8 +30,10 @@ export async function openEvents(origin: string, { cookie }: PageVisitor): Promi
         const frame = rest.slice(0, end);
         rest = rest.slice(end + 2);
         // Anything else is a comment.
-        if (frame.startsWith('data: ')) return JSON.parse(frame.slice(6)) as PageEvent;
-        continue;
+        if (!frame.startsWith('data: ')) continue;
+        const event = JSON.parse(frame.slice(6)) as PageEvent;
+        told.push(event);
+        return event;
       }
       const { value, done } = await reader.read();
       if (done) return undefined;
@@ -42,9 +47,10 @@ export async function openEvents(origin: string, { cookie }: PageVisitor): Promi
   };
   return {
     next,
+    told,
     when,
     turn: async (is) => {
-      const event = await when((told) => turnsIn(told).some(is));
+      const event = await when((one) => turnsIn(one).some(is));
       return turnsIn(event).find(is)!;
     },
     leave: () => controller.abort(),
