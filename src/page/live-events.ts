@@ -12,12 +12,6 @@ const lookMs = 2_000;
 const listMs = 30_000;
 
 /**
- * Listing a thousand stores takes 0.2 s; it may take this share of the time at most, whatever is
- * told.
- */
-const maxListShare = 0.02;
-
-/**
  * What may wait for a page that does not read, code units: some thousand turns. Of more it is told
  * all there is, once it does.
  */
@@ -28,6 +22,7 @@ export interface LiveEventsParts {
   readonly turns: LiveTurns;
   readonly clock: Clock;
   readonly server: () => ServerView;
+  /** The very same list where it was not made anew since it was last asked for. */
   readonly sessions: () => Promise<readonly SessionView[]>;
 }
 
@@ -41,9 +36,7 @@ export class LiveEvents {
   #server = '';
   #sessions: readonly SessionView[] = [];
   #sessionsText = '';
-  /** When the last list was there, and how long it took. */
-  #listed = { atMs: -Infinity, tookMs: 0 };
-  #listing: Promise<void> | undefined;
+  #listedMs = -Infinity;
   #hasNews = false;
   #stop: (() => void) | undefined;
 
@@ -111,24 +104,22 @@ export class LiveEvents {
     const server = frame({ type: 'server', server: this.#parts.server() });
     if (server !== this.#server) this.#tell(new Map([['server', server]]));
     this.#server = server;
-    const { atMs, tookMs } = this.#listed;
-    const agoMs = this.#parts.clock.elapsedMs() - atMs;
-    if (agoMs >= (this.#hasNews ? tookMs / maxListShare : listMs)) await this.#list();
+    const isDue = this.#parts.clock.elapsedMs() - this.#listedMs >= listMs;
+    if (isDue || this.#hasNews) await this.#list();
   }
 
-  /** Lists the stores, once for all who want it at the same time. */
+  /** Lists the stores. Where that fails, what was known of them stays until it does not. */
   async #list(): Promise<void> {
-    this.#listing ??= this.#listAnew().finally(() => (this.#listing = undefined));
-    await this.#listing;
-  }
-
-  /** Where it fails, what was known of the stores stays until it does not. */
-  async #listAnew(): Promise<void> {
-    const { clock } = this.#parts;
-    const beganMs = clock.elapsedMs();
+    const hadNews = this.#hasNews;
     this.#hasNews = false;
+    this.#listedMs = this.#parts.clock.elapsedMs();
     try {
       const sessions = await this.#parts.sessions();
+      if (sessions === this.#sessions) {
+        // It may be from before the news.
+        this.#hasNews ||= hadNews;
+        return;
+      }
       const text = frame({ type: 'sessions', sessions });
       this.#sessions = sessions;
       if (text !== this.#sessionsText) this.#tell(new Map([['sessions', text]]));
@@ -136,8 +127,6 @@ export class LiveEvents {
     } catch {
       this.#hasNews = true;
     }
-    const atMs = clock.elapsedMs();
-    this.#listed = { atMs, tookMs: atMs - beganMs };
   }
 
   #tell(texts: ReadonlyMap<string, string>): void {
