@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import UPlot from 'uplot';
 import type { TurnView } from '../../page-protocol.ts';
-import { countText, roundCountText } from '../model/figures-text.ts';
+import { countOf, countText, roundCountText } from '../model/figures-text.ts';
 import {
   chartSentence,
   chatChoices,
@@ -34,7 +34,8 @@ export function PromptChart({ turns }: { readonly turns: readonly TurnView[] }) 
             <option value="">all {countText(choices.length)} chats</option>
             {choices.map((choice) => (
               <option key={choice.chat} value={choice.chat}>
-                {choice.name}, {countText(choice.turns)} {choice.turns === 1 ? 'turn' : 'turns'}
+                {choice.name}, {countOf(choice.turns, 'turn')}, last at{' '}
+                {new Date(choice.lastAtMs).toLocaleTimeString()}
               </option>
             ))}
           </select>
