@@ -65,6 +65,13 @@ interface AppOptions {
   readonly files?: Files;
   /** Further scripts of the demo upstream. */
   readonly policies?: readonly Policy[];
+  /** What is known of models' token counts from the start. Default: nothing. */
+  readonly gauge?: TokenGauge;
+  /**
+   * Whether what a directory is (its git remote, its first commit) is looked up on this machine.
+   * Default: yes. Not where a request is played again that somebody else has sent.
+   */
+  readonly notesPlaces?: boolean;
   /**
    * Threads that several apps of one process share; whoever made them ends them. Absent: the app
    * has its own.
@@ -139,7 +146,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const outliner = options.threads?.outliner ?? opened.use(new Outliner(clock, log));
   const turns = new LiveTurns(clock);
   const toolless = new ToollessModels();
-  const gauge = new TokenGauge(clock);
+  const gauge = options.gauge ?? new TokenGauge(clock);
   const day = opened.use(
     await openLedgerFile(join(config.dataDir, 'use-of-the-day.json'), options),
   );
@@ -276,7 +283,7 @@ function mcpOver(
 
 /** The stores of this machine, or those that it shares: then nothing of the others is loaded. */
 async function openStores(
-  { config, clock, ids, log, files }: AppOptions,
+  { config, clock, ids, log, files, notesPlaces = true }: AppOptions,
   holders: readonly TextHolder[],
 ): Promise<Sessions> {
   const { maxBytes, maxAgeDays } = config.memory;
@@ -292,8 +299,8 @@ async function openStores(
     worktrees: config.store.worktrees,
     bounds: boundsOf(config.store),
     keepsBounds: true,
-    searchPath: machineOf().env['PATH'],
-    notesPlaces: true,
+    searchPath: notesPlaces ? machineOf().env['PATH'] : undefined,
+    notesPlaces,
     holders,
     chatMemory: { maxBytes, maxAgeMs: maxAgeDays * dayMs },
   };
@@ -392,7 +399,7 @@ function createChat(
   const limits = { steps: config.turn.steps, callsPerStep: config.turn.callsPerStep };
   const resolveTarget = async (model: string, signal: AbortSignal): Promise<ChatTarget> => {
     const target = targetOf(config, await catalog.resolve(model, signal));
-    return traces?.target(target) ?? target;
+    return traces?.target(target, gauge.learned(target.gaugeKey)) ?? target;
   };
   const chat = new ChatProxy({
     intake: createIntake(options, { found, answers, outliner }),

@@ -29,6 +29,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'mcp',
     'operations',
     'past',
+    'prompt',
+    'replay',
     'search',
     'setup',
     'shared',
@@ -78,6 +80,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   tools: ['sandbox', 'search', 'store'],
   // It stands around a turn: what comes in, what is found in the store, what goes upstream.
   trace: ['http', 'store', 'upstream'],
+  // Turns that were written down, against a proxy that it is handed.
+  replay: ['prompt', 'store'],
   ingest: ['store'],
   // What texts are and where in them to look: knows neither who asks nor where they lie.
   outline: [],

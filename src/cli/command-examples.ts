@@ -20,6 +20,10 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode logs -n 500', 'the last 500'],
     ['rlm-opencode logs -f', 'goes on with what is added'],
   ],
+  replay: [
+    ['rlm-opencode replay traces', 'all turns in what RLM_TRACE_DIR named, oldest first'],
+    ['rlm-opencode replay traces/2026-05-28T10-00-00.000Z-req_1f', 'one turn'],
+  ],
   ingest: [
     ["rlm-opencode ingest src docs 'logs/*.log'", 'files, folders, globs'],
     ['journalctl -b | rlm-opencode ingest -', 'what a command puts out'],

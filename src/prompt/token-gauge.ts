@@ -54,6 +54,15 @@ interface Learned {
   stated?: StatedWindow | undefined;
 }
 
+/** What is known of a model's token counts, as it can be written down. */
+export interface LearnedCounts {
+  /** The last measurements, oldest first. */
+  readonly bytesPerToken: readonly number[];
+  readonly partScale: readonly number[];
+  /** The window that refusals have stated, tokens; absent where it is not believed. */
+  readonly windowTokens?: number | undefined;
+}
+
 /** What a count came to. */
 export type Learning = 'taken' | 'ignored' | 'implausible' | 'implausible again';
 
@@ -156,6 +165,32 @@ export class TokenGauge {
     while (this.bytesPerToken(model) > most) bytesPerToken.note(most);
   }
 
+  /** All that is known of a model; undefined where nothing is. */
+  learned(model: string): LearnedCounts | undefined {
+    const learned = this.#learned.get(model);
+    return (
+      learned && {
+        bytesPerToken: learned.bytesPerToken.all,
+        partScale: learned.partScale.all,
+        windowTokens: this.windowTokens(model, undefined),
+      }
+    );
+  }
+
+  /** Takes it for known, in place of what was. */
+  assume(model: string, { bytesPerToken, partScale, windowTokens }: LearnedCounts): void {
+    this.#learned.delete(model);
+    const learned = this.#of(model);
+    for (const count of bytesPerToken.slice(-maxCounts)) learned.bytesPerToken.note(count);
+    for (const count of partScale.slice(-maxCounts)) learned.partScale.note(count);
+    if (windowTokens === undefined) return;
+    learned.stated = {
+      tokens: windowTokens,
+      times: statedTimes,
+      atMs: this.#clock.elapsedMs(),
+    };
+  }
+
   #of(model: string): Learned {
     let learned = this.#learned.get(model);
     if (learned === undefined) {
@@ -179,6 +214,11 @@ class Counts {
   constructor(unmeasured: number) {
     this.#unmeasured = unmeasured;
     this.middle = unmeasured;
+  }
+
+  /** Oldest first. */
+  get all(): readonly number[] {
+    return [...this.#counts];
   }
 
   note(count: number): void {

@@ -66,13 +66,19 @@ export class TouchedEntries {
 
 function factsOf(entry: Entry): Readonly<Record<string, unknown>> {
   const { kind, tool, path, note, toolCallId, timeMs, lengthChars, lengthBytes, lineCount } = entry;
+  const { args, chatId, call, offsetChars, lineNumber } = entry;
   return {
     kind,
     tool,
     path,
     note,
     toolCallId,
+    args,
+    chatId,
+    call,
     storedAt: isoTime(timeMs),
+    offsetChars,
+    lineNumber,
     lengthChars,
     lengthBytes,
     lineCount,

@@ -17,6 +17,8 @@ import type { Touch } from './touched-entries.ts';
 export interface SessionEar {
   /** A value of the chat memory was read. */
   onMemory(memoryName: string, key: string, value: unknown): void;
+  /** A key of the chat memory was found there, whatever its value. */
+  onPresent(memoryName: string, key: string): void;
   onEntry(store: SessionStore, entry: Entry, how: Touch): void;
 }
 
@@ -27,19 +29,32 @@ export function tracedSession(session: Session, ear: SessionEar): Session {
     id,
     createdMs,
     directory,
-    memory: tracedMemory(memory, (key, value) => ear.onMemory(id, key, value)),
+    memory: tracedMemory(memory, {
+      onRead: (key, value) => ear.onMemory(id, key, value),
+      onPresent: (key) => ear.onPresent(id, key),
+    }),
     store: new TracedStore(store, ear),
     events,
   };
 }
 
-/** The same memory, with an ear for the values that are read. */
+/** The same memory, with an ear for the values that are read and the keys that are found. */
 export function tracedMemory(
   memory: ChatMemory,
-  onRead: (key: string, value: unknown) => void,
+  {
+    onRead,
+    onPresent,
+  }: {
+    readonly onRead: (key: string, value: unknown) => void;
+    readonly onPresent: (key: string) => void;
+  },
 ): ChatMemory {
   return {
-    has: (key) => memory.has(key),
+    has: (key) => {
+      const isThere = memory.has(key);
+      if (isThere) onPresent(key);
+      return isThere;
+    },
     put: async (records) => memory.put(records),
     get: async (key) => {
       const value = await memory.get(key);

@@ -63,7 +63,9 @@ const chatPath = '/v1/chat/completions';
  *   completion that was made of it.
  * - `settings.json`: the settings that held, without secrets.
  * - `memory.json`: every value of the chat memory that the turn read, as it was read first.
- *   `memory` is the session's id, or `chats`.
+ *   `memory` is the session's id, or `chats`; `present`: keys of which only that was asked, whether
+ *   they are there, and they were.
+ * - `sessions.json`: the stores that the turn saw, with what they held when it came.
  * - `entries.json`: the entries of the store that were captured or read, with hash, sizes and
  *   outline; `entry-<id>.txt` holds the text where that is wanted.
  * - `upstream-<n>.json`, `upstream-<n>.request.body`, `upstream-<n>.answer.body` for each request
@@ -133,11 +135,15 @@ export class Traces implements TextHolder {
     };
   }
 
-  /** A model and who serves it, its calls written down with the turn that asks. */
+  /**
+   * A model and who serves it, its calls written down with the turn that asks, and what the running
+   * server has learnt of it.
+   */
   target<Target extends { readonly upstream: Upstream; readonly model: string }>(
     target: Target,
+    learned: unknown,
   ): Target {
-    return this.#turn.getStore()?.target(target) ?? target;
+    return this.#turn.getStore()?.target(target, learned) ?? target;
   }
 
   /** The same sessions, each turn with a view of its own. */
@@ -146,9 +152,10 @@ export class Traces implements TextHolder {
       session === undefined ? undefined : this.#view(session);
     const { forProject } = sessions;
     return {
-      chats: tracedMemory(sessions.chats, (key, value) =>
-        this.#turn.getStore()?.onMemory('chats', key, value),
-      ),
+      chats: tracedMemory(sessions.chats, {
+        onRead: (key, value) => this.#turn.getStore()?.onMemory('chats', key, value),
+        onPresent: (key) => this.#turn.getStore()?.onPresent('chats', key),
+      }),
       byId: async (id) => this.#view(await sessions.byId(id)),
       forDirectory: async (directory, options) =>
         view(await sessions.forDirectory(directory, options)),

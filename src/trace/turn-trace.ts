@@ -8,6 +8,9 @@ import { type OutlineOf, type Touch, TouchedEntries } from './touched-entries.ts
 import { type SessionEar, tracedSession } from './traced-session.ts';
 import type { TurnFiles } from './turn-files.ts';
 
+/** Keys of the chat memory of which only their presence is written; more are left out. */
+const maxPresent = 10_000;
+
 /** After a turn's end its answers get so long to come to theirs, milliseconds. */
 const lastBytesMs = 2_000;
 
@@ -45,6 +48,10 @@ export class TurnTrace implements WireTap, SessionEar {
   readonly #entries = new TouchedEntries();
   /** What has been written of the chat memory: a value counts when it is read first. */
   readonly #memoryKeys = new Set<string>();
+  /** Keys of which only that was asked, whether they are there; as JSON. */
+  readonly #present = new Set<string>();
+  /** What the stores held that the turn has seen. */
+  readonly #stores: unknown[] = [];
   readonly #models: unknown[] = [];
   readonly #exchanges: Exchange[] = [];
   readonly #sessions = new Map<Session, Session>();
@@ -86,9 +93,10 @@ export class TurnTrace implements WireTap, SessionEar {
   /** The same target, its calls written down. */
   target<Target extends { readonly upstream: Upstream; readonly model: string }>(
     target: Target,
+    learned: unknown,
   ): Target {
     const { upstream, ...facts } = target;
-    this.#models.push({ upstream: upstream.id, ...facts });
+    this.#models.push({ upstream: upstream.id, ...facts, learned });
     return { ...target, upstream: tapped(upstream, this) };
   }
 
@@ -103,6 +111,9 @@ export class TurnTrace implements WireTap, SessionEar {
   session(session: Session): Session {
     let view = this.#sessions.get(session);
     if (view === undefined) {
+      const { id, directory, store } = session;
+      const { entries, chars, lines } = store.totals;
+      this.#stores.push({ id, directory, entries, chars, lines });
       view = tracedSession(session, this);
       this.#sessions.set(session, view);
     }
@@ -117,6 +128,11 @@ export class TurnTrace implements WireTap, SessionEar {
     this.#memoryKeys.add(name);
     const line = JSON.stringify({ memory: memoryName, key, value });
     this.#memory(isFirst ? `${memoryHead}${line}` : `,\n${line}`);
+  }
+
+  onPresent(memoryName: string, key: string): void {
+    if (this.#ended === undefined && this.#present.size < maxPresent)
+      this.#present.add(JSON.stringify({ memory: memoryName, key }));
   }
 
   onEntry(store: SessionStore, entry: Entry, how: Touch): void {
@@ -139,7 +155,9 @@ export class TurnTrace implements WireTap, SessionEar {
     for (const name of ['request.body', 'translated.body', 'answer.body'] as const)
       this.pieceEnd(name);
     await this.#lastBytes();
-    this.#memory(this.#memoryKeys.size === 0 ? `${memoryHead}]}\n` : '\n]}\n');
+    const present = `],"present":[${[...this.#present].join(',')}]}\n`;
+    this.#memory(this.#memoryKeys.size === 0 ? `${memoryHead}${present}` : `\n${present}`);
+    files.json('sessions.json', { sessions: this.#stores });
     await this.#entries.write(files, { outlineOf, withTexts });
     // Last: a folder without it is of a turn that was not written to its end.
     files.json('turn.json', {

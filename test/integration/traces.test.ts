@@ -219,6 +219,7 @@ test('a trace holds request, settings, memory, entries and exchanges, for the ey
       'memory.json',
       'request.body',
       'request.json',
+      'sessions.json',
       'settings.json',
       'turn.json',
       ...[1, 2, 3].flatMap((n) => [
