@@ -104,11 +104,13 @@ function requestLines({ number, difference, isMissing }: ComparedRequest): reado
   if (difference === undefined) return [];
   const { where, atChars, recorded, now } = difference;
   const at = atChars === undefined ? '' : `, character ${atChars}`;
-  const quoted = (text: string | undefined): string =>
-    text === undefined ? '(nothing)' : JSON.stringify(text);
   return [
     `  request ${number} differs at ${where}${at}`,
     `    recorded  ${quoted(recorded)}`,
     `    now       ${quoted(now)}`,
   ];
+}
+
+function quoted(text: string | undefined): string {
+  return text === undefined ? '(nothing)' : JSON.stringify(text);
 }

@@ -86,14 +86,15 @@ export function recordedConfig(
     capture: { ...config.capture, outlineWaitMs: unhurriedMs },
     tools: { ...config.tools, searchDeadlineMs: unhurriedMs },
     server: { ...config.server, host: '127.0.0.1', port: 0, apiToken: here.token },
-    providers: providers.map((provider) => ({
-      ...provider,
-      baseURL: `${here.upstreamOrigin}/${provider.id}/v1`,
-      // By its host, which it has not any more.
-      profile: findProfile(provider.baseURL, provider.profile).name,
-      route: {},
-      headers: {},
-    })),
+    providers: providers.map((provider) =>
+      Object.assign(provider, {
+        baseURL: `${here.upstreamOrigin}/${provider.id}/v1`,
+        // By its host, which it has not any more.
+        profile: findProfile(provider.baseURL, provider.profile).name,
+        route: {},
+        headers: {},
+      }),
+    ),
   };
 }
 

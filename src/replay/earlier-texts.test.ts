@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { randomIds, systemClock } from '../clock.ts';
 import { silentLogger } from '../log.ts';
@@ -34,10 +34,11 @@ test('texts that are known get the numbers and places that they had, whatever is
           text: `${text.toWellFormed()}\nx`,
         })),
       );
-      const shown = entries
-        .filter((_, at) => given[at]!.isKnown)
-        .map((entry) => ({ ...entry, session: store.sessionId, storedAt: '2026-01-01T00:00:00Z' }))
-        .map(({ outline: _, ...entry }) => ({ ...entry, text: `entry-${entry.id}.txt` }));
+      const shown = entries.flatMap((entry, at) => {
+        const storedAt = '2026-01-01T00:00:00Z';
+        const told = { session: store.sessionId, storedAt, text: `entry-${entry.id}.txt` };
+        return given[at]!.isKnown ? [Object.assign({}, entry, told)] : [];
+      });
       const turn = {
         entries: shown,
         text: async ({ id }: { readonly id: string }) =>

@@ -211,7 +211,7 @@ function merged(rows: readonly Row[]): readonly Row[] {
     if (last !== undefined && last.rest.join('|') === rest.join('|')) last.whats.push(what!);
     else kept.push({ whats: [what!], rest });
   }
-  return kept.map(({ whats, rest }) => [whats.join('; '), ...rest]);
+  return kept.map(({ whats, rest }) => [whats.join('; ')].concat(rest));
 }
 
 /** A sub-model that fails: the model is told, and answers. */

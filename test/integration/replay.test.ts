@@ -74,7 +74,7 @@ async function record(env: Readonly<Record<string, string>> = {}): Promise<void>
 /** Runs `replay` as a user does. */
 async function replay(...args: readonly string[]): Promise<CliResult> {
   using home = new CliHome();
-  return home.runHere(['replay', ...args]);
+  return await home.runHere(['replay', ...args]);
 }
 
 async function turnNames(): Promise<readonly string[]> {
