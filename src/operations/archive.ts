@@ -37,9 +37,7 @@ export async function* exportArchive(
   { all, ...choice }: z.infer<typeof exportArgs>,
   { sessions, clock }: { readonly sessions: Sessions; readonly clock: { elapsedMs(): number } },
 ): AsyncGenerator<Line<ExportProgress, ExportReport>> {
-  const chosen = all
-    ? (await sessions.list()).map(({ id }) => id)
-    : await chosenId(sessions, choice);
+  const chosen = all ? await allIds(sessions) : await chosenId(sessions, choice);
   if (chosen.length === 0) {
     yield { result: null };
     return;
@@ -55,6 +53,15 @@ export async function* exportArchive(
     yield { progress: { ...progress, ...(archive !== undefined && { archive }) } };
   }
   yield { result: step.value };
+}
+
+/** Also of stores that others share with this machine and that are not here yet. */
+async function allIds(sessions: Sessions): Promise<readonly string[]> {
+  const elsewhere = (await sessions.shared?.elsewhere()) ?? [];
+  return [
+    ...(await sessions.list()).map(({ id }) => id),
+    ...elsewhere.map(({ session }) => session),
+  ];
 }
 
 async function chosenId(

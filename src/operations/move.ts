@@ -31,7 +31,11 @@ export async function move(
   const found = listed.find(isMeant);
   if (found !== undefined) return sessions.move(found.id, to, { replace });
   const [asked = ''] = from;
-  if (isSessionId(asked)) throw unknownSession(asked);
+  if (isSessionId(asked)) {
+    // One that others share with this machine may not be here yet.
+    if (sessions.shared !== undefined) return sessions.move(asked, to, { replace });
+    throw unknownSession(asked);
+  }
   const directories = listed.flatMap(({ directory }) => directory ?? []);
   const near = nearestNames(asked, directories, maxNamed);
   throw new ProxyError('unknown_session', `There is no store of ${asked}.`, {

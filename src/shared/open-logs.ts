@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { toProxyError } from '../errors.ts';
 import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
+import type { ChatRecord } from '../store/types.ts';
 import { Branches } from './branches.ts';
 import type { LogHead } from './database/log-table.ts';
 import { encodePiece } from './log.ts';
-import { openedPieces, Replica } from './replica.ts';
+import { openedPieces, positionAt, Replica } from './replica.ts';
 import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
 
 /** What {@link OpenLogs} needs beside what all logs share. */
@@ -173,12 +174,13 @@ export class OpenLogs {
     const packed = counted(openedPieces(table, seal, upload, pieces), (done) =>
       onProgress?.(sessionId, { pos: Math.floor((pos * done) / (pieces + 1)), head: pos }),
     );
-    const importing = sessions.importReplica(packed, { id: sessionId, key: `shared:${sessionId}` });
+    const note = (ownRecords: number): ChatRecord => positionAt(pos, ownRecords);
+    const key = `shared:${sessionId}`;
+    const importing = sessions.importReplica(packed, { id: sessionId, key, note });
     for (let step = await importing.next(); step.done !== true;) step = await importing.next();
     onReplaced(sessionId);
     const replica = await Replica.open(sessions, sessionId);
     if (replica === undefined) throw unknownSession(sessionId);
-    await replica.begin(pos);
     return replica;
   }
 }

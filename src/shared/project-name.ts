@@ -85,6 +85,11 @@ export class ProjectNames {
     return this.#project ?? `${this.#own}key:${key}`;
   }
 
+  /** Of a store from an archive whose project has one, or that says none. */
+  ofImported(sessionId: string): string {
+    return `${this.#own}key:imported-${sessionId}`;
+  }
+
   /** Of what is remembered beside all projects. */
   get chats(): string {
     return `${this.#own}chats`;

@@ -10,6 +10,7 @@ import { openReplicas, type ReplicaSessions, type SessionsOptions } from '../sto
 import type { PushedStore, PushOptions, PushProgress, PushReport } from '../store/shared-side.ts';
 import type { ChatMemory, Entry, NewEntryFacts, Session, StoreEvent } from '../store/types.ts';
 import { type LogText, rowTextMaxBytes } from './log.ts';
+import { positionKey } from './replica.ts';
 import type { SharedLog } from './shared-log.ts';
 
 /** Texts of one row, at most. */
@@ -278,7 +279,8 @@ class Pushing {
   ): Promise<number | undefined> {
     const keys = await this.#local.hold(session.id, ({ memory }) => memory.keys());
     const there = log?.replica.session.memory;
-    const missing = keys.filter((key) => there?.has(key) !== true);
+    // How far it was as a replica says nothing there.
+    const missing = keys.filter((key) => key !== positionKey && there?.has(key) !== true);
     if (missing.length > 0 && !isSame) return undefined;
     if (this.#isTrial) return missing.length;
     for await (const records of recordsOf(session.memory, missing)) {
@@ -511,8 +513,12 @@ async function* recordsOf(
   if (records.length > 0) yield records;
 }
 
-/** What is remembered beside all stores, as far as it is not there. */
-async function rememberMissing(local: ReplicaSessions, chats: ChatMemory): Promise<void> {
+/**
+ * What is remembered beside all stores, as far as it is not there.
+ * @param chats Where to
+ * @throws ProxyError as {@link ChatMemory.put}
+ */
+export async function rememberMissing(local: ReplicaSessions, chats: ChatMemory): Promise<void> {
   const missing = local.chatKeys().filter((key) => !chats.has(key));
   for await (const records of recordsOf(local.chats, missing)) await chats.put(records);
 }

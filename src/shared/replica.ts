@@ -33,6 +33,12 @@ interface Position {
   readonly forgotAt?: number;
 }
 
+/** What a replica notes that holds all up to a row. @param records Lines of its journal */
+export function positionAt(pos: number, records: number): ChatRecord {
+  const position: Position = { pos, records };
+  return { key: positionKey, value: position };
+}
+
 /** A row that was read. */
 export interface LogRow extends RowFacts {
   readonly pos: number;

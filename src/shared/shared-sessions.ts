@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { GroupCommit } from '../base/group-commit.ts';
+import { countOf } from '../base/numbers.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { realFiles, type Files } from '../store/disk/files.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
@@ -26,7 +28,9 @@ import { cannotDetach, refuseBranches } from './branches.ts';
 import { Database } from './database/database.ts';
 import { Draining } from './draining.ts';
 import { Evictions, type ReplicaBounds } from './eviction.ts';
+import { Imports } from './imports.ts';
 import { knownStore } from './known-store.ts';
+import { ImportTable } from './database/import-table.ts';
 import { LogTable } from './database/log-table.ts';
 import { OpenLogs } from './open-logs.ts';
 import { ProjectIds } from './project-ids.ts';
@@ -119,6 +123,7 @@ export class SharedSessions implements Sessions {
   readonly #logs: OpenLogs;
   readonly #draining: Draining;
   readonly #ids: ProjectIds;
+  readonly #imports: Imports;
   readonly #sessions = new Map<string, SharedSession>();
   readonly #catchingUp = new GroupCommit<void, void>(async (group) => {
     await this.#catchUpAll();
@@ -170,6 +175,15 @@ export class SharedSessions implements Sessions {
       get: async (key) => this.#chatMemory.get(key),
       put: async (records) => this.#chatMemory.put(records),
     };
+    this.#imports = new Imports({
+      ...parts,
+      options: parts,
+      imports: new ImportTable(parts.database, parts.availability),
+      isOneProject: parts.project !== undefined,
+      chats: this.chats,
+      uuid: randomUUID,
+      onNamed: async (name, id) => this.#ids.learn(name, id),
+    });
     this.evictions = new Evictions({
       ...parts,
       bounds: parts.replicaBounds ?? {},
@@ -205,6 +219,7 @@ export class SharedSessions implements Sessions {
   /** Brings in what is remembered beside all projects, and what has waited since the last time. */
   async start(): Promise<void> {
     await this.#ids.read();
+    await this.#imports.clear();
     await this.#openChats();
     const { spool } = this.#parts;
     for (const id of spool.sessions) {
@@ -289,8 +304,14 @@ export class SharedSessions implements Sessions {
     return this.#parts.replicas.checkDeeply(sessionId);
   }
 
-  /** What is damaged here is fetched anew. */
+  /**
+   * What is damaged here is fetched anew: nothing of it is lost that is in the log. @throws
+   * ProxyError `store_away`: until then what is sound here is kept
+   */
   async salvage(sessionId: string): Promise<Salvage> {
+    if ((await this.#parts.table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+    await this.drain();
+    if (this.#parts.spool.has(sessionId)) throw stillWaiting(sessionId);
     await this.#logs.drop(sessionId);
     const session = await this.byId(sessionId);
     return {
@@ -302,16 +323,56 @@ export class SharedSessions implements Sessions {
     };
   }
 
-  async move(sessionId: string, directory: string): Promise<MovedSession> {
+  /**
+   * The project of a directory is that of a store from then on, on all machines; the store keeps
+   * the names that it has.
+   */
+  async move(
+    sessionId: string,
+    directory: string,
+    { replace = false }: { readonly replace?: boolean } = {},
+  ): Promise<MovedSession> {
+    const { names, table, replicas } = this.#parts;
     const log = await this.#logs.of(sessionId);
-    const name = await this.#parts.names.ofDirectory(directory, undefined);
-    await this.#alias(name, sessionId);
-    await this.#parts.replicas.addDirectory(sessionId, directory);
-    return {
-      session: sessionId,
-      to: directory,
-      entries: log.replica.session.store.totals.entries,
-    };
+    const name = await names.ofDirectory(directory, undefined);
+    const { entries } = log.replica.session.store.totals;
+    const moved = { session: sessionId, to: directory, entries };
+    const owner = await table.sessionOf(name);
+    if (owner === sessionId) return { ...moved, from: directory };
+    const cleared =
+      owner === undefined ? {} : await this.#clear(owner, { name, sessionId, replace });
+    if (owner === undefined) await this.#alias(name, sessionId);
+    const now = await table.sessionOf(name);
+    // Somebody has been faster.
+    if (now !== sessionId) throw hasAnother(name, now ?? '');
+    await this.#ids.learn(name, sessionId);
+    await replicas.takeDirectory(sessionId, directory);
+    return { ...moved, ...cleared };
+  }
+
+  /** The names of one store lead to another; one that held nothing goes. */
+  async #clear(
+    owner: string,
+    to: { readonly name: string; readonly sessionId: string; readonly replace: boolean },
+  ): Promise<Pick<MovedSession, 'putAside' | 'removed'>> {
+    const other = await this.#logs.of(owner);
+    await other.catchUp();
+    const { entries } = other.replica.session.store.totals;
+    const isEmpty = entries === 0 && (await this.branchesOf(owner)).length === 0;
+    if (!isEmpty && !to.replace) throw hasAnother(to.name, owner, entries);
+    await this.restore(owner, to.sessionId);
+    if (!isEmpty) return { putAside: owner };
+    await this.remove(owner);
+    return { removed: owner };
+  }
+
+  /** Nothing of some stores waits, and all that others have stored is here. */
+  async #settled(sessionIds: readonly string[]): Promise<void> {
+    await this.drain();
+    for (const id of sessionIds) {
+      if (this.#parts.spool.has(id)) throw stillWaiting(id);
+      await (await this.#logs.of(id)).catchUp();
+    }
   }
 
   async nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
@@ -398,19 +459,14 @@ export class SharedSessions implements Sessions {
     return true;
   }
 
-  export(sessionIds: readonly string[]): ReturnType<Sessions['export']> {
-    return this.#parts.replicas.export(sessionIds);
+  /** With all that others have stored until now. @throws ProxyError `store_away` */
+  async *export(sessionIds: readonly string[]): ReturnType<Sessions['export']> {
+    await this.#settled(sessionIds);
+    return yield* this.#parts.replicas.export(sessionIds);
   }
 
-  // oxlint-disable-next-line require-yield -- it brings nothing in
-  async *import(): ReturnType<Sessions['import']> {
-    throw new ProxyError(
-      'invalid_request',
-      'An archive cannot be imported into a shared store directly.',
-      {
-        hint: 'Import it without RLM_STORE_URL (into another --data-dir, if need be), then bring it over with `rlm-opencode store push`.',
-      },
-    );
+  async *import(...args: Parameters<Sessions['import']>): ReturnType<Sessions['import']> {
+    return yield* this.#imports.run(...args);
   }
 
   async branchesOf(sessionId: string): Promise<readonly string[]> {
@@ -561,6 +617,22 @@ export class SharedSessions implements Sessions {
       }
     }
   }
+}
+
+/** @param owner The store that has the name */
+function hasAnother(name: string, owner: string, entries?: number): ProxyError {
+  const holds = entries === undefined ? '' : `, ${countOf(entries, 'entry', 'entries')}`;
+  return new ProxyError('invalid_request', `${name} has a store already: ${owner}${holds}.`, {
+    hint: 'With --replace that is put aside, for everybody: it stays, and is reached by its id alone.',
+  });
+}
+
+function stillWaiting(sessionId: string): ProxyError {
+  return new ProxyError(
+    'store_away',
+    `Texts of ${sessionId} wait on this machine for the shared store.`,
+    { hint: 'Try again when it is back; `rlm-opencode store status` says what waits.' },
+  );
 }
 
 /** A replica can be made again: nothing of it waits for the disk. */

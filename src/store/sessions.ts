@@ -32,6 +32,7 @@ import type {
   CheckProgress,
   ForgetOutcome,
   ForgetWanted,
+  ImportOptions,
   LastTidying,
   Moment,
   MovedSession,
@@ -171,6 +172,14 @@ export interface ReplicaSessions extends Sessions {
    */
   exportReplica(sessionId: string): ReturnType<Sessions['export']>;
   /**
+   * As `import`. @param options.claim Whether a store may have an id; called once for each that is
+   * chosen, and the ids of those that were refused are not used
+   */
+  importWith(
+    packed: AsyncIterable<Uint8Array>,
+    options: ImportOptions & { readonly claim: (id: string) => Promise<boolean> },
+  ): ReturnType<Sessions['import']>;
+  /**
    * Puts the store of such an archive in the place of what there is of it, under its own id; what
    * it goes on from must be here.
    */
@@ -267,6 +276,7 @@ class FileSessions implements ReplicaSessions {
       landed: (sessionId, directory) => this.#catalog.places.made(sessionId, directory),
       replacing: async (sessionId, work) => this.#replacing(sessionId, work),
       alone: async (work) => this.#catalog.alone(work),
+      chatLimits: options.chatMemory ?? defaultChatMemory,
       forgetKeys: async () => this.#forgetting.hashKeys(),
       takeForgetKeys: async (keys) => this.#forgetting.takeKeys(keys),
     });
@@ -401,6 +411,10 @@ class FileSessions implements ReplicaSessions {
 
   exportReplica(sessionId: string): ReturnType<Sessions['export']> {
     return this.#archives.export([sessionId], { isForReplica: true });
+  }
+
+  importWith(...args: Parameters<ReplicaSessions['importWith']>): ReturnType<Sessions['import']> {
+    return this.#archives.import(...args);
   }
 
   importReplica(...args: Parameters<Archives['importReplica']>): ReturnType<Sessions['import']> {

@@ -8,6 +8,7 @@ import { RecordLog } from '../disk/record-log.ts';
 import { sessionPaths } from '../disk/session-paths.ts';
 import { toStoreFailure } from '../disk/store-failure.ts';
 import { encodeRecord } from '../format.ts';
+import { type ChatMemoryLimits, FileChatMemory } from '../session/chat-memory.ts';
 import { checkStoreDeeply } from '../session/session-check.ts';
 import { SessionEvents } from '../session/session-events.ts';
 import type { OpenSession } from '../session/session-handle.ts';
@@ -19,6 +20,7 @@ import type {
   ArchiveProgress,
   ArchivedStore,
   ChatMemory,
+  ChatRecord,
   CheckProgress,
   ExportReport,
   ImportOptions,
@@ -63,6 +65,8 @@ export interface ArchivesParts {
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
   /** The keys by whose hashes forgotten texts are known here. */
   readonly forgetKeys: () => Promise<readonly Buffer[]>;
+  /** Of what the chats of a session remember. */
+  readonly chatLimits: ChatMemoryLimits;
   readonly takeForgetKeys: (keys: readonly Buffer[]) => Promise<void>;
 }
 
@@ -214,10 +218,10 @@ export class Archives {
     return Buffer.from([...newest.values()].join(''));
   }
 
-  /** See `Sessions.import`. */
+  /** See `Sessions.import`. @param options.claim See `ReplicaSessions.importWith` */
   import(
     packed: AsyncIterable<Uint8Array>,
-    options: ImportOptions,
+    options: ImportOptions & { readonly claim?: (id: string) => Promise<boolean> },
   ): AsyncGenerator<ArchiveProgress, ImportReport> {
     return this.#import(packed, options);
   }
@@ -235,7 +239,10 @@ export class Archives {
 
   async *#import(
     packed: AsyncIterable<Uint8Array>,
-    options: ImportOptions & { readonly replica?: ReplicaImport },
+    options: ImportOptions & {
+      readonly replica?: ReplicaImport;
+      readonly claim?: (id: string) => Promise<boolean>;
+    },
   ): AsyncGenerator<ArchiveProgress, ImportReport> {
     const { files, dataDir, ids } = this.#parts;
     const folder = join(importingDir(dataDir), ids.next('import_'));
@@ -253,7 +260,7 @@ export class Archives {
               throw damagedArchive('it holds another store');
             return new Map([[replica.id, replica.id]]);
           }
-          const chosen = await this.#chooseIds(manifest, reserved);
+          const chosen = await this.#chooseIds(manifest, reserved, options.claim);
           names = await this.#chooseNames(manifest, chosen, options);
           return chosen;
         },
@@ -264,11 +271,14 @@ export class Archives {
       }
       const staged = step.value;
       const links = await this.#linkBases(folder, options.replica?.id);
+      let ownRecords = 0;
       for (const session of staged.manifest.sessions) {
-        yield* this.#verified(folder, staged, session);
+        ownRecords = yield* this.#verified(folder, staged, session);
       }
       for (const path of links) await files.remove(path);
       if (options.replica !== undefined) {
+        const { id, note } = options.replica;
+        await this.#remember(folder, id, note(ownRecords));
         const sessions = await this.#landReplica(folder, staged, landing, options.replica);
         return { sessions, textBytes: totalBytesOf(staged.manifest) };
       }
@@ -298,7 +308,11 @@ export class Archives {
   }
 
   /** A store keeps its id where that is free, so that links to it hold again. */
-  async #chooseIds(manifest: Manifest, reserved: string[]): Promise<ReadonlyMap<string, string>> {
+  async #chooseIds(
+    manifest: Manifest,
+    reserved: string[],
+    claim: (id: string) => Promise<boolean> = async () => true,
+  ): Promise<ReadonlyMap<string, string>> {
     const { ids, map, hasFiles } = this.#parts;
     const chosen = new Map<string, string>();
     // At once: another import may be looking for the same.
@@ -310,7 +324,8 @@ export class Archives {
     };
     for (const { id } of manifest.sessions) {
       let fresh = id;
-      while (!reserve(fresh) || (await hasFiles(fresh))) fresh = ids.next('sess_');
+      while (!reserve(fresh) || (await hasFiles(fresh)) || !(await claim(fresh)))
+        fresh = ids.next('sess_');
       chosen.set(id, fresh);
     }
     return chosen;
@@ -377,12 +392,15 @@ export class Archives {
     return id !== undefined && (await hasFiles(id)) ? id : undefined;
   }
 
-  /** The store's own check of a store that is unpacked, by every hash there is. */
+  /**
+   * The store's own check of a store that is unpacked, by every hash there is.
+   * @returns Lines of its own journal
+   */
   async *#verified(
     folder: string,
     { ids }: StagedArchive,
     session: ArchivedSession,
-  ): AsyncGenerator<ArchiveProgress> {
+  ): AsyncGenerator<ArchiveProgress, number> {
     const { files, clock, log } = this.#parts;
     const sessionId = ids.get(session.id)!;
     const paths = sessionPaths(folder, sessionId);
@@ -401,6 +419,7 @@ export class Archives {
       for (; step.done !== true; step = await check.next()) yield { doing: 'check', ...step.value };
       const [damage] = step.value.damage;
       if (damage !== undefined) throw damagedArchive(`${session.id}: ${damage}`);
+      return store.ownRecords;
     } catch (error) {
       if (error instanceof ProxyError && error.code === 'store_corrupt') {
         throw damagedArchive(error.message.replace(/\.$/, ''), error);
@@ -464,6 +483,14 @@ export class Archives {
         await files.link(join(from.originalsDir, name), join(to.originalsDir, name));
     }
     return links;
+  }
+
+  /** Adds to what the chats of an unpacked store remember. */
+  async #remember(folder: string, sessionId: string, record: ChatRecord): Promise<void> {
+    const { files, clock, log, chatLimits: limits } = this.#parts;
+    const path = sessionPaths(folder, sessionId).chats;
+    await using memory = await FileChatMemory.open({ path, sessionId, files, clock, log, limits });
+    await memory.put([record]);
   }
 
   async #landReplica(
@@ -547,6 +574,11 @@ export interface ReplicaImport {
   readonly id: string;
   /** It is found under `key:` and this, where it has no name yet. */
   readonly key: string;
+  /**
+   * What its chats remember from the start, so that it is there with the rest or not at all.
+   * @param ownRecords Lines of its own journal
+   */
+  readonly note: (ownRecords: number) => ChatRecord;
 }
 
 /** Whether an import is written down as done: then the next opening goes on with it. */
