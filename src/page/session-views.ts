@@ -9,7 +9,15 @@ import type { SessionView } from './page-protocol.ts';
 const listMs = 1_000;
 
 /** Sizes on the disk are good for so long, milliseconds: each file of each store is asked. */
-const sizesMs = 30_000;
+const besideMs = 30_000;
+
+/** What there is beside a store's own journal. */
+interface BesideFacts {
+  /** All that it takes on this machine's disk, bytes. */
+  readonly bytes?: number | undefined;
+  /** Its name for others, where machines share it. */
+  readonly project?: string | undefined;
+}
 
 /** What takes long to make is good for so many times as long: it costs a twentieth of a core. */
 const goodForTimes = 20;
@@ -29,19 +37,12 @@ interface SessionViewsParts {
 export class SessionViews {
   readonly #parts: SessionViewsParts;
   readonly #views: Renewed<readonly SessionView[]>;
-  readonly #sizes: Renewed<ReadonlyMap<string, number>>;
-  readonly #projects: Renewed<ReadonlyMap<string, { readonly project: string }>>;
+  readonly #beside: Renewed<ReadonlyMap<string, BesideFacts>>;
 
   constructor(parts: SessionViewsParts) {
-    const { sessions, dataDir, clock } = parts;
     this.#parts = parts;
-    this.#views = new Renewed(clock, listMs, async () => this.#make());
-    this.#sizes = new Renewed(clock, sizesMs, async () => sizesOnDisk(dataDir));
-    this.#projects = new Renewed(
-      clock,
-      sizesMs,
-      async () => (await sessions.shared?.projects()) ?? new Map<string, never>(),
-    );
+    this.#views = new Renewed(parts.clock, listMs, async () => this.#make());
+    this.#beside = new Renewed(parts.clock, besideMs, async () => besideFacts(parts));
   }
 
   /** The one that was used last first. @throws ProxyError where the data directory is not there */
@@ -50,16 +51,13 @@ export class SessionViews {
   }
 
   async #make(): Promise<readonly SessionView[]> {
-    const [listed, sizes, projects] = await Promise.all([
+    const [listed, beside] = await Promise.all([
       this.#parts.sessions.list(),
-      this.#orNone(this.#sizes.get()),
-      this.#orNone(this.#projects.get()),
+      this.#orNone(this.#beside.get()),
     ]);
     return listed
       .filter(({ copyOf }) => copyOf === undefined)
-      .map((one) =>
-        sessionView(one, { bytes: sizes?.get(one.id), project: projects?.get(one.id)?.project }),
-      );
+      .map((one) => sessionView(one, beside?.get(one.id)));
   }
 
   /** The list is worth showing without it. */
@@ -108,6 +106,20 @@ class Renewed<Value> {
   }
 }
 
+async function besideFacts({
+  sessions: { shared },
+  dataDir,
+}: SessionViewsParts): Promise<ReadonlyMap<string, BesideFacts>> {
+  if (shared === undefined) {
+    const sizes = await sizesOnDisk(dataDir);
+    return new Map(Array.from(sizes, ([id, bytes]) => [id, { bytes }]));
+  }
+  const { stores } = await shared.status();
+  return new Map(
+    stores.map(({ session, hereBytes: bytes, project }) => [session, { bytes, project }]),
+  );
+}
+
 function sessionView(
   {
     id,
@@ -117,10 +129,7 @@ function sessionView(
     updatedMs,
     damage,
   }: Awaited<ReturnType<Sessions['list']>>[number],
-  {
-    bytes = 0,
-    project,
-  }: { readonly bytes: number | undefined; readonly project: string | undefined },
+  { bytes = 0, project }: BesideFacts = {},
 ): SessionView {
   return {
     id,
