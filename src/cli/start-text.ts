@@ -37,6 +37,7 @@ function nextSteps(isDemo: boolean, isBackground: boolean): string[] {
       ? ['rlm-opencode init', 'sets up a model']
       : ['rlm-opencode opencode', 'starts OpenCode (or codex, claude, qwen)'],
     ['rlm-opencode status', 'what it has done and saved'],
+    ['rlm-opencode open', 'that and what is stored, in your browser'],
     end,
   ];
   return steps.map(([command = '', does = '']) => `${command.padEnd(21)}  ${does}`);
