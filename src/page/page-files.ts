@@ -4,7 +4,7 @@ import { ProxyError } from '../errors.ts';
 import type { PageFile } from '../http/handlers.ts';
 
 /** Where the build has put the page: beside this file, or where the sources are built to. */
-const folder = import.meta.filename.endsWith('.ts')
+const builtFolder = import.meta.filename.endsWith('.ts')
   ? join(import.meta.dirname, '../../dist/page/ui')
   : join(import.meta.dirname, 'ui');
 
@@ -20,7 +20,7 @@ const contentTypes: Readonly<Record<string, string>> = {
  * so that they belong together whatever is installed meanwhile. @throws ProxyError `not_found`
  * where the page was not built
  */
-export async function readPageFiles(): Promise<ReadonlyMap<string, PageFile>> {
+export async function readPageFiles(folder = builtFolder): Promise<ReadonlyMap<string, PageFile>> {
   try {
     const assets = (await readdir(join(folder, 'assets'))).map((name) => `assets/${name}`);
     const files = ['index.html', ...assets].map(async (name) => {
