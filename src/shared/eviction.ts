@@ -28,6 +28,8 @@ export interface EvictionParts {
   readonly bounds: ReplicaBounds;
   /** When stores were used by this process, by id; milliseconds since 1970. */
   readonly used: () => ReadonlyMap<string, number>;
+  /** Whether the log cannot be reached: then what is here is all that there is. */
+  readonly isAway: () => boolean;
   /** Whether something of a store waits on this machine for the database: then it stays. */
   readonly hasWaiting: (id: string) => boolean;
   /** Stores that never go. */
@@ -86,7 +88,8 @@ export class Evictions {
   }
 
   async #run(): Promise<readonly string[]> {
-    const { replicas, clock, log, bounds, hasWaiting, isKept, drop, dataDir, used } = this.#parts;
+    const { replicas, clock, log, bounds, isAway, hasWaiting, isKept, drop } = this.#parts;
+    const { dataDir, used } = this.#parts;
     const usedMs = await this.#noteUse();
     const listed = await replicas.list();
     const read = new Set(listed.flatMap(({ bases = [] }) => bases.map((base) => base.sessionId)));
@@ -97,6 +100,7 @@ export class Evictions {
     let bytes = all.reduce((sum, { id }) => sum + (sizes.get(id) ?? 0), 0);
     const gone: string[] = [];
     for (const { id, usedMs: lastMs } of all) {
+      if (isAway()) break;
       const isTooOld = clock.now() - lastMs > (bounds.maxAgeMs ?? Infinity);
       if (!isTooOld && bytes <= (bounds.maxBytes ?? Infinity)) continue;
       // It may have been used since the list was made.

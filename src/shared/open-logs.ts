@@ -58,6 +58,8 @@ export class OpenLogs {
     if (!isSessionId(sessionId)) throw unknownSession(sessionId);
     await this.#leaving.get(sessionId);
     const known = this.#opening.get(sessionId);
+    // Before anything is waited for: from here on it is not let go of.
+    this.open.get(sessionId)?.touch();
     if (known !== undefined) return known;
     const opening = this.#openLog(sessionId);
     this.#opening.set(sessionId, opening);

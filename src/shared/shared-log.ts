@@ -117,6 +117,11 @@ export class SharedLog {
     return this.#replica;
   }
 
+  /** Somebody has asked for the store, and is about to use it. */
+  touch(): void {
+    this.#usedMs = this.#parts.clock.now();
+  }
+
   /** The row up to which the store is here. */
   get pos(): number {
     return this.#replica.pos;

@@ -188,6 +188,7 @@ export class SharedSessions implements Sessions {
       ...parts,
       bounds: parts.replicaBounds ?? {},
       used: () => this.#logs.used(),
+      isAway: () => parts.availability.isAway,
       hasWaiting: (id) => parts.spool.has(id),
       isKept: (id) => id === this.#chats?.id,
       drop: async (id) => this.#logs.drop(id),

@@ -87,6 +87,8 @@ export class SharedHalts {
       await cp(dataDir, copied, { recursive: true });
       await rm(join(copied, 'owner.json'), { force: true });
     } else {
+      // It came to the end of its work, and does not end in the middle of closing.
+      machine.haltIn(Infinity);
       relay.release();
       await opened?.[Symbol.asyncDispose]();
     }
