@@ -25,12 +25,12 @@ export function openCommand(): Command {
       return;
     }
     const call = callOver((asked) => fetchLines(server, asked));
-    const { code, lifeMs } = await newCode(call);
+    const opener = flags.print === true ? undefined : openerHere(machineOf().env, process.platform);
+    const { code, lifeMs } = await newCode(call, { isInArguments: opener !== undefined });
     const link = `${reachable(server.address)}/#code=${code}`;
     print(`${link}\n`);
     const seconds = Math.round(lifeMs / 1000);
     printProse(`Good for one browser, within ${seconds} seconds.\n`);
-    const opener = flags.print === true ? undefined : openerHere(machineOf().env, process.platform);
     if (opener !== undefined) await open(opener, link);
   });
 }
@@ -38,9 +38,10 @@ export function openCommand(): Command {
 /** @throws ProxyError `not_found` where the server is of a version without the page */
 async function newCode(
   call: ReturnType<typeof callOver>,
+  use: { readonly isInArguments: boolean },
 ): Promise<{ readonly code: string; readonly lifeMs: number }> {
   try {
-    const given = (await call('page-code', {})) as { code: string; lifeMs: number } | null;
+    const given = (await call('page-code', use)) as { code: string; lifeMs: number } | null;
     if (given !== null) return given;
   } catch (error) {
     if (!(error instanceof ProxyError) || error.code !== 'not_found') throw error;

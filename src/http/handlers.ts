@@ -234,8 +234,11 @@ export interface PageHandler {
    * there is none of that name. @throws ProxyError `not_found` where the page was not built
    */
   file(name: string): Promise<PageFile | undefined>;
-  /** What the cookie is to hold, for a code that is good: once. Undefined for any other. */
-  enter(code: string): Promise<string | undefined>;
+  /**
+   * What the cookie is to hold, for a code that is good: once. Undefined for any other.
+   * @param peerUser Tells whose program hands it in, by the user's id, where that can be found out
+   */
+  enter(code: string, peerUser: () => Promise<number | undefined>): Promise<string | undefined>;
   /** Whether whoever brings this in the cookie has entered, and not too long ago. */
   admits(token: string): Promise<boolean>;
   /**

@@ -5,6 +5,7 @@ import { isObject, parseJson } from '../wire/json.ts';
 import { readBody } from './body-stream.ts';
 import type { PageFile, PageHandler } from './handlers.ts';
 import type { LiveRequests } from './live-requests.ts';
+import { peerUser } from './peer-user.ts';
 import { sendStream } from './reply-stream.ts';
 
 /** Where the page hands in the code of its link. */
@@ -61,7 +62,8 @@ export function addPageRoutes(server: FastifyInstance, parts: PageRouteParts): v
       ),
     );
     routes.post(loginPath, options, async (request, reply) => {
-      const token = await page.enter(codeIn(await readBody(request.raw, maxLoginBytes)));
+      const code = codeIn(await readBody(request.raw, maxLoginBytes));
+      const token = await page.enter(code, async () => peerUser(request.socket));
       if (token === undefined)
         throw new ProxyError('unauthorized', 'The code is not good, or not any more.', {
           hint: 'Run `rlm-opencode open` for a new link.',

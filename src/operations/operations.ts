@@ -60,8 +60,13 @@ export interface ServerSide {
   describe(): object;
   /** What its providers say, asked with its own keys. */
   checkProviders(signal: AbortSignal): Promise<readonly object[]>;
-  /** A code that lets one browser see the owner's page, and how long it is good, milliseconds. */
-  newPageCode(): Promise<{ readonly code: string; readonly lifeMs: number }>;
+  /**
+   * A code that lets one browser see the owner's page, and how long it is good, milliseconds.
+   * @param use.isInArguments Whether it is going to stand in the arguments of a program
+   */
+  newPageCode(use: {
+    readonly isInArguments: boolean;
+  }): Promise<{ readonly code: string; readonly lifeMs: number }>;
 }
 
 /** One line of an operation's answer. */
@@ -281,9 +286,12 @@ const checkProviders = withArgs(z.strictObject({}), async function* (_, { server
   yield { result: (await server?.checkProviders(signal)) ?? [] };
 });
 
-const pageCode = withArgs(z.strictObject({}), async function* (_, { server }) {
-  yield { result: (await server?.newPageCode()) ?? null };
-});
+const pageCode = withArgs(
+  z.strictObject({ isInArguments: z.boolean() }),
+  async function* (use, { server }) {
+    yield { result: (await server?.newPageCode(use)) ?? null };
+  },
+);
 
 const operations: ReadonlyMap<string, Operation> = new Map([
   ['gc', makeRoom],

@@ -1,12 +1,12 @@
 import type { Ids } from '../clock.ts';
 import type { PageFile, PageHandler } from '../http/handlers.ts';
 import type { OwnerPage, OwnerPageParts } from './owner-page.ts';
-import type { PageAccess } from './page-access.ts';
+import type { CodeUse, PageAccess } from './page-access.ts';
 
 /** The page, and the way into it. */
 export interface LatePage extends PageHandler {
   /** A code for a link to the page, and how long it is good, milliseconds. */
-  readonly newCode: () => Promise<{ readonly code: string; readonly lifeMs: number }>;
+  readonly newCode: (use: CodeUse) => Promise<{ readonly code: string; readonly lifeMs: number }>;
 }
 
 /**
@@ -31,12 +31,12 @@ export function latePage(parts: OwnerPageParts & { readonly ids: Ids }): LatePag
         throw error;
       }
     },
-    newCode: async () => {
+    newCode: async (use) => {
       const { PageAccess: Access, codeLifeMs } = await import('./page-access.ts');
-      access ??= new Access(parts);
-      return { code: access.newCode(), lifeMs: codeLifeMs };
+      access ??= new Access({ ...parts, ownUser: process.getuid?.() });
+      return { code: access.newCode(use), lifeMs: codeLifeMs };
     },
-    enter: async (code) => access?.enter(code),
+    enter: async (...args) => access?.enter(...args),
     admits: async (token) => access?.admits(token) ?? false,
     read: async (call) => (await opened()).read(call),
     events: async function* (signal) {

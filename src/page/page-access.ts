@@ -14,6 +14,15 @@ const maxVisitors = 16;
 /** Who has not been seen for so long is out, milliseconds: 30 days. */
 const idleMs = 30 * 86_400_000;
 
+/** A code's kind. */
+export interface CodeUse {
+  /**
+   * It goes to a browser by the arguments of a program, which all users of a machine can read: it
+   * is good for programs of this user alone.
+   */
+  readonly isInArguments: boolean;
+}
+
 /** A secret whose plain form is not kept. */
 interface KeptSecret {
   readonly digest: Buffer;
@@ -29,26 +38,49 @@ export class PageAccess {
   readonly #clock: Clock;
   readonly #ids: Ids;
   readonly #log: Logger;
-  #codes: KeptSecret[] = [];
+  readonly #ownUser: number | undefined;
+  #codes: (KeptSecret & CodeUse)[] = [];
   /** Who was seen last stands last. */
   #visitors: KeptSecret[] = [];
   #wrongCodes = 0;
 
-  constructor(parts: { readonly clock: Clock; readonly ids: Ids; readonly log: Logger }) {
+  /** @param parts.ownUser Id of the user that the server runs as, where the system has such ids */
+  constructor(parts: {
+    readonly clock: Clock;
+    readonly ids: Ids;
+    readonly log: Logger;
+    readonly ownUser?: number | undefined;
+  }) {
+    this.#ownUser = parts.ownUser;
     this.#clock = parts.clock;
     this.#ids = parts.ids;
     this.#log = parts.log;
   }
 
   /** A new code, of 256 random bits; good once, for {@link codeLifeMs}. */
-  newCode(): string {
+  newCode({ isInArguments }: CodeUse): string {
     const code = this.#randomText();
-    this.#codes = [...this.#good(this.#codes), this.#kept(code, codeLifeMs)].slice(-maxCodes);
+    const kept = { ...this.#kept(code, codeLifeMs), isInArguments };
+    this.#codes = [...this.#good(this.#codes), kept].slice(-maxCodes);
     return code;
   }
 
-  /** What stands for the visitor from now on, 256 random bits; undefined for a wrong code. */
-  enter(code: string): string | undefined {
+  /**
+   * What stands for the visitor from now on, 256 random bits; undefined for a wrong code.
+   * @param peerUser Tells whose program hands it in, where that can be found out
+   */
+  async enter(
+    code: string,
+    peerUser: () => Promise<number | undefined>,
+  ): Promise<string | undefined> {
+    if (find(this.#good(this.#codes), code)?.isInArguments === true) {
+      const user = await peerUser();
+      if (user !== undefined && user !== this.#ownUser) {
+        // It stays good: whose it is comes a moment later.
+        this.#log.warn({ user }, 'another user of this machine has handed in a code for the page');
+        return undefined;
+      }
+    }
     const codes = this.#good(this.#codes);
     const found = find(codes, code);
     this.#codes = codes.filter((other) => other !== found);
@@ -74,7 +106,7 @@ export class PageAccess {
     return true;
   }
 
-  #good(secrets: readonly KeptSecret[]): readonly KeptSecret[] {
+  #good<Kept extends KeptSecret>(secrets: readonly Kept[]): readonly Kept[] {
     const nowMs = this.#clock.elapsedMs();
     return secrets.filter(({ untilMs }) => untilMs > nowMs);
   }
@@ -90,7 +122,7 @@ export class PageAccess {
 }
 
 /** Compares digests, so that neither content nor length shows in the time it takes. */
-function find(secrets: readonly KeptSecret[], text: string): KeptSecret | undefined {
+function find<Kept extends KeptSecret>(secrets: readonly Kept[], text: string): Kept | undefined {
   const digest = digestOf(text);
   return secrets.find((kept) => timingSafeEqual(kept.digest, digest));
 }

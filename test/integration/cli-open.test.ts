@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
-import { login } from '../support/page-visitor.ts';
+import { login, loginAs, otherUser } from '../support/page-visitor.ts';
 
 const wasTerminal = process.stdout.isTTY;
 afterEach(() => {
@@ -77,9 +77,14 @@ test.runIf(process.platform === 'linux')(
     }
     expect(existsSync(opened)).toBe(false);
     process.stdout.isTTY = true;
-    const { code, stdout } = await home.runHere(['open'], here);
-    expect(code).toBe(0);
+    const result = await home.runHere(['open'], here);
+    expect(result.code).toBe(0);
     await vi.waitUntil(() => existsSync(opened), 10_000);
-    expect(readFileSync(opened, 'utf8')).toBe(stdout);
+    expect(readFileSync(opened, 'utf8')).toBe(result.stdout);
+    // Everybody has seen it among the arguments.
+    const { origin, code } = linkIn(result);
+    const stranger = otherUser === undefined ? 401 : await loginAs(otherUser, { origin }, code);
+    expect(stranger).toBe(401);
+    expect((await login({ origin }, code)).status).toBe(204);
   },
 );

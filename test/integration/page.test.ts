@@ -11,7 +11,7 @@ import type {
 import { type Files, realFiles } from '../../src/store/disk/files.ts';
 import { rawRequest } from '../support/http-server.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { enterPage, login } from '../support/page-visitor.ts';
+import { enterPage, login, loginAs, otherUser } from '../support/page-visitor.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 const hostile = '<img src=x onerror=alert(1)>\u202e"\'</script>';
@@ -52,7 +52,7 @@ describe('the way in', () => {
 
   test('a code is good once, and a cookie cannot be read by scripts or sent from other sites', async () => {
     await using proxy = await startProxy();
-    const { code, lifeMs } = await proxy.newPageCode();
+    const { code, lifeMs } = await proxy.newPageCode({ isInArguments: false });
     expect([code.length * 4, lifeMs]).toEqual([256, 60_000]);
     const first = await login(proxy, code);
     expect(first.status).toBe(204);
@@ -70,7 +70,7 @@ describe('the way in', () => {
   test('a code is good for a minute, a cookie until nobody has come for thirty days', async () => {
     const clock = new ManualClock();
     await using proxy = await startProxy({ clock });
-    const late = await proxy.newPageCode();
+    const late = await proxy.newPageCode({ isInArguments: false });
     clock.advance(60_000);
     expect((await login(proxy, late.code)).status).toBe(401);
     const day = 86_400_000;
@@ -86,7 +86,8 @@ describe('the way in', () => {
   test('codes and visitors are few: the newest ones are good', async () => {
     await using proxy = await startProxy();
     const codes = [];
-    for (let count = 0; count < 5; count += 1) codes.push((await proxy.newPageCode()).code);
+    for (let count = 0; count < 5; count += 1)
+      codes.push((await proxy.newPageCode({ isInArguments: false })).code);
     const statuses = [];
     for (const code of codes) statuses.push((await login(proxy, code)).status);
     expect(statuses).toEqual([401, 204, 204, 204, 204]);
@@ -97,10 +98,24 @@ describe('the way in', () => {
     for (const other of others) expect((await other.get('/page/sessions')).status).toBe(200);
   });
 
+  test.skipIf(otherUser === undefined)(
+    'a code that all users can see among the arguments of a browser is good for our user alone',
+    async () => {
+      const lines: string[] = [];
+      await using proxy = await startProxy({ onLog: (line) => lines.push(line) });
+      const { code } = await proxy.newPageCode({ isInArguments: true });
+      expect(await loginAs(otherUser!, proxy, code)).toBe(401);
+      expect(lines.join('')).toContain('another user of this machine');
+      expect((await login(proxy, code)).status).toBe(204);
+      const printed = await proxy.newPageCode({ isInArguments: false });
+      expect(await loginAs(otherUser!, proxy, printed.code)).toBe(204);
+    },
+  );
+
   test('wrong codes are told in the log, without them and not each', async () => {
     const lines: string[] = [];
     await using proxy = await startProxy({ onLog: (line) => lines.push(line) });
-    const { code } = await proxy.newPageCode();
+    const { code } = await proxy.newPageCode({ isInArguments: false });
     for (let count = 0; count < 20; count += 1) await login(proxy, `wrong-${count}`);
     const told = lines.filter((line) => line.includes('wrong code'));
     expect(told).toHaveLength(5);
@@ -164,7 +179,7 @@ describe('who asks', () => {
       for (const path of ['/', '/page/sessions', '/page/events'])
         expect([headers, path, await status(headers, path)]).toEqual([headers, path, 403]);
     }
-    const { code } = await proxy.newPageCode();
+    const { code } = await proxy.newPageCode({ isInArguments: false });
     expect((await login(proxy, code, { origin: 'http://127.0.0.1:1' })).status).toBe(403);
     expect((await login(proxy, code, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
     expect((await login(proxy, code, { origin: proxy.origin })).status).toBe(204);

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { rawRequest } from './http-server.ts';
 import type { TestProxy } from './proxy.ts';
 
@@ -29,9 +30,31 @@ export async function login(
   });
 }
 
+/** Another user than this one, where tests can be one: root alone can, and Linux tells users apart. */
+export const otherUser =
+  process.platform === 'linux' && process.getuid?.() === 0 ? 65_534 : undefined;
+
+/** Hands in a code as another user. @returns The status */
+export async function loginAs(
+  user: number,
+  { origin }: Pick<TestProxy, 'origin'>,
+  code: string,
+): Promise<number> {
+  const script = `fetch('${origin}/page/login', { method: 'POST', body: '{"code":"${code}"}',
+    headers: { 'content-type': 'application/json' } }).then(({ status }) => console.log(status))`;
+  const child = spawn(process.execPath, ['--eval', script], {
+    uid: user,
+    gid: user,
+    cwd: '/',
+    env: {},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return Number((await child.stdout.setEncoding('utf8').toArray()).join(''));
+}
+
 /** Comes in as the owner does. */
 export async function enterPage(proxy: TestProxy): Promise<PageVisitor> {
-  const reply = await login(proxy, (await proxy.newPageCode()).code);
+  const reply = await login(proxy, (await proxy.newPageCode({ isInArguments: false })).code);
   const [setCookie = ''] = reply.headers['set-cookie'] ?? [];
   const cookie = setCookie.split(';', 1)[0] ?? '';
   const get: PageVisitor['get'] = async (path, headers = {}) =>
