@@ -240,7 +240,7 @@ export interface PageHandler {
    */
   enter(code: string, peerUser: () => Promise<number | undefined>): Promise<string | undefined>;
   /** Whether whoever brings this in the cookie has entered, and not too long ago. */
-  admits(token: string): Promise<boolean>;
+  admits(token: string, peerUser: () => Promise<number | undefined>): Promise<boolean>;
   /**
    * What stands behind `/page/`, as a value for JSON. Only for those who are admitted. @throws
    * ProxyError `not_found`, `unknown_session`, `invalid_request`, what reading a store does

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
@@ -63,7 +64,7 @@ export function addPageRoutes(server: FastifyInstance, parts: PageRouteParts): v
     );
     routes.post(loginPath, options, async (request, reply) => {
       const code = codeIn(await readBody(request.raw, maxLoginBytes));
-      const token = await page.enter(code, async () => peerUser(request.socket));
+      const token = await page.enter(code, async () => peerOf(request));
       if (token === undefined)
         throw new ProxyError('unauthorized', 'The code is not good, or not any more.', {
           hint: 'Run `rlm-opencode open` for a new link.',
@@ -117,10 +118,20 @@ function codeIn(body: Buffer): string {
 
 /** @throws ProxyError `unauthorized` */
 async function checkOwner(request: FastifyRequest, page: PageHandler): Promise<void> {
-  for (const token of tokensIn(request)) if (await page.admits(token)) return;
+  for (const token of tokensIn(request))
+    if (await page.admits(token, async () => peerOf(request))) return;
   throw new ProxyError('unauthorized', 'Only the owner of this server may see this.', {
     hint: '`rlm-opencode open` shows the way in.',
   });
+}
+
+/** Whose program is at the other end, found out once for each connection. */
+const peers = new WeakMap<Socket, Promise<number | undefined>>();
+
+async function peerOf({ socket }: FastifyRequest): Promise<number | undefined> {
+  const peer = peers.get(socket) ?? peerUser(socket);
+  peers.set(socket, peer);
+  return peer;
 }
 
 /**

@@ -37,7 +37,7 @@ export function latePage(parts: OwnerPageParts & { readonly ids: Ids }): LatePag
       return { code: access.newCode(use), lifeMs: codeLifeMs };
     },
     enter: async (...args) => access?.enter(...args),
-    admits: async (token) => access?.admits(token) ?? false,
+    admits: async (...args) => (await access?.admits(...args)) ?? false,
     read: async (call) => (await opened()).read(call),
     events: async function* (signal) {
       yield* (await opened()).events(signal);

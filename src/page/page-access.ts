@@ -40,8 +40,8 @@ export class PageAccess {
   readonly #log: Logger;
   readonly #ownUser: number | undefined;
   #codes: (KeptSecret & CodeUse)[] = [];
-  /** Who was seen last stands last. */
-  #visitors: KeptSecret[] = [];
+  /** Who was seen last stands last. `user`: whose program has come in, where that was known. */
+  #visitors: (KeptSecret & { readonly user: number | undefined })[] = [];
   #wrongCodes = 0;
 
   /** @param parts.ownUser Id of the user that the server runs as, where the system has such ids */
@@ -92,12 +92,23 @@ export class PageAccess {
       return undefined;
     }
     const token = this.#randomText();
-    this.#visitors = [...this.#good(this.#visitors), this.#kept(token, idleMs)].slice(-maxVisitors);
+    const visitor = { ...this.#kept(token, idleMs), user: await peerUser() };
+    this.#visitors = [...this.#good(this.#visitors), visitor].slice(-maxVisitors);
     return token;
   }
 
-  /** Whether a visitor is in; it counts as seen. */
-  admits(token: string): boolean {
+  /**
+   * Whether a visitor is in; it counts as seen. One who has come in as a program of one user does
+   * not come back as another's: a browser shows its cookies to all servers of a host.
+   */
+  async admits(token: string, peerUser: () => Promise<number | undefined>): Promise<boolean> {
+    const known = find(this.#good(this.#visitors), token);
+    if (known === undefined) return false;
+    const user = known.user === undefined ? undefined : await peerUser();
+    if (user !== undefined && user !== known.user) {
+      this.#log.warn({ user }, 'another user of this machine has brought the cookie of the page');
+      return false;
+    }
     const visitors = this.#good(this.#visitors);
     const found = find(visitors, token);
     if (found === undefined) return false;

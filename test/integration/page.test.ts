@@ -11,7 +11,7 @@ import type {
 import { type Files, realFiles } from '../../src/store/disk/files.ts';
 import { rawRequest } from '../support/http-server.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { enterPage, login, loginAs, otherUser } from '../support/page-visitor.ts';
+import { enterPage, login, loginAs, otherUser, statusAs } from '../support/page-visitor.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 const hostile = '<img src=x onerror=alert(1)>\u202e"\'</script>';
@@ -109,6 +109,19 @@ describe('the way in', () => {
       expect((await login(proxy, code)).status).toBe(204);
       const printed = await proxy.newPageCode({ isInArguments: false });
       expect(await loginAs(otherUser!, proxy, printed.code)).toBe(204);
+    },
+  );
+
+  test.skipIf(otherUser === undefined)(
+    'a cookie is no good in the hands of another user of the machine',
+    async () => {
+      const lines: string[] = [];
+      await using proxy = await startProxy({ onLog: (line) => lines.push(line) });
+      const { cookie, get } = await enterPage(proxy);
+      const url = `${proxy.origin}/page/sessions`;
+      expect(await statusAs(otherUser!, url, { headers: { cookie } })).toBe(401);
+      expect(lines.join('')).toContain('another user of this machine');
+      expect((await get('/page/sessions')).status).toBe(200);
     },
   );
 

@@ -40,8 +40,25 @@ export async function loginAs(
   { origin }: Pick<TestProxy, 'origin'>,
   code: string,
 ): Promise<number> {
-  const script = `fetch('${origin}/page/login', { method: 'POST', body: '{"code":"${code}"}',
-    headers: { 'content-type': 'application/json' } }).then(({ status }) => console.log(status))`;
+  return statusAs(user, `${origin}/page/login`, {
+    method: 'POST',
+    body: JSON.stringify({ code }),
+    headers: { 'content-type': 'application/json' },
+  });
+}
+
+/** Asks for something as another user. @returns The status */
+export async function statusAs(
+  user: number,
+  url: string,
+  init: {
+    readonly method?: string;
+    readonly body?: string;
+    readonly headers: Readonly<Record<string, string>>;
+  },
+): Promise<number> {
+  const script = `fetch(${JSON.stringify(url)}, ${JSON.stringify(init)})
+    .then(({ status }) => console.log(status))`;
   const child = spawn(process.execPath, ['--eval', script], {
     uid: user,
     gid: user,
