@@ -244,6 +244,8 @@ describe.skipIf(noPostgres !== undefined)(
       await home.runHere(['ingest', folder, ...here], { RLM_STORE_URL: '' });
       await home.runHere(['store', 'init'], shared);
       const child = home.spawn(['store', 'push'], shared);
+      // Heard from the beginning: on a slow machine the push is over before it is to be stopped.
+      const closed = new Promise((go) => child.once('close', go));
       const until = Date.now() + 60_000;
       const database = shared.RLM_STORE_URL.split('/').at(-1)!;
       const count = async (): Promise<number> =>
@@ -251,7 +253,7 @@ describe.skipIf(noPostgres !== undefined)(
       while ((await count()) < 4 && Date.now() < until)
         await new Promise((go) => setTimeout(go, 20));
       child.kill('SIGKILL');
-      await new Promise((go) => child.once('close', go));
+      await closed;
       const pushed = await home.runHere(['store', 'push', '--json'], shared);
       expect(pushed).toMatchObject({ code: 0 });
       const { stdout } = await home.runHere(['stats', '--json', ...here], shared);
