@@ -68,7 +68,16 @@ export async function playMcp(
     await check('the inspector, over HTTP', async () => inspectHttp(programs, asked));
   }
   const claude = pathOf('claude');
-  if (claude !== undefined)
+  if (claude !== undefined) {
+    await check('Claude Code connects over HTTP', async () => {
+      await using place = await openPlace(programs, 'claude');
+      await using proxy = await startServer(programs, place);
+      const headers = [`Authorization: Bearer ${token}`, `x-rlm-directory: ${place.project}`];
+      const given = headers.flatMap((header) => ['--header', header]);
+      const server = ['rlm', `${proxy.origin}/mcp`];
+      await run(place, claude, ['mcp', 'add', '--transport', 'http', ...server, ...given]);
+      assert.match((await run(place, claude, ['mcp', 'list'])).stdout, /^rlm: .* - ✔ Connected$/m);
+    });
     await check('Claude Code connects to what `setup claude --mcp` wrote', async () => {
       await using place = await openPlace(programs, 'claude');
       await place.ours('setup', 'claude', '--mcp');
@@ -77,6 +86,7 @@ export async function playMcp(
       await place.ours('setup', 'uninstall', 'claude', '--mcp');
       assert.doesNotMatch((await run(place, claude, ['mcp', 'list'])).stdout, /rlm-opencode/);
     });
+  }
   const codex = pathOf('codex');
   if (codex !== undefined)
     await check('Codex keeps what `setup codex --mcp` wrote when it writes its own', async () => {
@@ -113,22 +123,30 @@ async function inspectStdio(programs: Programs, path: string): Promise<void> {
 
 async function inspectHttp(programs: Programs, path: string): Promise<void> {
   await using place = await openPlace(programs, 'inspector');
+  await using proxy = await startServer(programs, place);
+  const named = ['--header', `x-rlm-directory: ${encodeURIComponent(place.project)}`];
+  const server = [`${proxy.origin}/mcp`, '--stored-auth-only', ...named];
+  await inspect(place, path, [...server, '--header', `Authorization: Bearer ${token}`]);
+  const refused = await runProgram(path, ['--cli', ...server, '--method', 'tools/list'], {
+    cwd: place.folder,
+    env: place.env,
+    timeoutMs: patienceMs,
+  });
+  assert.notEqual(refused.code, 0);
+  assert.doesNotMatch(refused.stdout, /rlm_search/);
+}
+
+/** A server with a token. It stops by itself when it is told to, with clients or without. */
+async function startServer(
+  programs: Programs,
+  place: Place,
+): Promise<{ readonly origin: string } & AsyncDisposable> {
   const env = { ...place.env, RLM_PORT: '0', RLM_API_TOKEN: token };
   const proxy = await startProxyProcess(programs.packageFolder, { cwd: place.folder, env });
-  try {
-    const named = ['--header', `x-rlm-directory: ${encodeURIComponent(place.project)}`];
-    const server = [`${proxy.origin}/mcp`, '--stored-auth-only', ...named];
-    await inspect(place, path, [...server, '--header', `Authorization: Bearer ${token}`]);
-    const refused = await runProgram(path, ['--cli', ...server, '--method', 'tools/list'], {
-      cwd: place.folder,
-      env: place.env,
-      timeoutMs: patienceMs,
-    });
-    assert.notEqual(refused.code, 0);
-    assert.doesNotMatch(refused.stdout, /rlm_search/);
-  } finally {
-    assert.equal(await proxy.stop(), 0);
-  }
+  return {
+    origin: proxy.origin,
+    [Symbol.asyncDispose]: async () => assert.equal(await proxy.stop(), 0),
+  };
 }
 
 /** Everything that it can ask for. */
