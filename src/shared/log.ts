@@ -10,8 +10,10 @@
  * need keep.
  *
  * A row is
- *   facts  a JSON object {"ops":[...],"text"?:"plain"|"zstd"|"pieces","pieces"?:N}, zstd where that
- *          is shorter (then it does not begin with `{`)
+ *   facts  a JSON object
+ *          {"ops":[...],"text"?:"plain"|"zstd"|"pieces","pieces"?:N,"seen"?:[N,hash]},
+ *          zstd where that is shorter (then it does not begin with `{`); seen: the row that its
+ *          writer saw last (`witness.ts`)
  *   text   the texts of all its operations, one behind the other, up to 1 MiB of them; one larger
  *          text alone lies in pieces of 1 MiB (`upload`), written before the row that names them
  * and an operation is
@@ -44,6 +46,7 @@ import type {
   NewEntryFacts,
   StoreEvent,
 } from '../store/types.ts';
+import type { SeenRow } from './witness.ts';
 
 /** More of it than this is no row's own text but lies in pieces, bytes. */
 export const rowTextMaxBytes = 1024 * 1024;
@@ -99,6 +102,8 @@ export interface RowFacts {
   readonly text?: 'plain' | 'zstd' | 'pieces';
   /** How many pieces there are. */
   readonly pieces?: number;
+  /** The row that its writer saw last. */
+  readonly seen?: SeenRow | undefined;
 }
 
 /** Shorter ones are not worth it, bytes. */
@@ -132,16 +137,18 @@ export function textOf(
 /**
  * The columns of a row with its texts in it.
  * @param texts Those of its operations, in their order
+ * @param seen The row that its writer has seen last
  */
 export async function encodeRow(
   ops: readonly LogOperation[],
   texts: readonly Uint8Array[],
+  seen?: SeenRow,
 ): Promise<RowColumns> {
   const whole = texts.length === 1 ? texts[0]! : Buffer.concat(texts);
-  if (whole.length === 0) return { facts: await encodeFacts({ ops }) };
+  if (whole.length === 0) return { facts: await encodeFacts({ ops, seen }) };
   const packed = await pack(whole);
   const isShorter = packed.length < whole.length;
-  const facts = await encodeFacts({ ops, text: isShorter ? 'zstd' : 'plain' });
+  const facts = await encodeFacts({ ops, text: isShorter ? 'zstd' : 'plain', seen });
   return { facts, text: isShorter ? packed : Buffer.from(whole) };
 }
 
@@ -190,8 +197,11 @@ export async function decodeFacts(bytes: Buffer, where: string): Promise<RowFact
   } catch (error) {
     throw unreadable(`${where} cannot be read`, error);
   }
-  const { ops, text } = facts;
+  const { ops, text, seen } = facts;
   if (!Array.isArray(ops)) throw unreadable(`${where} holds no operations`);
+  const isSeen =
+    seen === undefined || (Number.isSafeInteger(seen[0]) && typeof seen[1] === 'string');
+  if (!isSeen) throw unreadable(`${where} names no row that its writer saw`);
   for (const { op } of ops) {
     if (!(op in knownOperations)) throw newerRow(`${where} holds ${JSON.stringify(op)}`);
   }

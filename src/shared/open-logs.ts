@@ -7,10 +7,14 @@ import { Branches } from './branches.ts';
 import type { LogHead } from './database/log-table.ts';
 import { encodePiece } from './log.ts';
 import { openedPieces, positionAt, Replica } from './replica.ts';
-import { evenPieces, type LogParts, missingRow, SharedLog, wentBack } from './shared-log.ts';
+import { evenPieces, type LogParts, missingRow, SharedLog } from './shared-log.ts';
+import { isContradiction } from './witness.ts';
 
 /** What {@link OpenLogs} needs beside what all logs share. */
-interface OpenLogsParts extends Omit<LogParts, 'writer' | 'nextN' | 'uuid' | 'rebase' | 'reopen'> {
+interface OpenLogsParts extends Omit<
+  LogParts,
+  'writer' | 'nextN' | 'uuid' | 'rebase' | 'reopen' | 'beginAnew'
+> {
   /** The names of a store may have been given to another since. */
   readonly onReplaced: (id: string) => void;
   /** Nothing of a store is here any more, or its files are other ones. */
@@ -27,6 +31,8 @@ export class OpenLogs {
   readonly #opening = new Map<string, Promise<SharedLog>>();
   /** Stores whose files are being deleted here. */
   readonly #leaving = new Map<string, Promise<void>>();
+  /** The row at which a replica was made anew last, by store. */
+  readonly #anew = new Map<string, number>();
   #n = 0;
 
   constructor(parts: OpenLogsParts) {
@@ -37,6 +43,7 @@ export class OpenLogs {
       nextN: () => (this.#n += 1),
       uuid: randomUUID,
       rebase: async (id, behind) => this.#fromBase(id, behind),
+      beginAnew: (id, pos) => this.#beginAnew(id, pos),
       reopen: async (id) => (await Replica.open(parts.sessions, id)) ?? this.#begin(id),
     };
     this.branches = new Branches({
@@ -103,6 +110,25 @@ export class OpenLogs {
     await leaving;
   }
 
+  /** Whoever asks for the store next has it as the log says it now. */
+  #beginAnew(sessionId: string, pos: number): boolean {
+    const { log, drain } = this.#parts;
+    if (this.#anew.get(sessionId) === pos) return false;
+    this.#anew.set(sessionId, pos);
+    log.warn(
+      { session: sessionId, row: pos },
+      'the shared store has lost rows that were here, or has others in their place: it is fetched anew',
+    );
+    // While it is being opened, whoever does that begins again.
+    if (!this.open.has(sessionId)) return true;
+    void this.drop(sessionId)
+      .then(drain)
+      .catch((error: unknown) => {
+        log.error({ err: error, session: sessionId }, 'a shared store could not be fetched anew');
+      });
+    return true;
+  }
+
   async #dropNow(sessionId: string): Promise<void> {
     const { sessions, onDropped } = this.#parts;
     const opening = this.#opening.get(sessionId);
@@ -129,13 +155,12 @@ export class OpenLogs {
       await shared.catchUp();
       const head = await this.#parts.table.head(sessionId);
       if (head === undefined) throw unknownSession(sessionId);
-      if (head.head < shared.replica.pos) {
-        log.warn({ session: sessionId, reason: wentBack(sessionId).message }, 'fetched anew');
-        await sessions.remove(sessionId, 'detach');
-        return await this.#openLog(sessionId);
-      }
       if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.seal(shared);
     } catch (error) {
+      if (isContradiction(error) && shared.stopped === undefined) {
+        await sessions.remove(sessionId, 'detach');
+        return this.#openLog(sessionId);
+      }
       const isAway = toProxyError(error).code === 'store_away';
       if (shared.stopped === undefined && (replica === undefined || !isAway)) throw error;
       log.debug({ session: sessionId }, 'a shared store is used as it was here');

@@ -12,6 +12,7 @@ import {
   textOf,
 } from './log.ts';
 import type { Seal } from './seal.ts';
+import { rowHash } from './witness.ts';
 import { ProxyError } from '../errors.ts';
 import { isForRoom } from '../store/session/forget.ts';
 import type { TextAgain } from '../store/session/text-writer.ts';
@@ -31,6 +32,16 @@ interface Position {
   readonly records: number;
   /** The last row that has forgotten something. */
   readonly forgotAt?: number;
+  /** What the row itself is; absent where an archive ends with it. */
+  readonly last?: RowMark;
+}
+
+/** What tells a row from others. */
+interface RowMark {
+  readonly writer: string;
+  readonly n: number;
+  /** `rowHash`. */
+  readonly hash: string;
 }
 
 /** What a replica notes that holds all up to a row. @param records Lines of its journal */
@@ -48,6 +59,8 @@ export interface LogRow extends RowFacts {
   /** The texts of its operations, one behind the other; absent where they lie in pieces. */
   readonly bytes: Uint8Array | undefined;
   readonly upload: string | undefined;
+  /** `rowHash`. */
+  readonly hash: string;
 }
 
 /** What a replay needs beside the rows. */
@@ -108,6 +121,11 @@ export class Replica {
     return this.#at.pos;
   }
 
+  /** The row up to which it has come; undefined where that is not known. */
+  get last(): RowMark | undefined {
+    return this.#at.last;
+  }
+
   /** The last row that has forgotten something, 0 for none. */
   get forgotAt(): number {
     return this.#at.forgotAt ?? 0;
@@ -115,7 +133,7 @@ export class Replica {
 
   /** What stands in the files is all that the log has up to this row. */
   async begin(pos: number): Promise<void> {
-    await this.#note([], pos, undefined);
+    await this.#note([], { pos });
   }
 
   /**
@@ -148,7 +166,7 @@ export class Replica {
           if (operation.op === 'restored') onRestored(this.session.id);
         }
       }
-      await this.#note(records, group.at(-1)!.pos, forgotAt);
+      await this.#note(records, group.at(-1)!, forgotAt);
     }
     return entries;
   }
@@ -233,9 +251,10 @@ export class Replica {
 
   async #note(
     records: readonly ChatRecord[],
-    pos: number,
-    forgotAt: number | undefined,
+    row: Pick<LogRow, 'pos'> & Partial<RowMark>,
+    forgotAt?: number,
   ): Promise<void> {
+    const { pos, writer, n, hash } = row;
     const own = await this.#sessions.hold(this.session.id, ({ store }) => store.ownRecords);
     const position: Position = {
       pos,
@@ -243,6 +262,9 @@ export class Replica {
       ...((forgotAt ?? this.#at.forgotAt) !== undefined && {
         forgotAt: forgotAt ?? this.#at.forgotAt!,
       }),
+      ...(writer !== undefined &&
+        n !== undefined &&
+        hash !== undefined && { last: { writer, n, hash } }),
     };
     await this.session.memory.put([...records, { key: positionKey, value: position }]);
     this.#at = position;
@@ -257,7 +279,7 @@ export async function readRow(row: StoredRow, seal: Seal): Promise<LogRow> {
   const facts = await decodeFacts(seal.open(row.facts, `${place}/facts`), where);
   const column = row.text === undefined ? undefined : seal.open(row.text, `${place}/text`);
   const bytes = hasOwnText(facts) ? await decodeText(facts, column, where) : undefined;
-  return { ...facts, pos, timeMs, writer, n, bytes, upload };
+  return { ...facts, pos, timeMs, writer, n, bytes, upload, hash: rowHash(row) };
 }
 
 /** A text's pieces as they were. @throws ProxyError `store_corrupt` where one is missing */

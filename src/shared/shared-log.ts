@@ -24,6 +24,7 @@ import { Pending } from './pending.ts';
 import { type LogRow, readRow, type Replica } from './replica.ts';
 import type { Seal } from './seal.ts';
 import type { Spool, SpooledRow } from './spool.ts';
+import { isContradiction, rowHash, type SeenRow, wentBack, Witness } from './witness.ts';
 
 /** Rows that are fetched are stored when there are so many, or so much text in them. */
 const batchRows = 256;
@@ -58,6 +59,11 @@ export interface LogParts {
   readonly rebase: (id: string, behind: number) => Promise<Replica>;
   /** The replica as it was when a row was last stored whole. */
   readonly reopen: (id: string) => Promise<Replica>;
+  /**
+   * The log is not what the replica was made of, at a row: it is made anew. @returns False where
+   * that was done for the same row, and does not help
+   */
+  readonly beginAnew: (id: string, pos: number) => boolean;
   /** Sends what waits on this machine. */
   readonly drain: () => void;
   /** The names of a store lead to another one. */
@@ -98,6 +104,7 @@ export class SharedLog {
    * came back first.
    */
   readonly #onTheirWay = new Map<string, readonly Entry[] | undefined>();
+  readonly #witness = new Witness();
   /** Why the rows behind the replica cannot be replayed; absent while they can. */
   #stopped: ProxyError | undefined;
   /** The files may hold half a row. */
@@ -107,6 +114,7 @@ export class SharedLog {
     this.id = id;
     this.#parts = parts;
     this.#replica = replica;
+    if (replica.last !== undefined) this.#witness.note(replica.pos, replica.last.hash);
     this.#usedMs = parts.clock.now();
     this.#jobs = new GroupCommit(async (group) => this.#commit(group), countFitting);
   }
@@ -257,8 +265,9 @@ export class SharedLog {
    * Takes in rows that were fetched for several stores; they begin behind what was here when they
    * were asked for.
    */
-  async take({ head, rows }: News): Promise<void> {
+  async take({ head, rows, isShorter }: News): Promise<void> {
     await this.#alone(async () => {
+      if (isShorter) throw this.#wentBack(this.#replica.pos);
       await this.#store(rows);
       if (this.#replica.pos < head) await this.#copy(head);
     });
@@ -324,7 +333,7 @@ export class SharedLog {
       if (availability.isAway || spool.has(this.id)) throw waiting();
       const [{ job }] = group as [WaitingJob];
       const entries = await this.#append({ writer, n, ops, text, upload: job.upload });
-      if (entries === undefined) throw this.#stop(wentBack(this.id));
+      if (entries === undefined) throw this.#wentBack(this.#replica.pos);
       settle(group, entries);
     } catch (error) {
       if (!(error instanceof ProxyError) || error.code !== 'store_away') {
@@ -389,19 +398,26 @@ export class SharedLog {
     const key = `${writer}/${n}`;
     this.#onTheirWay.set(key, undefined);
     try {
-      const { columns, own } = await this.#encoded(row);
+      const { pos: behindPos, last } = this.#replica;
+      const seen = last === undefined ? undefined : ([behindPos, last.hash] as const);
+      const { columns, own } = await this.#encoded({ ...row, seen });
       const [first] = row.ops;
       const namesTo = first?.op === 'restored' ? first.to : undefined;
-      const sent = { writer, n, ...columns, namesTo };
-      const { pos, timeMs, isEarlier } = await table.append(this.id, sent);
+      const sent = { writer, n, ...columns, namesTo, behind: { pos: behindPos, row: last } };
+      const place = await table.append(this.id, sent);
+      if (place === undefined) throw this.#wentBack(behindPos);
+      const { pos, timeMs, isEarlier } = place;
       return await this.#alone(async () => {
         await this.#mend();
         const wanted = isEarlier ? pos : pos - 1;
         if (this.#replica.pos < wanted) await this.#fetch(wanted);
         if (this.#replica.pos >= pos) return this.#onTheirWay.get(key);
         if (this.#replica.pos < wanted) throw this.#stop(missingRow(this.id, this.#replica.pos));
-        const applied = { ...own, pos, timeMs };
-        return (await this.#apply([applied])).get(applied) ?? [];
+        const hashed = rowHash({ session: this.id, pos, timeMs, writer, n, ...columns });
+        const applied = { ...own, seen, pos, timeMs, hash: hashed };
+        const entries = (await this.#apply([applied])).get(applied) ?? [];
+        this.#witness.take(this.id, applied);
+        return entries;
       });
     } finally {
       this.#onTheirWay.delete(key);
@@ -415,24 +431,26 @@ export class SharedLog {
     ops,
     text,
     upload: uploaded,
+    seen,
   }: {
     readonly writer: string;
     readonly n: number;
     readonly ops: readonly LogOperation[];
     readonly text: Uint8Array;
     readonly upload?: Job['upload'];
+    readonly seen: SeenRow | undefined;
   }): Promise<{
     readonly columns: {
       readonly facts: Buffer;
       readonly text: Buffer | undefined;
       readonly upload: string | undefined;
     };
-    readonly own: Omit<LogRow, 'pos' | 'timeMs'>;
+    readonly own: Omit<LogRow, 'pos' | 'timeMs' | 'hash'>;
   }> {
     const { table, seal, uuid } = this.#parts;
     const place = `${this.id}/${writer}/${n}`;
     const inPieces = async (pieces: number): Promise<Buffer> =>
-      seal.close(await encodeFacts({ ops, text: 'pieces', pieces }), `${place}/facts`);
+      seal.close(await encodeFacts({ ops, text: 'pieces', pieces, seen }), `${place}/facts`);
     if (uploaded !== undefined) {
       const { id: upload, pieces } = uploaded;
       const columns = { facts: await inPieces(pieces), text: undefined, upload };
@@ -440,7 +458,7 @@ export class SharedLog {
       return { columns, own };
     }
     if (text.length <= rowTextMaxBytes) {
-      const encoded = await encodeRow(ops, [text]);
+      const encoded = await encodeRow(ops, [text], seen);
       const columns = {
         facts: seal.close(encoded.facts, `${place}/facts`),
         text: encoded.text === undefined ? undefined : seal.close(encoded.text, `${place}/text`),
@@ -467,6 +485,7 @@ export class SharedLog {
       const news = (await table.pull([{ session: this.id, pos }])).get(this.id);
       if (news === undefined) return;
       if (news.isDeleted) throw unknownSession(this.id);
+      if (news.isShorter) throw this.#wentBack(pos);
       await this.#store(news.rows);
       if (this.#replica.pos < news.head) await this.#copy(news.head);
       const isDone = to === undefined || this.#replica.pos >= to;
@@ -509,7 +528,8 @@ export class SharedLog {
       }
       await this.#replay(fresh);
     } catch (error) {
-      throw isStop(error) ? this.#stop(error) : error;
+      const isOurs = isContradiction(error) && this.#parts.beginAnew(this.id, this.#replica.pos);
+      throw isStop(error) && !isOurs ? this.#stop(error) : error;
     }
     this.#stopped = undefined;
   }
@@ -523,8 +543,15 @@ export class SharedLog {
     for (const each of read) {
       const expected = this.#replica.pos + rows.length + 1;
       if (each.status === 'rejected') failure = each;
-      else if (each.value.pos === expected) rows.push(each.value);
-      else failure = { reason: missingRow(this.id, expected - 1) };
+      else if (each.value.pos !== expected) failure = { reason: missingRow(this.id, expected - 1) };
+      else {
+        try {
+          this.#witness.take(this.id, each.value);
+          rows.push(each.value);
+        } catch (reason) {
+          failure = { reason };
+        }
+      }
       if (failure !== undefined) break;
     }
     const entries = await this.#apply(rows);
@@ -547,6 +574,12 @@ export class SharedLog {
     if (!this.#isTorn) return;
     this.#replica = await this.#parts.reopen(this.id);
     this.#isTorn = false;
+  }
+
+  /** The log has not what it had confirmed up to a row. @returns What to throw */
+  #wentBack(pos: number): ProxyError {
+    const why = wentBack(this.id);
+    return this.#parts.beginAnew(this.id, pos) ? why : this.#stop(why);
   }
 
   #stop(why: ProxyError): ProxyError {
@@ -643,15 +676,6 @@ export function missingRow(id: string, behind: number): ProxyError {
     'store_corrupt',
     `The shared store is damaged: row ${behind + 1} of ${id} is missing.`,
     { hint: 'Nothing behind it is replayed; what is on this machine stays readable.' },
-  );
-}
-
-/** A server that was not told of everything has taken the place of another. */
-export function wentBack(id: string): ProxyError {
-  return new ProxyError(
-    'store_corrupt',
-    `The shared store has lost rows of ${id} that it had confirmed.`,
-    { hint: 'The next start of this proxy fetches what there is (docs/team.md, standby servers).' },
   );
 }
 

@@ -124,7 +124,7 @@ export class SharedSessions implements Sessions {
   readonly #draining: Draining;
   readonly #ids: ProjectIds;
   readonly #imports: Imports;
-  readonly #sessions = new Map<string, SharedSession>();
+  readonly #sessions = new WeakMap<SharedLog, SharedSession>();
   readonly #catchingUp = new GroupCommit<void, void>(async (group) => {
     await this.#catchUpAll();
     for (const { resolve } of group) resolve();
@@ -150,10 +150,7 @@ export class SharedSessions implements Sessions {
       onRestored: (id) => this.#ids.forget(id),
       onReplaced: (id) => this.#ids.forget(id),
       onDeleted: (id) => void this.#forgetDeleted(id),
-      onDropped: (id) => {
-        this.#sessions.delete(id);
-        this.#ids.unplace(id);
-      },
+      onDropped: (id) => this.#ids.unplace(id),
     });
     this.#draining = new Draining({
       ...parts,
@@ -281,9 +278,10 @@ export class SharedSessions implements Sessions {
 
   async byId(sessionId: string): Promise<Session> {
     try {
-      const log = await this.#logs.of(sessionId);
+      await this.#logs.of(sessionId);
       await this.#arrived;
-      return await this.#asItIs(log);
+      // Another one by now, where it had to be fetched anew.
+      return await this.#asItIs(await this.#logs.of(sessionId));
     } catch (error) {
       // Deleted by somebody else: nothing of it stays here.
       if (toProxyError(error).code === 'unknown_session') await this.#forgetDeleted(sessionId);
@@ -372,7 +370,13 @@ export class SharedSessions implements Sessions {
     await this.drain();
     for (const id of sessionIds) {
       if (this.#parts.spool.has(id)) throw stillWaiting(id);
-      await (await this.#logs.of(id)).catchUp();
+      const shared = await this.#logs.of(id);
+      try {
+        await shared.catchUp();
+      } catch (error) {
+        // Of a damaged log what is here is all that anybody has.
+        if (shared.stopped === undefined) throw error;
+      }
     }
   }
 
@@ -545,12 +549,12 @@ export class SharedSessions implements Sessions {
       }
     }
     try {
-      const log = await this.#logs.of(id);
+      await this.#logs.of(id);
       await this.#arrived;
       const isStale = !availability.isAway && this.#ids.get(name) !== id;
       // Another store was restored meanwhile.
       if (isStale) return await this.#named(name, create);
-      return await this.#asItIs(log);
+      return await this.#asItIs(await this.#logs.of(id));
     } catch (error) {
       if (toProxyError(error).code !== 'unknown_session') throw error;
       // Deleted by somebody else: the project begins anew.
@@ -573,8 +577,8 @@ export class SharedSessions implements Sessions {
   }
 
   #sessionOf(log: SharedLog): SharedSession {
-    let session = this.#sessions.get(log.id);
-    if (session === undefined) this.#sessions.set(log.id, (session = new SharedSession(log)));
+    let session = this.#sessions.get(log);
+    if (session === undefined) this.#sessions.set(log, (session = new SharedSession(log)));
     return session;
   }
 

@@ -9,6 +9,7 @@ import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import { openSessions } from '../../src/store/sessions.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
 import { exported, imported, inPieces } from '../support/archives.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { startRelay } from '../support/relay.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
@@ -303,11 +304,15 @@ describe.skipIf(noPostgres !== undefined)(
       const url = new URL(await database());
       await using relay = await startRelay(postgres.port);
       url.port = String(relay.port);
-      await using one = await machine(String(url), { waitMs: 200 });
+      const clock = new ManualClock();
+      await using one = await machine(String(url), { clock, waitMs: 3_000 });
       const session = await sharedStore(one, 'away');
       await session.store.append([{ kind: 'user_text', text: 'is here\n' }]);
       relay.hold();
-      const [waits] = await session.store.append([{ kind: 'user_text', text: 'waits\n' }]);
+      const adding = session.store.append([{ kind: 'user_text', text: 'waits\n' }]);
+      while (relay.waiting === 0) await systemClock.sleep(5);
+      clock.advance(3_000);
+      const [waits] = await adding;
       const away = { code: 'store_away' };
       await expect(one.salvage(session.id)).rejects.toMatchObject(away);
       await expect(exported(one, session.id)).rejects.toMatchObject(away);
@@ -315,7 +320,11 @@ describe.skipIf(noPostgres !== undefined)(
       expect(await session.store.readEntry(session.store.entry('e1')!)).toBe('is here\n');
       expect(await session.store.readEntry(waits!)).toBe('waits\n');
       relay.release();
-      await expect.poll(() => session.store.totals.entries, { timeout: 20_000 }).toBe(2);
+      while (session.store.totals.entries < 2) {
+        clock.advance(1_000);
+        await systemClock.sleep(5);
+      }
+      await one.drain();
       expect((await one.salvage(session.id)).kept).toBe(2);
     });
   },

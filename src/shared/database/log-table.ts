@@ -29,6 +29,11 @@ export interface NewRow {
   readonly upload: string | undefined;
   /** The store to which the names of this one lead from then on. */
   readonly namesTo?: string | undefined;
+  /** How far its writer is, and which row that is, where it knows. */
+  readonly behind: {
+    readonly pos: number;
+    readonly row?: { readonly writer: string; readonly n: number } | undefined;
+  };
 }
 
 /** A row's place. */
@@ -71,10 +76,25 @@ export class LogTable {
     this.#machine = machine;
   }
 
-  /** @throws ProxyError `store_away`; `unknown_session` where the store was deleted */
-  async append(session: string, row: NewRow): Promise<RowPlace> {
-    const { writer, n, facts, text, upload, namesTo } = row;
-    const values = [session, writer, n, this.#machine, facts, text ?? null, upload ?? null];
+  /**
+   * @returns Undefined where the log is not what the writer has seen of it: nothing was added
+   * @throws ProxyError `store_away`; `unknown_session` where the store was deleted
+   */
+  async append(session: string, row: NewRow): Promise<RowPlace | undefined> {
+    const { writer, n, facts, text, upload, namesTo, behind } = row;
+    const { pos: behindPos, row: last } = behind;
+    const values = [
+      session,
+      writer,
+      n,
+      this.#machine,
+      facts,
+      text ?? null,
+      upload ?? null,
+      behindPos,
+      last?.writer ?? null,
+      last?.n ?? null,
+    ];
     let isEarlier = false;
     const rows = await this.#availability.ask(
       async (signal) =>
@@ -87,7 +107,10 @@ export class LogTable {
       },
     );
     const [place] = rows;
-    if (place === undefined) throw unknownSession(session);
+    if (place === undefined) {
+      if ((await this.head(session)) === undefined) throw unknownSession(session);
+      return undefined;
+    }
     return { pos: Number(place.pos), timeMs: Number(place.time_ms), isEarlier };
   }
 
@@ -105,8 +128,13 @@ export class LogTable {
     const news = new Map<string, News & { readonly rows: StoredRow[] }>();
     for (const row of rows) {
       const { session } = row;
-      const { is_deleted: isDeleted } = row;
-      const known = news.get(session) ?? { head: Number(row.head), isDeleted, rows: [] };
+      const { is_deleted: isDeleted, is_shorter: isShorter } = row;
+      const known = news.get(session) ?? {
+        head: Number(row.head),
+        isDeleted,
+        isShorter,
+        rows: [],
+      };
       news.set(session, known);
       if (row.pos === null) continue;
       known.rows.push({
@@ -463,6 +491,8 @@ export interface News {
   readonly head: number;
   /** There is no such store any more. */
   readonly isDeleted: boolean;
+  /** It does not come as far as what was asked for. */
+  readonly isShorter: boolean;
   readonly rows: readonly StoredRow[];
 }
 
@@ -470,6 +500,7 @@ interface LogRowColumns {
   readonly session: string;
   readonly head: string;
   readonly is_deleted: boolean;
+  readonly is_shorter: boolean;
   /** Null where not even the first row is small. */
   readonly pos: string | null;
   readonly time_ms: string;
@@ -501,18 +532,25 @@ function headOf(row: HeadRow): LogHead {
 
 const nowMsSql = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
 
+/**
+ * Only where the row is there that its writer saw last: a server that has lost rows is not written
+ * to by who has them. Below an archive there are no rows to look for.
+ */
 const appendSql = `with s as (
   update rlm_session set head = head + 1, time_ms = greatest(time_ms, ${nowMsSql})
-  where id = $1 and deleted_ms is null returning head, time_ms)
+  where id = $1 and deleted_ms is null and head >= $8::bigint
+    and ($9::uuid is null or base_pos >= $8::bigint or exists (select 1 from rlm_log
+      where session = $1 and pos = $8::bigint and writer = $9::uuid and n = $10::bigint))
+  returning head, time_ms)
 insert into rlm_log (session, pos, time_ms, writer, n, machine, facts, text, upload)
 select $1, head, time_ms, $2::uuid, $3::bigint, $4, $5::bytea, $6::bytea, $7::uuid from s
 returning pos, time_ms`;
 
 const rowOfSql = 'select pos, time_ms from rlm_log where writer = $1::uuid and n = $2::bigint';
 
-const pullSql = `select w.id as session, s.head, s.deleted_ms is not null as is_deleted, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
+const pullSql = `select w.id as session, s.head, s.deleted_ms is not null as is_deleted, s.head < w.pos as is_shorter, l.pos, l.time_ms, l.writer::text, l.n, l.facts, l.text, l.upload::text
 from unnest($1::text[], $2::bigint[]) as w(id, pos)
-join rlm_session s on s.id = w.id and (s.head > w.pos or s.deleted_ms is not null)
+join rlm_session s on s.id = w.id and (s.head <> w.pos or s.deleted_ms is not null)
 left join lateral (
   select * from (
     select few.*, sum(octet_length(few.facts) + coalesce(octet_length(few.text), 0)) over (order by few.pos) as bytes
@@ -545,7 +583,7 @@ const branchesSql = `select id from rlm_session where deleted_ms is null and $1 
 order by created_ms`;
 
 /** In one statement with the row that tells of it, so that nobody has the one without the other. */
-const restoreSql = `with r as (update rlm_name set session = $8 where session = $1), ${appendSql.slice(5)}`;
+const restoreSql = `with r as (update rlm_name set session = $11 where session = $1), ${appendSql.slice(5)}`;
 
 const headsSql = `select id, project, created_ms, head, base_pos, base_upload::text, base_pieces, bases
 from rlm_session where deleted_ms is null and ($1::text is null or id = $1)`;

@@ -1,0 +1,219 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { initSharedStore } from '../../src/shared/database/init.ts';
+import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
+import type { Session } from '../../src/store/types.ts';
+import { exported, imported } from '../support/archives.ts';
+import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
+
+const teamKey = 'a secret of the whole team';
+
+describe.skipIf(noPostgres !== undefined)(
+  `a database that has lost or changed rows (${noPostgres ?? 'PostgreSQL'})`,
+  () => {
+    let postgres: TestPostgres;
+    let folder: string;
+    let machines = 0;
+
+    beforeAll(async () => {
+      postgres = await startPostgres();
+      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
+      const common = { log: silentLogger(), clock: systemClock };
+      await initSharedStore(postgres.url(), { ...common, teamKey });
+      // What holds a usual server to it holds no hostile one.
+      await postgres.sql('alter table rlm_log drop constraint rlm_log_writer_n_key');
+    });
+
+    afterAll(async () => {
+      await postgres[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    });
+
+    async function machine(): Promise<SharedSessions> {
+      machines += 1;
+      return openMachine(join(folder, `machine-${machines}`), postgres.url(), { teamKey });
+    }
+
+    async function add({ store }: Session, ...texts: readonly string[]): Promise<void> {
+      for (const text of texts) await store.append([{ kind: 'user_text', text: `${text}\n` }]);
+    }
+
+    async function textsOf({ store }: Session): Promise<readonly string[]> {
+      return Promise.all(
+        store.entries.map(async (entry) => (await store.readEntry(entry)).trimEnd()),
+      );
+    }
+
+    const headOf = async (id: string): Promise<number> =>
+      Number(await postgres.sql(`select head from rlm_session where id = '${id}'`));
+
+    /** As an asynchronous standby that takes over: the last rows were never there. */
+    async function lose(id: string, behind: number): Promise<void> {
+      await postgres.sql(`delete from rlm_log where session = '${id}' and pos > ${behind}`);
+      await postgres.sql(`update rlm_session set head = ${behind} where id = '${id}'`);
+    }
+
+    const lost = {
+      code: 'store_corrupt',
+      message: expect.stringContaining('has lost rows of') as string,
+    };
+
+    test('who has the lost rows and stores first writes nothing behind them, and goes on with what there is', async () => {
+      await using ahead = await machine();
+      await using other = await machine();
+      const session = await sharedStore(ahead, 'stores first');
+      await add(session, 'one', 'two', 'three');
+      const others = await sharedStore(other, 'stores first');
+      await add(session, 'lost', 'lost, too');
+      await lose(session.id, 3);
+      await expect(add(session, 'behind what is lost')).rejects.toMatchObject(lost);
+      expect(await headOf(session.id)).toBe(3);
+      // For nobody else anything has happened.
+      await add(others, 'four');
+      const again = await sharedStore(ahead, 'stores first');
+      await add(again, 'five');
+      for (const each of [ahead, other]) {
+        const there = await sharedStore(each, 'stores first');
+        expect(await textsOf(there)).toEqual(['one', 'two', 'three', 'four', 'five']);
+        expect(await filesOf(there)).toBe(await filesOf(again));
+      }
+    });
+
+    test('who has the lost rows stores behind none that others have put in their place', async () => {
+      await using ahead = await machine();
+      const session = await sharedStore(ahead, 'stores late');
+      await add(session, 'one', 'two', 'three');
+      await lose(session.id, 2);
+      await using other = await machine();
+      await add(await sharedStore(other, 'stores late'), 'four', 'five', 'six');
+      await expect(add(session, 'behind what is lost')).rejects.toMatchObject(lost);
+      expect(await headOf(session.id)).toBe(5);
+      const again = await sharedStore(ahead, 'stores late');
+      expect(await textsOf(again)).toEqual(['one', 'two', 'four', 'five', 'six']);
+      await add(again, 'seven');
+      const there = await sharedStore(other, 'stores late');
+      expect((await textsOf(there)).at(-1)).toBe('seven');
+      expect(await filesOf(there)).toBe(await filesOf(again));
+    });
+
+    test.each([
+      ['the log is shorter', 0],
+      ['it has other rows, as many', 1],
+      ['it has other rows, and more', 3],
+    ])(
+      'who has the lost rows and only reads notices it with the next turn: %s',
+      async (name, count) => {
+        await using ahead = await machine();
+        const session = await sharedStore(ahead, name);
+        await add(session, 'one', 'two', 'three');
+        await lose(session.id, 2);
+        await using other = await machine();
+        const others = await sharedStore(other, name);
+        for (let at = 0; at < count; at += 1) await add(others, `other ${at}`);
+        // With as many rows as before there is nothing new to fetch, until somebody stores something.
+        if (count === 1) await add(others, 'one more');
+        await sharedStore(ahead, name);
+        const again = await sharedStore(ahead, name);
+        expect(await textsOf(again)).toEqual(await textsOf(others));
+        expect(await filesOf(again)).toBe(await filesOf(await sharedStore(other, name)));
+      },
+    );
+
+    const swap = (id: string, a: number, b: number): string =>
+      `update rlm_log set pos = case pos when ${a} then -${b} else -${a} end
+       where session = '${id}' and pos in (${a}, ${b});
+       update rlm_log set pos = -pos where session = '${id}' and pos < 0`;
+
+    test.each([
+      ['exchanged', (id: string) => swap(id, 2, 3), { sound: 1, says: 'was written behind row' }],
+      [
+        'left out, the others moved up',
+        (id: string) =>
+          `delete from rlm_log where session = '${id}' and pos = 3;
+           update rlm_log set pos = pos - 1 where session = '${id}' and pos > 3;
+           update rlm_session set head = head - 1 where id = '${id}'`,
+        { sound: 2, says: 'was written behind row 3' },
+      ],
+      [
+        'repeated',
+        (id: string) =>
+          `insert into rlm_log select session, 7, time_ms, writer, n, machine, facts, text, upload
+           from rlm_log where session = '${id}' and pos = 2;
+           update rlm_session set head = 7 where id = '${id}'`,
+        { sound: 6, says: 'was there before' },
+      ],
+      [
+        'given another time',
+        (id: string) =>
+          `update rlm_log set time_ms = time_ms + 1 where session = '${id}' and pos = 4`,
+        { sound: 4, says: 'was written behind another row 4' },
+      ],
+      [
+        'missing',
+        (id: string) => `delete from rlm_log where session = '${id}' and pos = 5`,
+        { sound: 4, says: 'is missing' },
+      ],
+    ])(
+      'rows that were %s stop a replay by name, and what a machine holds brings it on again',
+      async (name, sql, { sound, says }) => {
+        await using one = await machine();
+        const session = await sharedStore(one, name);
+        await add(session, 'one', 'two', 'three', 'four', 'five', 'six');
+        await one[Symbol.asyncDispose]();
+        const texts = await textsOf(session).catch(() => undefined);
+        void texts;
+        await postgres.sql(sql(session.id));
+        await using two = await machine();
+        const there = await sharedStore(two, name);
+        expect(await textsOf(there)).toEqual(
+          ['one', 'two', 'three', 'four', 'five', 'six'].slice(0, sound),
+        );
+        const head = await headOf(session.id);
+        await expect(add(there, 'more')).rejects.toMatchObject({
+          code: 'store_corrupt',
+          message: expect.stringContaining(says) as string,
+        });
+        expect(await headOf(session.id)).toBe(head);
+        // Looking again, a restart among it, changes nothing.
+        const still = await sharedStore(two, name);
+        expect(still.store.totals.entries).toBe(sound);
+        // The way on: what a machine holds is taken out, and comes in as a store of its own.
+        const archive = await exported(two, session.id);
+        await two.remove(session.id);
+        const { sessions } = await imported(two, archive, { as: `/work/${name.split(',')[0]}` });
+        const mended = await two.byId(sessions[0]!.session);
+        await add(mended, 'and on');
+        await using three = await machine();
+        const late = await three.byId(mended.id);
+        expect(await textsOf(late)).toEqual([
+          ...['one', 'two', 'three', 'four', 'five', 'six'].slice(0, sound),
+          'and on',
+        ]);
+      },
+      20_000,
+    );
+
+    test('rows of many machines that store at once contradict each other never', async () => {
+      const all = [await machine(), await machine(), await machine()];
+      const stores = await Promise.all(all.map(async (each) => sharedStore(each, 'at once')));
+      await Promise.all(
+        stores.flatMap((session, at) =>
+          Array.from({ length: 40 }, async (_, number) => add(session, `${number} of ${at}`)),
+        ),
+      );
+      await using fresh = await machine();
+      const late = await sharedStore(fresh, 'at once');
+      expect(late.store.totals.entries).toBe(120);
+      // A start in the middle knows the last row of before.
+      const again = await Promise.all(all.map(async (each) => sharedStore(each, 'at once')));
+      const files = new Set(await Promise.all([late, ...again].map(filesOf)));
+      expect(files.size).toBe(1);
+      for (const each of all) await each[Symbol.asyncDispose]();
+    });
+  },
+);
