@@ -81,7 +81,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // It stands around a turn: what comes in, what is found in the store, what goes upstream.
   trace: ['http', 'store', 'upstream'],
   // Turns that were written down, against a proxy that it is handed.
-  replay: ['prompt', 'store'],
+  replay: ['prompt', 'store', 'tools'],
   ingest: ['store'],
   // What texts are and where in them to look: knows neither who asks nor where they lie.
   outline: [],

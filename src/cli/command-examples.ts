@@ -20,6 +20,10 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode logs -n 500', 'the last 500'],
     ['rlm-opencode logs -f', 'goes on with what is added'],
   ],
+  trace: [
+    ['rlm-opencode trace list', 'turns that were written down'],
+    ['rlm-opencode trace scrub traces report', 'the same turns with other words'],
+  ],
   replay: [
     ['rlm-opencode replay traces', 'all turns in what RLM_TRACE_DIR named, oldest first'],
     ['rlm-opencode replay traces/2026-05-28T10-00-00.000Z-req_1f', 'one turn'],

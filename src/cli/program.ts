@@ -40,6 +40,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
     config: async () => (await import('./config.ts')).configCommand(),
     completion: async () =>
       (await import('./completion.ts')).completionCommand(async () => rlmProgram('', [])),
+    trace: async () => (await import('./trace.ts')).traceCommand(),
     replay: async () => (await import('./replay.ts')).replayCommand(),
     bench: async () => (await import('./bench/bench.ts')).benchCommand(),
   },

@@ -1,11 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Command } from 'commander';
-import type { Config } from '../config/resolve.ts';
 import type { ComparedRequest } from '../replay/recorded-upstream.ts';
-import type { ReplayedTurn, ReplayProxy, ReplayProxyParts } from '../replay/replay.ts';
+import type { ReplayedTurn } from '../replay/replay.ts';
+import { withReplayProxy } from './replay-proxy.ts';
 import { exitCodes, finish } from './run.ts';
 import { jsonText, print } from './screen.ts';
 
@@ -25,16 +21,13 @@ async function replay(dir: string, { json }: { readonly json?: boolean }): Promi
     import('../replay/replay.ts'),
   ]);
   const folders = await turnFolders(dir);
-  const dataDir = await mkdtemp(join(tmpdir(), 'rlm-replay-'));
   const turns: ReplayedTurn[] = [];
-  try {
-    for await (const turn of replayTurns(folders, async (parts) => openProxy(dataDir, parts))) {
+  await withReplayProxy({}, async (open) => {
+    for await (const turn of replayTurns(folders, open)) {
       turns.push(turn);
       if (json !== true) print(turnText(turn));
     }
-  } finally {
-    await rm(dataDir, { recursive: true, force: true });
-  }
+  });
   const count = (outcome: ReplayedTurn['outcome']): number =>
     turns.filter((turn) => turn.outcome === outcome).length;
   const sums = { same: count('same'), different: count('different'), unplayed: count('unplayed') };
@@ -46,47 +39,8 @@ async function replay(dir: string, { json }: { readonly json?: boolean }): Promi
   finish(sums.same === turns.length ? exitCodes.done : exitCodes.nothing);
 }
 
-/** A proxy with the settings of a trace; nothing of this machine's own settings is in it. */
-async function openProxy(dataDir: string, parts: ReplayProxyParts): Promise<ReplayProxy> {
-  const [{ openApp }, { recordedConfig }, { silentLogger }, { readVersion }, { TokenGauge }] =
-    await Promise.all([
-      import('../app.ts'),
-      import('../config/recorded.ts'),
-      import('../log.ts'),
-      import('./version.ts'),
-      import('../prompt/token-gauge.ts'),
-    ]);
-  const token = randomBytes(32).toString('hex');
-  const { clock, ids, settings, upstreamOrigin } = parts;
-  const config: Config = recordedConfig(settings, { dataDir, token, upstreamOrigin });
-  const gauge = new TokenGauge(clock);
-  const app = await openApp({
-    config,
-    version: readVersion(),
-    log: silentLogger(),
-    clock,
-    ids,
-    // What varies from run to run is only how long an attempt waits, and here none does.
-    random: () => 0,
-    gauge,
-    notesPlaces: false,
-    // Commands have nothing to ask of it.
-    operations: () => ({ run: noOperation }),
-  });
-  return {
-    origin: await app.server.listen(),
-    token,
-    sessions: app.sessions,
-    assume: (gaugeKey, learned) => gauge.assume(gaugeKey, learned),
-    [Symbol.asyncDispose]: async () => app[Symbol.asyncDispose](),
-  };
-}
-
-async function* noOperation(): AsyncGenerator<never> {
-  // Nothing to tell.
-}
-
-function turnText(turn: ReplayedTurn): string {
+/** What came of a turn, in lines. */
+export function turnText(turn: ReplayedTurn): string {
   const { folder, requestId, receivedAtMs, outcome, requests, notes } = turn;
   const when = receivedAtMs === undefined ? '' : `${new Date(receivedAtMs).toISOString()} `;
   const name = requestId ?? folder.slice(folder.lastIndexOf('/') + 1);

@@ -25,6 +25,9 @@ const sections: ReadonlySet<string> = new Set([
 /** Work that took longer than here was cut off by time; now time is to decide nothing. */
 const unhurriedMs = 600_000;
 
+/** Whoever plays turns again wants all of them. */
+const allTurns = { maxBytes: Number.MAX_SAFE_INTEGER, maxTurns: Number.MAX_SAFE_INTEGER };
+
 const model = z.object({
   id: z.string(),
   contextWindowTokens: z.number().positive(),
@@ -64,7 +67,13 @@ const rest = z.object({
  */
 export function recordedConfig(
   settings: Readonly<Record<string, unknown>>,
-  here: { readonly dataDir: string; readonly token: string; readonly upstreamOrigin: string },
+  here: {
+    readonly dataDir: string;
+    /** Where turns are written down with their texts; absent: nowhere. */
+    readonly traceDir?: string | undefined;
+    readonly token: string;
+    readonly upstreamOrigin: string;
+  },
 ): Config {
   const text = JSON.stringify(knownSettings(settings));
   const parsed = parseSettings({ flags: {}, env: {}, file: { path: 'settings.json', text } });
@@ -81,6 +90,7 @@ export function recordedConfig(
     dataDir: here.dataDir,
     localDataDir: here.dataDir,
     outputFolders: [],
+    trace: { ...config.trace, dir: here.traceDir, texts: '1', ...allTurns },
     strip,
     defaultModel,
     capture: { ...config.capture, outlineWaitMs: unhurriedMs },

@@ -34,6 +34,7 @@ const learnedCounts = z.object({
 const turnFile = z.object({
   version,
   ms: z.number(),
+  bodyBytes: count,
   upstreamRequests: count.max(maxExchanges),
   models: z.array(
     z.object({
@@ -128,7 +129,10 @@ export interface RecordedTurn {
   readonly requestId: string;
   /** Milliseconds since 1970. */
   readonly receivedAtMs: number;
+  /** How long it took. */
   readonly ms: number;
+  /** Of the client's request. */
+  readonly bodyBytes: number;
   readonly path: string;
   /** Without credentials. Lower-case names. */
   readonly headers: z.output<typeof headers>;
@@ -204,6 +208,7 @@ export async function readTurn(folder: string): Promise<RecordedTurn> {
     requestId: request.requestId,
     receivedAtMs: Date.parse(request.receivedAt),
     ms: turn.ms,
+    bodyBytes: turn.bodyBytes,
     path: request.path,
     headers: request.headers,
     settings: (await read('settings.json', settingsFile)).settings,

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Difference, firstDifference } from './first-difference.ts';
+import { shapeDifference, shapeOf } from './request-shape.ts';
 import type { RecordedExchange, RecordedTurn } from './recorded-turn.ts';
 
 /** What became of one request of a turn. */
@@ -17,16 +18,19 @@ export interface ComparedRequest {
 /**
  * Plays the providers of a recorded turn on the loopback interface: gives the recorded answers, and
  * compares what is asked. A request that was recorded to the byte gets its own answer, in whatever
- * order sub-models are asked; another one gets the next answer that is left, so that the turn goes
- * on.
+ * order sub-models are asked; another one gets that of a request of its shape, or the next one that
+ * is left, so that the turn goes on.
  */
 export class RecordedUpstream implements AsyncDisposable {
   readonly #server: Server;
+  readonly #compares: 'bytes' | 'shape';
   #models: RecordedTurn['models'] = [];
   #left: { readonly exchange: RecordedExchange; readonly sent: Buffer }[] = [];
   #compared: ComparedRequest[] = [];
 
-  constructor() {
+  /** @param compares `shape`: roles, calls and lengths, where the words are others */
+  constructor(compares: 'bytes' | 'shape' = 'bytes') {
+    this.#compares = compares;
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
@@ -75,7 +79,11 @@ export class RecordedUpstream implements AsyncDisposable {
     }
     const body = Buffer.concat(await Array.fromAsync<Buffer>(request));
     const ofProvider = this.#left.filter(({ exchange }) => exchange.upstream === provider);
-    const chosen = ofProvider.find(({ sent }) => sent.equals(body)) ?? ofProvider[0];
+    const shape = shapeOf(body);
+    const chosen =
+      ofProvider.find(({ sent }) => sent.equals(body)) ??
+      ofProvider.find(({ sent }) => shapeOf(sent) === shape) ??
+      ofProvider[0];
     if (chosen === undefined) {
       this.#compared.push({});
       response.writeHead(400, { 'content-type': 'application/json' });
@@ -84,7 +92,8 @@ export class RecordedUpstream implements AsyncDisposable {
     }
     this.#left = this.#left.filter((one) => one !== chosen);
     const { exchange, sent } = chosen;
-    const difference = firstDifference(sent, body);
+    const difference =
+      this.#compares === 'bytes' ? firstDifference(sent, body) : shapeDifference(sent, body);
     this.#compared.push({
       number: exchange.number,
       ...(difference === undefined ? {} : { difference }),

@@ -4,6 +4,7 @@ import type { ChatMemory, Session, Sessions } from '../store/types.ts';
 import { fillStore, KnownTexts } from './earlier-texts.ts';
 import { readTurn, type RecordedTurn } from './recorded-turn.ts';
 import { type ComparedRequest, RecordedUpstream } from './recorded-upstream.ts';
+import type { TurnScrubber } from './scrub/scrub.ts';
 import { ReplayClock, ReplayIds } from './replay-clock.ts';
 
 /** A proxy over an empty data directory, as a turn is played against it. */
@@ -51,17 +52,24 @@ const ofConnection =
  * one finds; what was there before the first comes from the traces as far as they hold it.
  * @param folders Of turns, oldest first
  * @param open Opens a proxy; it is closed before the next one is opened, and over the same data
+ * @param scrubber Takes the words out of the turns before they are played; then shapes are compared
  * @throws ProxyError where no proxy can be opened
  */
 export async function* replayTurns(
   folders: readonly string[],
   open: (parts: ReplayProxyParts) => Promise<ReplayProxy>,
+  scrubber?: TurnScrubber,
 ): AsyncGenerator<ReplayedTurn> {
-  const known = await knownTexts(folders);
-  await using player = new Player(known, open);
+  const read = async (folder: string): Promise<RecordedTurn> => {
+    const turn = await readTurn(folder);
+    return scrubber === undefined ? turn : scrubber.turn(turn);
+  };
+  const known = await knownTexts(folders, read);
+  const upstream = new RecordedUpstream(scrubber === undefined ? 'bytes' : 'shape');
+  await using player = new Player(known, upstream, open);
   for (const folder of folders) {
     try {
-      const turn = await readTurn(folder);
+      const turn = await read(folder);
       yield { folder, ...(await player.play(turn)) };
     } catch (error) {
       const { message } = toProxyError(error);
@@ -70,11 +78,14 @@ export async function* replayTurns(
   }
 }
 
-async function knownTexts(folders: readonly string[]): Promise<KnownTexts> {
+async function knownTexts(
+  folders: readonly string[],
+  read: (folder: string) => Promise<RecordedTurn>,
+): Promise<KnownTexts> {
   const known = new KnownTexts();
   for (const folder of folders) {
     // What is wrong with it is said when it is its turn.
-    const turn = await readTurn(folder).catch(() => undefined);
+    const turn = await read(folder).catch(() => undefined);
     if (turn !== undefined) known.add(turn);
   }
   return known;
@@ -84,7 +95,7 @@ async function knownTexts(folders: readonly string[]): Promise<KnownTexts> {
 class Player implements AsyncDisposable {
   readonly #known: KnownTexts;
   readonly #open: (parts: ReplayProxyParts) => Promise<ReplayProxy>;
-  readonly #upstream = new RecordedUpstream();
+  readonly #upstream: RecordedUpstream;
   readonly #clock = new ReplayClock();
   readonly #ids = new ReplayIds();
   #upstreamOrigin: string | undefined;
@@ -92,8 +103,13 @@ class Player implements AsyncDisposable {
   /** The settings of the proxy that is open, as JSON. */
   #settings: string | undefined;
 
-  constructor(known: KnownTexts, open: (parts: ReplayProxyParts) => Promise<ReplayProxy>) {
+  constructor(
+    known: KnownTexts,
+    upstream: RecordedUpstream,
+    open: (parts: ReplayProxyParts) => Promise<ReplayProxy>,
+  ) {
     this.#known = known;
+    this.#upstream = upstream;
     this.#open = open;
   }
 

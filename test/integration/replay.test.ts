@@ -3,18 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
-import { calling, longText, outputRequest, resultOf, user } from '../support/conversation.ts';
-import { startProxy } from '../support/proxy.ts';
-import {
-  answer,
-  callTools,
-  cut,
-  reply,
-  startScriptedUpstream,
-  status,
-  text,
-} from '../support/scripted-upstream.ts';
-import type { Message } from '../../src/wire/types.ts';
+import { recordChat } from '../support/recorded-chat.ts';
 
 /** A folder of the test's own, gone afterwards; in it the traces and the data directory. */
 let folder = '';
@@ -28,47 +17,9 @@ beforeEach(async () => {
   dataDir = join(folder, 'data');
 });
 
-const model = 'rlm-internal.rlm-core-v1';
-const search = callTools({ name: 'rlm_search', args: { pattern: 'needle-7 77:' } });
-const program = callTools({
-  name: 'rlm_exec',
-  args: {
-    code: 'print(llm_query_batched(["one?", "two?", "three?"]).join());',
-  },
-});
-
-/** Plays the conversation to be recorded: three turns, steps of ours, a busy provider, a cut. */
+/** Records the conversation. */
 async function record(env: Readonly<Record<string, string>> = {}): Promise<void> {
-  await using upstream = await startScriptedUpstream();
-  await using proxy = await startProxy({
-    upstream,
-    dataDir,
-    env: { RLM_TRACE_DIR: traces, ...env },
-  });
-  const first = outputRequest(longText(30_000, 'needle-7'));
-  const messages: Message[] = [...first.messages];
-  const say = async (stream: boolean): Promise<void> => {
-    const body = JSON.stringify({ model, stream, messages, tools: first.tools });
-    const response = await proxy.post(body, { 'x-session-affinity': 'chat-1' });
-    await response.text().catch(() => '');
-  };
-  upstream.script(
-    status(503, { error: { message: 'busy' } }, { 'retry-after-ms': '1' }),
-    search,
-    answer('It is line 77.'),
-  );
-  await say(true);
-  messages.push(
-    { role: 'assistant', content: 'It is line 77.' },
-    calling('call_2', 'bash', { command: 'npm run lint' }),
-    resultOf('call_2', longText(25_000, 'lint')),
-    user('And now? \u{1F600}'),
-  );
-  upstream.script(search, program, answer('1'), answer('2'), answer('3'), answer('Line 77 again.'));
-  await say(false);
-  messages.push({ role: 'assistant', content: 'Line 77 again.' }, user('Thanks.'));
-  upstream.script(reply(text('You are wel'), cut()));
-  await say(true);
+  await recordChat({ traces, dataDir }, env);
 }
 
 /** Runs `replay` as a user does. */

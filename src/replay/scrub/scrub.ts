@@ -1,0 +1,84 @@
+import { isObject, parseJson } from '../../wire/json.ts';
+import type { RecordedExchange, RecordedTurn } from '../recorded-turn.ts';
+import { scrubAnswer } from './answer.ts';
+import { scrubJson } from './json.ts';
+import { keptWords } from './kept-words.ts';
+import { WordScrubber } from './words.ts';
+
+/** Headers that are of a protocol or name a program; of all others the words go. */
+const keptHeader =
+  /^(accept(-.*)?|content-type|user-agent|anthropic-(version|beta)|openai-beta|x-stainless-.*|x-rlm-inject)$/;
+
+/**
+ * Takes what was said out of recorded turns and leaves their form: roles, lengths, lines, which
+ * words are the same, which tools were called. What a turn read from the memory of its chat goes,
+ * too: it names texts by hashes that would be others.
+ */
+export class TurnScrubber {
+  readonly #words = new WordScrubber(keptWords);
+
+  /** The same turn without its words; read from the same files, piece by piece. */
+  turn(turn: RecordedTurn): RecordedTurn {
+    return {
+      ...turn,
+      headers: Object.fromEntries(
+        Object.entries(turn.headers).map(([name, value]) => [name, this.#header(name, value)]),
+      ),
+      memory: { ...turn.memory, reads: [], present: [] },
+      stores: turn.stores?.map((store) =>
+        store.directory === undefined
+          ? store
+          : Object.assign({}, store, { directory: this.#words.text(store.directory) }),
+      ),
+      // What is known of them is made of their texts.
+      entries: turn.entries.map(({ outline: _outline, ...entry }) =>
+        Object.assign(entry, scrubJson({ tool: entry.tool, path: entry.path }, this.#words), {
+          args: undefined,
+          call: undefined,
+          note: undefined,
+        }),
+      ),
+      exchanges: turn.exchanges.map((exchange) => this.#exchange(exchange)),
+      body: async () => {
+        const body = await turn.body();
+        return body && this.#json(body);
+      },
+      text: async (entry) => Buffer.from(this.#words.text((await turn.text(entry)).toString())),
+    };
+  }
+
+  #exchange(exchange: RecordedExchange): RecordedExchange {
+    return {
+      ...exchange,
+      answer: async () => scrubAnswer(await exchange.answer(), exchange.contentType, this.#words),
+    };
+  }
+
+  #header(name: string, value: string | string[]): string | string[] {
+    if (keptHeader.test(name) || value === '[removed]') return value;
+    const scrubbed = (text: string): string => {
+      // Names of stores are random.
+      if (/^sess_[0-9a-f]{16}$/.test(text)) return text;
+      const value = parseJson(text);
+      if (isObject(value)) return JSON.stringify(scrubJson(value, this.#words));
+      return encodeURIComponent(this.#words.text(decoded(text))).replaceAll('%2F', '/');
+    };
+    return typeof value === 'string' ? scrubbed(value) : value.map(scrubbed);
+  }
+
+  #json(body: Buffer): Buffer {
+    const text = body.toString();
+    const value = parseJson(text);
+    return Buffer.from(
+      value === undefined ? this.#words.text(text) : JSON.stringify(scrubJson(value, this.#words)),
+    );
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

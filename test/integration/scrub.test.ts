@@ -1,0 +1,116 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { CliHome, type CliResult } from '../support/cli.ts';
+import { recordChat } from '../support/recorded-chat.ts';
+
+let folder = '';
+let traces = '';
+let out = '';
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rlm-scrub-test-'));
+  onTestFinished(async () => rm(folder, { recursive: true, force: true }));
+  traces = join(folder, 'traces');
+  out = join(folder, 'out');
+});
+
+const words = {
+  directory: '/home/grace-hopper/secretproject',
+  needle: 'sk-live-Zq81kPlutonium',
+  answer: 'Überraschung: 秘密文件 says the Xylophone.',
+};
+
+/** None of these may be anywhere in what is given away. */
+const needles = [
+  'grace',
+  'hopper',
+  'secretproject',
+  'plutonium',
+  'zq81',
+  'berraschung',
+  '秘密',
+  'xylophone',
+];
+
+async function run(...args: readonly string[]): Promise<CliResult> {
+  using home = new CliHome();
+  return await home.runHere(args);
+}
+
+/** Every file below a folder, with its path. */
+async function filesBelow(dir: string): Promise<readonly { path: string; text: string }[]> {
+  const names = await readdir(dir, { recursive: true, withFileTypes: true });
+  return Promise.all(
+    names
+      .filter((entry) => entry.isFile())
+      .map(async ({ parentPath, name }) => ({
+        path: join(parentPath, name),
+        text: await readFile(join(parentPath, name), 'utf8'),
+      })),
+  );
+}
+
+function contains(text: string, needle: string): boolean {
+  const escaped = JSON.stringify(needle).slice(1, -1);
+  return [needle, escaped].some((each) => text.toLowerCase().includes(each));
+}
+
+test('what was said is nowhere in a scrubbed trace, which has the shape that it had and can be played', async () => {
+  await recordChat({ traces, dataDir: join(folder, 'data') }, { RLM_TRACE_TEXTS: '1' }, words);
+  const before = await filesBelow(traces);
+  // The needles are there before.
+  for (const needle of needles)
+    expect([needle, before.some(({ text }) => contains(text, needle))]).toEqual([needle, true]);
+
+  const scrubbed = await run('trace', 'scrub', traces, out);
+  expect(scrubbed.stdout).toContain('3 turns written');
+  expect(scrubbed.stdout).toContain('3 of them with the shape that they had');
+  expect(scrubbed.code).toBe(0);
+  const after = await filesBelow(out);
+  expect(after.length).toBeGreaterThan(30);
+  for (const { path, text } of after)
+    for (const needle of needles) {
+      expect([path, needle, contains(text, needle)]).toEqual([path, needle, false]);
+      expect(path.slice(out.length)).not.toContain(needle);
+    }
+
+  // Its client, its directory and its tools are still known, and its searches still find.
+  const told = after.map(({ text }) => text).join('\n');
+  expect(told).toContain('Working directory: /');
+  expect(told).toMatch(/\d+ matching line|1 line/);
+  const again = await run('replay', out);
+  expect(again.stdout).toContain('3 turns: 3 the same');
+  expect(again.code).toBe(0);
+});
+
+test('a trace that cannot be read is said to be missing, and a folder with something in it is not touched', async () => {
+  await recordChat({ traces, dataDir: join(folder, 'data') });
+  const [, second = ''] = (await readdir(traces)).toSorted();
+  await writeFile(join(traces, second, 'turn.json'), '{');
+  const { code, stdout } = await run('trace', 'scrub', traces, out);
+  expect(stdout).toContain('2 turns written');
+  expect(code).toBe(1);
+  const refused = await run('trace', 'scrub', traces, traces);
+  expect(refused.stderr).toContain('is not empty');
+  expect(refused.code).toBe(2);
+});
+
+test('recorded turns are listed with what there is to know of them', async () => {
+  await recordChat({ traces, dataDir: join(folder, 'data') });
+  const { stdout, code } = await run('trace', 'list', traces);
+  expect(code).toBe(0);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toMatch(/-req_\w+ {2}\S+ {2}3 requests {2}[\d,]+ bytes {2}[\d,]+ ms$/);
+  expect(lines[2]).toContain('upstream_cut');
+  const { stdout: json } = await run('trace', 'list', traces, '--json');
+  expect(JSON.parse(json)).toHaveLength(3);
+});
+
+test('where nothing is written down, it says so', async () => {
+  const { stderr, code } = await run('trace', 'list');
+  expect(stderr).toContain('RLM_TRACE_DIR is not set');
+  expect(code).toBe(2);
+});
