@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
 import { recordChat } from '../support/recorded-chat.ts';
+import { startScriptedUpstream } from '../support/scripted-upstream.ts';
 
 /** A folder of the test's own, gone afterwards; in it the traces and the data directory. */
 let folder = '';
@@ -34,7 +36,13 @@ async function turnNames(): Promise<readonly string[]> {
 
 test('turns that were recorded are the same when they are played again, and nothing of the machine is touched', async () => {
   await record();
-  const { code, stdout, stderr } = await replay(traces);
+  await using provider = await startScriptedUpstream();
+  using home = new CliHome();
+  const { code, stdout, stderr } = await home.runHere(['replay', traces], {
+    RLM_UPSTREAM_BASE_URL: provider.baseURL,
+  });
+  expect(provider.requests).toEqual([]);
+  expect(existsSync(home.dataDir)).toBe(false);
   expect(stderr).toBe('');
   expect(stdout).toContain('3 turns: 3 the same, 0 different, 0 not played.');
   expect(code).toBe(0);

@@ -14,7 +14,7 @@ import type { Message } from '../../src/wire/types.ts';
 const model = 'rlm-internal.rlm-core-v1';
 
 /** What the conversation is about; it stands in texts, searches, programs and answers. */
-export interface ChatWords {
+interface ChatWords {
   readonly directory: string;
   readonly needle: string;
   readonly answer: string;

@@ -53,7 +53,7 @@ function takePieces(
     const delta = choice['delta'];
     const scrubbed = scrubbedChoices[at]?.['delta'];
     if (!isObject(delta) || !isObject(scrubbed)) continue;
-    const path = `choice ${String(choice['index'] ?? at)}`;
+    const path = `choice ${indexOf(choice, at)}`;
     for (const [member, piece] of Object.entries(delta))
       if (typeof piece === 'string' && member !== 'role')
         addPiece(pieced, `${path} ${member}`, scrubbed, member, piece);
@@ -63,7 +63,7 @@ function takePieces(
       const made = call['function'];
       const holder = scrubbedCalls[number]?.['function'];
       if (!isObject(made) || !isObject(holder)) continue;
-      const key = `${path} call ${String(call['index'] ?? number)}`;
+      const key = `${path} call ${indexOf(call, number)}`;
       if (typeof made['arguments'] === 'string')
         addPiece(pieced, key, holder, 'arguments', made['arguments']);
       const text = pieced.get(key);
@@ -105,4 +105,9 @@ function putTogether({ pieces, name = '', isArguments }: PiecedText, words: Word
 
 function listOf(value: unknown): readonly Record<string, unknown>[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+/** Which of several it belongs to, as it says itself, else by its place. */
+function indexOf({ index }: Readonly<Record<string, unknown>>, place: number): number {
+  return typeof index === 'number' ? index : place;
 }
