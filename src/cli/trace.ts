@@ -9,7 +9,7 @@ import { withReplayProxy } from './replay-proxy.ts';
 import { exitCodes, finish } from './run.ts';
 import { jsonText, print, printError } from './screen.ts';
 
-/** `rlm-opencode trace`: what `RLM_TRACE_DIR` has written down, and what may be given away of it. */
+/** `rlm-opencode trace`: what was written down, and what may be given away of it. */
 export function traceCommand(): Command {
   return new Command('trace')
     .description('turns that were written down (RLM_TRACE_DIR): list them, take their words out')

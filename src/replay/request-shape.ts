@@ -11,7 +11,7 @@ export function shapeOf(body: Uint8Array): string {
   return JSON.stringify(value === undefined ? body.length : shapeIn('', value));
 }
 
-/** Pure. Where the shapes of two requests part for the first time; nothing where they are the same. */
+/** Pure. Where the shapes of two requests part for the first time; nothing where they do not. */
 export function shapeDifference(recorded: Uint8Array, now: Uint8Array): Difference | undefined {
   return firstDifference(Buffer.from(shapeOf(recorded)), Buffer.from(shapeOf(now)));
 }

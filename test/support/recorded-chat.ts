@@ -46,7 +46,7 @@ export async function recordChat(
   const program = callTools({
     name: 'rlm_exec',
     args: {
-      code: `// ${words.answer}\nconst asked = ["one?", "two?", "${words.needle}?"];\nprint(llm_query_batched(asked).join(), context.search(/${words.needle} 7\\d:/).total);`,
+      code: `// ${words.answer}\nconst asked = ["one?", "two?", "${words.needle}?"];\nprint(llm_query_batched(asked).join(), context.search(/${words.needle} \\d+:/).total);`,
     },
   });
   const first = outputRequest(longText(30_000, words.needle), words.directory);
