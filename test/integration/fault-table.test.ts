@@ -13,6 +13,7 @@ import {
   longText,
   outputRequest,
   resultOf,
+  systemFor,
   user,
 } from '../support/conversation.ts';
 import { answered, type ProviderFault, unreachable } from '../support/provider-faults.ts';
@@ -133,7 +134,8 @@ async function streamed(response: Response): Promise<string> {
 }
 
 function errorWords(error: { readonly code?: string; readonly message: string }): string {
-  return `\`${error.code}\`: ${plain(error.message)}`;
+  const code = error.code === undefined ? '' : `\`${error.code}\`: `;
+  return code + plain(error.message);
 }
 
 /** The ends of what may be long. */
@@ -243,6 +245,31 @@ async function subModelRow(fault: ProviderFault): Promise<Row> {
   return [fault.what, plain(seen.got), seen.log];
 }
 
+/** What is passed through to a provider that fails. */
+async function passedRow(fault: ProviderFault): Promise<Row> {
+  const seen = await withFault(fault, [], async (proxy, upstream) => {
+    upstream.others = fault.reply;
+    const response = await fetch(`${proxy.baseURL}/embeddings`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'm', input: 'A text.' }),
+    });
+    return { got: await passedAnswer(response) };
+  });
+  return [fault.what, seen.got, seen.log];
+}
+
+/** It comes as the provider gives it, so it may break in the middle, too. */
+async function passedAnswer(response: Response): Promise<string> {
+  if (response.status >= 400) return whole(response);
+  const text = await response.text().catch(() => undefined);
+  if (text === undefined) return `**${response.status}**, then the connection breaks`;
+  const last = /data: (\{"error":.*\})\s*$/.exec(text)?.[1];
+  if (last === undefined) return `**${response.status}** as it came`;
+  const { error } = JSON.parse(last) as { error: { code?: string; message: string } };
+  return `**${response.status}** as it came, last an error: ${errorWords(error)}`;
+}
+
 /** What else is asked of a provider that fails: its models; and what is not. */
 async function besideRow(fault: ProviderFault): Promise<Row> {
   const seen = await withFault(fault, [], async (proxy, upstream) => {
@@ -270,6 +297,8 @@ interface WriteFault {
   readonly what: string;
   readonly fault?: Fault;
   readonly hits?: (call: WriteCall) => boolean;
+  /** The second turn is of another project, whose store is to be made. */
+  readonly isNewProject?: true;
   /** Instead: what is put in the way, in the data directory. */
   readonly block?: (dataDir: string) => void;
   readonly env?: (dataDir: string) => Readonly<Record<string, string>>;
@@ -291,6 +320,18 @@ const writeFaults: readonly WriteFault[] = [
   { what: 'journal, disk full', fault: full, hits: inFile('_entries.jsonl', 'write') },
   { what: 'journal, not on the disk', fault: broken, hits: inFile('_entries.jsonl', 'datasync') },
   { what: 'memory of the chat, disk full', fault: full, hits: inFile('_chats.jsonl', 'write') },
+  {
+    what: 'files of a new store, disk full',
+    fault: full,
+    hits: ({ name, path }) => name === 'create' && /sess_[0-9a-f]+\.json/.test(path),
+    isNewProject: true,
+  },
+  {
+    what: 'which directory has which store, disk full',
+    fault: full,
+    hits: ({ path }) => path.includes('directory_to_rlm.json'),
+    isNewProject: true,
+  },
   { what: 'everything, disk full', fault: full, hits: ({ name }) => name !== 'sync' },
   {
     what: 'index of the search',
@@ -329,7 +370,7 @@ function replaceByFile(path: string): void {
  * A first turn stores one text; then the fault begins, and the second turn brings another and
  * searches.
  */
-async function writeRow({ what, fault, hits, block, env }: WriteFault): Promise<Row> {
+async function writeRow({ what, fault, hits, block, env, isNewProject }: WriteFault): Promise<Row> {
   let isBroken = false;
   let failed = 0;
   const lines: string[] = [];
@@ -353,13 +394,17 @@ async function writeRow({ what, fault, hits, block, env }: WriteFault): Promise<
   isBroken = true;
   block?.(dataDir);
   lines.length = 0;
-  upstream.script(
-    reply(toolCall('rlm_search', { pattern: 'line 7:' }), finish('tool_calls'), done()),
-  );
+  // Where no store could be made there is nothing to search.
+  if (isNewProject === undefined)
+    upstream.script(
+      reply(toolCall('rlm_search', { pattern: 'line 7:' }), finish('tool_calls'), done()),
+    );
   upstream.script(uncounted('Second.'));
   const other = longText(50_000, 'other');
+  const [system, ...rest] = request.messages;
   const next = [
-    ...request.messages,
+    isNewProject === true ? systemFor('/work/new') : system!,
+    ...rest,
     message,
     user('And now?'),
     calling('call_2', 'bash', { command: 'make' }),
@@ -515,6 +560,12 @@ async function allSections(): Promise<readonly Section[]> {
       text: 'The model that asked is told, and answers with what it has; the client sees no failure.',
       head: ['What fails', 'The model is told', 'Log'],
       rows: await inTurn(answered, subModelRow),
+    },
+    {
+      title: 'What is passed through (`/v1/embeddings` and its like)',
+      text: 'Nothing is tried again, and what has begun comes as the provider gives it.',
+      head: ['What fails', 'Answer', 'Log'],
+      rows: await inTurn([...unreachable, ...answered], passedRow),
     },
     {
       title: 'Lists of models, and counts of tokens',

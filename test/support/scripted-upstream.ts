@@ -103,6 +103,8 @@ export interface ScriptedUpstream {
   readonly otherRequests: RecordedRequest[];
   /** What `GET .../models` answers with: ids, or a reply of its own. */
   models: readonly string[] | Reply;
+  /** What every other path answers with; absent: that there is none. */
+  others: Reply | undefined;
   /** Appends replies, one for each coming chat request. */
   script(...replies: readonly ScriptedReply[]): void;
   /** The reply for chat requests when the script is over. */
@@ -320,6 +322,7 @@ class ServerState {
   readonly requests: RecordedRequest[] = [];
   readonly otherRequests: RecordedRequest[] = [];
   models: readonly string[] | Reply = ['scripted-model'];
+  others: Reply | undefined;
   mostOverlap = 0;
   connections = 0;
   #open = 0;
@@ -375,7 +378,8 @@ class ServerState {
     if (!isChat) {
       this.otherRequests.push(request);
       if (!request.path.split('?')[0]!.endsWith('/models')) {
-        return status(404, { error: { message: `The script knows no ${request.path}.` } });
+        const none = `The script knows no ${request.path}.`;
+        return this.others ?? status(404, { error: { message: none } });
       }
       if ('status' in this.models) return this.models;
       const list = this.models.map((id) => ({ id, object: 'model', created: 1, owned_by: 'test' }));
