@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { toProxyError } from '../errors.ts';
 import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
+import type { Still } from '../store/archive/archives.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import type { ChatRecord } from '../store/types.ts';
 import { Branches } from './branches.ts';
@@ -9,6 +10,9 @@ import { encodePiece } from './log.ts';
 import { openedPieces, positionAt, Replica } from './replica.ts';
 import { evenPieces, type LogParts, missingRow, SharedLog } from './shared-log.ts';
 import { isContradiction } from './witness.ts';
+
+/** So often an archive is begun that others make useless by what they do to the store. */
+const sealAttempts = 3;
 
 /** What {@link OpenLogs} needs beside what all logs share. */
 interface OpenLogsParts extends Omit<
@@ -85,8 +89,27 @@ export class OpenLogs {
    * them. Where that fails it is done when the store is opened next.
    */
   async seal(log: SharedLog): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#sealOnce(log);
+        return;
+      } catch (error) {
+        // Texts were forgotten, or chats tidied up, while it was read.
+        if (attempt === sealAttempts || toProxyError(error).code !== 'too_busy') throw error;
+      }
+    }
+  }
+
+  async #sealOnce(log: SharedLog): Promise<void> {
     const { table, sessions, seal } = this.#parts;
     const upload = this.#log.uuid();
+    let pos = 0;
+    // Only while it is looked how far the store is nothing is added: reading it takes long.
+    const still: Still = async (look) =>
+      log.whileStill(async (replica) => {
+        pos = replica.pos;
+        return look();
+      });
     const pieces = async function* (stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
       let at = 0;
       for await (const piece of evenPieces(stream)) {
@@ -94,10 +117,9 @@ export class OpenLogs {
         at += 1;
       }
     };
-    await log.whileStill(async ({ pos }) => {
-      const count = await table.putPieces(log.id, upload, pieces(archived(sessions, log.id)));
-      await table.seal(log.id, { pos, upload, pieces: count });
-    });
+    const archive = archived(sessions, log.id, still);
+    const count = await table.putPieces(log.id, upload, pieces(archive));
+    await table.seal(log.id, { pos, upload, pieces: count });
   }
 
   /** What is here of a store goes; who asks for the store meanwhile waits, and has it anew. */
@@ -217,8 +239,12 @@ async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boo
 }
 
 /** The bytes of a store's archive. */
-async function* archived(replicas: ReplicaSessions, sessionId: string): AsyncGenerator<Uint8Array> {
-  for await (const { bytes } of replicas.exportReplica(sessionId))
+async function* archived(
+  replicas: ReplicaSessions,
+  sessionId: string,
+  still: Still,
+): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of replicas.exportReplica(sessionId, still))
     if (bytes !== undefined) yield bytes;
 }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Ids } from '../clock.ts';
 import type { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { Archives, type ReplicaImport } from './archive/archives.ts';
+import { Archives, type ReplicaImport, type Still } from './archive/archives.ts';
 import { finishImports } from './archive/landing.ts';
 import { DirectoryMap } from './disk/directory-map.ts';
 import { realFiles, type Files } from './disk/files.ts';
@@ -169,8 +169,9 @@ export interface ReplicaSessions extends Sessions {
   basesOf(sessionId: string): Promise<readonly string[]>;
   /**
    * As `export` of one session, without anything of this machine, and without what it goes on from.
+   * @param still Runs what looks how far it is, for who wants to know that, too
    */
-  exportReplica(sessionId: string): ReturnType<Sessions['export']>;
+  exportReplica(sessionId: string, still?: Still): ReturnType<Sessions['export']>;
   /**
    * As `import`. @param options.claim Whether a store may have an id; called once for each that is
    * chosen, and the ids of those that were refused are not used
@@ -409,8 +410,8 @@ class FileSessions implements ReplicaSessions {
     return this.#catalog.basesOf(sessionId);
   }
 
-  exportReplica(sessionId: string): ReturnType<Sessions['export']> {
-    return this.#archives.export([sessionId], { isForReplica: true });
+  exportReplica(sessionId: string, still?: Still): ReturnType<Sessions['export']> {
+    return this.#archives.export([sessionId], { isForReplica: true, still });
   }
 
   importWith(...args: Parameters<ReplicaSessions['importWith']>): ReturnType<Sessions['import']> {

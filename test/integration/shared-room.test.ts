@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
+import { Database } from '../../src/shared/database/database.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -169,6 +170,53 @@ describe.skipIf(noPostgres !== undefined)(
         [0, 1, 2, 3, 4].flatMap((n) => [`round ${n}\n`, `while it goes ${n}\n`]).toSorted(),
       );
       expect(await filesOf(await sharedStore(one, 'going'))).toBe(await filesOf(there));
+    });
+
+    test('who stores while an archive takes the place of rows does not wait for it, and nothing is lost', async () => {
+      // A database whose clock is ahead: what chats remember has its times.
+      const behind = { ...systemClock, now: () => systemClock.now() - hourMs };
+      await using one = await machine({ clock: behind });
+      const session = await sharedStore(one, 'sealed');
+      for (const text of ['secret\n', 'before\n', `${'x'.repeat(3_000_000)}\n`]) {
+        await session.store.append([{ kind: 'user_text', text }]);
+      }
+      await session.memory.put([{ key: 'before', value: 1 }]);
+      const going = Promise.withResolvers<void>();
+      const begun = Promise.withResolvers<void>();
+      const query = Object.getOwnPropertyDescriptor(Database.prototype, 'query')!
+        .value as Database['query'];
+      const asked = vi.spyOn(Database.prototype, 'query').mockImplementation(async function (
+        this: Database,
+        ...args: Parameters<Database['query']>
+      ) {
+        if (args[0] === 'put-piece') {
+          begun.resolve();
+          await going.promise;
+        }
+        return query.apply(this, args);
+      });
+      try {
+        const wanted = { whole: [1], why: 'asked', mayComeAgain: false } as const;
+        const forgetting = one.forget(session.id, wanted);
+        await begun.promise;
+        const [added] = await session.store.append([{ kind: 'user_text', text: 'meanwhile\n' }]);
+        await session.memory.put([{ key: 'meanwhile', value: 2 }]);
+        expect(added!.id).toBe('e4');
+        going.resolve();
+        await forgetting;
+      } finally {
+        asked.mockRestore();
+      }
+      const rows = await postgres.sql(
+        `select count(*) from rlm_log where session = '${session.id}' and pos < 5`,
+      );
+      expect(rows.trim()).toBe('0');
+      await using two = await machine();
+      const there = await sharedStore(two, 'sealed');
+      expect(await filesOf(there)).toBe(await filesOf(await sharedStore(one, 'sealed')));
+      expect(there.store.totals.entries).toBe(4);
+      expect(await there.memory.get('before')).toBe(1);
+      expect(await there.memory.get('meanwhile')).toBe(2);
     });
   },
 );

@@ -83,16 +83,20 @@ export class Archives {
   /**
    * See `Sessions.export`. @param options.isForReplica For {@link importReplica}: nothing of this
    * machine goes along, and nothing that a branch goes on from
+   * @param options.still Runs what looks how far the stores are, for who wants to know that, too
    */
   async *export(
     sessionIds: readonly string[],
-    { isForReplica = false }: { readonly isForReplica?: boolean } = {},
+    {
+      isForReplica = false,
+      still = async (look) => look(),
+    }: { readonly isForReplica?: boolean; readonly still?: Still | undefined } = {},
   ): AsyncGenerator<ArchivePiece, ExportReport> {
     const { clock } = this.#parts;
     for (const id of sessionIds) yield* this.#checked(id);
     const createdMs = clock.now();
     const held = isForReplica
-      ? await Promise.all(sessionIds.map(async (id) => ({ ...(await this.#held(id)), names: [] })))
+      ? await still(async () => this.#holdOwn(sessionIds))
       : await this.#holdAll(sessionIds);
     const files = await ExportFiles.measure({ ...this.#parts, createdMs }, held, {
       chats: isForReplica ? Buffer.alloc(0) : await this.#chatsOf(held),
@@ -137,6 +141,11 @@ export class Archives {
     );
   }
 
+  /** The stores that were asked for, as they are found elsewhere by other names. */
+  async #holdOwn(sessionIds: readonly string[]): Promise<readonly HeldSession[]> {
+    return Promise.all(sessionIds.map(async (id) => ({ ...(await this.#held(id)), names: [] })));
+  }
+
   /** The stores that were asked for, and whatever their branches read from others. */
   async #holdAll(sessionIds: readonly string[]): Promise<readonly HeldSession[]> {
     const { files, dataDir } = this.#parts;
@@ -171,7 +180,7 @@ export class Archives {
   }
 
   async #held(sessionId: string): Promise<HeldSession> {
-    const { clock, map, files, dataDir, hold } = this.#parts;
+    const { map, files, dataDir, hold } = this.#parts;
     const { copyOf } = (await readMetadata(files, dataDir, sessionId)) ?? {};
     return hold(sessionId, async ({ store, events }) => {
       const { bases, own } = await store.settled();
@@ -184,7 +193,7 @@ export class Archives {
         bases,
         own,
         events: events.all.length,
-        untilMs: clock.now(),
+        chatsBytes: await sizeOf(files, sessionPaths(dataDir, sessionId).chats),
       };
     });
   }
@@ -579,6 +588,19 @@ export interface ReplicaImport {
    * @param ownRecords Lines of its own journal
    */
   readonly note: (ownRecords: number) => ChatRecord;
+}
+
+/** Runs something while nothing is added to the stores that it looks at. */
+export type Still = <T>(look: () => Promise<T>) => Promise<T>;
+
+async function sizeOf(files: Files, path: string): Promise<number> {
+  if (!(await files.exists(path))) return 0;
+  const file = await files.open(path, { create: false });
+  try {
+    return await file.sizeBytes();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Whether an import is written down as done: then the next opening goes on with it. */

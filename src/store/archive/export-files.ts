@@ -32,8 +32,8 @@ export interface HeldSession {
   readonly own: BaseRange;
   /** Events that count, the first of all; 0 for a base. */
   readonly events: number;
-  /** What chats remembered up to then goes along; nothing for a base. */
-  readonly untilMs?: number;
+  /** So much of what its chats remember goes along, bytes of their file; nothing for a base. */
+  readonly chatsBytes?: number;
 }
 
 /** A store, and by what it is seen that its journal is still the same file. */
@@ -162,7 +162,7 @@ async function measure(
     journal,
     events: held.events === 0 ? undefined : await sizeOf(eventLines(files, paths.events, held)),
     chats:
-      held.untilMs === undefined || !(await files.exists(paths.chats))
+      held.chatsBytes === undefined || !(await files.exists(paths.chats))
         ? undefined
         : (await sizeOf(chatLines(files, paths.chats, held))) || undefined,
     originals,
@@ -236,23 +236,17 @@ async function* eventLines(files: Files, path: string, { id, events }: HeldSessi
   }
 }
 
-/** The header and what was remembered by then. What is damaged is forgotten, as at an opening. */
-async function* chatLines(files: Files, path: string, { id, untilMs = 0 }: HeldSession) {
-  for await (const { lineNumber, bytes, whole, ended } of linesOf(files, path, id)) {
+/**
+ * The header and what was remembered by then, whatever clock has said when. What is damaged is
+ * forgotten, as at an opening.
+ */
+async function* chatLines(files: Files, path: string, { id, chatsBytes = 0 }: HeldSession) {
+  for await (const { lineNumber, positionBytes, bytes, whole, ended } of linesOf(files, path, id)) {
+    if (positionBytes + bytes.length + 1 > chatsBytes) return;
     if (lineNumber === 1 && !whole) return;
-    const isWanted = whole && ended && (lineNumber === 1 || timeOf(bytes) <= untilMs);
-    if (isWanted) yield Buffer.concat([bytes, newline]);
+    if (whole && ended) yield Buffer.concat([bytes, newline]);
   }
 }
-
-/** When a chat record was written; its key comes first, the value behind. */
-function timeOf(line: Buffer): number {
-  const match = /^\{"k":"(?:[^"\\]|\\.)*","t":(\d+)/.exec(line.toString('latin1', 0, maxHeadBytes));
-  return match === null ? Infinity : Number(match[1]);
-}
-
-/** Key and time lie within so many bytes of a chat record's start. */
-const maxHeadBytes = 65_536;
 
 const newline = Buffer.from('\n');
 
