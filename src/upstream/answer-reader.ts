@@ -9,6 +9,9 @@ import type { PieceSource } from './http-answer.ts';
 import { notAnApi, pageTitle } from './not-an-api.ts';
 import { cancelled } from './retry.ts';
 
+/** What to do about an answer that falls silent. */
+export const idleHint = 'RLM_UPSTREAM_IDLE_TIMEOUT_MS sets the limit.';
+
 /** What to do about an answer that does not begin. */
 export const firstByteHint = 'RLM_UPSTREAM_FIRST_BYTE_TIMEOUT_MS sets the limit.';
 
@@ -142,7 +145,7 @@ export class AnswerReader {
       ? new ProxyError(
           'upstream_timeout',
           `The upstream fell silent for ${limits.idleTimeoutMs} ms.`,
-          { hint: 'RLM_UPSTREAM_IDLE_TIMEOUT_MS sets the limit.' },
+          { hint: idleHint },
         )
       : new ProxyError(
           'upstream_timeout',

@@ -1,3 +1,4 @@
+import { idleHint } from './answer-reader.ts';
 import { type Clock, Watchdog } from '../clock.ts';
 import { ProxyError } from '../errors.ts';
 import type { PieceSource } from './http-answer.ts';
@@ -31,6 +32,7 @@ export async function* passedBody({
   const silent = new ProxyError(
     'upstream_timeout',
     `The upstream was silent for ${idleTimeoutMs} ms.`,
+    { hint: idleHint },
   );
   const watchdog = new Watchdog(clock, () => source.destroy(silent));
   try {

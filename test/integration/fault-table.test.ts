@@ -245,6 +245,59 @@ async function subModelRow(fault: ProviderFault): Promise<Row> {
   return [fault.what, plain(seen.got), seen.log];
 }
 
+/** One fault of each kind: what is particular to a fault stands in the tables above. */
+const toldInAll = [...unreachable, ...answered].filter(({ what }) =>
+  /^(nobody|401|400: prompt|429: again|500|it breaks after|silence after|a page)/.test(what),
+);
+
+/** The same question in the other protocols, each in a project of its own. */
+const otherFaces = [
+  {
+    path: '/messages',
+    body: { max_tokens: 100, messages: [{ role: 'user', content: 'What went wrong?' }] },
+  },
+  { path: '/responses', body: { input: 'What went wrong?' } },
+] as const;
+
+/** How other protocols tell of it: whole, then streamed. */
+async function facesRow(fault: ProviderFault): Promise<Row> {
+  const cells = await Promise.all(
+    otherFaces.flatMap(({ path, body }) =>
+      [false, true].map(async (stream) => {
+        const { got } = await withFault(fault, [], async (proxy) => {
+          const response = await fetch(`${proxy.baseURL}${path}`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' },
+            body: JSON.stringify({ model: 'm', stream, ...body }),
+          });
+          return { got: `**${response.status}** ${faceWords(await response.text())}` };
+        });
+        return got;
+      }),
+    ),
+  );
+  return [fault.what, ...cells];
+}
+
+/** The last object of an answer that speaks of an error, as its protocol writes it. */
+function faceWords(text: string): string {
+  const objects = [...text.matchAll(/^(?:data: )?(\{.*\})$/gm)].map(
+    ([, json = '']) => JSON.parse(json) as Record<string, unknown>,
+  );
+  const last = objects.findLast(({ error, response }) =>
+    [error, (response as { error?: unknown } | undefined)?.error].some((said) => said != null),
+  );
+  if (last === undefined) return 'an answer';
+  const { type, error, response } = last as {
+    type?: string;
+    error?: { type?: string; code?: string; message: string };
+    response?: { error: { code: string; message: string } };
+  };
+  const { message, ...names } = error ?? response!.error;
+  const event = response === undefined ? '' : `\`${type}\`, `;
+  return `${event}\`${'type' in names ? names.type : names.code}\`: ${plain(message)}`;
+}
+
 /** What is passed through to a provider that fails. */
 async function passedRow(fault: ProviderFault): Promise<Row> {
   const seen = await withFault(fault, [], async (proxy, upstream) => {
@@ -542,36 +595,57 @@ interface Section {
 const sides = ['What fails', 'Whole answer', 'Streamed answer', 'Log'];
 
 async function allSections(): Promise<readonly Section[]> {
+  // Most of the time goes by in silences: they pass side by side.
+  const [first, hidden, sub, faces, passed, beside] = await Promise.all([
+    providerRows([...unreachable, ...answered], []),
+    providerRows(answered, [search]),
+    inTurn(answered, subModelRow),
+    inTurn(toldInAll, facesRow),
+    inTurn([...unreachable, ...answered], passedRow),
+    inTurn([...unreachable, ...answered], besideRow),
+  ]);
   return [
     {
       title: 'The provider, at the first step of a turn',
       text: 'Until the first word a failure has a status; a stream that has begun ends with an error frame and without `[DONE]`. What may pass is tried again, four times with longer and longer waits; what will not pass is said at once.',
       head: sides,
-      rows: await providerRows([...unreachable, ...answered], []),
+      rows: first,
     },
     {
       title: 'The provider, at a hidden step',
       text: 'The model has called a tool of ours, and the next step fails. A stream has begun with lines of progress by then (`progress`); a whole answer has none of them.',
       head: sides,
-      rows: await providerRows(answered, [search]),
+      rows: hidden,
     },
     {
       title: 'The provider, asked by a sub-model',
       text: 'The model that asked is told, and answers with what it has; the client sees no failure.',
       head: ['What fails', 'The model is told', 'Log'],
-      rows: await inTurn(answered, subModelRow),
+      rows: sub,
+    },
+    {
+      title: 'The same in other protocols',
+      text: 'A failure before the first word is an error of the protocol, with its status; later it is its last event.',
+      head: [
+        'What fails',
+        '`/v1/messages`, whole',
+        'streamed',
+        '`/v1/responses`, whole',
+        'streamed',
+      ],
+      rows: faces,
     },
     {
       title: 'What is passed through (`/v1/embeddings` and its like)',
       text: 'Nothing is tried again, and what has begun comes as the provider gives it.',
       head: ['What fails', 'Answer', 'Log'],
-      rows: await inTurn([...unreachable, ...answered], passedRow),
+      rows: passed,
     },
     {
       title: 'Lists of models, and counts of tokens',
       text: 'The list has what the settings name, whatever the provider says; `rlm-opencode doctor` tells what is wrong with it. Tokens are counted here, and nobody is asked.',
       head: ['What fails', '`GET /v1/models`', '`POST /v1/messages/count_tokens`', 'Log'],
-      rows: merged(await inTurn([...unreachable, ...answered], besideRow)),
+      rows: merged(beside),
     },
     {
       title: 'What a server writes, while a chat goes on',

@@ -33,8 +33,8 @@ export interface ProviderFault {
 
 /** So that a silence is over soon; heartbeats come before that, as they do with the usual numbers. */
 const soon = {
-  RLM_UPSTREAM_FIRST_BYTE_TIMEOUT_MS: '2500',
-  RLM_UPSTREAM_IDLE_TIMEOUT_MS: '2500',
+  RLM_UPSTREAM_FIRST_BYTE_TIMEOUT_MS: '5000',
+  RLM_UPSTREAM_IDLE_TIMEOUT_MS: '5000',
   RLM_HEARTBEAT_MS: '100',
 };
 
