@@ -185,7 +185,7 @@ export class Imports {
         at += 1;
       }
     };
-    const count = await table.putPieces(sessionId, upload, closed());
+    const count = await table.putPieces(sessionId, upload, closed(), { isPatient: true });
     yield* said.slice(-1);
     return count;
   }

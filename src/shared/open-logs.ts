@@ -118,7 +118,8 @@ export class OpenLogs {
       }
     };
     const archive = archived(sessions, log.id, still);
-    const count = await table.putPieces(log.id, upload, pieces(archive));
+    const isPatient = true;
+    const count = await table.putPieces(log.id, upload, pieces(archive), { isPatient });
     await table.seal(log.id, { pos, upload, pieces: count });
   }
 

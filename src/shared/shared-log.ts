@@ -282,13 +282,19 @@ export class SharedLog {
   async send(row: SpooledRow): Promise<void> {
     const { writer, n, ops, text } = row;
     if (this.#stopped !== undefined) throw this.#stopped;
-    await this.#append({ writer, n, ops, text });
+    await this.#append({ writer, n, ops, text, isPatient: true });
     // An attempt before the outage may have brought the same row without the names.
     const unnamed = withoutNames(ops, text, (name) => this.#replica.session.store.entry(name));
     if (unnamed.texts.length > 0) {
       const again: LogOperation = { op: 'texts', texts: unnamed.texts };
       const { nextN, writer: self } = this.#parts;
-      await this.#append({ writer: self, n: nextN(), ops: [again], text: unnamed.text });
+      await this.#append({
+        writer: self,
+        n: nextN(),
+        ops: [again],
+        text: unnamed.text,
+        isPatient: true,
+      });
     }
     this.pending.drop(ops);
   }
@@ -392,6 +398,8 @@ export class SharedLog {
     readonly ops: readonly LogOperation[];
     readonly text: Uint8Array;
     readonly upload?: Job['upload'];
+    /** Nobody waits for it in a turn. */
+    readonly isPatient?: boolean;
   }): Promise<readonly Entry[] | undefined> {
     const { table } = this.#parts;
     const { writer, n } = row;
@@ -404,7 +412,7 @@ export class SharedLog {
       const [first] = row.ops;
       const namesTo = first?.op === 'restored' ? first.to : undefined;
       const sent = { writer, n, ...columns, namesTo, behind: { pos: behindPos, row: last } };
-      const place = await table.append(this.id, sent);
+      const place = await table.append(this.id, sent, row);
       if (place === undefined) throw this.#wentBack(behindPos);
       const { pos, timeMs, isEarlier } = place;
       return await this.#alone(async () => {
@@ -432,6 +440,7 @@ export class SharedLog {
     text,
     upload: uploaded,
     seen,
+    isPatient = false,
   }: {
     readonly writer: string;
     readonly n: number;
@@ -439,6 +448,7 @@ export class SharedLog {
     readonly text: Uint8Array;
     readonly upload?: Job['upload'];
     readonly seen: SeenRow | undefined;
+    readonly isPatient?: boolean;
   }): Promise<{
     readonly columns: {
       readonly facts: Buffer;
@@ -471,6 +481,7 @@ export class SharedLog {
       this.id,
       upload,
       closedPieces(piecesOf(text), upload, seal),
+      { isPatient },
     );
     const columns = { facts: await inPieces(count), text: undefined, upload };
     // It need not come back over the net: it is here, in one piece.

@@ -181,6 +181,39 @@ test('a refusal is an answer: what was broken before it takes nobody’s time la
   }
 });
 
+test('why it is away is what was said of it, and not that the time was up', async () => {
+  const { clock, availability } = setUp();
+  let attempts = 0;
+  const asked = availability.ask(async (signal) => {
+    attempts += 1;
+    return attempts === 1 ? broken() : silence(signal);
+  });
+  const failed = asked.catch((error: unknown) => error);
+  await pass(clock, waitMs);
+  expect(String(((await failed) as Error).cause)).toContain('ECONNREFUSED');
+});
+
+test('what nobody waits for has its time, and takes nobody else’s', async () => {
+  const { clock, availability } = setUp();
+  const slow = settling(
+    clock,
+    availability.ask(async (signal) => clock.sleep(30_000, signal), undefined, { isPatient: true }),
+  );
+  await pass(clock, 5_000);
+  const quick = settling(
+    clock,
+    availability.ask(async (signal) => clock.sleep(1_900, signal)),
+  );
+  await pass(clock, 2_000);
+  expect([quick.code, slow.atMs]).toEqual([undefined, undefined]);
+  // Somebody who waits gives up: that is no reason to break off what goes on.
+  const silent = settling(clock, availability.ask(silence));
+  await pass(clock, 24_000);
+  expect([silent.code, availability.isAway]).toEqual(['store_away', true]);
+  expect(slow).toEqual({ atMs: 30_000, code: undefined });
+  expect(availability.told.longestWaitMs).toBe(waitMs);
+});
+
 test('it looks ever less often, and each outage has its own time', async () => {
   const { clock, availability, looks, looked, backs } = setUp();
   const first = settling(clock, availability.ask(broken));

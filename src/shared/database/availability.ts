@@ -9,6 +9,20 @@ const retryMs = 100;
 const lookMinMs = 250;
 const lookMaxMs = 5_000;
 
+/** Nobody waits any longer. */
+class TimeIsUp extends Error {}
+
+/** Whether somebody waits in a turn. */
+export interface Patience {
+  readonly isPatient?: boolean;
+}
+
+/**
+ * Longest that one statement may take for which nobody waits, milliseconds: a piece of 1 MiB at
+ * 150 kbit/s.
+ */
+const patientMs = 60_000;
+
 /** Longest that a work of upkeep may take, milliseconds. */
 const workMaxMs = 600_000;
 
@@ -58,16 +72,18 @@ export class Availability {
    * whether an attempt that failed was carried out nobody knows.
    * @param isWritten What to answer where an earlier attempt was carried out, for what may be only
    * once
+   * @param options.isPatient Nobody waits for it in a turn: over a slow network it has its time
    * @throws ProxyError `store_away`
    */
   async ask<T>(
     ask: (signal: AbortSignal) => Promise<T>,
     isWritten?: (signal: AbortSignal) => Promise<T>,
+    { isPatient = false }: Patience = {},
   ): Promise<T> {
     const leaving = new AbortController();
-    this.#waiting.add(leaving);
+    if (!isPatient) this.#waiting.add(leaving);
     try {
-      return await this.#askUntil(leaving.signal, ask, isWritten);
+      return await this.#askUntil(leaving.signal, { ask, isWritten, isPatient });
     } finally {
       this.#waiting.delete(leaving);
     }
@@ -76,11 +92,19 @@ export class Availability {
   /** @param away Aborted when nobody is to wait any more */
   async #askUntil<T>(
     away: AbortSignal,
-    ask: (signal: AbortSignal) => Promise<T>,
-    isWritten?: (signal: AbortSignal) => Promise<T>,
+    {
+      ask,
+      isWritten,
+      isPatient,
+    }: {
+      readonly ask: (signal: AbortSignal) => Promise<T>;
+      readonly isWritten: ((signal: AbortSignal) => Promise<T>) | undefined;
+      readonly isPatient: boolean;
+    },
   ): Promise<T> {
     const sinceMs = this.#clock.elapsedMs();
     let attempt = ask;
+    let told: unknown;
     for (;;) {
       if (this.#isAway) throw this.#awayError();
       try {
@@ -88,10 +112,10 @@ export class Availability {
         const current = attempt;
         const answer = await this.#timed(
           async (signal) => current(AbortSignal.any([signal, away])),
-          leftMs,
+          isPatient ? patientMs : leftMs,
         );
         this.#troubleSinceMs = undefined;
-        this.#noteWait(sinceMs);
+        if (!isPatient) this.#noteWait(sinceMs);
         return answer;
       } catch (error) {
         const failure = failureOf(error);
@@ -106,11 +130,13 @@ export class Availability {
           attempt = isWritten;
           continue;
         }
+        // What was said before the time was up says more than that it was.
+        if (told === undefined || !(error instanceof TimeIsUp)) told = error;
         this.#database.useNextHost();
         if (this.#isTooLong(sinceMs)) {
-          this.#noteWait(sinceMs);
-          this.#goAway(error);
-          throw this.#awayError(error);
+          if (!isPatient) this.#noteWait(sinceMs);
+          this.#goAway(told);
+          throw this.#awayError(told);
         }
         // Ends early where it is given up meanwhile.
         await this.#clock.sleep(retryMs, away).catch(() => undefined);
@@ -202,7 +228,7 @@ export class Availability {
     ask: () => Promise<T>,
   ): Promise<T> {
     const cancel = this.#clock.after(limitMs, () => {
-      controller.abort(new Error('the database has not answered in time'));
+      controller.abort(new TimeIsUp('the database has not answered in time'));
     });
     try {
       return await ask();
@@ -228,7 +254,7 @@ export class Availability {
   #goAway(error: unknown): void {
     if (this.#isAway || this.#isClosed) return;
     this.#isAway = true;
-    for (const leaving of this.#waiting) leaving.abort(new Error('the database is given up'));
+    for (const leaving of this.#waiting) leaving.abort(new TimeIsUp('the database is given up'));
     this.told.outages += 1;
     const reason = error instanceof Error ? error.message : String(error);
     this.#log.warn(

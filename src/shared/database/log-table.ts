@@ -1,4 +1,4 @@
-import type { Availability } from './availability.ts';
+import type { Availability, Patience } from './availability.ts';
 import type { Database, StoredRow } from './database.ts';
 import { columnName, nameColumn } from './name-column.ts';
 import { isSessionId, unknownSession } from '../../store/disk/session-paths.ts';
@@ -80,7 +80,11 @@ export class LogTable {
    * @returns Undefined where the log is not what the writer has seen of it: nothing was added
    * @throws ProxyError `store_away`; `unknown_session` where the store was deleted
    */
-  async append(session: string, row: NewRow): Promise<RowPlace | undefined> {
+  async append(
+    session: string,
+    row: NewRow,
+    patience: Patience = {},
+  ): Promise<RowPlace | undefined> {
     const { writer, n, facts, text, upload, namesTo, behind } = row;
     const { pos: behindPos, row: last } = behind;
     const values = [
@@ -105,6 +109,7 @@ export class LogTable {
         isEarlier = true;
         return this.#database.query<PlaceRow>('row-of', rowOfSql, [writer, n], signal);
       },
+      patience,
     );
     const [place] = rows;
     if (place === undefined) {
@@ -179,17 +184,21 @@ export class LogTable {
     }
   }
 
-  /** Puts a text away in pieces of `pieceBytes`, a few at once; each is there once. */
+  /** Puts a text away in pieces, a few at once; each is there once. */
   async putPieces(
     session: string,
     upload: string,
     pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
+    patience: Patience = {},
   ): Promise<number> {
     let count = 0;
     const sending = new Set<Promise<unknown>>();
-    for await (const piece of pieces) {
-      if (sending.size >= piecesAtOnce) await Promise.race(sending);
-      const sent: Promise<unknown> = this.#putPiece(session, upload, count, piece).finally(() =>
+    // Those for whom nobody waits leave room for those for whom somebody does.
+    const atOnce = patience.isPatient === true ? 1 : piecesAtOnce;
+    for await (const data of pieces) {
+      if (sending.size >= atOnce) await Promise.race(sending);
+      const piece = { session, upload, n: count, data };
+      const sent: Promise<unknown> = this.#putPiece(piece, patience).finally(() =>
         sending.delete(sent),
       );
       sending.add(sent);
@@ -201,11 +210,21 @@ export class LogTable {
     return count;
   }
 
-  async #putPiece(session: string, upload: string, n: number, data: Buffer): Promise<void> {
+  async #putPiece(
+    piece: {
+      readonly session: string;
+      readonly upload: string;
+      readonly n: number;
+      readonly data: Buffer;
+    },
+    patience: Patience,
+  ): Promise<void> {
+    const { session, upload, n, data } = piece;
     const values = [upload, n, session, data];
     await this.#availability.ask(
       async (signal) => this.#database.query('put-piece', putPieceSql, values, signal),
       async () => [],
+      patience,
     );
   }
 
