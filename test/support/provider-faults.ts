@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import {
   answer,
@@ -45,6 +45,11 @@ export const unreachable: readonly ProviderFault[] = [
   { what: 'nobody listens there', open: at('http://127.0.0.1:9/v1') },
   { what: 'no such name', open: at(`http://${'no-such-name'.repeat(6)}.example/v1`) },
   { what: 'its certificate is signed by nobody known', open: openUntrusted },
+  {
+    what: 'the connection is never made',
+    open: openMute,
+    env: { RLM_UPSTREAM_CONNECT_TIMEOUT_MS: '300' },
+  },
 ];
 
 /** What a provider may answer, or not. */
@@ -119,6 +124,28 @@ export const answered: readonly ProviderFault[] = [
 
 function at(baseURL: string): () => Promise<{ readonly baseURL: string } & AsyncDisposable> {
   return async () => ({ baseURL, [Symbol.asyncDispose]: async () => undefined });
+}
+
+/** Takes connections and does not say a word of TLS. */
+async function openMute(): Promise<{ readonly baseURL: string } & AsyncDisposable> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    baseURL: `https://127.0.0.1:${port}/v1`,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+    },
+  };
 }
 
 async function openUntrusted(): Promise<{ readonly baseURL: string } & AsyncDisposable> {
