@@ -1,8 +1,9 @@
 /**
  * `node test/long/team-faults.ts [--outages 20] [--writers 4] [--kills 30] [--swallow-s 60]
- * [--steps every|some]`: a shared store while something fails, over a PostgreSQL of its own. Says
- * of each fault what was acknowledged, lost, there twice, and how long storing a text and a chat
- * stood still at most; ends with 1 where anything was lost or is there twice.
+ * [--steps every|some] [--only halts,kills,outages,standby,swallowing]`: a shared store while
+ * something fails, over a PostgreSQL of its own. Says of each fault what was acknowledged, lost,
+ * there twice, and how long storing a text and a chat stood still at most; ends with 1 where
+ * anything was lost or is there twice.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '30' },
     'swallow-s': { type: 'string', default: '60' },
     steps: { type: 'string', default: 'every' },
+    only: { type: 'string', default: 'halts,kills,outages,standby,swallowing' },
   },
 });
 if (noPostgres !== undefined) {
@@ -233,14 +235,15 @@ async function swallowing(postgres: TestPostgres): Promise<void> {
   });
 }
 
+const asked = values.only.split(',');
 {
   await using postgres = await database();
-  await halts(postgres);
-  await kills(postgres);
-  await outages(postgres);
+  if (asked.includes('halts')) await halts(postgres);
+  if (asked.includes('kills')) await kills(postgres);
+  if (asked.includes('outages')) await outages(postgres);
 }
-await standby();
-{
+if (asked.includes('standby')) await standby();
+if (asked.includes('swallowing')) {
   await using postgres = await database();
   await swallowing(postgres);
 }

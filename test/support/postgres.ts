@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { chown, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chown, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,13 +57,25 @@ interface TestStandby extends TestPostgres {
   promote(): Promise<void>;
 }
 
-/** Starts a server with an empty database `rlm` of the user `rlm`. @param settings Further ones */
-export async function startPostgres(settings: readonly string[] = []): Promise<TestPostgres> {
+/**
+ * Starts a server with an empty database `rlm` of the user `rlm`.
+ * @param settings Further ones
+ * @param files What else lies in its data directory, by name
+ */
+export async function startPostgres(
+  settings: readonly string[] = [],
+  files: Readonly<Record<string, string>> = {},
+): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'rlm-pg-'));
   const user = plainUser();
   if (user !== undefined) await chown(folder, user.uid, user.gid);
   const data = join(folder, 'data');
   await promisify(execFile)('cp', ['-a', await emptyCluster(), data], { cwd: '/', ...user });
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(data, name);
+    await writeFile(path, text, { mode: 0o600 });
+    if (user !== undefined) await chown(path, user.uid, user.gid);
+  }
   return serverIn(folder, data, settings);
 }
 

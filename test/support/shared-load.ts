@@ -98,6 +98,8 @@ export class SharedLoad {
         this.#told.set(toolCallId, text);
       } catch {
         this.#refused += 1;
+        // Whoever is refused at once leaves the others their time.
+        await systemClock.sleep(10);
       }
       this.#longestStallMs = Math.max(this.#longestStallMs, systemClock.elapsedMs() - sinceMs);
     }
