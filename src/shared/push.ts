@@ -387,7 +387,8 @@ class PushedTexts {
       this.#count(entry.lengthBytes);
       this.#hasFlushed = true;
       if (this.#isTrial) return;
-      const stored = await this.#log!.addStream(facts, this.#session.store.readOriginal(entry));
+      const chunks = this.#session.store.readOriginal(entry);
+      const stored = await this.#log!.addStream(facts, chunks, { isPatient: true });
       if (stored.seq !== entry.seq) this.isSame = false;
       return;
     }
