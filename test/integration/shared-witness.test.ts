@@ -8,7 +8,9 @@ import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
 import { exported, imported } from '../support/archives.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { startRelay } from '../support/relay.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
 const teamKey = 'a secret of the whole team';
@@ -123,6 +125,38 @@ describe.skipIf(noPostgres !== undefined)(
         expect(await filesOf(again)).toBe(await filesOf(await sharedStore(other, name)));
       },
     );
+
+    test('what has waited while a standby took over that lacks rows is stored behind what there is', async () => {
+      await using relay = await startRelay(postgres.port);
+      const clock = new ManualClock();
+      const url = postgres.url({ port: relay.port });
+      const dataDir = join(folder, 'failed-over');
+      await using one = await openMachine(dataDir, url, { teamKey, clock, waitMs: 3_000 });
+      const session = await sharedStore(one, 'failed over');
+      await add(session, 'one', 'two', 'three');
+      relay.hold();
+      const adding = session.store.append([{ kind: 'user_text', text: 'has waited\n' }]);
+      while (relay.waiting === 0) await systemClock.sleep(5);
+      clock.advance(3_000);
+      const [waits] = await adding;
+      expect(waits!.id).toMatch(/^p/);
+      // The statement that nobody has answered is lost with the server.
+      relay.cut();
+      await lose(session.id, 2);
+      await using other = await machine();
+      await add(await sharedStore(other, 'failed over'), 'of another');
+      relay.release();
+      while (one.shared.state.isAway || one.shared.state.waiting.rows > 0) {
+        clock.advance(500);
+        await systemClock.sleep(10);
+      }
+      await one.drain();
+      const here = await sharedStore(one, 'failed over');
+      expect(await textsOf(here)).toEqual(['one', 'two', 'of another', 'has waited']);
+      // The name under which it was shown leads to it.
+      expect(here.store.entry(waits!.id)?.id).toBe('e4');
+      expect(await filesOf(await sharedStore(other, 'failed over'))).toBe(await filesOf(here));
+    });
 
     const swap = (id: string, a: number, b: number): string =>
       `update rlm_log set pos = case pos when ${a} then -${b} else -${a} end
