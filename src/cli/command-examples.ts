@@ -24,6 +24,8 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     ['rlm-opencode trace list', 'turns that were written down'],
     ['rlm-opencode trace scrub traces report', 'the same turns with other words'],
   ],
+  'trace list': [['rlm-opencode trace list', 'what RLM_TRACE_DIR holds, or `trace.dir`']],
+  'trace scrub': [['rlm-opencode trace scrub traces report', 'into a new folder']],
   replay: [
     ['rlm-opencode replay traces', 'all turns in what RLM_TRACE_DIR named, oldest first'],
     ['rlm-opencode replay traces/2026-05-28T10-00-00.000Z-req_1f', 'one turn'],
