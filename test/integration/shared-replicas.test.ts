@@ -366,11 +366,13 @@ describe.skipIf(noPostgres !== undefined)(
         const read = await each.byId(branch.id);
         expect(await read.store.readEntry(read.store.entry('e2')!)).toBe(old[1]!.text);
       }
-      const seals = await postgres.sql(
-        `select base_pos, head from rlm_session where id = '${here.id}'`,
-      );
       // All rows but the last: the first held the texts, the second is that they are gone.
-      expect(seals.trim()).toBe('2|2');
+      await vi.waitFor(async () => {
+        const seals = await postgres.sql(
+          `select base_pos, head from rlm_session where id = '${here.id}'`,
+        );
+        expect(seals.trim()).toBe('2|2');
+      }, 20_000);
     });
 
     test('what was uploaded and never came into a row goes after a day', async () => {
