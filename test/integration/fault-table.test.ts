@@ -298,6 +298,34 @@ function faceWords(text: string): string {
   return `${event}\`${'type' in names ? names.type : names.code}\`: ${plain(message)}`;
 }
 
+/** A provider that fails, and another one that is named as its fallback. */
+async function fallbackRow(fault: ProviderFault): Promise<Row> {
+  const lines: string[] = [];
+  await using failing = await startScriptedUpstream();
+  if (fault.reply !== undefined) failing.otherwise(fault.reply);
+  await using place = await fault.open?.();
+  await using second = await startScriptedUpstream();
+  second.otherwise(answer('From the other one.'));
+  using home = new CliHome();
+  const providers = {
+    first: { baseURL: place?.baseURL ?? failing.baseURL, fallback: ['second.m'] },
+    second: { baseURL: second.baseURL },
+  };
+  const path = join(home.dataDir, '.config/rlm-opencode/config.jsonc');
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, JSON.stringify({ providers }));
+  await using proxy = await startProxy({
+    dataDir: home.dataDir,
+    clock: hurriedClock,
+    env: { ...fault.env },
+    onLog: (line) => lines.push(line),
+  });
+  lines.length = 0;
+  const asked = { model: 'first.m', messages: [user('What went wrong?')] };
+  const got = await streamed(await proxy.post({ ...asked, stream: true }));
+  return [fault.what, got, logged(lines)];
+}
+
 /** What is passed through to a provider that fails. */
 async function passedRow(fault: ProviderFault): Promise<Row> {
   const seen = await withFault(fault, [], async (proxy, upstream) => {
@@ -596,11 +624,12 @@ const sides = ['What fails', 'Whole answer', 'Streamed answer', 'Log'];
 
 async function allSections(): Promise<readonly Section[]> {
   // Most of the time goes by in silences: they pass side by side.
-  const [first, hidden, sub, faces, passed, beside] = await Promise.all([
+  const [first, hidden, sub, faces, fallback, passed, beside] = await Promise.all([
     providerRows([...unreachable, ...answered], []),
     providerRows(answered, [search]),
     inTurn(answered, subModelRow),
     inTurn(toldInAll, facesRow),
+    inTurn([...unreachable, ...answered], fallbackRow),
     inTurn([...unreachable, ...answered], passedRow),
     inTurn([...unreachable, ...answered], besideRow),
   ]);
@@ -622,6 +651,12 @@ async function allSections(): Promise<readonly Section[]> {
       text: 'The model that asked is told, and answers with what it has; the client sees no failure.',
       head: ['What fails', 'The model is told', 'Log'],
       rows: sub,
+    },
+    {
+      title: 'A provider that has a fallback',
+      text: 'What another provider may do better goes to the fallback, before the first word; a refusal of the request itself does not.',
+      head: ['What fails', 'Streamed answer', 'Log'],
+      rows: fallback,
     },
     {
       title: 'The same in other protocols',
