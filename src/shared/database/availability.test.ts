@@ -95,7 +95,7 @@ test('a turn that needs many statements waits once in all, however each of them 
     const turn = async (): Promise<void> => {
       for (let at = 0; at < 5; at += 1) {
         await availability.ask(fails).catch(() => undefined);
-        const copied = availability.each(async function* (signal) {
+        const copied = availability.each(async function* ({ signal }) {
           yield await fails(signal);
         });
         for await (const _ of copied) break;
@@ -123,7 +123,7 @@ test('a copy that stands still is waited for once; then nobody asks again before
   const { clock, availability, looked } = setUp();
   const rows: number[] = [];
   const copy = async (): Promise<void> => {
-    const coming = availability.each(async function* (signal) {
+    const coming = availability.each(async function* ({ signal }) {
       yield 1;
       yield await silence(signal);
     });
@@ -134,6 +134,29 @@ test('a copy that stands still is waited for once; then nobody asks again before
   expect([done.atMs, done.code, rows]).toEqual([waitMs, 'store_away', [1]]);
   // The first look of the outage, for which nobody waits.
   expect(looked).toEqual([waitMs + 250]);
+});
+
+test('a copy over a slow network goes on as long as anything comes', async () => {
+  const { clock, availability } = setUp();
+  const rows: number[] = [];
+  const copy = async (): Promise<void> => {
+    const coming = availability.each(async function* ({ signal, moved }) {
+      for (const row of [1, 2]) {
+        for (let part = 0; part < 10; part += 1) {
+          await clock.sleep(1_500, signal);
+          moved();
+        }
+        yield row;
+      }
+      await silence(signal);
+    });
+    for await (const row of coming) rows.push(row);
+  };
+  const done = settling(clock, copy());
+  await pass(clock, 31_000);
+  expect([rows, done.atMs]).toEqual([[1, 2], undefined]);
+  await pass(clock, 1_500);
+  expect([done.atMs, done.code]).toEqual([32_000, 'store_away']);
 });
 
 test('a copy whose connection is lost goes on with the rest, and has its time for each row', async () => {

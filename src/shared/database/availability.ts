@@ -9,6 +9,14 @@ const retryMs = 100;
 const lookMinMs = 250;
 const lookMaxMs = 5_000;
 
+/** What comes piece by piece. */
+export interface Coming {
+  /** Aborted when nobody waits for it any more. */
+  readonly signal: AbortSignal;
+  /** Something has come, be it only a part. */
+  readonly moved: () => void;
+}
+
 /** Nobody waits any longer. */
 class TimeIsUp extends Error {}
 
@@ -159,21 +167,28 @@ export class Availability {
   }
 
   /**
-   * What comes one by one, each within the time that a caller waits. Where the connection is lost
-   * between two of them, `rest` is asked for what is left, as soon as the database answers again.
-   * @throws ProxyError `store_away`
+   * What comes one by one: nothing may come for no longer than a caller waits, however long one of
+   * them takes to come whole. Where the connection is lost between two of them, `rest` is asked for
+   * what is left, as soon as the database answers again. @throws ProxyError `store_away`
    */
-  async *each<T>(rest: (signal: AbortSignal) => AsyncIterable<T>): AsyncGenerator<T> {
+  async *each<T>(rest: (coming: Coming) => AsyncIterable<T>): AsyncGenerator<T> {
     let failures = 0;
     for (;;) {
       if (this.#isAway) throw this.#awayError();
       const controller = new AbortController();
-      const coming = rest(controller.signal)[Symbol.asyncIterator]();
       let beganMs = this.#clock.elapsedMs();
+      let stop: (() => void) | undefined;
+      const moved = (): void => {
+        beganMs = this.#clock.elapsedMs();
+        stop?.();
+        stop = this.#abortIn(this.#waitMs, controller);
+      };
+      const { signal } = controller;
+      const coming = rest({ signal, moved })[Symbol.asyncIterator]();
       try {
         for (;;) {
-          beganMs = this.#clock.elapsedMs();
-          const next = await this.#within(this.#waitMs, controller, async () => coming.next());
+          moved();
+          const next = await coming.next().finally(() => stop?.());
           if (next.done === true) return;
           failures = 0;
           yield next.value;
@@ -219,22 +234,19 @@ export class Availability {
 
   async #timed<T>(ask: (signal: AbortSignal) => Promise<T>, limitMs: number): Promise<T> {
     const controller = new AbortController();
-    return this.#within(limitMs, controller, async () => ask(controller.signal));
-  }
-
-  async #within<T>(
-    limitMs: number,
-    controller: AbortController,
-    ask: () => Promise<T>,
-  ): Promise<T> {
-    const cancel = this.#clock.after(limitMs, () => {
-      controller.abort(new TimeIsUp('the database has not answered in time'));
-    });
+    const cancel = this.#abortIn(limitMs, controller);
     try {
-      return await ask();
+      return await ask(controller.signal);
     } finally {
       cancel();
     }
+  }
+
+  /** @returns Calls it off */
+  #abortIn(ms: number, controller: AbortController): () => void {
+    return this.#clock.after(ms, () => {
+      controller.abort(new TimeIsUp('the database has not answered in time'));
+    });
   }
 
   /** A statement that changes nothing, and that only a server carries out which takes writes. */

@@ -98,10 +98,11 @@ export class Database {
    * The rows of a `COPY ... TO STDOUT (FORMAT BINARY)`, their columns as they are on the wire
    * (undefined for null); in bounded memory, several times as fast as a query.
    * @param select Without anything from outside in it: it has no parameters
+   * @param coming.moved Called when a part of a row has come
    */
   async *copy(
     select: string,
-    signal: AbortSignal,
+    { signal, moved }: { readonly signal: AbortSignal; readonly moved: () => void },
   ): AsyncGenerator<readonly (Buffer | undefined)[]> {
     const client = await this.#connect(signal);
     const stop = (): void => destroy(client);
@@ -111,7 +112,7 @@ export class Database {
       signal.throwIfAborted();
       this.statements += 1;
       const stream = client.query(copyTo(`copy (${select}) to stdout (format binary)`));
-      yield* copiedRows(stream);
+      yield* copiedRows(stream, moved);
       isWhole = true;
     } catch (error) {
       throw signal.aborted ? (signal.reason as Error) : error;
@@ -253,6 +254,7 @@ const copyHeaderBytes = 19;
 /** https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format" */
 async function* copiedRows(
   chunks: AsyncIterable<Buffer>,
+  moved: () => void,
 ): AsyncGenerator<readonly (Buffer | undefined)[]> {
   let rest: Buffer = Buffer.alloc(0);
   let waiting: Buffer[] = [];
@@ -260,6 +262,7 @@ async function* copiedRows(
   let neededBytes = copyHeaderBytes;
   let hasHeader = false;
   for await (const chunk of chunks) {
+    moved();
     waiting.push(chunk);
     waitingBytes += chunk.length;
     // A row of a megabyte comes in many chunks: they are put together once.

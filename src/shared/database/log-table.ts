@@ -1,4 +1,4 @@
-import type { Availability, Patience } from './availability.ts';
+import type { Availability, Coming, Patience } from './availability.ts';
 import type { Database, StoredRow } from './database.ts';
 import { columnName, nameColumn } from './name-column.ts';
 import { isSessionId, unknownSession } from '../../store/disk/session-paths.ts';
@@ -164,9 +164,9 @@ export class LogTable {
     if (!isSessionId(session)) throw unknownSession(session);
     const until = to === undefined ? '' : ` and pos <= ${to}`;
     let last = from;
-    const rest = (signal: AbortSignal): ReturnType<Database['copy']> => {
+    const rest = (coming: Coming): ReturnType<Database['copy']> => {
       const select = `select pos, time_ms, writer::text, n, facts, text, upload::text from rlm_log where session = '${session}' and pos > ${last}${until} order by pos`;
-      return this.#database.copy(select, signal);
+      return this.#database.copy(select, coming);
     };
     for await (const columns of this.#availability.each(rest)) {
       const [pos, timeMs, writer, n, facts, text, upload] = columns;
@@ -232,10 +232,10 @@ export class LogTable {
   async *pieces(upload: string): AsyncGenerator<Buffer> {
     if (!/^[0-9a-f-]{36}$/.test(upload)) return;
     let count = 0;
-    const rest = (signal: AbortSignal): ReturnType<Database['copy']> =>
+    const rest = (coming: Coming): ReturnType<Database['copy']> =>
       this.#database.copy(
         `select data from rlm_piece where upload = '${upload}' and n >= ${count} order by n`,
-        signal,
+        coming,
       );
     for await (const [data] of this.#availability.each(rest)) {
       count += 1;
