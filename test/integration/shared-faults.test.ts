@@ -63,6 +63,17 @@ describe.skipIf(noPostgres !== undefined)(
       while (!isSo()) await systemClock.sleep(5);
     }
 
+    /** Lets time pass until something is done: what waits for it may begin to wait only later. */
+    async function passing(clock: ManualClock, work: Promise<unknown>): Promise<void> {
+      let isDone = false;
+      const done = work.finally(() => (isDone = true));
+      await until(() => {
+        if (!isDone) clock.advance(1_000);
+        return isDone;
+      });
+      await done;
+    }
+
     test('a replay that the disk has stopped goes on where it was, and does nothing twice', async () => {
       await using one = await machine();
       const session = await sharedStore(one, 'disk');
@@ -120,11 +131,10 @@ describe.skipIf(noPostgres !== undefined)(
       relay.hold();
       const adding = store.append([{ kind: 'user_text', text: 'waits\n' }]);
       await until(() => relay.waiting > 0);
-      clock.advance(10_000);
-      await adding;
+      await passing(clock, adding);
       const waiting = one.drain();
-      await one[Symbol.asyncDispose]();
-      await waiting;
+      await passing(clock, one[Symbol.asyncDispose]());
+      await passing(clock, waiting);
       expect(relay.waiting).toBeGreaterThan(0);
     });
 
