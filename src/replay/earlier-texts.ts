@@ -90,20 +90,15 @@ async function* filler(name: string, newlines: number, dots: number): AsyncGener
       yield Buffer.from(piece.repeat(Math.min(left, pieceChars)));
 }
 
-function newEntry(entry: RecordedEntry, text: Buffer): NewEntry {
-  const { kind, tool, args, path, chatId, toolCallId, call, note, outline, storedAt } = entry;
+/** What is known of an entry beside its text; number and place are the store's to give. */
+function newEntry({ storedAt, outline, ...entry }: RecordedEntry, text: Buffer): NewEntry {
+  const { session: _, id: _id, offsetChars: _at, lengthChars: _chars, ...told } = entry;
+  const { lineNumber: _line, lineCount: _lines, text: _name, ...facts } = told;
   return {
+    ...facts,
     text,
-    kind,
     timeMs: Date.parse(storedAt),
-    ...(tool !== undefined && { tool }),
-    ...(args !== undefined && { args }),
-    ...(path !== undefined && { path }),
-    ...(chatId !== undefined && { chatId }),
-    ...(toolCallId !== undefined && { toolCallId }),
-    ...(call !== undefined && { call }),
-    ...(note !== undefined && { note }),
-    ...(outline !== undefined && { outline: { kind: outline.type, items: outline.items } }),
+    ...(outline && { outline: { kind: outline.type, items: outline.items } }),
   };
 }
 

@@ -85,6 +85,19 @@ test('what was said is nowhere in a scrubbed trace, which has the shape that it 
   expect(again.code).toBe(0);
 });
 
+test('nor is it in a turn that is given away alone, with the texts that it read', async () => {
+  await recordChat({ traces, dataDir: join(folder, 'data') }, { RLM_TRACE_TEXTS: '1' }, words);
+  const [, second = ''] = (await readdir(traces))
+    .filter((name) => name.includes('-req_'))
+    .toSorted();
+  const { stdout } = await run('trace', 'scrub', join(traces, second), out);
+  expect(stdout).toContain('1 turn written');
+  const names = ['chat-1', 'call_1', 'call_2'];
+  for (const { path, text } of await filesBelow(out))
+    for (const needle of [...needles, ...names])
+      expect([path, needle, contains(text, needle)]).toEqual([path, needle, false]);
+});
+
 test('a trace that cannot be read is said to be missing, and a folder with something in it is not touched', async () => {
   await recordChat({ traces, dataDir: join(folder, 'data') });
   const [, second = ''] = (await readdir(traces)).toSorted();

@@ -1,5 +1,5 @@
 import { isObject, parseJson } from '../../wire/json.ts';
-import type { RecordedExchange, RecordedTurn } from '../recorded-turn.ts';
+import type { RecordedEntry, RecordedExchange, RecordedTurn } from '../recorded-turn.ts';
 import { scrubAnswer } from './answer.ts';
 import { scrubJson } from './json.ts';
 import { keptWords } from './kept-words.ts';
@@ -30,14 +30,7 @@ export class TurnScrubber {
           ? store
           : Object.assign({}, store, { directory: this.#words.text(store.directory) }),
       ),
-      // What is known of them is made of their texts.
-      entries: turn.entries.map(({ outline: _outline, ...entry }) =>
-        Object.assign(entry, scrubJson({ tool: entry.tool, path: entry.path }, this.#words), {
-          args: undefined,
-          call: undefined,
-          note: undefined,
-        }),
-      ),
+      entries: turn.entries.map((entry) => this.#entry(entry)),
       exchanges: turn.exchanges.map((exchange) => this.#exchange(exchange)),
       body: async () => {
         const body = await turn.body();
@@ -45,6 +38,16 @@ export class TurnScrubber {
       },
       text: async (entry) => Buffer.from(this.#words.text((await turn.text(entry)).toString())),
     };
+  }
+
+  /** What else is known of it is made of its text, or of the call that it came from. */
+  #entry(recorded: RecordedEntry): RecordedEntry {
+    const { outline: _outline, args: _args, call: _call, note: _note, ...entry } = recorded;
+    for (const name of ['tool', 'path', 'chatId', 'toolCallId'] as const) {
+      const value = entry[name];
+      if (value !== undefined) entry[name] = this.#words.text(value);
+    }
+    return entry;
   }
 
   #exchange(exchange: RecordedExchange): RecordedExchange {
