@@ -6,6 +6,7 @@ import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore, type RoleGrant } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
+import { realFiles, type Files } from '../../src/store/disk/files.ts';
 import { openSessions } from '../../src/store/sessions.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
 import { exported, imported, inPieces } from '../support/archives.ts';
@@ -210,6 +211,32 @@ describe.skipIf(noPostgres !== undefined)(
         expect([table, await sqlIn(to, `select count(*) from ${table}`)]).toEqual([table, chats]);
       }
       expect((await imported(two, archive)).sessions[0]!.session).toBe(session.id);
+    });
+
+    test('what is there for all stays, also where this machine cannot note it', async () => {
+      const from = await database();
+      await using one = await machine(from);
+      const directory = join(folder, 'noted');
+      const session = (await one.forDirectory(directory, { create: true }))!;
+      await fill(session);
+      const archive = await exported(one, session.id);
+      const to = await database();
+      const disk = { isFull: false };
+      const files: Files = {
+        ...realFiles,
+        createExclusive: async (path, bytes) => {
+          if (disk.isFull && path.includes('projects.json')) {
+            throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+          }
+          return realFiles.createExclusive(path, bytes);
+        },
+      };
+      await using two = await machine(to, { files });
+      disk.isFull = true;
+      await expect(imported(two, archive)).rejects.toThrow('no space');
+      await using three = await machine(to);
+      const there = (await three.forDirectory(directory, { create: false }))!;
+      expect(await seen(there)).toEqual(await seen(session));
     });
 
     test('a role imports beside a store that it may not see', async () => {

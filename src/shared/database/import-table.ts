@@ -16,7 +16,10 @@ export interface ImportedStore {
   readonly name?: string;
 }
 
-/** The statements by which stores of an archive come into the tables of `schema.ts`. */
+/**
+ * The statements by which stores of an archive come into the tables of `schema.ts`; rows are locked
+ * in the order of `LogTable`.
+ */
 export class ImportTable {
   readonly #database: Database;
   readonly #availability: Availability;
@@ -87,11 +90,16 @@ values ($1, $2, ${nowMsSql}, ${nowMsSql}, ${nowMsSql}) on conflict do nothing re
 const publishSql = `with w as (
   select * from unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::int[], $6::text[])
     as w(id, project, created_ms, upload, pieces, bases)),
-n as (insert into rlm_name (name, session) select * from unnest($7::text[], $8::text[]))
+held as (select id from rlm_session where id = any($1::text[]) order by id for no key update),
+n as (insert into rlm_name (name, session)
+  select * from unnest($7::text[], $8::text[]) as named(name, session) order by name)
 update rlm_session s set project = w.project, created_ms = w.created_ms, deleted_ms = null,
   head = 1, time_ms = ${nowMsSql}, base_pos = 1, base_upload = w.upload, base_pieces = w.pieces,
   bases = string_to_array(w.bases, ',')
-from w where s.id = w.id and s.deleted_ms is not null returning s.id`;
+from w, held where s.id = w.id and s.id = held.id and s.deleted_ms is not null returning s.id`;
 
-const abandonSql = `with p as (delete from rlm_piece where session = any($1::text[]))
-delete from rlm_session where id = any($1::text[]) and deleted_ms is not null`;
+const abandonSql = `with held as (
+  select id from rlm_session where id = any($1::text[]) and deleted_ms is not null
+  order by id for update),
+p as (delete from rlm_piece p using held where p.session = held.id)
+delete from rlm_session s using held where s.id = held.id`;
