@@ -18,6 +18,8 @@ const recordsAtOnce = 200;
 interface BranchParts extends LogParts {
   /** The log of a store, with all of it here. */
   readonly logOf: (sessionId: string) => Promise<SharedLog>;
+  /** That of one whose texts a store reads which is being opened. */
+  readonly baseOf: (sessionId: string, base: string) => Promise<SharedLog>;
   /** A name for a new store. */
   readonly newId: () => string;
 }
@@ -73,7 +75,7 @@ export class Branches {
       const [first] = ops;
       if (first?.op !== 'base') break;
       for (const base of new Set(bases)) {
-        const log = await this.#parts.logOf(base);
+        const log = await this.#parts.baseOf(id, base);
         const wanted = first.ranges.find(({ sessionId }) => sessionId === base)?.records ?? 0;
         if ((await log.records()) < wanted) await log.catchUp();
       }
@@ -86,10 +88,9 @@ export class Branches {
   }
 }
 
-/** Whether a store has branches that read from it. @throws ProxyError `invalid_request` */
-export function refuseBranches(sessionId: string, branches: readonly string[]): void {
-  if (branches.length === 0) return;
-  throw new ProxyError(
+/** Stores that are read from are not deleted without those that read. */
+export function hasBranches(sessionId: string, branches: readonly string[]): ProxyError {
+  return new ProxyError(
     'invalid_request',
     `${sessionId} was not deleted: ${branches.join(', ')} read${branches.length === 1 ? 's' : ''} texts of it.`,
     { hint: 'Add --with-branches to delete them, too.' },

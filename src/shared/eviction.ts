@@ -34,7 +34,8 @@ export interface EvictionParts {
   readonly hasWaiting: (id: string) => boolean;
   /** Stores that never go. */
   readonly isKept: (id: string) => boolean;
-  readonly drop: (id: string) => Promise<void>;
+  /** @returns False where a branch reads it by now: then it is as it was */
+  readonly drop: (id: string) => Promise<boolean>;
 }
 
 /**
@@ -108,7 +109,7 @@ export class Evictions {
       if (openMs !== undefined && clock.now() - openMs < inUseMs) continue;
       if (isKept(id) || read.has(id) || hasWaiting(id)) continue;
       const sizeBytes = sizes.get(id) ?? 0;
-      await drop(id);
+      if (!(await drop(id))) continue;
       bytes -= sizeBytes;
       gone.push(id);
       log.info(

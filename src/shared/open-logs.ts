@@ -33,8 +33,12 @@ export class OpenLogs {
   readonly #parts: OpenLogsParts;
   readonly #log: LogParts;
   readonly #opening = new Map<string, Promise<SharedLog>>();
-  /** Stores whose files are being deleted here. */
-  readonly #leaving = new Map<string, Promise<void>>();
+  /** The stores that each of those reads which are open, or are being opened. */
+  readonly #reads = new Map<string, Set<string>>();
+  /** Stores that go; whoever asks for one waits. */
+  readonly #leaving = new Map<string, Promise<boolean>>();
+  /** Those of them that nobody reads any more, so that branches, too, wait for them. */
+  readonly #closing = new Set<string>();
   /** The row at which a replica was made anew last, by store. */
   readonly #anew = new Map<string, number>();
   #n = 0;
@@ -53,6 +57,7 @@ export class OpenLogs {
     this.branches = new Branches({
       ...this.#log,
       logOf: async (id) => this.of(id),
+      baseOf: async (id, base) => this.#baseOf(id, base),
       newId: () => parts.ids.next('sess_'),
     });
   }
@@ -67,7 +72,30 @@ export class OpenLogs {
   /** @throws ProxyError `unknown_session`; `store_away` where nothing of it is here */
   async of(sessionId: string): Promise<SharedLog> {
     if (!isSessionId(sessionId)) throw unknownSession(sessionId);
-    await this.#leaving.get(sessionId);
+    await this.#left(sessionId);
+    return this.#opened(sessionId);
+  }
+
+  /**
+   * A store whose texts another one reads, with all of it here, while that is being opened.
+   *
+   * Whoever waits for a store here holds those that read it, never those that it reads. So a store
+   * that goes waits for its branches first, and until the last of them has gone these may have it
+   * opened; were they to wait for it, it and they would wait for each other.
+   */
+  async #baseOf(sessionId: string, base: string): Promise<SharedLog> {
+    const reads = this.#reads.get(sessionId) ?? new Set();
+    this.#reads.set(sessionId, reads.add(base));
+    if (this.#closing.has(base)) await this.#left(base);
+    return this.#opened(base);
+  }
+
+  async #left(sessionId: string): Promise<void> {
+    // Why one could not go is told to whoever wanted it.
+    await this.#leaving.get(sessionId)?.catch(() => undefined);
+  }
+
+  async #opened(sessionId: string): Promise<SharedLog> {
     const known = this.#opening.get(sessionId);
     // Before anything is waited for: from here on it is not let go of.
     this.open.get(sessionId)?.touch();
@@ -80,6 +108,7 @@ export class OpenLogs {
       return log;
     } catch (error) {
       this.#opening.delete(sessionId);
+      this.#reads.delete(sessionId);
       throw error;
     }
   }
@@ -123,14 +152,21 @@ export class OpenLogs {
     await table.seal(log.id, { pos, upload, pieces: count });
   }
 
-  /** What is here of a store goes; who asks for the store meanwhile waits, and has it anew. */
-  async drop(sessionId: string): Promise<void> {
-    const leaving = this.#dropNow(sessionId).finally(() => this.#leaving.delete(sessionId));
-    this.#leaving.set(
-      sessionId,
-      leaving.catch(() => undefined),
-    );
-    await leaving;
+  /**
+   * What is here of a store goes, and its branches before it; who asks for one meanwhile waits,
+   * and has it anew.
+   * @param mayTakeBranches False: it stays where one reads it
+   * @returns Whether it went
+   */
+  async drop(sessionId: string, mayTakeBranches = true): Promise<boolean> {
+    const others = this.#leaving.get(sessionId);
+    if (others !== undefined) return others;
+    const leaving = this.#leave(sessionId, mayTakeBranches).finally(() => {
+      this.#closing.delete(sessionId);
+      this.#leaving.delete(sessionId);
+    });
+    this.#leaving.set(sessionId, leaving);
+    return leaving;
   }
 
   /** Whoever asks for the store next has it as the log says it now. */
@@ -152,8 +188,18 @@ export class OpenLogs {
     return true;
   }
 
-  async #dropNow(sessionId: string): Promise<void> {
+  async #leave(sessionId: string, mayTakeBranches: boolean): Promise<boolean> {
     const { sessions, onDropped } = this.#parts;
+    for (;;) {
+      const here = await sessions.branchesOf(sessionId);
+      const opening = [...this.#reads.keys()].filter((id) => this.#reads.get(id)?.has(sessionId));
+      const branches = new Set([...here, ...opening]);
+      if (branches.size === 0) break;
+      if (!mayTakeBranches) return false;
+      for (const branch of branches) await this.drop(branch);
+    }
+    // Nothing is waited for since the last look.
+    this.#closing.add(sessionId);
     const opening = this.#opening.get(sessionId);
     this.#opening.delete(sessionId);
     this.open.delete(sessionId);
@@ -162,16 +208,16 @@ export class OpenLogs {
     await log?.idle();
     // Whoever was on the way meanwhile has named it once more.
     onDropped(sessionId);
-    if (!(await isHere(sessions, sessionId))) return;
-    for (const branch of await sessions.branchesOf(sessionId)) await this.drop(branch);
-    await sessions.remove(sessionId, 'remove');
+    this.#reads.delete(sessionId);
+    if (await isHere(sessions, sessionId)) await sessions.remove(sessionId, 'remove');
+    return true;
   }
 
   /** The log of a store, and all of it here; what is here already where the database is away. */
   async #openLog(sessionId: string): Promise<SharedLog> {
     const { sessions, log } = this.#parts;
     // What is forgotten in the texts that it goes on from is to be forgotten here, too.
-    for (const base of await sessions.basesOf(sessionId)) await this.of(base);
+    for (const base of await sessions.basesOf(sessionId)) await this.#baseOf(sessionId, base);
     const replica = await this.#replicaOf(sessionId);
     const shared = new SharedLog(this.#log, sessionId, replica ?? (await this.#begin(sessionId)));
     try {
@@ -220,7 +266,7 @@ export class OpenLogs {
     if (head === undefined) throw unknownSession(sessionId);
     if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
     const { upload, pieces, pos } = head.base;
-    for (const base of head.bases) await this.of(base);
+    for (const base of head.bases) await this.#baseOf(sessionId, base);
     const packed = counted(openedPieces(table, seal, upload, pieces), (done) =>
       onProgress?.(sessionId, { pos: Math.floor((pos * done) / (pieces + 1)), head: pos }),
     );

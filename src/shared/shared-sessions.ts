@@ -24,7 +24,7 @@ import type {
 } from '../store/types.ts';
 import { readAddress } from './database/address.ts';
 import { Availability } from './database/availability.ts';
-import { cannotDetach, refuseBranches } from './branches.ts';
+import { cannotDetach, hasBranches } from './branches.ts';
 import { Database } from './database/database.ts';
 import { Draining } from './draining.ts';
 import { Evictions, type ReplicaBounds } from './eviction.ts';
@@ -188,7 +188,7 @@ export class SharedSessions implements Sessions {
       isAway: () => parts.availability.isAway,
       hasWaiting: (id) => parts.spool.has(id),
       isKept: (id) => id === this.#chats?.id,
-      drop: async (id) => this.#logs.drop(id),
+      drop: async (id) => this.#logs.drop(id, false),
     });
     this.shared = new Side({
       ...parts,
@@ -481,14 +481,19 @@ export class SharedSessions implements Sessions {
   async remove(sessionId: string, branches: 'keep' | 'remove' | 'detach' = 'keep'): Promise<void> {
     const { table } = this.#parts;
     if ((await table.head(sessionId)) === undefined) throw unknownSession(sessionId);
-    const others = await table.branchesOf(sessionId);
-    if (branches === 'keep') refuseBranches(sessionId, others);
-    if (branches === 'detach' && others.length > 0) throw cannotDetach(sessionId);
-    // The branches first: whatever comes in between, none of them is left without its texts.
-    for (const id of [...others.toReversed(), sessionId]) {
-      await table.remove(id);
-      await this.#forgetDeleted(id);
+    // A branch may be made at any time: whoever deletes is told of it when it can be made no more.
+    for (;;) {
+      const readers = await table.remove(sessionId);
+      if (readers.length === 0) break;
+      if (branches === 'detach') throw cannotDetach(sessionId);
+      if (branches === 'keep') throw hasBranches(sessionId, readers);
+      // The branches first: whatever comes in between, none of them is left without its texts.
+      for (const id of readers.toReversed()) {
+        // Somebody else deletes them, too.
+        await this.remove(id, branches).catch(unlessUnknown);
+      }
     }
+    await this.#forgetDeleted(sessionId);
   }
 
   /** Sends what has waited for the database. */
@@ -630,6 +635,11 @@ function hasAnother(name: string, owner: string, entries?: number): ProxyError {
   return new ProxyError('invalid_request', `${name} has a store already: ${owner}${holds}.`, {
     hint: 'With --replace that is put aside, for everybody: it stays, and is reached by its id alone.',
   });
+}
+
+/** What somebody else has deleted is deleted. @throws whatever else it is */
+function unlessUnknown(error: unknown): void {
+  if (toProxyError(error).code !== 'unknown_session') throw error;
 }
 
 function stillWaiting(sessionId: string): ProxyError {

@@ -237,6 +237,24 @@ test('what nobody waits for has its time, and takes nobody else’s', async () =
   expect(availability.told.longestWaitMs).toBe(waitMs);
 });
 
+test('what was in the way of a work of upkeep is waited out; what fails else is told', async () => {
+  const { clock, availability } = setUp();
+  const failing = [refused('40P01'), refused('40001')];
+  const asked = settling(
+    clock,
+    availability.work(async (signal) => {
+      await clock.sleep(5_000, signal);
+      const error = failing.shift();
+      if (error !== undefined) throw error;
+    }),
+  );
+  await pass(clock, 16_000);
+  expect(asked).toEqual({ atMs: 15_000, code: undefined });
+  const broke = settling(clock, availability.work(broken));
+  await pass(clock, 10);
+  expect([broke.code, availability.isAway]).toEqual(['store_away', false]);
+});
+
 test('it looks ever less often, and each outage has its own time', async () => {
   const { clock, availability, looks, looked, backs } = setUp();
   const first = settling(clock, availability.ask(broken));

@@ -157,12 +157,18 @@ export class Availability {
    * turn: that it takes long says nothing of whether it is there. @throws ProxyError `store_away`
    */
   async work<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.#isAway) throw this.#awayError();
-    try {
-      return await this.#timed(work, workMaxMs);
-    } catch (error) {
-      if (error instanceof ProxyError || failureOf(error) === 'refused') throw this.#named(error);
-      throw this.#awayError(error);
+    const untilMs = this.#clock.elapsedMs() + workMaxMs;
+    for (;;) {
+      if (this.#isAway) throw this.#awayError();
+      try {
+        return await this.#timed(work, workMaxMs);
+      } catch (error) {
+        const failure = failureOf(error);
+        if (error instanceof ProxyError || failure === 'refused') throw this.#named(error);
+        // Others were in the way, and are not any more.
+        const isTriedAgain = failure === 'conflict' && this.#clock.elapsedMs() < untilMs;
+        if (!isTriedAgain) throw this.#awayError(error);
+      }
     }
   }
 

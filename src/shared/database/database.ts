@@ -80,13 +80,21 @@ export class Database {
     });
   }
 
-  /** Runs statements that are prepared nowhere, one after the other, in one transaction. */
-  async run(texts: readonly string[], signal: AbortSignal): Promise<void> {
-    await this.#with(signal, async (client) => {
+  /**
+   * Runs statements that are prepared nowhere, one after the other, in one transaction.
+   * @returns The rows of the last
+   */
+  async run<Row extends QueryResultRow>(
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly Row[]> {
+    return this.#with(signal, async (client) => {
       await client.query('begin');
       try {
-        for (const text of texts) await client.query(text);
+        let rows: readonly Row[] = [];
+        for (const text of texts) ({ rows } = await client.query<Row>(text));
         await client.query('commit');
+        return rows;
       } catch (error) {
         await client.query('rollback').catch(() => undefined);
         throw error;

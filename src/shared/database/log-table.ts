@@ -63,6 +63,11 @@ export interface LogHead {
 
 /**
  * The statements on the tables of `schema.ts`, each one round trip; waits as `Availability` does.
+ *
+ * So that none of them waits for another that waits for it, all lock rows in one order: of
+ * rlm_session, several by their id, before those of rlm_log and rlm_piece, and those of rlm_name
+ * last. A store that nobody knows yet may come at any time. Sweeps that delete many rows at once
+ * may still meet; the database ends one, and it is tried again.
  */
 export class LogTable {
   readonly #database: Database;
@@ -276,7 +281,7 @@ export class LogTable {
 
   /**
    * Makes a store that begins with a row, without a name; of the project of another. @throws
-   * ProxyError `store_away`; `unknown_session` where the other was deleted
+   * ProxyError `store_away`; `unknown_session` where the other was deleted, or one that it reads
    */
   async newBranch(
     id: string,
@@ -397,13 +402,23 @@ export class LogTable {
     });
   }
 
-  /** Deletes a store: its names at once, its rows with it. */
-  async remove(session: string): Promise<void> {
+  /**
+   * Deletes a store with its names, unless another reads its texts, and then its rows: what of them
+   * is left where that is stopped is swept.
+   * @returns The stores that read its texts: then it is as it was
+   */
+  async remove(session: string): Promise<readonly string[]> {
+    if (!isSessionId(session)) throw unknownSession(session);
+    const readers = await this.#availability.work(async (signal) =>
+      this.#database.run<{ readonly id: string }>(markDeletedSql(session), signal),
+    );
+    if (readers.length > 0) return readers.map(({ id }) => id);
     for (const [name, sql] of removeSql) {
       await this.#availability.work(async (signal) =>
         this.#database.query(name, sql, [session], signal),
       );
     }
+    return [];
   }
 
   /**
@@ -590,10 +605,16 @@ insert into rlm_session (id, project, created_ms) select $1, $2, ${nowMsSql} fro
 
 const aliasSql = 'insert into rlm_name (name, session) values ($1, $2) on conflict do nothing';
 
-const branchSql = `with s as (
+/** Nobody deletes what it reads before it is there, and an append to that goes on meanwhile. */
+const branchSql = `with b as (
+  select id, project from rlm_session
+  where id = any($3::text[] || $2::text) and deleted_ms is null order by id for key share),
+s as (
   insert into rlm_session (id, project, created_ms, head, time_ms, bases)
   select $1, project, ${nowMsSql}, 1, ${nowMsSql}, $3::text[]
-  from rlm_session where id = $2 and deleted_ms is null returning time_ms)
+  from b where id = $2 and (select count(*) from b)
+    = (select count(distinct id) from unnest($3::text[] || $2::text) as wanted(id))
+  returning time_ms)
 insert into rlm_log (session, pos, time_ms, writer, n, machine, facts)
 select $1, 1, time_ms, $4::uuid, $5::bigint, $6, $7::bytea from s
 returning pos, time_ms`;
@@ -614,11 +635,28 @@ const lastWritersSql = `select s.id as session, s.project, l.machine, l.time_ms
 from rlm_session s left join rlm_log l on l.session = s.id and l.pos = s.head
 where s.id = any($1::text[]) and s.deleted_ms is null`;
 
+/**
+ * The second looks when the first has the lock: at what was committed until then, which one
+ * statement alone would not see. A branch that comes later waits, and finds it deleted.
+ */
+function markDeletedSql(session: string): readonly string[] {
+  return [
+    `select id from rlm_session where id = '${session}' for update`,
+    `with reading as (
+      select id, created_ms from rlm_session
+      where deleted_ms is null and '${session}' = any(bases)),
+    gone as (
+      update rlm_session set deleted_ms = ${nowMsSql}
+      where id = '${session}' and deleted_ms is null and not exists (select 1 from reading)
+      returning id),
+    names as (delete from rlm_name n using gone where n.session = gone.id)
+    select id from reading order by created_ms`,
+  ];
+}
+
 const removeSql: readonly (readonly [string, string])[] = [
-  ['remove-names', 'delete from rlm_name where session = $1'],
   ['remove-pieces', 'delete from rlm_piece where session = $1'],
   ['remove-rows', 'delete from rlm_log where session = $1'],
-  ['remove-session', `update rlm_session set deleted_ms = ${nowMsSql} where id = $1`],
 ];
 
 const useSql = `with mine as (
@@ -635,8 +673,8 @@ returning (select base_upload::text from old) as before`;
 const dropArchiveSql = 'delete from rlm_piece where session = $1 and upload = $2::uuid';
 
 /**
- * The pieces of the rows that go, and archives that no store begins with any more: who is reading
- * one begins again from the next.
+ * The rows that go, whose place an archive has taken or whose store was deleted, and their pieces:
+ * who is reading begins again from the archive.
  */
 const sweepSealedSql: readonly (readonly [string, string])[] = [
   [
@@ -648,16 +686,17 @@ const sweepSealedSql: readonly (readonly [string, string])[] = [
   [
     'sweep-rows',
     `delete from rlm_log l using rlm_session s
-    where s.id = $1 and l.session = s.id and l.pos < s.base_pos`,
+    where s.id = $1 and l.session = s.id and (l.pos < s.base_pos or s.deleted_ms is not null)`,
   ],
 ];
 
 /** Somebody may be uploading a text, or an archive, whose row is still to come: a day is enough. */
 const dayMs = 86_400_000;
 
-const claimTidyingSql = `update rlm_session set tidied_ms = ${nowMsSql}
-where id = any($1::text[]) and deleted_ms is null
-and tidied_ms <= ${nowMsSql} - $2::bigint returning id`;
+const claimTidyingSql = `with due as (
+  select id from rlm_session where id = any($1::text[]) and deleted_ms is null
+  and tidied_ms <= ${nowMsSql} - $2::bigint order by id for no key update)
+update rlm_session s set tidied_ms = ${nowMsSql} from due where s.id = due.id returning s.id`;
 
 const deletedSql = `select id from rlm_session
 where id = any($1::text[]) and deleted_ms is not null`;
@@ -665,8 +704,10 @@ where id = any($1::text[]) and deleted_ms is not null`;
 const sealedSql = `select p.created_ms as ms from rlm_session s join rlm_piece p
 on p.upload = s.base_upload and p.n = 0 where s.id = $1`;
 
-const toSweepSql = `update rlm_session set swept_ms = ${nowMsSql}
-where swept_ms < ${nowMsSql} - ${dayMs} returning id`;
+const toSweepSql = `with due as (
+  select id from rlm_session where swept_ms < ${nowMsSql} - ${dayMs}
+  order by id for no key update)
+update rlm_session s set swept_ms = ${nowMsSql} from due where s.id = due.id returning s.id`;
 
 const sweepPiecesSql = `delete from rlm_piece p using rlm_session s
 where s.id = $1 and p.session = s.id
