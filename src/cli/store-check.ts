@@ -71,6 +71,11 @@ function tablesOf({ tables, knownTables, hasRightKey }: StoreProbe): readonly Fi
     const text = 'shared store: this machine has another team key than the store was made with.';
     return [{ level: 'fail', text, advice: 'Set RLM_STORE_KEY as the others have it.' }];
   }
+  if (tables < knownTables) {
+    const text = `shared store: its tables are of version ${tables}, this program knows ${knownTables}: limits of a day hold for each proxy by itself.`;
+    const advice = 'Once, as the owner of the database: rlm-opencode store init';
+    return [{ level: 'note', text, advice }];
+  }
   return [];
 }
 

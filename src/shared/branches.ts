@@ -39,7 +39,7 @@ export class Branches {
 
   /** See `Sessions.branch`. @throws ProxyError `store_away`, as that does */
   async make(source: SharedLog, moment: Moment, name?: string): Promise<SharedLog> {
-    const { table, sessions, seal, writer, nextN, newId, logOf } = this.#parts;
+    const { table, sessions, seal, uuid, nextN, newId, logOf } = this.#parts;
     await source.catchUp();
     const start = await sessions.branchStart(source.id, moment, name);
     const bases = start.ranges.map(({ sessionId }) => sessionId);
@@ -48,6 +48,7 @@ export class Branches {
     const of = bases.at(-1) ?? source.id;
     const operation: LogOperation = { op: 'base', of, ...start };
     const { facts } = await encodeRow([operation], []);
+    const writer = uuid();
     const n = nextN();
     await table.newBranch(
       id,

@@ -17,7 +17,7 @@ const sealAttempts = 3;
 /** What {@link OpenLogs} needs beside what all logs share. */
 interface OpenLogsParts extends Omit<
   LogParts,
-  'writer' | 'nextN' | 'uuid' | 'rebase' | 'reopen' | 'beginAnew'
+  'nextN' | 'uuid' | 'rebase' | 'reopen' | 'beginAnew'
 > {
   /** The names of a store may have been given to another since. */
   readonly onReplaced: (id: string) => void;
@@ -47,7 +47,6 @@ export class OpenLogs {
     this.#parts = parts;
     this.#log = {
       ...parts,
-      writer: randomUUID(),
       nextN: () => (this.#n += 1),
       uuid: randomUUID,
       rebase: async (id, behind) => this.#fromBase(id, behind),

@@ -46,8 +46,6 @@ export interface LogParts {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
-  /** The name of this process among the writers, a UUID. */
-  readonly writer: string;
   /** The next number of a row of this process. */
   readonly nextN: () => number;
   /** Makes a UUID, for a text in pieces. */
@@ -94,6 +92,11 @@ export class SharedLog {
   readonly id: string;
   readonly pending = new Pending();
   readonly #parts: LogParts;
+  /**
+   * The name of this process among the writers of this store, a UUID. Of each store another one:
+   * who sees it in one could else take the numbers of rows that are to come in the others.
+   */
+  readonly #writer: string;
   #replica: Replica;
   #usedMs: number;
   readonly #jobs: GroupCommit<Job, readonly Entry[]>;
@@ -113,6 +116,7 @@ export class SharedLog {
   constructor(parts: LogParts, id: string, replica: Replica) {
     this.id = id;
     this.#parts = parts;
+    this.#writer = parts.uuid();
     this.#replica = replica;
     if (replica.last !== undefined) this.#witness.note(replica.pos, replica.last.hash);
     this.#usedMs = parts.clock.now();
@@ -293,10 +297,9 @@ export class SharedLog {
     const unnamed = withoutNames(ops, text, (name) => this.#replica.session.store.entry(name));
     if (unnamed.texts.length > 0) {
       const again: LogOperation = { op: 'texts', texts: unnamed.texts };
-      const { nextN, writer: self } = this.#parts;
       await this.#append({
-        writer: self,
-        n: nextN(),
+        writer: this.#writer,
+        n: this.#parts.nextN(),
         ops: [again],
         text: unnamed.text,
         isPatient: true,
@@ -335,7 +338,8 @@ export class SharedLog {
   }
 
   async #commit(group: readonly WaitingJob[]): Promise<void> {
-    const { availability, spool, writer, nextN, clock } = this.#parts;
+    const { availability, spool, nextN, clock } = this.#parts;
+    const writer = this.#writer;
     this.#usedMs = clock.now();
     const ops = group.map(({ job }) => job.operation);
     const text = joined(group.map(({ job }) => job.text));
@@ -363,7 +367,8 @@ export class SharedLog {
     const patient = group.filter(({ job }) => job.maySpool);
     for (const { job, reject } of group) if (!job.maySpool) reject(why);
     if (patient.length === 0) return;
-    const { spool, writer, clock, availability, drain } = this.#parts;
+    const { spool, clock, availability, drain } = this.#parts;
+    const writer = this.#writer;
     const { store } = this.#replica.session;
     const ops = patient.map(({ job }) => this.#named(job));
     const text = joined(patient.map(({ job }) => job.text));

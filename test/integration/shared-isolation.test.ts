@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
+import { schemaVersion } from '../../src/shared/database/schema.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -267,6 +269,95 @@ describe.skipIf(noPostgres !== undefined)(
             [`${own}chats`, `${own}key:a key`, 'odd'].toSorted(),
           );
         }
+      });
+
+      test('what one has used of a day is its own: others read it, and change nothing', async () => {
+        const day = '2026-11-27';
+        const writer = randomUUID();
+        expect(await b.shared.use(day, writer, '{"tokens":5}')).toEqual([]);
+        for (const sql of [
+          "update rlm_use set used = '{}'",
+          "update rlm_use set role = 'team_a'",
+          'delete from rlm_use',
+        ]) {
+          expect(await asA(`${sql} where role = 'team_b'`)).toMatch(/^(?:UPDATE|DELETE) 0$/);
+        }
+        const insert = (role: string, used: string): string =>
+          `insert into rlm_use (day, role, writer, used) values ('${day}', '${role}', '${writer}', '${used}')`;
+        await expect(asA(insert('team_b', '{}'))).rejects.toThrow('row-level security');
+        await expect(
+          asA(`${insert('team_b', '{}')} on conflict (day, role, writer) do update set used = ''`),
+        ).rejects.toThrow('row-level security');
+        // Under the name of a proxy of the other, and longer than anything a proxy writes.
+        await asA(insert('team_a', '{"tokens":7}'));
+        expect(await b.shared.use(day, writer, '{"tokens":6}')).toEqual(['{"tokens":7}']);
+        await asA("update rlm_use set used = repeat('x', 2000)");
+        expect(await b.shared.use(day, writer, '{"tokens":6}')).toEqual([]);
+        expect(await a.shared.use(day, randomUUID(), '{}')).toContain('{"tokens":6}');
+      });
+
+      test('tables of the first version are used as they are, and brought to the next by `store init`', async () => {
+        const database = 'first_version';
+        await postgres.sql(`create database ${database}`);
+        const url = postgres.url({ database });
+        const roles = [{ role: 'team_a', projects: ['git:example.com/a'] }];
+        await initSharedStore(url, { ...parts, roles });
+        for (const sql of [
+          'drop policy rlm_reading on rlm_use',
+          'drop policy rlm_projects on rlm_use',
+          'alter table rlm_use drop constraint rlm_use_pkey',
+          'alter table rlm_use drop column role',
+          'alter table rlm_use add primary key (day, writer)',
+          'create policy rlm_projects on rlm_use using (true) with check (true)',
+          'update rlm_meta set version = 1',
+          `insert into rlm_use values ('2026-11-26', '${randomUUID()}', '{}')`,
+        ]) {
+          await postgres.sql(sql, { database });
+        }
+        const asRole = postgres.url({ user: 'team_a', database });
+        await using one = await openMachine(join(folder, 'first-version'), asRole);
+        const { store } = await sharedStore(one, 'git:example.com/a');
+        await store.append([{ kind: 'user_text', text: 'before\n' }]);
+        const use = async (): Promise<readonly string[]> =>
+          one.shared.use('2026-11-26', randomUUID(), '{"tokens":1}');
+        await expect(use()).rejects.toMatchObject({
+          parts: { hint: expect.stringContaining('`rlm-opencode store init`') as string },
+        });
+        for (let round = 0; round < 2; round += 1) await initSharedStore(url, parts);
+        expect(await use()).toEqual([]);
+        await store.append([{ kind: 'user_text', text: 'behind\n' }]);
+        expect((await postgres.sql('select version from rlm_meta', { database })).trim()).toBe(
+          String(schemaVersion),
+        );
+        const stolen = `insert into rlm_use (day, role, writer, used)
+          values ('2026-11-26', 'x', gen_random_uuid(), '{}')`;
+        await expect(postgres.sql(stolen, { user: 'team_a', database })).rejects.toThrow(
+          'row-level security',
+        );
+      });
+
+      test('who knows the writers of one project stops no row of another', async () => {
+        const both = ['git:example.com/a', 'git:example.com/both'];
+        await postgres.sql('create role team_both login');
+        await initSharedStore(postgres.url(), {
+          ...parts,
+          roles: [
+            { role: 'team_a', projects: both },
+            { role: 'team_both', projects: ['git:example.com/b', 'git:example.com/both'] },
+          ],
+        });
+        await using two = await openMachine(
+          join(folder, 'both'),
+          postgres.url({ user: 'team_both' }),
+        );
+        const shared = await sharedStore(two, 'git:example.com/both');
+        await shared.store.append([{ kind: 'user_text', text: 'for all\n' }]);
+        await asA(`insert into rlm_log (session, pos, time_ms, writer, n, machine, facts)
+          select session, pos + 1000 + next, time_ms, writer, n + next, machine, facts
+          from rlm_log, generate_series(1, 50) next where session = '${shared.id}'`);
+        const apart = await sharedStore(two, 'git:example.com/b');
+        const [entry] = await apart.store.append([{ kind: 'user_text', text: 'only for b\n' }]);
+        expect(await apart.store.readEntry(entry!)).toBe('only for b\n');
       });
 
       test('one deletes nothing of the other', async () => {

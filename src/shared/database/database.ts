@@ -236,6 +236,8 @@ export function refusal(
   const why = error instanceof Error ? error.message : String(error);
   const hints: Readonly<Record<string, string>> = {
     '42P01': 'Run `rlm-opencode store init` once, as the owner of the database.',
+    '42703':
+      'Run `rlm-opencode store init` as the owner of the database: its tables are of an earlier version.',
     '42501':
       'This database role may not see the project: whoever ran `store init` grants it (docs/team.md).',
     '28P01': 'Compare user and password in RLM_STORE_URL.',

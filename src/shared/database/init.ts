@@ -5,7 +5,14 @@ import type { Logger } from '../../log.ts';
 import { readAddress } from './address.ts';
 import { Database, refusal } from './database.ts';
 import { nameColumn } from './name-column.ts';
-import { grantSql, isolationSql, schemaSql, schemaVersion, storageSql } from './schema.ts';
+import {
+  grantSql,
+  isolationSql,
+  schemaSql,
+  schemaVersion,
+  storageSql,
+  upgradeSql,
+} from './schema.ts';
 import { noSeal, sealWith } from '../seal.ts';
 
 /** Longest a statement of a set-up may take, milliseconds. */
@@ -21,14 +28,15 @@ export interface RoleGrant {
 /** What a set-up has found or made. */
 export interface InitReport {
   readonly store: string;
-  /** False where the tables were there before: nothing in them was changed. */
+  /** False where the tables were there before: what they held stays. */
   readonly isNew: boolean;
   readonly hasTeamKey: boolean;
   readonly roles: readonly string[];
 }
 
 /**
- * Makes the tables of a shared store, once; what is there stays. With `roles` each sees only its
+ * Makes the tables of a shared store, once; what is there stays, and is brought to the newest
+ * version. With `roles` each sees only its
  * projects from then on. Run as the owner of the database.
  * @throws ProxyError `store_away`, `store_newer`, `config_invalid`; `invalid_request` for a store
  *   that was made with another team key
@@ -76,7 +84,18 @@ export async function initSharedStore(
       );
     }
     if ((meta?.key_check ?? undefined) !== check) throw otherKey(meta?.key_check === null);
-    if (roles.length > 0) {
+    for (let from = meta?.version ?? schemaVersion; from < schemaVersion; from += 1) {
+      const upgraded = `update rlm_meta set version = ${from + 1}`;
+      await database.run([...(upgradeSql[from] ?? []), upgraded], signal);
+    }
+    const [isolated] = await database.query<{ readonly is: boolean }>(
+      'isolated',
+      'select exists (select 1 from rlm_access) as is',
+      [],
+      signal,
+    );
+    // Also where no role comes: what isolates them may be of an earlier version.
+    if (roles.length > 0 || isolated?.is === true) {
       await database.run(isolationSql, signal);
       for (const { role, projects } of roles) {
         await database.run(grantSql(identifier(role)), signal);

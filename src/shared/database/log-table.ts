@@ -659,10 +659,14 @@ const removeSql: readonly (readonly [string, string])[] = [
   ['remove-rows', 'delete from rlm_log where session = $1'],
 ];
 
+/** Longest that is read of what another has written, characters; a proxy writes some 120. */
+const maxUsedChars = 1_000;
+
 const useSql = `with mine as (
-  insert into rlm_use (day, writer, used) values ($1, $2::uuid, $3)
-  on conflict (day, writer) do update set used = excluded.used)
-select used from rlm_use where day = $1 and writer <> $2::uuid`;
+  insert into rlm_use (day, role, writer, used) values ($1, current_user::text, $2::uuid, $3)
+  on conflict (day, role, writer) do update set used = excluded.used)
+select used from rlm_use where day = $1 and (role, writer) <> (current_user::text, $2::uuid)
+and length(used) <= ${maxUsedChars}`;
 
 const sealSql = `with old as (
   select base_upload from rlm_session where id = $1 for update)

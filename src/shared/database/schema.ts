@@ -1,5 +1,8 @@
-/** The newest version of the tables that this program reads and writes. */
-export const schemaVersion = 1;
+/**
+ * The newest version of the tables that this program reads and writes. 2: rows of rlm_use belong to
+ * their role ({@link upgradeSql}).
+ */
+export const schemaVersion = 2;
 
 /**
  * The tables, plain SQL without functions, sequences and triggers, so that every engine that speaks
@@ -16,7 +19,8 @@ export const schemaVersion = 1;
  * rlm_log      the rows (`log.ts`). The lock on the row of rlm_session is held from its update to
  *              the commit of the same statement, so numbers are committed in order and without gaps
  * rlm_piece    texts of more than 1 MiB, and archives, in pieces
- * rlm_use      what each writer has used of a day's budget
+ * rlm_use      what each proxy has used of a day's budget; everybody reads all of it, and nobody
+ *              else writes what a role has written
  * rlm_access   which database role may see which projects; only looked at where `--roles` was given
  */
 export const schemaSql: readonly string[] = [
@@ -38,10 +42,24 @@ export const schemaSql: readonly string[] = [
     upload uuid not null, n int not null, session text not null, created_ms bigint not null,
     data bytea not null, primary key (upload, n))`,
   `create table if not exists rlm_use (
-    day text not null, writer uuid not null, used text not null, primary key (day, writer))`,
+    day text not null, role text not null default current_user::text, writer uuid not null,
+    used text not null, primary key (day, role, writer))`,
   `create table if not exists rlm_access (
     role text not null, project text not null, primary key (role, project))`,
 ];
+
+/**
+ * What brings tables of an earlier version to the next, by that version. What was used of today is
+ * written anew by each proxy at its next turn.
+ */
+export const upgradeSql: Readonly<Record<number, readonly string[]>> = {
+  1: [
+    'delete from rlm_use',
+    'alter table rlm_use add column role text not null default current_user::text',
+    'alter table rlm_use drop constraint rlm_use_pkey',
+    'alter table rlm_use add primary key (day, role, writer)',
+  ],
+};
 
 /**
  * Packed already: another packing costs time and gains nothing. Engines without the clause do
@@ -67,7 +85,9 @@ export const isolationSql: readonly string[] = [
   ...policy('rlm_name', granted('rlm_name.name')),
   ...policy('rlm_log', ofVisibleSession('rlm_log')),
   ...policy('rlm_piece', ofVisibleSession('rlm_piece')),
-  ...policy('rlm_use', 'true'),
+  ...policy('rlm_use', 'role = current_user'),
+  'drop policy if exists rlm_reading on rlm_use',
+  'create policy rlm_reading on rlm_use for select using (true)',
   // Which projects there are for others is theirs to know.
   ...policy('rlm_access', 'role = current_user'),
 ];
