@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { ProxyError } from '../errors.ts';
@@ -136,6 +137,48 @@ it('asks for a list once in a while', async () => {
   clock.advance(1000);
   await all.list(signal);
   expect(zai.lists).toBe(2);
+});
+
+it('tells once of a list that cannot be had, and when it is there again', async () => {
+  const clock = new ManualClock();
+  const told: unknown[] = [];
+  const write = (line: string): void => void told.push(JSON.parse(line));
+  const log = pino({ level: 'debug', base: null, timestamp: false }, { write });
+  const fails = new ProxyError('upstream_failed', 'a private text');
+  let answer = async (_stop: AbortSignal): Promise<UpstreamModel[]> => Promise.reject(fails);
+  const zai = { ...fake('zai', []).upstream, models: async (stop: AbortSignal) => answer(stop) };
+  const all = catalog([provider({ upstream: zai, asked: [], lists: 0 })], { clock, log });
+  for (let at = 0; at < 6; at += 1) {
+    clock.advance(500);
+    await all.list(signal);
+  }
+  const outage = { upstream: 'zai', code: 'upstream_failed', status: 502 };
+  const first = { level: 30, msg: 'no model list from the provider', ...outage };
+  const again = { level: 20, msg: 'still no model list', ...outage };
+  expect(told.splice(0)).toEqual([first, again, again]);
+
+  answer = async () => [];
+  clock.advance(1000);
+  await all.list(signal);
+  await all.list(signal);
+  const over = { level: 30, msg: 'the provider lists its models again', upstream: 'zai' };
+  expect(told.splice(0)).toEqual([over]);
+
+  // A client that leaves says nothing of the provider.
+  clock.advance(1000);
+  answer = async () => Promise.reject(new ProxyError('cancelled', 'x'));
+  await all.list(AbortSignal.abort());
+  expect(told.splice(0)).toEqual([]);
+
+  answer = async (stop) =>
+    new Promise((_, reject) => {
+      stop.addEventListener('abort', () => reject(stop.reason as ProxyError));
+    });
+  clock.advance(1000);
+  const slow = all.list(signal);
+  clock.advance(100);
+  await slow;
+  expect(told).toEqual([{ ...first, code: 'upstream_timeout', status: 504 }]);
 });
 
 it('does not wait long for a list', async () => {

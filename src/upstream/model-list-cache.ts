@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { toProxyError } from '../errors.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Upstream, UpstreamModel } from './upstream.ts';
 
@@ -27,6 +27,8 @@ interface CachedList {
 export class ModelListCache {
   readonly #options: ListCacheOptions;
   readonly #lists = new Map<Upstream, CachedList>();
+  /** Providers whose last list could not be had: an outage is told of once, and its end. */
+  readonly #failing = new Set<Upstream>();
 
   constructor(options: ListCacheOptions) {
     this.#options = options;
@@ -55,15 +57,30 @@ export class ModelListCache {
 
   async #ask(upstream: Upstream, signal: AbortSignal): Promise<readonly UpstreamModel[]> {
     const slow = new AbortController();
-    const cancelTimer = this.#options.clock.after(this.#options.listTimeoutMs, () => slow.abort());
+    const { clock, listTimeoutMs } = this.#options;
+    const cancelTimer = clock.after(listTimeoutMs, () =>
+      slow.abort(
+        new ProxyError('upstream_timeout', `No list of models came in ${listTimeoutMs} ms.`),
+      ),
+    );
     try {
-      return await upstream.models(AbortSignal.any([signal, slow.signal]));
+      const models = await upstream.models(AbortSignal.any([signal, slow.signal]));
+      if (this.#failing.delete(upstream))
+        this.#options.log.info({ upstream: upstream.id }, 'the provider lists its models again');
+      return models;
     } catch (caught) {
-      const { code } = toProxyError(caught);
-      this.#options.log.debug({ upstream: upstream.id, code }, 'no model list from the provider');
+      // That a client has left says nothing of the provider.
+      if (!signal.aborted) this.#tell(upstream, toProxyError(caught));
       return [];
     } finally {
       cancelTimer();
     }
+  }
+  /** At `info` once an outage; that it lasts is no news. */
+  #tell(upstream: Upstream, { code, status }: ProxyError): void {
+    const facts = { upstream: upstream.id, code, status };
+    if (this.#failing.has(upstream)) this.#options.log.debug(facts, 'still no model list');
+    else this.#options.log.info(facts, 'no model list from the provider');
+    this.#failing.add(upstream);
   }
 }

@@ -112,6 +112,22 @@ it('a repeated call of a sub-model has a line, too, without any text', async () 
   expect(JSON.stringify(log.lines)).not.toContain('private');
 });
 
+it('a model list that cannot be had has one line at info, however often it is asked for', async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.models = status(503, { error: { message: 'not now: a private text' } });
+  const log = new LogLines();
+  await using proxy = await startProxy({ upstream, onLog: log.add });
+  for (let at = 0; at < 3; at += 1) await (await fetch(`${proxy.baseURL}/models`)).text();
+  expect(await log.next('no model list')).toMatchObject({
+    level: 'info',
+    upstream: 'upstream',
+    code: 'upstream_failed',
+    status: 503,
+  });
+  expect(log.lines.filter(({ msg }) => msg.includes('model list'))).toHaveLength(1);
+  expect(JSON.stringify(log.lines)).not.toContain('private');
+});
+
 it('neither text nor key is logged, however much is told, while our tools run', async () => {
   await using upstream = await startScriptedUpstream();
   upstream.script(
