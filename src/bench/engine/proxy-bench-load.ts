@@ -79,15 +79,20 @@ function textOf(start: string, chars: number): string {
   return (start + sentence.repeat(Math.ceil(chars / sentence.length))).slice(0, chars);
 }
 
-/** The conversations of a kind of request that wait for their next turn. */
+/**
+ * The conversations of a kind of request that wait for their next turn. A proxy knows them again by
+ * what it has answered, so one that began in a directory goes on with that directory's tools: the
+ * headers belong to the kind.
+ */
 function waitingFor({
   baseURL,
   chunks,
   bodyBytes,
   messageChars,
   pastedChars,
+  headers,
 }: BenchRequest): Conversation[] {
-  const kind = [baseURL, chunks, bodyBytes, messageChars, pastedChars].join(' ');
+  const kind = JSON.stringify([baseURL, chunks, bodyBytes, messageChars, pastedChars, headers]);
   const found = waiting.get(kind) ?? [];
   waiting.set(kind, found);
   return found;
