@@ -19,6 +19,7 @@ function countingMemory(): ChatMemory & { reads: number; puts: number } {
     reads: 0,
     puts: 0,
     has: (key) => values.has(key),
+    atHand: () => undefined,
     async get(key) {
       this.reads += 1;
       return values.get(key);
@@ -241,7 +242,7 @@ describe('the memory of answers', () => {
     const fail = async (): Promise<never> => {
       throw new ProxyError('store_full', 'The disk is full.');
     };
-    const one = new Process({ has: () => true, get: fail, put: fail });
+    const one = new Process({ has: () => true, atHand: () => undefined, get: fail, put: fail });
     const chat = await one.turn([user('hi')], long('mine'));
     expect(await one.chatOf([user('hi'), long('mine'), user('x')])).toEqual({ chatId: chat });
   });

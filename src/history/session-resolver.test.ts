@@ -25,6 +25,7 @@ function sessionsOf(): Sessions & { readonly made: string[] } {
   const sessions: Pick<Sessions, 'byId' | 'chats' | 'forDirectory' | 'forKey'> = {
     chats: {
       has: (key) => remembered.has(key),
+      atHand: () => undefined,
       get: async (key) => remembered.get(key),
       put: async (records) => {
         for (const { key, value } of records) remembered.set(key, value);

@@ -22,6 +22,9 @@ class MapMemory implements ChatMemory {
   async get(key: string): Promise<unknown> {
     return structuredClone(this.values.get(key));
   }
+  atHand(key: string): unknown {
+    return structuredClone(this.values.get(key));
+  }
   has(key: string): boolean {
     return this.values.has(key);
   }

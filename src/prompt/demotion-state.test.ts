@@ -6,6 +6,7 @@ function memoryOf(): ChatMemory {
   const values = new Map<string, unknown>();
   return {
     get: async (key) => values.get(key),
+    atHand: (key) => values.get(key),
     has: (key) => values.has(key),
     put: async (records) => {
       for (const { key, value } of records) values.set(key, value);

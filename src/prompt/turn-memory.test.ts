@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
@@ -8,6 +9,9 @@ import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts
 class MapMemory implements ChatMemory {
   readonly values = new Map<string, unknown>();
   async get(key: string): Promise<unknown> {
+    return structuredClone(this.values.get(key));
+  }
+  atHand(key: string): unknown {
     return structuredClone(this.values.get(key));
   }
   has(key: string): boolean {
@@ -67,6 +71,59 @@ async function allFoundBy(
 }
 
 const long = 'A text that is long enough to stand for itself in a chat.';
+
+describe('how a long history is looked up', () => {
+  const count = 50;
+  const turns = Array.from({ length: count }, (_, at) => ({
+    place: { ...place, chain: `chain ${at}` },
+    identity: identityOf(calling(`call ${at}`)),
+  }));
+
+  /** A memory on a slow disk, which tells how many looks at it go on at once. */
+  class SlowMemory extends MapMemory {
+    reads = 0;
+    mostAtOnce = 0;
+    #atOnce = 0;
+    readonly #keepsAtHand: boolean;
+    constructor(keepsAtHand: boolean) {
+      super();
+      this.#keepsAtHand = keepsAtHand;
+    }
+    override atHand(key: string): unknown {
+      return this.#keepsAtHand ? super.atHand(key) : undefined;
+    }
+    override async get(key: string): Promise<unknown> {
+      this.reads += 1;
+      this.#atOnce += 1;
+      this.mostAtOnce = Math.max(this.mostAtOnce, this.#atOnce);
+      await setImmediate();
+      this.#atOnce -= 1;
+      return super.get(key);
+    }
+  }
+
+  async function lookedUp(memory: SlowMemory, maxCachedRecords: number): Promise<void> {
+    const turnMemory = new TurnMemory(memory, { maxCachedRecords });
+    for (const [at, { place: where, identity }] of turns.entries())
+      await turnMemory.remember(where, identity, recordOf(calling(`call ${at}`)), `${at}`);
+    const found = await turnMemory.findAll(turns, async (work) => work());
+    expect(found.map((record) => record?.message.tool_calls?.[0]?.id)).toEqual(
+      turns.map(({ identity }) => identity.callIds[0]),
+    );
+  }
+
+  it('waits for what is on the disk once, and not for one turn after the other', async () => {
+    const memory = new SlowMemory(false);
+    await lookedUp(memory, 1);
+    expect(memory.mostAtOnce).toBe(count);
+  });
+
+  it('does not look at the disk for what is at hand', async () => {
+    const memory = new SlowMemory(true);
+    await lookedUp(memory, count);
+    expect(memory.reads).toBe(0);
+  });
+});
 
 describe('what a turn is found by', () => {
   it('is found where it was, and in a fork with another name', async () => {

@@ -82,10 +82,36 @@ function anchor(...parts: readonly string[]): string {
 }
 
 /**
- * Of the answers in the prompts that are sent at the moment; those of turns that have left them are
- * not asked for any more.
+ * The anchors of answers, for as long as their messages are known: a history is looked up anew in
+ * every turn, and is mostly that of the turn before. (A bound of their own was one that a few long
+ * chats together went beyond: then each turn of each of them made all anchors anew, 3 us an
+ * answer.)
  */
-const maxKeptAnchors = 1_000;
+const anchored = new WeakMap<
+  Identity,
+  { readonly place: TurnPosition; readonly anchors: Anchors }
+>();
+
+/** The anchors of an answer of a history. */
+function knownAnchors(place: TurnPosition, identity: Identity): Anchors {
+  const known = anchored.get(identity);
+  const { chatId, chain, userTextHash } = place;
+  if (
+    known?.place.chain === chain &&
+    known.place.chatId === chatId &&
+    known.place.userTextHash === userTextHash
+  )
+    return known.anchors;
+  const anchors = anchorsOf(place, identity);
+  anchored.set(identity, { place, anchors });
+  return anchors;
+}
+
+/** A record, and its key in the memory. */
+interface FoundRecord {
+  readonly key: string;
+  readonly record: TurnRecord;
+}
 
 interface Alias {
   readonly record: string;
@@ -111,10 +137,6 @@ function exactWrites(
 export class TurnMemory {
   readonly #memory: ChatMemory;
   readonly #cache: LruMap<string, TurnRecord>;
-  readonly #anchors = new LruMap<
-    Identity,
-    { readonly place: TurnPosition; readonly anchors: Anchors }
-  >(maxKeptAnchors);
 
   constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
     this.#memory = memory;
@@ -134,20 +156,29 @@ export class TurnMemory {
   ): Promise<readonly (TurnRecord | undefined)[]> {
     const records: (TurnRecord | undefined)[] = turns.map(() => undefined);
     const standing = new Set<string>();
-    for (const kind of ['exact', 'loose'] as const) {
-      for (const [index, { place, identity }] of turns.entries()) {
-        if (records[index] !== undefined) continue;
-        const anchors = this.#anchorsOf(place, identity);
-        // Most turns are none of ours, and waiting for nothing, too, takes its time.
-        if (!anchors[kind].some((key) => this.#memory.has(key))) continue;
-        const { chatId } = place;
-        const found = await tolerating(async () =>
-          this.#find(anchors, kind, { identity, standing, chatId }),
+    const note = (index: number, found: FoundRecord | undefined): void => {
+      if (found === undefined) return;
+      records[index] = found.record;
+      standing.add(found.key);
+    };
+    const onDisk: Promise<void>[] = [];
+    for (const [index, { place, identity }] of turns.entries()) {
+      const anchors = knownAnchors(place, identity);
+      const found = this.#exactAtHand(anchors, identity);
+      if (found !== 'on disk') note(index, found);
+      else
+        onDisk.push(
+          tolerating(async () => this.#exact(anchors, identity)).then((read) => note(index, read)),
         );
-        if (found === undefined) continue;
-        records[index] = found.record;
-        standing.add(found.key);
-      }
+    }
+    await Promise.all(onDisk);
+    for (const [index, { place, identity }] of turns.entries()) {
+      if (records[index] !== undefined) continue;
+      const anchors = knownAnchors(place, identity);
+      // Most turns are none of ours, and waiting for nothing, too, takes its time.
+      if (!anchors.loose.some((key) => this.#memory.has(key))) continue;
+      const turn = { identity, standing, chatId: place.chatId };
+      note(index, await tolerating(async () => this.#loose(anchors, turn)));
     }
     return records;
   }
@@ -158,7 +189,7 @@ export class TurnMemory {
    */
   async chatOf(turns: readonly VisibleTurn[]): Promise<string | undefined> {
     for (const { place, identity } of turns) {
-      const [, ofAny] = this.#anchorsOf(place, identity).exact;
+      const [, ofAny] = knownAnchors(place, identity).exact;
       if (!this.#memory.has(ofAny)) continue;
       const alias = (await this.#memory.get(ofAny)) as Alias | undefined;
       if (alias?.chat !== undefined) return alias.chat;
@@ -166,32 +197,65 @@ export class TurnMemory {
     return undefined;
   }
 
-  /** By one kind of anchor; loosely only what does not stand elsewhere in the same history. */
-  async #find(
-    anchors: Anchors,
-    kind: keyof Anchors,
+  /** As {@link TurnMemory.#exact} without waiting, where no look at the disk is needed. */
+  #exactAtHand({ exact }: Anchors, identity: Identity): FoundRecord | 'on disk' | undefined {
+    for (const anchorKey of exact) {
+      if (!this.#memory.has(anchorKey)) continue;
+      const alias = this.#memory.atHand(anchorKey) as Alias | undefined;
+      if (alias === undefined) return 'on disk';
+      const key = alias.record;
+      if (!this.#memory.has(key)) continue;
+      const record = this.#cache.get(key);
+      if (record === undefined) return 'on disk';
+      if (isCopyOf(identity, record)) return { key, record };
+    }
+    return undefined;
+  }
+
+  /** What stands where it stood. */
+  async #exact({ exact }: Anchors, identity: Identity): Promise<FoundRecord | undefined> {
+    for (const anchorKey of exact) {
+      const found = await this.#at(anchorKey, identity);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** What does not stand elsewhere in the same history. */
+  async #loose(
+    { exact, loose }: Anchors,
     turn: {
       readonly identity: Identity;
       readonly chatId: string;
       /** Keys of the records that have their place in the history already. */
       readonly standing: ReadonlySet<string>;
     },
-  ): Promise<{ readonly key: string; readonly record: TurnRecord } | undefined> {
+  ): Promise<FoundRecord | undefined> {
     const { identity, standing, chatId } = turn;
-    for (const anchorKey of anchors[kind]) {
-      if (!this.#memory.has(anchorKey)) continue;
-      const alias = (await this.#memory.get(anchorKey)) as Alias | undefined;
-      if (alias === undefined || alias.ambiguous === true) continue;
-      const key = alias.record;
-      if (kind === 'loose' && standing.has(key)) continue;
-      const record = await this.#read(key);
-      if (record === undefined || !isCopyOf(identity, record)) continue;
+    for (const anchorKey of loose) {
+      const found = await this.#at(anchorKey, identity, standing);
+      if (found === undefined) continue;
       // From now on this is where it stands, even if its loose anchor comes to name another turn,
       // too.
-      if (kind === 'loose') await this.#memory.put(exactWrites(anchors.exact, key, chatId));
-      return { key, record };
+      await this.#memory.put(exactWrites(exact, found.key, chatId));
+      return found;
     }
     return undefined;
+  }
+
+  /** The record that an anchor names, if `identity` is a copy of its turn. */
+  async #at(
+    anchorKey: string,
+    identity: Identity,
+    standing?: ReadonlySet<string>,
+  ): Promise<FoundRecord | undefined> {
+    if (!this.#memory.has(anchorKey)) return undefined;
+    const alias = (await this.#memory.get(anchorKey)) as Alias | undefined;
+    if (alias === undefined || alias.ambiguous === true) return undefined;
+    const key = alias.record;
+    if (standing?.has(key) === true) return undefined;
+    const record = await this.#read(key);
+    return record === undefined || !isCopyOf(identity, record) ? undefined : { key, record };
   }
 
   /** Remembers a turn before its answer ends. @throws ProxyError `store_full` */
@@ -217,21 +281,6 @@ export class TurnMemory {
     }
     await this.#memory.put(writes);
     this.#keep(key, record);
-  }
-
-  /** A history is looked up anew in every turn, and is mostly that of the turn before. */
-  #anchorsOf(place: TurnPosition, identity: Identity): Anchors {
-    const known = this.#anchors.get(identity);
-    const { chatId, chain, userTextHash } = place;
-    if (
-      known?.place.chain === chain &&
-      known.place.chatId === chatId &&
-      known.place.userTextHash === userTextHash
-    )
-      return known.anchors;
-    const anchors = anchorsOf(place, identity);
-    this.#anchors.set(identity, { place, anchors });
-    return anchors;
   }
 
   async #read(key: string): Promise<TurnRecord | undefined> {

@@ -222,6 +222,11 @@ class SharedMemory implements ChatMemory {
     return this.#log.pending.hasValue(key) || this.#files.has(key);
   }
 
+  atHand(key: string): unknown {
+    const { pending } = this.#log;
+    return pending.hasValue(key) ? pending.value(key) : this.#files.atHand(key);
+  }
+
   async get(key: string): Promise<unknown> {
     const { pending } = this.#log;
     return pending.hasValue(key) ? pending.value(key) : this.#files.get(key);

@@ -169,6 +169,7 @@ export class SharedSessions implements Sessions {
     });
     this.chats = {
       has: (key) => this.#chatMemory.has(key),
+      atHand: (key) => this.#chatMemory.atHand(key),
       get: async (key) => this.#chatMemory.get(key),
       put: async (records) => this.#chatMemory.put(records),
     };

@@ -226,6 +226,7 @@ function memoryUntil(opened: () => ChatMemory | undefined): ChatMemory {
   const kept = new Map<string, unknown>();
   return {
     get: async (key) => (kept.has(key) ? kept.get(key) : opened()?.get(key)),
+    atHand: (key) => (kept.has(key) ? kept.get(key) : opened()?.atHand(key)),
     has: (key) => kept.has(key) || (opened()?.has(key) ?? false),
     put: async (records) => {
       const memory = opened();

@@ -535,6 +535,8 @@ export interface ChatRecord {
 export interface ChatMemory {
   /** The newest value under `key`, of those at hand or read from disk. */
   get(key: string): Promise<unknown>;
+  /** The same where no look at the disk is needed; undefined where one is. */
+  atHand(key: string): unknown;
   has(key: string): boolean;
   /**
    * Writes JSON values and syncs once. `timeMs`: when they were put down first, where that is not

@@ -56,6 +56,11 @@ export function tracedMemory(
       return isThere;
     },
     put: async (records) => memory.put(records),
+    atHand: (key) => {
+      const value = memory.atHand(key);
+      if (value !== undefined) onRead(key, value);
+      return value;
+    },
     get: async (key) => {
       const value = await memory.get(key);
       onRead(key, value);

@@ -102,7 +102,12 @@ export function memorySession(texts: readonly MemoryText[]): Session {
     createdMs: 0,
     // What is not there is not used by what reads.
     store: store as unknown as SessionStore,
-    memory: { get: async () => undefined, has: () => false, put: refuse },
+    memory: {
+      get: async () => undefined,
+      atHand: () => undefined,
+      has: () => false,
+      put: refuse,
+    },
     events: { all: [], add: refuse },
   };
 }

@@ -97,6 +97,11 @@ export class FileChatMemory implements ChatMemory {
     return [...this.#generation.places.keys()];
   }
 
+  /** Nothing is: what is asked for again and again is kept by who asks. */
+  atHand(): unknown {
+    return undefined;
+  }
+
   async get(key: string): Promise<unknown> {
     const generation = this.#generation;
     const place = generation.places.get(key);

@@ -310,10 +310,14 @@ class HandledMemory implements ChatMemory {
     return this.#handle.last.memory.has(key);
   }
 
-  async get(key: string): Promise<unknown> {
+  atHand(key: string): unknown {
     // What the file has forgotten is forgotten here, too.
+    return this.has(key) ? this.#kept.get(key) : undefined;
+  }
+
+  async get(key: string): Promise<unknown> {
     if (!this.has(key)) return undefined;
-    const kept = this.#kept.get(key);
+    const kept = this.atHand(key);
     if (kept !== undefined) return kept;
     const value = await this.#handle.use(({ memory }) => memory.get(key));
     // What was put meanwhile is newer than what was read.
