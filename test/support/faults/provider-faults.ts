@@ -17,7 +17,7 @@ import {
   status,
   text,
   withHead,
-} from './scripted-upstream.ts';
+} from '../scripted-upstream.ts';
 
 /** A way in which a provider fails. */
 export interface ProviderFault {
@@ -150,7 +150,7 @@ async function openMute(): Promise<{ readonly baseURL: string } & AsyncDisposabl
 
 async function openUntrusted(): Promise<{ readonly baseURL: string } & AsyncDisposable> {
   const read = (name: string): string =>
-    readFileSync(join(import.meta.dirname, '../fixtures/certificate', name), 'utf8');
+    readFileSync(join(import.meta.dirname, '../../fixtures/certificate', name), 'utf8');
   const server = createServer({ key: read('key.pem'), cert: read('certificate.pem') });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
