@@ -6,6 +6,7 @@ const meanings: Readonly<Record<string, string>> = {
   EPERM: 'this user may not use it',
   EEXIST: 'it is there already',
   EISDIR: 'it is a folder',
+  EBADF: 'it is not open for that',
   ELOOP: 'its links lead in a circle',
   ENOSPC: 'there is no room left on its disk',
   EROFS: 'its file system is read-only',

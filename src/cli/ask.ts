@@ -12,7 +12,7 @@ import type { IngestProgress } from '../ingest/progress.ts';
 import { readOwner } from '../store/disk/owner.ts';
 import { coreModelId } from '../wire/core-model.ts';
 import { streamChat, type StreamedAnswer } from './chat-client.ts';
-import { keepStdin, showProgress } from './ingest.ts';
+import { showProgress } from './ingest.ts';
 import {
   callOver,
   fetchLines,
@@ -26,6 +26,7 @@ import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts
 import { loadFromFlags } from './setting-flags.ts';
 import { endTree, showStep } from './step-tree.ts';
 import { jsonText, print } from './screen.ts';
+import { keepStdin } from './standard-input.ts';
 
 interface AskFlags extends SessionFlags {
   readonly file?: readonly string[];

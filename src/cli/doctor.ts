@@ -1,5 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { Command } from 'commander';
+import { countOf } from '../base/numbers.ts';
 import { unreadableReason } from '../base/system-words.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/resolve.ts';
@@ -221,7 +222,7 @@ async function storeFindings(flags: object, deep: boolean): Promise<Finding[]> {
         line.clear();
         const { damage: found, entries, index } = health;
         if (deep && found.length === 0) {
-          const text = `store ${id}: ${entries} texts and ${index?.files ?? 0} index files are what was written`;
+          const text = `store ${id}: ${countOf(entries, 'text')} and ${countOf(index?.files ?? 0, 'index file')}: all is what was written`;
           findings.push({ level: 'ok', text });
         }
         for (const path of index?.damaged ?? []) {

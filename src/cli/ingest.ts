@@ -1,9 +1,4 @@
-import { createWriteStream, rmSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Command, Option } from 'commander';
-import { randomIds } from '../clock.ts';
 import type { IngestReport } from '../ingest/ingest.ts';
 import type { IngestProgress } from '../ingest/progress.ts';
 import { dataDirOf } from './data-dir-flag.ts';
@@ -14,7 +9,8 @@ import { ProxyError } from '../errors.ts';
 import { pastClients, type PastFlags } from './past-clients.ts';
 import { exitCodes, finish } from './run.ts';
 import { addSessionFlags, choiceOf, type SessionFlags } from './session-flags.ts';
-import { jsonText, print, printError } from './screen.ts';
+import { jsonText, print, printError, printProse } from './screen.ts';
+import { keepStdin } from './standard-input.ts';
 
 /** The store it went into. */
 interface StoredIn {
@@ -93,20 +89,26 @@ async function ingest(paths: readonly string[], flags: IngestFlags): Promise<voi
     };
     const report = (await call('ingest', args, (progress) =>
       showProgress(line, progress as IngestProgress),
-    )) as IngestReport & StoredIn;
+    )) as IngestReport & StoredIn & Unindexed;
     line.clear();
     if (report.failed > 0) finish(exitCodes.failed);
     print(flags.json === true ? `${jsonText(report, 2)}\n` : reportText(report));
     for (const { path, reason } of report.failures) printError(`${path}: ${reason}\n`);
+    tellUnindexed(report);
   });
 }
 
-/** Puts standard input into a private file, which the server can read, too. */
-export async function keepStdin(dataDir: string): Promise<Disposable & { readonly path: string }> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const path = join(dataDir, `${randomIds.next('stdin_')}.tmp`);
-  await pipeline(process.stdin, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
-  return { path, [Symbol.dispose]: () => rmSync(path, { force: true }) };
+/** What an operation says where texts were stored, but their index could not be written. */
+export interface Unindexed {
+  readonly indexFault?: string;
+}
+
+/** Says so, and that it does no harm. */
+export function tellUnindexed({ indexFault }: Unindexed): void {
+  if (indexFault === undefined) return;
+  printProse(
+    `${indexFault} The texts are stored, and searches find all that is in them, only slower; it is tried again when one is asked.\n`,
+  );
 }
 
 /** How far an ingest is, on one line. */

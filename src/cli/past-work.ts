@@ -7,6 +7,7 @@ import { machineOf } from '../config/places.ts';
 import { ProxyError } from '../errors.ts';
 import type { PastCounts, PastReport } from '../past/take-past.ts';
 import { countOf, grouped } from '../base/numbers.ts';
+import { tellUnindexed, type Unindexed } from './ingest.ts';
 import { withOperations } from './operations-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { exitCodes, finish } from './run.ts';
@@ -42,6 +43,7 @@ export async function ingestPast(flags: PastFlags): Promise<void> {
     const more = report.faults - report.told.length;
     if (more > 0) printError(`… and ${grouped(more)} more.\n`);
     if (report.faults > 0) finish(exitCodes.failed);
+    tellUnindexed(report);
   });
 
   function historyOf(from: PastFlags['from']): string {
@@ -56,7 +58,7 @@ export async function ingestPast(flags: PastFlags): Promise<void> {
   }
 }
 
-type Told = PastReport & { readonly name: string; readonly folder: string };
+type Told = PastReport & Unindexed & { readonly name: string; readonly folder: string };
 
 function countsText({ conversations, stored, chars, held }: PastCounts, isDry: boolean): string {
   const what = isDry ? 'to store' : 'stored';

@@ -7,6 +7,7 @@ import type { IngestProgress } from '../ingest/progress.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
+import { indexed } from './indexed.ts';
 import { choiceArgs, chosenSession, type SessionChoice } from './session-choice.ts';
 
 /** What to take in, and into whose store. */
@@ -74,8 +75,9 @@ export async function* ingest(
       if (isDone) break;
     }
     const report = await work;
-    await parts.search.index(await session.store.snapshot(), signal);
-    yield { result: { session: session.id, directory: session.directory, ...report } };
+    const indexFault = await indexed(parts.search, session.store, signal);
+    const { id, directory } = session;
+    yield { result: { session: id, directory, ...report, ...(indexFault && { indexFault }) } };
   } finally {
     // Whoever stops listening has aborted the signal; the work must be over before the session is
     // anybody else's.

@@ -13,6 +13,7 @@ import { type PastCounts, takePast } from '../past/take-past.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
+import { indexed } from './indexed.ts';
 
 const absolute = z.string().startsWith('/');
 
@@ -95,9 +96,10 @@ export async function* pastWork(
       if (isDone) break;
     }
     const report = await done(work, `The history of ${client.name} in ${folder} cannot be read`);
+    let indexFault: string | undefined;
     if (!isDry)
-      for (const { store } of touched.values()) await search.index(await store.snapshot(), signal);
-    yield { result: { ...report, name: client.name, folder } };
+      for (const { store } of touched.values()) indexFault ??= await indexed(search, store, signal);
+    yield { result: { ...report, name: client.name, folder, ...(indexFault && { indexFault }) } };
   } finally {
     // Whoever stops listening has aborted the signal; the work must be over before the stores are
     // anybody else's.

@@ -8,7 +8,7 @@ import { DirectoryMap } from './disk/directory-map.ts';
 import { realFiles, type Files } from './disk/files.ts';
 import { lockOwner, type OwnerLock } from './disk/owner.ts';
 import { sessionPaths, sessionsDir } from './disk/session-paths.ts';
-import { toStoreFailure } from './disk/store-failure.ts';
+import { noRoomToOpen, toStoreFailure } from './disk/store-failure.ts';
 import { Bounds } from './life/bounds.ts';
 import { SessionCatalog } from './life/session-catalog.ts';
 import { Forgetter } from './life/forgetting.ts';
@@ -129,7 +129,7 @@ async function openFiles(options: SessionsOptions): Promise<FileSessions> {
       throw error;
     }
   } catch (error) {
-    throw toStoreFailure(error, dataDir);
+    throw noRoomToOpen(toStoreFailure(error, dataDir));
   }
 }
 

@@ -29,7 +29,9 @@ export interface UpstreamFault {
  */
 function shownMessage(error: ProxyError, userAgent: string | undefined): string {
   const isBug = error.code === 'internal';
-  const plain = isBug ? 'Something went wrong inside rlm-opencode.' : error.message;
+  const plain = isBug
+    ? 'Something went wrong inside rlm-opencode: `rlm-opencode logs` says what.'
+    : error.message;
   const { hint } = error.parts;
   // A provider's words need not end as a sentence does.
   const end = /[.!?:;…)\]"'`]\s*$/.test(plain) ? '' : '.';

@@ -21,7 +21,7 @@ export type Fault =
   | { readonly kind: 'short-write'; readonly code?: string };
 
 /**
- * The real file system, except that `decide` may make any writing call fail. Every call is kept in
+ * The file system as it is now, except that `decide` may make any writing call fail. Every call is kept in
  * `calls`.
  */
 export function faultyFiles(decide: (call: WriteCall, index: number) => Fault): {
@@ -29,6 +29,8 @@ export function faultyFiles(decide: (call: WriteCall, index: number) => Fault): 
   readonly calls: WriteCall[];
 } {
   const calls: WriteCall[] = [];
+  // `realFiles` itself may be made to fail, in a test of commands.
+  const real = { ...realFiles };
   const check = (name: WriteCall['name'], path: string): Fault => {
     const call = { name, path };
     calls.push(call);
@@ -37,22 +39,22 @@ export function faultyFiles(decide: (call: WriteCall, index: number) => Fault): 
     return fault;
   };
   const files: Files = {
-    ...realFiles,
+    ...real,
     open: async (path, options) => {
       if (options.create) check('open', path);
-      return faultyFile(path, await realFiles.open(path, options), check);
+      return faultyFile(path, await real.open(path, options), check);
     },
     createExclusive: async (path, bytes) => {
       check('create', path);
-      return realFiles.createExclusive(path, bytes);
+      return real.createExclusive(path, bytes);
     },
     makeDirectory: async (path) => {
       check('makeDirectory', path);
-      await realFiles.makeDirectory(path);
+      await real.makeDirectory(path);
     },
     rename: async (from, to) => {
       check('rename', to);
-      await realFiles.rename(from, to);
+      await real.rename(from, to);
     },
     syncDirectory: async (path) => {
       check('sync', path);
@@ -90,5 +92,9 @@ function faultyFile(
 }
 
 function systemError(code: string, call: WriteCall): Error {
-  return Object.assign(new Error(`${code}: ${call.name} ${call.path}`), { code });
+  return Object.assign(new Error(`${code}: ${call.name} ${call.path}`), {
+    code,
+    syscall: call.name,
+    path: call.path,
+  });
 }

@@ -159,7 +159,7 @@ test('where the disk is full that is said by name, and nothing half is left', as
   await home.runHere(['ingest', path, '--directory', '/work/noise']);
   // No file may become longer than 64 KiB: writing fails as on a full disk.
   const args = ['sessions', 'export', '/work/noise', '--out', out];
-  const { code, stderr } = await home.run(args, {}, '-f 128');
+  const { code, stderr } = await home.run(args, {}, 'ulimit -f 128; exec "$@"');
   expect(code).not.toBe(0);
   expect(stderr).toContain(`There is no room for ${out} (EFBIG)`);
   expect(readdirSync(home.folder).filter((name) => name.startsWith('full'))).toEqual([]);

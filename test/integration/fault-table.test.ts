@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { commandSections } from '../support/faults/command-rows.ts';
 import { diskSections } from '../support/faults/disk-rows.ts';
+import { indexSections } from '../support/faults/index-rows.ts';
+import { ingestSections } from '../support/faults/ingest-rows.ts';
 import { providerSections } from '../support/faults/provider-rows.ts';
 import type { Row, Section } from '../support/faults/seen.ts';
 
@@ -31,7 +33,9 @@ test('each fault is seen as docs/faults.md says', async () => {
   const sections = [
     ...(await providerSections()),
     ...(await diskSections()),
+    ...(await indexSections()),
     ...(await commandSections()),
+    ...(await ingestSections()),
   ];
   for (const { head, rows } of sections)
     for (const cells of rows) expect(cells).toHaveLength(head.length);

@@ -40,7 +40,7 @@ test('64 chats at a time over more directories than there are descriptors: every
       RLM_UPSTREAM_API_KEY: 'test-key',
       RLM_LOG_LEVEL: 'warn',
     },
-    '-n 256',
+    'ulimit -n 256; exec "$@"',
   );
   let next = 0;
   const refused: string[] = [];

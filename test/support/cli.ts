@@ -26,13 +26,13 @@ export class CliHome implements Disposable {
   readonly dataDir = join(this.folder, 'data');
   readonly #children: ChildProcess[] = [];
 
-  /** Runs a command to its end; `limit` as {@link spawn} takes it. */
+  /** Runs a command to its end; `script` as {@link spawn} takes it. */
   async run(
     args: readonly string[],
     env: Record<string, string> = {},
-    limit?: string,
+    script?: string,
   ): Promise<CliResult> {
-    return finished(this.spawn(args, env, limit));
+    return finished(this.spawn(args, env, script));
   }
 
   /** Runs a command inside this process: many times faster, for commands that start nothing. */
@@ -71,13 +71,13 @@ export class CliHome implements Disposable {
   }
 
   /**
-   * Starts a program; it is killed with the home. `limit` is what `ulimit` is given: `-n 64` for so
-   * many files and sockets, `-f 128` for files of so many times 512 bytes.
+   * Starts a program; it is killed with the home. `script` is how a shell starts it, as `"$@"`:
+   * `ulimit -n 64; exec "$@"` with so many files and sockets, `exec "$@" < file` with this input.
    */
-  spawn(args: readonly string[], env: Record<string, string> = {}, limit?: string): ChildProcess {
+  spawn(args: readonly string[], env: Record<string, string> = {}, script?: string): ChildProcess {
     const program = [process.execPath, join(root, 'src/cli/main.ts'), ...args];
-    const limited = ['/bin/sh', '-c', `ulimit ${limit}; exec "$0" "$@"`, ...program];
-    const [command, ...given] = limit === undefined ? program : limited;
+    const [command, ...given] =
+      script === undefined ? program : ['/bin/sh', '-c', script, 'sh', ...program];
     const child = spawn(command!, given, {
       cwd: this.folder,
       env: {
@@ -94,9 +94,9 @@ export class CliHome implements Disposable {
   /** Starts `serve` and waits for its line on stdout. */
   async serve(
     env: Record<string, string> = {},
-    limit?: string,
+    script?: string,
   ): Promise<{ readonly url: string; readonly child: ChildProcess; result: Promise<CliResult> }> {
-    const child = this.spawn(['serve'], env, limit);
+    const child = this.spawn(['serve'], env, script);
     const result = finished(child);
     const line = await new Promise<string>((found, reject) => {
       let text = '';

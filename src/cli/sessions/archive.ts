@@ -1,5 +1,5 @@
-import { createReadStream, existsSync, rmSync } from 'node:fs';
-import { link, open, rm, stat, type FileHandle } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { link, open, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { countOf } from '../../base/numbers.ts';
@@ -9,13 +9,13 @@ import { isSessionId } from '../../store/disk/session-paths.ts';
 import type { ArchiveProgress, ExportReport, ImportReport } from '../../store/types.ts';
 import { addDataDirFlag, dataDirOf } from '../data-dir-flag.ts';
 import { examples } from '../examples.ts';
-import { keepStdin } from '../ingest.ts';
 import { size } from '../numbers.ts';
 import { withOperations } from '../operations-client.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { exitCodes, finish } from '../run.ts';
 import { jsonText, print, printBytes, printError, printJson } from '../screen.ts';
 import { projectOf } from '../session-flags.ts';
+import { keepStdin, type PassingFile, passingFile } from '../standard-input.ts';
 import { shortPath } from '../start-text.ts';
 
 interface ExportFlags {
@@ -168,25 +168,22 @@ function targetOf(out: string): Target {
   };
 }
 
-const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
 /** A file that has its name only when it is whole; only its owner reads it. */
 class TargetFile implements Target {
   readonly path: string;
-  readonly #part: string;
+  readonly #part: PassingFile;
   #file: FileHandle | undefined;
 
   /** @throws ProxyError `invalid_request` where there is something of that name */
   constructor(path: string) {
     if (existsSync(path)) throw isThere(path);
     this.path = path;
-    this.#part = `${path}.${process.pid}.part`;
-    for (const signal of endings) process.once(signal, this.#onSignal);
+    this.#part = passingFile(`${path}.${process.pid}.part`);
   }
 
   async write(bytes: Buffer): Promise<void> {
     try {
-      this.#file ??= await open(this.#part, 'wx', 0o600);
+      this.#file ??= await open(this.#part.path, 'wx', 0o600);
       await this.#file.writeFile(bytes);
     } catch (error) {
       throw notWritten(this.path, error);
@@ -196,7 +193,7 @@ class TargetFile implements Target {
   async finish(): Promise<void> {
     try {
       await this.#file?.sync();
-      await link(this.#part, this.path);
+      await link(this.#part.path, this.path);
       const folder = await open(dirname(this.path), 'r');
       try {
         await folder.sync();
@@ -209,16 +206,9 @@ class TargetFile implements Target {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const signal of endings) process.off(signal, this.#onSignal);
-    if (this.#file === undefined) return;
-    await this.#file.close();
-    await rm(this.#part, { force: true });
+    await this.#file?.close();
+    this.#part[Symbol.dispose]();
   }
-
-  readonly #onSignal = (signal: NodeJS.Signals): void => {
-    rmSync(this.#part, { force: true });
-    process.kill(process.pid, signal);
-  };
 }
 
 function isThere(path: string): ProxyError {

@@ -15,6 +15,7 @@ export interface IndexDisk {
   sync(file: number): void;
   close(file: number): void;
   rename(from: string, to: string): void;
+  remove(path: string): void;
   /** Returns when the folder's names are on the disk. */
   syncFolder(path: string): void;
 }
@@ -31,6 +32,7 @@ export const realIndexDisk: IndexDisk = {
   sync: (file) => fs.fdatasyncSync(file),
   close: (file) => fs.closeSync(file),
   rename: (from, to) => fs.renameSync(from, to),
+  remove: (path) => fs.rmSync(path, { force: true }),
   syncFolder: (path) => {
     // Windows cannot open a folder for syncing; its file systems journal names themselves.
     if (process.platform === 'win32') return;
@@ -45,18 +47,25 @@ export const realIndexDisk: IndexDisk = {
 
 /**
  * Puts a file in place whole: its bytes are on the disk before it has its name, and its name before
- * this returns.
+ * this returns. What could not be written whole is gone: a full disk has better uses for its last
+ * room.
+ * @throws Error of the system
  */
 export function writeDurably(disk: IndexDisk, path: string, pieces: Iterable<Uint8Array>): void {
   const fresh = `${path}.new`;
   disk.makeFolder(dirname(path));
   const file = disk.create(fresh);
   try {
-    for (const piece of pieces) disk.write(file, piece);
-    disk.sync(file);
-  } finally {
-    disk.close(file);
+    try {
+      for (const piece of pieces) disk.write(file, piece);
+      disk.sync(file);
+    } finally {
+      disk.close(file);
+    }
+    disk.rename(fresh, path);
+  } catch (error) {
+    disk.remove(fresh);
+    throw error;
   }
-  disk.rename(fresh, path);
   disk.syncFolder(dirname(path));
 }

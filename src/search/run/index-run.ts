@@ -49,8 +49,9 @@ export class IndexRun {
     this.#busy.delete(worker);
     worker.jobs.delete(this.#job);
     if (report.kind === 'failed') {
-      const cause = { cause: report.message };
-      this.fail(new ProxyError('internal', 'The search index could not be built.', cause));
+      const { reason, message: cause } = report;
+      const why = reason === undefined ? 'built.' : `written: ${reason}.`;
+      this.fail(new ProxyError('internal', `The search index could not be ${why}`, { cause }));
     } else this.#next(worker);
     this.#checkFinished();
   }

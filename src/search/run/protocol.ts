@@ -56,6 +56,8 @@ export type Report =
       readonly kind: 'failed';
       readonly job: number;
       readonly message: string;
+      /** What the system's error means, for people, where it was one. */
+      readonly reason?: string;
       /** The text file is shorter than its snapshot. */
       readonly textTooShort: boolean;
     };

@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { unreadableReason } from '../../base/system-words.ts';
 import { ownedBuffers, type Order, type Report } from './protocol.ts';
 import type { Job } from './scan-job.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -105,7 +106,13 @@ class SearchWorker {
     } catch (error) {
       this.#forget(job);
       const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#send({ kind: 'failed', job, message, textTooShort: error instanceof TextTooShort });
+      this.#send({
+        kind: 'failed',
+        job,
+        message,
+        ...(error instanceof Error && 'code' in error && { reason: unreadableReason(error) }),
+        textTooShort: error instanceof TextTooShort,
+      });
     }
   }
 

@@ -43,6 +43,26 @@ export function toStoreFailure(caught: unknown, path: string): ProxyError {
   );
 }
 
+/**
+ * The same for whatever a piece of work threw: the system's refusals are named, by the file that
+ * they name or else by `folder`; anything else is as it was.
+ */
+export function namedFailure(caught: unknown, folder: string): unknown {
+  if (!(caught instanceof Error) || !('syscall' in caught)) return caught;
+  return toStoreFailure(caught, (caught as NodeJS.ErrnoException).path ?? folder);
+}
+
+/**
+ * No command opens the stores on a disk without any room: who holds them is written down first.
+ */
+export function noRoomToOpen(failure: ProxyError): ProxyError {
+  if (failure.code !== 'store_full') return failure;
+  return new ProxyError('store_full', failure.message, {
+    cause: failure.parts.cause,
+    hint: 'Free some disk space elsewhere first: the stores cannot even be opened, nor one of them deleted, without room for a small file.',
+  });
+}
+
 /** Names damage: which file, and what in it. The text in question is not served. */
 export function corruptStore(path: string, what: string): ProxyError {
   return new ProxyError('store_corrupt', `${path} is damaged: ${what}.`, { hint: doctorHint });

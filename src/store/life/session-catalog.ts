@@ -7,7 +7,7 @@ import { isErrno, type Files } from '../disk/files.ts';
 import { mainTreeOf } from '../disk/git-checkout.ts';
 import { RealNames } from '../disk/real-names.ts';
 import { isSessionId, sessionPaths, sessionsDir, unknownSession } from '../disk/session-paths.ts';
-import { corruptStore, toStoreFailure } from '../disk/store-failure.ts';
+import { corruptStore, namedFailure, toStoreFailure } from '../disk/store-failure.ts';
 import { linksOf } from '../session/links.ts';
 import { createSessionFiles } from '../session/recover.ts';
 import { readableLinks } from '../session/session-events.ts';
@@ -168,9 +168,14 @@ export class SessionCatalog {
     });
   }
 
-  /** Runs `work` after all earlier ones, so that one name never gets two sessions. */
+  /**
+   * Runs `work` after all earlier ones, so that one name never gets two sessions.
+   * @throws What `work` throws; ProxyError `store_full`, `internal` for the system's errors
+   */
   async alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#naming.then(work);
+    const result = this.#naming.then(work).catch((error: unknown) => {
+      throw namedFailure(error, this.dataDir);
+    });
     this.#naming = result.catch(() => undefined);
     return result;
   }
@@ -296,11 +301,30 @@ export class SessionCatalog {
 
   /** Closes a session and deletes all its files. Within {@link alone}. */
   async delete(sessionId: string): Promise<void> {
-    const folder = sessionsDir(this.dataDir);
     await this.open.forget(sessionId);
     await this.#parts.deleting(sessionId);
-    await this.map.forget(sessionId);
+    const isForgotten = await this.#forgetNames(sessionId);
     await this.places.removed(sessionId);
+    await this.#removeFiles(sessionId);
+    if (!isForgotten) await this.#forgetNames(sessionId);
+  }
+
+  /**
+   * False where there was no room to write that down. There should be when the files are gone, and
+   * a name without files is as good as none: on a full disk, deleting is what helps.
+   */
+  async #forgetNames(sessionId: string): Promise<boolean> {
+    try {
+      await this.map.forget(sessionId);
+      return true;
+    } catch (error) {
+      if (toStoreFailure(error, this.dataDir).code !== 'store_full') throw error;
+      return false;
+    }
+  }
+
+  async #removeFiles(sessionId: string): Promise<void> {
+    const folder = sessionsDir(this.dataDir);
     for (const name of await this.files.list(folder)) {
       const belongs = name.startsWith(`${sessionId}.`) || name.startsWith(`${sessionId}_`);
       if (belongs) await this.files.remove(join(folder, name));

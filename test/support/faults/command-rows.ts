@@ -1,6 +1,8 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
+import { realFiles } from '../../../src/store/disk/files.ts';
+import { faultyFiles, type WriteCall } from '../../faults/faulty-files.ts';
 import { CliHome } from '../cli.ts';
 import { oneByOne, plain, type Row, type Section } from './seen.ts';
 
@@ -81,6 +83,87 @@ async function commandRow({ what, args, first, block, isSetup }: CommandFault): 
   return [what, String(code), plain(stderr)];
 }
 
+/** A command on the stores whose disk is full. */
+interface FullDiskCommand {
+  readonly what: string;
+  readonly args: (ids: { readonly work: string; readonly other: string }) => readonly string[];
+  /** Which writes have no room; absent: those in the stores. */
+  readonly hits?: (call: WriteCall, dataDir: string) => boolean;
+}
+
+const work = ['--directory', '/work'] as const;
+
+function isInStores({ path }: WriteCall): boolean {
+  return /\/(?:sessions|mappings)\//.test(path);
+}
+
+const fullDiskCommands: readonly FullDiskCommand[] = [
+  {
+    what: '`sessions rm`, with no room even for the file that says who holds the stores',
+    args: ({ work: id }) => ['sessions', 'rm', id, '--yes'],
+    hits: () => true,
+  },
+  { what: '`search`', args: () => ['search', 'needle', ...work] },
+  { what: '`get`', args: () => ['get', 'e1', ...work] },
+  { what: '`sessions`', args: () => ['sessions'] },
+  { what: '`ingest`', args: () => ['ingest', 'more.txt', ...work] },
+  { what: '`sessions pin`', args: () => ['sessions', 'pin', 'e1', ...work] },
+  { what: '`sessions link`', args: () => ['sessions', 'link', '/work', '/other'] },
+  { what: '`sessions snapshot`', args: () => ['sessions', 'snapshot', 'before', ...work] },
+  { what: '`sessions branch`', args: () => ['sessions', 'branch', ...work] },
+  { what: '`sessions restore`', args: () => ['sessions', 'restore', 'e1', ...work] },
+  { what: '`sessions move`', args: () => ['sessions', 'move', '/work', '/there'] },
+  { what: '`sessions salvage`', args: ({ work: id }) => ['sessions', 'salvage', id] },
+  { what: '`sessions forget`', args: () => ['sessions', 'forget', 'e1', '--yes', ...work] },
+  {
+    what: '`sessions rm`, which makes room',
+    args: ({ work: id }) => ['sessions', 'rm', id, '--yes'],
+    hits: (call, dataDir) =>
+      isInStores(call) &&
+      readdirSync(join(dataDir, 'sessions')).filter((name) => name.endsWith('_context.txt'))
+        .length === 2,
+  },
+];
+
+/** Two projects with a text each; then the disk is full, and later it is not. */
+async function fullDiskRow({ what, args, hits }: FullDiskCommand): Promise<Row> {
+  using home = new CliHome();
+  const { folder, dataDir } = home;
+  const names = { work: 'the needle of work', other: 'another text' };
+  for (const [name, text] of Object.entries({ ...names, more: 'one text more' })) {
+    const path = join(folder, `${name}.txt`);
+    writeFileSync(path, text);
+    if (name in names)
+      expect(await home.runHere(['ingest', path, '--directory', `/${name}`])).toMatchObject({
+        code: 0,
+      });
+  }
+  await home.runHere(['ingest', join(folder, 'other.txt'), ...work]);
+  const { stdout } = await home.runHere(['sessions', '--json']);
+  const list = JSON.parse(stdout) as readonly { id: string; directory: string }[];
+  const idOf = (name: string): string => list.find(({ directory }) => directory === `/${name}`)!.id;
+  const words = args({ work: idOf('work'), other: idOf('other') }).map((word) =>
+    word.endsWith('.txt') ? join(folder, word) : word,
+  );
+  const failing = faultyFiles((call) =>
+    ['write', 'create'].includes(call.name) && (hits?.(call, dataDir) ?? isInStores(call))
+      ? { kind: 'error', code: 'ENOSPC' }
+      : { kind: 'none' },
+  );
+  for (const name of ['open', 'createExclusive'] as const)
+    vi.spyOn(realFiles, name).mockImplementation(failing.files[name]);
+  const { code, stderr } = await home.runHere(words);
+  const isThere = (await home.runHere(['get', 'e1', ...work])).stdout.startsWith(names.work);
+  const again = await home.runHere(words);
+  return [
+    what,
+    String(code),
+    plain(stderr),
+    isThere ? 'there' : 'gone',
+    code === 0 ? '' : again.code === 0 ? 'done' : plain(again.stderr),
+  ];
+}
+
 /** What is seen of commands that cannot write. */
 export async function commandSections(): Promise<readonly Section[]> {
   return [
@@ -89,6 +172,12 @@ export async function commandSections(): Promise<readonly Section[]> {
       text: 'A file stands where a folder should be, or the other way round.',
       head: ['What cannot be written', 'Exit', 'It says'],
       rows: await oneByOne(commandFaults, commandRow),
+    },
+    {
+      title: 'Commands on a full disk',
+      text: 'No server runs. What was stored before is asked for when there is room again, and then the command is run once more.',
+      head: ['Command', 'Exit', 'It says', 'The text stored before', 'Once more, with room'],
+      rows: await oneByOne(fullDiskCommands, fullDiskRow),
     },
   ];
 }

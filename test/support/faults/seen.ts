@@ -78,9 +78,14 @@ const levels: Readonly<Record<number, string>> = { 30: 'info', 40: 'warn', 50: '
 export function logged(lines: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const line of lines) {
-    const { level, msg, code } = JSON.parse(line) as { level: number; msg: string; code?: string };
+    const { level, msg, code, message } = JSON.parse(line) as {
+      level: number;
+      msg: string;
+      code?: string;
+      message?: string;
+    };
     if (level < 30 || msg === 'turn') continue;
-    const words = `${levels[level]}: ${msg}${code === undefined ? '' : ` (\`${code}\`)`}`;
+    const words = `${levels[level]}: ${msg}${code === undefined ? '' : ` (\`${code}\`)`}${message === undefined ? '' : `: ${plain(message)}`}`;
     counts.set(words, (counts.get(words) ?? 0) + 1);
   }
   return [...counts].map(([words, count]) => (count > 1 ? `${words} ×${count}` : words)).join('; ');
@@ -91,7 +96,7 @@ export function plain(text: string): string {
   return text
     .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replaceAll(/(?:\/[\w.-]+)+\/rlm-(?:test|cli)-\w+/g, 'DIR')
-    .replaceAll(/sess_[0-9a-f]{8,}/g, 'sess_ID')
+    .replaceAll(/(sess|stdin)_[0-9a-f]{8,}/g, '$1_ID')
     .replaceAll(/\s+/g, ' ')
     .trim();
 }
