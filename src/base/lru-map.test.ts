@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LruMap } from './lru-map.ts';
 
@@ -11,4 +12,63 @@ test('what was used the longest ago goes first', () => {
   map.set('e', 4);
   expect([map.get('c'), map.size]).toEqual([9, 3]);
   expect([map.has('a'), map.delete('c'), map.has('c')]).toEqual([false, true, false]);
+});
+
+/** The plainest map of the kind: a list, the newest last. */
+class ListedMap {
+  readonly #entries: [number, number][] = [];
+  readonly #maxCount: number;
+
+  constructor(maxCount: number) {
+    this.#maxCount = maxCount;
+  }
+
+  get seen(): readonly unknown[] {
+    return [this.#entries.length, this.#entries[0]?.[0]];
+  }
+
+  get(key: number): number | undefined {
+    const at = this.#entries.findIndex(([each]) => each === key);
+    const [entry] = at < 0 ? [] : this.#entries.splice(at, 1);
+    if (entry !== undefined) this.#entries.push(entry);
+    return entry?.[1];
+  }
+
+  set(key: number, value: number): void {
+    this.delete(key);
+    this.#entries.push([key, value]);
+    if (this.#entries.length > this.#maxCount) this.#entries.shift();
+  }
+
+  delete(key: number): boolean {
+    const at = this.#entries.findIndex(([each]) => each === key);
+    if (at >= 0) this.#entries.splice(at, 1);
+    return at >= 0;
+  }
+}
+
+test('does what a list of entries would do', () => {
+  const step = fc.record({
+    does: fc.constantFrom('get', 'set', 'delete'),
+    key: fc.integer({ min: 0, max: 9 }),
+    value: fc.integer(),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 100 }),
+      fc.constantFrom(1, 2, 5, Infinity),
+      (steps, max) => {
+        const map = new LruMap<number, number>(max);
+        const listed = new ListedMap(max);
+        for (const { does, key, value } of steps) {
+          if (does === 'set') {
+            map.set(key, value);
+            listed.set(key, value);
+          } else if (does === 'get') expect(map.get(key)).toBe(listed.get(key));
+          else expect(map.delete(key)).toBe(listed.delete(key));
+          expect([map.size, map.oldest]).toEqual(listed.seen);
+        }
+      },
+    ),
+  );
 });

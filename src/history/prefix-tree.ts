@@ -1,5 +1,6 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { ownCopy } from '../wire/unparsed-message.ts';
+import { LruMap } from '../base/lru-map.ts';
 import type { RawMessage } from './split-body.ts';
 import type { RequestMessage } from './request-message.ts';
 
@@ -101,10 +102,10 @@ const maxNext = 256;
 export class PrefixTree {
   readonly #key = createSecretKey(randomBytes(16));
   readonly #nonce = Buffer.alloc(12);
-  /** All runs, those that were used last at the end. */
-  readonly #runs = new Set<Run>();
+  /** All runs, in the order in which they were used; bounded by {@link PrefixTree.#bound}. */
+  readonly #runs = new LruMap<Run, true>(Infinity);
   /** Those of them with bytes. */
-  readonly #kept = new Set<Run>();
+  readonly #kept = new LruMap<Run, true>(Infinity);
   readonly #maxMessages: number;
   #messages = 0;
   #keptBytes = 0;
@@ -157,8 +158,8 @@ export class PrefixTree {
     };
     before.next.push(run);
     if (before.next.length > maxNext) this.forget(before.next[0]!);
-    this.#runs.add(run);
-    this.#kept.add(run);
+    this.#runs.set(run, true);
+    this.#kept.set(run, true);
     this.#grow(run, kept, { bytes, parts });
     return run;
   }
@@ -204,9 +205,8 @@ export class PrefixTree {
 
   /** A run has come again, in these bytes; they are copied where it may yet grow. */
   use(run: Run, bytes: readonly Uint8Array[]): void {
-    this.#runs.delete(run);
-    this.#runs.add(run);
-    if (this.#kept.delete(run)) this.#kept.add(run);
+    this.#runs.set(run, true);
+    if (this.#kept.has(run)) this.#kept.set(run, true);
     else if (isShort(run)) this.#keep(run, ownCopy(bytes));
     const siblings = run.before!.next;
     siblings.push(...siblings.splice(siblings.indexOf(run), 1));
@@ -225,14 +225,10 @@ export class PrefixTree {
 
   /** Forgets what was used the longest ago where there is too much. */
   #bound(): void {
-    for (const oldest of this.#runs) {
-      if (this.#messages <= this.#maxMessages) break;
-      this.forget(oldest);
-    }
-    for (const oldest of this.#kept) {
-      if (this.#keptBytes <= maxKeptBytes) break;
-      this.#dropBytes(oldest);
-    }
+    while (this.#messages > this.#maxMessages && this.#runs.oldest !== undefined)
+      this.forget(this.#runs.oldest);
+    while (this.#keptBytes > maxKeptBytes && this.#kept.oldest !== undefined)
+      this.#dropBytes(this.#kept.oldest);
   }
 
   #keep(run: Run, own: Uint8Array): void {
@@ -240,7 +236,7 @@ export class PrefixTree {
       (part) => new KeptMessage(part, own.subarray(part.from, part.from + part.sizeBytes)),
     );
     run.kept = { pieces: [own], messages };
-    this.#kept.add(run);
+    this.#kept.set(run, true);
     this.#keptBytes += run.sizeBytes;
     this.#bound();
   }
