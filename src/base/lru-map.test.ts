@@ -47,28 +47,32 @@ class ListedMap {
   }
 }
 
+interface Step {
+  readonly does: 'get' | 'set' | 'delete';
+  readonly key: number;
+  readonly value: number;
+}
+
+function take(map: LruMap<number, number> | ListedMap, { does, key, value }: Step): unknown {
+  return does === 'set' ? map.set(key, value) : map[does](key);
+}
+
 test('does what a list of entries would do', () => {
   const step = fc.record({
     does: fc.constantFrom('get', 'set', 'delete'),
     key: fc.integer({ min: 0, max: 9 }),
     value: fc.integer(),
   });
+  const steps = fc.array(step, { maxLength: 100 });
   fc.assert(
-    fc.property(
-      fc.array(step, { maxLength: 100 }),
-      fc.constantFrom(1, 2, 5, Infinity),
-      (steps, max) => {
-        const map = new LruMap<number, number>(max);
-        const listed = new ListedMap(max);
-        for (const { does, key, value } of steps) {
-          if (does === 'set') {
-            map.set(key, value);
-            listed.set(key, value);
-          } else if (does === 'get') expect(map.get(key)).toBe(listed.get(key));
-          else expect(map.delete(key)).toBe(listed.delete(key));
-          expect([map.size, map.oldest]).toEqual(listed.seen);
-        }
-      },
-    ),
+    fc.property(steps, fc.constantFrom(1, 2, 5, Infinity), (taken, maxCount) => {
+      const map = new LruMap<number, number>(maxCount);
+      const listed = new ListedMap(maxCount);
+      for (const each of taken)
+        expect([take(map, each), map.size, map.oldest]).toEqual([
+          take(listed, each),
+          ...listed.seen,
+        ]);
+    }),
   );
 });
