@@ -8,8 +8,16 @@ it('shows each number beside the relay’s and what is wanted of it', () => {
       {
         bodyBytes: 200_000,
         messageChars: 400,
+        isActive: false,
         relay: { p50Ms: 2, p99Ms: 4 },
         proxy: { p50Ms: 2.5, p99Ms: 5 },
+      },
+      {
+        bodyBytes: 2000,
+        messageChars: 400,
+        isActive: true,
+        relay: { p50Ms: 1, p99Ms: 4 },
+        proxy: { p50Ms: 3, p99Ms: 5 },
       },
     ],
     cpuMs: [{ what: '200 KB', relay: 1, proxy: 3 }],
@@ -22,6 +30,9 @@ it('shows each number beside the relay’s and what is wanted of it', () => {
   expect(lines[0]).toBe('a machine');
   expect(lines).toContain(
     '| first byte of 200 KB in messages of 400, p50 | 2.000 ms | 2.500 ms | 1.25x | at most 2.5x |',
+  );
+  expect(lines).toContain(
+    '| first byte of 2 KB in messages of 400, loop active, p50 | 1.000 ms | 3.000 ms | 3.00x |  |',
   );
   expect(lines).toContain(
     '| processor time of a request of 200 KB | 1.000 ms | 3.000 ms | 3.00x |  |',

@@ -23,10 +23,14 @@ export interface Compared<Value> {
 /** Everything `bench proxy` measures. All processes run on one machine, in one run. */
 export interface ProxyBench {
   readonly machine: string;
-  /** By the size of a request and the length of its messages. */
+  /**
+   * By the size of a request and the length of its messages. `isActive`: with our tools offered to
+   * the model.
+   */
   readonly firstByte: readonly ({
     readonly bodyBytes: number;
     readonly messageChars: number;
+    readonly isActive: boolean;
   } & Compared<Spread>)[];
   /**
    * Processor time of one request of each size, milliseconds; absent where the system does not
@@ -74,11 +78,18 @@ export async function runProxyBench(plan: ProxyBenchPlan): Promise<ProxyBench> {
     await chunkRate(target);
   }
   const firstByte = [];
-  for (const asked of [small, { ...large, messageChars: 4000 }, large]) {
+  for (const [asked, one] of [
+    [small, proxy],
+    [{ ...large, messageChars: 4000 }, proxy],
+    [large, proxy],
+    [small, active],
+    [large, active],
+  ] as const) {
     const { bodyBytes, messageChars } = asked;
+    const isActive = one === active;
     onStep(`first byte of ${bodyBytes / 1000} KB in messages of ${messageChars} characters`);
-    const spreads = await compareFirstBytes({ relay, proxy }, asked, rounds * 40);
-    firstByte.push({ bodyBytes, messageChars, ...spreads });
+    const spreads = await compareFirstBytes({ relay, proxy: one }, asked, rounds * 40);
+    firstByte.push({ bodyBytes, messageChars, isActive, ...spreads });
   }
   onStep('processor time of a request');
   const cpuMs = [];
