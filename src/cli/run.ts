@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { systemFailure } from '../base/system-words.ts';
+import { systemFailure, unreadableReason } from '../base/system-words.ts';
 import { ProxyError } from '../errors.ts';
 import { everyCommand, handDownOptions } from './nested-options.ts';
 import { print, printError, printProse } from './screen.ts';
@@ -18,7 +18,9 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export async function runProgram(program: Command, args: readonly string[]): Promise<void> {
   // A reader that has seen enough (`| head`) is not a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
+    if (error.code === 'EPIPE') process.exit(exitCodes.done);
+    printProse(`Standard output cannot be written: ${unreadableReason(error)}.\n`);
+    process.exit(exitCodes.failed);
   });
   everyCommand(program, (command) =>
     command.exitOverride().configureOutput({

@@ -179,7 +179,10 @@ test('from standard output to standard input', async () => {
 
 test.each([
   [['export', '/work/project', '--out', 'ARCHIVE'], 'is there already'],
-  [['export', '/work/project', '--out', '/nowhere/a.tar.zst'], 'cannot be written (ENOENT)'],
+  [
+    ['export', '/work/project', '--out', '/nowhere/a.tar.zst'],
+    'cannot be written: there is no such file or folder (ENOENT)',
+  ],
   [['export', '/work/project', '--all'], '--all is every store'],
   [['export', 'sess_00000000'], 'There is no session'],
   [['export', '/work/none', '--out', '/tmp/none.tar.zst'], 'Nothing is stored for /work/none'],

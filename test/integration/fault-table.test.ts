@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { archiveSections } from '../support/faults/archive-rows.ts';
 import { commandSections } from '../support/faults/command-rows.ts';
 import { diskSections } from '../support/faults/disk-rows.ts';
 import { indexSections } from '../support/faults/index-rows.ts';
@@ -36,6 +37,7 @@ test('each fault is seen as docs/faults.md says', async () => {
     ...(await indexSections()),
     ...(await commandSections()),
     ...(await ingestSections()),
+    ...(await archiveSections()),
   ];
   for (const { head, rows } of sections)
     for (const cells of rows) expect(cells).toHaveLength(head.length);

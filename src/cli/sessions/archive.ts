@@ -3,6 +3,7 @@ import { link, open, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { countOf } from '../../base/numbers.ts';
+import { unreadableReason } from '../../base/system-words.ts';
 import { ProxyError } from '../../errors.ts';
 import type { ExportProgress } from '../../operations/archive.ts';
 import { isSessionId } from '../../store/disk/session-paths.ts';
@@ -225,7 +226,7 @@ function notWritten(path: string, cause: unknown): ProxyError {
     isFull ? 'store_full' : 'invalid_request',
     isFull
       ? `There is no room for ${path} (${code}). Nothing of it is left.`
-      : `${path} cannot be written (${code}).`,
+      : `${path} cannot be written: ${unreadableReason(cause)}. Nothing was exported.`,
     { cause, hint: 'Name another file with --out.' },
   );
 }
@@ -299,8 +300,8 @@ class SourceFile {
   }
 
   #unreadable(cause: unknown): ProxyError {
-    const { code = String(cause) } = Object(cause) as { readonly code?: string };
-    const why = code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
+    const { code } = Object(cause) as { readonly code?: string };
+    const why = code === 'ENOENT' ? 'is not there' : `cannot be read: ${unreadableReason(cause)}`;
     return new ProxyError('invalid_request', `${this.#path} ${why}.`, { cause });
   }
 }

@@ -298,7 +298,8 @@ export class Archives {
       await this.#takeChats(staged, names);
       return { sessions, textBytes: totalBytesOf(staged.manifest) };
     } catch (error) {
-      throw toStoreFailure(error, folder);
+      const failure = toStoreFailure(error, folder);
+      throw landing.isBegun ? failure : notImported(failure);
     } finally {
       for (const id of reserved) this.#reserved.delete(id);
       // Once it has begun to be moved, what there is decides at the next opening.
@@ -576,6 +577,16 @@ export class Archives {
       log.warn({ err: error }, 'what the archive says of chats was not taken over');
     }
   }
+}
+
+const nothingImported = 'Nothing was imported.';
+
+/** A failure of the disk says what came of the archive, as one of the archive itself does. */
+function notImported(failure: ProxyError): ProxyError {
+  const { code, message, parts } = failure;
+  return ['store_full', 'internal'].includes(code) && !message.includes(nothingImported)
+    ? new ProxyError(code, `${message} ${nothingImported}`, parts)
+    : failure;
 }
 
 /** A store that is fetched again, whole. */

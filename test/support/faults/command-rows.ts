@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { expect, vi } from 'vitest';
-import { realFiles } from '../../../src/store/disk/files.ts';
-import { faultyFiles, type WriteCall } from '../../faults/faulty-files.ts';
+import { expect } from 'vitest';
+import type { WriteCall } from '../../faults/faulty-files.ts';
 import { CliHome } from '../cli.ts';
+import { failDisk } from './failing-disk.ts';
 import { oneByOne, plain, type Row, type Section } from './seen.ts';
 
 /** A command that cannot write. */
@@ -145,13 +145,11 @@ async function fullDiskRow({ what, args, hits }: FullDiskCommand): Promise<Row> 
   const words = args({ work: idOf('work'), other: idOf('other') }).map((word) =>
     word.endsWith('.txt') ? join(folder, word) : word,
   );
-  const failing = faultyFiles((call) =>
+  failDisk((call) =>
     ['write', 'create'].includes(call.name) && (hits?.(call, dataDir) ?? isInStores(call))
       ? { kind: 'error', code: 'ENOSPC' }
       : { kind: 'none' },
   );
-  for (const name of ['open', 'createExclusive'] as const)
-    vi.spyOn(realFiles, name).mockImplementation(failing.files[name]);
   const { code, stderr } = await home.runHere(words);
   const isThere = (await home.runHere(['get', 'e1', ...work])).stdout.startsWith(names.work);
   const again = await home.runHere(words);
