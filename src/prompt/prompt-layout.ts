@@ -18,7 +18,7 @@ import { type Scales, scalesFor } from './prompt-cost.ts';
 import { ProxyResults } from './shorten-results.ts';
 import type { TokenGauge } from './token-gauge.ts';
 import type { ToollessModels } from './toolless-models.ts';
-import { TurnMemory, type TurnPosition } from './turn-memory.ts';
+import { RecordCache, TurnMemory, type TurnPosition } from './turn-memory.ts';
 import { type TurnRoom, windowMarks } from './window.ts';
 import { type Places, placesOf, turnsOf, weave } from './weave.ts';
 import { type Fitted, type Room, type WindowReport, fitWindow } from './fit-window.ts';
@@ -149,8 +149,8 @@ const nobody: ReadonlySet<number> = new Set();
 /** Of a client that has none. */
 export const noTools: ToolList = [];
 
-/** Hidden turns kept in memory per session besides the disk: those of a long chat. */
-const maxCachedRecords = 500;
+/** Hidden turns kept in memory besides the disk, bytes: those of two dozen chats. */
+const maxCachedBytes = 33_554_432;
 
 /** Of a prompt that is laid out. */
 export interface LaidPrompt {
@@ -183,6 +183,7 @@ function isLinked(offer: Offer | undefined): boolean {
 export class PromptLayout {
   readonly #options: PromptOptions;
   readonly #parts = new WeakMap<Session, SessionParts>();
+  readonly #records = new RecordCache(maxCachedBytes);
   readonly #offered = new WeakMap<ToolList, OfferedTools>();
   /** The same with definitions that say how linked stores are reached. */
   readonly #offeredLinked = new WeakMap<ToolList, OfferedTools>();
@@ -417,7 +418,7 @@ export class PromptLayout {
     let parts = this.#parts.get(session);
     if (parts === undefined) {
       parts = {
-        memory: new TurnMemory(session.memory, { maxCachedRecords }),
+        memory: new TurnMemory(session.memory, this.#records),
         ownResults: new ProxyResults(session.store),
       };
       this.#parts.set(session, parts);

@@ -4,7 +4,7 @@ import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import { hashText } from '../history/message-texts.ts';
 import { identityOf } from '../history/identity.ts';
-import { TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
+import { RecordCache, TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
 
 class MapMemory implements ChatMemory {
   readonly values = new Map<string, unknown>();
@@ -45,7 +45,7 @@ function recordOf(message: Message, hidden = 'hidden'): TurnRecord {
 async function remembering(
   ...turns: readonly (readonly [TurnPosition, Message, string])[]
 ): Promise<TurnMemory> {
-  const memory = new TurnMemory(new MapMemory(), { maxCachedRecords: 2 });
+  const memory = new TurnMemory(new MapMemory(), new RecordCache(200));
   for (const [at, message, hidden] of turns)
     await memory.remember(at, identityOf(message), recordOf(message, hidden), hidden);
   return memory;
@@ -102,8 +102,8 @@ describe('how a long history is looked up', () => {
     }
   }
 
-  async function lookedUp(memory: SlowMemory, maxCachedRecords: number): Promise<void> {
-    const turnMemory = new TurnMemory(memory, { maxCachedRecords });
+  async function lookedUp(memory: SlowMemory, maxCachedBytes: number): Promise<void> {
+    const turnMemory = new TurnMemory(memory, new RecordCache(maxCachedBytes));
     for (const [at, { place: where, identity }] of turns.entries())
       await turnMemory.remember(where, identity, recordOf(calling(`call ${at}`)), `${at}`);
     const found = await turnMemory.findAll(turns, async (work) => work());
@@ -114,13 +114,27 @@ describe('how a long history is looked up', () => {
 
   it('waits for what is on the disk once, and not for one turn after the other', async () => {
     const memory = new SlowMemory(false);
-    await lookedUp(memory, 1);
+    await lookedUp(memory, 0);
     expect(memory.mostAtOnce).toBe(count);
+  });
+
+  it('keeps at hand what it was given last, of all memories up to a number of bytes', () => {
+    const [one, other] = [new MapMemory(), new MapMemory()];
+    const record = recordOf(calling('call'));
+    const sizeBytes = Buffer.byteLength(JSON.stringify([record.before[0], record.message])) - 3;
+    const cache = new RecordCache(2 * sizeBytes);
+    for (const key of ['a', 'b', 'c']) cache.set(one, key, record);
+    expect(['a', 'b', 'c'].map((key) => cache.get(one, key))).toEqual([undefined, record, record]);
+    expect(cache.get(other, 'c')).toBeUndefined();
+    cache.set(other, 'c', record);
+    expect([cache.get(one, 'b'), cache.get(other, 'c')]).toEqual([record, record]);
+    cache.set(one, 'long', recordOf(calling('call', 'x'.repeat(2 * sizeBytes))));
+    expect([cache.get(one, 'long'), cache.get(one, 'b')]).toEqual([undefined, record]);
   });
 
   it('does not look at the disk for what is at hand', async () => {
     const memory = new SlowMemory(true);
-    await lookedUp(memory, count);
+    await lookedUp(memory, 1_000_000);
     expect(memory.reads).toBe(0);
   });
 });

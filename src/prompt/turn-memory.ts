@@ -4,6 +4,7 @@ import type { Message } from '../wire/types.ts';
 import type { Identity } from '../history/identity.ts';
 import { LruMap } from '../base/lru-map.ts';
 import { turnKeyPrefix } from '../store/session/chat-memory.ts';
+import { jsonBytes } from '../wire/message-json.ts';
 
 /**
  * What happened between a client's message and the answer it saw, verbatim: everything the upstream
@@ -132,15 +133,58 @@ function exactWrites(
 }
 
 /**
- * Finds and keeps {@link TurnRecord}s. Stateless but for a bounded cache of records read lately.
+ * Records that were read or remembered lately, of all sessions together, up to so many bytes of
+ * JSON. (A number of records was a bound that one long chat went beyond: then it read all of its
+ * records in each turn.)
  */
+export class RecordCache {
+  readonly #kept = new LruMap<
+    string,
+    { readonly memory: ChatMemory; readonly record: TurnRecord; readonly sizeBytes: number }
+  >(Infinity);
+  readonly #maxBytes: number;
+  #sizeBytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The record that a memory has under a key: branches have their base's keys. */
+  get(memory: ChatMemory, key: string): TurnRecord | undefined {
+    const kept = this.#kept.get(key);
+    return kept?.memory === memory ? kept.record : undefined;
+  }
+
+  set(memory: ChatMemory, key: string, record: TurnRecord): void {
+    this.#drop(key);
+    const sizeBytes = sizeOf(record);
+    if (sizeBytes > this.#maxBytes) return;
+    this.#kept.set(key, { memory, record, sizeBytes });
+    this.#sizeBytes += sizeBytes;
+    while (this.#sizeBytes > this.#maxBytes && this.#kept.oldest !== undefined)
+      this.#drop(this.#kept.oldest);
+  }
+
+  #drop(key: string): void {
+    this.#sizeBytes -= this.#kept.get(key)?.sizeBytes ?? 0;
+    this.#kept.delete(key);
+  }
+}
+
+/** Of what goes up again in each turn, and is written for that once. */
+function sizeOf({ before, message, results }: TurnRecord): number {
+  const texts = Object.values(results).reduce((total, text) => total + text.length, 0);
+  return [...before, message].reduce((total, each) => total + jsonBytes(each).length, texts);
+}
+
+/** Finds and keeps {@link TurnRecord}s. */
 export class TurnMemory {
   readonly #memory: ChatMemory;
-  readonly #cache: LruMap<string, TurnRecord>;
+  readonly #cache: RecordCache;
 
-  constructor(memory: ChatMemory, options: { readonly maxCachedRecords: number }) {
+  constructor(memory: ChatMemory, cache: RecordCache) {
     this.#memory = memory;
-    this.#cache = new LruMap(options.maxCachedRecords);
+    this.#cache = cache;
   }
 
   /**
@@ -205,7 +249,7 @@ export class TurnMemory {
       if (alias === undefined) return 'on disk';
       const key = alias.record;
       if (!this.#memory.has(key)) continue;
-      const record = this.#cache.get(key);
+      const record = this.#cache.get(this.#memory, key);
       if (record === undefined) return 'on disk';
       if (isCopyOf(identity, record)) return { key, record };
     }
@@ -280,21 +324,17 @@ export class TurnMemory {
       writes.push({ key: each, value });
     }
     await this.#memory.put(writes);
-    this.#keep(key, record);
+    this.#cache.set(this.#memory, key, record);
   }
 
   async #read(key: string): Promise<TurnRecord | undefined> {
     // What was taken out of the memory is not to be shown again.
     if (!this.#memory.has(key)) return undefined;
-    const cached = this.#cache.get(key);
+    const cached = this.#cache.get(this.#memory, key);
     if (cached !== undefined) return cached;
     const record = (await this.#memory.get(key)) as TurnRecord | undefined;
-    if (record !== undefined) this.#keep(key, record);
+    if (record !== undefined) this.#cache.set(this.#memory, key, record);
     return record;
-  }
-
-  #keep(key: string, record: TurnRecord): void {
-    this.#cache.set(key, record);
   }
 }
 
