@@ -1,18 +1,19 @@
 import { type Clock, type Ids, randomIds, systemClock } from '../clock.ts';
 
-/** A clock that shows the time of recorded turns, and whose waits between attempts take none. */
+/**
+ * A clock on which it is always when the recorded turn came, so that turns that are written down
+ * again keep their order, and whose waits between attempts take none.
+ */
 export class ReplayClock implements Clock {
-  #startMs = 0;
-  #sinceMs = systemClock.elapsedMs();
+  #nowMs = 0;
 
-  /** From now on it goes on from there, milliseconds since 1970. */
+  /** From now on it is then, milliseconds since 1970. */
   set(timeMs: number): void {
-    this.#startMs = timeMs;
-    this.#sinceMs = systemClock.elapsedMs();
+    this.#nowMs = timeMs;
   }
 
   now(): number {
-    return Math.round(this.#startMs + systemClock.elapsedMs() - this.#sinceMs);
+    return this.#nowMs;
   }
 
   elapsedMs(): number {
@@ -28,17 +29,34 @@ export class ReplayClock implements Clock {
   }
 }
 
-/** Fresh names, but for those of stores: these are the recorded ones, in their order. */
+/** Fresh names, but for those of a request and of stores: these are the recorded ones. */
 export class ReplayIds implements Ids {
   #sessions: string[] = [];
+  #request: string | undefined;
 
-  /** Stores that are made from now on get these names. */
+  /** Stores that are made from now on get these names, in this order. */
   expect(sessions: readonly string[]): void {
     this.#sessions = [...sessions];
   }
 
+  /** The next request gets this name where it is one of ours: files are named by it. */
+  expectRequest(requestId: string): void {
+    this.#request = /^req_[0-9a-f]{16}$/.test(requestId) ? requestId : undefined;
+  }
+
   next(prefix: string): string {
-    const recorded = prefix === 'sess_' ? this.#sessions.shift() : undefined;
+    const recorded =
+      prefix === 'sess_'
+        ? this.#sessions.shift()
+        : prefix === 'req_'
+          ? this.#takeRequest()
+          : undefined;
     return recorded ?? randomIds.next(prefix);
+  }
+
+  #takeRequest(): string | undefined {
+    const request = this.#request;
+    this.#request = undefined;
+    return request;
   }
 }

@@ -128,6 +128,7 @@ class Player implements AsyncDisposable {
     const proxy = await this.#proxyFor(turn);
     const notes = await this.#prepare(turn, proxy);
     await this.#upstream.play(turn);
+    this.#ids.expectRequest(turn.requestId);
     await ask(proxy, turn, body);
     const requests = this.#upstream.compared();
     const isSame = requests.every(
