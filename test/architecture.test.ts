@@ -80,8 +80,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   tools: ['sandbox', 'search', 'store'],
   // It stands around a turn: what comes in, what is found in the store, what goes upstream.
   trace: ['http', 'store', 'upstream'],
-  // Turns that were written down, against a proxy that it is handed.
-  replay: ['prompt', 'store', 'tools'],
+  // Turns that were written down, against a proxy that it is handed; of faces it knows the state
+  // that they give to clients.
+  replay: ['faces', 'prompt', 'store', 'tools'],
   ingest: ['store'],
   // What texts are and where in them to look: knows neither who asks nor where they lie.
   outline: [],

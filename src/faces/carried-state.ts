@@ -41,6 +41,36 @@ export function readState(text: unknown): CarriedState | undefined {
   };
 }
 
+/** What becomes of the parts of a {@link CarriedState}. */
+interface StateRewrite {
+  /** Of a message or of a call. */
+  readonly members: (members: JsonObject) => JsonObject;
+  /** Arguments, JSON as a text. */
+  readonly args: (args: string) => string;
+  /** Of a call. */
+  readonly id: (id: string) => string;
+}
+
+/** A text of ours with other words in it; undefined for any other text. */
+export function rewriteState(
+  text: string,
+  { members, args, id }: StateRewrite,
+): string | undefined {
+  const state = readState(text);
+  if (state === undefined) return undefined;
+  const byCall = <Held>(
+    calls: Readonly<Record<string, Held>>,
+    rewrite: (held: Held) => Held,
+  ): Record<string, Held> =>
+    Object.fromEntries(Object.entries(calls).map(([call, held]) => [id(call), rewrite(held)]));
+  return writeState({
+    ...state,
+    ...(state.members === undefined ? {} : { members: members(state.members) }),
+    ...(state.calls === undefined ? {} : { calls: byCall(state.calls, members) }),
+    ...(state.args === undefined ? {} : { args: byCall(state.args, args) }),
+  });
+}
+
 /** What a message or a call says itself is not to be replaced by what came back in a state. */
 const ownNames: ReadonlySet<string> = new Set([
   'role',

@@ -1,4 +1,5 @@
 import { isObject, parseJson } from '../wire/json.ts';
+import { holdsGivenNames, isNameOfSomebody } from './given-names.ts';
 import { type Difference, firstDifference } from './first-difference.ts';
 
 /**
@@ -17,13 +18,20 @@ export function shapeDifference(recorded: Uint8Array, now: Uint8Array): Differen
 }
 
 /** Texts as their lengths, but those that are words of the protocol or names of ours. */
-function shapeIn(member: string, value: unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => shapeIn(member, item));
-  if (isObject(value))
-    return Object.fromEntries(
-      Object.entries(value).map(([name, held]) => [name, shapeIn(name, held)]),
-    );
+function shapeIn(member: string, value: unknown, hasGivenNames = false): unknown {
+  const isGiven = hasGivenNames || holdsGivenNames.has(member);
+  if (Array.isArray(value)) return value.map((item) => shapeIn(member, item, isGiven));
+  if (isObject(value)) {
+    const members = Object.entries(value);
+    if (!isGiven && !members.some(([name]) => isNameOfSomebody(name)))
+      return Object.fromEntries(members.map(([name, held]) => [name, shapeIn(name, held)]));
+    return members.map(([name, held]) => [lengthOf(name), shapeIn(name, held, isGiven)]);
+  }
   if (typeof value !== 'string') return value;
   const isWord = member === 'role' || member === 'type' || value.startsWith('rlm_');
-  return isWord ? value : `${value.length} characters`;
+  return isWord && !hasGivenNames ? value : lengthOf(value);
+}
+
+function lengthOf(text: string): string {
+  return `${text.length} characters`;
 }

@@ -41,7 +41,7 @@ interface Shape {
  * Other names of a member, without `_` and in lower case, the likeliest first. Taken only where the
  * tool has no such member itself.
  */
-const otherNames: Readonly<Record<string, readonly string[]>> = {
+export const otherNames: Readonly<Record<string, readonly string[]>> = {
   pattern: ['query', 'regex', 'regexp', 'q', 'search', 'searchterm', 'text', 'expression'],
   text: ['query', 'pattern', 'q', 'string', 'needle', 'search', 'searchterm', 'substring'],
   max_results: ['limit', 'max', 'maxcount', 'numresults', 'topk', 'k', 'n', 'results', 'maxhits'],

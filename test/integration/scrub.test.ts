@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
+import { filesBelow, holds } from '../support/given-away.ts';
 import { recordChat } from '../support/recorded-chat.ts';
 
 let folder = '';
@@ -39,30 +40,12 @@ async function run(...args: readonly string[]): Promise<CliResult> {
   return await home.runHere(args);
 }
 
-/** Every file below a folder, with its path. */
-async function filesBelow(dir: string): Promise<readonly { path: string; text: string }[]> {
-  const names = await readdir(dir, { recursive: true, withFileTypes: true });
-  return Promise.all(
-    names
-      .filter((entry) => entry.isFile())
-      .map(async ({ parentPath, name }) => ({
-        path: join(parentPath, name),
-        text: await readFile(join(parentPath, name), 'utf8'),
-      })),
-  );
-}
-
-function contains(text: string, needle: string): boolean {
-  const escaped = JSON.stringify(needle).slice(1, -1);
-  return [needle, escaped].some((each) => text.toLowerCase().includes(each));
-}
-
 test('what was said is nowhere in a scrubbed trace, which has the shape that it had and can be played', async () => {
   await recordChat({ traces, dataDir: join(folder, 'data') }, { RLM_TRACE_TEXTS: '1' }, words);
   const before = await filesBelow(traces);
   // The needles are there before.
   for (const needle of needles)
-    expect([needle, before.some(({ text }) => contains(text, needle))]).toEqual([needle, true]);
+    expect([needle, before.some(({ text }) => holds(text, needle))]).toEqual([needle, true]);
 
   const scrubbed = await run('trace', 'scrub', traces, out);
   expect(scrubbed.stdout).toContain('3 turns written');
@@ -72,7 +55,7 @@ test('what was said is nowhere in a scrubbed trace, which has the shape that it 
   expect(after.length).toBeGreaterThan(30);
   for (const { path, text } of after)
     for (const needle of needles) {
-      expect([path, needle, contains(text, needle)]).toEqual([path, needle, false]);
+      expect([path, needle, holds(text, needle)]).toEqual([path, needle, false]);
       expect(path.slice(out.length)).not.toContain(needle);
     }
 
@@ -95,7 +78,7 @@ test('nor is it in a turn that is given away alone, with the texts that it read'
   const names = ['chat-1', 'call_1', 'call_2'];
   for (const { path, text } of await filesBelow(out))
     for (const needle of [...needles, ...names])
-      expect([path, needle, contains(text, needle)]).toEqual([path, needle, false]);
+      expect([path, needle, holds(text, needle)]).toEqual([path, needle, false]);
 });
 
 test('a trace that cannot be read is said to be missing, and a folder with something in it is not touched', async () => {

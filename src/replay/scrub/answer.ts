@@ -1,5 +1,7 @@
 import { isObject, parseJson } from '../../wire/json.ts';
-import { scrubArguments, scrubJson } from './json.ts';
+import type { RecordedExchange } from '../recorded-turn.ts';
+import { scrubArguments } from './arguments.ts';
+import { scrubError, scrubJson } from './json.ts';
 import type { WordScrubber } from './words.ts';
 
 /** A text that comes in pieces: where each stands, and what is made of the whole. */
@@ -10,17 +12,25 @@ interface PiecedText {
   readonly isArguments: boolean;
 }
 
+/** Members of structured reasoning that come in pieces. */
+const reasoningTexts = ['text', 'summary'];
+
 /**
  * What a provider answered, without its words: JSON, or server-sent events, of which each keeps the
  * length of its piece.
  */
-export function scrubAnswer(body: Buffer, contentType: string, words: WordScrubber): Buffer {
+export function scrubAnswer(
+  body: Buffer,
+  { contentType, status = 200 }: Pick<RecordedExchange, 'contentType' | 'status'>,
+  words: WordScrubber,
+): Buffer {
   const text = body.toString();
   if (!contentType.includes('event-stream')) {
     const value = parseJson(text);
-    return Buffer.from(
-      value === undefined ? words.text(text) : JSON.stringify(scrubJson(value, words)),
-    );
+    const isError = status >= 400;
+    if (value === undefined)
+      return Buffer.from(isError ? words.textButNumbers(text) : words.text(text));
+    return Buffer.from(JSON.stringify((isError ? scrubError : scrubJson)(value, words)));
   }
   const pieced = new Map<string, PiecedText>();
   const lines = text.split('\n').map((line) => {
@@ -59,11 +69,23 @@ function takePieces(
         addPiece(pieced, `${path} ${member}`, scrubbed, member, piece);
     const calls = listOf(delta['tool_calls']);
     const scrubbedCalls = listOf(scrubbed['tool_calls']);
+    const details = listOf(delta['reasoning_details']);
+    const scrubbedDetails = listOf(scrubbed['reasoning_details']);
+    for (const [number, detail] of details.entries())
+      for (const member of reasoningTexts) {
+        const piece = detail[member];
+        const holder = scrubbedDetails[number];
+        const key = `${path} ${member} ${indexOf(detail, number)} ${String(detail['type'])}`;
+        if (typeof piece === 'string' && holder !== undefined)
+          addPiece(pieced, key, holder, member, piece);
+      }
     for (const [number, call] of calls.entries()) {
-      const made = call['function'];
-      const holder = scrubbedCalls[number]?.['function'];
-      if (!isObject(made) || !isObject(holder)) continue;
       const key = `${path} call ${indexOf(call, number)}`;
+      const { function: made, custom } = call;
+      const { function: holder, custom: customHolder } = scrubbedCalls[number] ?? {};
+      if (isObject(custom) && isObject(customHolder) && typeof custom['input'] === 'string')
+        addPiece(pieced, `${key} input`, customHolder, 'input', custom['input']);
+      if (!isObject(made) || !isObject(holder)) continue;
       if (typeof made['arguments'] === 'string')
         addPiece(pieced, key, holder, 'arguments', made['arguments']);
       const text = pieced.get(key);

@@ -12,9 +12,18 @@ const refusalWords =
 
 /** Tools of assistants whose names say nothing of anybody. */
 const toolWords =
-  'bash shell exec command execute run read write edit multiedit patch apply grep glob list ls find search task todo todowrite todoread webfetch websearch fetch web file files view cat notebook agent skill question update plan local'.split(
+  'bash shell exec command execute run read write edit multiedit patch apply grep glob list ls find search task todo todowrite todoread webfetch websearch fetch web file files view cat notebook agent skill question update plan local mcp'.split(
     ' ',
   );
+
+/** By these names our tools are known, however a model decorates them. */
+const ownToolWords = 'rlm search find get context stats query exec'.split(' ');
+
+/** By these a reasoning item of ours is known, and an error that another face has marked. */
+const faceWords = 'rs tool use error'.split(' ');
+
+/** Without these a text that is JSON would be none. */
+const jsonWords = ['true', 'false', 'null'];
 
 /**
  * Words that stay in a scrubbed trace: those by which a client, its directory, its helpers and its
@@ -26,7 +35,25 @@ export const keptWords: ReadonlySet<string> = new Set([
   ...levelWords,
   ...refusalWords,
   ...toolWords,
+  ...ownToolWords,
+  ...faceWords,
+  ...jsonWords,
 ]);
+
+/** Words that stay where a protocol has one of a few: a mode, an effort, how much is shown. */
+export const choiceWords: ReadonlySet<string> = new Set(
+  'auto none any required low medium high minimal xhigh max original ephemeral omitted summarized concise detailed all default flex priority standard only newest oldest last text json linked linked tool result user text attachment file message entry count by unique first path'.split(
+    ' ',
+  ),
+);
+
+/** What a client asks to be told beside an answer. */
+export const includeWords: ReadonlySet<string> = new Set(
+  'reasoning encrypted content usage message output text input image url logprobs'.split(' '),
+);
+
+/** Words of JSON schemas that stand in references. */
+export const referenceWords: ReadonlySet<string> = new Set(['defs', 'definitions', 'properties']);
 
 /** Names that stay in programs: what JavaScript has, and what programs may call. */
 export const keptNames: ReadonlySet<string> = new Set(
@@ -51,7 +78,7 @@ function wordsIn(value: unknown): readonly string[] {
   return Object.values(value).flatMap(wordsIn);
 }
 
-/** Single letters say nothing, and hide nothing where they are replaced. */
+/** Also single letters: the mark of a client may begin with one. */
 function wordsOf(text: string): readonly string[] {
-  return Array.from(text.matchAll(/[A-Za-z]{2,}/g), ([found]) => found.toLowerCase());
+  return Array.from(text.matchAll(/[A-Za-z]+/g), ([found]) => found.toLowerCase());
 }

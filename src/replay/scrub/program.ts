@@ -1,5 +1,6 @@
 import { tokenizer } from 'acorn';
 import { keptNames } from './kept-words.ts';
+import { scrubEscaped, scrubPattern } from './pattern.ts';
 import type { WordScrubber } from './words.ts';
 
 /**
@@ -21,6 +22,7 @@ function scrubTokens(code: string, words: WordScrubber): string {
     parts.push({ start, end, text: how(code.slice(start, end)) });
   };
   const plain = (text: string): string => words.text(text, keptNames);
+  const escaped = (text: string): string => scrubEscaped(text, words, keptNames);
   const tokens = tokenizer(code, {
     ecmaVersion: 'latest',
     allowHashBang: false,
@@ -28,15 +30,11 @@ function scrubTokens(code: string, words: WordScrubber): string {
   });
   for (const { type, start, end } of tokens) {
     const { label } = type;
-    if (label === 'name') replace(start, end, plain);
-    // Escapes are no words, so they stay as in a pattern.
-    else if (label === 'string' || label === 'template')
-      replace(start, end, (text) =>
-        text.replaceAll(/\\.|[^\\]+/gs, (run) => unescaped(run, plain)),
-      );
+    if (label === 'name') replace(start, end, escaped);
+    else if (label === 'string' || label === 'template') replace(start, end, escaped);
     else if (label === 'regexp') {
       const last = code.lastIndexOf('/', end);
-      replace(start, last, (text) => words.pattern(text));
+      replace(start, last, (text) => scrubPattern(text, words));
     }
   }
   let from = 0;
@@ -46,8 +44,4 @@ function scrubTokens(code: string, words: WordScrubber): string {
     from = end;
   }
   return scrubbed + code.slice(from);
-}
-
-function unescaped(run: string, how: (text: string) => string): string {
-  return run.startsWith('\\') ? run : how(run);
 }

@@ -1,6 +1,7 @@
 import { isObject, parseJson } from '../../wire/json.ts';
 import type { RecordedEntry, RecordedExchange, RecordedTurn } from '../recorded-turn.ts';
 import { scrubAnswer } from './answer.ts';
+import { scrubArguments } from './arguments.ts';
 import { scrubJson } from './json.ts';
 import { keptWords } from './kept-words.ts';
 import { WordScrubber } from './words.ts';
@@ -53,7 +54,7 @@ export class TurnScrubber {
   #exchange(exchange: RecordedExchange): RecordedExchange {
     return {
       ...exchange,
-      answer: async () => scrubAnswer(await exchange.answer(), exchange.contentType, this.#words),
+      answer: async () => scrubAnswer(await exchange.answer(), exchange, this.#words),
     };
   }
 
@@ -62,8 +63,7 @@ export class TurnScrubber {
     const scrubbed = (text: string): string => {
       // Names of stores are random.
       if (/^sess_[0-9a-f]{16}$/.test(text)) return text;
-      const value = parseJson(text);
-      if (isObject(value)) return JSON.stringify(scrubJson(value, this.#words));
+      if (isObject(parseJson(text))) return scrubArguments('', text, this.#words);
       return encodeURIComponent(this.#words.text(decoded(text))).replaceAll('%2F', '/');
     };
     return typeof value === 'string' ? scrubbed(value) : value.map(scrubbed);

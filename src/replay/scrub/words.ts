@@ -12,15 +12,16 @@ const twoByteLetters = 'àáâãäåæçèéêëìíîïðñòóôõöøùúûü
 
 const word = /[\p{L}\p{N}\p{M}]+/gu;
 
-/** What in a regular expression is no text: escapes, classes, counts, flags. */
-const syntax =
-  /\\[pP]\{[^}]*\}|\\[xu][0-9a-fA-F]{2,4}|\\k<[^>]*>|\\.|\(\?[a-zA-Z-]+[:)]|\[(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}/gsu;
+/** Of words that may be numbers of base 16, at least so many letters: the groups of a UUID. */
+const hexLetters = 4;
 
 /**
  * Replaces words by others of the same length: letters by letters, digits by digits, small by
  * small, each by one that takes as many bytes. Equal words stay equal, in whatever case they stand,
  * so that a search still finds what it found; what they were is a keyed hash whose key is nowhere
- * kept. Everything between words stays: lines, punctuation, quotes.
+ * kept. Everything between words stays: lines, punctuation, quotes. What programs look at is kept:
+ * numbers have no zero in front that they did not have, words of hexadecimal digits stay such words,
+ * and what ends in "error" does.
  */
 export class WordScrubber {
   readonly #key = randomBytes(32);
@@ -36,7 +37,7 @@ export class WordScrubber {
   }
 
   /** A text without its words. @param alsoKept Further words that stay */
-  text(text: string, alsoKept?: ReadonlySet<string>): string {
+  text(text: string, alsoKept?: Pick<ReadonlySet<string>, 'has'>): string {
     return text.replaceAll(word, (found) =>
       alsoKept?.has(found.toLowerCase()) === true ? found : this.#word(found),
     );
@@ -47,24 +48,26 @@ export class WordScrubber {
     return text.replaceAll(word, (found) => (/^\d+$/.test(found) ? found : this.#word(found)));
   }
 
-  /** A regular expression whose words are replaced and whose syntax stays. */
-  pattern(pattern: string): string {
-    let from = 0;
-    let scrubbed = '';
-    for (const { 0: found, index } of pattern.matchAll(syntax)) {
-      scrubbed += this.text(pattern.slice(from, index)) + found;
-      from = index + found.length;
-    }
-    return scrubbed + this.text(pattern.slice(from));
+  /** Base64 of other bytes, as many; the same for the same ones. */
+  base64(text: string): string {
+    const bytes = Buffer.from(text, 'base64');
+    const next = this.#numbersFor(`base64 ${text}`);
+    return Buffer.from(bytes.map(() => next(256))).toString('base64');
   }
 
   #word(found: string): string {
     const small = found.toLowerCase();
     if (this.#kept.has(small)) return found;
+    // By that end a text is known to be an error.
+    const [, stem] = /^(.+)error$/.exec(small) ?? [];
+    if (stem !== undefined) return this.#word(found.slice(0, -5)) + found.slice(-5);
     const letters = Array.from(found);
     const smallLetters = Array.from(small);
-    // A few letters become two when they are made small.
-    if (smallLetters.length !== letters.length) return this.#replacement(letters);
+    // A few letters become two when they are made small, or take more or fewer bytes.
+    const isAlike =
+      smallLetters.length === letters.length &&
+      Buffer.byteLength(small) === Buffer.byteLength(found);
+    if (!isAlike) return this.#replacement(letters);
     const replaced = Array.from(this.#replacement(smallLetters));
     return replaced
       .map((letter, at) => (/[A-Z]/.test(letters[at]!) ? letter.toUpperCase() : letter))
@@ -77,9 +80,13 @@ export class WordScrubber {
     const known = this.#short.get(found) ?? this.#long.get(found);
     if (known !== undefined) return known;
     const isShort = letters.length <= shortLetters;
+    const isHex = isHexWord(found);
     for (let attempt = 0; ; attempt += 1) {
       const next = this.#numbersFor(`${attempt} ${found}`);
-      const replaced = letters.map((letter) => likeLetter(letter, next)).join('');
+      const replaced = letters
+        .map((letter, at) => likeLetter(letter, next, { isFirst: at === 0, isHex }))
+        .join('');
+      if (isHexWord(replaced) !== isHex || this.#kept.has(replaced)) continue;
       if (!isShort) {
         this.#long.set(found, replaced);
         return replaced;
@@ -107,10 +114,19 @@ export class WordScrubber {
   }
 }
 
+function isHexWord(found: string): boolean {
+  return found.length >= hexLetters && /^[0-9a-f]+$/.test(found);
+}
+
 /** A letter of the same kind and of as many bytes and code units. */
-function likeLetter(letter: string, next: (below: number) => number): string {
-  if (/[0-9]/.test(letter)) return String(next(10));
-  if (/[a-z]/.test(letter)) return String.fromCodePoint(0x61 + next(26));
+function likeLetter(
+  letter: string,
+  next: (below: number) => number,
+  { isFirst, isHex }: { readonly isFirst: boolean; readonly isHex: boolean },
+): string {
+  if (isFirst && letter === '0') return letter;
+  if (/[0-9]/.test(letter)) return String(isFirst ? 1 + next(9) : next(10));
+  if (/[a-z]/.test(letter)) return String.fromCodePoint(0x61 + next(isHex ? 6 : 26));
   // Only where making it small has changed how many there are.
   if (/[A-Z]/.test(letter)) return String.fromCodePoint(0x41 + next(26));
   const bytes = Buffer.byteLength(letter);
