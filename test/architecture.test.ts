@@ -249,6 +249,7 @@ const expressionMakers: Readonly<Record<string, string>> = {
   'search/pattern/unicode-property.ts': 'of names out of a fixed alphabet, by our own parser',
   'cli/hit-printer.ts': "marks hits in the user's own terminal, by the user's own pattern",
   'wire/calm-text.ts': 'of constants',
+  'replay/scrub/pattern.ts': 'of constants, and of one property, which is compiled and never run',
   'outline/logs.ts': 'of constants',
   'outline/messages.ts': 'of constants',
   'outline/test-runs.ts': 'of constants',

@@ -109,6 +109,15 @@ test('no pattern is too odd', () => {
   );
 });
 
+test.each([
+  '[' + 'a-'.repeat(20_000),
+  '[[:a'.repeat(5_000),
+  '\\p{'.repeat(5_000),
+  '(?a'.repeat(9_000),
+])('one that is never closed takes no time', (pattern) => {
+  expect(scrubPattern(pattern, new WordScrubber(new Set(['a', 'p'])))).toBe(pattern);
+});
+
 test('a text of a program has other words, however they are written', () => {
   const words = new WordScrubber(new Set());
   const literal = raw`"pl\x75tonium\t\u{70}lutonium\n\u0050LUTONIUM"`;

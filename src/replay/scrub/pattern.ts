@@ -13,17 +13,22 @@ const oneCharacter = String.raw`\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\[xu]\{[0-9a-f]{1
 /** What a text with escapes is made of. */
 const escapedForms = new RegExp(String.raw`${oneCharacter}|\\.|.`, 'gisu');
 
-/** A member of a class: a named set, a range, an escape, a character. */
-const classMember = String.raw`\[:\^?[a-z]+:\]|(?:${oneCharacter}|\\.|[^\]\\])-(?:${oneCharacter}|\\.|[^\]\\])|${oneCharacter}|\\.|[^\]\\]`;
-const classMembers = new RegExp(String.raw`^\]|${classMember}`, 'gisu');
+/** Members of a class: named sets, ranges, escapes, characters. */
+const classMembers = new RegExp(
+  String.raw`^\]|\[:\^?[a-z]+:\]|(?:${oneCharacter}|\\.|[^\\])(?:-(?:${oneCharacter}|\\.|[^\\]))?`,
+  'gisu',
+);
 
-/** What a regular expression is made of: what in it is no text comes whole. */
+/**
+ * What a regular expression is made of: what in it is no text comes whole. At each place there is
+ * one way to read a class, so that none takes long that is never closed.
+ */
 const patternForms = new RegExp(
   [
     oneCharacter,
     String.raw`\\[0-7]{3}|\\p\{[^}]*\}|\\c[a-z]|\\[kg](?:<[^>]*>|\{[^}]*\})|\\.`,
     String.raw`\(\?P?[<>=]|\(\?[a-z-]+[:)]`,
-    String.raw`\[\^?\]?(?:${classMember})*\]`,
+    String.raw`\[\^?\]?(?:\[:\^?[a-z]+:\]|\\.|[^\]\\])*\]`,
     String.raw`\{\d*,?\d*\}|.`,
   ].join('|'),
   'gisu',

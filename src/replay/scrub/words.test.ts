@@ -34,6 +34,18 @@ test('equal words are equal in whatever case, and different ones differ', () => 
   expect(new Set(numbers.map((number) => words.text(number))).size).toBe(100);
 });
 
+test('where there are more words than can be told apart, two become the same', () => {
+  const words = new WordScrubber(new Set());
+  const letters = Array.from({ length: 200 }, (_, at) => String.fromCodePoint(0x0400 + at));
+  const scrubbed = words.text(letters.join(' '));
+  expect(scrubbed).toHaveLength(399);
+  expect(scrubbed.split(' ').every((letter) => Buffer.byteLength(letter) === 2)).toBe(true);
+  // All numbers of three digits, none of which stays the one that it was while others are free.
+  const numbers = Array.from({ length: 900 }, (_, at) => String(at + 100));
+  expect(new Set(numbers.map((number) => words.text(number))).size).toBe(900);
+  expect(numbers.filter((number) => words.text(number) === number).length).toBeLessThan(3);
+});
+
 test('another run has another key', () => {
   expect(new WordScrubber(new Set()).text('plutonium')).not.toBe(
     new WordScrubber(new Set()).text('plutonium'),

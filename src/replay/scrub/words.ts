@@ -7,6 +7,9 @@ const maxRemembered = 100_000;
 /** Of words up to so many letters two could become the same by chance. */
 const shortLetters = 6;
 
+/** Words that are looked at for one that is free: more than texts have short ones of a kind. */
+const maxAttempts = 100_000;
+
 /** Letters of Latin scripts that take two bytes in UTF-8, one code unit each. */
 const twoByteLetters = 'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþ';
 
@@ -19,9 +22,9 @@ const hexLetters = 4;
  * Replaces words by others of the same length: letters by letters, digits by digits, small by
  * small, each by one that takes as many bytes. Equal words stay equal, in whatever case they stand,
  * so that a search still finds what it found; what they were is a keyed hash whose key is nowhere
- * kept. Everything between words stays: lines, punctuation, quotes. What programs look at is kept:
- * numbers have no zero in front that they did not have, words of hexadecimal digits stay such words,
- * and what ends in "error" does.
+ * kept. Everything between words stays: lines, punctuation, quotes. What programs look at stays,
+ * too: numbers have no zero in front that they did not have, words of hexadecimal digits are such
+ * words, and what ends in "error" does.
  */
 export class WordScrubber {
   readonly #key = randomBytes(32);
@@ -62,13 +65,12 @@ export class WordScrubber {
     const [, stem] = /^(.+)error$/.exec(small) ?? [];
     if (stem !== undefined) return this.#word(found.slice(0, -5)) + found.slice(-5);
     const letters = Array.from(found);
-    const smallLetters = Array.from(small);
+    const inSmall = Array.from(small);
     // A few letters become two when they are made small, or take more or fewer bytes.
     const isAlike =
-      smallLetters.length === letters.length &&
-      Buffer.byteLength(small) === Buffer.byteLength(found);
+      inSmall.length === letters.length && Buffer.byteLength(small) === Buffer.byteLength(found);
     if (!isAlike) return this.#replacement(letters);
-    const replaced = Array.from(this.#replacement(smallLetters));
+    const replaced = Array.from(this.#replacement(inSmall));
     return replaced
       .map((letter, at) => (/[A-Z]/.test(letters[at]!) ? letter.toUpperCase() : letter))
       .join('');
@@ -81,22 +83,22 @@ export class WordScrubber {
     if (known !== undefined) return known;
     const isShort = letters.length <= shortLetters;
     const isHex = isHexWord(found);
-    for (let attempt = 0; ; attempt += 1) {
-      const next = this.#numbersFor(`${attempt} ${found}`);
-      const replaced = letters
-        .map((letter, at) => likeLetter(letter, next, { isFirst: at === 0, isHex }))
-        .join('');
-      if (isHexWord(replaced) !== isHex || this.#kept.has(replaced)) continue;
-      if (!isShort) {
-        this.#long.set(found, replaced);
-        return replaced;
-      }
-      // As many as there are, so one is free: two numbers of two digits must not become the same.
-      if (this.#taken.has(replaced)) continue;
+    const kinds = letters.map((letter, at) => likeLetter(letter, { isFirst: at === 0, isHex }));
+    const next = this.#numbersFor(found);
+    const start = kinds.map(({ count }) => next(count));
+    // Of short words there are as many as can be made, so one is free: two numbers of two digits
+    // must not become the same.
+    const isFree = (word: string): boolean =>
+      isHexWord(word) === isHex && !this.#kept.has(word) && !(isShort && this.#taken.has(word));
+    const replaced =
+      firstFrom(start, kinds, (word) => word !== found && isFree(word)) ??
+      firstFrom(start, kinds, isFree) ??
+      wordAt(start, kinds);
+    if (isShort) {
       this.#taken.add(replaced);
       this.#short.set(found, replaced);
-      return replaced;
-    }
+    } else this.#long.set(found, replaced);
+    return replaced;
   }
 
   /** Numbers that only the key and this text lead to; each below what is asked for. */
@@ -118,21 +120,70 @@ function isHexWord(found: string): boolean {
   return found.length >= hexLetters && /^[0-9a-f]+$/.test(found);
 }
 
-/** A letter of the same kind and of as many bytes and code units. */
+/** Letters that may stand for one: how many there are, and each of them. */
+interface LetterKind {
+  readonly count: number;
+  readonly at: (index: number) => string;
+}
+
+const zero = lettersFrom('0', 1);
+const firstDigits = lettersFrom('1', 9);
+const digits = lettersFrom('0', 10);
+const hexDigits = lettersFrom('a', 6);
+const smallLetters = lettersFrom('a', 26);
+const capitals = lettersFrom('A', 26);
+const ofTwoBytes: LetterKind = {
+  count: twoByteLetters.length,
+  at: (index) => twoByteLetters[index] ?? 'à',
+};
+// Chinese characters: the first 20,000 of their block, and 40,000 of the one beyond 16 bits.
+const ofThreeBytes = lettersFrom('\u4e00', 20_000);
+const ofFourBytes = lettersFrom('\u{20000}', 40_000);
+
+function lettersFrom(first: string, count: number): LetterKind {
+  const code = first.codePointAt(0) ?? 0;
+  return { count, at: (index) => String.fromCodePoint(code + index) };
+}
+
+/** Those of the same kind and of as many bytes and code units. */
 function likeLetter(
   letter: string,
-  next: (below: number) => number,
   { isFirst, isHex }: { readonly isFirst: boolean; readonly isHex: boolean },
-): string {
-  if (isFirst && letter === '0') return letter;
-  if (/[0-9]/.test(letter)) return String(isFirst ? 1 + next(9) : next(10));
-  if (/[a-z]/.test(letter)) return String.fromCodePoint(0x61 + next(isHex ? 6 : 26));
+): LetterKind {
+  if (isFirst && letter === '0') return zero;
+  if (/[0-9]/.test(letter)) return isFirst ? firstDigits : digits;
+  if (/[a-z]/.test(letter)) return isHex ? hexDigits : smallLetters;
   // Only where making it small has changed how many there are.
-  if (/[A-Z]/.test(letter)) return String.fromCodePoint(0x41 + next(26));
+  if (/[A-Z]/.test(letter)) return capitals;
   const bytes = Buffer.byteLength(letter);
-  if (bytes === 2) return twoByteLetters[next(twoByteLetters.length)]!;
-  // Chinese characters: the first 20,000 of their block, and 40,000 of the one beyond 16 bits.
-  return bytes === 3
-    ? String.fromCodePoint(0x4e00 + next(20_000))
-    : String.fromCodePoint(0x2_0000 + next(40_000));
+  if (bytes === 2) return ofTwoBytes;
+  return bytes === 3 ? ofThreeBytes : ofFourBytes;
+}
+
+function wordAt(indexes: readonly number[], kinds: readonly LetterKind[]): string {
+  return kinds.map(({ at }, place) => at(indexes[place] ?? 0)).join('');
+}
+
+/**
+ * The first word from a place on that will do, through all that there are, up to
+ * {@link maxAttempts}; undefined where there is none.
+ */
+function firstFrom(
+  start: readonly number[],
+  kinds: readonly LetterKind[],
+  isRight: (word: string) => boolean,
+): string | undefined {
+  const indexes = [...start];
+  const all = kinds.reduce((product, { count }) => product * count, 1);
+  for (let attempt = 0; attempt < Math.min(all, maxAttempts); attempt += 1) {
+    const word = wordAt(indexes, kinds);
+    if (isRight(word)) return word;
+    // As a number is counted up.
+    for (let place = kinds.length - 1; place >= 0; place -= 1) {
+      const next = (indexes[place] ?? 0) + 1;
+      indexes[place] = next % (kinds[place]?.count ?? 1);
+      if (indexes[place] !== 0) break;
+    }
+  }
+  return undefined;
 }
