@@ -1,5 +1,6 @@
 import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { realFiles, type Files } from './disk/files.ts';
@@ -129,6 +130,39 @@ test('the list tells totals of open and of closed sessions, and what is damaged'
   await expect(sessions.byId(ids[2]!)).rejects.toMatchObject({ code: 'store_corrupt' });
   const sound = await sessions.byId(ids[1]!);
   expect((await sound.store.read(0, 99)).text).toBe('text of /b\n');
+});
+
+test('nobody opens files of a session that is being removed', async () => {
+  await using data = await temporaryData();
+  let asking: Promise<unknown> | undefined;
+  let ask = (): Promise<unknown> => Promise.resolve();
+  const files: Files = {
+    ...realFiles,
+    remove: async (path) => {
+      // The journal is still there when the first of its files goes, and has time to be opened.
+      asking ??= ask();
+      if (asking !== undefined) await setImmediate();
+      await realFiles.remove(path);
+    },
+  };
+  await using sessions = await data.open({ files });
+  const session = await projectSession(sessions);
+  await session.store.append([{ kind: 'user_text', text: 'goes\n' }]);
+  asking = undefined;
+  const asked: unknown[] = [];
+  ask = async () =>
+    Promise.allSettled(
+      [
+        async () => sessions.byId(session.id),
+        async () => session.store.append([{ kind: 'user_text', text: 'too late\n' }]),
+      ].map(async (each) => each().catch((error: unknown) => asked.push(error))),
+    );
+  await sessions.remove(session.id);
+  await asking;
+  expect(asked).toMatchObject([{ code: 'unknown_session' }, { code: 'unknown_session' }]);
+  await expect(sessions.byId(session.id)).rejects.toMatchObject({ code: 'unknown_session' });
+  const left = await readdir(join(data.dataDir, 'sessions'));
+  expect(left.filter((name) => name.startsWith(session.id))).toEqual([]);
 });
 
 test('a removed session is gone with all its files, a damaged one too', async () => {

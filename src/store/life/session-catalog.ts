@@ -299,14 +299,21 @@ export class SessionCatalog {
     await this.map.rename(sessionId, [...others, name]);
   }
 
-  /** Closes a session and deletes all its files. Within {@link alone}. */
+  /**
+   * Closes a session and deletes all its files; who asks for it meanwhile waits, and finds none of
+   * them: files that were opened before the last had gone would be there for who has them, and for
+   * nobody else. Within {@link alone}.
+   */
   async delete(sessionId: string): Promise<void> {
     await this.open.forget(sessionId);
-    await this.#parts.deleting(sessionId);
-    const isForgotten = await this.#forgetNames(sessionId);
-    await this.places.removed(sessionId);
-    await this.#removeFiles(sessionId);
-    if (!isForgotten) await this.#forgetNames(sessionId);
+    await this.open.whileClosed([sessionId], async () => {
+      await this.#parts.deleting(sessionId);
+      const isForgotten = await this.#forgetNames(sessionId);
+      await this.places.removed(sessionId);
+      await this.#removeFiles(sessionId);
+      if (!isForgotten) await this.#forgetNames(sessionId);
+      await this.open.forget(sessionId);
+    });
   }
 
   /**
