@@ -55,17 +55,23 @@ export class Branches {
       { session: source.id, bases },
       { writer, n, facts: seal.close(facts, `${id}/${writer}/${n}/facts`) },
     );
-    const branch = await logOf(id);
-    let records: ChatRecord[] = [];
-    for await (const record of sessions.remembered(source.id, moment)) {
-      if (record.key === positionKey) continue;
-      records.push(record);
-      if (records.length < recordsAtOnce) continue;
-      await branch.remember(records);
-      records = [];
+    try {
+      const branch = await logOf(id);
+      let records: ChatRecord[] = [];
+      for await (const record of sessions.remembered(source.id, moment)) {
+        if (record.key === positionKey) continue;
+        records.push(record);
+        if (records.length < recordsAtOnce) continue;
+        await branch.remember(records);
+        records = [];
+      }
+      if (records.length > 0) await branch.remember(records);
+      return branch;
+    } catch (error) {
+      // Nobody was told of it, and nobody is to find half of what its chats knew.
+      await table.remove(id).catch(() => undefined);
+      throw error;
     }
-    if (records.length > 0) await branch.remember(records);
-    return branch;
   }
 
   /** The files of a branch of which there is nothing here yet. @throws ProxyError `store_away` */

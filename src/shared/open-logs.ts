@@ -17,7 +17,7 @@ const sealAttempts = 3;
 /** What {@link OpenLogs} needs beside what all logs share. */
 interface OpenLogsParts extends Omit<
   LogParts,
-  'nextN' | 'uuid' | 'rebase' | 'reopen' | 'beginAnew'
+  'nextN' | 'uuid' | 'next' | 'rebase' | 'reopen' | 'beginAnew'
 > {
   /** The names of a store may have been given to another since. */
   readonly onReplaced: (id: string) => void;
@@ -37,8 +37,10 @@ export class OpenLogs {
   readonly #reads = new Map<string, Set<string>>();
   /** Stores that go; whoever asks for one waits. */
   readonly #leaving = new Map<string, Promise<boolean>>();
-  /** Those of them that nobody reads any more, so that branches, too, wait for them. */
+  /** Those of them that nobody reads or holds any more, so that everybody waits for them. */
   readonly #closing = new Set<string>();
+  /** Who does something with a store that needs its files all the while. */
+  readonly #holding = new Map<string, Set<Promise<unknown>>>();
   /** The row at which a replica was made anew last, by store. */
   readonly #anew = new Map<string, number>();
   #n = 0;
@@ -49,13 +51,14 @@ export class OpenLogs {
       ...parts,
       nextN: () => (this.#n += 1),
       uuid: randomUUID,
+      next: async (id) => this.of(id),
       rebase: async (id, behind) => this.#fromBase(id, behind),
       beginAnew: (id, pos) => this.#beginAnew(id, pos),
       reopen: async (id) => (await Replica.open(parts.sessions, id)) ?? this.#begin(id),
     };
     this.branches = new Branches({
       ...this.#log,
-      logOf: async (id) => this.of(id),
+      logOf: async (id) => this.within(id),
       baseOf: async (id, base) => this.#baseOf(id, base),
       newId: () => parts.ids.next('sess_'),
     });
@@ -76,17 +79,47 @@ export class OpenLogs {
   }
 
   /**
+   * Does something for which the files of some stores stay as they are here.
+   * @param work Asks for stores with {@link within}
+   */
+  async holding<T>(sessionIds: readonly string[], work: () => Promise<T>): Promise<T> {
+    for (const id of sessionIds) await this.#left(id);
+    const begun = Promise.withResolvers<void>();
+    const working = begun.promise.then(work);
+    const done = working.catch(() => undefined);
+    for (const id of sessionIds) {
+      const all = this.#holding.get(id) ?? new Set();
+      this.#holding.set(id, all.add(done));
+    }
+    begun.resolve();
+    try {
+      return await working;
+    } finally {
+      for (const id of sessionIds) {
+        const all = this.#holding.get(id);
+        all?.delete(done);
+        if (all?.size === 0) this.#holding.delete(id);
+      }
+    }
+  }
+
+  /** As {@link of}, for who holds stores already: one that waits for that is still here. */
+  async within(sessionId: string): Promise<SharedLog> {
+    if (this.#closing.has(sessionId)) await this.#left(sessionId);
+    return this.#opened(sessionId);
+  }
+
+  /**
    * A store whose texts another one reads, with all of it here, while that is being opened.
    *
    * Whoever waits for a store here holds those that read it, never those that it reads. So a store
-   * that goes waits for its branches first, and until the last of them has gone these may have it
-   * opened; were they to wait for it, it and they would wait for each other.
+   * that goes waits for its branches first, and for whoever holds it, and until the last of them has
+   * gone these may have it opened; were they to wait for it, it and they would wait for each other.
    */
   async #baseOf(sessionId: string, base: string): Promise<SharedLog> {
     const reads = this.#reads.get(sessionId) ?? new Set();
     this.#reads.set(sessionId, reads.add(base));
-    if (this.#closing.has(base)) await this.#left(base);
-    return this.#opened(base);
+    return this.within(base);
   }
 
   async #left(sessionId: string): Promise<void> {
@@ -154,7 +187,7 @@ export class OpenLogs {
   /**
    * What is here of a store goes, and its branches before it; who asks for one meanwhile waits,
    * and has it anew.
-   * @param mayTakeBranches False: it stays where one reads it
+   * @param mayTakeBranches False: it stays where one reads it, or somebody holds it
    * @returns Whether it went
    */
   async drop(sessionId: string, mayTakeBranches = true): Promise<boolean> {
@@ -193,9 +226,11 @@ export class OpenLogs {
       const here = await sessions.branchesOf(sessionId);
       const opening = [...this.#reads.keys()].filter((id) => this.#reads.get(id)?.has(sessionId));
       const branches = new Set([...here, ...opening]);
-      if (branches.size === 0) break;
+      const holding = this.#holding.get(sessionId);
+      if (branches.size === 0 && holding === undefined) break;
       if (!mayTakeBranches) return false;
       for (const branch of branches) await this.drop(branch);
+      if (holding !== undefined) await Promise.all(holding);
     }
     // Nothing is waited for since the last look.
     this.#closing.add(sessionId);
@@ -204,7 +239,7 @@ export class OpenLogs {
     this.open.delete(sessionId);
     onDropped(sessionId);
     const log = await opening?.catch(() => undefined);
-    await log?.idle();
+    await log?.leave();
     // Whoever was on the way meanwhile has named it once more.
     onDropped(sessionId);
     this.#reads.delete(sessionId);
@@ -214,7 +249,7 @@ export class OpenLogs {
 
   /** The log of a store, and all of it here; what is here already where the database is away. */
   async #openLog(sessionId: string): Promise<SharedLog> {
-    const { sessions, log } = this.#parts;
+    const { sessions, spool, log } = this.#parts;
     // What is forgotten in the texts that it goes on from is to be forgotten here, too.
     for (const base of await sessions.basesOf(sessionId)) await this.#baseOf(sessionId, base);
     const replica = await this.#replicaOf(sessionId);
@@ -233,6 +268,7 @@ export class OpenLogs {
       if (shared.stopped === undefined && (replica === undefined || !isAway)) throw error;
       log.debug({ session: sessionId }, 'a shared store is used as it was here');
     }
+    for await (const row of spool.all(sessionId)) shared.recall(row);
     return shared;
   }
 

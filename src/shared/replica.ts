@@ -271,6 +271,23 @@ export class Replica {
   }
 }
 
+/**
+ * The row up to which a replica has come, of which others may be using or deleting the files just
+ * now; undefined where there is none, or where nobody knows.
+ */
+export async function notedPosition(
+  sessions: ReplicaSessions,
+  id: string,
+): Promise<number | undefined> {
+  try {
+    const { memory } = await sessions.byId(id);
+    return ((await memory.get(positionKey)) as Position | undefined)?.pos ?? 0;
+  } catch (error) {
+    if (error instanceof ProxyError) return undefined;
+    throw error;
+  }
+}
+
 /** A row as it was read from the database. @throws ProxyError `store_corrupt`, `store_newer` */
 export async function readRow(row: StoredRow, seal: Seal): Promise<LogRow> {
   const { session, pos, timeMs, writer, n, upload } = row;

@@ -62,6 +62,8 @@ export interface LogParts {
    * that was done for the same row, and does not help
    */
   readonly beginAnew: (id: string, pos: number) => boolean;
+  /** The log of a store that has taken the place of one that was left. */
+  readonly next: (id: string) => Promise<SharedLog>;
   /** Sends what waits on this machine. */
   readonly drain: () => void;
   /** The names of a store lead to another one. */
@@ -112,6 +114,10 @@ export class SharedLog {
   #stopped: ProxyError | undefined;
   /** The files may hold half a row. */
   #isTorn = false;
+  /** Its files are going, or are another's by now. */
+  #isLeft = false;
+  /** The row up to which an archive has taken the place of rows that were not here; 0: none. */
+  #archivedTo = 0;
 
   constructor(parts: LogParts, id: string, replica: Replica) {
     this.id = id;
@@ -127,6 +133,15 @@ export class SharedLog {
   get replica(): Replica {
     this.#usedMs = this.#parts.clock.now();
     return this.#replica;
+  }
+
+  /**
+   * Its files go: what is added from now on goes to the log that takes its place, which has other
+   * ones. What is under way comes to its end.
+   */
+  async leave(): Promise<void> {
+    this.#isLeft = true;
+    await this.idle();
   }
 
   /** Somebody has asked for the store, and is about to use it. */
@@ -237,7 +252,7 @@ export class SharedLog {
     );
     const operation: LogOperation = { op: 'texts', texts: [{ ...facts, bytes }] };
     const upload = { id, pieces };
-    const [entry] = await this.#jobs.add({
+    const [entry] = await this.#add({
       operation,
       text: nothing,
       upload,
@@ -253,12 +268,12 @@ export class SharedLog {
     { maySpool }: { readonly maySpool: boolean } = { maySpool: true },
   ): Promise<void> {
     const operation: LogOperation = { op: 'memory', records };
-    await this.#jobs.add({ operation, text: nothing, isAlone: false, maySpool });
+    await this.#add({ operation, text: nothing, isAlone: false, maySpool });
   }
 
   /** Adds a decision about the store. @throws ProxyError `store_away`: it is not made later */
   async decide(operation: LogOperation): Promise<void> {
-    await this.#jobs.add({ operation, text: nothing, isAlone: true, maySpool: false });
+    await this.#add({ operation, text: nothing, isAlone: true, maySpool: false });
   }
 
   /** Lines of its own journal that are here. */
@@ -268,6 +283,7 @@ export class SharedLog {
 
   /** All that others have added by now is here when it resolves. @throws ProxyError `store_away` */
   async catchUp(): Promise<void> {
+    if (this.#isLeft) return (await this.#parts.next(this.id)).catchUp();
     await this.#alone(async () => this.#fetch());
   }
 
@@ -276,6 +292,7 @@ export class SharedLog {
    * were asked for.
    */
   async take({ head, rows, isShorter }: News): Promise<void> {
+    if (this.#isLeft) return;
     await this.#alone(async () => {
       if (isShorter) throw this.#wentBack(this.#replica.pos);
       await this.#store(rows);
@@ -320,6 +337,11 @@ export class SharedLog {
     await this.#turn;
   }
 
+  async #add(job: Job): Promise<readonly Entry[]> {
+    if (this.#isLeft) return (await this.#parts.next(this.id)).#add(job);
+    return this.#jobs.add(job);
+  }
+
   async #addGroup(
     group: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
     maySpool: boolean,
@@ -328,7 +350,7 @@ export class SharedLog {
       group.length === 1 ? group[0]!.bytes : Buffer.concat(group.map(({ bytes }) => bytes));
     const operation: LogOperation = { op: 'texts', texts: group.map(({ facts }) => facts) };
     const isAlone = text.length > rowTextMaxBytes;
-    return this.#jobs.add({ operation, text, isAlone, maySpool });
+    return this.#add({ operation, text, isAlone, maySpool });
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -348,9 +370,10 @@ export class SharedLog {
       if (this.#stopped !== undefined) throw this.#stopped;
       if (availability.isAway || spool.has(this.id)) throw waiting();
       const [{ job }] = group as [WaitingJob];
-      const entries = await this.#append({ writer, n, ops, text, upload: job.upload });
+      const { upload } = job;
+      const entries = await this.#append({ writer, n, ops, text, upload });
       if (entries === undefined) throw this.#wentBack(this.#replica.pos);
-      settle(group, entries);
+      settle(group, entries === 'archived' ? await this.#entriesOf(ops, text, upload) : entries);
     } catch (error) {
       if (!(error instanceof ProxyError) || error.code !== 'store_away') {
         if (error instanceof ProxyError && error.code === 'unknown_session')
@@ -400,8 +423,36 @@ export class SharedLog {
   }
 
   /**
+   * The entries of texts that came here with an archive: whoever has forgotten something sent that
+   * while their row was on its way. @throws ProxyError as {@link addTexts}; `too_busy`
+   */
+  async #entriesOf(
+    all: readonly LogOperation[],
+    text: Uint8Array,
+    upload: Job['upload'],
+  ): Promise<readonly Entry[]> {
+    const ops = all.filter((operation) => operation.op === 'texts');
+    if (ops.length === 0) return [];
+    if (upload === undefined) {
+      // What comes again is not stored again, and is found as what it is by now.
+      const row = { writer: this.#writer, n: this.#parts.nextN(), ops, text };
+      const entries = await this.#append(row);
+      if (entries === 'archived') return this.#entriesOf(ops, text, upload);
+      if (entries === undefined) throw this.#wentBack(this.#replica.pos);
+      return entries;
+    }
+    const [wanted] = ops.flatMap(({ texts }) => texts);
+    const found = this.#replica.session.store.entries.findLast(
+      ({ kind, lengthBytes }) => kind === wanted?.kind && lengthBytes === wanted.bytes,
+    );
+    if (found !== undefined) return [found];
+    throw new ProxyError('too_busy', 'A text was forgotten by somebody else while it was stored.');
+  }
+
+  /**
    * Adds a row and stores it here, with whatever stands before it. @returns Undefined where another
-   * row, or this one before the process started, is here in its place
+   * row, or this one before the process started, is here in its place; `archived` where what it
+   * brought has come in another way
    */
   async #append(row: {
     readonly writer: string;
@@ -411,7 +462,7 @@ export class SharedLog {
     readonly upload?: Job['upload'];
     /** Nobody waits for it in a turn. */
     readonly isPatient?: boolean;
-  }): Promise<readonly Entry[] | undefined> {
+  }): Promise<readonly Entry[] | 'archived' | undefined> {
     const { table } = this.#parts;
     const { writer, n } = row;
     const key = `${writer}/${n}`;
@@ -430,13 +481,20 @@ export class SharedLog {
         await this.#mend();
         const wanted = isEarlier ? pos : pos - 1;
         if (this.#replica.pos < wanted) await this.#fetch(wanted);
-        if (this.#replica.pos >= pos) return this.#onTheirWay.get(key);
+        if (this.#replica.pos >= pos) {
+          return this.#onTheirWay.get(key) ?? (pos <= this.#archivedTo ? 'archived' : undefined);
+        }
         if (this.#replica.pos < wanted) throw this.#stop(missingRow(this.id, this.#replica.pos));
         const hashed = rowHash({ session: this.id, pos, timeMs, writer, n, ...columns });
         const applied = { ...own, seen, pos, timeMs, hash: hashed };
-        const entries = (await this.#apply([applied])).get(applied) ?? [];
-        this.#witness.take(this.id, applied);
-        return entries;
+        try {
+          const entries = (await this.#apply([applied])).get(applied) ?? [];
+          this.#witness.take(this.id, applied);
+          return entries;
+        } catch (error) {
+          if (!(await this.#isFromArchive(error))) throw error;
+          return 'archived';
+        }
       });
     } finally {
       this.#onTheirWay.delete(key);
@@ -544,16 +602,38 @@ export class SharedLog {
     if (first === undefined) return;
     try {
       if (first.pos > this.#replica.pos + 1) {
-        this.#replica = await this.#parts.rebase(this.id, this.#replica.pos);
+        await this.#fromArchive();
         await this.#store(fresh);
         return;
       }
       await this.#replay(fresh);
     } catch (error) {
+      if (await this.#isFromArchive(error)) {
+        await this.#store(fresh);
+        return;
+      }
       const isOurs = isContradiction(error) && this.#parts.beginAnew(this.id, this.#replica.pos);
       throw isStop(error) && !isOurs ? this.#stop(error) : error;
     }
     this.#stopped = undefined;
+  }
+
+  async #fromArchive(): Promise<void> {
+    this.#replica = await this.#parts.rebase(this.id, this.#replica.pos);
+    this.#archivedTo = this.#replica.pos;
+  }
+
+  /**
+   * Pieces of a text go with its row when an archive takes their place, also while they are read.
+   * @returns Whether that was why, and the store was made of the archive
+   */
+  async #isFromArchive(error: unknown): Promise<boolean> {
+    if (!(error instanceof ProxyError) || error.code !== 'store_corrupt') return false;
+    await this.#mend();
+    const base = (await this.#parts.table.head(this.id))?.base;
+    if (base === undefined || base.pos <= this.#replica.pos) return false;
+    await this.#fromArchive();
+    return true;
   }
 
   async #replay(stored: readonly StoredRow[]): Promise<void> {

@@ -221,10 +221,7 @@ export class SharedSessions implements Sessions {
     await this.#imports.clear();
     await this.#openChats();
     const { spool } = this.#parts;
-    for (const id of spool.sessions) {
-      const log = await this.#logs.of(id).catch(() => undefined);
-      for await (const row of spool.all(id)) log?.recall(row);
-    }
+    for (const id of spool.sessions) await this.#logs.of(id).catch(() => undefined);
     if (spool.rows > 0) void this.drain();
     this.#swept = this.#sweep();
   }
@@ -382,7 +379,11 @@ export class SharedSessions implements Sessions {
   }
 
   async nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
-    const log = await this.#logs.of(sessionId);
+    return this.#logs.holding([sessionId], async () => this.#nameMoment(sessionId, name));
+  }
+
+  async #nameMoment(sessionId: string, name: string): Promise<SnapshotEvent> {
+    const log = await this.#logs.within(sessionId);
     await log.catchUp();
     const { events } = log.replica.session;
     const isName = (event: (typeof events.all)[number]): event is SnapshotEvent =>
@@ -399,8 +400,10 @@ export class SharedSessions implements Sessions {
     moment: Moment = { seq: Infinity },
     name?: string,
   ): Promise<Session> {
-    const source = await this.#logs.of(sessionId);
-    return this.#sessionOf(await this.#logs.branches.make(source, moment, name));
+    return this.#logs.holding([sessionId], async () => {
+      const source = await this.#logs.within(sessionId);
+      return this.#sessionOf(await this.#logs.branches.make(source, moment, name));
+    });
   }
 
   async restore(fromId: string, toId: string): Promise<void> {
@@ -414,19 +417,34 @@ export class SharedSessions implements Sessions {
   }
 
   async forget(sessionId: string, wanted: ForgetWanted): Promise<ForgetOutcome> {
-    const { replicas } = this.#parts;
     // What waits here may be what is meant, or quote it.
     await this.drain();
-    for (const id of await this.#lineOf(sessionId)) await (await this.#logs.of(id)).catchUp();
+    const line = await this.#lineOf(sessionId);
+    return this.#logs.holding(line, async () => this.#forget(sessionId, { line, wanted }));
+  }
+
+  async #forget(
+    sessionId: string,
+    { line, wanted }: { readonly line: readonly string[]; readonly wanted: ForgetWanted },
+  ): Promise<ForgetOutcome> {
+    const { replicas } = this.#parts;
+    for (const id of line) {
+      try {
+        await (await this.#logs.within(id)).catchUp();
+      } catch (error) {
+        // A branch that somebody else has deleted meanwhile holds nothing any more.
+        if (id === sessionId || toProxyError(error).code !== 'unknown_session') throw error;
+      }
+    }
     const outcome = await replicas.forget(sessionId, { ...wanted, isTrial: true });
     if (wanted.isTrial === true) return outcome;
     const plan = await replicas.forgetPlan(sessionId, wanted);
     // Those first that quote: where it ends in between, it is found again by what they quote.
     const inOrder = [...plan].toSorted(([, a], [, b]) => a.whole.length - b.whole.length);
     for (const [id, each] of inOrder) {
-      await (await this.#logs.of(id)).decide({ op: 'forget', wanted: each });
+      await (await this.#logs.within(id)).decide({ op: 'forget', wanted: each });
     }
-    for (const id of plan.keys()) await this.#logs.seal(await this.#logs.of(id));
+    for (const id of plan.keys()) await this.#logs.seal(await this.#logs.within(id));
     void this.#parts.table.vacuum();
     return outcome;
   }

@@ -20,7 +20,7 @@ import type { Evictions } from './eviction.ts';
 import type { LogTable } from './database/log-table.ts';
 import { isOfChats } from './project-name.ts';
 import { push, type PushParts } from './push.ts';
-import { Replica } from './replica.ts';
+import { notedPosition } from './replica.ts';
 import type { FetchProgress, SharedLog } from './shared-log.ts';
 import type { Spool } from './spool.ts';
 
@@ -145,7 +145,7 @@ export class Side implements SharedSide {
     const { replicas, open } = this.#parts;
     const found = new Map<string, number>();
     for (const { id } of await replicas.list()) {
-      const pos = open.get(id)?.pos ?? (await Replica.open(replicas, id))?.pos;
+      const pos = open.get(id)?.pos ?? (await notedPosition(replicas, id));
       if (pos !== undefined) found.set(id, pos);
     }
     return found;

@@ -1,3 +1,5 @@
+import * as fc from 'fast-check';
+import { deepEqual, equal } from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +10,11 @@ import { silentLogger } from '../../src/log.ts';
 import { Database } from '../../src/shared/database/database.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
+import type { Entry, Session } from '../../src/store/types.ts';
 import { realFiles, type Files } from '../../src/store/disk/files.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
-import { openMachine, sharedStore } from '../support/shared-machines.ts';
+import { exported, imported, inPieces } from '../support/archives.ts';
+import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
 /** Something that waits at one place until it is let go. */
 class Gate {
@@ -54,6 +58,157 @@ function listed(): { readonly files: Files; readonly next: () => Promise<void> }
   };
 }
 
+const pick = fc.nat(1_000);
+const deed = fc.record({
+  machine: fc.nat(2),
+  pick,
+  at: pick,
+  what: fc.oneof(
+    { weight: 4, arbitrary: fc.constant('append' as const) },
+    { weight: 8, arbitrary: fc.constantFrom('branch', 'fetch anew', 'let go') },
+    {
+      weight: 8,
+      arbitrary: fc.constantFrom(
+        'remove',
+        'remove line',
+        'forget',
+        'move',
+        'link',
+        'import',
+        'list',
+      ),
+    },
+  ),
+});
+type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
+
+/** What three machines do to some stores at one time. */
+class Crowd implements AsyncDisposable {
+  readonly #machines: readonly SharedSessions[];
+  readonly #folder: string;
+  readonly #skip: () => void;
+  readonly #stores: string[] = [];
+  /** What was acknowledged of each store, and not forgotten. */
+  readonly #texts = new Map<string, Set<string>>();
+  #archive: Buffer | undefined;
+  #count = 0;
+
+  /** @param skip Has hours go by, as far as it matters how long something is kept */
+  constructor(machines: readonly SharedSessions[], folder: string, skip: () => void) {
+    this.#machines = machines;
+    this.#folder = folder;
+    this.#skip = skip;
+  }
+
+  async start(): Promise<void> {
+    const [one] = this.#machines as [SharedSessions];
+    const session = await sharedStore(one, this.#folder);
+    this.#stores.push(session.id);
+    for (let at = 0; at < 3; at += 1) await this.#append(session);
+    this.#stores.push((await one.branch(session.id)).id);
+    this.#archive = await exported(one, session.id);
+  }
+
+  async run({ machine, pick: which, at, what }: Deed): Promise<void> {
+    const sessions = this.#machines[machine]!;
+    const id = this.#stores[which % this.#stores.length]!;
+    try {
+      await this.#do(sessions, id, what, at);
+    } catch (error) {
+      // Somebody else has deleted it, made a branch of it, taken the name, or changes it just now.
+      const { code } = error as { readonly code?: string };
+      if (!['unknown_session', 'invalid_request', 'too_busy'].includes(code ?? '')) throw error;
+      // Files that go in the middle of something are no reason to say that there is no such store.
+      const isGone = code === 'unknown_session' && (error as Error).message.includes(id);
+      if (isGone && (await this.#left()).has(id)) throw error;
+    }
+  }
+
+  async #do(sessions: SharedSessions, id: string, what: Deed['what'], at: number): Promise<void> {
+    switch (what) {
+      case 'append':
+        await this.#append(await sessions.byId(id));
+        return;
+      case 'branch':
+        this.#stores.push((await sessions.branch(id)).id);
+        return;
+      case 'fetch anew':
+        await sessions.salvage(id);
+        return;
+      case 'let go':
+        this.#skip();
+        await sessions.shared.evict();
+        return;
+      case 'remove':
+      case 'remove line':
+        await sessions.remove(id, what === 'remove' ? 'keep' : 'remove');
+        return;
+      case 'forget': {
+        const { store } = await sessions.byId(id);
+        const entry = store.entries[at % store.entries.length];
+        if (entry === undefined || entry.forgotten !== undefined) return;
+        const text = await store.readEntry(entry);
+        for (const texts of this.#texts.values()) texts.delete(text);
+        await sessions.forget(id, { whole: [entry.seq], why: 'asked', mayComeAgain: true });
+        return;
+      }
+      case 'move':
+        await sessions.move(id, `${this.#folder}/place-${at % 2}`, { replace: at % 3 === 0 });
+        return;
+      case 'link': {
+        const { events } = await sessions.byId(id);
+        const to = this.#stores[at % this.#stores.length]!;
+        await events.add({ type: 'link', timeMs: 0, sessionId: to, as: `l${(this.#count += 1)}` });
+        return;
+      }
+      case 'import': {
+        const report = await imported(sessions, this.#archive!, { unnamed: true });
+        this.#stores.push(report.sessions[0]!.session);
+        return;
+      }
+      case 'list':
+        await sessions.list();
+    }
+  }
+
+  async #append({ id, store }: Session): Promise<void> {
+    const text = `text ${(this.#count += 1)} ${'x'.repeat(this.#count * 100)}\n`;
+    await store.append([{ kind: 'user_text', text }]);
+    const texts = this.#texts.get(id) ?? new Set();
+    this.#texts.set(id, texts.add(text));
+  }
+
+  async #left(): Promise<ReadonlySet<string>> {
+    const { stores } = await this.#machines[0]!.shared.status();
+    return new Set(stores.map(({ session }) => session));
+  }
+
+  /** All machines, and one that comes late, have the same of all stores that are left. */
+  async check(late: SharedSessions): Promise<void> {
+    const left = await this.#left();
+    for (const id of this.#stores.filter((each) => left.has(each))) {
+      const files = new Set<string>();
+      for (const sessions of [...this.#machines, late]) {
+        sessions.arriving();
+        const session = await sessions.byId(id);
+        const { store } = session;
+        const held = store.entries.filter(({ forgotten }) => forgotten === undefined);
+        const texts = await Promise.all(held.map(async (entry) => store.readEntry(entry)));
+        for (const text of this.#texts.get(id) ?? []) {
+          equal(texts.filter((each) => each === text).length, 1);
+        }
+        deepEqual((await sessions.check(id)).damage, []);
+        files.add(await filesOf(session));
+      }
+      equal(files.size, 1);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const sessions of this.#machines) await sessions[Symbol.asyncDispose]();
+  }
+}
+
 describe.skipIf(noPostgres !== undefined)(
   `what is done to shared stores at one time (${noPostgres ?? 'PostgreSQL'})`,
   () => {
@@ -83,11 +238,6 @@ describe.skipIf(noPostgres !== undefined)(
       return { [Symbol.asyncDispose]: async () => client.end() };
     }
 
-    /** The next row of whoever has written the last of a store: its writer waits with it. */
-    const nextRowOf = (session: string): string => `insert into rlm_log
-      select 'sess_held', 1, 0, writer, n + 1, machine, facts from rlm_log
-      where session = '${session}' order by pos desc limit 1`;
-
     /** Resolves when so many statements wait for others. */
     async function untilWaiting(count: number): Promise<void> {
       const waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
@@ -107,7 +257,8 @@ describe.skipIf(noPostgres !== undefined)(
 
     async function textsOf(sessions: SharedSessions, id: string): Promise<readonly string[]> {
       const { store } = await sessions.byId(id);
-      return Promise.all(store.entries.map(async (entry) => store.readEntry(entry)));
+      const held = store.entries.filter(({ forgotten }) => forgotten === undefined);
+      return Promise.all(held.map(async (entry) => store.readEntry(entry)));
     }
 
     test('a branch that is being opened and its base that goes do not wait for each other', async () => {
@@ -171,6 +322,54 @@ describe.skipIf(noPostgres !== undefined)(
       }
     });
 
+    test('what was stored while others forgot something, and came here in their archive, is known', async () => {
+      await using one = await machine('archived-one');
+      await using two = await machine('archived-two');
+      const { store, memory, id } = await sharedStore(one, 'archived');
+      await store.append([{ kind: 'user_text', text: 'the first\n' }]);
+      const large = 'a longer line\n'.repeat(150_000);
+      const storing: readonly (() => Promise<unknown>)[] = [
+        async () => store.append([{ kind: 'user_text', text: 'small\n' }]),
+        async () => store.append([{ kind: 'user_text', text: large }]),
+        async () => {
+          const chunks = inPieces(Buffer.from(`${large}streamed\n`), 100_000);
+          return [await store.appendStream({ kind: 'file', path: 'a', chunks })];
+        },
+        async () => memory.put([{ key: 'known', value: 1 }]),
+        async () => (await one.branch(id)).store.entries,
+      ];
+      for (const each of storing) {
+        const answered = new Gate();
+        const query = Object.getOwnPropertyDescriptor(Database.prototype, 'query')!
+          .value as Database['query'];
+        const asked = vi.spyOn(Database.prototype, 'query').mockImplementation(async function (
+          this: Database,
+          ...args: Parameters<Database['query']>
+        ) {
+          const rows = await query.apply(this, args);
+          if (args[0] === 'append') await answered.pass();
+          return rows;
+        });
+        try {
+          const stored = each();
+          await answered.reached();
+          const there = await sharedStore(two, 'archived');
+          const { seq } = there.store.entries.findLast(({ forgotten }) => forgotten === undefined)!;
+          const [next] = await there.store.append([{ kind: 'user_text', text: `goes ${seq}\n` }]);
+          await two.forget(id, { whole: [next!.seq], why: 'asked', mayComeAgain: false });
+          answered.open();
+          const entries = ((await stored) ?? []) as readonly Entry[];
+          for (const entry of entries) expect(store.entry(entry.id)).toEqual(entry);
+        } finally {
+          asked.mockRestore();
+        }
+      }
+      expect(await memory.get('known')).toBe(1);
+      for (const each of [one, two]) each.arriving();
+      expect(await filesOf(await two.byId(id))).toBe(await filesOf(await one.byId(id)));
+      expect(await textsOf(one, id)).toEqual(await textsOf(two, id));
+    });
+
     test('a store is not deleted under a branch that is being made', async () => {
       await using one = await machine('made-one');
       await using two = await machine('made-two');
@@ -179,7 +378,8 @@ describe.skipIf(noPostgres !== undefined)(
       let making: Promise<{ readonly id: string }>;
       let deleting: Promise<unknown>;
       {
-        await using _row = await held(nextRowOf(base));
+        // Who waits for a row has it in the order in which they came.
+        await using _row = await held(`select 1 from rlm_session where id = '${base}' for update`);
         making = one.branch(base);
         await untilWaiting(1);
         deleting = two.remove(base).catch((error: unknown) => error);
@@ -225,5 +425,40 @@ describe.skipIf(noPostgres !== undefined)(
         (select count(*) from rlm_session where '${base}' = any(bases))`;
       expect((await postgres.sql(left)).trim()).toBe('0|0|0');
     });
+
+    test('whatever several machines do to stores at one time, all of it ends, and they have the same', async () => {
+      let run = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.array(deed, { minLength: 4, maxLength: 10 }), { minLength: 1, maxLength: 3 }),
+          async (rounds) => {
+            run += 1;
+            let skippedMs = 0;
+            const clock = { ...systemClock, now: () => systemClock.now() + skippedMs };
+            const open = async (name: string): Promise<SharedSessions> =>
+              openMachine(join(folder, `crowd-${run}-${name}`), postgres.url(), {
+                clock,
+                replicaBounds: { maxBytes: 1 },
+              });
+            const machines = await Promise.all(['one', 'two', 'three'].map(open));
+            await using crowd = new Crowd(machines, `/crowd-${run}`, () => {
+              skippedMs += 7_200_000;
+            });
+            await crowd.start();
+            for (const deeds of rounds) {
+              await Promise.all(deeds.map(async (each) => crowd.run(each)));
+            }
+            await using late = await open('late');
+            await crowd.check(late);
+            const lone = `select count(*) from rlm_session s, unnest(s.bases) as b(id)
+              where s.deleted_ms is null and not exists (
+                select 1 from rlm_session o where o.id = b.id and o.deleted_ms is null)`;
+            expect((await postgres.sql(lone)).trim()).toBe('0');
+          },
+        ),
+        // What comes of meetings is not the same twice.
+        { numRuns: Number(process.env['RLM_MEETINGS'] ?? 10), endOnFailure: true },
+      );
+    }, 120_000);
   },
 );
