@@ -113,8 +113,9 @@ export class OpenLogs {
    * A store whose texts another one reads, with all of it here, while that is being opened.
    *
    * Whoever waits for a store here holds those that read it, never those that it reads. So a store
-   * that goes waits for its branches first, and for whoever holds it, and until the last of them has
-   * gone these may have it opened; were they to wait for it, it and they would wait for each other.
+   * that goes waits for its branches first, and for whoever holds it, and until the last of them
+   * has gone these may have it opened; were they to wait for it, it and they would wait for each
+   * other.
    */
   async #baseOf(sessionId: string, base: string): Promise<SharedLog> {
     const reads = this.#reads.get(sessionId) ?? new Set();

@@ -134,23 +134,21 @@ test('the list tells totals of open and of closed sessions, and what is damaged'
 
 test('nobody opens files of a session that is being removed', async () => {
   await using data = await temporaryData();
-  let asking: Promise<unknown> | undefined;
-  let ask = (): Promise<unknown> => Promise.resolve();
+  const late: { ask?: () => Promise<unknown>; asked?: Promise<unknown> | undefined } = {};
   const files: Files = {
     ...realFiles,
     remove: async (path) => {
       // The journal is still there when the first of its files goes, and has time to be opened.
-      asking ??= ask();
-      if (asking !== undefined) await setImmediate();
+      late.asked ??= late.ask?.();
+      if (late.asked !== undefined) await setImmediate();
       await realFiles.remove(path);
     },
   };
   await using sessions = await data.open({ files });
   const session = await projectSession(sessions);
   await session.store.append([{ kind: 'user_text', text: 'goes\n' }]);
-  asking = undefined;
   const asked: unknown[] = [];
-  ask = async () =>
+  late.ask = async () =>
     Promise.allSettled(
       [
         async () => sessions.byId(session.id),
@@ -158,7 +156,7 @@ test('nobody opens files of a session that is being removed', async () => {
       ].map(async (each) => each().catch((error: unknown) => asked.push(error))),
     );
   await sessions.remove(session.id);
-  await asking;
+  await late.asked;
   expect(asked).toMatchObject([{ code: 'unknown_session' }, { code: 'unknown_session' }]);
   await expect(sessions.byId(session.id)).rejects.toMatchObject({ code: 'unknown_session' });
   const left = await readdir(join(data.dataDir, 'sessions'));
