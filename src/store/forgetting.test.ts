@@ -8,7 +8,7 @@ import {
   type TemporaryData,
 } from '../../test/faults/store-harness.ts';
 import { strideOf } from '../../test/faults/stride.ts';
-import type { Session, Sessions } from './types.ts';
+import type { NewEntry, Session, Sessions } from './types.ts';
 
 const secret = 'AKIA-the-secret-of-all-secrets-0123456789';
 
@@ -111,6 +111,53 @@ test('a text that was forgotten is in no file, and all else lies where it lay', 
   ]);
   expect(await sessions.check(id)).toEqual({ entries: 4, damage: [] });
   expect((await sessions.byId(id)).events.all).toMatchObject([{ type: 'forget', whole: [2] }]);
+});
+
+test('of a text that only looks alike nothing goes but what quotes it beside the text, and a trial says so', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const session = await projectSession(sessions);
+  const error = 'ERROR connection to database payments-primary timed out after 30000 ms';
+  const log = (day: string): string => `${day} starting\n${day} ${error}\n${day} stopped\n`;
+  const entry = (day: string, args: object): NewEntry => ({
+    text: log(day),
+    kind: 'tool_result',
+    tool: 'bash',
+    args: JSON.stringify(args),
+    path: `/var/log/${day}.log`,
+    call: `hash-${day}`,
+    outline: { kind: 'log', items: [`1: ${error}`] },
+  });
+  await session.store.append([
+    entry('monday', { command: 'cat monday.log' }),
+    entry('tuesday', { command: 'cat tuesday.log' }),
+    entry('friday', { command: `grep "${error}" friday.log` }),
+  ]);
+  await session.memory.put([
+    { key: 'record:1', value: { results: { a: 'e2 says nothing of the kind' } } },
+    { key: 'record:2', value: { results: { a: `of tuesday: ${error}` } } },
+  ]);
+  const { id } = session;
+  const wanted = { whole: [1], why: 'asked', mayComeAgain: false } as const;
+  const told = { entries: 1, masked: 0, calls: 0, quotes: 1, chatRecords: 1, madeTexts: 0 };
+  expect(await sessions.forget(id, { ...wanted, isTrial: true })).toMatchObject(told);
+  expect(await sessions.forget(id, wanted)).toMatchObject(told);
+
+  const after = await sessions.byId(id);
+  const [monday, tuesday, friday] = after.store.entries;
+  expect(monday).toMatchObject({ forgotten: { why: 'asked' } });
+  const { args, path, outline } = tuesday!;
+  expect({ args, path, outline }).toEqual({
+    args: '{"command":"cat tuesday.log"}',
+    path: '/var/log/tuesday.log',
+    outline: { kind: 'log', items: [`1: ${error}`] },
+  });
+  expect(friday).toMatchObject({ path: '/var/log/friday.log', outline: { kind: 'log' } });
+  expect([friday!.args, friday!.call]).toEqual([undefined, undefined]);
+  expect(await after.store.readEntry(tuesday!)).toBe(log('tuesday'));
+  // What a chat has quoted may be from either.
+  expect(after.memory.has('record:1')).toBe(true);
+  expect(after.memory.has('record:2')).toBe(false);
 });
 
 test('lines that quote it go from texts of our own making, in branches, too', async () => {

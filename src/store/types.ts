@@ -282,6 +282,8 @@ export interface ForgetOutcome {
   readonly bytes: number;
   /** Hidden steps and other records of chats that were made from them. */
   readonly chatRecords: number;
+  /** Other texts of whose calls (arguments, path, note) something quotes them and goes. */
+  readonly quotes: number;
   /** Texts that we have made ourselves (earlier parts of chats, answers) and that quote them. */
   readonly madeTexts: number;
   /** How many of the entries are pinned: a person's forgetting goes before pins. */

@@ -80,6 +80,7 @@ function answerText(answer: ForgetAnswer): string {
     calls,
     bytes,
     chatRecords,
+    quotes,
     madeTexts,
     owners,
     readers,
@@ -106,6 +107,7 @@ function answerText(answer: ForgetAnswer): string {
   lines.push(`${isTrial ? 'This would forget' : 'Forgotten:'} ${what}, ${size(bytes)}.`);
   const made = [
     ...(chatRecords > 0 ? [`${countOf(chatRecords, 'record')} of chats`] : []),
+    ...(quotes > 0 ? [`what calls of ${countOf(quotes, 'other text')} quote`] : []),
     ...(madeTexts > 0 ? [`lines of ${countOf(madeTexts, 'text')} made of it`] : []),
   ];
   if (made.length > 0) lines.push(`With it ${isTrial ? 'would go' : 'went'}: ${made.join(', ')}.`);

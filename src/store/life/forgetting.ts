@@ -12,6 +12,7 @@ import {
   writeOrders,
   type ForgetEntry,
   type ForgetOrder,
+  type MadeFrom,
 } from '../session/forget.ts';
 import {
   addForgetKeys,
@@ -107,17 +108,17 @@ export class Forgetter {
         ...elsewhere,
       };
       if (wanted.isTrial === true) {
-        return { ...told, chatRecords: await this.#madeBy(orders, countMade) };
+        return { ...told, ...(await this.#madeBy(orders, countMade)) };
       }
       const users = [...new Set([...owners, ...readers])];
       if (isForRoom(wanted)) await this.#space.note(owners);
-      const chatRecords = await this.#catalog.open.whileClosed(users, async () => {
+      const made = await this.#catalog.open.whileClosed(users, async () => {
         await this.#space.stop();
         this.#catalog.forgettings += 1;
         await writeOrders(this.#catalog.files, this.#ordersPath, orders);
-        const records = await this.#madeBy(orders, carryOut);
+        const counts = await this.#madeBy(orders, carryOut);
         await this.#catalog.files.remove(this.#ordersPath);
-        return records;
+        return counts;
       });
       // A turn that was on its way has perhaps written something down meanwhile.
       const late =
@@ -130,7 +131,7 @@ export class Forgetter {
         const owner = await this.#catalog.open.get(id);
         await owner.events.add({ type: 'forget', timeMs, why, whole, parts });
       }
-      return { ...told, chatRecords, traces: told.traces + late.traces };
+      return { ...told, ...made, traces: told.traces + late.traces };
     });
   }
 
@@ -275,17 +276,19 @@ export class Forgetter {
     return ordersPath(this.#catalog.dataDir);
   }
 
-  async #madeBy(orders: readonly ForgetOrder[], work: typeof carryOut): Promise<number> {
-    let records = 0;
+  async #madeBy(orders: readonly ForgetOrder[], work: typeof carryOut): Promise<MadeFrom> {
+    const sum = { chatRecords: 0, quotes: 0 };
     for (const order of orders) {
       const paths = sessionPaths(this.#catalog.dataDir, order.sessionId);
       try {
-        records += (await work(this.#catalog.files, paths, order)).chatRecords;
+        const { chatRecords, quotes } = await work(this.#catalog.files, paths, order);
+        sum.chatRecords += chatRecords;
+        sum.quotes += quotes;
       } catch (error) {
         throw toStoreFailure(error, paths.text);
       }
     }
-    return records;
+    return sum;
   }
 
   /** What is to be done in which session's files, so that the bytes are gone from all. */

@@ -59,6 +59,8 @@ export interface ForgetEntry {
 export interface MadeFrom {
   /** Hidden steps and other records of chats. */
   readonly chatRecords: number;
+  /** Lines of journals about other texts: what they say of a call quotes them. */
+  readonly quotes: number;
 }
 
 /**
@@ -85,9 +87,11 @@ export async function carryOut(
   const makers = order.isOwnOnly === true ? everyone.slice(0, 1) : everyone;
   return withText(files, paths, order, async (text, place) => {
     let chatRecords = 0;
+    let quotes = 0;
     // While the text is still there: what was made from it is known by it.
     const made = isForRoom(order) ? undefined : await findMade(text, place);
     if (made !== undefined) {
+      quotes = await countQuotes(files, makers, { order, made });
       for (const each of makers) chatRecords += await forgetInChats(files, each, made);
       await overwrite(text, place);
     }
@@ -101,7 +105,7 @@ export async function carryOut(
     for (const { id, paths: theirs } of made === undefined ? [] : makers.slice(1)) {
       await rewriteJournal(files, theirs, id, { changed: new Map(), isMade: made! });
     }
-    return { chatRecords };
+    return { chatRecords, quotes };
   });
 }
 
@@ -129,16 +133,55 @@ export async function countMade(
   order: ForgetOrder,
 ): Promise<MadeFrom> {
   const { sessionId, readers } = order;
-  if (isForRoom(order)) return { chatRecords: 0 };
+  if (isForRoom(order)) return { chatRecords: 0, quotes: 0 };
   return withText(files, paths, order, async (text, place) => {
     const made = await findMade(text, place);
     let chatRecords = 0;
-    for (const id of [sessionId, ...readers]) {
-      const { chats } = siblingPaths(paths, id);
-      chatRecords += await rewriteChats(files, chats, made, { isTrial: true, sessionId: id });
-    }
-    return { chatRecords };
+    const everyone = [sessionId, ...readers].map((id) => ({ id, paths: siblingPaths(paths, id) }));
+    for (const { id, paths: theirs } of everyone)
+      chatRecords += await rewriteChats(files, theirs.chats, made, {
+        isTrial: true,
+        sessionId: id,
+      });
+    return { chatRecords, quotes: await countQuotes(files, everyone, { order, made }) };
   });
+}
+
+/** Lines of sessions' journals that quote what is to go, the session's own of an order first. */
+async function countQuotes(
+  files: Files,
+  [own, ...others]: readonly { readonly paths: SessionPaths }[],
+  { order, made }: { readonly order: ForgetOrder; readonly made: IsMade },
+): Promise<number> {
+  const ordered = new Set([...order.whole, ...order.parts].map(({ seq }) => seq));
+  const lines = own === undefined ? [] : await quotingLines(files, own.paths, made, ordered);
+  let count = new Set([...lines, ...(order.made?.lines ?? [])]).size;
+  for (const { paths } of others) count += (await quotingLines(files, paths, made)).length;
+  return count;
+}
+
+/** The lines of a journal that quote what is to go, counted from 0, but those of these entries. */
+async function quotingLines(
+  files: Files,
+  { journal }: SessionPaths,
+  made: IsMade,
+  except: ReadonlySet<number> = new Set(),
+): Promise<readonly number[]> {
+  const lines: number[] = [];
+  let number = -1;
+  const log = new RecordLog(journal, await files.open(journal, { create: false }));
+  try {
+    for await (const { bytes, lineNumber } of log.scan()) {
+      if (lineNumber === 1 || isBaseLine(bytes)) continue;
+      number += 1;
+      const record = JSON.parse(bytes.toString()) as JournalRecord;
+      if ('seq' in record && !except.has(record.seq) && quotesIn(record, made).length > 0)
+        lines.push(number);
+    }
+  } finally {
+    await log.close();
+  }
+  return lines;
 }
 
 /** What each reader of an order's text has made from it. */
@@ -159,22 +202,7 @@ export async function madeByReaders(
         return isGone;
       };
       await rewriteChats(files, theirs.chats, note, { isTrial: true, sessionId: id });
-      const lines: number[] = [];
-      let number = -1;
-      const log = new RecordLog(
-        theirs.journal,
-        await files.open(theirs.journal, { create: false }),
-      );
-      try {
-        for await (const { bytes, lineNumber } of log.scan()) {
-          if (lineNumber === 1 || isBaseLine(bytes)) continue;
-          number += 1;
-          const record = JSON.parse(bytes.toString()) as EntryRecord | AliasRecord;
-          if (made('', saidOf(record))) lines.push(number);
-        }
-      } finally {
-        await log.close();
-      }
+      const lines = await quotingLines(files, theirs, made);
       found.set(id, { keys: [...keys], lines });
     }
     return found;
@@ -411,19 +439,39 @@ function newLine(
     const next = record.type === 'entry' ? change(record) : bareAlias(record);
     return Buffer.from(encodeRecord(next));
   }
-  if (bare?.has(number) !== true && isMade?.('', saidOf(record)) !== true) {
-    if (calls?.seqs.has(record.seq) !== true) return undefined;
-    const said = calls.guard.value(spoken(record));
-    return Buffer.from(encodeRecord({ ...record, ...said }));
+  const quotes = bare?.has(number) === true ? saidMembers : quotesIn(record, isMade);
+  if (quotes.length > 0) {
+    const next = record.type === 'entry' ? withoutSaid(record, quotes) : bareAlias(record);
+    return Buffer.from(encodeRecord(next));
   }
-  const next = record.type === 'entry' ? bareEntry(record) : bareAlias(record);
-  return Buffer.from(encodeRecord(next));
+  if (calls?.seqs.has(record.seq) !== true) return undefined;
+  const said = calls.guard.value(spoken(record));
+  return Buffer.from(encodeRecord({ ...record, ...said }));
 }
 
-/** What a line says of a text beside its place and sizes. */
-function saidOf(record: EntryRecord | AliasRecord): readonly unknown[] {
-  if (record.type === 'alias') return [record.path];
-  return [record.args, record.path, record.note, record.outline];
+/** What a line says of a text's call. Its outline says nothing that the text does not. */
+const saidMembers = ['args', 'path', 'note'] as const;
+
+/** Those of {@link saidMembers} that quote what is to go. */
+function quotesIn(
+  record: EntryRecord | AliasRecord,
+  isMade: IsMade | undefined,
+): readonly (typeof saidMembers)[number][] {
+  if (isMade === undefined) return [];
+  const said: Pick<EntryRecord, (typeof saidMembers)[number]> =
+    record.type === 'entry' ? record : record.path === undefined ? {} : { path: record.path };
+  return saidMembers.filter((member) => said[member] !== undefined && isMade('', said[member]));
+}
+
+/** A hash of the arguments goes with them: of a short secret it would tell. */
+function withoutSaid(
+  record: EntryRecord,
+  members: readonly (typeof saidMembers)[number][],
+): EntryRecord {
+  const gone = new Set<string>(members.includes('args') ? [...members, 'call'] : members);
+  return Object.fromEntries(
+    Object.entries(record).filter(([name]) => !gone.has(name)),
+  ) as unknown as EntryRecord;
 }
 
 /** What is said of a text's call, by member. */
