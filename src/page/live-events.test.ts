@@ -1,38 +1,19 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { ManualClock } from '../../test/support/manual-clock.ts';
-import type { TurnWatch } from '../turn/turn-watch.ts';
+import { idleServer, sessionView } from '../../test/support/page-views.ts';
+import { watchedTurns } from '../../test/support/watched-turns.ts';
 import { LiveEvents } from './live-events.ts';
-import { LiveTurns } from './live-turns.ts';
-import type { PageEvent, ServerView, SessionView } from './page-protocol.ts';
-
-const server: ServerView = {
-  version: 'test',
-  startedAtMs: 0,
-  status: 'ok',
-  upstreams: [],
-  totals: {
-    turns: 0,
-    steps: 0,
-    toolCalls: 0,
-    storedTexts: 0,
-    upstreamBytes: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    estimatedTokensWithout: 0,
-    demotions: 0,
-  },
-};
-
-function store(id: string): SessionView {
-  return { id, entries: 1, chars: 1, bytes: 1, createdAtMs: 0, updatedAtMs: 0 };
-}
+import type { PageEvent, SessionView } from './page-protocol.ts';
 
 function open() {
-  const clock = new ManualClock();
-  const turns = new LiveTurns(clock);
-  const facts = { server, sessions: [store('s1')], listed: 0, isKept: false, isAway: false };
+  const { clock, turns, begin } = watchedTurns();
+  const facts = {
+    server: idleServer,
+    sessions: [sessionView('s1')],
+    listed: 0,
+    isKept: false,
+    isAway: false,
+  };
   let made: readonly SessionView[] = [];
   const events = new LiveEvents({
     turns,
@@ -45,8 +26,6 @@ function open() {
       return made;
     },
   });
-  const begin = (requestId: string): TurnWatch =>
-    turns.begin({ requestId, signal: new AbortController().signal }) as TurnWatch;
   const page = () => {
     const controller = new AbortController();
     const source = events.open(controller.signal);
@@ -84,12 +63,12 @@ test('a page is greeted with all there is, and then told what changes', async ()
   first.ends();
   await advance(250);
   expect(await one.read()).toEqual(['turn t1 done']);
-  facts.server = { ...server, status: 'degraded' };
-  facts.sessions = [store('s1'), store('s2')];
+  facts.server = { ...idleServer, status: 'degraded' };
+  facts.sessions = [sessionView('s1'), sessionView('s2')];
   await advance(2_000);
   expect(await one.read()).toEqual(['server degraded', 'sessions s1,s2']);
   // Another page is told what has come since it was there, and so is the first, by it.
-  facts.sessions = [store('s3')];
+  facts.sessions = [sessionView('s3')];
   const other = page();
   expect(await other.read()).toEqual(['hello t1 | s3']);
   expect(await one.read()).toEqual(['sessions s3']);
@@ -136,7 +115,7 @@ test('a list from before a turn is asked for again until it is made anew', async
   begin('t1').ends();
   await advance(250);
   expect(await one.read()).toEqual(['turn t1 done']);
-  facts.sessions.push(store('s2'));
+  facts.sessions.push(sessionView('s2'));
   await advance(2_000);
   expect(await one.read()).toEqual(['server ok']);
   await advance(2_000);
@@ -157,7 +136,7 @@ test('where stores cannot be listed, what was known of them stays, and it is tri
   expect(await other.read()).toEqual(['hello  | s1']);
   await advance(2_000);
   facts.isAway = false;
-  facts.sessions = [store('s2')];
+  facts.sessions = [sessionView('s2')];
   await advance(2_000);
   expect(await other.read()).toEqual(['server ok', 'sessions s2']);
 });

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
-import { ManualClock } from '../../test/support/manual-clock.ts';
+import { turnView } from '../../test/support/page-views.ts';
+import { watchedTurns } from '../../test/support/watched-turns.ts';
 import { ProxyError } from '../errors.ts';
-import type { TurnWatch } from '../turn/turn-watch.ts';
-import { LiveTurns } from './live-turns.ts';
 import type { TurnView } from './page-protocol.ts';
 
 function usageOf(prompt: number, cached: number, completion: number) {
@@ -15,10 +14,7 @@ function usageOf(prompt: number, cached: number, completion: number) {
 }
 
 function open() {
-  const clock = new ManualClock();
-  const turns = new LiveTurns(clock);
-  const begin = (requestId: string, controller = new AbortController()): TurnWatch =>
-    turns.begin({ requestId, signal: controller.signal }) as TurnWatch;
+  const { clock, turns, begin } = watchedTurns();
   const only = (): TurnView => {
     const [turn, ...others] = turns.turns();
     expect(others).toEqual([]);
@@ -30,21 +26,7 @@ function open() {
 test('a turn is told step by step', () => {
   const { clock, begin, only } = open();
   const watch = begin('req_1');
-  expect(only()).toEqual({
-    id: 'req_1',
-    startedAtMs: clock.now(),
-    state: 'running',
-    elapsedMs: 0,
-    tools: 'none',
-    steps: [],
-    storedTexts: 0,
-    demotions: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    largestPromptTokens: 0,
-    estimatedPromptTokensWithout: 0,
-  });
+  expect(only()).toEqual(turnView('req_1', { startedAtMs: clock.now() }));
   watch.know({ client: 'opencode', directory: '/p', chat: 'c1', storedTexts: 2, session: 's1' });
   watch.know({ model: 'p.m', tools: 'active', demotions: 1, estimatedPromptTokensWithout: 900 });
   clock.advance(10);
@@ -174,7 +156,7 @@ test('a failure is told in the words of the answer, and a mistake of ours shows 
   begin('req_3').leaves();
   expect(turns.turns().map(({ state, error }) => [state, error])).toEqual([
     ['failed', 'No answer. Try again.'],
-    ['failed', 'Something went wrong inside rlm-opencode.'],
+    ['failed', 'Something went wrong inside rlm-opencode: `rlm-opencode logs` says what.'],
     ['aborted', undefined],
   ]);
 });

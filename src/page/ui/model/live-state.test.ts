@@ -1,51 +1,13 @@
 import { expect, test } from 'vitest';
-import type { ServerView, SessionView, TurnView } from '../../page-protocol.ts';
+import { idleServer, sessionView, turnView } from '../../../../test/support/page-views.ts';
+import type { TurnView } from '../../page-protocol.ts';
 import { afterEvent, type LiveState, maxTurns, nothingYet } from './live-state.ts';
 
-const server: ServerView = {
-  version: '1.0.0',
-  startedAtMs: 0,
-  status: 'ok',
-  upstreams: ['demo'],
-  totals: {
-    turns: 0,
-    steps: 0,
-    toolCalls: 0,
-    storedTexts: 0,
-    upstreamBytes: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    estimatedTokensWithout: 0,
-    demotions: 0,
-  },
-};
-
-const session: SessionView = {
-  id: 's1',
-  entries: 1,
-  chars: 10,
-  bytes: 10,
-  createdAtMs: 0,
-  updatedAtMs: 0,
-};
+const server = idleServer;
+const session = sessionView('s1');
 
 function turn(id: number, state: TurnView['state'] = 'done'): TurnView {
-  return {
-    id: `t${id}`,
-    startedAtMs: id,
-    state,
-    elapsedMs: 1,
-    tools: 'none',
-    steps: [],
-    storedTexts: 0,
-    demotions: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    largestPromptTokens: 0,
-    estimatedPromptTokensWithout: 0,
-  };
+  return turnView(`t${id}`, { startedAtMs: id, state });
 }
 
 const greeted: LiveState = afterEvent(nothingYet, {

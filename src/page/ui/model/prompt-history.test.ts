@@ -1,24 +1,11 @@
 import { expect, test } from 'vitest';
+import { turnView } from '../../../../test/support/page-views.ts';
 import type { TurnView } from '../../page-protocol.ts';
 import { chartSentence, chatChoices, promptPoints } from './prompt-history.ts';
 
 function turn(startedAtMs: number, more: Partial<TurnView>): TurnView {
-  return {
-    id: `t${startedAtMs}`,
-    startedAtMs,
-    state: 'done',
-    elapsedMs: 0,
-    tools: 'none',
-    steps: [],
-    storedTexts: 0,
-    demotions: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    largestPromptTokens: 100 * startedAtMs,
-    estimatedPromptTokensWithout: 0,
-    ...more,
-  };
+  const largestPromptTokens = 100 * startedAtMs;
+  return turnView(`t${startedAtMs}`, { startedAtMs, state: 'done', largestPromptTokens, ...more });
 }
 
 const turns = [

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { turnView } from '../../../../test/support/page-views.ts';
 import type { CallView, StepView, TurnView } from '../../page-protocol.ts';
 import { hiddenCounts, presentWords, stepWords, stretches } from './timeline.ts';
 
@@ -11,21 +12,7 @@ const call: CallView = {
 };
 
 function turnOf(steps: readonly StepView[], state: TurnView['state'] = 'running'): TurnView {
-  return {
-    id: 't1',
-    startedAtMs: 0,
-    state,
-    elapsedMs: 0,
-    tools: 'active',
-    steps,
-    storedTexts: 0,
-    demotions: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    largestPromptTokens: 0,
-    estimatedPromptTokensWithout: 0,
-  };
+  return turnView('t1', { tools: 'active', steps, state });
 }
 
 const hidden: StepView = {
