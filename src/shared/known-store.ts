@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { replaceFile, type Files } from '../store/disk/files.ts';
+import { parseJson } from '../wire/json.ts';
 import type { LogTable } from './database/log-table.ts';
 import { schemaVersion } from './database/schema.ts';
 import type { Seal } from './seal.ts';
@@ -51,7 +52,9 @@ export async function knownStore(parts: {
     if (toProxyError(error).code !== 'store_away') throw error;
     const bytes = await files.readWhole(path);
     if (bytes === undefined) throw error;
-    const known = JSON.parse(bytes.toString()) as KnownStore;
+    const known = parseJson(bytes.toString()) as KnownStore | undefined;
+    // A file that is none says as little as no file.
+    if (typeof known?.role !== 'string') throw error;
     checkKey(known.keyCheck, seal);
     return known;
   }

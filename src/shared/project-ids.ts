@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import type { Logger } from '../log.ts';
 import { replaceFile, type Files } from '../store/disk/files.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 
 /**
  * Which store each project has, as this process was told, and as it was known last: for a start
@@ -8,6 +10,7 @@ import { replaceFile, type Files } from '../store/disk/files.ts';
 export class ProjectIds {
   readonly #files: Files;
   readonly #path: string;
+  readonly #log: Logger;
   /** Of each project that this process has asked for. */
   readonly #ids = new Map<string, string>();
   /** The same as it was known last. */
@@ -16,28 +19,42 @@ export class ProjectIds {
   readonly #placed = new Set<string>();
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(files: Files, dataDir: string) {
+  constructor(files: Files, dataDir: string, log: Logger) {
     this.#files = files;
+    this.#log = log;
     this.#path = join(dataDir, 'mappings', 'shared-projects.json');
   }
 
-  /** What was known last, of an earlier process. */
+  /** What was known last, of an earlier process; nothing where that cannot be read. */
   async read(): Promise<void> {
     const bytes = await this.#files.readWhole(this.#path);
     if (bytes === undefined) return;
-    for (const [name, id] of Object.entries(JSON.parse(bytes.toString()) as object)) {
-      this.last.set(name, String(id));
+    const known = parseJson(bytes.toString());
+    if (!isObject(known)) {
+      this.#log.warn(
+        { path: this.#path },
+        'which store each project had is not known any more: until the database has said it again, what comes while it is away is not stored',
+      );
+      return;
     }
+    for (const [name, id] of Object.entries(known)) this.last.set(name, String(id));
   }
 
   get(name: string): string | undefined {
     return this.#ids.get(name);
   }
 
-  /** Notes what the database has said. */
+  /** Notes what the database has said. It is needed without the database only. */
   async learn(name: string, id: string): Promise<void> {
     this.#ids.set(name, id);
-    await this.write();
+    try {
+      await this.write();
+    } catch (error) {
+      this.#log.warn(
+        { err: error },
+        'which store a project has could not be written down: a start without the database does not find it',
+      );
+    }
   }
 
   /** What was said of one name does not hold any more. */

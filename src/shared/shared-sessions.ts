@@ -6,6 +6,7 @@ import { countOf } from '../base/numbers.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import { realFiles, type Files } from '../store/disk/files.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
+import { namedFailure } from '../store/disk/store-failure.ts';
 import { openReplicas, type ReplicaSessions, type SessionsOptions } from '../store/sessions.ts';
 import type {
   ChatMemory,
@@ -66,6 +67,14 @@ export interface SharedOptions extends SessionsOptions {
  * before, or refuses; `store_newer`; `config_invalid`; as {@link openReplicas}
  */
 export async function openSharedSessions(options: SharedOptions): Promise<SharedSessions> {
+  try {
+    return await openShared(options);
+  } catch (error) {
+    throw namedFailure(error, options.dataDir);
+  }
+}
+
+async function openShared(options: SharedOptions): Promise<SharedSessions> {
   const { dataDir, log, clock, files = realFiles, teamKey } = options;
   await using opened = new AsyncDisposableStack();
   const address = readAddress(options.url);
@@ -87,7 +96,10 @@ export async function openSharedSessions(options: SharedOptions): Promise<Shared
   const replicas = opened.use(
     await openReplicas({ ...options, files: unsynced(files), bounds: {}, keepsBounds: false }),
   );
-  const spool = await Spool.open(files, join(dataDir, 'spool'), options.spoolBytes);
+  const spool = await Spool.open(files, join(dataDir, 'spool'), {
+    maxBytes: options.spoolBytes,
+    log,
+  });
   const names = new ProjectNames({ clock, machine, role: known.role, project: options.project });
   sessions = new SharedSessions(
     { ...options, files, database, availability, table, seal, replicas, spool, names },
@@ -138,7 +150,7 @@ export class SharedSessions implements Sessions {
     this.#parts = parts;
     this.#opened = opened;
     const say = loggedProgress(parts.log, parts.clock);
-    this.#ids = new ProjectIds(parts.files, parts.dataDir);
+    this.#ids = new ProjectIds(parts.files, parts.dataDir, parts.log);
     this.#logs = new OpenLogs({
       ...parts,
       onProgress: (id, progress) => {

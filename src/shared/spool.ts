@@ -1,7 +1,10 @@
 import { join } from 'node:path';
 import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import type { Files } from '../store/disk/files.ts';
 import { replaceFile } from '../store/disk/files.ts';
+import { toStoreFailure } from '../store/disk/store-failure.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 import type { LogOperation } from './log.ts';
 
 /** A row that waits for the database. */
@@ -12,6 +15,13 @@ export interface SpooledRow {
   readonly ops: readonly LogOperation[];
   /** The texts of its operations, one behind the other. */
   readonly text: Uint8Array;
+}
+
+/** What a {@link Spool} is opened with. */
+interface SpoolOptions {
+  /** What may wait at most. */
+  readonly maxBytes: number;
+  readonly log: Logger;
 }
 
 interface SpoolFile {
@@ -32,22 +42,24 @@ export class Spool {
   readonly #files: Files;
   readonly #folder: string;
   readonly #maxBytes: number;
+  readonly #log: Logger;
   /** By store; those of one in their order. */
   readonly #waiting = new Map<string, SpoolFile[]>();
   #rows = 0;
   #bytes = 0;
   #next = 1;
 
-  private constructor(files: Files, folder: string, maxBytes: number) {
+  private constructor(files: Files, folder: string, { maxBytes, log }: SpoolOptions) {
     this.#files = files;
     this.#folder = folder;
     this.#maxBytes = maxBytes;
+    this.#log = log;
   }
 
-  /** @param maxBytes What may wait at most */
-  static async open(files: Files, folder: string, maxBytes: number): Promise<Spool> {
+  /** @throws Error of the system */
+  static async open(files: Files, folder: string, options: SpoolOptions): Promise<Spool> {
     await files.makeDirectory(folder);
-    const spool = new Spool(files, folder, maxBytes);
+    const spool = new Spool(files, folder, options);
     for (const name of (await files.list(folder)).toSorted()) {
       const [, number, session] = /^row-(\d{12})-(sess_[0-9a-f]+)$/.exec(name) ?? [];
       if (number === undefined || session === undefined) continue;
@@ -77,8 +89,8 @@ export class Spool {
   }
 
   /**
-   * Keeps a row behind all others of its store. @throws ProxyError `store_full`; the file system's
-   * errors
+   * Keeps a row behind all others of its store.
+   * @throws ProxyError `store_full`, `internal` where it cannot be written
    */
   async add({ text, ...row }: SpooledRow): Promise<void> {
     const head = Buffer.from(`${JSON.stringify(row)}\n`);
@@ -99,8 +111,11 @@ export class Spool {
     this.#next += 1;
     // Its room is taken now, whatever is written first.
     this.#bytes += sizeBytes;
+    const path = join(this.#folder, file.name);
     try {
-      await replaceFile(this.#files, join(this.#folder, file.name), Buffer.concat([head, text]));
+      await replaceFile(this.#files, path, Buffer.concat([head, text]));
+    } catch (error) {
+      throw toStoreFailure(error, path);
     } finally {
       this.#bytes -= sizeBytes;
     }
@@ -147,12 +162,27 @@ export class Spool {
     this.#bytes += file.sizeBytes;
   }
 
-  /** Undefined for a file that is gone, or is none of ours. */
+  /** Undefined for a file that is gone, or is not what was written: that is put aside. */
   async #read(name: string): Promise<SpooledRow | undefined> {
-    const bytes = await this.#files.readWhole(join(this.#folder, name));
-    const end = bytes?.indexOf(newline) ?? -1;
-    if (bytes === undefined || end < 0) return undefined;
-    const row = JSON.parse(bytes.toString('utf8', 0, end)) as Omit<SpooledRow, 'text'>;
-    return { ...row, text: bytes.subarray(end + 1) };
+    const path = join(this.#folder, name);
+    const bytes = await this.#files.readWhole(path);
+    if (bytes === undefined) return undefined;
+    const row = decodeRow(bytes);
+    if (row === undefined) {
+      await this.#files.rename(path, `${path}.damaged`);
+      this.#log.error(
+        { path: `${path}.damaged` },
+        'a text that waited for the shared store is damaged: it is put aside, the others go on',
+      );
+    }
+    return row;
   }
+}
+
+/** Undefined where a file is not what {@link Spool.add} writes. */
+function decodeRow(bytes: Buffer): SpooledRow | undefined {
+  const end = bytes.indexOf(newline);
+  const row = parseJson(bytes.toString('utf8', 0, Math.max(0, end)));
+  if (!isObject(row) || !Array.isArray(row['ops'])) return undefined;
+  return { ...(row as unknown as Omit<SpooledRow, 'text'>), text: bytes.subarray(end + 1) };
 }

@@ -39,6 +39,8 @@ interface ToldHealth {
   readonly lastStoreFault?: string;
   /** Requests that are being answered. */
   readonly live: number;
+  /** Where machines share their stores. */
+  readonly sharedStore?: { readonly waitingRows: number };
   readonly modelsWithoutTools: readonly string[];
   /** Since the start, as all counts. */
   readonly parsedMessages: number;

@@ -9,7 +9,12 @@ export interface Relay extends AsyncDisposable {
    * whose cable is out. With `answers` only what the server says.
    */
   hold(what?: 'all' | 'answers'): void;
-  /** What has waited goes on, also that of connections which are closed meanwhile. */
+  /** From now on all connections end at once, those there are and new ones. */
+  refuse(): void;
+  /**
+   * What has waited goes on, also that of connections which are closed meanwhile; new connections
+   * are made again.
+   */
   release(): void;
   /** Ends all connections; what has waited is lost. */
   cut(): void;
@@ -27,6 +32,7 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
     now.held === 'all' || (now.held === 'answers' && isAnswer);
   let released = Promise.withResolvers<void>();
   let waiting = 0;
+  let isRefusing = false;
   const sockets = new Set<Socket>();
   const pump = async (from: Socket, to: Socket, isAnswer: boolean): Promise<void> => {
     try {
@@ -43,7 +49,14 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
     while (now.held !== undefined) await released.promise;
     to.end();
   };
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
   const server = createServer((client) => {
+    if (isRefusing) {
+      client.destroy();
+      return;
+    }
     const target = connect(targetPort, '127.0.0.1');
     for (const socket of [client, target]) {
       sockets.add(socket);
@@ -60,20 +73,23 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
     hold: (what = 'all') => {
       now.held = what;
     },
+    refuse: () => {
+      isRefusing = true;
+      cut();
+    },
     release: () => {
+      isRefusing = false;
       delete now.held;
       released.resolve();
       released = Promise.withResolvers();
     },
-    cut: () => {
-      for (const socket of sockets) socket.destroy();
-    },
+    cut,
     get waiting() {
       return waiting;
     },
     [Symbol.asyncDispose]: async () => {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      cut();
       delete now.held;
       released.resolve();
       await Promise.resolve();

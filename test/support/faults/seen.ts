@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import { ProxyError } from '../../../src/errors.ts';
 import type { Message } from '../../../src/wire/types.ts';
 
@@ -110,13 +111,14 @@ export function failureWords(error: unknown): string {
 export async function inTurn<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<Row>,
+  atOnce = 4,
 ): Promise<readonly Row[]> {
   const rows: Row[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let at = next++; at < items.length; at = next++) rows[at] = await work(items[at]!);
   };
-  await Promise.all(Array.from({ length: 4 }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   return rows;
 }
 
@@ -139,4 +141,20 @@ export function merged(rows: readonly Row[]): readonly Row[] {
     else kept.push({ whats: [what!], rest });
   }
   return kept.map(({ whats, rest }) => [whats.join('; ')].concat(rest));
+}
+
+/** A page of tables, as it stands in the documentation. */
+export function pageOf(page: {
+  readonly title: string;
+  readonly intro: string;
+  readonly sections: readonly Section[];
+}): string {
+  const row = (cells: Row): string =>
+    `| ${cells.map((each) => each.replaceAll('|', '\\|')).join(' | ')} |`;
+  const parts = page.sections.map(({ title, text, head, rows }) => {
+    for (const cells of rows) expect(cells).toHaveLength(head.length);
+    return [`## ${title}\n`, `${text}\n`, row(head), row(head.map(() => '---')), ...rows.map(row)];
+  });
+  const tables = parts.map((lines) => lines.join('\n')).join('\n\n');
+  return `# ${page.title}\n\n${page.intro}\n\n${tables}\n`;
 }
