@@ -32,8 +32,12 @@ export interface ImportsParts {
   readonly chats: ChatMemory;
   /** Makes a UUID. */
   readonly uuid: () => string;
-  /** A project has a store from now on. */
-  readonly onNamed: (project: string, sessionId: string) => Promise<void>;
+  /** A project has a store from now on, and that perhaps a directory on this machine. */
+  readonly onNamed: (
+    project: string,
+    sessionId: string,
+    directory: string | undefined,
+  ) => Promise<void>;
 }
 
 type Imported = ImportReport['sessions'][number];
@@ -130,12 +134,16 @@ export class Imports {
       stores.push(role === 'store' ? { ...store, name: project } : store);
     }
     if (!(await imports.publish(stores))) throw nameTaken();
-    for (const { id, name } of stores) if (name !== undefined) await onNamed(name, id);
-    return sessions.map(({ directory, ...session }) =>
+    const report: ImportReport['sessions'] = sessions.map(({ directory, ...session }) =>
       directory === undefined || this.#isUnnamed(session, named)
         ? session
         : { ...session, directory },
     );
+    const placed = new Map(report.map(({ session, directory }) => [session, directory]));
+    for (const { id, name } of stores) {
+      if (name !== undefined) await onNamed(name, id, placed.get(id));
+    }
+    return report;
   }
 
   #isUnnamed({ session }: Pick<Imported, 'session'>, named: ReadonlyMap<string, string>): boolean {

@@ -5,12 +5,16 @@ import { isObject, parseJson } from '../wire/json.ts';
 
 /**
  * Which store each project has, as this process was told, and as it was known last: for a start
- * without the database (`mappings/shared-projects.json`).
+ * without the database (`mappings/shared-projects.json`). And the directory that each store has on
+ * this machine, also of those that are not here just now (`mappings/shared-directories.json`).
  */
 export class ProjectIds {
   readonly #files: Files;
   readonly #path: string;
+  readonly #directoriesPath: string;
   readonly #log: Logger;
+  /** By store. */
+  readonly #directories = new Map<string, string>();
   /** Of each project that this process has asked for. */
   readonly #ids = new Map<string, string>();
   /** The same as it was known last. */
@@ -23,21 +27,57 @@ export class ProjectIds {
     this.#files = files;
     this.#log = log;
     this.#path = join(dataDir, 'mappings', 'shared-projects.json');
+    this.#directoriesPath = join(dataDir, 'mappings', 'shared-directories.json');
   }
 
   /** What was known last, of an earlier process; nothing where that cannot be read. */
   async read(): Promise<void> {
-    const bytes = await this.#files.readWhole(this.#path);
+    await this.#readOne(
+      this.#path,
+      this.last,
+      'which store each project had is not known any more: until the database has said it again, what comes while it is away is not stored',
+    );
+    await this.#readOne(
+      this.#directoriesPath,
+      this.#directories,
+      'which directory each shared store had is not known any more: it is again when the store is used there',
+    );
+  }
+
+  /** @param loss What it means that the file cannot be read, for the log */
+  async #readOne(path: string, known: Map<string, string>, loss: string): Promise<void> {
+    const bytes = await this.#files.readWhole(path);
     if (bytes === undefined) return;
-    const known = parseJson(bytes.toString());
-    if (!isObject(known)) {
-      this.#log.warn(
-        { path: this.#path },
-        'which store each project had is not known any more: until the database has said it again, what comes while it is away is not stored',
-      );
+    const read = parseJson(bytes.toString());
+    if (!isObject(read)) {
+      this.#log.warn({ path }, loss);
       return;
     }
-    for (const [name, id] of Object.entries(known)) this.last.set(name, String(id));
+    for (const [key, value] of Object.entries(read)) known.set(key, String(value));
+  }
+
+  /** The directory that a store has on this machine. */
+  directoryOf(sessionId: string): string | undefined {
+    return this.#directories.get(sessionId);
+  }
+
+  /** A store has a directory on this machine from now on, and no other store does. */
+  async noteDirectory(sessionId: string, directory: string): Promise<void> {
+    if (this.#directories.get(sessionId) === directory) return;
+    for (const [id, known] of this.#directories) {
+      if (known === directory) this.#directories.delete(id);
+    }
+    this.#directories.set(sessionId, directory);
+    await this.#writeOne(this.#directoriesPath, this.#directories);
+  }
+
+  /** A store was deleted. */
+  async drop(sessionId: string): Promise<void> {
+    this.forget(sessionId);
+    if (this.#directories.delete(sessionId)) {
+      await this.#writeOne(this.#directoriesPath, this.#directories);
+    }
+    await this.write();
   }
 
   get(name: string): string | undefined {
@@ -86,9 +126,14 @@ export class ProjectIds {
   /** Writes down which store each project has, one write at a time. */
   async write(): Promise<void> {
     for (const [name, id] of this.#ids) this.last.set(name, id);
-    const text = `${JSON.stringify(Object.fromEntries(this.last), undefined, 2)}\n`;
-    const write = async (): Promise<void> =>
-      replaceFile(this.#files, this.#path, Buffer.from(text));
+    await this.#writeOne(this.#path, this.last);
+  }
+
+  async #writeOne(path: string, known: ReadonlyMap<string, string>): Promise<void> {
+    const write = async (): Promise<void> => {
+      const text = `${JSON.stringify(Object.fromEntries(known), undefined, 2)}\n`;
+      await replaceFile(this.#files, path, Buffer.from(text));
+    };
     const writing = this.#writing.then(write, write);
     this.#writing = writing;
     await writing;

@@ -192,7 +192,10 @@ export class SharedSessions implements Sessions {
       isOneProject: parts.project !== undefined,
       chats: this.chats,
       uuid: randomUUID,
-      onNamed: async (name, id) => this.#ids.learn(name, id),
+      onNamed: async (name, id, directory) => {
+        await this.#ids.learn(name, id);
+        if (directory !== undefined) await this.#ids.noteDirectory(id, directory);
+      },
     });
     this.evictions = new Evictions({
       ...parts,
@@ -266,7 +269,7 @@ export class SharedSessions implements Sessions {
     if (session === undefined) return undefined;
     for (const place of part === undefined ? [directory] : [directory, part]) {
       if (this.#ids.isPlaced(session.id, place)) continue;
-      if (place === directory) await replicas.takeDirectory(session.id, place);
+      if (place === directory) await this.#takeDirectory(session.id, place);
       else await replicas.addDirectory(session.id, place);
       if (place === part) await this.#alias(await names.ofDirectory(part, project), session.id);
       this.#ids.place(session.id, place);
@@ -341,7 +344,7 @@ export class SharedSessions implements Sessions {
     directory: string,
     { replace = false }: { readonly replace?: boolean } = {},
   ): Promise<MovedSession> {
-    const { names, table, replicas } = this.#parts;
+    const { names, table } = this.#parts;
     const log = await this.#logs.of(sessionId);
     const name = await names.ofDirectory(directory, undefined);
     const { entries } = log.replica.session.store.totals;
@@ -355,7 +358,7 @@ export class SharedSessions implements Sessions {
     // Somebody has been faster.
     if (now !== sessionId) throw hasAnother(name, now ?? '');
     await this.#ids.learn(name, sessionId);
-    await replicas.takeDirectory(sessionId, directory);
+    await this.#takeDirectory(sessionId, directory);
     return { ...moved, ...cleared };
   }
 
@@ -424,7 +427,7 @@ export class SharedSessions implements Sessions {
     if (fromId === toId) return;
     const { directory } = from.replica.session;
     await from.decide({ op: 'restored', to: toId });
-    if (directory !== undefined) await this.#parts.replicas.takeDirectory(toId, directory);
+    if (directory !== undefined) await this.#takeDirectory(toId, directory);
     this.#sessionOf(to);
   }
 
@@ -559,9 +562,8 @@ export class SharedSessions implements Sessions {
 
   /** The next turn of its project begins anew. */
   async #forgetDeleted(sessionId: string): Promise<void> {
-    this.#ids.forget(sessionId);
     try {
-      await this.#ids.write();
+      await this.#ids.drop(sessionId);
       await this.#logs.drop(sessionId);
     } catch (error) {
       this.#parts.log.warn({ err: error, session: sessionId }, 'a deleted store is still here');
@@ -608,8 +610,19 @@ export class SharedSessions implements Sessions {
   /** With what was forgotten elsewhere in the texts that it goes on from. */
   async #asItIs(log: SharedLog): Promise<SharedSession> {
     // Its files were closed for that: what is known without asking them is of before.
-    await this.#parts.replicas.hold(log.id, () => undefined);
+    const { replicas } = this.#parts;
+    await replicas.hold(log.id, () => undefined);
+    const directory = this.#ids.directoryOf(log.id);
+    // Files that were fetched say nothing of this machine.
+    if (directory !== undefined && log.replica.session.directory === undefined) {
+      await replicas.addDirectory(log.id, directory);
+    }
     return this.#sessionOf(log);
+  }
+
+  async #takeDirectory(sessionId: string, directory: string): Promise<void> {
+    await this.#parts.replicas.takeDirectory(sessionId, directory);
+    await this.#ids.noteDirectory(sessionId, directory);
   }
 
   #sessionOf(log: SharedLog): SharedSession {

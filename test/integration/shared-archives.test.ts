@@ -169,6 +169,8 @@ describe.skipIf(noPostgres !== undefined)(
 
     test('a store of one machine comes in from its archive, into the project that it is given', async () => {
       const dataDir = join(folder, 'local');
+      let skippedMs = 0;
+      const clock = { ...systemClock, now: () => systemClock.now() + skippedMs };
       const common = { clock: systemClock, ids: randomIds, log: silentLogger() };
       let archive: Buffer;
       {
@@ -179,10 +181,21 @@ describe.skipIf(noPostgres !== undefined)(
         archive = await exported(local, session.id);
       }
       const url = await database();
-      await using one = await machine(url);
-      const { sessions } = await imported(one, archive, {
+      const shared = { dataDir: join(folder, 'imported') };
+      const first = await machine(url, shared);
+      const { sessions } = await imported(first, archive, {
         map: [{ from: '/home/ann', to: '/home/ben' }],
       });
+      await first[Symbol.asyncDispose]();
+      // Reached by its number alone, in another process, it has its directory here.
+      await using one = await machine(url, { ...shared, replicaBounds: { maxBytes: 1 }, clock });
+      for (let round = 0; round < 2; round += 1) {
+        await one.byId(sessions[0]!.session);
+        expect(await one.list()).toMatchObject([{ directory: '/home/ben/shop' }]);
+        skippedMs += 7_200_000;
+        expect(await one.shared.evict()).toContain(sessions[0]!.session);
+        expect(await one.list()).toEqual([]);
+      }
       expect(sessions).toMatchObject([{ directory: '/home/ben/shop', entries: 5 }]);
       expect(await one.chats.get('chat:known')).toBe('/home/ben/shop');
       await using two = await machine(url);
