@@ -388,7 +388,7 @@ class PushedTexts {
       this.#hasFlushed = true;
       if (this.#isTrial) return;
       const chunks = this.#session.store.readOriginal(entry);
-      const stored = await this.#log!.addStream(facts, chunks, { isPatient: true });
+      const stored = await this.#log!.addStream(facts, chunks);
       if (stored.seq !== entry.seq) this.isSame = false;
       return;
     }

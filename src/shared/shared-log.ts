@@ -7,7 +7,7 @@ import { unknownSession } from '../store/disk/session-paths.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import { wholeCodePoints } from '../store/session/text-writer.ts';
 import type { Entry, NewEntryFacts } from '../store/types.ts';
-import type { Availability, Patience } from './database/availability.ts';
+import type { Availability } from './database/availability.ts';
 import type { StoredRow } from './database/database.ts';
 import type { LogTable, News } from './database/log-table.ts';
 import {
@@ -207,15 +207,12 @@ export class SharedLog {
   }
 
   /**
-   * Adds a text of any length in bounded memory. @throws ProxyError as {@link addTexts}, and
-   * `invalid_request` where it is not UTF-8; `store_away` for one of more than 1 MiB
-   * @param patience Whether somebody waits for it in a turn
+   * Adds a text of any length in bounded memory. No turn waits for one that is too large to hold:
+   * over a slow network each of its pieces has its time.
+   * @throws ProxyError as {@link addTexts}, and `invalid_request` where it is not UTF-8; `store_away`
+   *   for one of more than 1 MiB
    */
-  async addStream(
-    facts: NewEntryFacts,
-    chunks: AsyncIterable<Uint8Array>,
-    patience: Patience = {},
-  ): Promise<Entry> {
+  async addStream(facts: NewEntryFacts, chunks: AsyncIterable<Uint8Array>): Promise<Entry> {
     const stream = wholeCodePoints(chunks);
     const held: Uint8Array[] = [];
     let bytes = 0;
@@ -248,7 +245,7 @@ export class SharedLog {
       this.id,
       id,
       closedPieces(evenPieces(counted()), id, seal),
-      patience,
+      { isPatient: true },
     );
     const operation: LogOperation = { op: 'texts', texts: [{ ...facts, bytes }] };
     const upload = { id, pieces };

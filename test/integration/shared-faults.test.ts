@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Message } from '../../src/wire/types.ts';
+import { inPieces } from '../support/archives.ts';
 import { killableFiles } from '../faults/killed-files.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -121,6 +123,35 @@ describe.skipIf(noPostgres !== undefined)(
       const here = await sharedStore(one, 'swallowed');
       expect(here.store.outputsOf('c', 't')).toHaveLength(1);
       expect(await filesOf(here)).toBe(await filesOf(there));
+    });
+
+    test('a text that takes long to go up is stored as long as its pieces arrive', async () => {
+      const clock = new ManualClock();
+      // A network that needs 16 s for 1 MiB on the way to the database.
+      await using relay = await startRelay(postgres.port, async (piece, isAnswer) => {
+        if (!isAnswer) clock.advance(Math.floor(piece.length / 64));
+      });
+      const url = postgres.url({ port: relay.port });
+      await using one = await machine(url, { clock, waitMs: 3_000 });
+      const { store } = await sharedStore(one, 'slow');
+      // Nothing of it can be packed.
+      const text = randomBytes(3 * 1_048_576)
+        .toString('latin1')
+        .replaceAll('\0', ' ');
+      const sinceMs = clock.elapsedMs();
+      const [bytes, pieceBytes] = [Buffer.from(text), 100_000];
+      const entry = await store.appendStream({
+        kind: 'file',
+        path: 'large',
+        chunks: inPieces(bytes, pieceBytes),
+      });
+      expect(entry.id).toBe('e1');
+      // Longer than whoever waits in a turn would, many times.
+      expect(clock.elapsedMs() - sinceMs).toBeGreaterThan(30_000);
+      expect(one.shared.state).toMatchObject({ isAway: false, outages: 0 });
+      await using two = await machine();
+      const there = await sharedStore(two, 'slow');
+      expect(await there.store.readEntry(there.store.entries[0]!)).toBe(text);
     });
 
     test('a machine closes in a network that swallows everything', async () => {

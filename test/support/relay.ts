@@ -26,7 +26,10 @@ export interface Relay extends AsyncDisposable {
  * Starts a relay to a port of this machine.
  * @param gate Awaited before each piece goes on, in either direction
  */
-export async function startRelay(targetPort: number, gate?: () => Promise<void>): Promise<Relay> {
+export async function startRelay(
+  targetPort: number,
+  gate?: (piece: Buffer, isAnswer: boolean) => Promise<void>,
+): Promise<Relay> {
   const now: { held?: 'all' | 'answers' } = {};
   const waits = (isAnswer: boolean): boolean =>
     now.held === 'all' || (now.held === 'answers' && isAnswer);
@@ -37,7 +40,7 @@ export async function startRelay(targetPort: number, gate?: () => Promise<void>)
   const pump = async (from: Socket, to: Socket, isAnswer: boolean): Promise<void> => {
     try {
       for await (const piece of from as AsyncIterable<Buffer>) {
-        await gate?.();
+        await gate?.(piece, isAnswer);
         waiting += 1;
         while (waits(isAnswer)) await released.promise;
         waiting -= 1;
