@@ -68,15 +68,13 @@ export class ProjectIds {
       if (known === directory) this.#directories.delete(id);
     }
     this.#directories.set(sessionId, directory);
-    await this.#writeOne(this.#directoriesPath, this.#directories);
+    await this.#writeDirectories();
   }
 
   /** A store was deleted. */
   async drop(sessionId: string): Promise<void> {
     this.forget(sessionId);
-    if (this.#directories.delete(sessionId)) {
-      await this.#writeOne(this.#directoriesPath, this.#directories);
-    }
+    if (this.#directories.delete(sessionId)) await this.#writeDirectories();
     await this.write();
   }
 
@@ -127,6 +125,18 @@ export class ProjectIds {
   async write(): Promise<void> {
     for (const [name, id] of this.#ids) this.last.set(name, id);
     await this.#writeOne(this.#path, this.last);
+  }
+
+  /** They are for people, and known again when the store is used there. */
+  async #writeDirectories(): Promise<void> {
+    try {
+      await this.#writeOne(this.#directoriesPath, this.#directories);
+    } catch (error) {
+      this.#log.debug(
+        { err: error },
+        'which directory a shared store has could not be written down',
+      );
+    }
   }
 
   async #writeOne(path: string, known: ReadonlyMap<string, string>): Promise<void> {

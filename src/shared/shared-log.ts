@@ -209,8 +209,8 @@ export class SharedLog {
   /**
    * Adds a text of any length in bounded memory. No turn waits for one that is too large to hold:
    * over a slow network each of its pieces has its time.
-   * @throws ProxyError as {@link addTexts}, and `invalid_request` where it is not UTF-8; `store_away`
-   *   for one of more than 1 MiB
+   * @throws ProxyError as {@link addTexts}, and `invalid_request` where it is not UTF-8;
+   *   `store_away` for one of more than 1 MiB
    */
   async addStream(facts: NewEntryFacts, chunks: AsyncIterable<Uint8Array>): Promise<Entry> {
     const stream = wholeCodePoints(chunks);

@@ -238,7 +238,7 @@ describe.skipIf(noPostgres !== undefined)(
       const files: Files = {
         ...realFiles,
         createExclusive: async (path, bytes) => {
-          if (disk.isFull && path.includes('projects.json')) {
+          if (disk.isFull && path.includes('mappings/shared-')) {
             throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
           }
           return realFiles.createExclusive(path, bytes);
@@ -246,7 +246,7 @@ describe.skipIf(noPostgres !== undefined)(
       };
       await using two = await machine(to, { files });
       disk.isFull = true;
-      await expect(imported(two, archive)).rejects.toThrow('no space');
+      expect((await imported(two, archive)).sessions).toMatchObject([{ session: session.id }]);
       await using three = await machine(to);
       const there = (await three.forDirectory(directory, { create: false }))!;
       expect(await seen(there)).toEqual(await seen(session));
