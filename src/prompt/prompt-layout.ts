@@ -149,8 +149,11 @@ const nobody: ReadonlySet<number> = new Set();
 /** Of a client that has none. */
 export const noTools: ToolList = [];
 
-/** Hidden turns kept in memory besides the disk, bytes: those of two dozen chats. */
-const maxCachedBytes = 33_554_432;
+/**
+ * Hidden turns kept in memory besides the disk, bytes of JSON: those of a dozen chats, as one that
+ * has left its chat's window is not asked for any more.
+ */
+const maxCachedBytes = 8_388_608;
 
 /** Of a prompt that is laid out. */
 export interface LaidPrompt {
