@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { CliHome } from '../support/cli.ts';
@@ -20,14 +20,10 @@ import { Terminal } from '../support/terminal.ts';
 
 const called = reply(toolCall('report', { word: 'ready' }), finish('tool_calls'), done());
 
-function settingsOf(home: CliHome): string {
-  return join(home.folder, '.config/rlm-opencode/config.jsonc');
-}
+const settingsPath = '.config/rlm-opencode/config.jsonc';
 
-function put(path: string, text: string, mode = 0o600): string {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text, { mode });
-  return path;
+function settingsOf(home: CliHome): string {
+  return join(home.folder, settingsPath);
 }
 
 /** What the program makes of the settings that were written. */
@@ -46,7 +42,7 @@ test('with flags: key, model and address are tried and written, and nothing else
   using home = new CliHome();
   await using upstream = await upstreamWith(['one', 'two']);
   const before = '// mine\n{\n  "logLevel": "warn", // quiet\n}\n';
-  const path = put(settingsOf(home), before, 0o640);
+  const path = home.put(settingsPath, before, 0o640);
   const env = { MY_KEY: 'sk-secret' };
   const { code, stdout, stderr } = await home.runHere(
     ['init', '--base-url', upstream.baseURL, '--key-env', 'MY_KEY', '--model', 'two', '--yes'],
@@ -83,7 +79,7 @@ test('with flags: key, model and address are tried and written, and nothing else
 test('a key in a file: the file is named in the settings, and read', async () => {
   using home = new CliHome();
   await using upstream = await upstreamWith(['only']);
-  const keyFile = put(join(home.folder, 'key'), 'sk-in-file\n');
+  const keyFile = home.put('key', 'sk-in-file\n');
   const args = ['init', '--base-url', upstream.baseURL, '--key-file', keyFile, '--yes'];
   expect(await home.runHere(args)).toMatchObject({ code: 0 });
   const text = readFileSync(settingsOf(home), 'utf8');
@@ -146,7 +142,7 @@ test('what goes wrong is said in words, and nothing is written', async () => {
   );
   expect(await said('--provider', 'zai', '--yes')).toContain('export ZAI_API_KEY=');
   expect(existsSync(settingsOf(home))).toBe(false);
-  const broken = put(settingsOf(home), '{ "providers": ');
+  const broken = home.put(settingsPath, '{ "providers": ');
   upstream.models = ['one'];
   expect(await said(...url, '--yes')).toContain('was left alone');
   expect(readFileSync(broken, 'utf8')).toBe('{ "providers": ');

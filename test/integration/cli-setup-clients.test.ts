@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse as parseJsonc } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
@@ -144,13 +144,6 @@ const clients: readonly {
   },
 ];
 
-function put(home: CliHome, path: string, text: string): string {
-  const whole = join(home.folder, path);
-  mkdirSync(dirname(whole), { recursive: true });
-  writeFileSync(whole, text);
-  return whole;
-}
-
 test('every client that can be set up is tried here', () => {
   expect(clients.map(({ name }) => name).toSorted()).toEqual(Object.keys(knownSetups).toSorted());
 });
@@ -176,7 +169,7 @@ test.each([
   'objects on one line in the settings of %s are on one line again',
   async (name, place, before) => {
     using home = new CliHome();
-    const path = put(home, place, before);
+    const path = home.put(place, before);
     await home.setup(['install', name], env);
     await home.setup(['uninstall', name], env);
     expect(readFileSync(path, 'utf8')).toBe(before);
@@ -207,7 +200,7 @@ test('doctor looks at every client that has the proxy, and says what brings it u
 describe.each(clients)('$name', ({ name, path: place, before, read, added }) => {
   test('dry run, install, again, status, uninstall: the file is what it was, byte for byte', async () => {
     using home = new CliHome();
-    const path = put(home, place, before);
+    const path = home.put(place, before);
     const dry = await home.setup(['install', name, '--dry-run'], env);
     expect(dry).toMatchObject({ code: 0, stderr: '' });
     expect(dry.stdout).toContain('+ ');
@@ -254,7 +247,7 @@ describe.each(clients)('$name', ({ name, path: place, before, read, added }) => 
 
   test('a folder that was there before, or has something in it by now, stays', async () => {
     using home = new CliHome();
-    const folder = dirname(put(home, place, before));
+    const folder = dirname(home.put(place, before));
     rmSync(join(home.folder, place));
     await home.setup(['install', name], env);
     await home.setup(['uninstall', name], env);
@@ -269,7 +262,7 @@ describe.each(clients)('$name', ({ name, path: place, before, read, added }) => 
 
   test('what the user adds afterwards stays; a token is not copied', async () => {
     using home = new CliHome();
-    const path = put(home, place, before);
+    const path = home.put(place, before);
     await home.setup(['install', name], { ...env, RLM_API_TOKEN: 'the-token' });
     const comment = name === 'codex' || name === 'continue' ? '# later' : '';
     const changed = `${readFileSync(path, 'utf8')}${comment}\n`;
@@ -313,7 +306,7 @@ test.each([
   '%s: a file of a form that we do not understand is left alone: %s %s',
   async (name, place, text, fault) => {
     using home = new CliHome();
-    const path = put(home, place, text);
+    const path = home.put(place, text);
     const { code, stdout, stderr } = await home.setup(['install', name], env);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(fault);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse as parseJsonc } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
@@ -81,13 +81,6 @@ function read(name: string, text: string): unknown {
   return name === 'codex' ? { toml: text } : (parseJsonc(text) as unknown);
 }
 
-function put(home: CliHome, path: string, text: string): string {
-  const whole = join(home.folder, path);
-  mkdirSync(dirname(whole), { recursive: true });
-  writeFileSync(whole, text);
-  return whole;
-}
-
 test('every client that can have it is tried here', () => {
   expect(clients.map(({ name }) => name).toSorted()).toEqual(mcpClientNames.toSorted());
 });
@@ -95,7 +88,7 @@ test('every client that can have it is tried here', () => {
 describe.each(clients)('$name', ({ name, path: place, before, added }) => {
   test('dry run, install, again, status, uninstall: the file is what it was, byte for byte', async () => {
     using home = new CliHome();
-    const path = put(home, place, before);
+    const path = home.put(place, before);
     const dry = await home.setup(['install', name, '--mcp', '--dry-run']);
     expect(dry).toMatchObject({ code: 0, stderr: '' });
     expect(dry.stdout).toContain('+ ');
@@ -137,7 +130,7 @@ describe.each(clients)('$name', ({ name, path: place, before, added }) => {
 
   test('what the user adds to our entry stays, whoever brings it up to date', async () => {
     using home = new CliHome();
-    const path = put(home, place, before);
+    const path = home.put(place, before);
     await home.setup([name, '--mcp']);
     const text = readFileSync(path, 'utf8');
     const changed =
@@ -160,7 +153,7 @@ test.each(['opencode', 'qwen'])(
     for (const first of [[], ['--mcp']]) {
       using home = new CliHome();
       const { path: place, before } = clients.find((client) => client.name === name)!;
-      const path = put(home, place, before);
+      const path = home.put(place, before);
       const second = first.length === 0 ? ['--mcp'] : [];
       const env = { RLM_PORT: '8768' };
       await home.setup([name, ...first], env);
@@ -181,7 +174,7 @@ test.each(['opencode', 'qwen'])(
 
 test('codex writes its tables anew and loses comments: ours is known by its name', async () => {
   using home = new CliHome();
-  const path = put(home, '.codex/config.toml', 'model = "x"');
+  const path = home.put('.codex/config.toml', 'model = "x"');
   await home.setup(['codex', '--mcp']);
   // As `codex mcp add other` leaves it.
   writeFileSync(path, `${readFileSync(path, 'utf8')}\n[mcp_servers.other]\ncommand = "o"\n`);
@@ -201,7 +194,7 @@ test.each([
   '%s: a form that we do not understand is left alone: %s %s',
   async (name, place, text, fault) => {
     using home = new CliHome();
-    const path = put(home, place, text);
+    const path = home.put(place, text);
     const { code, stdout, stderr } = await home.setup(['install', name, '--mcp']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(fault);
@@ -214,7 +207,7 @@ test('an entry that somebody wrote by hand under our name is brought up to date'
   using home = new CliHome();
   const rest = '# of x\n[other]\nx = 1\n';
   const hand = '[mcp_servers."rlm-opencode"]\ncommand = "mine"\nargs = [\n  "a",\n]\n\n';
-  const path = put(home, '.codex/config.toml', hand + rest);
+  const path = home.put('.codex/config.toml', hand + rest);
   await home.setup(['codex', '--mcp']);
   const text = readFileSync(path, 'utf8');
   expect(text).toContain(main);

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { vi } from 'vitest';
 import { openLocalApp } from '../../src/cli/local-app.ts';
@@ -25,6 +25,14 @@ export class CliHome implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'rlm-cli-'));
   readonly dataDir = join(this.folder, 'data');
   readonly #children: ChildProcess[] = [];
+
+  /** Writes a file of this home, with the folders above it. @returns Its whole path */
+  put(path: string, text: string, mode = 0o600): string {
+    const whole = join(this.folder, path);
+    mkdirSync(dirname(whole), { recursive: true });
+    writeFileSync(whole, text, { mode });
+    return whole;
+  }
 
   /** Runs a command to its end; `script` as {@link spawn} takes it. */
   async run(
