@@ -1,5 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { faultyFiles } from '../../test/faults/faulty-files.ts';
 import {
@@ -7,23 +6,15 @@ import {
   temporaryData,
   type TemporaryData,
 } from '../../test/faults/store-harness.ts';
+import { filesHolding } from '../../test/support/files-below.ts';
 import { strideOf } from '../../test/faults/stride.ts';
 import type { NewEntry, Session, Sessions } from './types.ts';
 
 const secret = 'AKIA-the-secret-of-all-secrets-0123456789';
 
 /** The files under a data directory that hold some bytes. */
-async function filesWith({ dataDir }: TemporaryData, text: string): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const entry of await readdir(dataDir, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    // A cache may be being written.
-    const bytes = await readFile(path).catch(() => Buffer.alloc(0));
-    if (bytes.includes(text)) found.push(path.slice(dataDir.length));
-  }
-  return found;
-}
+const filesWith = async ({ dataDir }: TemporaryData, text: string): Promise<readonly string[]> =>
+  filesHolding(dataDir, text);
 
 async function textsOf({ store }: Session): Promise<readonly string[]> {
   const texts = [];

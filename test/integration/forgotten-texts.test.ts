@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -17,6 +17,7 @@ import {
   user,
 } from '../support/conversation.ts';
 import { exported, imported } from '../support/archives.ts';
+import { filesHolding } from '../support/files-below.ts';
 import { startPair, type TestProxy } from '../support/proxy.ts';
 import {
   answer,
@@ -40,20 +41,8 @@ async function forgetting({ app }: TestProxy, args: object): Promise<ForgetAnswe
   return (await call('forget', { directory, isTrial: false, ...args })) as ForgetAnswer;
 }
 
-async function filesWith(proxy: TestProxy, text: string): Promise<readonly string[]> {
-  return filesIn(proxy.dataDir, text);
-}
-
-/** The files below a folder that hold a text. */
-async function filesIn(folder: string, text: string): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const bytes = await readFile(join(entry.parentPath, entry.name)).catch(() => Buffer.alloc(0));
-    if (bytes.includes(text)) found.push(entry.name);
-  }
-  return found;
-}
+const filesWith = async ({ dataDir }: TestProxy, text: string): Promise<readonly string[]> =>
+  filesHolding(dataDir, text);
 
 /** A chat in which a command has put out a secret, and the model has looked for it. */
 async function chatWithSecret(setup: {
@@ -169,8 +158,8 @@ describe('a text that was forgotten while a chat goes on', () => {
     gate.open();
     await live;
     expect(await filesWith(proxy, secret)).toEqual([]);
-    expect(await filesIn(traces, secret)).toEqual([]);
-    expect(await filesIn(traces, 'launch-code')).toEqual([]);
+    expect(await filesHolding(traces, secret)).toEqual([]);
+    expect(await filesHolding(traces, 'launch-code')).toEqual([]);
     expect(await readTraces(traces)).toHaveLength(1);
     upstream.script(answer('fine'));
     await proxy.ask({ messages, tools: clientTools });

@@ -1,9 +1,10 @@
-import { cp, readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { cp } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
 import type { Session, SessionStore, Sessions } from '../../src/store/types.ts';
+import { filesBelow } from '../support/files-below.ts';
 import { temporaryData, type TemporaryData } from '../faults/store-harness.ts';
 
 /** Written by `test/fixtures/write-store.ts` with the program of the time; never to be changed. */
@@ -22,14 +23,12 @@ async function copyOf(version: string): Promise<TemporaryData> {
 
 /** All files of a data directory but what can be made again, in hexadecimal. */
 async function filesOf(dataDir: string): Promise<Readonly<Record<string, string>>> {
-  const found: Record<string, string> = {};
-  const entries = await readdir(dataDir, { recursive: true, withFileTypes: true });
-  for (const entry of entries) {
-    const path = join(entry.parentPath, entry.name);
-    if (!entry.isFile() || entry.parentPath.endsWith('_index')) continue;
-    found[relative(dataDir, path)] = (await readFile(path)).toString('hex');
-  }
-  return found;
+  const found = await filesBelow(dataDir);
+  return Object.fromEntries(
+    found
+      .filter(({ path }) => !dirname(path).endsWith('_index'))
+      .map(({ path, bytes }) => [path, bytes.toString('hex')]),
+  );
 }
 
 async function shop(sessions: Sessions): Promise<Session> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
-import { filesBelow, holds } from '../support/given-away.ts';
+import { filesBelow, holds } from '../support/files-below.ts';
 import { faceNeedles, recordMessages, recordResponses } from '../support/recorded-faces.ts';
 
 let folder = '';
@@ -35,21 +35,21 @@ describe.each(faces)('turns of /v1/%s', (_, record) => {
       const replayed = await run('replay', traces);
       expect(replayed.stdout).toContain('3 turns: 3 the same, 0 different, 0 not played.');
 
-      const before = (await filesBelow(traces)).map(({ text }) => text).join('\n');
+      const before = (await filesBelow(traces)).map(({ bytes }) => String(bytes)).join('\n');
       const needles = Object.values(faceNeedles);
       expect(needles.filter((needle) => !holds(before, needle))).toEqual([]);
 
       const scrubbed = await run('trace', 'scrub', traces, out);
       expect(scrubbed.stdout).toContain('3 turns written');
       const after = await filesBelow(out);
-      const left = after.flatMap(({ path, text }) =>
-        needles.filter((needle) => holds(text, needle)).map((needle) => [path, needle]),
+      const left = after.flatMap(({ path, bytes }) =>
+        needles.filter((needle) => holds(String(bytes), needle)).map((needle) => [path, needle]),
       );
       expect(left).toEqual([]);
       expect(scrubbed.stdout).toContain('3 of them with the shape that they had');
 
       // Whose it is and what is stored are still known; our state is still ours.
-      const told = after.map(({ text }) => text).join('\n');
+      const told = after.map(({ bytes }) => String(bytes)).join('\n');
       expect(told).toMatch(/"tool": "mcp__[a-z]{9}__[a-z]{4}"/);
       expect(told).toMatch(/"(?:signature|encrypted_content)":"rlm1\./);
       expect(told).toMatch(/"directory":\s*"\/[a-z]{4}\/[a-z]{11}\/[a-z]{13}"/);

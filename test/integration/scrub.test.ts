@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
-import { filesBelow, holds } from '../support/given-away.ts';
+import { filesBelow, holds } from '../support/files-below.ts';
 import { recordChat } from '../support/recorded-chat.ts';
 
 let folder = '';
@@ -45,7 +45,10 @@ test('what was said is nowhere in a scrubbed trace, which has the shape that it 
   const before = await filesBelow(traces);
   // The needles are there before.
   for (const needle of needles)
-    expect([needle, before.some(({ text }) => holds(text, needle))]).toEqual([needle, true]);
+    expect([needle, before.some(({ bytes }) => holds(String(bytes), needle))]).toEqual([
+      needle,
+      true,
+    ]);
 
   const scrubbed = await run('trace', 'scrub', traces, out);
   expect(scrubbed.stdout).toContain('3 turns written');
@@ -53,14 +56,14 @@ test('what was said is nowhere in a scrubbed trace, which has the shape that it 
   expect(scrubbed.code).toBe(0);
   const after = await filesBelow(out);
   expect(after.length).toBeGreaterThan(30);
-  for (const { path, text } of after)
+  for (const { path, bytes } of after)
     for (const needle of needles) {
-      expect([path, needle, holds(text, needle)]).toEqual([path, needle, false]);
-      expect(path.slice(out.length)).not.toContain(needle);
+      expect([path, needle, holds(String(bytes), needle)]).toEqual([path, needle, false]);
+      expect(path).not.toContain(needle);
     }
 
   // Its client, its directory and its tools are still known, and its searches still find.
-  const told = after.map(({ text }) => text).join('\n');
+  const told = after.map(({ bytes }) => String(bytes)).join('\n');
   expect(told).toContain('Working directory: /');
   expect(told).toMatch(/\d+ matching line|1 line/);
   const again = await run('replay', out);
@@ -76,9 +79,9 @@ test('nor is it in a turn that is given away alone, with the texts that it read'
   const { stdout } = await run('trace', 'scrub', join(traces, second), out);
   expect(stdout).toContain('1 turn written');
   const names = ['chat-1', 'call_1', 'call_2'];
-  for (const { path, text } of await filesBelow(out))
+  for (const { path, bytes } of await filesBelow(out))
     for (const needle of [...needles, ...names])
-      expect([path, needle, holds(text, needle)]).toEqual([path, needle, false]);
+      expect([path, needle, holds(String(bytes), needle)]).toEqual([path, needle, false]);
 });
 
 test('a trace that cannot be read is said to be missing, and a folder with something in it is not touched', async () => {

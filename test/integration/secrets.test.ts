@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { Message } from '../../src/wire/types.ts';
 import {
@@ -11,6 +11,7 @@ import {
   systemFor,
   user,
 } from '../support/conversation.ts';
+import { filesHolding } from '../support/files-below.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import {
   answer,
@@ -39,18 +40,8 @@ beforeEach(async () => {
 });
 
 /** All files below a folder that hold one of the secrets. */
-async function holders(directory: string): Promise<readonly string[]> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true });
-  const held = await Promise.all(
-    found
-      .filter((each) => each.isFile())
-      .map(async ({ parentPath, name }) => {
-        const bytes = await readFile(join(parentPath, name));
-        return secrets.some((secret) => bytes.includes(secret)) ? [name] : [];
-      }),
-  );
-  return held.flat();
-}
+const holders = async (directory: string): Promise<readonly string[]> =>
+  filesHolding(directory, ...secrets);
 
 function expectNoSecretIn(text: string): void {
   for (const secret of secrets) expect(text).not.toContain(secret);
@@ -123,7 +114,7 @@ test('masked: the same bytes in every turn, after a restart and in a fork, and t
   expect(await holders(join(folder, 'data'))).toEqual([]);
   const ofAnswers = new Set(['answer.body', 'upstream-1.answer.body', 'upstream-2.answer.body']);
   // What the model has said itself is written down as it was said.
-  expect((await holders(traces)).filter((name) => !ofAnswers.has(name))).toEqual([]);
+  expect((await holders(traces)).filter((path) => !ofAnswers.has(basename(path)))).toEqual([]);
   const client = messages
     .filter(({ role }) => role === 'assistant')
     .map((each) => JSON.stringify(each))

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { initSharedStore } from '../../src/shared/database/init.ts';
 import { schemaVersion } from '../../src/shared/database/schema.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
+import { filesHolding } from '../support/files-below.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { openMachine, sharedStore } from '../support/shared-machines.ts';
 
@@ -69,13 +70,7 @@ describe.skipIf(noPostgres !== undefined)(
       /** How many files of the server hold the needle. */
       async function filesWithNeedle(): Promise<number> {
         await postgres.sql('checkpoint');
-        let found = 0;
-        const data = join(postgres.folder, 'data');
-        for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
-          if (!entry.isFile()) continue;
-          if ((await readFile(join(entry.parentPath, entry.name))).includes(needle)) found += 1;
-        }
-        return found;
+        return (await filesHolding(join(postgres.folder, 'data'), needle)).length;
       }
 
       // The first of all: later ones leave the needle in the server's write-ahead log.

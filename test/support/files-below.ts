@@ -1,22 +1,40 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 /** Fewer letters of base64 stand anywhere by chance. */
 const base64Letters = 6;
 
-/** Every file below a folder, with its path. */
-export async function filesBelow(
-  dir: string,
-): Promise<readonly { readonly path: string; readonly text: string }[]> {
-  const names = await readdir(dir, { recursive: true, withFileTypes: true });
-  return Promise.all(
-    names
+/** A file as it lies below a folder. */
+interface FoundFile {
+  /** From the folder on. */
+  readonly path: string;
+  readonly bytes: Buffer;
+}
+
+/** Every file below a folder; what goes away meanwhile is left out. */
+export async function filesBelow(dir: string): Promise<readonly FoundFile[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const files = await Promise.all(
+    entries
       .filter((entry) => entry.isFile())
-      .map(async ({ parentPath, name }) => ({
-        path: join(parentPath, name),
-        text: await readFile(join(parentPath, name), 'utf8'),
-      })),
+      .map(async ({ parentPath, name }) => {
+        const path = join(parentPath, name);
+        const bytes = await readFile(path).catch(() => undefined);
+        return bytes === undefined ? [] : [{ path: relative(dir, path), bytes }];
+      }),
   );
+  return files.flat();
+}
+
+/** The paths of the files below a folder that hold one of these texts. */
+export async function filesHolding(
+  dir: string,
+  ...texts: readonly string[]
+): Promise<readonly string[]> {
+  const files = await filesBelow(dir);
+  return files
+    .filter(({ bytes }) => texts.some((text) => bytes.includes(text)))
+    .map(({ path }) => path);
 }
 
 /**
