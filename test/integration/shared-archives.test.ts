@@ -1,7 +1,6 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore, type RoleGrant } from '../../src/shared/database/init.ts';
@@ -11,7 +10,8 @@ import { openSessions } from '../../src/store/sessions.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
 import { exported, imported, inPieces } from '../support/archives.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase } from '../support/shared-database.ts';
 import { startRelay } from '../support/relay.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
@@ -20,28 +20,17 @@ const teamKey = 'a secret of the whole team';
 describe.skipIf(noPostgres !== undefined)(
   `archives, names and repairs of shared stores (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
+    const place = sharedDatabase();
     let machines = 0;
     let databases = 0;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
 
     async function database(
       options: { readonly teamKey?: string; readonly roles?: readonly RoleGrant[] } = {},
     ): Promise<string> {
       databases += 1;
       const name = `archives_${databases}`;
-      await postgres.sql(`create database ${name}`);
-      const url = postgres.url({ database: name });
+      await place.postgres.sql(`create database ${name}`);
+      const url = place.postgres.url({ database: name });
       await initSharedStore(url, { log: silentLogger(), clock: systemClock, ...options });
       return url;
     }
@@ -51,11 +40,11 @@ describe.skipIf(noPostgres !== undefined)(
       options: Parameters<typeof openMachine>[2] = {},
     ): Promise<SharedSessions> {
       machines += 1;
-      return openMachine(join(folder, `machine-${machines}`), url, options);
+      return openMachine(join(place.folder, `machine-${machines}`), url, options);
     }
 
     const sqlIn = async (url: string, text: string): Promise<string> =>
-      (await postgres.sql(text, { database: new URL(url).pathname.slice(1) })).trim();
+      (await place.postgres.sql(text, { database: new URL(url).pathname.slice(1) })).trim();
 
     /** Of every kind that an archive holds. */
     async function fill({ store, memory, events }: Session): Promise<void> {
@@ -108,7 +97,7 @@ describe.skipIf(noPostgres !== undefined)(
       async (_, options) => {
         const from = await database();
         await using one = await machine(from);
-        const directory = join(folder, 'project');
+        const directory = join(place.folder, 'project');
         const session = (await one.forDirectory(directory, { create: true }))!;
         await fill(session);
         await one.nameMoment(session.id, 'a moment');
@@ -150,7 +139,7 @@ describe.skipIf(noPostgres !== undefined)(
           await sqlIn(to, 'select count(*) from rlm_session where deleted_ms is not null'),
         ).toBe('0');
         expect(
-          await readdir(join(folder, `machine-${machines}`, 'unpacked')).catch(() => []),
+          await readdir(join(place.folder, `machine-${machines}`, 'unpacked')).catch(() => []),
         ).toEqual([]);
         await expect(imported(two, archive)).rejects.toMatchObject({
           code: 'invalid_request',
@@ -168,7 +157,7 @@ describe.skipIf(noPostgres !== undefined)(
     );
 
     test('a store of one machine comes in from its archive, into the project that it is given', async () => {
-      const dataDir = join(folder, 'local');
+      const dataDir = join(place.folder, 'local');
       let skippedMs = 0;
       const clock = { ...systemClock, now: () => systemClock.now() + skippedMs };
       const common = { clock: systemClock, ids: randomIds, log: silentLogger() };
@@ -181,7 +170,7 @@ describe.skipIf(noPostgres !== undefined)(
         archive = await exported(local, session.id);
       }
       const url = await database();
-      const shared = { dataDir: join(folder, 'imported') };
+      const shared = { dataDir: join(place.folder, 'imported') };
       const first = await machine(url, shared);
       const { sessions } = await imported(first, archive, {
         map: [{ from: '/home/ann', to: '/home/ben' }],
@@ -229,7 +218,7 @@ describe.skipIf(noPostgres !== undefined)(
     test('what is there for all stays, also where this machine cannot note it', async () => {
       const from = await database();
       await using one = await machine(from);
-      const directory = join(folder, 'noted');
+      const directory = join(place.folder, 'noted');
       const session = (await one.forDirectory(directory, { create: true }))!;
       await fill(session);
       const archive = await exported(one, session.id);
@@ -253,8 +242,8 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     test('a role imports beside a store that it may not see', async () => {
-      await postgres.sql('create role ann login');
-      await postgres.sql('create role ben login');
+      await place.postgres.sql('create role ann login');
+      await place.postgres.sql('create role ben login');
       const url = await database({
         roles: [
           { role: 'ann', projects: ['a'] },
@@ -262,7 +251,7 @@ describe.skipIf(noPostgres !== undefined)(
         ],
       });
       const as = (user: string): string =>
-        postgres.url({ user, database: new URL(url).pathname.slice(1) });
+        place.postgres.url({ user, database: new URL(url).pathname.slice(1) });
       await using ann = await machine(as('ann'));
       const session = await sharedStore(ann, 'a');
       await fill(session);
@@ -342,7 +331,7 @@ describe.skipIf(noPostgres !== undefined)(
 
     test('nothing is thrown away or exported in part while the database is away', async () => {
       const url = new URL(await database());
-      await using relay = await startRelay(postgres.port);
+      await using relay = await startRelay(place.postgres.port);
       url.port = String(relay.port);
       const clock = new ManualClock();
       await using one = await machine(String(url), { clock, waitMs: 3_000 });

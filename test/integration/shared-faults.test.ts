@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -11,7 +9,8 @@ import type { Message } from '../../src/wire/types.ts';
 import { inPieces } from '../support/archives.ts';
 import { killableFiles } from '../faults/killed-files.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres, startPostgres } from '../support/postgres.ts';
+import { sharedDatabase, withTables } from '../support/shared-database.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { startRelay } from '../support/relay.ts';
 import {
@@ -26,25 +25,13 @@ import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts
 describe.skipIf(noPostgres !== undefined)(
   `a shared store when something fails (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-      await initSharedStore(postgres.url(), { log: silentLogger(), clock: systemClock });
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
+    const place = sharedDatabase(withTables);
 
     // `test/long/team-faults.ts` halts at every step.
     test.each<HaltedWork>(['append', 'away', 'drain', 'replay'])(
       'a process that ends in the middle (%s): what it said that it keeps is there, once',
       async (work) => {
-        const halts = new SharedHalts(postgres, folder);
+        const halts = new SharedHalts(place.postgres, place.folder);
         const whole = await halts.run(work, Infinity);
         expect(whole).toBeGreaterThan(8);
         for (const share of [0.4, 0.8]) await halts.run(work, Math.floor(whole * share));
@@ -54,11 +41,11 @@ describe.skipIf(noPostgres !== undefined)(
 
     let machines = 0;
     const machine = async (
-      url = postgres.url(),
+      url = place.postgres.url(),
       options: Parameters<typeof openMachine>[2] = {},
     ): Promise<SharedSessions> => {
       machines += 1;
-      return openMachine(join(folder, `machine-${machines}`), url, options);
+      return openMachine(join(place.folder, `machine-${machines}`), url, options);
     };
 
     async function until(isSo: () => boolean): Promise<void> {
@@ -84,7 +71,7 @@ describe.skipIf(noPostgres !== undefined)(
         await session.memory.put([{ key: 'last', value: number }]);
       }
       const disk = killableFiles();
-      await using two = await machine(postgres.url(), { files: disk.files });
+      await using two = await machine(place.postgres.url(), { files: disk.files });
       let there = await sharedStore(two, 'disk');
       for (let writes = 0; writes < 6; writes += 1) {
         await session.store.append([{ kind: 'user_text', text: `late ${writes}\n` }]);
@@ -99,9 +86,9 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     test('a text whose answer the network has swallowed is there once, and under its stand-in', async () => {
-      await using relay = await startRelay(postgres.port);
+      await using relay = await startRelay(place.postgres.port);
       const clock = new ManualClock();
-      await using one = await machine(postgres.url({ port: relay.port }), { clock });
+      await using one = await machine(place.postgres.url({ port: relay.port }), { clock });
       const { store } = await sharedStore(one, 'swallowed');
       relay.hold();
       const call = { kind: 'tool_result', tool: 'bash', chatId: 'c', toolCallId: 't' } as const;
@@ -128,10 +115,10 @@ describe.skipIf(noPostgres !== undefined)(
     test('a text that takes long to go up is stored as long as its pieces arrive', async () => {
       const clock = new ManualClock();
       // A network that needs 16 s for 1 MiB on the way to the database.
-      await using relay = await startRelay(postgres.port, async (piece, isAnswer) => {
+      await using relay = await startRelay(place.postgres.port, async (piece, isAnswer) => {
         if (!isAnswer) clock.advance(Math.floor(piece.length / 64));
       });
-      const url = postgres.url({ port: relay.port });
+      const url = place.postgres.url({ port: relay.port });
       await using one = await machine(url, { clock, waitMs: 3_000 });
       const { store } = await sharedStore(one, 'slow');
       // Nothing of it can be packed.
@@ -155,9 +142,9 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     test('a machine closes in a network that swallows everything', async () => {
-      await using relay = await startRelay(postgres.port);
+      await using relay = await startRelay(place.postgres.port);
       const clock = new ManualClock();
-      const one = await machine(postgres.url({ port: relay.port }), { clock });
+      const one = await machine(place.postgres.url({ port: relay.port }), { clock });
       const { store } = await sharedStore(one, 'closing');
       relay.hold();
       const adding = store.append([{ kind: 'user_text', text: 'waits\n' }]);
@@ -180,11 +167,11 @@ describe.skipIf(noPostgres !== undefined)(
       await session.store.append([{ kind: 'user_text', text: 'in pieces\n'.repeat(300_000) }]);
       let pieces = 0;
       // Every connection ends after a few answers.
-      await using relay = await startRelay(postgres.port, async () => {
+      await using relay = await startRelay(place.postgres.port, async () => {
         pieces += 1;
         if (pieces % 25 === 0) relay.cut();
       });
-      await using two = await machine(postgres.url({ port: relay.port }));
+      await using two = await machine(place.postgres.url({ port: relay.port }));
       expect(await filesOf(await sharedStore(two, 'far behind'))).toBe(await filesOf(session));
     });
 
@@ -194,10 +181,10 @@ describe.skipIf(noPostgres !== undefined)(
       const load = await SharedLoad.start(writers, 'crashes');
       for (let outage = 0; outage < 2; outage += 1) {
         await load.more(20);
-        await postgres.crash();
+        await place.postgres.crash();
         // Kept by the machine that waits for no longer than a second.
         await load.more(5);
-        await postgres.start();
+        await place.postgres.start();
         await load.more(20);
       }
       await using fresh = await machine();
@@ -239,7 +226,7 @@ describe.skipIf(noPostgres !== undefined)(
       for (const text of ['first\n', 'second\n', 'third\n', 'fourth\n']) {
         await store.append([{ kind: 'user_text', text }]);
       }
-      await postgres.sql(`delete from rlm_log where session = '${id}' and pos = 3`);
+      await place.postgres.sql(`delete from rlm_log where session = '${id}' and pos = 3`);
       await using two = await machine();
       const there = (await sharedStore(two, 'gap')).store;
       expect(there.totals.entries).toBe(2);
@@ -248,20 +235,20 @@ describe.skipIf(noPostgres !== undefined)(
         code: 'store_corrupt',
         message: `The shared store is damaged: row 3 of ${id} is missing.`,
       });
-      expect((await postgres.sql(`select head from rlm_session where id = '${id}'`)).trim()).toBe(
-        '4',
-      );
+      expect(
+        (await place.postgres.sql(`select head from rlm_session where id = '${id}'`)).trim(),
+      ).toBe('4');
     });
 
     test('a server that has lost rows is noticed, and what it has is fetched anew', async () => {
-      const dataDir = join(folder, 'went-back');
-      await using one = await openMachine(dataDir, postgres.url());
+      const dataDir = join(place.folder, 'went-back');
+      await using one = await openMachine(dataDir, place.postgres.url());
       const { store, id } = await sharedStore(one, 'back');
       for (const text of ['first\n', 'second\n', 'third\n']) {
         await store.append([{ kind: 'user_text', text }]);
       }
-      await postgres.sql(`delete from rlm_log where session = '${id}' and pos > 1`);
-      await postgres.sql(`update rlm_session set head = 1 where id = '${id}'`);
+      await place.postgres.sql(`delete from rlm_log where session = '${id}' and pos > 1`);
+      await place.postgres.sql(`update rlm_session set head = 1 where id = '${id}'`);
       await expect(store.append([{ kind: 'user_text', text: 'fourth\n' }])).rejects.toMatchObject({
         code: 'store_corrupt',
         message: `The shared store has lost rows of ${id} that it had confirmed.`,
@@ -271,9 +258,9 @@ describe.skipIf(noPostgres !== undefined)(
       await anew.append([{ kind: 'user_text', text: 'second\n' }]);
       await one[Symbol.asyncDispose]();
       // Once more, and noticed at a start.
-      await postgres.sql(`delete from rlm_log where session = '${id}' and pos > 1`);
-      await postgres.sql(`update rlm_session set head = 1 where id = '${id}'`);
-      await using again = await openMachine(dataDir, postgres.url());
+      await place.postgres.sql(`delete from rlm_log where session = '${id}' and pos > 1`);
+      await place.postgres.sql(`update rlm_session set head = 1 where id = '${id}'`);
+      await using again = await openMachine(dataDir, place.postgres.url());
       const after = (await sharedStore(again, 'back')).store;
       expect(after.totals.entries).toBe(1);
       await after.append([{ kind: 'user_text', text: 'second\n' }]);
@@ -281,10 +268,10 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     test('tables of a newer version are refused in words', async () => {
-      await postgres.sql('create database newer');
-      const url = postgres.url({ database: 'newer' });
+      await place.postgres.sql('create database newer');
+      const url = place.postgres.url({ database: 'newer' });
       await initSharedStore(url, { log: silentLogger(), clock: systemClock });
-      await postgres.sql('update rlm_meta set version = 99', { database: 'newer' });
+      await place.postgres.sql('update rlm_meta set version = 99', { database: 'newer' });
       await expect(machine(url)).rejects.toMatchObject({
         code: 'store_newer',
         message: expect.stringMatching(/has tables of version 99, this program knows/) as string,
@@ -335,8 +322,8 @@ describe.skipIf(noPostgres !== undefined)(
       test('waits once for a network that swallows everything, and then not at all', async () => {
         history.length = 0;
         const clock = new ManualClock();
-        await using relay = await startRelay(postgres.port);
-        const url = postgres.url({ port: relay.port });
+        await using relay = await startRelay(place.postgres.port);
+        const url = place.postgres.url({ port: relay.port });
         await using proxy = await startProxy({
           upstream,
           clock,
@@ -372,16 +359,16 @@ describe.skipIf(noPostgres !== undefined)(
       test('goes on where a row cannot be understood; it is said, and nothing is skipped', async () => {
         history.length = 0;
         const lines: string[] = [];
-        const env = { RLM_STORE_URL: postgres.url() };
+        const env = { RLM_STORE_URL: place.postgres.url() };
         const onLog = (line: string): void => void lines.push(line);
         await using proxy = await startProxy({ upstream, env, onLog });
         await turn(proxy, 'poisoned', large('first'));
         const id = (
-          await postgres.sql("select id from rlm_session where project = 'poisoned'")
+          await place.postgres.sql("select id from rlm_session where project = 'poisoned'")
         ).trim();
         const rows = async (): Promise<number> =>
-          Number(await postgres.sql(`select count(*) from rlm_log where session = '${id}'`));
-        await postgres.sql(`with s as (
+          Number(await place.postgres.sql(`select count(*) from rlm_log where session = '${id}'`));
+        await place.postgres.sql(`with s as (
           update rlm_session set head = head + 1 where id = '${id}' returning head)
           insert into rlm_log (session, pos, time_ms, writer, n, machine, facts)
           select '${id}', head, 1, gen_random_uuid(), 1, 'newer', '{"ops":[{"op":"paint"}]}' from s`);
@@ -396,7 +383,7 @@ describe.skipIf(noPostgres !== undefined)(
         });
         expect(lines.filter((line) => line.includes('is replayed no further'))).toHaveLength(1);
         // A program that understands it goes on from there.
-        await postgres.sql(
+        await place.postgres.sql(
           `update rlm_log set facts = '{"ops":[]}' where session = '${id}' and machine = 'newer'`,
         );
         await turn(proxy, 'poisoned', large('fourth'));

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -10,7 +8,8 @@ import { schemaVersion } from '../../src/shared/database/schema.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
 import { filesHolding } from '../support/files-below.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase } from '../support/shared-database.ts';
 import { openMachine, sharedStore } from '../support/shared-machines.ts';
 
 const parts = { log: silentLogger(), clock: systemClock };
@@ -20,18 +19,7 @@ const needle = 'NEEDLE-q7Zk2Wv9Xp4Rt6Lm';
 describe.skipIf(noPostgres !== undefined)(
   `who sees what of a shared store (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
+    const place = sharedDatabase();
 
     /** Everything that a store can hold, the needle in all of it. */
     async function fill({ store, memory }: Session, name: string): Promise<void> {
@@ -56,21 +44,21 @@ describe.skipIf(noPostgres !== undefined)(
 
     describe('with a team key', () => {
       const teamKey = 'a secret of the team, long enough';
-      const url = (): string => postgres.url({ database: 'keyed' });
+      const url = (): string => place.postgres.url({ database: 'keyed' });
       const machine = async (
         name: string,
         key: string | undefined = teamKey,
-      ): Promise<SharedSessions> => openMachine(join(folder, name), url(), { teamKey: key });
+      ): Promise<SharedSessions> => openMachine(join(place.folder, name), url(), { teamKey: key });
 
       beforeAll(async () => {
-        await postgres.sql('create database keyed');
-        await postgres.sql('create database plain');
+        await place.postgres.sql('create database keyed');
+        await place.postgres.sql('create database plain');
       });
 
       /** How many files of the server hold the needle. */
       async function filesWithNeedle(): Promise<number> {
-        await postgres.sql('checkpoint');
-        return (await filesHolding(join(postgres.folder, 'data'), needle)).length;
+        await place.postgres.sql('checkpoint');
+        return (await filesHolding(join(place.postgres.folder, 'data'), needle)).length;
       }
 
       // The first of all: later ones leave the needle in the server's write-ahead log.
@@ -88,16 +76,16 @@ describe.skipIf(noPostgres !== undefined)(
         expect(await read.memory.get('marks:chat')).toEqual({ needle });
         expect(read.store.entries[0]?.outline?.items).toEqual([`line 1: ${needle}`]);
         // The same without a key, so that we know that the look would have found it.
-        const plainUrl = postgres.url({ database: 'plain' });
+        const plainUrl = place.postgres.url({ database: 'plain' });
         await initSharedStore(plainUrl, parts);
-        await using plain = await openMachine(join(folder, 'plain'), plainUrl);
+        await using plain = await openMachine(join(place.folder, 'plain'), plainUrl);
         await fill(await sharedStore(plain, 'secret'), 'plain');
         expect(await filesWithNeedle()).toBeGreaterThan(0);
       });
 
       test('without the key, and with another one, a machine is refused in words', async () => {
         await initSharedStore(url(), { ...parts, teamKey });
-        await expect(openMachine(join(folder, 'without'), url())).rejects.toMatchObject({
+        await expect(openMachine(join(place.folder, 'without'), url())).rejects.toMatchObject({
           code: 'config_invalid',
           message: 'The shared store was set up with a team key, and this machine has none.',
         });
@@ -108,10 +96,10 @@ describe.skipIf(noPostgres !== undefined)(
         await expect(initSharedStore(url(), parts)).rejects.toMatchObject({
           code: 'invalid_request',
         });
-        const plain = postgres.url({ database: 'plain' });
+        const plain = place.postgres.url({ database: 'plain' });
         await initSharedStore(plain, parts);
         await expect(
-          openMachine(join(folder, 'needless'), plain, { teamKey }),
+          openMachine(join(place.folder, 'needless'), plain, { teamKey }),
         ).rejects.toMatchObject({ code: 'config_invalid' });
       });
 
@@ -127,7 +115,7 @@ describe.skipIf(noPostgres !== undefined)(
           for (const text of ['first\n', 'second\n', 'third\n']) {
             await store.append([{ kind: 'user_text', text }]);
           }
-          await postgres.sql(
+          await place.postgres.sql(
             `update rlm_log a set ${column} = b.${column} from rlm_log b
           where a.session = '${id}' and b.session = '${id}' and a.pos in (2, 3) and b.pos = 5 - a.pos`,
             { database: 'keyed' },
@@ -154,20 +142,20 @@ describe.skipIf(noPostgres !== undefined)(
       let others: Session;
 
       beforeAll(async () => {
-        await postgres.sql('create role team_a login');
-        await postgres.sql('create role team_b login');
-        await initSharedStore(postgres.url(), {
+        await place.postgres.sql('create role team_a login');
+        await place.postgres.sql('create role team_b login');
+        await initSharedStore(place.postgres.url(), {
           ...parts,
           roles: [
             { role: 'team_a', projects: ['git:example.com/a'] },
             { role: 'team_b', projects: ['git:example.com/b'] },
           ],
         });
-        b = await openMachine(join(folder, 'b'), postgres.url({ user: 'team_b' }));
+        b = await openMachine(join(place.folder, 'b'), place.postgres.url({ user: 'team_b' }));
         others = await sharedStore(b, 'git:example.com/b');
         await fill(others, 'b');
         await b.chats.put([{ key: 'chat:1', value: '/b' }]);
-        a = await openMachine(join(folder, 'a'), postgres.url({ user: 'team_a' }));
+        a = await openMachine(join(place.folder, 'a'), place.postgres.url({ user: 'team_a' }));
         own = await sharedStore(a, 'git:example.com/a');
         await fill(own, 'a');
       });
@@ -178,7 +166,7 @@ describe.skipIf(noPostgres !== undefined)(
       });
 
       const asA = async (text: string): Promise<string> =>
-        (await postgres.sql(text, { user: 'team_a' })).trim();
+        (await place.postgres.sql(text, { user: 'team_a' })).trim();
 
       test('one reads no row of the other, in no table', async () => {
         const foreign = {
@@ -190,7 +178,7 @@ describe.skipIf(noPostgres !== undefined)(
         };
         for (const [table, where] of Object.entries(foreign)) {
           const count = `select count(*) from ${table} where ${where}`;
-          expect([table, Number(await postgres.sql(count)) > 0]).toEqual([table, true]);
+          expect([table, Number(await place.postgres.sql(count)) > 0]).toEqual([table, true]);
           expect([table, await asA(count)]).toEqual([table, '0']);
         }
         expect(Number(await asA('select count(*) from rlm_log'))).toBeGreaterThan(0);
@@ -242,23 +230,23 @@ describe.skipIf(noPostgres !== undefined)(
         // The first would see what the second keeps for itself, were names only put together.
         const roles = ['odd', 'odd:role', `rôle "q" %3A it's#one`];
         for (const [at, role] of roles.entries()) {
-          await postgres.sql(`create role "${role.replaceAll('"', '""')}" login`);
+          await place.postgres.sql(`create role "${role.replaceAll('"', '""')}" login`);
           const grants = [{ role, projects: ['odd'] }];
-          await initSharedStore(postgres.url(), { ...parts, roles: grants });
-          const url = postgres.url({ user: encodeURIComponent(role) });
-          await using one = await openMachine(join(folder, `odd-${at}`), url);
+          await initSharedStore(place.postgres.url(), { ...parts, roles: grants });
+          const url = place.postgres.url({ user: encodeURIComponent(role) });
+          await using one = await openMachine(join(place.folder, `odd-${at}`), url);
           await one.chats.put([{ key: 'chat:odd', value: role }]);
           const keyed = await one.forKey('a key', { create: true });
           await keyed!.store.append([{ kind: 'user_text', text: `of ${role}\n` }]);
           await sharedStore(one, 'odd');
         }
         for (const [at, role] of roles.entries()) {
-          const url = postgres.url({ user: encodeURIComponent(role) });
-          await using again = await openMachine(join(folder, `odd-${at}-again`), url);
+          const url = place.postgres.url({ user: encodeURIComponent(role) });
+          await using again = await openMachine(join(place.folder, `odd-${at}-again`), url);
           expect(await again.chats.get('chat:odd')).toBe(role);
           const { store } = (await again.forKey('a key', { create: false }))!;
           expect((await store.read(0, 100)).text).toBe(`of ${role}\n`);
-          const seen = await postgres.sql('select project from rlm_session', { user: role });
+          const seen = await place.postgres.sql('select project from rlm_session', { user: role });
           const own = `_${role.replaceAll('%', '%25').replaceAll(':', '%3A')}:`;
           expect(seen.trim().split('\n').toSorted()).toEqual(
             [`${own}chats`, `${own}key:a key`, 'odd'].toSorted(),
@@ -293,8 +281,8 @@ describe.skipIf(noPostgres !== undefined)(
 
       test('tables of the first version are used as they are, and brought to the next by `store init`', async () => {
         const database = 'first_version';
-        await postgres.sql(`create database ${database}`);
-        const url = postgres.url({ database });
+        await place.postgres.sql(`create database ${database}`);
+        const url = place.postgres.url({ database });
         const roles = [{ role: 'team_a', projects: ['git:example.com/a'] }];
         await initSharedStore(url, { ...parts, roles });
         for (const sql of [
@@ -307,10 +295,10 @@ describe.skipIf(noPostgres !== undefined)(
           'update rlm_meta set version = 1',
           `insert into rlm_use values ('2026-11-26', '${randomUUID()}', '{}')`,
         ]) {
-          await postgres.sql(sql, { database });
+          await place.postgres.sql(sql, { database });
         }
-        const asRole = postgres.url({ user: 'team_a', database });
-        await using one = await openMachine(join(folder, 'first-version'), asRole);
+        const asRole = place.postgres.url({ user: 'team_a', database });
+        await using one = await openMachine(join(place.folder, 'first-version'), asRole);
         const { store } = await sharedStore(one, 'git:example.com/a');
         await store.append([{ kind: 'user_text', text: 'before\n' }]);
         const use = async (): Promise<readonly string[]> =>
@@ -321,20 +309,20 @@ describe.skipIf(noPostgres !== undefined)(
         for (let round = 0; round < 2; round += 1) await initSharedStore(url, parts);
         expect(await use()).toEqual([]);
         await store.append([{ kind: 'user_text', text: 'behind\n' }]);
-        expect((await postgres.sql('select version from rlm_meta', { database })).trim()).toBe(
-          String(schemaVersion),
-        );
+        expect(
+          (await place.postgres.sql('select version from rlm_meta', { database })).trim(),
+        ).toBe(String(schemaVersion));
         const stolen = `insert into rlm_use (day, role, writer, used)
           values ('2026-11-26', 'x', gen_random_uuid(), '{}')`;
-        await expect(postgres.sql(stolen, { user: 'team_a', database })).rejects.toThrow(
+        await expect(place.postgres.sql(stolen, { user: 'team_a', database })).rejects.toThrow(
           'row-level security',
         );
       });
 
       test('who knows the writers of one project stops no row of another', async () => {
         const both = ['git:example.com/a', 'git:example.com/both'];
-        await postgres.sql('create role team_both login');
-        await initSharedStore(postgres.url(), {
+        await place.postgres.sql('create role team_both login');
+        await initSharedStore(place.postgres.url(), {
           ...parts,
           roles: [
             { role: 'team_a', projects: both },
@@ -342,8 +330,8 @@ describe.skipIf(noPostgres !== undefined)(
           ],
         });
         await using two = await openMachine(
-          join(folder, 'both'),
-          postgres.url({ user: 'team_both' }),
+          join(place.folder, 'both'),
+          place.postgres.url({ user: 'team_both' }),
         );
         const shared = await sharedStore(two, 'git:example.com/both');
         await shared.store.append([{ kind: 'user_text', text: 'for all\n' }]);

@@ -1,18 +1,15 @@
 import * as fc from 'fast-check';
 import { deepEqual, equal } from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { silentLogger } from '../../src/log.ts';
 import { Database } from '../../src/shared/database/database.ts';
-import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Entry, Session } from '../../src/store/types.ts';
 import { realFiles, type Files } from '../../src/store/disk/files.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase, withTables } from '../support/shared-database.ts';
 import { exported, imported, inPieces } from '../support/archives.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
@@ -212,26 +209,14 @@ class Crowd implements AsyncDisposable {
 describe.skipIf(noPostgres !== undefined)(
   `what is done to shared stores at one time (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-      await initSharedStore(postgres.url(), { log: silentLogger(), clock: systemClock });
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
+    const place = sharedDatabase(withTables);
 
     const machine = async (name: string, files: Files = realFiles): Promise<SharedSessions> =>
-      openMachine(join(folder, name), postgres.url(), { files });
+      openMachine(join(place.folder, name), place.postgres.url(), { files });
 
     /** Runs a statement in a transaction, which goes back when it is disposed of. */
     async function held(sql: string): Promise<AsyncDisposable> {
-      const client = new Client(postgres.url());
+      const client = new Client(place.postgres.url());
       await client.connect();
       await client.query('begin');
       await client.query(sql);
@@ -241,7 +226,7 @@ describe.skipIf(noPostgres !== undefined)(
     /** Resolves when so many statements wait for others. */
     async function untilWaiting(count: number): Promise<void> {
       const waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
-      while (Number(await postgres.sql(waiting)) < count) await systemClock.sleep(5);
+      while (Number(await place.postgres.sql(waiting)) < count) await systemClock.sleep(5);
     }
 
     async function baseAndBranch(
@@ -423,7 +408,7 @@ describe.skipIf(noPostgres !== undefined)(
       const left = `select (select count(*) from rlm_log where session = '${base}'),
         (select count(*) from rlm_name where session = '${base}'),
         (select count(*) from rlm_session where '${base}' = any(bases))`;
-      expect((await postgres.sql(left)).trim()).toBe('0|0|0');
+      expect((await place.postgres.sql(left)).trim()).toBe('0|0|0');
     });
 
     test('whatever several machines do to stores at one time, all of it ends, and they have the same', async () => {
@@ -436,7 +421,7 @@ describe.skipIf(noPostgres !== undefined)(
             let skippedMs = 0;
             const clock = { ...systemClock, now: () => systemClock.now() + skippedMs };
             const open = async (name: string): Promise<SharedSessions> =>
-              openMachine(join(folder, `crowd-${run}-${name}`), postgres.url(), {
+              openMachine(join(place.folder, `crowd-${run}-${name}`), place.postgres.url(), {
                 clock,
                 replicaBounds: { maxBytes: 1 },
               });
@@ -453,7 +438,7 @@ describe.skipIf(noPostgres !== undefined)(
             const lone = `select count(*) from rlm_session s, unnest(s.bases) as b(id)
               where s.deleted_ms is null and not exists (
                 select 1 from rlm_session o where o.id = b.id and o.deleted_ms is null)`;
-            expect((await postgres.sql(lone)).trim()).toBe('0');
+            expect((await place.postgres.sql(lone)).trim()).toBe('0');
           },
         ),
         // What comes of meetings is not the same twice.

@@ -1,43 +1,30 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type Clock, randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { Database } from '../../src/shared/database/database.ts';
-import { initSharedStore } from '../../src/shared/database/init.ts';
 import {
   openSharedSessions,
   type SharedOptions,
   type SharedSessions,
 } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase, withTables } from '../support/shared-database.ts';
 
 describe.skipIf(noPostgres !== undefined)(
   `stores of a team (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-      await initSharedStore(postgres.url(), { log: silentLogger(), clock: systemClock });
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
+    const place = sharedDatabase(withTables);
 
     let machines = 0;
     async function machine(options: Partial<SharedOptions> = {}): Promise<SharedSessions> {
       machines += 1;
       return openSharedSessions({
-        dataDir: join(folder, `machine-${machines}`),
-        url: postgres.url(),
+        dataDir: join(place.folder, `machine-${machines}`),
+        url: place.postgres.url(),
         clock: systemClock,
         ids: randomIds,
         log: silentLogger(),
@@ -129,12 +116,12 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     test('a text is found whole after a restart, and while the database is away', async () => {
-      const dataDir = join(folder, 'restarted');
+      const dataDir = join(place.folder, 'restarted');
       const first = await machine({ dataDir });
       const { store } = await storeOf(first, 'restarts');
       await store.append([{ kind: 'user_text', text: 'before\n' }]);
       await first[Symbol.asyncDispose]();
-      await postgres.crash();
+      await place.postgres.crash();
       const second = await machine({ dataDir });
       const away = await storeOf(second, 'restarts');
       expect(await away.store.readEntry(away.store.entry('e1')!)).toBe('before\n');
@@ -146,7 +133,7 @@ describe.skipIf(noPostgres !== undefined)(
       await away.memory.put([{ key: 'k', value: 'v' }]);
       expect(await away.memory.get('k')).toBe('v');
       await second[Symbol.asyncDispose]();
-      await postgres.start();
+      await place.postgres.start();
       await using third = await machine({ dataDir });
       await third.drain();
       const back = await storeOf(third, 'restarts');
@@ -180,7 +167,7 @@ describe.skipIf(noPostgres !== undefined)(
       await fresh.store.append([{ kind: 'user_text', text: 'from the third\n' }]);
       const first = await storeOf(one, 'forgetting');
       expect(await filesOf(first)).toBe(await filesOf(fresh));
-      const rows = await postgres.sql(
+      const rows = await place.postgres.sql(
         "select encode(facts, 'escape') || coalesce(encode(text, 'escape'), '') from rlm_log",
       );
       expect(rows).not.toContain('mellon');
@@ -188,7 +175,7 @@ describe.skipIf(noPostgres !== undefined)(
 
     test('a machine that is far behind begins from what has taken the place of the rows', async () => {
       await using one = await machine();
-      const dataDir = join(folder, 'behind');
+      const dataDir = join(place.folder, 'behind');
       const before = await machine({ dataDir });
       await (await storeOf(before, 'behind')).store.append([{ kind: 'user_text', text: 'one\n' }]);
       await before[Symbol.asyncDispose]();
@@ -311,7 +298,7 @@ describe.skipIf(noPostgres !== undefined)(
         expect(await filesOf(base)).toBe(await filesOf(await two.byId(here.id)));
         expect(await each.check(branch.id)).toEqual({ entries: 4, damage: [] });
       }
-      const rows = await postgres.sql(
+      const rows = await place.postgres.sql(
         `select count(*) from rlm_log where session in ('${here.id}', '${branch.id}')`,
       );
       expect(rows.trim()).toBe('2');
@@ -340,7 +327,7 @@ describe.skipIf(noPostgres !== undefined)(
       expect((await asks.tidy({ isTrial: true })).texts).toBe(5);
       expect(there.store.list.hasGone).toBe(false);
       const keeping = { ...bounded, clock: later, keepsBounds: true };
-      const folders = [join(folder, 'keeper-1'), join(folder, 'keeper-2')] as const;
+      const folders = [join(place.folder, 'keeper-1'), join(place.folder, 'keeper-2')] as const;
       for (const dataDir of folders) {
         await using before = await machine({ dataDir });
         await storeOf(before, 'old');
@@ -368,7 +355,7 @@ describe.skipIf(noPostgres !== undefined)(
       }
       // All rows but the last: the first held the texts, the second is that they are gone.
       await vi.waitFor(async () => {
-        const seals = await postgres.sql(
+        const seals = await place.postgres.sql(
           `select base_pos, head from rlm_session where id = '${here.id}'`,
         );
         expect(seals.trim()).toBe('2|2');
@@ -382,12 +369,12 @@ describe.skipIf(noPostgres !== undefined)(
       const piece = (upload: string, createdMs: string): string =>
         `insert into rlm_piece select '${upload}', 0, '${here.id}', ${createdMs}, 'x'`;
       const nowMs = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
-      await postgres.sql(piece('00000000-0000-4000-8000-000000000001', '0'));
-      await postgres.sql(piece('00000000-0000-4000-8000-000000000002', nowMs));
-      await postgres.sql(`update rlm_piece set created_ms = 0 where n = 1`);
-      await postgres.sql('update rlm_session set swept_ms = 0');
+      await place.postgres.sql(piece('00000000-0000-4000-8000-000000000001', '0'));
+      await place.postgres.sql(piece('00000000-0000-4000-8000-000000000002', nowMs));
+      await place.postgres.sql(`update rlm_piece set created_ms = 0 where n = 1`);
+      await place.postgres.sql('update rlm_session set swept_ms = 0');
       const left = async (): Promise<string> =>
-        postgres.sql(
+        place.postgres.sql(
           `select count(*), count(distinct upload) from rlm_piece where session = '${here.id}'`,
         );
       expect((await left()).trim()).toBe('4|3');

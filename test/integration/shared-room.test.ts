@@ -1,15 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { silentLogger } from '../../src/log.ts';
 import { Database } from '../../src/shared/database/database.ts';
-import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase, withTables } from '../support/shared-database.ts';
 import { startRelay } from '../support/relay.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
@@ -18,27 +15,15 @@ const hourMs = 3_600_000;
 describe.skipIf(noPostgres !== undefined)(
   `what shared stores may take (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
+    const place = sharedDatabase(withTables);
     let machines = 0;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-      await initSharedStore(postgres.url(), { log: silentLogger(), clock: systemClock });
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
 
     async function machine(
       options: Parameters<typeof openMachine>[2] & { readonly url?: string } = {},
     ): Promise<SharedSessions> {
       machines += 1;
-      const { url = postgres.url(), ...others } = options;
-      return openMachine(join(folder, `machine-${machines}`), url, others);
+      const { url = place.postgres.url(), ...others } = options;
+      return openMachine(join(place.folder, `machine-${machines}`), url, others);
     }
 
     /** Whether the files of a store are on a machine. */
@@ -83,10 +68,10 @@ describe.skipIf(noPostgres !== undefined)(
     });
 
     test('a replica goes by age when its hour has come, and not one that is wanted', async () => {
-      await using relay = await startRelay(postgres.port);
+      await using relay = await startRelay(place.postgres.port);
       const clock = new ManualClock();
-      const url = postgres.url({ port: relay.port });
-      const dataDir = join(folder, 'evicting');
+      const url = place.postgres.url({ port: relay.port });
+      const dataDir = join(place.folder, 'evicting');
       const names = ['idle', 'base', 'used', 'waiting'] as const;
       const bounds = { replicaBounds: { maxAgeMs: 5 * hourMs } };
       await using one = await openMachine(dataDir, url, {
@@ -209,7 +194,7 @@ describe.skipIf(noPostgres !== undefined)(
       } finally {
         asked.mockRestore();
       }
-      const rows = await postgres.sql(
+      const rows = await place.postgres.sql(
         `select count(*) from rlm_log where session = '${session.id}' and pos < 5`,
       );
       expect(rows.trim()).toBe('0');

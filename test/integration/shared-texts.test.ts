@@ -1,15 +1,14 @@
 import { hash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Entry, Session } from '../../src/store/types.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase } from '../support/shared-database.ts';
 import { startRelay } from '../support/relay.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
@@ -27,26 +26,15 @@ const odd = [
 describe.skipIf(noPostgres !== undefined)(
   `any text in a shared store (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
+    const place = sharedDatabase();
     let machines = 0;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
-    });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
 
     const hashes = (count: number): string[] =>
       Array.from({ length: count }, (_, at) => hash('sha256', `name ${at}`));
 
     async function database(name: string, teamKey?: string): Promise<string> {
-      await postgres.sql(`create database ${name}`);
-      const url = postgres.url({ database: name });
+      await place.postgres.sql(`create database ${name}`);
+      const url = place.postgres.url({ database: name });
       await initSharedStore(url, { log: silentLogger(), clock: systemClock, teamKey });
       return url;
     }
@@ -56,7 +44,7 @@ describe.skipIf(noPostgres !== undefined)(
       options: Parameters<typeof openMachine>[2] = {},
     ): Promise<SharedSessions> {
       machines += 1;
-      return openMachine(join(folder, `machine-${machines}`), url, options);
+      return openMachine(join(place.folder, `machine-${machines}`), url, options);
     }
 
     const callOf = (at: number): string => `call ${odd[at]}`;
@@ -133,7 +121,7 @@ describe.skipIf(noPostgres !== undefined)(
 
     test('comes back as it was when it has waited for the database, and while it waits', async () => {
       const url = new URL(await database('waiting'));
-      await using relay = await startRelay(postgres.port);
+      await using relay = await startRelay(place.postgres.port);
       url.port = String(relay.port);
       const clock = new ManualClock();
       await using one = await machine(String(url), { clock });
@@ -155,7 +143,7 @@ describe.skipIf(noPostgres !== undefined)(
         await systemClock.sleep(5);
       }
       await one.drain();
-      await using two = await machine(postgres.url({ database: 'waiting' }));
+      await using two = await machine(place.postgres.url({ database: 'waiting' }));
       const there = await sharedStore(two, 'texts');
       const originals = there.store.entries.map(async (entry) => originalOf(there.store, entry));
       expect(await Promise.all(originals)).toEqual(asTheyCame);

@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
@@ -9,7 +7,8 @@ import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
 import { exported, imported } from '../support/archives.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { noPostgres } from '../support/postgres.ts';
+import { sharedDatabase } from '../support/shared-database.ts';
 import { startRelay } from '../support/relay.ts';
 import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
 
@@ -18,27 +17,19 @@ const teamKey = 'a secret of the whole team';
 describe.skipIf(noPostgres !== undefined)(
   `a database that has lost or changed rows (${noPostgres ?? 'PostgreSQL'})`,
   () => {
-    let postgres: TestPostgres;
-    let folder: string;
-    let machines = 0;
-
-    beforeAll(async () => {
-      postgres = await startPostgres();
-      folder = await mkdtemp(join(tmpdir(), 'rlm-shared-'));
+    const place = sharedDatabase(async (postgres) => {
       const common = { log: silentLogger(), clock: systemClock };
       await initSharedStore(postgres.url(), { ...common, teamKey });
       // What holds a usual server to it holds no hostile one.
       await postgres.sql('alter table rlm_log drop constraint rlm_log_writer_n_key');
     });
-
-    afterAll(async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    });
+    let machines = 0;
 
     async function machine(): Promise<SharedSessions> {
       machines += 1;
-      return openMachine(join(folder, `machine-${machines}`), postgres.url(), { teamKey });
+      return openMachine(join(place.folder, `machine-${machines}`), place.postgres.url(), {
+        teamKey,
+      });
     }
 
     async function add({ store }: Session, ...texts: readonly string[]): Promise<void> {
@@ -52,12 +43,12 @@ describe.skipIf(noPostgres !== undefined)(
     }
 
     const headOf = async (id: string): Promise<number> =>
-      Number(await postgres.sql(`select head from rlm_session where id = '${id}'`));
+      Number(await place.postgres.sql(`select head from rlm_session where id = '${id}'`));
 
     /** As an asynchronous standby that takes over: the last rows were never there. */
     async function lose(id: string, behind: number): Promise<void> {
-      await postgres.sql(`delete from rlm_log where session = '${id}' and pos > ${behind}`);
-      await postgres.sql(`update rlm_session set head = ${behind} where id = '${id}'`);
+      await place.postgres.sql(`delete from rlm_log where session = '${id}' and pos > ${behind}`);
+      await place.postgres.sql(`update rlm_session set head = ${behind} where id = '${id}'`);
     }
 
     const lost = {
@@ -127,10 +118,10 @@ describe.skipIf(noPostgres !== undefined)(
     );
 
     test('what has waited while a standby took over that lacks rows is stored behind what there is', async () => {
-      await using relay = await startRelay(postgres.port);
+      await using relay = await startRelay(place.postgres.port);
       const clock = new ManualClock();
-      const url = postgres.url({ port: relay.port });
-      const dataDir = join(folder, 'failed-over');
+      const url = place.postgres.url({ port: relay.port });
+      const dataDir = join(place.folder, 'failed-over');
       await using one = await openMachine(dataDir, url, { teamKey, clock, waitMs: 3_000 });
       const session = await sharedStore(one, 'failed over');
       await add(session, 'one', 'two', 'three');
@@ -201,7 +192,7 @@ describe.skipIf(noPostgres !== undefined)(
         await one[Symbol.asyncDispose]();
         const texts = await textsOf(session).catch(() => undefined);
         void texts;
-        await postgres.sql(sql(session.id));
+        await place.postgres.sql(sql(session.id));
         await using two = await machine();
         const there = await sharedStore(two, name);
         expect(await textsOf(there)).toEqual(
