@@ -4,13 +4,13 @@ import { messagesOf } from '../../src/faces/messages/input-messages.ts';
 import { MessageWriter } from '../../src/faces/messages/message-writer.ts';
 import { inputOf, isRespelled } from '../../src/faces/messages/tool-input.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
-import type { Chunk, Message, ToolCallDelta } from '../../src/wire/types.ts';
+import type { Chunk, Message } from '../../src/wire/types.ts';
+import { answerChunks, fewWords } from './answer-chunks.ts';
 import { readMessageEvents } from '../support/message-events.ts';
 
-const words = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 });
 /** Objects as models write them, and now and then something else. */
 const json = fc.oneof(
-  { weight: 4, arbitrary: fc.dictionary(words, fc.jsonValue({ maxDepth: 1 })).map(plain) },
+  { weight: 4, arbitrary: fc.dictionary(fewWords, fc.jsonValue({ maxDepth: 1 })).map(plain) },
   { weight: 1, arbitrary: fc.oneof(fc.json({ maxDepth: 1 }), fc.constant('')) },
   {
     weight: 1,
@@ -25,41 +25,6 @@ function plain(value: object): string {
     Object.fromEntries(Object.entries(value).map(([key, each]) => [`_${key}`, each])),
   );
 }
-
-/** The pieces of some calls: one call after the other, or mixed. */
-const callPieces = fc
-  .array(fc.record({ args: json, extra: fc.option(words), cutAt: fc.nat(20) }), { maxLength: 3 })
-  .chain((calls) => {
-    const pieces = calls.flatMap(({ args, extra, cutAt }, index): ToolCallDelta[] => [
-      {
-        index,
-        id: `call_${index}`,
-        name: `tool${index}`,
-        arguments: args.slice(0, cutAt),
-        ...(extra === null ? {} : { extra: { extra_content: { signature: extra } } }),
-      },
-      { index, arguments: args.slice(cutAt) },
-    ]);
-    const firsts = pieces.filter((piece) => piece.id !== undefined);
-    const rests = pieces.filter((piece) => piece.id === undefined);
-    return fc.constantFrom(pieces, firsts.concat(rests), firsts.concat(rests.toReversed()));
-  });
-
-const said = fc.oneof(
-  words.map((content): Chunk => ({ content })),
-  words.map((reasoning): Chunk => ({ reasoning, reasoningField: 'reasoning' })),
-  words.map((text): Chunk => ({ reasoningDetails: [{ type: 'reasoning.text', index: 0, text }] })),
-);
-
-const answerChunks = fc
-  .tuple(fc.array(said, { maxLength: 8 }), callPieces, fc.array(said, { maxLength: 2 }))
-  .map(([before, calls, after]): readonly Chunk[] =>
-    before.concat(
-      calls.map((delta) => ({ toolCalls: [delta] })),
-      after,
-      { finishReason: calls.length > 0 ? 'tool_calls' : 'stop' },
-    ),
-  );
 
 function writer(): MessageWriter {
   return new MessageWriter({
@@ -100,7 +65,7 @@ function respelled(message: Message): Message {
 
 it('the events of any answer are in order, and it comes back as the message it was', () => {
   fc.assert(
-    fc.property(answerChunks, (chunks) => {
+    fc.property(answerChunks(json), (chunks) => {
       const { message } = readMessageEvents(eventsOf(chunks));
       const whole = writer();
       whole.add(chunks);
@@ -124,15 +89,15 @@ interface Turn {
 }
 
 const turn: fc.Arbitrary<Turn> = fc.record({
-  question: words,
-  notice: fc.option(words),
+  question: fewWords,
+  notice: fc.option(fewWords),
   images: fc.nat(2),
-  chunks: answerChunks,
+  chunks: answerChunks(json),
 });
 
 it('a conversation becomes the same messages again, whatever has come behind it', () => {
   fc.assert(
-    fc.property(words, fc.array(turn, { maxLength: 5 }), (system, turns) => {
+    fc.property(fewWords, fc.array(turn, { maxLength: 5 }), (system, turns) => {
       const messages: { role: string; content: unknown }[] = [];
       let before: readonly Message[] = [];
       const cached = { cache_control: { type: 'ephemeral' } };

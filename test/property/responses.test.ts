@@ -4,47 +4,14 @@ import { messagesOf } from '../../src/faces/responses/input-messages.ts';
 import { ResponseWriter } from '../../src/faces/responses/response-writer.ts';
 import { ToolNames } from '../../src/faces/responses/tool-names.ts';
 import { foldChunks } from '../../src/wire/fold.ts';
-import type { Chunk, Message, ToolCallDelta } from '../../src/wire/types.ts';
+import type { Chunk, Message } from '../../src/wire/types.ts';
+import { answerChunks, fewWords } from './answer-chunks.ts';
 import { readResponseEvents } from '../support/response-events.ts';
 
-const words = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 });
-const json = fc.json({ maxDepth: 2 });
-
-/** The pieces of some calls: one call after the other, or mixed. */
-const callPieces = fc
-  .array(fc.record({ args: json, extra: fc.option(words), cutAt: fc.nat(20) }), { maxLength: 3 })
-  .chain((calls) => {
-    const pieces = calls.flatMap(({ args, extra, cutAt }, index): ToolCallDelta[] => [
-      {
-        index,
-        id: `call_${index}`,
-        name: `tool${index}`,
-        arguments: args.slice(0, cutAt),
-        ...(extra === null ? {} : { extra: { extra_content: { signature: extra } } }),
-      },
-      { index, arguments: args.slice(cutAt) },
-    ]);
-    const firsts = pieces.filter((piece) => piece.id !== undefined);
-    const rests = pieces.filter((piece) => piece.id === undefined);
-    return fc.constantFrom(pieces, [...firsts, ...rests]);
-  });
-
-const said = fc.oneof(
-  words.map((content): Chunk => ({ content })),
-  words.map((reasoning): Chunk => ({ reasoning, reasoningField: 'reasoning' })),
-  words.map((text): Chunk => ({ reasoningDetails: [{ type: 'reasoning.text', index: 0, text }] })),
-  words.map((refusal): Chunk => ({ refusal })),
+const answered = answerChunks(
+  fc.json({ maxDepth: 2 }),
+  fewWords.map((refusal): Chunk => ({ refusal })),
 );
-
-const answerChunks = fc
-  .tuple(fc.array(said, { maxLength: 8 }), callPieces, fc.array(said, { maxLength: 2 }))
-  .map(([before, calls, after]): readonly Chunk[] =>
-    before.concat(
-      calls.map((delta) => ({ toolCalls: [delta] })),
-      after,
-      { finishReason: calls.length > 0 ? 'tool_calls' : 'stop' },
-    ),
-  );
 
 function writerOf(number: number): ResponseWriter {
   return new ResponseWriter({
@@ -65,7 +32,7 @@ function eventsOf(number: number, chunks: readonly Chunk[]): string {
 
 it('the events of any answer are in order, and it comes back as the message it was', () => {
   fc.assert(
-    fc.property(answerChunks, (chunks) => {
+    fc.property(answered, (chunks) => {
       const { response } = readResponseEvents(eventsOf(1, chunks));
       const whole = writerOf(1);
       whole.add(chunks);
@@ -86,14 +53,14 @@ interface Turn {
 }
 
 const turn: fc.Arbitrary<Turn> = fc.record({
-  question: words,
+  question: fewWords,
   images: fc.nat(2),
-  chunks: answerChunks,
+  chunks: answered,
 });
 
 it('a conversation becomes the same messages again, whatever has come behind it', () => {
   fc.assert(
-    fc.property(words, fc.array(turn, { maxLength: 5 }), (instructions, turns) => {
+    fc.property(fewWords, fc.array(turn, { maxLength: 5 }), (instructions, turns) => {
       const input: unknown[] = [];
       let before: readonly Message[] = [];
       for (const [at, { question, images, chunks }] of turns.entries()) {
