@@ -24,6 +24,7 @@ import {
   startScriptedUpstream,
   status,
   text,
+  thinksAndCalls,
   toolCall,
   toolDelta,
   usage,
@@ -118,18 +119,7 @@ function result(id: string, content: unknown, more: object = {}): MessageParam {
   return { role: 'user', content: [block as ContentBlockParam] };
 }
 
-const thinkAndCall = reply(
-  role(),
-  reasoning('Hm. '),
-  reasoning('So.'),
-  text('I shall look'),
-  text(' into it.'),
-  toolCall('Bash', { command: 'ls' }, { id: 'call_a' }),
-  toolCall('Bash', { command: 'pwd' }, { id: 'call_b', index: 1 }),
-  finish('tool_calls'),
-  usage(),
-  done(),
-);
+const thinkAndCall = thinksAndCalls('Bash');
 
 describe('the SDK', () => {
   it('gets a whole answer, with its usage', async () => {

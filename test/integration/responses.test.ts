@@ -20,7 +20,7 @@ import {
   startScriptedUpstream,
   status,
   text,
-  toolCall,
+  thinksAndCalls,
   toolDelta,
   usage,
   withHead,
@@ -73,18 +73,7 @@ function says(words: string): ResponseInputItem {
   return { type: 'message', role: 'user', content: [{ type: 'input_text', text: words }] };
 }
 
-const thinkAndCall = reply(
-  role(),
-  reasoning('Hm. '),
-  reasoning('So.'),
-  text('I shall look'),
-  text(' into it.'),
-  toolCall('bash', { command: 'ls' }, { id: 'call_a' }),
-  toolCall('bash', { command: 'pwd' }, { id: 'call_b', index: 1 }),
-  finish('tool_calls'),
-  usage(),
-  done(),
-);
+const thinkAndCall = thinksAndCalls('bash');
 
 describe('the SDK', () => {
   it('gets a whole answer, with its usage', async () => {

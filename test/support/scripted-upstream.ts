@@ -237,6 +237,22 @@ export function callTools(
   return reply(role(), ...steps, finish('tool_calls'), usage(), done());
 }
 
+/** Two pieces of reasoning, two of text, and then two calls of a tool that runs commands. */
+export function thinksAndCalls(tool: string): Reply {
+  return reply(
+    role(),
+    reasoning('Hm. '),
+    reasoning('So.'),
+    text('I shall look'),
+    text(' into it.'),
+    toolCall(tool, { command: 'ls' }, { id: 'call_a' }),
+    toolCall(tool, { command: 'pwd' }, { id: 'call_b', index: 1 }),
+    finish('tool_calls'),
+    usage(),
+    done(),
+  );
+}
+
 /** A reply that is no stream: a status, and a JSON value or plain text. */
 export function status(
   code: number,
