@@ -40,14 +40,24 @@ export const summaryAnswer = '## Objective\n- keep going\n\n## Work State\n- the
  * parallel and replayed requests are answered alike. What it cannot answer becomes an error that
  * ends OpenCode's turn, and a line in `faults`.
  */
-export function playScript(
+export function playScript(upstream: ScriptedUpstream, script: Script): Played {
+  return answerBy(upstream, async (request) => reply(request, script));
+}
+
+/** What could not be answered. */
+export interface Played {
+  readonly faults: readonly string[];
+}
+
+/** The upstream answers all requests in a way; where that throws, with an error of the request. */
+export function answerBy(
   upstream: ScriptedUpstream,
-  script: Script,
-): { readonly faults: string[] } {
+  replyTo: (request: RecordedRequest) => Promise<Reply>,
+): Played {
   const faults: string[] = [];
   upstream.otherwise(async (request) => {
     try {
-      return await reply(request, script);
+      return await replyTo(request);
     } catch (error) {
       faults.push(error instanceof Error ? error.message : String(error));
       return status(400, { error: { message: 'The script has no answer to this.' } });

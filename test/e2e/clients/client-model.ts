@@ -2,12 +2,11 @@ import { signsOf } from '../../../src/clients/known-clients.ts';
 import type { PlainRequest } from '../../../src/wire/types.ts';
 import {
   answer,
-  status,
   type RecordedRequest,
   type Reply,
   type ScriptedUpstream,
 } from '../../support/scripted-upstream.ts';
-import { textOf, type Script, type View } from '../model.ts';
+import { answerBy, textOf, type Played, type Script, type View } from '../model.ts';
 
 /** The answer to what is no turn of a chat: titles, memories. */
 const helperAnswer = 'A title';
@@ -17,20 +16,8 @@ const helperAnswer = 'A title';
  * that holds one of the cues, as clients put messages of their own behind it. What it cannot answer
  * becomes an error, and a line in `faults`.
  */
-export function playForClient(
-  upstream: ScriptedUpstream,
-  script: Script,
-): { readonly faults: string[] } {
-  const faults: string[] = [];
-  upstream.otherwise(async (request) => {
-    try {
-      return await reply(request, script);
-    } catch (error) {
-      faults.push(error instanceof Error ? error.message : String(error));
-      return status(400, { error: { message: 'The script has no answer to this.' } });
-    }
-  });
-  return { faults };
+export function playForClient(upstream: ScriptedUpstream, script: Script): Played {
+  return answerBy(upstream, async (request) => reply(request, script));
 }
 
 async function reply(request: RecordedRequest, script: Script): Promise<Reply> {
