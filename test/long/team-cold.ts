@@ -1,10 +1,13 @@
 // A machine without anything of a shared store until its first complete search, against storing the
-// same text in a store of one's own: `node test/long/team-cold.ts [characters]`. Then what searches
-// find in the replica and in the local store, and how long each takes. Needs PostgreSQL's programs.
+// same text in a store of one's own: `node test/long/team-cold.ts [characters]`. Then the questions
+// of `bench search` to the replica and to the local store, turn about: whether both find the same,
+// and the medians of how long each takes, by the clock and of processor time, which others on the
+// machine change less. Needs PostgreSQL's programs.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CorpusText } from '../../src/bench/corpus-text.ts';
+import { searchBenchCases } from '../../src/bench/engine/search-cases.ts';
 import { randomIds, systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
@@ -59,10 +62,16 @@ async function fill(session: Session): Promise<number> {
   return tookMs;
 }
 
+interface Medians {
+  readonly ms: number;
+  readonly processorMs: number;
+  readonly found: string;
+}
+
 async function timed<T>(work: () => Promise<T>): Promise<readonly [number, T]> {
   const startMs = performance.now();
   const result = await work();
-  return [Math.round(performance.now() - startMs), result];
+  return [performance.now() - startMs, result];
 }
 
 const { signal } = new AbortController();
@@ -96,22 +105,52 @@ const [coldMs, cold] = await timed(async () => {
   await search(session, 'no such words anywhere');
   return session;
 });
-console.log({ chars, ingestMs, pushMs, coldMs, ratio: coldMs / ingestMs });
+console.log(
+  `${chars} characters: stored ${(ingestMs / 1_000).toFixed(1)} s, shared ${(pushMs / 1_000).toFixed(1)} s, cold ${(coldMs / 1_000).toFixed(1)} s: ${(coldMs / ingestMs).toFixed(2)}`,
+);
 for (const session of [own, cold]) await engine.index(await session.store.snapshot(), signal);
-for (const pattern of ['retry.*timeout', 'no such words anywhere', 'handle[A-Z]\\w+\\(']) {
-  const localMs: number[] = [];
-  const sharedMs: number[] = [];
-  let isSame = true;
-  for (let round = 0; round < 7; round += 1) {
-    const [a, here] = await timed(async () => search(own, pattern));
-    const [b, there] = await timed(async () => search(cold, pattern));
-    localMs.push(a);
-    sharedMs.push(b);
-    isSame &&= JSON.stringify(here) === JSON.stringify(there);
+const runs = 7;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const ratios = { ms: [] as number[], processorMs: [] as number[] };
+for (const { pattern, kind } of searchBenchCases) {
+  const taken = [own, cold].map((session) => ({
+    session,
+    ms: [] as number[],
+    processorMs: [] as number[],
+    found: '',
+  }));
+  // The first is to warm up; who begins changes.
+  for (let run = 0; run <= runs; run += 1) {
+    for (const each of run % 2 === 0 ? taken : taken.toReversed()) {
+      const before = process.cpuUsage();
+      const [ms, found] = await timed(async () => search(each.session, pattern));
+      const { user, system } = process.cpuUsage(before);
+      each.found = JSON.stringify(found);
+      if (run === 0) continue;
+      each.ms.push(ms);
+      each.processorMs.push((user + system) / 1_000);
+    }
   }
-  const median = (values: number[]): number => values.toSorted((a, b) => a - b)[3]!;
-  console.log({ pattern, localMs: median(localMs), replicaMs: median(sharedMs), isSame });
+  const [here, there] = taken.map(({ ms, processorMs, found }) => ({
+    ms: median(ms),
+    processorMs: median(processorMs),
+    found,
+  })) as [Medians, Medians];
+  ratios.ms.push(there.ms / here.ms);
+  ratios.processorMs.push(there.processorMs / here.processorMs);
+  console.log(
+    pattern.slice(0, 40).padEnd(40),
+    kind.padEnd(9),
+    `local ${here.ms.toFixed(1)} ms, replica ${there.ms.toFixed(1)} ms`,
+    `(processor ${here.processorMs.toFixed(1)}, ${there.processorMs.toFixed(1)})`,
+    here.found === there.found ? 'the same' : 'OTHERS',
+  );
 }
+console.log('replica to local, the middle of all questions:', {
+  ms: median(ratios.ms).toFixed(3),
+  processorMs: median(ratios.processorMs).toFixed(3),
+});
 await reader[Symbol.asyncDispose]();
 await local[Symbol.asyncDispose]();
 await engine[Symbol.asyncDispose]();
