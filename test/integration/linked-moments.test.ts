@@ -2,12 +2,12 @@ import { expect, test } from 'vitest';
 import { temporaryData, type TemporaryData } from '../faults/store-harness.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createOperations } from '../../src/operations/operations.ts';
-import { openSandboxes } from '../../src/sandbox/sandboxes.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
 import type { SearchEngine } from '../../src/search/types.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
 import { execTool } from '../../src/tools/programs/exec.ts';
 import { linkedStoresOf } from '../../src/tools/linked/linked-stores.ts';
+import { openTestSandboxes, programsIn } from '../support/test-programs.ts';
 
 interface Answer {
   readonly as_of?: { readonly at: string };
@@ -192,20 +192,7 @@ test('all stores of the machine are asked at one moment', async () => {
 
 test('a program reads linked stores as they were, and never takes a part for all', async () => {
   await using all = await bench();
-  await using sandboxes = openSandboxes({
-    clock: systemClock,
-    limits: {
-      memoryBytes: 64_000_000,
-      stackBytes: 256_000,
-      computeMs: 5_000,
-      maxOutputChars: 4_000,
-      maxAnswerChars: 100_000,
-      maxQuestions: 10,
-      maxReadChars: 4_000_000,
-    },
-    maxSandboxes: 2,
-    idleMs: 60_000,
-  });
+  await using sandboxes = openTestSandboxes();
   const session = await all.store('own');
   const run = async (code: string): Promise<string> =>
     execTool.run(
@@ -218,12 +205,7 @@ test('a program reads linked stores as they were, and never takes a part for all
         clock: all.data.clock,
         searchDeadlineMs: 10_000,
         maxResultChars: 20_000,
-        programs: {
-          sandboxes,
-          chatId: 'chat',
-          names: { load: async () => [], save: async () => undefined },
-          onAnswer: () => undefined,
-        },
+        programs: programsIn(sandboxes),
       },
     );
   expect(

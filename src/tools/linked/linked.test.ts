@@ -7,9 +7,8 @@ import {
   type LinkedBench,
   type StoreText,
 } from '../../../test/support/linked-stores.ts';
+import { openTestSandboxes, programsIn } from '../../../test/support/test-programs.ts';
 import { flipByte } from '../../../test/faults/store-harness.ts';
-import { systemClock } from '../../clock.ts';
-import { openSandboxes } from '../../sandbox/sandboxes.ts';
 import type { SearchEngine, SearchResult } from '../../search/types.ts';
 import { allTools, ToolRegistry } from '../registry.ts';
 import { linkedStoresOf, type LinkedStores } from './linked-stores.ts';
@@ -524,30 +523,12 @@ describe('definitions', () => {
 });
 
 describe('programs', () => {
-  const sandboxes = openSandboxes({
-    clock: systemClock,
-    limits: {
-      memoryBytes: 64_000_000,
-      stackBytes: 256_000,
-      computeMs: 5_000,
-      maxOutputChars: 4_000,
-      maxAnswerChars: 100_000,
-      maxQuestions: 10,
-      maxReadChars: 4_000_000,
-    },
-    maxSandboxes: 2,
-    idleMs: 60_000,
-  });
+  const sandboxes = openTestSandboxes();
   afterAll(async () => sandboxes[Symbol.asyncDispose]());
 
   test('reach a linked store by its name, and all of them together', async () => {
     await using bench = await linkedBench(texts);
-    const programs = {
-      sandboxes,
-      chatId: 'chat',
-      names: { load: async () => [], save: async () => undefined },
-      onAnswer: () => undefined,
-    };
+    const programs = programsIn(sandboxes);
     const run = async (code: string, name = 'shop'): Promise<string> =>
       bench.call(name, 'rlm_exec', { code }, { programs });
     expect(await run('context.linked()')).toBe(
