@@ -1,3 +1,4 @@
+import { fittingName } from '../../src/faces/tool-name.ts';
 import { longText } from './conversation.ts';
 import { readMessageEvents } from './message-events.ts';
 import { startProxy, type TestProxy } from './proxy.ts';
@@ -44,6 +45,10 @@ export const faceNeedles = {
 } as const;
 
 const n = faceNeedles;
+
+/** Longer than providers take, with its MCP server in front. */
+const longName = `look_into_all_shelves_of_the_${n.tool}_and_say_what_is_missing_there`;
+const whole = `mcp__${n.tool}__${longName}`;
 const directory = `/home/${n.person}/${n.project}`;
 
 /** Bytes of a picture, as base64. */
@@ -76,7 +81,7 @@ const thinkAndCall = reply(
     id: 'call_warehouse_1',
     type: 'function',
     function: {
-      name: `mcp__${n.tool}__look`,
+      name: fittingName(whole),
       arguments: `{"${n.argument}": "${n.value}\\u00e9", "code"`,
     },
     extra_content: { google: { thought_signature: `AbCd${n.account}` } },
@@ -169,7 +174,7 @@ export async function recordMessages(parts: Recording): Promise<void> {
     stop_sequences: [`</${n.title}>`],
     tools: [
       {
-        name: `mcp__${n.tool}__look`,
+        name: whole,
         description: `Looks into the ${n.tool}.`,
         input_schema: {
           type: 'object',
@@ -327,7 +332,7 @@ export async function recordResponses(parts: Recording): Promise<void> {
         tools: [
           {
             type: 'function',
-            name: 'look',
+            name: longName,
             description: n.schema,
             strict: false,
             parameters: {

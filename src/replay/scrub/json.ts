@@ -120,12 +120,22 @@ class JsonScrubber {
     if (argumentMembers.has(member)) return this.#free(value);
     if (metadataMembers.has(member) && !this.#isError) return this.#free(value, true);
     if (schemaMembers.has(member)) return this.#schema(value);
+    this.#noteNames(value);
     const name = typeof value['name'] === 'string' ? value['name'] : '';
     return this.#object(value, (held, key) => {
       if (key === 'arguments' && typeof held === 'string')
         return scrubArguments(name, held, this.#words);
       return this.protocol(held, key);
     });
+  }
+
+  /** Tools of a namespace go to providers under one name, and are called by it. */
+  #noteNames({ type, name, namespace, tools }: JsonObject): void {
+    if (typeof name !== 'string') return;
+    if (typeof namespace === 'string') this.#words.name(`${namespace}__${name}`);
+    if (type !== 'namespace' || !Array.isArray(tools)) return;
+    for (const tool of tools as readonly unknown[])
+      if (isObject(tool)) this.#words.name(`${name}__${String(tool['name'])}`);
   }
 
   /** The members of an object; a name that is none of a protocol is somebody's. */
@@ -177,6 +187,7 @@ class JsonScrubber {
   #text(text: string, member: string): string {
     const words = this.#words;
     if (member === 'model' || (protocolMembers.has(member) && protocolWord.test(text))) return text;
+    if (member === 'name' || member === 'tool_name') return words.name(text);
     if (choiceMembers.has(member)) return words.text(text, choiceWords);
     if (member === 'include') return words.text(text, includeWords);
     const bytes = base64Members.has(member) ? scrubBytes(text, words) : undefined;

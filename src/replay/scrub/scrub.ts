@@ -44,7 +44,8 @@ export class TurnScrubber {
   /** What else is known of it is made of its text, or of the call that it came from. */
   #entry(recorded: RecordedEntry): RecordedEntry {
     const { outline: _outline, args: _args, call: _call, note: _note, ...entry } = recorded;
-    for (const name of ['tool', 'path', 'chatId', 'toolCallId'] as const) {
+    if (entry.tool !== undefined) entry.tool = this.#words.name(entry.tool);
+    for (const name of ['path', 'chatId', 'toolCallId'] as const) {
       const value = entry[name];
       if (value !== undefined) entry[name] = this.#words.text(value);
     }

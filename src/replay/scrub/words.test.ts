@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fittingName } from '../../faces/tool-name.ts';
 import { WordScrubber } from './words.ts';
 
 const anyText = fc.string({ unit: 'grapheme', maxLength: 200 });
@@ -71,6 +72,16 @@ test('what programs look at stays: numbers, hexadecimal digits, errors', () => {
   expect(words.text('TypeError: no ENOENTERROR')).toMatch(
     /^(?!Type)[A-Z][a-z]{3}Error: [a-z]{2} [A-Z]{6}ERROR$/,
   );
+});
+
+test('a name that is cut for a provider becomes what the other name is cut to', () => {
+  const words = new WordScrubber(new Set());
+  const name = `mcp__plutonium__${'look_'.repeat(12)}there`;
+  const scrubbed = words.name(name);
+  expect(scrubbed).toBe(words.text(name));
+  expect(words.name(fittingName(name))).toBe(fittingName(scrubbed));
+  expect(words.name(name)).toBe(scrubbed);
+  expect(words.name('plutonium')).toBe(words.text('plutonium'));
 });
 
 test('base64 is that of other bytes, as many, the same for the same', () => {

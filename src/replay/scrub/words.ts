@@ -1,8 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { LruMap } from '../../base/lru-map.ts';
+import { fittingName } from '../../faces/tool-name.ts';
 
 /** Long words whose replacement is remembered; that of others is made once more. */
 const maxRemembered = 100_000;
+
+/** Names of tools that were too long whose cut forms are remembered. */
+const maxCutNames = 10_000;
 
 /** Of words up to so many letters two could become the same by chance. */
 const shortLetters = 6;
@@ -33,6 +37,8 @@ export class WordScrubber {
   /** Of short words all, so that no two become the same. */
   readonly #short = new Map<string, string>();
   readonly #taken = new Set<string>();
+  /** What names of tools are cut to, by what theirs were. */
+  readonly #cutNames = new LruMap<string, string>(maxCutNames);
 
   /** @param kept Words that stay, in small letters */
   constructor(kept: ReadonlySet<string>) {
@@ -49,6 +55,17 @@ export class WordScrubber {
   /** A text of which the numbers stay. */
   textButNumbers(text: string): string {
     return text.replaceAll(word, (found) => (/^\d+$/.test(found) ? found : this.#word(found)));
+  }
+
+  /**
+   * A tool's name. One that is too long goes to providers cut, with a mark made of all of it: they
+   * answer with that, so it becomes what the other name is cut to.
+   */
+  name(name: string): string {
+    const scrubbed = this.#cutNames.get(name) ?? this.text(name);
+    const cut = fittingName(name);
+    if (cut !== name) this.#cutNames.set(cut, fittingName(scrubbed));
+    return scrubbed;
   }
 
   /** Base64 of other bytes, as many; the same for the same ones. */
