@@ -62,6 +62,10 @@ describe.each(faces)('turns of /v1/%s', (_, record) => {
       const long = names.find((name) => name !== undefined && name.length > 64);
       expect(String(await first!.bytes('answer.body'))).toContain(`"name":"${long}"`);
 
+      // A threshold of a tool is that of the tool that it has become.
+      const { settings } = await first!.json('settings.json');
+      expect(JSON.stringify(settings)).toMatch(/"perTool":\{[^}]*"mcp__[a-z]{9}__[a-z_]+":20000/);
+
       const again = await run('replay', out);
       expect(again.stdout).toContain('3 turns: 3 the same');
     },

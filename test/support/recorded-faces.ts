@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { fittingName } from '../../src/faces/tool-name.ts';
 import { longText } from './conversation.ts';
 import { readMessageEvents } from './message-events.ts';
@@ -131,11 +132,13 @@ async function recording(
   { traces, dataDir, env }: Recording,
   play: (upstream: ScriptedUpstream, proxy: TestProxy) => Promise<void>,
 ): Promise<void> {
+  const config = `${dataDir}.jsonc`;
+  await writeFile(config, JSON.stringify({ strip: { perTool: { [whole]: 20_000 } } }));
   await using upstream = await startScriptedUpstream();
   await using proxy = await startProxy({
     upstream,
     dataDir,
-    env: { RLM_TRACE_DIR: traces, RLM_TRACE_TEXTS: '1', ...env },
+    env: { RLM_CONFIG: config, RLM_TRACE_DIR: traces, RLM_TRACE_TEXTS: '1', ...env },
   });
   await play(upstream, proxy);
   if (upstream.requests.length !== 7) throw new Error(`${upstream.requests.length} requests`);

@@ -25,6 +25,7 @@ export class TurnScrubber {
       headers: Object.fromEntries(
         Object.entries(turn.headers).map(([name, value]) => [name, this.#header(name, value)]),
       ),
+      settings: this.#settings(turn.settings),
       memory: { ...turn.memory, reads: [], present: [] },
       stores: turn.stores?.map((store) =>
         store.directory === undefined
@@ -38,6 +39,24 @@ export class TurnScrubber {
         return body && this.#json(body);
       },
       text: async (entry) => Buffer.from(this.#words.text((await turn.text(entry)).toString())),
+    };
+  }
+
+  /** Names of tools in them: these have sizes of their own from which on outputs are stored. */
+  #settings(settings: RecordedTurn['settings']): RecordedTurn['settings'] {
+    const { strip } = settings;
+    if (!isObject(strip)) return settings;
+    const { perTool, fixedTools } = strip;
+    const name = (tool: string): string => this.#words.name(tool);
+    const sizes = isObject(perTool) ? Object.entries(perTool) : [];
+    const fixed = Array.isArray(fixedTools) ? (fixedTools as readonly unknown[]) : [];
+    return {
+      ...settings,
+      strip: {
+        ...strip,
+        perTool: Object.fromEntries(sizes.map(([tool, size]) => [name(tool), size])),
+        fixedTools: fixed.map((tool) => name(String(tool))),
+      },
     };
   }
 
