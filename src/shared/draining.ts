@@ -20,6 +20,8 @@ export class Draining {
   #running: Promise<void> | undefined;
   /** Something waits that a look at the spool may have missed. */
   #isToDo = false;
+  /** Why the database took nothing the last time, where it was there. */
+  #refusal: string | undefined;
 
   constructor(parts: DrainingParts) {
     this.#parts = parts;
@@ -56,17 +58,14 @@ export class Draining {
     for (const id of spool.sessions) {
       try {
         const rows = await this.#sendOf(id);
-        if (rows > 0) log.info({ session: id, rows }, 'what has waited is in the shared store now');
+        if (rows === 0) continue;
+        this.#refusal = undefined;
+        log.info({ session: id, rows }, 'what has waited is in the shared store now');
       } catch (error) {
         const { code, message } = toProxyError(error);
         if (code === 'store_away') {
           // When the database is back next it goes on; one that refuses is asked at the next text.
-          if (!availability.isAway) {
-            log.warn(
-              { reason: message },
-              'the shared store takes nothing: it waits on this machine',
-            );
-          }
+          if (!availability.isAway) this.#sayRefused(message);
           return;
         }
         log.error(
@@ -75,6 +74,13 @@ export class Draining {
         );
       }
     }
+  }
+
+  /** Once as long as the reason is the same: it is asked several times in each turn. */
+  #sayRefused(reason: string): void {
+    if (this.#refusal !== reason)
+      this.#parts.log.warn({ reason }, 'the shared store takes nothing: it waits on this machine');
+    this.#refusal = reason;
   }
 
   /** @returns How many rows were sent */

@@ -289,3 +289,20 @@ test('who is others’ way tries again at once, and not for ever', async () => {
   await pass(clock, 3_000);
   expect([asked.atMs, asked.code, attempts]).toEqual([waitMs, 'store_away', 4]);
 });
+
+test('a database whose disk is full is not waited for: it answers, and would say the same again', async () => {
+  const { clock, availability, looked } = setUp();
+  const full = async (): Promise<never> => {
+    throw refused('53100');
+  };
+  for (let turn = 0; turn < 3; turn += 1) {
+    const asked = settling(clock, availability.ask(full));
+    await pass(clock, 10);
+    expect(asked).toEqual({ atMs: 10 * turn, code: 'store_away' });
+  }
+  // What only reads is answered, and nobody looks for what is there.
+  expect(await availability.ask(async () => 'read')).toBe('read');
+  await pass(clock, 10_000);
+  expect(looked).toEqual([]);
+  expect(availability.told.outages).toBe(0);
+});

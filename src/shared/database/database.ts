@@ -212,13 +212,18 @@ export class Database {
   }
 }
 
+/** PostgreSQL's code for a disk of its own that is full. */
+const diskFull = '53100';
+
 /** What an error of the driver means. */
 export function failureOf(error: unknown): DatabaseFailure {
   if (!(error instanceof DatabaseError)) return 'away';
   const code = error.code ?? '';
   if (code === '23505') return 'written';
   if (code === '40001' || code === '40P01') return 'conflict';
-  // Connection lost; shut down, starting, too many connections; a standby; disk full.
+  // It reads and answers all the same: whoever waited would wait for the same each time.
+  if (code === diskFull) return 'refused';
+  // Connection lost; shut down, starting, too many connections; a standby.
   if (/^(?:08|57P|53)/.test(code) || code === '25006') return 'away';
   return 'refused';
 }
@@ -242,6 +247,7 @@ export function refusal(
       'This database role may not see the project: whoever ran `store init` grants it (docs/team.md).',
     '28P01': 'Compare user and password in RLM_STORE_URL.',
     '28000': 'Compare user and password in RLM_STORE_URL.',
+    [diskFull]: 'Free some room where the database has its files.',
     '3D000': 'Create the database, or compare its name in RLM_STORE_URL.',
     ...more,
   };
