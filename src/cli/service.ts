@@ -26,8 +26,8 @@ export interface ServiceFile {
 export interface ServiceFacts {
   readonly platform: NodeJS.Platform;
   readonly home: string;
-  /** `XDG_CONFIG_HOME`, where it is set. */
-  readonly configHome?: string | undefined;
+  /** `~/.config`, or what XDG_CONFIG_HOME says. */
+  readonly configHome: string;
   /** Program and arguments, paths absolute. */
   readonly command: readonly string[];
   /** Variables without secrets that the service is to have. */
@@ -50,12 +50,12 @@ export function serviceFile(facts: ServiceFacts): ServiceFile {
   });
 }
 
-function systemdUnit({ home, configHome, command, env }: ServiceFacts): ServiceFile {
+function systemdUnit({ configHome, command, env }: ServiceFacts): ServiceFile {
   const variables = Object.entries(env).map(
     ([name, value]) => `Environment=${unitWord(`${name}=${value}`)}\n`,
   );
   return {
-    path: join(configHome ?? join(home, '.config'), 'systemd/user', `${label}.service`),
+    path: join(configHome, 'systemd/user', `${label}.service`),
     text: `[Unit]
 Description=RLM-OpenCode, a memory for coding assistants
 After=network-online.target
@@ -206,7 +206,7 @@ function uninstallService(isDry: boolean): void {
 
 /** For this machine, its Node and its settings. Keys are never written into a service's file. */
 function thisService(): ServiceFile {
-  const { env, homeDir } = machineOf();
+  const { env, homeDir, folders } = machineOf();
   const { config } = loadFromFlags({});
   const given = Object.entries(env).filter(
     (entry): entry is [string, string] =>
@@ -215,7 +215,7 @@ function thisService(): ServiceFile {
   return serviceFile({
     platform: process.platform,
     home: homeDir,
-    configHome: env['XDG_CONFIG_HOME'],
+    configHome: folders.configHome,
     command: [process.execPath, resolve(process.argv[1] ?? ''), 'serve'],
     env: Object.fromEntries(given),
     logFile: logPath(config.dataDir),

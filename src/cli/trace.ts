@@ -8,6 +8,18 @@ import { turnText } from './replay.ts';
 import { withReplayProxy } from './replay-proxy.ts';
 import { exitCodes, finish } from './run.ts';
 import { jsonText, print, printError } from './screen.ts';
+import { writeFault } from './write-fault.ts';
+
+/** A turn that cannot be written down goes on without its trace, here as in a server. */
+function notWritten(missing: number, turns: number, traceDir: string): ProxyError {
+  const fault = writeFault(traceDir);
+  const why = fault === undefined ? '' : ` ${fault.message}`;
+  return new ProxyError(
+    fault?.code ?? 'internal',
+    `${grouped(missing)} of ${countOf(turns, 'turn')} could not be written to ${traceDir}.${why}`,
+    { hint: 'What is there is not all: name another folder, on a disk with room.' },
+  );
+}
 
 /** `rlm-opencode trace`: what was written down, and what may be given away of it. */
 export function traceCommand(): Command {
@@ -93,6 +105,8 @@ async function scrub(dir: string, out: string): Promise<void> {
   });
   const played = turns.filter(({ outcome }) => outcome !== 'unplayed');
   const same = turns.filter(({ outcome }) => outcome === 'same');
+  const missing = played.length - (await readdir(traceDir)).length;
+  if (missing > 0) throw notWritten(missing, played.length, traceDir);
   print(
     `${countOf(played.length, 'turn')} written to ${JSON.stringify(out)}, ${same.length} of them with the shape that they had.\n`,
   );

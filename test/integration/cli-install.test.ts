@@ -52,6 +52,7 @@ test('a service is written, said how to start, and taken away; a dry run writes 
 
 test('words of a service are those of its manager, whatever they hold', () => {
   const facts = {
+    configHome: '/home/me/.config',
     home: '/home/me',
     command: ['/opt/my $node/bin/node', '/opt/a&b/rlm.js', 'serve'],
     env: { RLM_UPSTREAM_BASE_URL: 'http://h/v1?x=100%&y=$z"' },

@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import type { WriteCall } from '../../faults/faulty-files.ts';
 import { CliHome } from '../cli.ts';
+import { longText, outputRequest } from '../conversation.ts';
+import { startProxy } from '../proxy.ts';
 import { failDisk } from './failing-disk.ts';
 import { oneByOne, plain, type Row, type Section } from './seen.ts';
 
@@ -12,13 +14,20 @@ interface CommandFault {
   readonly args: readonly string[];
   /** What is run before, while all is well. */
   readonly first?: readonly string[];
-  readonly block: (home: CliHome) => void;
+  readonly block: (home: CliHome) => unknown;
+  readonly env?: (home: CliHome) => Record<string, string>;
   readonly isSetup?: true;
 }
 
 function fileAt(path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, 'in the way');
+}
+
+/** A turn is written down in a folder. */
+async function traced(folder: string): Promise<void> {
+  await using proxy = await startProxy({ env: { RLM_TRACE_DIR: folder } });
+  await proxy.ask(outputRequest(longText(30_000)));
 }
 
 const commandFaults: readonly CommandFault[] = [
@@ -43,6 +52,47 @@ const commandFaults: readonly CommandFault[] = [
     args: ['install', 'opencode'],
     block: ({ folder }) =>
       mkdirSync(join(folder, '.config/opencode/opencode.json'), { recursive: true }),
+  },
+  {
+    what: "a client's settings: `setup uninstall`",
+    isSetup: true,
+    args: ['uninstall', 'opencode'],
+    block: ({ folder }) =>
+      mkdirSync(join(folder, '.config/opencode/opencode.json'), { recursive: true }),
+  },
+  {
+    what: "a service's file: `service install`",
+    args: ['service', 'install'],
+    block: ({ folder }) => fileAt(join(folder, '.config/systemd')),
+  },
+  {
+    what: 'temporary files: `demo`',
+    args: ['demo', '--chars', '100000'],
+    env: ({ folder }) => ({ TMPDIR: join(folder, 'notes.txt') }),
+    block: () => undefined,
+  },
+  {
+    what: 'temporary files: `ask --file`',
+    args: ['ask', 'Which?', '--file', 'notes.txt'],
+    env: ({ folder }) => ({ TMPDIR: join(folder, 'notes.txt') }),
+    block: () => undefined,
+  },
+  {
+    what: "turns without their words: `trace scrub`, where a file stands in the folder's place",
+    args: ['trace', 'scrub', 'traces.txt', 'notes.txt/out'],
+    block: async ({ folder }) => traced(join(folder, 'traces.txt')),
+  },
+  {
+    what: 'the same, disk full',
+    args: ['trace', 'scrub', 'traces.txt', 'out.txt'],
+    block: async ({ folder }) => {
+      await traced(join(folder, 'traces.txt'));
+      failDisk(({ name, path }) =>
+        name === 'write' && path.includes('/out.txt/')
+          ? { kind: 'error', code: 'ENOSPC' }
+          : { kind: 'none' },
+      );
+    },
   },
   {
     what: 'store: `ingest`',
@@ -70,16 +120,16 @@ const commandFaults: readonly CommandFault[] = [
   },
 ];
 
-async function commandRow({ what, args, first, block, isSetup }: CommandFault): Promise<Row> {
+async function commandRow({ what, args, first, block, env, isSetup }: CommandFault): Promise<Row> {
   using home = new CliHome();
   const placed = (words: readonly string[]): readonly string[] =>
     words.map((word) => (/^\w+\.txt/.test(word) ? join(home.folder, word) : word));
   fileAt(join(home.folder, 'notes.txt'));
   if (first !== undefined) expect(await home.runHere(placed(first))).toMatchObject({ code: 0 });
-  block(home);
+  await block(home);
   const { code, stderr } = isSetup
     ? await home.setup(placed(args))
-    : await home.runHere(placed(args));
+    : await home.runHere(placed(args), { XDG_CONFIG_HOME: '', ...env?.(home) });
   return [what, String(code), plain(stderr)];
 }
 

@@ -97,6 +97,7 @@ export function plain(text: string): string {
   return text
     .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replaceAll(/(?:\/[\w.-]+)+\/rlm-(?:test|cli)-\w+/g, 'DIR')
+    .replaceAll(/rlm-(demo|ask)-\w{6}/g, 'rlm-$1-ID')
     .replaceAll(/(sess|stdin|import)_[0-9a-f]{8,}/g, '$1_ID')
     .replaceAll(/\s+/g, ' ')
     .trim();
