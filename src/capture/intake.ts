@@ -142,7 +142,7 @@ export class RequestIntake {
       helper === undefined
         ? isHelperRequest(envelope, resolved, origin.chatId)
         : helper.goes === 'untouched';
-    const entriesBefore = resolved.session?.store.totals.entries ?? 0;
+    const entriesBefore = textsKeptIn(resolved.session);
     const taken = {
       envelope,
       envelopeBytes,
@@ -184,7 +184,7 @@ export class RequestIntake {
       const session = await history.store(resolved);
       return {
         items: history.items(session),
-        newlyStored: (session?.store.totals.entries ?? 0) - entriesBefore,
+        newlyStored: textsKeptIn(session) - entriesBefore,
         ...(resolved.fault === undefined ? {} : { storeFault: resolved.fault }),
       };
     } catch (error) {
@@ -241,4 +241,11 @@ const noKeyHash = hash('sha256', '').slice(0, 16);
 function keyHashOf(headers: IncomingHttpHeaders): string {
   const key = headerOf(headers, 'authorization');
   return key === undefined ? noKeyHash : hash('sha256', key).slice(0, 16);
+}
+
+/** How many texts are safe. */
+function textsKeptIn(session: Session | undefined): number {
+  if (session === undefined) return 0;
+  const { totals, waitingTexts = 0 } = session.store;
+  return totals.entries + waitingTexts;
 }

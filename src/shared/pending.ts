@@ -30,6 +30,11 @@ export class Pending {
   readonly #values = new Map<string, { readonly value: unknown; readonly rows: number }>();
   #nextPlace = firstPlace;
 
+  /** How many texts there are. */
+  get texts(): number {
+    return this.#texts.size;
+  }
+
   get isEmpty(): boolean {
     return this.#texts.size === 0 && this.#values.size === 0;
   }

@@ -69,6 +69,10 @@ class SharedStore extends StoreView {
     return this.#log.replica.session.store;
   }
 
+  override get waitingTexts(): number {
+    return this.#log.pending.texts;
+  }
+
   override entry(id: string): Entry | undefined {
     return this.viewed.entry(id) ?? this.#log.pending.entry(id);
   }

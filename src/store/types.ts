@@ -397,6 +397,11 @@ export interface SessionStore {
   /** Folder for what can be made again: it may vanish at any time. */
   readonly indexDir: string;
   readonly totals: Totals;
+  /**
+   * Texts that are kept for good, but wait for their place in a store that machines share; absent
+   * where texts have one at once.
+   */
+  readonly waitingTexts?: number | undefined;
   /** All entries, oldest first. A live, growing list: take `.length` once for a snapshot. */
   readonly entries: readonly Entry[];
   /** What is kept of them for whoever counts or chooses. */

@@ -330,6 +330,7 @@ describe.skipIf(noPostgres !== undefined)(
           env: { RLM_STORE_URL: url, RLM_STORE_WAIT_MS: '2000' },
         });
         await turn(proxy, 'swallowing', large('first'));
+        const { storedTexts } = await proxy.health();
         relay.hold();
         const answered = turn(proxy, 'swallowing', large('second', 70_000));
         await until(() => relay.waiting > 0);
@@ -337,6 +338,8 @@ describe.skipIf(noPostgres !== undefined)(
         // No more time passes: whoever waited for any would not be answered.
         await answered;
         expect(lastPrompt()).toContain('when the shared store is back');
+        // What waits is as safe as what is there.
+        expect((await proxy.health()).storedTexts).toBe(storedTexts + 1);
         expect(lastPrompt().length).toBeLessThan(20_000);
         const shown = lastPrompt().slice(0, -1);
         await turn(proxy, 'swallowing', large('third'));

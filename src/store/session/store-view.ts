@@ -30,6 +30,10 @@ export abstract class StoreView implements SessionStore {
     return this.viewed.indexDir;
   }
 
+  get waitingTexts(): number | undefined {
+    return this.viewed.waitingTexts;
+  }
+
   get totals(): Totals {
     return this.viewed.totals;
   }
