@@ -1,3 +1,4 @@
+import { agoMs } from '../base/instants.ts';
 import { partitionPoint } from '../base/sorted.ts';
 import type { Entry, EntryList, SessionStore } from '../store/types.ts';
 import { goneSentence } from '../store/text/gone-text.ts';
@@ -356,14 +357,6 @@ function shown(name: string): string {
   return line.length <= 200 ? line : `${line.slice(0, 100)}…${line.slice(-99)}`.toWellFormed();
 }
 
-const unitsMs: Readonly<Record<string, number>> = {
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
 const dayMs = 86_400_000;
 
 /**
@@ -371,9 +364,8 @@ const dayMs = 86_400_000;
  * whole day (UTC): where it begins, or where it ends.
  */
 function parseTime(text: string, nowMs: number, side: 'begins' | 'ends'): number {
-  const relative = /^(\d+(?:\.\d+)?)\s*([smhdw])$/.exec(text.trim());
-  if (relative !== null)
-    return nowMs - Number(relative[1]) * (unitsMs[relative[2] as string] as number);
+  const ago = agoMs(text);
+  if (ago !== undefined) return nowMs - ago;
   const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text.trim());
   return Date.parse(text) + (isDay && side === 'ends' ? dayMs : 0);
 }
