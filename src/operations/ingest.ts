@@ -8,6 +8,7 @@ import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import { indexed } from './indexed.ts';
+import { LatestProgress } from './latest-progress.ts';
 import { choiceArgs, chosenSession, type SessionChoice } from './session-choice.ts';
 
 /** What to take in, and into whose store. */
@@ -39,9 +40,7 @@ export async function* ingest(
   },
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly progress: unknown } | { readonly result: unknown }> {
-  let latest: IngestProgress | undefined;
-  let news = Promise.withResolvers<void>();
-  let isDone = false;
+  const progress = new LatestProgress<IngestProgress>();
   const options: IngestOptions = {
     clock: parts.clock,
     workingDirectory: asked.workingDirectory,
@@ -49,10 +48,7 @@ export async function* ingest(
     secrets: parts.secrets,
     respectIgnore: asked.respectIgnore,
     ...(asked.stdinFile === undefined ? {} : { stdin: createReadStream(asked.stdinFile) }),
-    onProgress: (progress) => {
-      latest = progress;
-      news.resolve();
-    },
+    onProgress: progress.tell,
   };
   const found = await findPaths(asked.paths, options);
   const session = await openFor(parts.sessions, asked, {
@@ -62,18 +58,9 @@ export async function* ingest(
     yield { result: { directory: asked.directory, ...nothingIngested(found) } };
     return;
   }
-  const work = ingestFound(session, found, options).finally(() => {
-    isDone = true;
-    news.resolve();
-  });
+  const work = ingestFound(session, found, options);
   try {
-    for (;;) {
-      await news.promise;
-      news = Promise.withResolvers();
-      if (latest !== undefined) yield { progress: latest };
-      latest = undefined;
-      if (isDone) break;
-    }
+    yield* progress.during(work);
     const report = await work;
     const indexFault = await indexed(parts.search, session.store, signal);
     const { id, directory } = session;

@@ -14,6 +14,7 @@ import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
 import { indexed } from './indexed.ts';
+import { LatestProgress } from './latest-progress.ts';
 
 const absolute = z.string().startsWith('/');
 
@@ -63,9 +64,7 @@ export async function* pastWork(
   const { client, read } = histories[asked.from];
   const { folder, directory, isDry } = asked;
   const touched = new Map<string, Session>();
-  const latest: PastCounts[] = [];
-  let news = Promise.withResolvers<void>();
-  let isDone = false;
+  const progress = new LatestProgress<PastCounts>();
   const work = takePast({
     client,
     sessions: read({ folder, signal }),
@@ -79,22 +78,10 @@ export async function* pastWork(
       if (session !== undefined) touched.set(session.id, session);
       return session;
     },
-    onProgress: (counts) => {
-      latest.splice(0, latest.length, counts);
-      news.resolve();
-    },
-  }).finally(() => {
-    isDone = true;
-    news.resolve();
+    onProgress: progress.tell,
   });
   try {
-    for (;;) {
-      await news.promise;
-      news = Promise.withResolvers();
-      const progress = latest.pop();
-      if (progress !== undefined) yield { progress };
-      if (isDone) break;
-    }
+    yield* progress.during(work);
     const report = await done(work, `The history of ${client.name} in ${folder} cannot be read`);
     let indexFault: string | undefined;
     if (!isDry)
