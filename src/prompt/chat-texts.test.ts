@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
+import { MapMemory } from '../../test/support/map-memory.ts';
 import { memorySession } from '../../test/support/memory-session.ts';
-import type { ChatMemory, SessionStore } from '../store/types.ts';
+import type { SessionStore } from '../store/types.ts';
 import type { ContentPart, Message } from '../wire/types.ts';
 import { parsed, shapeOf } from '../wire/unparsed-message.ts';
 import {
@@ -15,24 +16,6 @@ import {
 import { RequestMessage } from '../history/request-message.ts';
 import { identityOf } from '../history/identity.ts';
 import { placesOf } from './weave.ts';
-
-class MapMemory implements ChatMemory {
-  readonly values = new Map<string, unknown>();
-  writes = 0;
-  async get(key: string): Promise<unknown> {
-    return structuredClone(this.values.get(key));
-  }
-  atHand(key: string): unknown {
-    return structuredClone(this.values.get(key));
-  }
-  has(key: string): boolean {
-    return this.values.has(key);
-  }
-  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
-    this.writes += 1;
-    for (const { key, value } of records) this.values.set(key, structuredClone(value));
-  }
-}
 
 const texts = ['one', 'two', 'three'].map((word) => `${`${word} `.repeat(3_000)}\n`);
 const stored = memorySession(texts.map((text) => ({ text }))).store;

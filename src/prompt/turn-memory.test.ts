@@ -1,26 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { ChatMemory } from '../store/types.ts';
+import { MapMemory } from '../../test/support/map-memory.ts';
 import type { Message } from '../wire/types.ts';
 import { hashText } from '../history/message-texts.ts';
 import { identityOf } from '../history/identity.ts';
 import { RecordCache, TurnMemory, type TurnPosition, type TurnRecord } from './turn-memory.ts';
-
-class MapMemory implements ChatMemory {
-  readonly values = new Map<string, unknown>();
-  async get(key: string): Promise<unknown> {
-    return structuredClone(this.values.get(key));
-  }
-  atHand(key: string): unknown {
-    return structuredClone(this.values.get(key));
-  }
-  has(key: string): boolean {
-    return this.values.has(key);
-  }
-  async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
-    for (const { key, value } of records) this.values.set(key, structuredClone(value));
-  }
-}
 
 const place: TurnPosition = { chatId: 'chat', chain: 'chain', userTextHash: 'question' };
 
