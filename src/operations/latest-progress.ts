@@ -12,17 +12,18 @@ export class LatestProgress<Progress> {
   /** What is told while `work` runs. Ends with it, however that ends, which is its caller's. */
   async *during(work: Promise<unknown>): AsyncGenerator<{ readonly progress: Progress }> {
     let isDone = false;
-    const done = (): void => {
+    const end = (): void => {
       isDone = true;
       this.#news.resolve();
     };
-    void work.then(done, done);
-    do {
+    void work.then(end, end);
+    for (;;) {
       await this.#news.promise;
       this.#news = Promise.withResolvers();
       const latest = this.#latest;
       this.#latest = undefined;
       if (latest !== undefined) yield { progress: latest };
-    } while (!isDone);
+      if (isDone) return;
+    }
   }
 }
