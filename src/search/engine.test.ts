@@ -1,22 +1,11 @@
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
+import { textSearch } from '../../test/support/text-search.ts';
 import { systemClock } from '../clock.ts';
 import { openSearchEngine } from './engine.ts';
 import type { SearchQuery, SearchResult } from './types.ts';
 
-const engine = openSearchEngine({ clock: systemClock, workers: 2 });
-const options = { signal: new AbortController().signal, deadlineMs: 20_000 };
-
-afterAll(() => engine[Symbol.asyncDispose]());
-
-async function search(
-  text: string,
-  pattern: string,
-  more: Partial<SearchQuery> = {},
-): Promise<SearchResult> {
-  using corpus = new TestCorpus(text);
-  return await engine.search(corpus, query(pattern, more), options);
-}
+const { engine, options, search } = textSearch();
 
 const lines = (result: SearchResult): readonly number[] => result.matches.map(({ line }) => line);
 const numbered = (count: number): string =>

@@ -1,24 +1,8 @@
-import { afterAll, expect, test } from 'vitest';
-import { query, TestCorpus } from '../../test/property/search-corpus.ts';
-import { systemClock } from '../clock.ts';
-import { openSearchEngine } from './engine.ts';
-import type { AggregateGroup, RecordTable, SearchQuery, SearchResult } from './types.ts';
+import { expect, test } from 'vitest';
+import { textSearch } from '../../test/support/text-search.ts';
+import type { AggregateGroup, RecordTable, SearchResult } from './types.ts';
 
-const engine = openSearchEngine({ clock: systemClock, workers: 2 });
-const options = { signal: new AbortController().signal, deadlineMs: 60_000 };
-
-afterAll(() => engine[Symbol.asyncDispose]());
-
-async function search(
-  text: string,
-  pattern: string,
-  more: Partial<SearchQuery>,
-  entries?: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[],
-): Promise<SearchResult> {
-  using corpus = new TestCorpus(text);
-  const named = entries === undefined ? corpus : Object.assign(corpus, { entries });
-  return await engine.search(named, query(pattern, more), options);
-}
+const { search } = textSearch();
 
 /** The records of a table, field by field. */
 function rows({ text, separator, count, fieldCount }: RecordTable): readonly (readonly string[])[] {

@@ -1,25 +1,11 @@
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
-import { systemClock } from '../clock.ts';
+import { textSearch } from '../../test/support/text-search.ts';
 import { codePointSet } from './pattern/code-points.ts';
-import { openSearchEngine } from './engine.ts';
 import { unicodeProperty } from './pattern/unicode-property.ts';
 import { unicodeDigits, unicodeWordChars } from './pattern/unicode-words.ts';
-import type { SearchQuery, SearchResult } from './types.ts';
 
-const engine = openSearchEngine({ clock: systemClock, workers: 1 });
-const options = { signal: new AbortController().signal, deadlineMs: 20_000 };
-
-afterAll(() => engine[Symbol.asyncDispose]());
-
-async function search(
-  text: string,
-  pattern: string,
-  more: Partial<SearchQuery> = {},
-): Promise<SearchResult> {
-  using corpus = new TestCorpus(text);
-  return await engine.search(corpus, query(pattern, more), options);
-}
+const { engine, options, search } = textSearch({ workers: 1 });
 
 async function totals(text: string, patterns: readonly string[]): Promise<readonly number[]> {
   const all: number[] = [];

@@ -1,23 +1,16 @@
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
-import { systemClock } from '../clock.ts';
-import { openSearchEngine } from './engine.ts';
+import { textSearch } from '../../test/support/text-search.ts';
 import type { SearchMatch, SearchQuery } from './types.ts';
 
-const engine = openSearchEngine({ clock: systemClock, workers: 2 });
-const options = { signal: new AbortController().signal, deadlineMs: 20_000 };
+const { engine, options, search: searchText } = textSearch();
 
-afterAll(async () => engine[Symbol.asyncDispose]());
-
-async function search(
+const search = async (
   text: string,
   pattern: string,
   more: Partial<SearchQuery> = {},
-): Promise<readonly SearchMatch[]> {
-  using corpus = new TestCorpus(text);
-  const asked = { ...query(pattern), marks: true as const, ...more };
-  return (await engine.search(corpus, asked, options)).matches;
-}
+): Promise<readonly SearchMatch[]> =>
+  (await searchText(text, pattern, { marks: true, ...more })).matches;
 
 /** The text of a hit with its marks drawn. */
 function drawn({ text, marks }: SearchMatch): string {
