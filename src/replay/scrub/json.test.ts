@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { scrubArguments } from './arguments.ts';
-import { scrubJson } from './json.ts';
+import { scrubError, scrubJson } from './json.ts';
 import { keptWords } from './kept-words.ts';
 import { WordScrubber } from './words.ts';
 
@@ -132,6 +132,25 @@ it('members of a protocol stay, of schemas too, and what they are called by some
     metadata: { [secret]: `{"${other}":"${secret}","session_id":120,"id":null}` },
     [`/${words.text('home')}/${secret}`]: 1,
   });
+});
+
+it.each([
+  {
+    error: {
+      message: 'maximum context length is 128000 tokens, not 130000 of plutonium',
+      code: 400,
+    },
+  },
+  { detail: 'Prompt too long: 5000 tokens > 4096 plutonium' },
+  { error: { metadata: { raw: '{"error":{"message":"The maximum is 4096 tokens, plutonium"}}' } } },
+])('of a failure the numbers stay, and the words by which it is understood: %j', (body) => {
+  const numbers = (value: unknown): unknown => JSON.stringify(value).match(/\d+/g);
+  const scrubbed = scrubError(body, words);
+  expect(numbers(scrubbed)).toEqual(numbers(body));
+  expect(JSON.stringify(scrubbed)).toMatch(/tokens/);
+  expect(JSON.stringify(scrubbed)).not.toContain('plutonium');
+  // In a stream it is a member of an event.
+  expect(scrubJson({ error: body }, words)).toEqual({ error: scrubbed });
 });
 
 /** Members of requests and answers in all protocols, and some that nobody knows. */

@@ -188,7 +188,7 @@ class JsonScrubber {
     const words = this.#words;
     if (member === 'model' || (protocolMembers.has(member) && protocolWord.test(text))) return text;
     if (member === 'name' || member === 'tool_name') return words.name(text);
-    if (choiceMembers.has(member)) return words.text(text, choiceWords);
+    if (choiceMembers.has(member) && !this.#isError) return words.text(text, choiceWords);
     if (member === 'include') return words.text(text, includeWords);
     const bytes = base64Members.has(member) ? scrubBytes(text, words) : undefined;
     if (bytes !== undefined) return bytes;
