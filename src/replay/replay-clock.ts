@@ -33,15 +33,21 @@ export class ReplayClock implements Clock {
 export class ReplayIds implements Ids {
   #sessions: string[] = [];
   #request: string | undefined;
+  readonly #requests = new Set<string>();
 
   /** Stores that are made from now on get these names, in this order. */
   expect(sessions: readonly string[]): void {
     this.#sessions = [...sessions];
   }
 
-  /** The next request gets this name where it is one of ours: files are named by it. */
+  /**
+   * The next request gets this name where it is one of ours, and of no request before: files are
+   * named by it, and a trace may have been copied or made up.
+   */
   expectRequest(requestId: string): void {
-    this.#request = /^req_[0-9a-f]{16}$/.test(requestId) ? requestId : undefined;
+    const isOurs = /^req_[0-9a-f]{16}$/.test(requestId) && !this.#requests.has(requestId);
+    this.#request = isOurs ? requestId : undefined;
+    this.#requests.add(requestId);
   }
 
   next(prefix: string): string {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -94,6 +94,21 @@ test('a trace that cannot be read is said to be missing, and a folder with somet
   const refused = await run('trace', 'scrub', traces, traces);
   expect(refused.stderr).toContain('is not empty');
   expect(refused.code).toBe(2);
+});
+
+test('a turn that is there twice, or has a name that is none of ours, is written to a folder of its own', async () => {
+  await recordChat({ traces, dataDir: join(folder, 'data') });
+  const [first = '', second = ''] = (await readdir(traces)).toSorted();
+  await cp(join(traces, first), join(traces, `${first}0`), { recursive: true });
+  const request = join(traces, second, 'request.json');
+  const text = await readFile(request, 'utf8');
+  await writeFile(request, text.replace(/"req_[0-9a-f]{16}"/, '"../../req_0123456789abcdef"'));
+  const { stdout } = await run('trace', 'scrub', traces, out);
+  expect(stdout).toContain('4 turns written');
+  const written = await readdir(out);
+  expect(written).toHaveLength(4);
+  expect(written).toContain(first);
+  expect(written.every((name) => /-req_[0-9a-f]{16}$/.test(name))).toBe(true);
 });
 
 test('recorded turns are listed with what there is to know of them', async () => {
