@@ -73,6 +73,9 @@ const deed = fc.record({
         'link',
         'import',
         'list',
+        'export',
+        'restore',
+        'snapshot',
       ),
     },
   ),
@@ -165,6 +168,15 @@ class Crowd implements AsyncDisposable {
       }
       case 'list':
         await sessions.list();
+        return;
+      case 'export':
+        await exported(sessions, id);
+        return;
+      case 'restore':
+        await sessions.restore(id, this.#stores[at % this.#stores.length]!);
+        return;
+      case 'snapshot':
+        await sessions.nameMoment(id, `s${(this.#count += 1)}`);
     }
   }
 
