@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CliHome, type CliResult } from '../support/cli.ts';
 import { filesBelow, holds } from '../support/files-below.ts';
+import { longText, outputRequest } from '../support/conversation.ts';
+import { startProxy } from '../support/proxy.ts';
 import { recordChat } from '../support/recorded-chat.ts';
+import { answer, startScriptedUpstream } from '../support/scripted-upstream.ts';
 
 let folder = '';
 let traces = '';
@@ -82,6 +85,29 @@ test('nor is it in a turn that is given away alone, with the texts that it read'
   for (const { path, bytes } of await filesBelow(out))
     for (const needle of [...needles, ...names])
       expect([path, needle, holds(String(bytes), needle)]).toEqual([path, needle, false]);
+});
+
+test.each([
+  '<tool_call>\n{"name":"rlm_find","arguments":{"text":"Xylophone"}}\n</tool_call>',
+  '<tool_call>rlm_find\n<arg_key>text</arg_key>\n<arg_value>Xylophone</arg_value>\n</tool_call>',
+  '<|tool_calls_section_begin|><|tool_call_begin|>functions.rlm_find:0<|tool_call_argument_begin|>{"text":"Xylophone"}<|tool_call_end|><|tool_calls_section_end|>',
+  '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>rlm_find\n```json\n{"text":"Xylophone"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+])('a call that a model has written as text is one afterwards: %s', async (written) => {
+  {
+    await using upstream = await startScriptedUpstream();
+    const env = { RLM_TRACE_DIR: traces, RLM_TRACE_TEXTS: '1' };
+    await using proxy = await startProxy({ upstream, env });
+    upstream.script(answer(written), answer('It is there.'));
+    const { message } = await proxy.ask(
+      outputRequest(`${longText(20_000)}\nthe Xylophone\n`, words.directory),
+    );
+    expect(message.content).toBe('It is there.');
+  }
+  const { stdout, code } = await run('trace', 'scrub', traces, out);
+  expect(stdout).toContain('2 requests  the same');
+  expect(code).toBe(0);
+  for (const { path, bytes } of await filesBelow(out))
+    expect([path, holds(String(bytes), 'xylophone')]).toEqual([path, false]);
 });
 
 test('a trace that cannot be read is said to be missing, and a folder with something in it is not touched', async () => {

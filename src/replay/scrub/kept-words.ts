@@ -1,4 +1,5 @@
 import { allClients } from '../../clients/known-clients.ts';
+import { otherNames } from '../../tools/call-door.ts';
 import { linkedManual, manual } from '../../tools/programs/manual.ts';
 
 /** By these an outline tells a log from other texts. */
@@ -19,6 +20,14 @@ const toolWords =
 /** By these names our tools are known, however a model decorates them. */
 const ownToolWords = 'rlm search find get context stats query exec'.split(' ');
 
+/** By these a call is known that a model has written as text, with its arguments. */
+const writtenCallWords = [
+  ...'tool call calls section begin end sep function functions json name arguments argument parameters arg key value'.split(
+    ' ',
+  ),
+  ...Object.keys(otherNames).flatMap((name) => name.split('_')),
+];
+
 /** By these a reasoning item of ours is known, and an error that another face has marked. */
 const faceWords = 'rs tool use error'.split(' ');
 
@@ -36,6 +45,7 @@ export const keptWords: ReadonlySet<string> = new Set([
   ...refusalWords,
   ...toolWords,
   ...ownToolWords,
+  ...writtenCallWords,
   ...faceWords,
   ...jsonWords,
 ]);
