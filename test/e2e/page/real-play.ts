@@ -15,6 +15,7 @@ import {
   logText,
   type RealServer,
   startRealServer,
+  storeMany,
   subAnswer,
   writeLog,
 } from './real-server.ts';
@@ -50,7 +51,7 @@ export async function playRealServer(
     if (screenshots !== undefined)
       await page.screenshot({ path: join(screenshots, `${name}.png`) });
   };
-  await using server = await startRealServer(packageFolder);
+  await using server = await startRealServer(packageFolder, { otherModel: hostile });
   await check('served: whoever has not come by a link sees nothing, and no other user', async () =>
     seesNothing(browser, server),
   );
@@ -81,9 +82,25 @@ export async function playRealServer(
     await page.locator('.entries a', { hasText: 'onerror' }).first().click();
     await page.locator('.line', { hasText: 'onerror' }).first().waitFor();
     assert.equal(await page.locator('main img, main script').count(), 0);
+    // A model and a tool of that name, in a turn and at the text that the tool has brought.
+    script.set((request) => countedAnswer(request, hostile));
+    const brought = resultOf('call_1', `${hostile} of a tool\n`.repeat(400));
+    const messages = [user(hostile), calling('call_1', hostile, { [hostile]: hostile }), brought];
+    assert.equal(await server.turn(folder, messages, `zai.${hostile}`), 200);
+    await page.goto(`${server.origin}/#/`);
+    await page.locator('.turn summary', { hasText: 'onerror' }).click();
+    await page.locator('.turn-facts', { hasText: `zai.${hostile}` }).waitFor();
+    assert.equal(await page.locator('main img, main script').count(), 0);
+    await page.locator('.sessions a', { hasText: 'onerror' }).first().click();
+    await page.locator('.entries a', { hasText: 'of a tool' }).first().waitFor();
+    assert.equal(await page.locator('main img, main script').count(), 0);
     await page.goto(`${server.origin}/#/`);
     assert.deepEqual(faults, []);
   });
+  await check(
+    'served: of 100,000 entries only what is seen is there, and all can be reached',
+    async () => listsMany(browser, packageFolder),
+  );
   const logs = join(server.home, 'shop-logs');
   await check('served: a store of 100 million characters is searched by keys alone', async () => {
     const path = join(server.home, 'server.log');
@@ -118,6 +135,36 @@ export async function playRealServer(
       assert.deepEqual(faults, []);
     },
   );
+  await page.context().close();
+}
+
+/** Entries of the long list. */
+const manyEntries = 100_000;
+
+async function listsMany(browser: Browser, packageFolder: string): Promise<void> {
+  await using server = await startRealServer(packageFolder, {
+    fill: async (dataDir, home) => storeMany(dataDir, join(home, 'many'), manyEntries),
+  });
+  const { page, faults } = await enter(browser, server);
+  await page.locator('.sessions a', { hasText: 'many' }).first().click();
+  const entries = page.locator('.entries li');
+  await entries.first().waitFor();
+  assert.equal(await entries.first().getAttribute('aria-setsize'), String(manyEntries));
+  await page.locator('.entries a').first().focus();
+  for (const [key, name] of [
+    ['End', 'note 1'],
+    ['Home', `note ${manyEntries}`],
+  ] as const) {
+    await page.keyboard.press(key);
+    await page.locator('.entries a:focus', { hasText: name }).waitFor();
+    assert.ok((await entries.count()) < 100);
+  }
+  await page.keyboard.press('Enter');
+  await page
+    .locator('.line', { hasText: `the text of note ${manyEntries}` })
+    .first()
+    .waitFor();
+  assert.deepEqual(faults, []);
   await page.context().close();
 }
 

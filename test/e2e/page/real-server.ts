@@ -3,6 +3,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
+import { randomIds, systemClock } from '../../../src/clock.ts';
+import { silentLogger } from '../../../src/log.ts';
+import { openSessions } from '../../../src/store/sessions.ts';
 import type { Message } from '../../../src/wire/types.ts';
 import {
   answer,
@@ -31,15 +34,29 @@ export interface RealServer extends AsyncDisposable {
   readonly home: string;
   /** Runs a command as its user does. @returns What it printed */
   run(...args: readonly string[]): Promise<string>;
-  /** A turn of an assistant, to its end. @returns The status of the answer */
-  turn(directory: string, messages: readonly Message[]): Promise<number>;
+  /**
+   * A turn of an assistant, to its end.
+   * @param model Absent: the one that is usual
+   * @returns The status of the answer
+   */
+  turn(directory: string, messages: readonly Message[], model?: string): Promise<number>;
 }
 
 /** Tokens of the model's window: small, so that a chat of some turns fills it. */
 const windowTokens = 32_000;
 
-/** Starts it, with nothing stored. */
-export async function startRealServer(packageFolder: string): Promise<RealServer> {
+/**
+ * Starts it.
+ * @param options.otherModel The id of a second model of the provider
+ * @param options.fill Stores something before; absent: nothing is stored
+ */
+export async function startRealServer(
+  packageFolder: string,
+  options: {
+    readonly otherModel?: string;
+    readonly fill?: (dataDir: string, home: string) => Promise<void>;
+  } = {},
+): Promise<RealServer> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'rlm-page-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -49,7 +66,9 @@ export async function startRealServer(packageFolder: string): Promise<RealServer
   const provider = {
     baseURL: upstream.baseURL,
     apiKey: 'test-key',
-    models: [{ id: 'glm-5', contextWindow: windowTokens, maxOutput: 4_000 }],
+    models: ['glm-5', options.otherModel ?? []]
+      .flat()
+      .map((id) => ({ id, contextWindow: windowTokens, maxOutput: 4_000 })),
   };
   await writeFile(
     join(folder, 'settings.jsonc'),
@@ -62,6 +81,7 @@ export async function startRealServer(packageFolder: string): Promise<RealServer
     RLM_PORT: '0',
     RLM_CONFIG: join(folder, 'settings.jsonc'),
   };
+  await options.fill?.(env.RLM_DATA_DIR, home);
   const proxy = await startProxyProcess(packageFolder, { cwd: home, env });
   stack.defer(async () => void (await proxy.stop()));
   const all = stack.move();
@@ -76,12 +96,12 @@ export async function startRealServer(packageFolder: string): Promise<RealServer
       if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`);
       return stdout;
     },
-    turn: async (directory, messages) => {
+    turn: async (directory, messages, model = 'rlm-internal.rlm-core-v1') => {
       const response = await fetch(`${proxy.origin}/v1/chat/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'user-agent': 'opencode/1.2.3' },
         body: JSON.stringify({
-          model: 'rlm-internal.rlm-core-v1',
+          model,
           stream: true,
           messages: [systemFor(directory), ...messages],
           tools: clientTools,
@@ -170,4 +190,24 @@ export async function writeLog(path: string, chars: number): Promise<number> {
   file.end();
   await once(file, 'close');
   return lines;
+}
+
+/** Stores so many small texts of a directory, while no server runs. */
+export async function storeMany(dataDir: string, directory: string, count: number): Promise<void> {
+  await using sessions = await openSessions({
+    dataDir,
+    clock: systemClock,
+    ids: randomIds,
+    log: silentLogger(),
+  });
+  const session = await sessions.forDirectory(directory, { create: true });
+  for (let first = 1; first <= count; first += 2_000) {
+    await session!.store.append(
+      Array.from({ length: Math.min(2_000, count - first + 1) }, (_, at) => ({
+        kind: 'file',
+        path: join(directory, `note ${first + at}`),
+        text: `the text of note ${first + at}\n`,
+      })),
+    );
+  }
 }
