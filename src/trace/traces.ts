@@ -193,13 +193,14 @@ export class Traces implements TextHolder {
 
   #begin(call: ChatCall, path: string): TurnTrace {
     const { files, clock } = this.#options;
-    const name = TraceRoom.nameOf(clock.now(), call.requestId);
+    const receivedAtMs = clock.now();
+    const name = TraceRoom.nameOf(receivedAtMs, call.requestId);
     const onFault = (error: unknown): void => this.#tell(error);
     const turnFiles = new TurnFiles(name, { room: this.#room, files, clock, onFault });
     const { requestId, headers } = call;
     const trace = new TurnTrace(
       { ...this.#options, files: turnFiles },
-      { requestId, path, headers },
+      { requestId, receivedAtMs, path, headers },
     );
     this.#live.set(trace, turnFiles);
     return trace;

@@ -28,6 +28,8 @@ export interface TurnTraceOptions {
 /** What came in. */
 export interface TracedRequest {
   readonly requestId: string;
+  /** Milliseconds since 1970, as its folder is named. */
+  readonly receivedAtMs: number;
   readonly path: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -58,10 +60,13 @@ export class TurnTrace implements WireTap, SessionEar {
   #bodyBytes = 0;
   #ended: Promise<void> | undefined;
 
-  constructor(options: TurnTraceOptions, { requestId, path, headers }: TracedRequest) {
+  constructor(
+    options: TurnTraceOptions,
+    { requestId, receivedAtMs, path, headers }: TracedRequest,
+  ) {
     this.#options = options;
     this.#requestId = requestId;
-    this.#startedAtMs = options.clock.now();
+    this.#startedAtMs = receivedAtMs;
     this.#startedMs = options.clock.elapsedMs();
     const { files, version, settings } = options;
     files.json('request.json', {

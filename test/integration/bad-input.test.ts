@@ -124,7 +124,7 @@ it('goes on without capture when nothing can be stored, and says so', async () =
   upstream.otherwise(answer('still here'));
   await using proxy = await startProxy({ upstream, env: { RLM_STORE_MAX_BYTES: '1048576' } });
   const huge = longText(2_000_000);
-  const messages = [...withOutput.messages.slice(0, 3), resultOf('call_1', huge)];
+  const messages = [...withOutput.messages.slice(0, 3), resultOf('call_tester', huge)];
   const { message } = await proxy.ask({ ...withOutput, messages });
   expect(message.content).toBe('still here');
   // What the window has no room for cannot be kept anywhere: both ends go upstream, and the gap

@@ -81,7 +81,7 @@ test('nor is it in a turn that is given away alone, with the texts that it read'
     .toSorted();
   const { stdout } = await run('trace', 'scrub', join(traces, second), out);
   expect(stdout).toContain('1 turn written');
-  const names = ['chat-1', 'call_1', 'call_2'];
+  const names = ['chat-1', 'call_tester', 'call_linter'];
   for (const { path, bytes } of await filesBelow(out))
     for (const needle of [...needles, ...names])
       expect([path, needle, holds(String(bytes), needle)]).toEqual([path, needle, false]);

@@ -53,8 +53,8 @@ export function outputRequest(
   const messages = [
     systemFor(directory),
     user('What went wrong?'),
-    calling('call_1', 'bash', { command: 'npm test' }),
-    resultOf('call_1', output),
+    calling('call_tester', 'bash', { command: 'npm test' }),
+    resultOf('call_tester', output),
   ];
   return { messages, tools: clientTools };
 }

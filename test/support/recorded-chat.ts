@@ -64,8 +64,8 @@ export async function recordChat(
   await say(true);
   messages.push(
     { role: 'assistant', content: words.answer },
-    calling('call_2', 'bash', { command: `lint ${words.directory}` }),
-    resultOf('call_2', longText(25_000, 'lint')),
+    calling('call_linter', 'bash', { command: `lint ${words.directory}` }),
+    resultOf('call_linter', longText(25_000, 'lint')),
     user('And now? \u{1F600}'),
   );
   upstream.script(search, program, answer('1'), answer('2'), answer('3'), answer('Line 77 again.'));
