@@ -26,9 +26,15 @@ export function useRoute(): PageRoute {
   return route;
 }
 
-/** Goes there; the browser's own way back leads here. */
+/**
+ * Goes there; the browser's own way back leads here. Who is there, and has scrolled away, is led
+ * back.
+ */
 export function goTo(route: PageRoute): void {
-  location.hash = fragmentOf(route);
+  const fragment = fragmentOf(route);
+  // Of the place where it is already a browser says nothing.
+  if (location.hash === fragment) dispatchEvent(new HashChangeEvent('hashchange'));
+  else location.hash = fragment;
 }
 
 /** Something that is asked for: not there yet, there, or refused. */
