@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=docs/benchmarks
 bench() { node bin/rlm-opencode.js bench "$@" --out "$out" >/dev/null; }
-for name in "${@:-search steps entries store turn proxy command soak directories niah aggregate pairs hops codeqa recall real}"; do
+for name in "${@:-search steps entries store turn proxy faces command soak directories niah aggregate pairs hops codeqa recall real}"; do
   for one in $name; do
     echo "bench $one"
     rm -f "$out/$one.cells.jsonl"
@@ -16,6 +16,7 @@ for name in "${@:-search steps entries store turn proxy command soak directories
       store) bench store --sizes 1M,100M,1G ;;
       turn) bench turn --sizes 10M,100M ;;
       proxy) bench proxy --rounds 12 ;;
+      faces) node test/long/face-chunks.ts >"$out/faces.table.txt" ;;
       command) bench command ;;
       soak) node test/long/soak.ts 2000 100000000 "$out/soak" >/dev/null ;;
       directories) node test/long/directories.ts 10 1000 "$out/directories" >/dev/null ;;

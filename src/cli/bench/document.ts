@@ -46,6 +46,12 @@ const chapters: readonly {
       'Against a plain byte relay on undici before the same scripted upstream, turn about, when both have run for some seconds. Fourteen conversations ask in turn, each with texts of its own in messages of 400 characters and with the answers that it was given, so that no body is the one before. In an earlier version one conversation was sent again and again in messages of 2,000 characters, and the relay was on Node’s own client, which is slower: it said 1.27x and 0.65x where this one says what stands below. A later one went on with conversations that had begun with our tools as if they had none, and called that the ordinary chat: 3.5x for 200 KB. Both are told apart now (loop active); messages of 4000 are long enough that each question is stored, on the disk, before it goes up.',
   },
   {
+    name: 'faces',
+    title: 'A chunk in other protocols',
+    words: 'Processor time of writing one chunk of an answer down.',
+    command: 'node test/long/face-chunks.ts',
+  },
+  {
     name: 'command',
     title: 'Commands',
     words:
@@ -86,7 +92,7 @@ const chapters: readonly {
     name: 'prompts',
     title: 'What prompts cost',
     words:
-      'Characters of JSON that went to a scripted model, in a window of 128,000 tokens. Before: every text of 10,000 characters is a stub at once, and results are JSON.',
+      'Characters of JSON that went to a scripted model, in a window of 128,000 tokens. Before: every text of 10,000 characters is a stub at once, results are JSON, and a new chat in a project with texts has all tools.',
     command: 'node test/long/prompt-cost.ts CHECKOUT_BEFORE .',
   },
 ];
