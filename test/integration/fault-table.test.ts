@@ -15,7 +15,8 @@ in each run; the line that the log has for each turn is left out. Of a store tha
 
 Not in it, because no user waits for an answer: the upkeep that makes room, compares texts and ends
 what a crash has left, and each single write of a store, of which every one is made to fail in
-\`test/faults/\`; and what benchmarks write.`;
+\`test/faults/\`; and what benchmarks write. Nor is the file of a key that is typed into \`init\`, which
+asks for one in a terminal only.`;
 
 /**
  * Each row of docs/faults.md is what came of a run: `vitest run test/integration/fault-table.test.ts

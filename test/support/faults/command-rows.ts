@@ -30,6 +30,9 @@ async function traced(folder: string): Promise<void> {
   await proxy.ask(outputRequest(longText(30_000)));
 }
 
+/** A database that is not there. */
+const nowhere = 'postgres://127.0.0.1:9/nowhere';
+
 const commandFaults: readonly CommandFault[] = [
   {
     what: 'data directory: `serve`',
@@ -50,6 +53,13 @@ const commandFaults: readonly CommandFault[] = [
     what: "a client's settings: `setup install`",
     isSetup: true,
     args: ['install', 'opencode'],
+    block: ({ folder }) =>
+      mkdirSync(join(folder, '.config/opencode/opencode.json'), { recursive: true }),
+  },
+  {
+    what: "a client's settings: `setup opencode --mcp`",
+    isSetup: true,
+    args: ['opencode', '--mcp'],
     block: ({ folder }) =>
       mkdirSync(join(folder, '.config/opencode/opencode.json'), { recursive: true }),
   },
@@ -113,6 +123,19 @@ const commandFaults: readonly CommandFault[] = [
     },
   },
   {
+    what: 'tables of a shared store, where nobody listens: `store init`',
+    args: ['store', 'init'],
+    env: () => ({ RLM_STORE_URL: nowhere }),
+    block: () => undefined,
+  },
+  {
+    what: 'a store that is to be shared, where nobody listens: `store push`',
+    args: ['store', 'push', '/work'],
+    first: ['ingest', 'notes.txt', '--directory', '/work'],
+    env: () => ({ RLM_STORE_URL: nowhere }),
+    block: () => undefined,
+  },
+  {
     what: 'archive: `sessions export`',
     args: ['sessions', 'export', '/work', '--out', 'notes.txt/archive.tar.zst'],
     first: ['ingest', 'notes.txt', '--directory', '/work'],
@@ -157,6 +180,11 @@ const fullDiskCommands: readonly FullDiskCommand[] = [
   { what: '`get`', args: () => ['get', 'e1', ...work] },
   { what: '`sessions`', args: () => ['sessions'] },
   { what: '`ingest`', args: () => ['ingest', 'more.txt', ...work] },
+  {
+    what: '`ingest` of a large file, which has no room on its way in',
+    args: () => ['ingest', 'large.txt', ...work],
+    hits: ({ path }) => path.includes('_incoming/'),
+  },
   { what: '`sessions pin`', args: () => ['sessions', 'pin', 'e1', ...work] },
   { what: '`sessions link`', args: () => ['sessions', 'link', '/work', '/other'] },
   { what: '`sessions snapshot`', args: () => ['sessions', 'snapshot', 'before', ...work] },
@@ -188,6 +216,7 @@ async function fullDiskRow({ what, args, hits }: FullDiskCommand): Promise<Row> 
         code: 0,
       });
   }
+  writeFileSync(join(folder, 'large.txt'), 'a line of a large file\n'.repeat(500_000));
   await home.runHere(['ingest', join(folder, 'other.txt'), ...work]);
   const { stdout } = await home.runHere(['sessions', '--json']);
   const list = JSON.parse(stdout) as readonly { id: string; directory: string }[];
@@ -217,7 +246,7 @@ export async function commandSections(): Promise<readonly Section[]> {
   return [
     {
       title: 'What commands write',
-      text: 'A file stands where a folder should be, or the other way round.',
+      text: 'A file stands where a folder should be, or the other way round; or nobody listens where a database should be.',
       head: ['What cannot be written', 'Exit', 'It says'],
       rows: await oneByOne(commandFaults, commandRow),
     },

@@ -43,16 +43,21 @@ function everyByte(bytes: Buffer): Buffer {
   return Buffer.from(bytes.map((byte) => byte ^ 0x55));
 }
 
-/** The device takes no byte, as a full disk. */
-function fullAt(name: string): (folder: string) => void {
+/** The file is written to a device that takes no byte. */
+function writtenTo(device: string, name: string): (folder: string) => void {
   return (folder) => {
     rmSync(join(folder, name));
-    symlinkSync('/dev/full', join(folder, `${name}.new`));
+    symlinkSync(device, join(folder, `${name}.new`));
   };
 }
 
 const cacheFaults: readonly CacheFault[] = [
-  { what: 'index of the search cannot be written, disk full', begin: fullAt(indexName) },
+  {
+    what: 'index of the search cannot be written, disk full',
+    begin: writtenTo('/dev/full', indexName),
+  },
+  // The first page of a process's memory is never there.
+  { what: 'the same, broken disk', begin: writtenTo('/proc/self/mem', indexName) },
   {
     what: 'the folder of the caches is gone',
     begin: (folder) => rmSync(folder, { recursive: true }),
