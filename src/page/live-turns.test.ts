@@ -288,3 +288,26 @@ test('whoever subscribes is told four times a second at most; else there is no t
   clock.advance(10_000);
   expect(told).toHaveLength(before + 1);
 });
+
+test('of thousands between two tellings those are told that are kept, and the end of what was seen', () => {
+  const { clock, turns, begin } = watchedTurns();
+  const told: string[] = [];
+  const end = turns.subscribe((views) => {
+    for (const { id, state } of views) told.push(`${id} ${state}`);
+  });
+  const first = begin('told');
+  clock.advance(250);
+  const greeted = begin('greeted');
+  expect(turns.turns().map(({ id }) => id)).toEqual(['told', 'greeted']);
+  first.ends();
+  greeted.ends();
+  for (let at = 0; at < 2_000; at += 1) begin(`t${at}`).ends();
+  clock.advance(250);
+  expect(told).toEqual([
+    'told running',
+    'greeted done',
+    'told done',
+    ...Array.from({ length: 500 }, (_, at) => `t${1_500 + at} done`),
+  ]);
+  end();
+});

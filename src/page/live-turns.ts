@@ -76,6 +76,8 @@ export class LiveTurns implements TurnWatcher {
   readonly #listeners = new Set<TurnsListener>();
   /** What has changed and was not told yet: how it is now. */
   readonly #changed = new Map<string, () => TurnView>();
+  /** Those that were told while they ran: their end is told, whatever comes meanwhile. */
+  readonly #toldRunning = new Set<string>();
   #cancelTelling: (() => void) | undefined;
   #toldMs = -Infinity;
 
@@ -101,6 +103,7 @@ export class LiveTurns implements TurnWatcher {
 
   /** All that is known, in the order in which the turns began. */
   turns(): readonly TurnView[] {
+    if (this.#listeners.size > 0) for (const { id } of this.#running) this.#toldRunning.add(id);
     const running = Array.from(this.#running, (turn) => ({
       number: turn.number,
       view: turn.view(),
@@ -128,6 +131,7 @@ export class LiveTurns implements TurnWatcher {
       this.#cancelTelling?.();
       this.#cancelTelling = undefined;
       this.#changed.clear();
+      this.#toldRunning.clear();
     };
   }
 
@@ -144,13 +148,21 @@ export class LiveTurns implements TurnWatcher {
     this.#toldMs = this.#clock.elapsedMs();
     const views = Array.from(this.#changed.values(), (view) => view());
     this.#changed.clear();
+    for (const { id, state } of views)
+      if (state === 'running') this.#toldRunning.add(id);
+      else this.#toldRunning.delete(id);
     for (const listener of this.#listeners) listener(views);
   }
 
   #keep(number: number, view: TurnView): void {
     this.#ended.push({ number, view });
-    while (this.#ended.length > maxEnded) this.#parts -= partsOf(this.#ended.shift()!.view.steps);
     this.#note(view.id, () => view);
+    while (this.#ended.length > maxEnded) {
+      const { id, steps } = this.#ended.shift()!.view;
+      this.#parts -= partsOf(steps);
+      // Of thousands between two tellings, who has not heard of them is told the ones that are kept.
+      if (!this.#toldRunning.has(id)) this.#changed.delete(id);
+    }
   }
 
   #addParts(count: number): void {
