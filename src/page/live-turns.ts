@@ -160,7 +160,7 @@ export class LiveTurns implements TurnWatcher {
     while (this.#ended.length > maxEnded) {
       const { id, steps } = this.#ended.shift()!.view;
       this.#parts -= partsOf(steps);
-      // Of thousands between two tellings, who has not heard of them is told the ones that are kept.
+      // Of thousands between two tellings nobody is told those that are gone by then.
       if (!this.#toldRunning.has(id)) this.#changed.delete(id);
     }
   }
