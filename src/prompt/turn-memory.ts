@@ -88,14 +88,14 @@ function anchor(...parts: readonly string[]): string {
  * chats together went beyond: then each turn of each of them made all anchors anew, 3 us an
  * answer.)
  */
-const anchored = new WeakMap<
+const anchorsByIdentity = new WeakMap<
   Identity,
   { readonly place: TurnPosition; readonly anchors: Anchors }
 >();
 
 /** The anchors of an answer of a history. */
 function knownAnchors(place: TurnPosition, identity: Identity): Anchors {
-  const known = anchored.get(identity);
+  const known = anchorsByIdentity.get(identity);
   const { chatId, chain, userTextHash } = place;
   if (
     known?.place.chain === chain &&
@@ -104,7 +104,7 @@ function knownAnchors(place: TurnPosition, identity: Identity): Anchors {
   )
     return known.anchors;
   const anchors = anchorsOf(place, identity);
-  anchored.set(identity, { place, anchors });
+  anchorsByIdentity.set(identity, { place, anchors });
   return anchors;
 }
 
@@ -206,8 +206,9 @@ export class TurnMemory {
       standing.add(found.key);
     };
     const onDisk: Promise<void>[] = [];
-    for (const [index, { place, identity }] of turns.entries()) {
-      const anchors = knownAnchors(place, identity);
+    const anchored = turns.map(({ place, identity }) => knownAnchors(place, identity));
+    for (const [index, anchors] of anchored.entries()) {
+      const { identity } = turns[index]!;
       const found = this.#exactAtHand(anchors, identity);
       if (found !== 'on disk') note(index, found);
       else
@@ -216,11 +217,11 @@ export class TurnMemory {
         );
     }
     await Promise.all(onDisk);
-    for (const [index, { place, identity }] of turns.entries()) {
+    for (const [index, anchors] of anchored.entries()) {
       if (records[index] !== undefined) continue;
-      const anchors = knownAnchors(place, identity);
       // Most turns are none of ours, and waiting for nothing, too, takes its time.
       if (!anchors.loose.some((key) => this.#memory.has(key))) continue;
+      const { place, identity } = turns[index]!;
       const turn = { identity, standing, chatId: place.chatId };
       note(index, await tolerating(async () => this.#loose(anchors, turn)));
     }
