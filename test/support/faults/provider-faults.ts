@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  createServer as createTcpServer,
+  type Server as TcpServer,
+  type Socket,
+} from 'node:net';
 import { join } from 'node:path';
 import {
   answer,
@@ -126,13 +131,11 @@ function at(baseURL: string): () => Promise<{ readonly baseURL: string } & Async
   return async () => ({ baseURL, [Symbol.asyncDispose]: async () => undefined });
 }
 
-/** Takes connections and does not say a word of TLS. */
-async function openMute(): Promise<{ readonly baseURL: string } & AsyncDisposable> {
-  const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-  });
+/** A server that speaks TLS, or ought to; `end` ends its connections. */
+async function listening(
+  server: TcpServer,
+  end: () => void,
+): Promise<{ readonly baseURL: string } & AsyncDisposable> {
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
@@ -140,7 +143,7 @@ async function openMute(): Promise<{ readonly baseURL: string } & AsyncDisposabl
   return {
     baseURL: `https://127.0.0.1:${port}/v1`,
     [Symbol.asyncDispose]: async () => {
-      for (const socket of sockets) socket.destroy();
+      end();
       await new Promise((resolve) => {
         server.close(resolve);
       });
@@ -148,21 +151,21 @@ async function openMute(): Promise<{ readonly baseURL: string } & AsyncDisposabl
   };
 }
 
+/** Takes connections and does not say a word of TLS. */
+async function openMute(): Promise<{ readonly baseURL: string } & AsyncDisposable> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+  });
+  return listening(server, () => {
+    for (const socket of sockets) socket.destroy();
+  });
+}
+
 async function openUntrusted(): Promise<{ readonly baseURL: string } & AsyncDisposable> {
   const read = (name: string): string =>
     readFileSync(join(import.meta.dirname, '../../fixtures/certificate', name), 'utf8');
   const server = createServer({ key: read('key.pem'), cert: read('certificate.pem') });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    baseURL: `https://127.0.0.1:${port}/v1`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
-  };
+  return listening(server, () => server.closeAllConnections());
 }
