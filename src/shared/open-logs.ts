@@ -251,6 +251,7 @@ export class OpenLogs {
   /** The log of a store, and all of it here; what is here already where the database is away. */
   async #openLog(sessionId: string): Promise<SharedLog> {
     const { sessions, spool, log } = this.#parts;
+    await this.dropUnsound(sessionId);
     // What is forgotten in the texts that it goes on from is to be forgotten here, too.
     for (const base of await sessions.basesOf(sessionId)) await this.#baseOf(sessionId, base);
     const replica = await this.#replicaOf(sessionId);
@@ -271,6 +272,23 @@ export class OpenLogs {
     }
     for await (const row of spool.all(sessionId)) shared.recall(row);
     return shared;
+  }
+
+  /**
+   * Of a store whose files may not be what was written: they go, once it is known that it can be
+   * fetched. @throws ProxyError `store_away`; `unknown_session`
+   */
+  async dropUnsound(sessionId: string): Promise<void> {
+    const { sessions, table, disk, log } = this.#parts;
+    if (disk.isSound(sessionId)) return;
+    if ((await table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+    // It may have gone with one that it reads.
+    if (disk.isSound(sessionId)) return;
+    log.info(
+      { session: sessionId },
+      'not all of a shared store came to the disk before this machine stopped: it is fetched anew',
+    );
+    await sessions.remove(sessionId, 'remove');
   }
 
   /** What of a store is here; undefined for a branch that a crash has left half made. */

@@ -11,6 +11,7 @@ import {
   type RowFacts,
   textOf,
 } from './log.ts';
+import type { ReplicaFiles } from './replica-files.ts';
 import type { Seal } from './seal.ts';
 import { rowHash } from './witness.ts';
 import { ProxyError } from '../errors.ts';
@@ -67,6 +68,7 @@ export interface LogRow extends RowFacts {
 interface ReplayParts {
   readonly table: LogTable;
   readonly seal: Seal;
+  readonly disk: Pick<ReplicaFiles, 'sync'>;
   /** The names of a store lead to another one. */
   readonly onRestored: (sessionId: string) => void;
 }
@@ -144,7 +146,7 @@ export class Replica {
    */
   async apply(
     rows: readonly LogRow[],
-    { table, seal, onRestored }: ReplayParts,
+    { table, seal, disk, onRestored }: ReplayParts,
   ): Promise<ReadonlyMap<LogRow, readonly Entry[]>> {
     const entries = new Map<LogRow, readonly Entry[]>();
     for (const group of groupsOf(rows)) {
@@ -162,7 +164,11 @@ export class Replica {
             for (const record of operation.records) records.push({ ...record, timeMs: row.timeMs });
           } else if (operation.op !== 'texts') await this.#decide(operation, row);
           // What goes for want of room is no secret: rows may keep it for a while.
-          if (operation.op === 'forget' && !isForRoom(operation.wanted)) forgotAt = row.pos;
+          if (operation.op === 'forget' && !isForRoom(operation.wanted)) {
+            // No power cut is to bring the bytes back, or leave them in files that nobody opens.
+            await disk.sync();
+            forgotAt = row.pos;
+          }
           if (operation.op === 'restored') onRestored(this.session.id);
         }
       }

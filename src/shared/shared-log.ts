@@ -22,6 +22,7 @@ import {
 } from './log.ts';
 import { Pending } from './pending.ts';
 import { type LogRow, readRow, type Replica } from './replica.ts';
+import type { ReplicaFiles } from './replica-files.ts';
 import type { Seal } from './seal.ts';
 import type { Spool, SpooledRow } from './spool.ts';
 import { isContradiction, rowHash, type SeenRow, wentBack, Witness } from './witness.ts';
@@ -43,6 +44,8 @@ export interface LogParts {
   readonly spool: Spool;
   readonly seal: Seal;
   readonly sessions: ReplicaSessions;
+  /** How the files of replicas are to the disk. */
+  readonly disk: ReplicaFiles;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;

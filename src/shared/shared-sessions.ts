@@ -34,6 +34,7 @@ import { knownStore } from './known-store.ts';
 import { ImportTable } from './database/import-table.ts';
 import { LogTable } from './database/log-table.ts';
 import { OpenLogs } from './open-logs.ts';
+import { readBootId, ReplicaFiles } from './replica-files.ts';
 import { ProjectIds } from './project-ids.ts';
 import { ProjectNames } from './project-name.ts';
 import { noSeal, type Seal, sealWith } from './seal.ts';
@@ -57,6 +58,8 @@ export interface SharedOptions extends SessionsOptions {
   readonly spoolBytes: number;
   /** How much of the stores stays on this machine; a server (`keepsBounds`) sees to it. */
   readonly replicaBounds?: ReplicaBounds | undefined;
+  /** Names this start of the machine; absent: as the system does. */
+  readonly bootId?: string | undefined;
   /** Hears how far the files of a store are that are fetched; the log does in any case. */
   readonly onProgress?: LogParts['onProgress'];
 }
@@ -93,16 +96,17 @@ async function openShared(options: SharedOptions): Promise<SharedSessions> {
   const machine = hostname();
   const table = new LogTable(database, availability, machine);
   const known = await knownStore({ table, files, dataDir, seal });
-  const replicas = opened.use(
-    await openReplicas({ ...options, files: unsynced(files), bounds: {}, keepsBounds: false }),
-  );
+  const bootId = options.bootId ?? (await readBootId());
+  const disk = new ReplicaFiles({ files, dataDir, clock, log, bootId });
+  const own = { files: disk.files, bounds: {}, keepsBounds: false };
+  const replicas = opened.use(await openReplicas({ ...options, ...own }, disk));
   const spool = await Spool.open(files, join(dataDir, 'spool'), {
     maxBytes: options.spoolBytes,
     log,
   });
   const names = new ProjectNames({ clock, machine, role: known.role, project: options.project });
   sessions = new SharedSessions(
-    { ...options, files, database, availability, table, seal, replicas, spool, names },
+    { ...options, files, database, availability, table, seal, disk, replicas, spool, names },
     opened.move(),
   );
   await sessions.start();
@@ -119,6 +123,7 @@ interface SharedSessionsParts extends SharedOptions {
   readonly availability: Availability;
   readonly table: LogTable;
   readonly seal: Seal;
+  readonly disk: ReplicaFiles;
   readonly replicas: ReplicaSessions;
   readonly spool: Spool;
   readonly names: ProjectNames;
@@ -234,11 +239,30 @@ export class SharedSessions implements Sessions {
   async start(): Promise<void> {
     await this.#ids.read();
     await this.#imports.clear();
+    await this.#dropUnsound();
     await this.#openChats();
     const { spool } = this.#parts;
     for (const id of spool.sessions) await this.#logs.of(id).catch(() => undefined);
     if (spool.rows > 0) void this.drain();
     this.#swept = this.#sweep();
+  }
+
+  /**
+   * What may hold bytes that were forgotten goes before anybody opens it, unless nobody knows yet
+   * whether it can be had again.
+   */
+  async #dropUnsound(): Promise<void> {
+    const { disk, availability } = this.#parts;
+    for (const id of disk.unsound) {
+      if (availability.isAway) return;
+      try {
+        await this.#logs.dropUnsound(id);
+      } catch (error) {
+        const { code } = toProxyError(error);
+        if (code === 'unknown_session') await this.#forgetDeleted(id);
+        else if (code !== 'store_away') throw error;
+      }
+    }
   }
 
   async #openChats(): Promise<void> {
@@ -692,16 +716,4 @@ function stillWaiting(sessionId: string): ProxyError {
     `Texts of ${sessionId} wait on this machine for the shared store.`,
     { hint: 'Try again when it is back; `rlm-opencode store status` says what waits.' },
   );
-}
-
-/** A replica can be made again: nothing of it waits for the disk. */
-function unsynced(files: Files): Files {
-  return {
-    ...files,
-    open: async (path, options) => ({
-      ...(await files.open(path, options)),
-      datasync: async () => undefined,
-    }),
-    syncDirectory: async () => undefined,
-  };
 }

@@ -21,6 +21,7 @@ import type { LogTable } from './database/log-table.ts';
 import { isOfChats } from './project-name.ts';
 import { push, type PushParts } from './push.ts';
 import { notedPosition } from './replica.ts';
+import type { ReplicaFiles } from './replica-files.ts';
 import type { FetchProgress, SharedLog } from './shared-log.ts';
 import type { Spool } from './spool.ts';
 
@@ -32,6 +33,7 @@ export interface SideParts {
   readonly table: LogTable;
   readonly spool: Spool;
   readonly replicas: ReplicaSessions;
+  readonly disk: Pick<ReplicaFiles, 'isSound'>;
   readonly evictions: Evictions;
   readonly push: PushParts;
   /** Stores that are open here, by id. */
@@ -142,9 +144,10 @@ export class Side implements SharedSide {
 
   /** The row up to which each replica has come. */
   async #positions(): Promise<ReadonlyMap<string, number>> {
-    const { replicas, open } = this.#parts;
+    const { replicas, disk, open } = this.#parts;
     const found = new Map<string, number>();
     for (const { id } of await replicas.list()) {
+      if (!disk.isSound(id)) continue;
       const pos = open.get(id)?.pos ?? (await notedPosition(replicas, id));
       if (pos !== undefined) found.set(id, pos);
     }

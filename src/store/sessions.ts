@@ -105,14 +105,25 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
   return openFiles(options);
 }
 
-async function openFiles(options: SessionsOptions): Promise<FileSessions> {
+/** Who looks after the files of a data directory while one process has it. */
+export interface FilesKeeper {
+  /** This process has it from now on. */
+  locked(): Promise<void>;
+  /** False where what stands in a session's files may not be what was written. */
+  isSound(sessionId: string): boolean;
+  /** It is about to be given back; does not reject. */
+  release(): Promise<void>;
+}
+
+async function openFiles(options: SessionsOptions, keeper?: FilesKeeper): Promise<FileSessions> {
   const { dataDir, files = realFiles } = options;
   try {
     await files.makeDirectory(sessionsDir(dataDir));
     await files.makeDirectory(join(dataDir, 'mappings'));
     const lock = await lockOwner(dataDir, { ...options, files });
     try {
-      await finishForgetting(files, dataDir);
+      await keeper?.locked();
+      await finishForgetting(files, dataDir, (sessionId) => keeper?.isSound(sessionId) ?? true);
       const mapPath = join(dataDir, 'mappings', 'directory_to_rlm.json');
       const map = await DirectoryMap.open(files, mapPath, {
         fromMetadata: () => namesInMetadata(files, dataDir),
@@ -121,10 +132,11 @@ async function openFiles(options: SessionsOptions): Promise<FileSessions> {
       await finishImports(files, dataDir, { map, log: options.log });
       const pending = await readPending(files, dataDir);
       const chats = await openChats(options, files);
-      const sessions = new FileSessions(options, { map, lock, chats, pending });
+      const sessions = new FileSessions(options, { map, lock, keeper, chats, pending });
       await sessions.deleteUnfinished();
       return sessions;
     } catch (error) {
+      await keeper?.release();
       await lock.release();
       throw error;
     }
@@ -199,14 +211,18 @@ export interface ReplicaSessions extends Sessions {
   chatKeys(): readonly string[];
 }
 
-/** As {@link openSessions}. */
-export async function openReplicas(options: SessionsOptions): Promise<ReplicaSessions> {
-  return openFiles(options);
+/** As {@link openSessions}. @param keeper Absent: the files are as those of any session */
+export async function openReplicas(
+  options: SessionsOptions,
+  keeper?: FilesKeeper,
+): Promise<ReplicaSessions> {
+  return openFiles(options, keeper);
 }
 
 class FileSessions implements ReplicaSessions {
   readonly #options: SessionsOptions;
   readonly #lock: OwnerLock;
+  readonly #keeper: FilesKeeper | undefined;
   readonly chats: FileChatMemory;
   readonly bounds: StoreBounds;
   readonly #catalog: SessionCatalog;
@@ -234,11 +250,13 @@ class FileSessions implements ReplicaSessions {
     {
       map,
       lock,
+      keeper,
       chats,
       pending,
     }: {
       readonly map: DirectoryMap;
       readonly lock: OwnerLock;
+      readonly keeper: FilesKeeper | undefined;
       readonly chats: FileChatMemory;
       /** Sessions whose gone texts still take room. */
       readonly pending: readonly string[];
@@ -248,6 +266,7 @@ class FileSessions implements ReplicaSessions {
     const { bounds = {}, keepsBounds = false } = options;
     this.#options = options;
     this.#lock = lock;
+    this.#keeper = keeper;
     this.chats = chats;
     this.bounds = bounds;
     this.#catalog = new SessionCatalog({
@@ -464,6 +483,7 @@ class FileSessions implements ReplicaSessions {
     await kept;
     await this.#catalog[Symbol.asyncDispose]();
     await this.chats[Symbol.asyncDispose]();
+    await this.#keeper?.release();
     await this.#lock.release();
   }
 

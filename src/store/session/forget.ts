@@ -533,17 +533,25 @@ export async function writeOrders(
   await replaceFile(files, path, Buffer.from(encodeRecord({ type: 'forgetting', orders })));
 }
 
-/** Carries out what a crash has left; nobody has a session open. */
-export async function finishForgetting(files: Files, dataDir: string): Promise<void> {
+/**
+ * Carries out what a crash has left; nobody has a session open. @param isSound False of a session
+ * whose files nobody will read: they are left as they are
+ */
+export async function finishForgetting(
+  files: Files,
+  dataDir: string,
+  isSound: (sessionId: string) => boolean,
+): Promise<void> {
   const path = ordersPath(dataDir);
   const bytes = await files.readWhole(path);
   if (bytes === undefined) return;
   if (!isWholeRecord(bytes.subarray(0, -1))) throw corruptStore(path, 'its checksum is wrong');
   const { orders } = JSON.parse(bytes.toString()) as { readonly orders: readonly ForgetOrder[] };
-  for (const order of orders) {
+  for (const order of orders.filter(({ sessionId }) => isSound(sessionId))) {
     const paths = sessionPaths(dataDir, order.sessionId);
+    const readers = order.readers.filter(isSound);
     // One that was deleted meanwhile is gone with all its texts.
-    if (await files.exists(paths.journal)) await carryOut(files, paths, order);
+    if (await files.exists(paths.journal)) await carryOut(files, paths, { ...order, readers });
   }
   await files.remove(path);
 }
