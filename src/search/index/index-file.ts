@@ -342,7 +342,7 @@ function checkText(blocks: TextBlocks, text: TextFile, first: number, end: numbe
   const sample = new Uint8Array(sampleBytes);
   for (let i = 0; i < sampleCount; i++) {
     const at = Math.max(from, Math.floor(from + i * stride));
-    text.read(sample, 0, at, at + sampleBytes);
+    text.sample(sample, at);
     sum = crc32(sample, sum);
   }
   return sum;

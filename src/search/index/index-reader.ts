@@ -41,6 +41,8 @@ const maxOpen = 64;
  */
 export class IndexReader {
   readonly #open = new Map<string, { readonly text: string; readonly file: SegmentFile }>();
+  /** By what a program's matches must hold: ten linked stores are asked for the same. */
+  readonly #rows = new WeakMap<readonly Literals[], readonly RowList[]>();
 
   /**
    * The blocks that may hold every one of the literals' lists; undefined if the index cannot say,
@@ -54,7 +56,7 @@ export class IndexReader {
     required: readonly Literals[],
   ): BlockBits | undefined {
     const { blocks } = scope;
-    const lists = required.map(toRows).filter((list) => list !== undefined);
+    const lists = this.#rowsOf(required);
     const literals = lists.reduce((sum, list) => sum + list.length, 0);
     const segments = Math.ceil(blocks.count / blocksPerSegment);
     if (literals === 0 || literals * segments * minRowsEach > maxRows) return undefined;
@@ -83,6 +85,15 @@ export class IndexReader {
     if (!indexed) return undefined;
     addSpanning(scope, bits);
     return countBlocks(bits) > maxShare * blocks.count ? undefined : bits;
+  }
+
+  #rowsOf(required: readonly Literals[]): readonly RowList[] {
+    let lists = this.#rows.get(required);
+    if (lists === undefined) {
+      lists = required.map(toRows).filter((list) => list !== undefined);
+      this.#rows.set(required, lists);
+    }
+    return lists;
   }
 
   #file(
@@ -140,9 +151,12 @@ function tailFile(indexDir: string, blocks: TextBlocks): readonly FilePlace[] {
   return blocks.count > minTailBlocks(blocks) ? [{ path, open }] : [];
 }
 
-/** The rows of each alternative; undefined where one of them is too short to be indexed. */
-function toRows(list: Literals): readonly (readonly number[])[] | undefined {
-  const rows = list.map(({ text }) => gramRowsOf(Buffer.from(text)));
+/** The rows of each alternative. */
+type RowList = readonly (readonly number[])[];
+
+/** Undefined where one of the alternatives is too short to be indexed. */
+function toRows(list: Literals): RowList | undefined {
+  const rows = list.map(({ text }) => gramRowsOf(Buffer.from(text)).slice(0, maxRowsEach));
   return rows.some((own) => own.length === 0) ? undefined : rows;
 }
 
@@ -152,7 +166,7 @@ function toRows(list: Literals): readonly (readonly number[])[] | undefined {
  */
 function narrow(
   file: SegmentFile,
-  list: readonly (readonly number[])[],
+  list: RowList,
   maxRowsHere: number,
   words: BlockBits,
 ): number | undefined {
@@ -161,7 +175,7 @@ function narrow(
   for (const rows of list) {
     const own = words.slice();
     let quietRows = 0;
-    for (const row of rows.slice(0, Math.min(maxRowsEach, maxRowsHere))) {
+    for (const row of rows.slice(0, maxRowsHere)) {
       if (own.every((word) => word === 0)) break;
       read++;
       const bits = file.row(row);

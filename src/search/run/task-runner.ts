@@ -58,9 +58,12 @@ export class TaskRunner {
    */
   plan(job: number, task: SearchTask): Job | undefined {
     const program = this.#program(task);
-    const plan = this.#plan(task, program);
+    using opened = new DisposableStack();
+    const file = opened.use(new TextFile(task.spans, task.checks));
+    const plan = this.#plan(task, program, file);
     if (plan.pieces.bytes <= aloneBytes) {
-      return this.#job(task, plan, (part) => this.conclude(job, task, part));
+      opened.move();
+      return this.#job(task, plan, file, (part) => this.conclude(job, task, part));
     }
     this.#report({ kind: 'spread', job, plan });
     return undefined;
@@ -68,7 +71,8 @@ export class TaskRunner {
 
   /** Does its share of a search that has been planned. */
   join(job: number, task: SearchTask, plan: Plan): Job {
-    return this.#job(task, plan, (part) => this.#report({ kind: 'part', job, part }));
+    const file = new TextFile(task.spans, task.checks);
+    return this.#job(task, plan, file, (part) => this.#report({ kind: 'part', job, part }));
   }
 
   /** Builds a part of the index. */
@@ -169,18 +173,16 @@ export class TaskRunner {
    * What has to be read: what the index does not rule out. Matches over several lines may lie
    * anywhere.
    */
-  #plan(task: SearchTask, program: Program): Plan {
+  #plan(task: SearchTask, program: Program, file: TextFile): Plan {
     if (program.pattern.multiline) {
       return { pieces: cutPieces(task.scope), indexed: false, solo: true };
     }
-    using file = new TextFile(task.spans);
     const wanted = this.#index.candidates(task.indexDir, task.scope, file, program.required);
     return { pieces: cutPieces(task.scope, wanted), indexed: wanted !== undefined, solo: false };
   }
 
-  #job(task: SearchTask, plan: Plan, done: (part: SearchPart) => void): Job {
+  #job(task: SearchTask, plan: Plan, file: TextFile, done: (part: SearchPart) => void): Job {
     const program = this.#program(task);
-    const file = new TextFile(task.spans, task.checks);
     program.users++;
     const { aggregate, records, rank, unit = 'line' } = task.query;
     const isListed = [aggregate, records, rank].every((one) => one === undefined);

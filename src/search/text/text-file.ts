@@ -43,9 +43,18 @@ export class TextFile {
    */
   read(into: Uint8Array, at: number, start: number, end: number): void {
     this.#fill(into, at, start, end);
+    this.bytesRead += end - start;
     if (this.#checks !== undefined && end > start) {
       this.#compare(this.#checks, into.subarray(at, at + end - start), start);
     }
+  }
+
+  /**
+   * Reads bytes as they are, neither compared nor counted: for whoever has a checksum of them.
+   * @throws TextTooShort
+   */
+  sample(into: Uint8Array, start: number): void {
+    this.#fill(into, 0, start, start + into.length);
   }
 
   /** Whether a block, which was read, is damaged or wrong. */
@@ -79,6 +88,7 @@ export class TextFile {
   #whole(start: number, end: number): Uint8Array {
     const bytes = new Uint8Array(end - start);
     this.#fill(bytes, 0, start, end);
+    this.bytesRead += end - start;
     return bytes;
   }
 
@@ -95,7 +105,6 @@ export class TextFile {
       } else fill(target, done, span);
       done = stop;
     }
-    this.bytesRead += end - start;
   }
 
   [Symbol.dispose](): void {
