@@ -1,5 +1,7 @@
+import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
+import { openFilesOf } from '../../test/support/open-files.ts';
 import { textSearch } from '../../test/support/text-search.ts';
 import { systemClock } from '../clock.ts';
 import { openSearchEngine } from './engine.ts';
@@ -266,6 +268,29 @@ describe('limits', () => {
     await expect(engine.search(stale, query('seven'), options)).rejects.toMatchObject({
       code: 'store_corrupt',
     });
+  });
+
+  test('work that fails gives back what it held, so that the next finds room', async () => {
+    await using own = openSearchEngine({ clock: systemClock, workers: 1 });
+    using corpus = new TestCorpus(numbered(200_000));
+    const { totals, blocks, spans, indexDir, sessionId, textPath } = corpus;
+    const stale = { totals, blocks, spans, indexDir, sessionId };
+    writeFileSync(indexDir, 'no folder');
+    await expect(own.index(corpus, options.signal)).rejects.toMatchObject({ code: 'internal' });
+    corpus.write('short\n');
+    // More patterns than a worker has room for at once.
+    for (let i = 0; i < 13; i += 1) {
+      for (const asked of [
+        query(`seven${i}`),
+        query(`seven${i}`, { aggregate: { kind: 'count', maxGroups: 1 } }),
+        query(`seven${i}\\nline`),
+      ]) {
+        const found = own.search(stale, asked, options);
+        await expect(found).rejects.toMatchObject({ code: 'store_corrupt' });
+      }
+    }
+    expect(openFilesOf(textPath)).toEqual([]);
+    expect((await own.search(corpus, query('short'), options)).total).toBe(1);
   });
 
   test('a closed engine refuses', async () => {

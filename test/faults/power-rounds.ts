@@ -65,7 +65,7 @@ async function buildIndex(
   const groups = closedGroups(blocks, 0);
   const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
   if (groups === 0) return;
-  const job = new IndexJob(task, memory, () => undefined, disk.indexDisk);
+  using job = new IndexJob(task, memory, () => undefined, disk.indexDisk);
   while (job.step());
 }
 

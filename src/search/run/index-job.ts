@@ -71,10 +71,13 @@ export class IndexJob implements Job {
   }
 
   #end(): false {
-    this.#text[Symbol.dispose]();
-    free(this.#rows);
     this.#done();
     return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#text[Symbol.dispose]();
+    free(this.#rows);
   }
 
   /**

@@ -23,11 +23,17 @@ abstract class SpanJob implements Job {
 
   constructor(parts: SpanParts) {
     this.parts = parts;
+    parts.program.users++;
   }
 
   step(): boolean {
     this.parts.program.shouldStop = () => this.isStopping();
     return this.work();
+  }
+
+  [Symbol.dispose](): void {
+    this.parts.program.users--;
+    this.parts.file[Symbol.dispose]();
   }
 
   /** What {@link Job.step} does, once the program knows when to stop. */

@@ -8,6 +8,8 @@ import type { TextFile } from '../text/text-file.ts';
 export interface Job {
   /** Does a little (a millisecond or two); false when nothing is left. */
   step(): boolean;
+  /** Gives back what it holds. For whoever steps it, when nothing is left or a step has failed. */
+  [Symbol.dispose](): void;
 }
 
 /**
@@ -51,6 +53,7 @@ export class ScanJob implements Job {
     this.#file = parts.file;
     this.#indexed = parts.plan.indexed;
     this.#done = done;
+    this.#program.users++;
   }
 
   step(): boolean {
@@ -78,8 +81,12 @@ export class ScanJob implements Job {
       skippedLines: this.#program.takeSkippedLines(),
       note: this.#program.note,
     });
-    this.#file[Symbol.dispose]();
     return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#program.users--;
+    this.#file[Symbol.dispose]();
   }
 
   #shouldStop(): boolean {

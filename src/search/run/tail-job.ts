@@ -69,8 +69,11 @@ export class TailJob implements Job {
   }
 
   #end(): false {
-    this.#text[Symbol.dispose]();
     this.#done();
     return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#text[Symbol.dispose]();
   }
 }

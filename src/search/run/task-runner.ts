@@ -62,8 +62,9 @@ export class TaskRunner {
     const file = opened.use(new TextFile(task.spans, task.checks));
     const plan = this.#plan(task, program, file);
     if (plan.pieces.bytes <= aloneBytes) {
+      const whole = this.#job(task, plan, file, (part) => this.conclude(job, task, part));
       opened.move();
-      return this.#job(task, plan, file, (part) => this.conclude(job, task, part));
+      return whole;
     }
     this.#report({ kind: 'spread', job, plan });
     return undefined;
@@ -71,8 +72,12 @@ export class TaskRunner {
 
   /** Does its share of a search that has been planned. */
   join(job: number, task: SearchTask, plan: Plan): Job {
-    const file = new TextFile(task.spans, task.checks);
-    return this.#job(task, plan, file, (part) => this.#report({ kind: 'part', job, part }));
+    using opened = new DisposableStack();
+    const file = opened.use(new TextFile(task.spans, task.checks));
+    const done = (part: SearchPart): void => this.#report({ kind: 'part', job, part });
+    const share = this.#job(task, plan, file, done);
+    opened.move();
+    return share;
   }
 
   /** Builds a part of the index. */
@@ -183,20 +188,14 @@ export class TaskRunner {
 
   #job(task: SearchTask, plan: Plan, file: TextFile, done: (part: SearchPart) => void): Job {
     const program = this.#program(task);
-    program.users++;
     const { aggregate, records, rank, unit = 'line' } = task.query;
     const isListed = [aggregate, records, rank].every((one) => one === undefined);
     if (isListed && unit === 'line' && !program.pattern.multiline) {
-      return new ScanJob({ task, plan, program, file }, (part) => {
-        program.users--;
-        done(part);
-      });
+      return new ScanJob({ task, plan, program, file }, done);
     }
     const { groups, sums } = sumsOf(task, program);
     const finish = (found: Found, stopped: boolean): void => {
-      program.users--;
       const read = partOf(program, file, stopped);
-      file[Symbol.dispose]();
       done({ ...read, ...found, ...sums?.found(), indexed: plan.indexed });
     };
     const parts = { task, program, file, groups };

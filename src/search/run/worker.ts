@@ -74,10 +74,12 @@ class SearchWorker {
   }
 
   #forget(id: number): void {
-    this.#short.delete(id);
     this.#patterns.delete(id);
-    this.#large.delete(id);
-    this.#background.delete(id);
+    for (const jobs of [this.#short, this.#large, this.#background]) {
+      const job = jobs.get(id);
+      jobs.delete(id);
+      job?.[Symbol.dispose]();
+    }
   }
 
   #take(order: Order): void {

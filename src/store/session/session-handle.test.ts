@@ -1,7 +1,7 @@
-import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { temporaryData } from '../../../test/faults/store-harness.ts';
+import { openFilesOf } from '../../../test/support/open-files.ts';
 import { systemClock } from '../../clock.ts';
 import { sessionsForDescriptors } from '../disk/descriptor-room.ts';
 import { realFiles, type Files, type OpenFile } from '../disk/files.ts';
@@ -199,16 +199,4 @@ test('sessions may have an eighth of the descriptors', () => {
 /** Lets what was started in the background come as far as it can at once. */
 async function untilQuiet(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await setImmediate();
-}
-
-/** What this process has open in a folder; nothing where the machine does not say. */
-function openFilesOf(folder: string): readonly string[] {
-  if (process.platform !== 'linux') return [];
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)].filter((path) => path.startsWith(folder));
-    } catch {
-      return [];
-    }
-  });
 }
