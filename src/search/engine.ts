@@ -61,10 +61,11 @@
  * given any, and makes text, line numbers and offsets of them (`run/hit-text.ts`,
  * `text/line-view.ts`). A worker takes orders between chunks, and gives all its small searches a
  * step for each step of a large one, the large ones in turn, so that none waits for long. Orders of
- * one turn of the event loop go in one message, and so do answers to the same question: many small
- * texts are asked at the price of a few messages, whatever their number; building
- * the index waits for all of them. A search sees the text as it was when it was asked: committed
- * totals are part of the question, and of the cursor.
+ * one turn of the event loop go in one message, and so do answers to the same question; a text that
+ * a worker knows is told by a number (`run/told-texts.ts`): many small texts are asked at the price
+ * of a few messages, whatever their number; building the index waits for all of them. A search sees
+ * the text as it was when it was asked: committed totals are part of the question, and of the
+ * cursor.
  *
  * Stopping: at the deadline, or when the asker is gone, a flag in shared memory ends every job at
  * its next chunk; what was found is the answer, marked partial. A worker that does not come back
@@ -80,14 +81,13 @@ import { availableParallelism } from 'node:os';
 import { ProxyError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
 import { decodeCursor } from './run/cursor.ts';
-import { blockAt } from './text/pieces.ts';
 import { shareRanges } from './text/ranges.ts';
 import type { Report, SearchTask } from './run/protocol.ts';
 import { SearchRun } from './run/search-run.ts';
 import { IndexUpkeep } from './run/index-upkeep.ts';
 import { SharedBlocks } from './text/shared-blocks.ts';
-import { SharedEntries } from './text/shared-entries.ts';
-import { checksOf, damageNote, goneNote, soundRanges } from './text/block-checks.ts';
+import { scopeOf, SharedTexts } from './text/shared-texts.ts';
+import { damageNote, goneNote, soundRanges } from './text/block-checks.ts';
 import { QueuePlace, TurnQueue } from './run/turn-queue.ts';
 import type { Corpus, SearchEngine, SearchOptions, SearchQuery, SearchResult } from './types.ts';
 import { WorkerPool, type PoolEvents, type PoolWorker } from './run/worker-pool.ts';
@@ -130,7 +130,7 @@ class Engine implements SearchEngine {
   readonly #clock: Clock;
   readonly #pool: WorkerPool;
   readonly #blocks = new SharedBlocks();
-  readonly #entries = new SharedEntries();
+  readonly #texts = new SharedTexts(this.#blocks);
   readonly #runs = new Map<number, SearchRun>();
   readonly #upkeep: IndexUpkeep;
   readonly #small = new TurnQueue(maxSmallRuns);
@@ -245,25 +245,12 @@ class Engine implements SearchEngine {
   #task(corpus: Corpus, query: SearchQuery): Omit<SearchTask, 'control'> {
     const cursor = query.cursor === undefined ? undefined : decodeCursor(query, query.cursor);
     const endBytes = Math.min(cursor?.endBytes ?? Infinity, corpus.totals.bytes);
-    const count = endBytes === 0 ? 0 : blockAt(corpus.blocks, endBytes - 1) + 1;
-    const table = this.#blocks.share(corpus.blocks, corpus.blocks.count);
-    const blocks = { ...table, count };
-    const checks = checksOf(corpus, table);
     const { ranges: _ranges, ...asked } = query;
-    const ranges = soundRanges(corpus, query.ranges);
-    const entries = this.#entries.share(corpus.entries);
-    const anchors = corpus.checks?.anchors;
+    const ranges = shareRanges(soundRanges(corpus, query.ranges), endBytes);
+    const text = this.#texts.share(corpus);
     return {
-      spans: corpus.spans,
-      indexDir: corpus.indexDir,
-      scope: {
-        blocks,
-        endBytes,
-        ranges: shareRanges(ranges, endBytes),
-        ...(entries && { entries }),
-        ...(anchors && { anchors }),
-      },
-      ...(checks && { checks }),
+      text,
+      scope: scopeOf(text, endBytes, ranges),
       query: asked,
       after: cursor?.after,
       ...(query.cursor !== undefined && cursor === undefined ? { note: foreignCursor } : {}),

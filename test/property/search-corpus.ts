@@ -41,6 +41,7 @@ function blockTable(text: Buffer): TextBlocks {
 export class TestCorpus implements Corpus {
   readonly sessionId = 'sess_test';
   readonly textPath: string;
+  readonly spans: Corpus['spans'];
   readonly indexDir: string;
   readonly #folder: string;
   #text: Buffer = Buffer.alloc(0);
@@ -50,6 +51,7 @@ export class TestCorpus implements Corpus {
   constructor(text: string | Buffer) {
     this.#folder = mkdtempSync(join(tmpdir(), 'rlm-search-'));
     this.textPath = join(this.#folder, 'context.txt');
+    this.spans = wholeFile(this.textPath);
     this.indexDir = join(this.#folder, 'index');
     this.write(text);
   }
@@ -65,10 +67,6 @@ export class TestCorpus implements Corpus {
     }
     this.#totals = { bytes: this.#text.length, chars, lines };
     writeFileSync(this.textPath, this.#text);
-  }
-
-  get spans(): Corpus['spans'] {
-    return wholeFile(this.textPath);
   }
 
   get totals(): Corpus['totals'] {

@@ -4,6 +4,7 @@ import type { RankTable } from './ranking.ts';
 import { recordBuffers, type RecordPart } from './record-list.ts';
 import type { Pieces, Scope } from '../text/pieces.ts';
 import type { BlockChecks } from '../text/block-checks.ts';
+import type { SharedText } from '../text/shared-texts.ts';
 import type { TextBlocks, SearchMatch, SearchQuery, SearchResult } from '../types.ts';
 
 /**
@@ -88,10 +89,9 @@ export interface Plan {
 
 /** A search as a worker sees it. */
 export interface SearchTask {
-  readonly spans: readonly TextSpan[];
-  readonly indexDir: string;
+  readonly text: SharedText;
+  /** What of it is searched. */
   readonly scope: Scope;
-  readonly checks?: BlockChecks;
   readonly query: SearchQuery;
   /** Where an earlier answer of the same query ended. */
   readonly after?: number | undefined;

@@ -59,7 +59,7 @@ export class TaskRunner {
   plan(job: number, task: SearchTask): Job | undefined {
     const program = this.#program(task);
     using opened = new DisposableStack();
-    const file = opened.use(new TextFile(task.spans, task.checks));
+    const file = opened.use(new TextFile(task.text.spans, task.text.checks));
     const plan = this.#plan(task, program, file);
     if (plan.pieces.bytes <= aloneBytes) {
       const whole = this.#job(task, plan, file, (part) => this.conclude(job, task, part));
@@ -73,7 +73,7 @@ export class TaskRunner {
   /** Does its share of a search that has been planned. */
   join(job: number, task: SearchTask, plan: Plan): Job {
     using opened = new DisposableStack();
-    const file = opened.use(new TextFile(task.spans, task.checks));
+    const file = opened.use(new TextFile(task.text.spans, task.text.checks));
     const done = (part: SearchPart): void => this.#report({ kind: 'part', job, part });
     const share = this.#job(task, plan, file, done);
     opened.move();
@@ -132,7 +132,7 @@ export class TaskRunner {
       this.#report({ kind: 'answer', job, result: { ...base, carried: sums.table() } });
       return;
     }
-    using file = new TextFile(task.spans, task.checks);
+    using file = new TextFile(task.text.spans, task.text.checks);
     const view = new LineView(file, task.scope, this.#slots);
     const sum = sums.result(view);
     const wrongBlocks = [...part.wrongBlocks, ...file.wrong];
@@ -168,7 +168,7 @@ export class TaskRunner {
     hits: readonly Hit[],
   ): { readonly shown: readonly ShownHit[]; readonly wrongBlocks: readonly number[] } {
     if (hits.length === 0) return { shown: [], wrongBlocks: [] };
-    using file = new TextFile(task.spans, task.checks);
+    using file = new TextFile(task.text.spans, task.text.checks);
     const view = new LineView(file, task.scope, this.#slots);
     const shower = new HitText(view, this.#program(task), task.scope, task.query);
     return { shown: hits.map((hit) => shower.show(hit)), wrongBlocks: [...file.wrong] };
@@ -182,7 +182,7 @@ export class TaskRunner {
     if (program.pattern.multiline) {
       return { pieces: cutPieces(task.scope), indexed: false, solo: true };
     }
-    const wanted = this.#index.candidates(task.indexDir, task.scope, file, program.required);
+    const wanted = this.#index.candidates(task.text.indexDir, task.scope, file, program.required);
     return { pieces: cutPieces(task.scope, wanted), indexed: wanted !== undefined, solo: false };
   }
 

@@ -5,6 +5,7 @@ import { shareRanges } from '../text/ranges.ts';
 import type { Report } from './protocol.ts';
 import { SearchRun } from './search-run.ts';
 import { SharedBlocks } from '../text/shared-blocks.ts';
+import { scopeOf, SharedTexts } from '../text/shared-texts.ts';
 import { WorkerPool, type PoolWorker } from './worker-pool.ts';
 
 const numbered = Array.from(
@@ -42,20 +43,16 @@ function openRun(
   };
   const pool = new WorkerPool(2, events, { isBrief: options.isBrief ?? false });
   closers.push(() => pool.close());
-  const blocks = new SharedBlocks().share(corpus.blocks, corpus.blocks.count);
+  const { bytes } = corpus.totals;
+  const text = new SharedTexts(new SharedBlocks()).share(corpus);
   const run = new SearchRun({
     job: 1,
     pool,
     clock: options.clock ?? systemClock,
     deadlineMs: 60_000,
     task: {
-      spans: corpus.spans,
-      indexDir: corpus.indexDir,
-      scope: {
-        blocks,
-        endBytes: corpus.totals.bytes,
-        ranges: shareRanges(undefined, corpus.totals.bytes),
-      },
+      text,
+      scope: scopeOf(text, bytes, shareRanges(undefined, bytes)),
       query: query(pattern),
     },
   });

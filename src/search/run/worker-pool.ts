@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { compileCacheEnv } from '../../base/compile-cache-env.ts';
 import { kernelsModule } from '../../kernels/kernels.ts';
+import { ToldTexts } from './told-texts.ts';
 import { ownedBuffers, type Order, type Report } from './protocol.ts';
 
 /**
@@ -36,6 +37,7 @@ class Slot implements PoolWorker {
   readonly jobs = new Set<number>();
   isReady = false;
   readonly thread: Worker;
+  readonly #texts = new ToldTexts();
   /** Orders of this turn of the event loop. */
   #orders: Order[] = [];
 
@@ -59,8 +61,9 @@ class Slot implements PoolWorker {
   #post(): void {
     const orders = this.#orders;
     this.#orders = [];
+    const sent = orders.map((order) => this.#texts.pack(order));
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.thread.postMessage(orders, ownedBuffers(orders));
+    this.thread.postMessage(sent, ownedBuffers(orders));
   }
 }
 

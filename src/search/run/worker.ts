@@ -1,6 +1,7 @@
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { unreadableReason } from '../../base/system-words.ts';
-import { ownedBuffers, type Order, type Report } from './protocol.ts';
+import { HeldTexts, type SentOrder } from './told-texts.ts';
+import { ownedBuffers, type Report } from './protocol.ts';
 import type { Job } from './scan-job.ts';
 import { TaskRunner } from './task-runner.ts';
 import { TextTooShort } from '../text/text-file.ts';
@@ -12,6 +13,7 @@ import { TextTooShort } from '../text/text-file.ts';
 class SearchWorker {
   readonly #port: MessagePort;
   readonly #runner: TaskRunner;
+  readonly #texts = new HeldTexts();
   /** Searches that this worker does alone, because they are small. */
   readonly #short = new Map<number, Job>();
   /** Its shares of large ones. */
@@ -32,7 +34,7 @@ class SearchWorker {
   }
 
   start(): void {
-    this.#port.on('message', (orders: readonly Order[]) => {
+    this.#port.on('message', (orders: readonly SentOrder[]) => {
       for (const order of orders) this.#take(order);
       if (!this.#working) this.#work();
       this.#post();
@@ -59,7 +61,7 @@ class SearchWorker {
       this.#post();
       let next = receiveMessageOnPort(this.#port);
       while (next !== undefined) {
-        for (const order of next.message as readonly Order[]) this.#take(order);
+        for (const order of next.message as readonly SentOrder[]) this.#take(order);
         next = receiveMessageOnPort(this.#port);
       }
     }
@@ -82,7 +84,8 @@ class SearchWorker {
     }
   }
 
-  #take(order: Order): void {
+  #take(sent: SentOrder): void {
+    const order = this.#texts.unpack(sent);
     const pattern = order.kind === 'plan' ? order.task.query.pattern : undefined;
     this.#about(pattern);
     this.#guarded(order.job, () => {
