@@ -19,7 +19,7 @@ import { AnswerLimit, type AnswerLimits, meterUpstream } from '../turn/metered-u
 import type { PromptMaker } from '../prompt/build-prompt.ts';
 import type { Opened } from '../prompt/dormant-tool.ts';
 import { learnCount } from './learn-count.ts';
-import type { Prompt, PromptTarget } from '../prompt/prompt-layout.ts';
+import type { Prompt, PromptTarget, Subject } from '../prompt/prompt-layout.ts';
 import type { ToollessModels } from '../prompt/toolless-models.ts';
 import { runTurn } from '../turn/run-turn.ts';
 import type { TurnStats } from './turn-stats.ts';
@@ -108,11 +108,13 @@ export class ChatProxy {
     watch?.know(factsOfIntake(intake));
     const target = await this.#options.resolve(intake.envelope.model, call.signal);
     watch?.know({ model: target.gaugeKey });
-    const prompt = await this.#options.prompts.make(intake, target);
+    const subject: Subject = { intake };
+    const prompt = await this.#options.prompts.make(subject, target);
     if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
     const run: Run = {
       call,
       intake,
+      subject,
       target,
       prompt,
       wasRefused: false,
@@ -277,9 +279,9 @@ export class ChatProxy {
    * After the upstream has refused tools that are all ours: the same without, and so from now on
    * with this model.
    */
-  async #withoutTools({ intake, target, call }: Run, error: unknown): Promise<Prompt | undefined> {
+  async #withoutTools({ subject, target, call }: Run, error: unknown): Promise<Prompt | undefined> {
     const { toolless, prompts, log } = this.#options;
-    const { envelope } = intake;
+    const { envelope } = subject.intake;
     // With tools of its own the client's request would be refused without us, too.
     if ((envelope.tools ?? []).length > 0) return undefined;
     const news = toolless.note(error, target.gaugeKey, envelope);
@@ -289,7 +291,7 @@ export class ChatProxy {
         { request: call.requestId, model: news, ...failureOf(error as ProxyError) },
         'the model takes no tools; chats with it go on without ours, and large texts stay in the prompt',
       );
-    return prompts.make(intake, target);
+    return prompts.make(subject, target);
   }
 
   /**
@@ -299,9 +301,9 @@ export class ChatProxy {
   async #wake(
     run: Run,
   ): Promise<{ readonly request: ChatRequest; readonly opened: Opened } | undefined> {
-    const { intake, target, prompt } = run;
+    const { subject, target, prompt } = run;
     if (prompt.own?.offer !== 'dormant') return undefined;
-    const woken = await this.#options.prompts.wake(intake, target, run.shrunkTokens);
+    const woken = await this.#options.prompts.wake(subject, target, run.shrunkTokens);
     if (woken === undefined) return undefined;
     run.firstPrompt = prompt;
     this.#take(run, woken.prompt);
@@ -314,7 +316,7 @@ export class ChatProxy {
    */
   async #shrink(run: Run, request: ChatRequest): Promise<Prompt | undefined> {
     const { gauge, prompts } = this.#options;
-    const { intake, target } = run;
+    const { subject, target } = run;
     const scales = prompts.scalesOf(target);
     const sizeBytes = scales.weighRequest(request);
     const estimate = sizeBytes / scales.bytesPerToken;
@@ -328,7 +330,7 @@ export class ChatProxy {
     if (run.statedWindowTokens !== undefined)
       gauge.learnWindow(target.gaugeKey, run.statedWindowTokens);
     run.shrunkTokens = windowTokens;
-    const smaller = await prompts.make(intake, target, windowTokens);
+    const smaller = await prompts.make(subject, target, windowTokens);
     if (target.windowTokens !== undefined && request === run.prompt.request)
       gauge.learnRefusal(target.gaugeKey, sizeBytes, target.windowTokens);
     return scales.weighRequest(smaller.request) < sizeBytes ? smaller : undefined;
@@ -445,6 +447,8 @@ function searchesIn({ before, message }: FinishedTurn): number {
 interface Run {
   readonly call: ChatCall;
   readonly intake: Intake;
+  /** The same while its prompts are made. */
+  readonly subject: Subject;
   readonly target: ChatTarget;
   /** What went upstream; a smaller one after a refusal. */
   prompt: Prompt;

@@ -37,6 +37,7 @@ import {
   PromptLayout,
   type PromptOptions,
   type PromptTarget,
+  type Subject,
   type Window,
   type Work,
   noTools,
@@ -68,7 +69,6 @@ interface AskedCalls {
 export class PromptMaker {
   readonly #options: PromptOptions;
   readonly #layout: PromptLayout;
-  readonly #chats = new WeakMap<Intake, Chat>();
   readonly #unstored = new UnstoredCuts();
   /** Chats that were not forked from any that had our tools, by session and chat. */
   readonly #noForks = new LruMap<string, true>(maxNoForks);
@@ -87,17 +87,18 @@ export class PromptMaker {
    * not fit whatever is left out
    */
   async make(
-    intake: Intake,
+    subject: Subject,
     target: PromptTarget,
     windowTokens = this.#options.gauge.windowTokens(target.gaugeKey, target.windowTokens),
   ): Promise<Prompt> {
+    const { intake } = subject;
     const { envelope, items } = intake;
     const scales = this.#layout.scalesOf(target);
     const itemBytes = items.reduce((total, item) => total + scales.weigh(item), 0);
     if (intake.isHelper || this.#options.inject === 'never') {
       return this.#layout.plain({ intake, target, itemBytes }, asItCame);
     }
-    const chat = await this.#chatOf(intake);
+    const chat = (subject.chat ??= await this.#chatOf(intake));
     const window =
       windowTokens === undefined
         ? undefined
@@ -105,6 +106,7 @@ export class PromptMaker {
     const takesTools =
       intake.takesOurTools && !this.#options.toolless.has(target.gaugeKey, envelope);
     const work = {
+      subject,
       intake,
       target,
       chat,
@@ -141,10 +143,10 @@ export class PromptMaker {
    * them.
    */
   async #bounded(work: Work, prompt: Prompt): Promise<Prompt> {
-    const { intake, window, scales, target, itemBytes } = work;
+    const { subject, intake, window, scales, target, itemBytes } = work;
     if (window === undefined) return prompt;
     const isOver = itemBytes + intake.envelopeBytes > window.highBytes;
-    if (!(await this.#layout.storeFails(intake, isOver))) return prompt;
+    if (!(await this.#layout.storeFails(subject, isOver))) return prompt;
     const { request } = prompt;
     const { weigh } = scales;
     const { chatId } = intake.resolved;
@@ -169,10 +171,8 @@ export class PromptMaker {
     return this.#layout.scalesOf(target);
   }
 
-  /** What is known of the chat that a request belongs to; of each request once. */
+  /** What is known of the chat that a request belongs to. */
   async #chatOf(intake: Intake): Promise<Chat> {
-    const known = this.#chats.get(intake);
-    if (known !== undefined) return known;
     const { resolved, items } = intake;
     const isStored = items.some((item) => item.facts.stored !== undefined);
     const session = resolved.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
@@ -186,9 +186,7 @@ export class PromptMaker {
     const texts = ChatTexts.mayMatter(items, memory, resolved.chatId)
       ? await this.#layout.guarded(async () => readTexts(intake, { isActive, places, memory }))
       : undefined;
-    const chat = { session, isActive, texts, places };
-    this.#chats.set(intake, chat);
-    return chat;
+    return { session, isActive, texts, places };
   }
 
   /** What the chat is offered so far; a fork begins with what it was forked from. */
@@ -323,7 +321,8 @@ export class PromptMaker {
       if (cuts.size === 0) break;
       ({ prompt, excessBytes } = await this.#withoutCalls(work, { kind: 'cut', cuts }));
     }
-    if (chat.session === undefined || (await this.#layout.storeFails(intake, false))) return prompt;
+    if (chat.session === undefined || (await this.#layout.storeFails(work.subject, false)))
+      return prompt;
     // Between this and what was tried for, there is the answer's room and an estimate's error: the
     // upstream knows.
     if (window !== undefined && excessBytes + maxBytes(window) > window.windowBytes)
@@ -417,10 +416,11 @@ export class PromptMaker {
    * nothing where that could not be remembered. `windowTokens` as in {@link make}.
    */
   async wake(
-    intake: Intake,
+    subject: Subject,
     target: PromptTarget,
     windowTokens?: number,
   ): Promise<{ readonly prompt: Prompt; readonly opened: Opened } | undefined> {
+    const { intake } = subject;
     const { session, chatId } = intake.resolved;
     if (session === undefined) return undefined;
     const dormant = await this.#layout.guarded(async () => readOffer(session, chatId));
@@ -428,7 +428,7 @@ export class PromptMaker {
     const active = await this.#layout.guarded(async () => this.#activated(session, intake));
     if (active === undefined) return undefined;
     // What fails here fails no turn: the next request has all tools.
-    const prompt = await this.#layout.guarded(async () => this.make(intake, target, windowTokens));
+    const prompt = await this.#layout.guarded(async () => this.make(subject, target, windowTokens));
     if (prompt?.own?.offer !== 'active') return undefined;
     const map = await this.#layout.guarded(async () =>
       storeMap(session.store, before, this.#options.clock.now()),

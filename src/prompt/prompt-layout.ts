@@ -110,8 +110,23 @@ export interface Chat {
   readonly places: () => Places;
 }
 
+/**
+ * A request while its prompts are made, mostly one: what is found out of it once. No `WeakMap` has
+ * that by the intake: V8's young collections take the values of such a map for alive, so all that
+ * hangs on a request went to the old generation, half of what got there.
+ */
+export interface Subject {
+  readonly intake: Intake;
+  chat?: Chat;
+  /** Something was demoted, in whichever of the layouts that were tried. */
+  wasDemoted?: true;
+  /** Something of it could not be stored. */
+  isFailing?: true;
+}
+
 /** A prompt that is being made. */
 export interface Work {
+  readonly subject: Subject;
   readonly intake: Intake;
   readonly target: PromptTarget;
   readonly chat: Chat;
@@ -195,10 +210,6 @@ export class PromptLayout {
     ToolList,
     { readonly texts: number; readonly parts: OfferParts }
   >();
-  /** Requests for which something was demoted, in whichever of the layouts that were tried. */
-  readonly #demoted = new WeakSet<Intake>();
-  /** Requests of which something could not be stored. */
-  readonly #failing = new WeakSet<Intake>();
 
   constructor(options: PromptOptions) {
     this.#options = options;
@@ -245,7 +256,7 @@ export class PromptLayout {
 
   /** The list within the window, and our tools where the chat has them. */
   async layOut(work: Work, laid: LaidTexts, how: LayOut): Promise<LaidPrompt> {
-    const { intake, target, window, chat } = work;
+    const { subject, intake, target, window, chat } = work;
     const { envelope, resolved } = intake;
     const { session, offer, changed } = how;
     const theirs = envelope.tools ?? noTools;
@@ -254,7 +265,7 @@ export class PromptLayout {
     const overheadBytes = intake.envelopeBytes + (ours?.sizeBytes ?? 0);
     const places = chat.places();
     const fitted = await this.#fit(work, laid, { ...how, overheadBytes });
-    if (fitted.window.demoted) this.#demoted.add(intake);
+    if (fitted.window.demoted) subject.wasDemoted = true;
     const place = {
       chatId: resolved.chatId,
       chain: places.chains.at(-1) ?? '',
@@ -279,7 +290,7 @@ export class PromptLayout {
       ...(offer === undefined
         ? {}
         : { own: { session, offer: offer.kind, registry, place, ...this.#partsOf(session) } }),
-      window: { ...fitted.window, demoted: this.#demoted.has(intake) },
+      window: { ...fitted.window, demoted: subject.wasDemoted === true },
       standing: standingIn(intake.items, laid),
       ...(window === undefined ? {} : { room: window.room }),
       clientBytes: clientBytesOf(work),
@@ -290,7 +301,7 @@ export class PromptLayout {
 
   /** Weaves, and where a window is known or something was demoted before, fits. */
   async #fit(
-    { intake, window, chat, scales }: Work,
+    { subject, intake, window, chat, scales }: Work,
     laid: LaidTexts,
     how: LayOut & { readonly overheadBytes: number },
   ): Promise<Fitted> {
@@ -319,7 +330,7 @@ export class PromptLayout {
           find: async (turns) => memory.findAll(turns, async (work) => this.guarded(work)),
         }),
       onStoreFault: (error: ProxyError) => {
-        this.#failing.add(intake);
+        subject.isFailing = true;
         this.#tolerate(error);
       },
     };
@@ -333,8 +344,8 @@ export class PromptLayout {
    * Whether nothing of a request can be stored: its texts could not, or what was to leave the
    * prompt could not. With `asks` a session is made if there is none, and if that goes, it can.
    */
-  async storeFails(intake: Intake, asks: boolean): Promise<boolean> {
-    if (intake.storeFault !== undefined || this.#failing.has(intake)) return true;
+  async storeFails({ intake, isFailing }: Subject, asks: boolean): Promise<boolean> {
+    if (intake.storeFault !== undefined || isFailing === true) return true;
     if (!asks || intake.resolved.session !== undefined) return false;
     return (await this.ensured(intake)) === undefined;
   }
