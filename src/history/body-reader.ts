@@ -134,7 +134,7 @@ export class BodyReader {
   #mayBe(run: Run): boolean {
     const { kept, mark, sizeBytes } = run;
     if (this.#pending.differs(mark)) return false;
-    if (kept !== undefined) return this.#pending.beginLike(kept.pieces);
+    if (kept !== undefined) return this.#pending.beginLike(kept.filled);
     return (
       sizeBytes > this.#pending.sizeBytes || this.#tree.is(run, this.#pending.first(sizeBytes))
     );
@@ -188,7 +188,7 @@ class PendingBytes {
   }
 
   /** Whether they begin as `bytes` do, as far as both go. */
-  beginLike(bytes: readonly Uint8Array[]): boolean {
+  beginLike(bytes: Uint8Array): boolean {
     return beginAlike(this.#pieces, this.#skippedBytes, bytes);
   }
 

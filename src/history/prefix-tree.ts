@@ -1,5 +1,5 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
-import { ownCopy } from '../wire/unparsed-message.ts';
+import { type ByteRange, bytesOf } from '../wire/unparsed-message.ts';
 import { LruMap } from '../base/lru-map.ts';
 import type { RawMessage } from './split-body.ts';
 import type { RequestMessage } from './request-message.ts';
@@ -17,17 +17,26 @@ export interface RunPart {
  * A message of a run whose bytes are kept: the same object for every request that begins with the
  * same bytes.
  */
-class KeptMessage implements RawMessage {
+class KeptMessage implements RawMessage, ByteRange {
+  readonly within: KeptRun;
+  readonly from: number;
   readonly sizeBytes: number;
   readonly hash: string;
-  readonly pieces: readonly Uint8Array[];
-  readonly isKept = true;
   item?: RequestMessage;
 
-  constructor({ sizeBytes, hash }: RunPart, bytes: Uint8Array) {
+  constructor({ from, sizeBytes, hash }: RunPart, run: KeptRun) {
+    this.within = run;
+    this.from = from;
     this.sizeBytes = sizeBytes;
     this.hash = hash;
-    this.pieces = [bytes];
+  }
+
+  get kept(): ByteRange {
+    return this;
+  }
+
+  get pieces(): readonly Uint8Array[] {
+    return [bytesOf(this)];
   }
 }
 
@@ -42,10 +51,32 @@ export interface RunMark {
   readonly word: number;
 }
 
-/** The bytes of a run, in the pieces in which it grew, and its messages in them. */
-interface KeptRun {
-  readonly pieces: Uint8Array[];
-  readonly messages: RawMessage[];
+/**
+ * The bytes of a run behind each other, and its messages in them. They lie in memory that doubles
+ * when they have filled it, so a chat's next turn is mostly written where there is room for it.
+ */
+class KeptRun {
+  /** What is filled is never written again. */
+  bytes: Buffer = Buffer.alloc(0);
+  /** The beginning of {@link bytes} that is filled. */
+  filled: Buffer = this.bytes;
+  readonly messages: KeptMessage[] = [];
+
+  /** Puts pieces behind what is there. */
+  add(pieces: readonly Uint8Array[]): void {
+    let at = this.filled.length;
+    const neededBytes = at + lengthOf(pieces);
+    if (neededBytes > this.bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(neededBytes, 2 * this.bytes.length));
+      this.filled.copy(larger);
+      this.bytes = larger;
+    }
+    for (const piece of pieces) {
+      this.bytes.set(piece, at);
+      at += piece.length;
+    }
+    this.filled = this.bytes.subarray(0, at);
+  }
 }
 
 /**
@@ -144,7 +175,7 @@ export class PrefixTree {
     const sizeBytes = lengthOf(bytes);
     const same = before.next.find((run) => run.sizeBytes === sizeBytes && this.is(run, bytes));
     if (same !== undefined) return same;
-    const kept: KeptRun = { pieces: [], messages: [] };
+    const kept = new KeptRun();
     const run: Run = {
       before,
       sizeBytes: 0,
@@ -153,7 +184,7 @@ export class PrefixTree {
       parts: [],
       kept,
       next: [],
-      mark: markOf(bytes, before.next.at(-1)?.kept?.pieces),
+      mark: markOf(bytes, before.next.at(-1)?.kept?.filled),
       beginsAnother: true,
     };
     before.next.push(run);
@@ -169,30 +200,30 @@ export class PrefixTree {
     kept: KeptRun,
     more: { readonly bytes: readonly Uint8Array[]; readonly parts: readonly RunPart[] },
   ): void {
-    const own = ownCopy(more.bytes);
-    kept.pieces.push(own);
+    this.#keptBytes -= kept.bytes.length;
+    kept.add(more.bytes);
+    this.#keptBytes += kept.bytes.length;
     for (const { from, sizeBytes, hash } of more.parts) {
       const part = { from: run.sizeBytes + from, sizeBytes, hash };
       run.parts.push(part);
-      kept.messages.push(new KeptMessage(part, own.subarray(from, from + sizeBytes)));
+      kept.messages.push(new KeptMessage(part, kept));
     }
-    run.sizeBytes += own.length;
+    run.sizeBytes = kept.filled.length;
     run.tag = undefined;
     run.beginsAnother &&= this.#beginsAnother(run, kept);
-    this.#keptBytes += own.length;
     this.#messages += more.parts.length;
     if (!isShort(run) && endOf(run) > keptUpToBytes) this.#dropBytes(run);
     this.#bound();
   }
 
   /** As far as bytes tell; what is known by its tag alone would be walked once more. */
-  #beginsAnother(run: Run, { pieces }: KeptRun): boolean {
+  #beginsAnother(run: Run, { filled }: KeptRun): boolean {
     return run.before!.next.some(
       ({ sizeBytes, kept, mark }) =>
         kept !== undefined &&
         sizeBytes > run.sizeBytes &&
-        !differs(mark, pieces[0], 0) &&
-        beginAlike(kept.pieces, 0, pieces),
+        !differs(mark, filled, 0) &&
+        beginAlike([kept.filled], 0, filled),
     );
   }
 
@@ -200,14 +231,14 @@ export class PrefixTree {
   is(run: Run, bytes: readonly Uint8Array[]): boolean {
     return run.kept === undefined
       ? run.tag === this.#tagAfter(run.before!, bytes)
-      : beginAlike(bytes, 0, run.kept.pieces);
+      : beginAlike(bytes, 0, run.kept.filled);
   }
 
   /** A run has come again, in these bytes; they are copied where it may yet grow. */
   use(run: Run, bytes: readonly Uint8Array[]): void {
     this.#runs.set(run, true);
     if (this.#kept.has(run)) this.#kept.set(run, true);
-    else if (isShort(run)) this.#keep(run, ownCopy(bytes));
+    else if (isShort(run)) this.#keep(run, bytes);
     const siblings = run.before!.next;
     siblings.push(...siblings.splice(siblings.indexOf(run), 1));
   }
@@ -220,7 +251,7 @@ export class PrefixTree {
     siblings.splice(siblings.indexOf(run), 1);
     // What nothing followed needs no tag any more.
     if (run.next.length > 0) this.#dropBytes(run);
-    else if (this.#kept.delete(run)) this.#keptBytes -= run.sizeBytes;
+    else if (this.#kept.delete(run)) this.#keptBytes -= run.kept!.bytes.length;
   }
 
   /** Forgets what was used the longest ago where there is too much. */
@@ -231,26 +262,26 @@ export class PrefixTree {
       this.#dropBytes(this.#kept.oldest);
   }
 
-  #keep(run: Run, own: Uint8Array): void {
-    const messages = run.parts.map(
-      (part) => new KeptMessage(part, own.subarray(part.from, part.from + part.sizeBytes)),
-    );
-    run.kept = { pieces: [own], messages };
+  #keep(run: Run, bytes: readonly Uint8Array[]): void {
+    const kept = new KeptRun();
+    kept.add(bytes);
+    for (const part of run.parts) kept.messages.push(new KeptMessage(part, kept));
+    run.kept = kept;
     this.#kept.set(run, true);
-    this.#keptBytes += run.sizeBytes;
+    this.#keptBytes += kept.bytes.length;
     this.#bound();
   }
 
   #dropBytes(run: Run): void {
     if (!this.#kept.delete(run)) return;
-    this.#keptBytes -= run.sizeBytes;
+    this.#keptBytes -= run.kept!.bytes.length;
     this.#tagOf(run);
     run.kept = undefined;
   }
 
   /** Made when it is wanted, which for most runs near a list's start is never. */
   #tagOf(run: Run): string {
-    run.tag ??= this.#tagAfter(run.before!, run.kept!.pieces);
+    run.tag ??= this.#tagAfter(run.before!, [run.kept!.filled]);
     return run.tag;
   }
 
@@ -291,12 +322,8 @@ export function sliceOf(
 /**
  * Pure. What tells bytes from others; nothing where that does not lie in the first piece of each.
  */
-function markOf(
-  bytes: readonly Uint8Array[],
-  others: readonly Uint8Array[] | undefined,
-): RunMark | undefined {
+function markOf(bytes: readonly Uint8Array[], other: Uint8Array | undefined): RunMark | undefined {
   const [own] = bytes;
-  const other = others?.[0];
   if (own === undefined || other === undefined) return undefined;
   const at = Math.max(0, commonBytes(own, other) - 2);
   const word = wordAt(own, at);
@@ -334,31 +361,25 @@ function wordAt(piece: Uint8Array, at: number): number | undefined {
 }
 
 /**
- * Pure. Whether what stands behind the first `skippedBytes` of pieces begins as `bytes` do, which
- * come in pieces, too; as far as both go.
+ * Pure. Whether what stands behind the first `skippedBytes` of pieces begins as `bytes` do, as far
+ * as both go.
  */
 export function beginAlike(
   pieces: readonly Uint8Array[],
   skippedBytes: number,
-  bytes: readonly Uint8Array[],
+  bytes: Uint8Array,
 ): boolean {
-  let at = 0;
+  const own = buffer(bytes);
   let from = skippedBytes;
-  for (const own of bytes) {
-    for (let start = 0; start < own.length;) {
-      const piece = pieces[at];
-      if (piece === undefined) return true;
-      if (from >= piece.length) {
-        from -= piece.length;
-        at += 1;
-        continue;
-      }
-      const length = Math.min(piece.length - from, own.length - start);
-      if (buffer(piece).compare(own, start, start + length, from, from + length) !== 0)
-        return false;
-      from += length;
-      start += length;
+  let at = 0;
+  for (const piece of pieces) {
+    const length = Math.min(piece.length - from, own.length - at);
+    if (length > 0) {
+      if (own.compare(piece, from, from + length, at, at + length) !== 0) return false;
+      at += length;
+      if (at === own.length) return true;
     }
+    from = Math.max(0, from - piece.length);
   }
   return true;
 }

@@ -112,9 +112,9 @@ export class RequestReader {
 
   #knownItem(raw: RawMessage, cached: RequestMessage): RequestMessage {
     const { facts } = cached;
-    if (raw.isKept === true) {
+    if (raw.kept !== undefined) {
       if (raw.item?.facts !== facts)
-        raw.item = new RequestMessage({ ...ofRaw(raw), json: raw.pieces }, facts);
+        raw.item = new RequestMessage({ ...ofRaw(raw), json: raw.kept }, facts);
       return raw.item;
     }
     if (cached.hasBytes) return cached;
@@ -130,7 +130,7 @@ export class RequestReader {
     if (raw.item?.facts === facts) return raw.item;
     const { seen } = await this.#guarded(raw);
     const item = new RequestMessage({ ...ofRaw(seen), json: this.#ownJson(seen, facts) }, facts);
-    if (raw.isKept === true) raw.item = item;
+    if (raw.kept !== undefined) raw.item = item;
     return item;
   }
 

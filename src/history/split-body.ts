@@ -1,7 +1,7 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { ProxyError } from '../errors.ts';
 import type { RequestMessage } from './request-message.ts';
-import { joinPieces } from '../wire/unparsed-message.ts';
+import { type ByteRange, joinPieces } from '../wire/unparsed-message.ts';
 import { findStringEnd, jsonPieceBytes, loadJsonPiece } from '../kernels/json-strings.ts';
 
 const quote = 0x22;
@@ -20,8 +20,8 @@ export interface RawMessage {
   readonly sizeBytes: number;
   /** SHA-256 of the bytes, base64url. */
   readonly hash: string;
-  /** The bytes are kept for later requests; who wants others after the body copies them. */
-  readonly isKept?: true;
+  /** Where its bytes are kept for later requests; who wants others after the body copies them. */
+  readonly kept?: ByteRange;
   /** The bytes are freed as soon as the message has been looked at. */
   readonly isPassing?: true;
   /** What was made of a kept one, for the case that this very message comes again. */

@@ -44,6 +44,29 @@ it('writes a message that was not parsed as it came, in one piece or in many', (
   );
 });
 
+it('writes messages that lie among others, whatever lies between them and wherever they lie by now', () => {
+  const texts = ['{"role":"user","content":"ä"}', '{"role":"user"}', '{"role":"user","n":1}'];
+  for (const between of [',', ' ,', '', 'x']) {
+    const memory = { bytes: Buffer.from(`[${texts.join(between)}]`) };
+    let from = 1;
+    const messages = texts.map((text) => {
+      const range = { within: memory, from, sizeBytes: Buffer.byteLength(text) };
+      from += range.sizeBytes + between.length;
+      return new UnparsedMessage(shapeOf({ role: 'user' }), { json: range, ...range });
+    });
+    // Elsewhere, and with more behind it: as memory is when it has grown.
+    memory.bytes = Buffer.concat([memory.bytes, Buffer.from('more')]);
+    const [first, second, third] = messages as [UnparsedMessage, UnparsedMessage, UnparsedMessage];
+    for (const list of [messages, [first, third], [second, second], [third, second, first]]) {
+      const expected = list.map((message) => texts[messages.indexOf(message)]).join(',');
+      expect(String(requestBody({ messages: list }))).toBe(`{"messages":[${expected}]}`);
+    }
+    expect(third.parse()).toEqual({ role: 'user', n: 1 });
+    expect(String(Buffer.concat(first.pieces))).toBe(texts[0]);
+    expect(first.hasBytes).toBe(true);
+  }
+});
+
 it('writes a message that is kept as text to the byte, and never sends one that is not there', () => {
   const message: Message = { role: 'user', content: 'ä 🙂 \uFEFF"x"' };
   const json = JSON.stringify(message);

@@ -1,6 +1,6 @@
 import { memberJson } from './envelope-json.ts';
 import type { ChatRequest, UpstreamMessage } from './types.ts';
-import { UnparsedMessage } from './unparsed-message.ts';
+import { type ByteRange, isRange, UnparsedMessage } from './unparsed-message.ts';
 
 /**
  * JSON of messages and tool lists, for as long as somebody holds them: the same stubs, hidden turns
@@ -60,6 +60,7 @@ export function requestBody(
     isFirst = false;
     if (!(message instanceof UnparsedMessage)) runs.add(jsonBytes(message));
     else if (typeof message.json === 'string') runs.addText(message.json);
+    else if (isRange(message.json)) runs.addRange(message.json);
     else for (const piece of message.json) runs.add(piece);
   }
   at = runs.end();
@@ -78,11 +79,10 @@ const comma = 0x2c;
 class Runs {
   readonly #body: Buffer;
   #at: number;
-  /** What the run begins with; nothing between two runs. */
-  #first: Uint8Array | undefined;
-  /** All that lies in the memory of the run's bytes, once it goes on behind its beginning. */
-  #all: Uint8Array | undefined;
-  /** Where the run ends in its memory. */
+  /** What the run lies in; nothing between two runs. */
+  #source: Uint8Array | undefined;
+  /** Where the run begins and ends in the memory of that. */
+  #from = 0;
   #to = 0;
   /** A comma comes before the next piece. */
   #needsComma = false;
@@ -93,13 +93,11 @@ class Runs {
   }
 
   add(piece: Uint8Array): void {
-    const { buffer, byteOffset, length } = piece;
-    if (this.#first?.buffer !== buffer || !this.#isNext(this.#first, byteOffset)) {
-      this.#flush();
-      this.#first = piece;
-    }
-    this.#needsComma = false;
-    this.#to = byteOffset + length;
+    this.#add(piece, piece.byteOffset, piece.length);
+  }
+
+  addRange({ within: { bytes }, from, sizeBytes }: ByteRange): void {
+    this.#add(bytes, bytes.byteOffset + from, sizeBytes);
   }
 
   addText(text: string): void {
@@ -111,10 +109,25 @@ class Runs {
     this.#needsComma = true;
   }
 
-  #isNext({ buffer }: Uint8Array, byteOffset: number): boolean {
-    if (byteOffset !== this.#to + (this.#needsComma ? 1 : 0)) return false;
-    this.#all ??= new Uint8Array(buffer);
-    return !this.#needsComma || this.#all[this.#to] === comma;
+  #add(source: Uint8Array, from: number, length: number): void {
+    if (!this.#isNext(source, from)) {
+      this.#flush();
+      this.#source = source;
+      this.#from = from;
+    }
+    this.#needsComma = false;
+    this.#to = from + length;
+  }
+
+  /** Whether bytes lie behind the run's; then its source is what holds both. */
+  #isNext(source: Uint8Array, from: number): boolean {
+    const own = this.#source;
+    if (own?.buffer !== source.buffer || from !== this.#to + Number(this.#needsComma)) return false;
+    const isAll = own === source || own.length === own.buffer.byteLength;
+    const all = isAll ? own : new Uint8Array(own.buffer);
+    if (this.#needsComma && all[this.#to - all.byteOffset] !== comma) return false;
+    this.#source = all;
+    return true;
   }
 
   /** @returns Index behind the last byte. */
@@ -125,13 +138,13 @@ class Runs {
 
   /** Copies the run, and puts the comma that comes behind it. */
   #flush(): void {
-    const first = this.#first;
-    if (first !== undefined) {
-      const run = this.#all === undefined ? first : this.#all.subarray(first.byteOffset, this.#to);
+    const source = this.#source;
+    if (source !== undefined) {
+      const { byteOffset } = source;
+      const run = source.subarray(this.#from - byteOffset, this.#to - byteOffset);
       this.#body.set(run, this.#at);
       this.#at += run.length;
-      this.#first = undefined;
-      this.#all = undefined;
+      this.#source = undefined;
     }
     if (!this.#needsComma) return;
     this.#body[this.#at] = comma;

@@ -35,11 +35,26 @@ export function shapeOf(message: Message): MessageShape {
   return shape;
 }
 
+/** Bytes among others. */
+export interface ByteRange {
+  /** What they lie in: another memory when it has grown, with the same bytes at the same place. */
+  readonly within: { readonly bytes: Uint8Array };
+  /** The first of them. */
+  readonly from: number;
+  readonly sizeBytes: number;
+}
+
+/** Pure. The bytes of a range, not copied. */
+export function bytesOf({ within, from, sizeBytes }: ByteRange): Uint8Array {
+  return within.bytes.subarray(from, from + sizeBytes);
+}
+
 /**
- * A message's JSON: UTF-8 in pieces, or text. A small message that lasts is kept as text, because a
- * buffer of its own takes half a KB besides what is in it; text holds no bytes that are not UTF-8.
+ * A message's JSON: UTF-8 in pieces, or among that of others, or text. A small message that lasts
+ * is kept as text, because a buffer of its own takes half a KB besides what is in it; text holds no
+ * bytes that are not UTF-8.
  */
-export type MessageJson = readonly Uint8Array[] | string;
+export type MessageJson = readonly Uint8Array[] | ByteRange | string;
 
 /**
  * A message as it came: bytes that have been checked once, in this request or an earlier one. It
@@ -71,12 +86,15 @@ export class UnparsedMessage {
 
   /** Its JSON, UTF-8, in pieces; none of a message that is not there. */
   get pieces(): readonly Uint8Array[] {
-    return typeof this.json === 'string' ? [Buffer.from(this.json)] : this.json;
+    const { json } = this;
+    if (typeof json === 'string') return [Buffer.from(json)];
+    return isRange(json) ? [bytesOf(json)] : json;
   }
 
   /** Whether its JSON is there. */
   get hasBytes(): boolean {
-    return this.json.length > 0;
+    const { json } = this;
+    return typeof json !== 'string' && isRange(json) ? true : json.length > 0;
   }
 
   /** The message as an object, which is kept. */
@@ -105,19 +123,9 @@ export function parsed(message: UpstreamMessage): Message {
   return message instanceof UnparsedMessage ? message.parse() : message;
 }
 
-/**
- * Pure. Pieces as one in memory of its own: small buffers share pools, and one that lives long
- * would keep all of its pool alive; and what arrived is freed.
- */
-export function ownCopy(pieces: readonly Uint8Array[]): Uint8Array {
-  const sizeBytes = pieces.reduce((total, { length }) => total + length, 0);
-  const bytes = Buffer.allocUnsafeSlow(sizeBytes);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
+/** Pure. Whether JSON lies among that of other messages. */
+export function isRange(json: readonly Uint8Array[] | ByteRange): json is ByteRange {
+  return 'within' in json;
 }
 
 /** Pieces as one; copied only where there are several. */
@@ -127,7 +135,8 @@ export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 function textOf(json: MessageJson): string {
-  return typeof json === 'string' ? json : textOfPieces(json);
+  if (typeof json === 'string') return json;
+  return textOfPieces(isRange(json) ? [bytesOf(json)] : json);
 }
 
 /** The text of UTF-8 that came in pieces. */
