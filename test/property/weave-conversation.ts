@@ -274,8 +274,9 @@ class Player {
   }
 
   #edit(name: Edit): void {
-    // A history that begins elsewhere, with answers in it, is offered nothing before its first stub.
-    if (this.#begins === 'dormant' && this.#history.length === 1) return;
+    // A history that begins elsewhere, with answers in it, is offered nothing before its first stub:
+    // also one that is not as it was when its chat was forked.
+    if (this.#begins === 'dormant' && (this.#history.length === 1 || this.#isNewFork)) return;
     const edited = edits[name](this.#history, this.#draw);
     if (JSON.stringify(edited) === JSON.stringify(this.#history)) return;
     // Turns that are not known any more go upstream as the client spells them: it may not spell
