@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { query, TestCorpus } from '../../test/property/search-corpus.ts';
 import { openFilesOf } from '../../test/support/open-files.ts';
@@ -272,7 +273,8 @@ describe('limits', () => {
 
   test('work that fails gives back what it held, so that the next finds room', async () => {
     await using own = openSearchEngine({ clock: systemClock, workers: 1 });
-    using corpus = new TestCorpus(numbered(200_000));
+    const whole = numbered(200_000);
+    using corpus = new TestCorpus(whole);
     const { totals, blocks, spans, indexDir, sessionId, textPath } = corpus;
     const stale = { totals, blocks, spans, indexDir, sessionId };
     writeFileSync(indexDir, 'no folder');
@@ -289,7 +291,12 @@ describe('limits', () => {
         await expect(found).rejects.toMatchObject({ code: 'store_corrupt' });
       }
     }
-    expect(openFilesOf(textPath)).toEqual([]);
+    rmSync(indexDir);
+    corpus.write(whole);
+    await own.index(corpus, options.signal);
+    corpus.write('short\n');
+    await expect(own.search(stale, query('seven'), options)).rejects.toThrow('shorter');
+    expect(openFilesOf(dirname(textPath))).toEqual([]);
     expect((await own.search(corpus, query('short'), options)).total).toBe(1);
   });
 

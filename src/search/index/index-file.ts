@@ -209,8 +209,9 @@ export class SegmentFile {
   }
 
   /**
-   * Opens the index of a segment; undefined if there is none that fits the text. One that can fit
-   * no later text either is deleted.
+   * Opens the index of a segment; undefined if there is none that fits the text, or it cannot be
+   * read: a text is searched as well without. One that can fit no later text either is deleted.
+   * @throws TextTooShort
    */
   static open(
     path: string,
@@ -251,12 +252,13 @@ export class SegmentFile {
     let fd: number;
     try {
       fd = openSync(path, 'r');
-    } catch (error) {
-      if (Object(error).code === 'ENOENT') return undefined;
-      throw error;
+    } catch {
+      return undefined;
     }
+    using opened = new DisposableStack();
+    opened.defer(() => closeSync(fd));
     const found = new Uint8Array(headerBytes);
-    readSync(fd, found, 0, headerBytes, 0);
+    readFound(fd, found, 0);
     const numbers = new DataView(found.buffer);
     const isOurs =
       numbers.getUint32(0, true) === magic &&
@@ -270,10 +272,11 @@ export class SegmentFile {
       const layout = new Layout(header.groups, found);
       const wanted = encodeIndexHeader(header, blocks, text);
       const fits = Buffer.compare(found, wanted) === 0;
-      if (fits && fstatSync(fd).size === layout.fileBytes)
+      if (fits && fstatSync(fd).size === layout.fileBytes) {
+        opened.move();
         return new SegmentFile(path, fd, layout, header);
+      }
     }
-    closeSync(fd);
     if (!isAhead) removeIndex(path);
     return undefined;
   }
@@ -285,7 +288,7 @@ export class SegmentFile {
   row(number: number): Uint32Array | undefined {
     const { unitRows, strideBytes, groups } = this.#layout;
     const unit = Math.floor(number / unitRows);
-    const read = readSync(this.#fd, this.#unit, 0, strideBytes, headerBytes + unit * strideBytes);
+    const read = readFound(this.#fd, this.#unit, headerBytes + unit * strideBytes);
     if (read < strideBytes || !this.#layout.isSound(unit, this.#unit)) {
       removeIndex(this.#path);
       return undefined;
@@ -302,10 +305,10 @@ export class SegmentFile {
     const { strideBytes, unitBytes, unitRows } = this.#layout;
     const units = gramRows / unitRows;
     const all = Buffer.from(new ArrayBuffer(units * strideBytes));
-    readSync(this.#fd, all, 0, all.length, headerBytes);
+    const isWhole = readFound(this.#fd, all, headerBytes) === all.length;
     for (let unit = 0; unit < units; unit++) {
       const at = unit * strideBytes;
-      if (!this.#layout.isSound(unit, all.subarray(at, at + strideBytes))) {
+      if (!isWhole || !this.#layout.isSound(unit, all.subarray(at, at + strideBytes))) {
         removeIndex(this.#path);
         return undefined;
       }
@@ -316,6 +319,15 @@ export class SegmentFile {
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+  }
+}
+
+/** Fills `into`; how many bytes of it were there. None where the disk does not give them. */
+function readFound(fd: number, into: Uint8Array, positionBytes: number): number {
+  try {
+    return readSync(fd, into, 0, into.length, positionBytes);
+  } catch {
+    return 0;
   }
 }
 

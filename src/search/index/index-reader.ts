@@ -103,7 +103,7 @@ export class IndexReader {
     open: (text: TextFile) => SegmentFile | undefined,
   ): SegmentFile | undefined {
     const known = this.#open.get(path);
-    const inode = statSync(path, { throwIfNoEntry: false })?.ino;
+    const inode = inodeOf(path);
     if (known !== undefined) {
       const isSame = known.file.inode === inode && known.text === text.identity;
       if (isSame && known.file.endBlock <= blocks.count - 1) return known.file;
@@ -127,6 +127,15 @@ export class IndexReader {
   #close(path: string): void {
     this.#open.get(path)?.file[Symbol.dispose]();
     this.#open.delete(path);
+  }
+}
+
+/** Undefined where it is not there, or cannot be looked at. */
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.ino;
+  } catch {
+    return undefined;
   }
 }
 

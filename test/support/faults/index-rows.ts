@@ -1,8 +1,10 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -76,6 +78,20 @@ const cacheFaults: readonly CacheFault[] = [
   },
   { what: 'index cut short', begin: (folder) => truncateSync(join(folder, indexName), 10_000) },
   { what: 'index empty', begin: changed(indexName, () => Buffer.alloc(0)) },
+  {
+    what: 'index that the disk does not give back',
+    begin: (folder) => {
+      rmSync(join(folder, indexName));
+      symlinkSync('/proc/self/mem', join(folder, indexName));
+    },
+  },
+  {
+    what: 'a folder in place of the index',
+    begin: (folder) => {
+      rmSync(join(folder, indexName));
+      mkdirSync(join(folder, indexName));
+    },
+  },
   { what: 'table of blocks damaged', begin: changed(tableName, everyByte) },
   { what: 'what was compared last, damaged', begin: changed(checkedName, everyByte) },
 ];
@@ -129,7 +145,8 @@ async function cacheRow({ what, begin }: CacheFault): Promise<Row> {
   const found = await searched(proxy, upstream, sessionId);
   // What the first one has found damaged is made anew before the next.
   expect(await searched(proxy, upstream, sessionId)).toEqual(before);
-  const isKept = (): boolean => existsSync(join(folder, indexName));
+  const isKept = (): boolean =>
+    statSync(join(folder, indexName), { throwIfNoEntry: false })?.isFile() === true;
   await until(() => isKept() || lines.some((said) => said.includes('search index')));
   const { status } = await proxy.health();
   await proxy.app[Symbol.asyncDispose]();
