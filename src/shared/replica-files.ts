@@ -78,17 +78,21 @@ export class ReplicaFiles implements FilesKeeper {
       open: async (path, options) => {
         const open = async (): Promise<OpenFile> =>
           this.#fileOf(path, await files.open(path, options));
-        return options.create ? this.#changing(path, open) : open();
+        return options.create ? this.#changing(this.#idOf(path), open) : open();
       },
       createExclusive: async (path, bytes) =>
-        this.#changing(path, async () => files.createExclusive(path, bytes)),
-      makeDirectory: async (path) => this.#changing(path, async () => files.makeDirectory(path)),
+        this.#changing(this.#idOf(path), async () => files.createExclusive(path, bytes)),
+      makeDirectory: async (path) =>
+        this.#changing(this.#idOf(path), async () => files.makeDirectory(path)),
       rename: async (from, to) =>
-        this.#changing(from, async () => this.#changing(to, async () => files.rename(from, to))),
-      link: async (from, to) => this.#changing(to, async () => files.link(from, to)),
+        this.#changing(this.#idOf(from), async () =>
+          this.#changing(this.#idOf(to), async () => files.rename(from, to)),
+        ),
+      link: async (from, to) => this.#changing(this.#idOf(to), async () => files.link(from, to)),
       remove: async (path) => {
-        await this.#changing(path, async () => files.remove(path));
-        await this.#removed(path);
+        const id = this.#idOf(path);
+        await this.#changing(id, async () => files.remove(path));
+        if (id !== undefined && !this.isSound(id)) await this.#removed(id);
       },
     };
   }
@@ -151,30 +155,29 @@ export class ReplicaFiles implements FilesKeeper {
   }
 
   /** The replica that a path belongs to, if any. Its index looks after itself. */
-  #stateOf(path: string): ReplicaState | undefined {
+  #idOf(path: string): string | undefined {
     const [name = ''] = relative(sessionsDir(this.#parts.dataDir), path).split(sep);
     const id = /^(sess_[0-9a-f]+)[._](?!index$)/.exec(name)?.[1];
-    if (id === undefined || !isSessionId(id)) return undefined;
-    let state = this.#states.get(id);
-    if (state === undefined)
-      this.#states.set(id, (state = { id, kind: 'clean', begun: 0, writing: 0 }));
-    return state;
+    return id !== undefined && isSessionId(id) ? id : undefined;
   }
 
   #fileOf(path: string, file: OpenFile): OpenFile {
     const isStaged = !relative(importingDir(this.#parts.dataDir), path).startsWith('..');
-    if (!isStaged && this.#stateOf(path) === undefined) return file;
+    const id = this.#idOf(path);
+    if (!isStaged && id === undefined) return file;
     return {
       ...file,
-      write: async (bytes, at) => this.#changing(path, async () => file.write(bytes, at)),
-      truncate: async (size) => this.#changing(path, async () => file.truncate(size)),
+      write: async (bytes, at) => this.#changing(id, async () => file.write(bytes, at)),
+      truncate: async (size) => this.#changing(id, async () => file.truncate(size)),
       datasync: async () => undefined,
     };
   }
 
-  async #changing<T>(path: string, change: () => Promise<T>): Promise<T> {
-    const state = this.#stateOf(path);
-    if (state === undefined) return change();
+  async #changing<T>(id: string | undefined, change: () => Promise<T>): Promise<T> {
+    if (id === undefined) return change();
+    let state = this.#states.get(id);
+    if (state === undefined)
+      this.#states.set(id, (state = { id, kind: 'clean', begun: 0, writing: 0 }));
     while (state.marking !== undefined || state.kind === 'clean')
       await (state.marking ?? this.#mark(state, 'dirty'));
     state.begun += 1;
@@ -203,15 +206,13 @@ export class ReplicaFiles implements FilesKeeper {
     }
   }
 
-  /** Of one that was not sound and is gone, the next files may be believed. */
-  async #removed(path: string): Promise<void> {
-    const state = this.#stateOf(path);
-    if (state?.kind !== 'unsound') return;
+  /** A file of one that is not sound is gone: when all are, the next ones may be believed. */
+  async #removed(id: string): Promise<void> {
     const { files, dataDir } = this.#parts;
     const names = await files.list(sessionsDir(dataDir));
-    if (names.some((name) => ownerOf(name) === state.id)) return;
-    await files.remove(this.#markOf(state.id));
-    this.#states.delete(state.id);
+    if (names.some((name) => ownerOf(name) === id)) return;
+    await files.remove(this.#markOf(id));
+    this.#states.delete(id);
   }
 
   #look(): void {
@@ -245,7 +246,7 @@ export class ReplicaFiles implements FilesKeeper {
     const folders = [originalsDir, incomingDir];
     for (const name of await files.list(folder)) {
       const path = join(folder, name);
-      if (this.#stateOf(path) === state && !folders.includes(path))
+      if (this.#idOf(path) === state.id && !folders.includes(path))
         await this.#syncFile(state, path);
     }
     for (const each of folders) {

@@ -86,6 +86,11 @@ export class Replica {
   readonly session: Session;
   readonly #sessions: ReplicaSessions;
   #at: Position;
+  /** A position that is being written down, and a newer one that waits for it. */
+  #noting: Promise<void> | undefined;
+  #nextNote: Position | undefined;
+  /** The position in the files is an older one: it could not be written. */
+  #isNoteMissing = false;
 
   private constructor(sessions: ReplicaSessions, session: Session, at: Position) {
     this.#sessions = sessions;
@@ -139,6 +144,15 @@ export class Replica {
   }
 
   /**
+   * Resolves when the files say how far they are: until then they are at most taken for older than
+   * they are. @throws ProxyError `store_full`, `internal` where that cannot be written
+   */
+  async noted(): Promise<void> {
+    await this.#noting;
+    if (this.#isNoteMissing) await this.#writeNote([], this.#at);
+  }
+
+  /**
    * Stores rows that follow on what is there, in their order. @returns The entries of each row's
    * texts
    * @throws ProxyError `store_full`, `store_corrupt`, `store_newer`; `store_away` where a text's
@@ -150,6 +164,8 @@ export class Replica {
   ): Promise<ReadonlyMap<LogRow, readonly Entry[]>> {
     const entries = new Map<LogRow, readonly Entry[]>();
     for (const group of groupsOf(rows)) {
+      const isOnlyTexts = group.every(({ ops }) => ops.every(({ op }) => op === 'texts'));
+      if (!isOnlyTexts) await this.#noting;
       const [first] = group;
       if (first !== undefined && !hasOwnText(first)) {
         entries.set(first, [await this.#storePieces(first, { table, seal })]);
@@ -172,7 +188,8 @@ export class Replica {
           if (operation.op === 'restored') onRestored(this.session.id);
         }
       }
-      await this.#note(records, group.at(-1)!, forgotAt);
+      if (isOnlyTexts && !this.#isNoteMissing) await this.#noteSoon(group.at(-1)!);
+      else await this.#note(records, group.at(-1)!, forgotAt);
     }
     return entries;
   }
@@ -260,20 +277,60 @@ export class Replica {
     row: Pick<LogRow, 'pos'> & Partial<RowMark>,
     forgotAt?: number,
   ): Promise<void> {
-    const { pos, writer, n, hash } = row;
-    const own = await this.#sessions.hold(this.session.id, ({ store }) => store.ownRecords);
-    const position: Position = {
+    const position = await this.#positionAt(row, forgotAt);
+    // What waits is older.
+    this.#nextNote = undefined;
+    await this.#writeNote(records, position);
+    this.#at = position;
+  }
+
+  /**
+   * The same, and nobody waits for it: files that are ahead of what is noted are cut back, and what
+   * is cut is replayed.
+   */
+  async #noteSoon(row: LogRow): Promise<void> {
+    this.#at = await this.#positionAt(row);
+    this.#nextNote = this.#at;
+    this.#noting ??= this.#writeNext();
+  }
+
+  async #writeNext(): Promise<void> {
+    try {
+      for (let next = this.#nextNote; next !== undefined; next = this.#nextNote) {
+        this.#nextNote = undefined;
+        await this.#writeNote([], next);
+      }
+    } catch {
+      // Whoever comes next writes it, or says why it cannot be written.
+    } finally {
+      this.#noting = undefined;
+    }
+  }
+
+  async #writeNote(records: readonly ChatRecord[], position: Position): Promise<void> {
+    try {
+      await this.session.memory.put([...records, { key: positionKey, value: position }]);
+      this.#isNoteMissing = false;
+    } catch (error) {
+      this.#isNoteMissing = true;
+      throw error;
+    }
+  }
+
+  async #positionAt(
+    { pos, writer, n, hash }: Pick<LogRow, 'pos'> & Partial<RowMark>,
+    forgotten?: number,
+  ): Promise<Position> {
+    const records = await this.#sessions.hold(this.session.id, ({ store }) => store.ownRecords);
+    const forgotAt = forgotten ?? this.#at.forgotAt;
+    return {
       pos,
-      records: own,
-      ...((forgotAt ?? this.#at.forgotAt) !== undefined && {
-        forgotAt: forgotAt ?? this.#at.forgotAt!,
-      }),
+      records,
+      ...(forgotAt !== undefined && { forgotAt }),
       ...(writer !== undefined &&
         n !== undefined &&
         hash !== undefined && { last: { writer, n, hash } }),
     };
-    await this.session.memory.put([...records, { key: positionKey, value: position }]);
-    this.#at = position;
   }
 }
 

@@ -335,6 +335,19 @@ export class SharedLog {
   async idle(): Promise<void> {
     await this.#jobs.idle();
     await this.#turn;
+    await this.#noted();
+  }
+
+  /** Nothing is being written of how far the replica is. */
+  async #noted(): Promise<void> {
+    try {
+      await this.#replica.noted();
+    } catch (error) {
+      this.#parts.log.warn(
+        { err: error, session: this.id },
+        'how far a shared store is here could not be written down: what is not noted is fetched again',
+      );
+    }
   }
 
   async #add(job: Job): Promise<readonly Entry[]> {
@@ -619,6 +632,7 @@ export class SharedLog {
   }
 
   async #fromArchive(): Promise<void> {
+    await this.#noted();
     this.#replica = await this.#parts.rebase(this.id, this.#replica.pos);
     this.#archivedTo = this.#replica.pos;
   }
@@ -674,6 +688,7 @@ export class SharedLog {
   /** Takes back what a replay has left half done: done again, it would stand there twice. */
   async #mend(): Promise<void> {
     if (!this.#isTorn) return;
+    await this.#noted();
     this.#replica = await this.#parts.reopen(this.id);
     this.#isTorn = false;
   }

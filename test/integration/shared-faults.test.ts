@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { silentLogger } from '../../src/log.ts';
+import { createLogger, silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
+import { type Files, realFiles } from '../../src/store/disk/files.ts';
 import type { Message } from '../../src/wire/types.ts';
 import { inPieces } from '../support/archives.ts';
 import { killableFiles } from '../faults/killed-files.ts';
@@ -83,6 +85,92 @@ describe.skipIf(noPostgres !== undefined)(
         expect(await there.memory.get('last')).toBe(`late ${writes}`);
       }
       expect(await filesOf(there)).toBe(await filesOf(session));
+    });
+
+    /** The real file system, whose chat memories take what is written to them when they are told. */
+    function chatsOn(take: () => Promise<void>): Files {
+      return {
+        ...realFiles,
+        open: async (path, options) => {
+          const file = await realFiles.open(path, options);
+          if (!path.endsWith('_chats.jsonl')) return file;
+          return {
+            ...file,
+            write: async (bytes, at) => {
+              await take();
+              return file.write(bytes, at);
+            },
+          };
+        },
+      };
+    }
+
+    test('a text is stored before it is noted how far the replica is, and what ends waits for that', async () => {
+      let gate = Promise.resolve();
+      let isHeld = false;
+      const files = chatsOn(async () => {
+        isHeld = true;
+        await gate;
+      });
+      const dataDir = join(place.folder, 'noted');
+      const one = await openMachine(dataDir, place.postgres.url(), { files });
+      const session = await sharedStore(one, 'noted');
+      await session.store.append([{ kind: 'user_text', text: 'first\n' }]);
+      await session.memory.put([{ key: 'last', value: 'first' }]);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = promise;
+      isHeld = false;
+      for (const text of ['second\n', 'third\n', 'fourth\n'])
+        await session.store.append([{ kind: 'user_text', text }]);
+      await until(() => isHeld);
+      // The process is killed here.
+      const copied = join(place.folder, 'noted-killed');
+      await cp(dataDir, copied, { recursive: true });
+      await rm(join(copied, 'owner.json'));
+      let isClosed = false;
+      const closing = one[Symbol.asyncDispose]().then(() => (isClosed = true));
+      await systemClock.sleep(20);
+      expect(isClosed).toBe(false);
+      resolve();
+      await closing;
+      await using fresh = await machine();
+      const wanted = await filesOf(await sharedStore(fresh, 'noted'));
+      for (const folder of [copied, dataDir]) {
+        await using next = await openMachine(folder, place.postgres.url());
+        const there = await sharedStore(next, 'noted');
+        expect(await filesOf(there)).toBe(wanted);
+        expect(there.store.totals.entries).toBe(4);
+        expect(await there.memory.get('last')).toBe('first');
+      }
+    });
+
+    test('how far a replica is that could not be noted is noted with the next text, or told', async () => {
+      let isFull = false;
+      const files = chatsOn(async () => {
+        if (isFull) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+      });
+      const dataDir = join(place.folder, 'not-noted');
+      const said: string[] = [];
+      const log = createLogger('warn', (line) => void said.push(line));
+      const one = await openMachine(dataDir, place.postgres.url(), { files, log });
+      const { store } = await sharedStore(one, 'not-noted');
+      const add = async (text: string): Promise<unknown> =>
+        store.append([{ kind: 'user_text', text }]);
+      await add('first\n');
+      isFull = true;
+      await add('second\n');
+      await expect(add('third\n')).rejects.toMatchObject({ code: 'store_full' });
+      isFull = false;
+      await add('fourth\n');
+      isFull = true;
+      await add('fifth\n');
+      await one[Symbol.asyncDispose]();
+      expect(said.filter((line) => line.includes('could not be written down'))).toHaveLength(1);
+      await using next = await openMachine(dataDir, place.postgres.url());
+      const there = await sharedStore(next, 'not-noted');
+      expect(there.store.totals.entries).toBe(5);
+      await using fresh = await machine();
+      expect(await filesOf(there)).toBe(await filesOf(await sharedStore(fresh, 'not-noted')));
     });
 
     test('a text whose answer the network has swallowed is there once, and under its stand-in', async () => {
