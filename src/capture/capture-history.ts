@@ -87,7 +87,7 @@ export class HistoryStore {
    */
   items(session: Session | undefined): readonly RequestMessage[] {
     return this.#items.map((item) => {
-      const { stored } = item.facts;
+      const { stored } = item;
       if (stored === undefined) return item;
       // Another project has the same text, and this one could not store it.
       if (stored.sessionId !== session?.id) return item.withFacts(withoutStored(item.facts));
@@ -138,7 +138,7 @@ export class HistoryStore {
     for (let index = 0; index < this.#items.length; index += 1) {
       if (index % sliceItems === sliceItems - 1) await setImmediate();
       const item = this.#items[index] as RequestMessage;
-      const { role } = item.identity;
+      const { role } = item;
       if ((role !== 'tool' && role !== 'user') || item.sizeBytes < limits.captureMinChars) continue;
       const { stored } = item.facts;
       if (stored !== undefined && stored.sessionId === resolved.session?.id) continue;
@@ -228,7 +228,7 @@ export class HistoryStore {
     const id = this.#items[index]?.identity.toolCallId;
     for (let at = index - 1; at >= 0; at -= 1) {
       const item = this.#items[at] as RequestMessage;
-      if (item.identity.role === 'tool') continue;
+      if (item.role === 'tool') continue;
       if (id === undefined || !item.identity.callIds.includes(id)) return undefined;
       return item.read().tool_calls?.find((call) => call.id === id);
     }

@@ -5,6 +5,7 @@ import type { ChatMemory } from '../store/types.ts';
 import type { Message } from '../wire/types.ts';
 import {
   AnswerMemory,
+  type Trail,
   isRandomId,
   placesIn,
   type DeliveredAnswer,
@@ -63,20 +64,26 @@ class Process {
   }
 
   async chatOf(history: readonly Message[], key = 'k'): Promise<FoundChat | undefined> {
-    const trail = this.answers.trail(key);
-    for (const message of history) trail.add(identityOf(message), placesIn(clientText(message)));
+    const trail = followed(this.answers.trail(key), history);
     return this.answers.find(trail);
   }
 
   /** A request and its answer: the chat that it was found to be, or a new one. */
   async turn(history: readonly Message[], reply: Message, key = 'k'): Promise<string> {
-    const trail = this.answers.trail(key);
-    for (const message of history) trail.add(identityOf(message), placesIn(clientText(message)));
+    const trail = followed(this.answers.trail(key), history);
     const found = await this.answers.find(trail);
     const chatId = found?.chatId ?? `${this.name}${(this.#made += 1)}`;
     await this.answers.remember(trail, answerOf(reply), { chatId, isDurable: true });
     return chatId;
   }
+}
+
+function followed(trail: Trail, history: readonly Message[]): Trail {
+  for (const message of history) {
+    const facts = { identity: identityOf(message), places: placesIn(clientText(message)) };
+    trail.add({ role: message.role, facts });
+  }
+  return trail;
 }
 
 const long = (word: string): Message => said(`${word}: ${'the quick brown fox. '.repeat(12)}`);
@@ -208,7 +215,7 @@ describe('the memory of answers', () => {
     const answers = new AnswerMemory(memory, clock);
     for (let number = 0; number < 100; number += 1) {
       const trail = answers.trail('k');
-      trail.add(identityOf(user(`question ${number}`)));
+      followed(trail, [user(`question ${number}`)]);
       const chat = { chatId: `c${number}`, isDurable: false };
       await answers.remember(trail, answerOf(long('x')), chat);
     }

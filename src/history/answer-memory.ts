@@ -4,6 +4,7 @@ import { ProxyError } from '../errors.ts';
 import type { ChatMemory } from '../store/types.ts';
 import { chainAfter, emptyChain, type Identity } from './identity.ts';
 import { LruMap } from '../base/lru-map.ts';
+import type { Message } from '../wire/types.ts';
 
 /** An answer as it was handed to a client that gives its conversation no name. */
 export interface DeliveredAnswer {
@@ -168,17 +169,24 @@ export class AnswerMemory {
   }
 }
 
+/** A message of a history, as a {@link Trail} looks at it. */
+interface TrailMessage {
+  readonly role: Message['role'];
+  /** `places` are those that the client's own words in it name: see {@link placesIn}. */
+  readonly facts: { readonly identity: Identity; readonly places?: string };
+}
+
 /**
- * Follows the messages of one request as they come: where its answers stand. Which of them are
- * known is looked up when somebody asks, as mostly the newest one is.
+ * Follows the messages of one request as they come: where its answers stand. What it tells of them
+ * is looked up when somebody asks, and then mostly of the newest ones.
  */
 export class Trail {
   readonly #keyHash: string;
   readonly #has: (key: string) => boolean;
-  /** Its answers, each with the chain up to it. */
-  readonly #answers: { readonly identity: Identity; readonly chain: string }[] = [];
-  #chain = emptyChain;
-  #places = '';
+  readonly #messages: TrailMessage[] = [];
+  /** Of each message the chain hash up to it, once somebody has asked. */
+  readonly #links: { chain?: string }[] = [];
+  #firstAnswer: number | undefined;
   /** How much the conversation has got from us, as far as its history shows. */
   weight = 0;
 
@@ -188,36 +196,57 @@ export class Trail {
   }
 
   /**
-   * The next message. `places` are those that the client's own words in it name: see {@link
-   * placesIn}.
+   * The next message.
+   * @param link Where the chain hash up to it is kept: of one that comes again behind the same
+   *   messages, the same object
    */
-  add(identity: Identity, places = ''): void {
-    if (identity.role === 'assistant') {
-      this.#answers.push({ identity, chain: this.#chain });
-    } else if (this.#answers.length === 0) this.#places += places;
-    this.#chain = chainAfter(this.#chain, identity);
+  add(message: TrailMessage, link: { chain?: string } = {}): void {
+    if (message.role === 'assistant') this.#firstAnswer ??= this.#messages.length;
+    this.#messages.push(message);
+    this.#links.push(link);
+  }
+
+  /** The chain hash up to the first answer; nothing before that has come. */
+  get beginning(): string | undefined {
+    return this.#firstAnswer === undefined ? undefined : this.#chainOf(this.#firstAnswer + 1);
   }
 
   /** Which places the client's prompt named before the first answer; empty for none. */
   get frame(): string {
-    return this.#places === '' ? '' : digest(this.#places);
+    let places = '';
+    for (const { facts } of this.#messages.slice(0, this.#firstAnswer))
+      places += facts.places ?? '';
+    return places === '' ? '' : digest(places);
   }
 
   /** The known answers, newest first. */
   *newestFirst(): Generator<{ readonly key: string; readonly textHash: string }, void> {
     let count = 0;
-    for (let at = this.#answers.length - 1; at >= 0 && count < maxLookups; at -= 1) {
-      const { identity, chain } = this.#answers[at]!;
-      const key = this.#keyAt(identity, chain);
+    for (let at = this.#messages.length - 1; at >= 0 && count < maxLookups; at -= 1) {
+      const { role, facts } = this.#messages[at]!;
+      if (role !== 'assistant') continue;
+      const key = this.#keyAt(facts.identity, this.#chainOf(at));
       if (key === undefined || !this.#has(key)) continue;
       count += 1;
-      yield { key, textHash: identity.textHash };
+      yield { key, textHash: facts.identity.textHash };
     }
   }
 
   /** The name of an answer that follows what has come so far; none for an empty one. */
   keyOf(answer: NamedAnswer): string | undefined {
-    return this.#nameOf(answer, this.#chain);
+    return this.#nameOf(answer, this.#chainOf(this.#messages.length));
+  }
+
+  /** The chain hash of the first `count` messages. */
+  #chainOf(count: number): string {
+    let at = count;
+    while (at > 0 && this.#links[at - 1]!.chain === undefined) at -= 1;
+    let chain = this.#links[at - 1]?.chain ?? emptyChain;
+    for (; at < count; at += 1) {
+      chain = chainAfter(chain, this.#messages[at]!.facts.identity);
+      this.#links[at]!.chain = chain;
+    }
+    return chain;
   }
 
   #nameOf({ callIds, callHashes, textHash }: NamedAnswer, chain: string): string | undefined {

@@ -58,8 +58,11 @@ export function sizeOfMessage(message: Message): MessageSize {
     const ends = its.head + its.tail;
     if (denseLength(ends) * 2 > ends.length) textBytes -= takeDense(ends, length, parts);
   }
-  return { textBytes, parts };
+  return { textBytes, parts: parts.length === 0 ? none : parts };
 }
+
+/** Most messages have none, and their sizes are kept by the ten thousand. */
+const none: readonly SizedPart[] = [];
 
 function sizedPart(part: ContentPart): SizedPart | undefined {
   const { type } = part;

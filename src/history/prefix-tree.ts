@@ -23,6 +23,7 @@ class KeptMessage implements RawMessage, ByteRange {
   readonly sizeBytes: number;
   readonly hash: string;
   item?: RequestMessage;
+  chain?: string;
 
   constructor({ from, sizeBytes, hash }: RunPart, run: KeptRun) {
     this.within = run;

@@ -13,7 +13,6 @@ import {
   type MessageFacts,
   type MessageCache,
 } from './request-message.ts';
-import { chainAfter, emptyChain } from './identity.ts';
 import type { Trail } from './answer-memory.ts';
 import type { SessionPlace, SessionResolver, ResolvedSession } from './session-resolver.ts';
 
@@ -63,9 +62,6 @@ export class RequestReader {
   #hasUser = false;
   /** Of a conversation that its client gives no name: what its history tells. */
   readonly #trail: Trail;
-  /** Of such a conversation: the chain hash up to its first answer, as far as that has come. */
-  #chain = emptyChain;
-  #beginning: string | undefined;
   #standing: StandingTexts | undefined;
   #place: SessionPlace | undefined;
   #resolved: ResolvedSession | undefined;
@@ -87,24 +83,25 @@ export class RequestReader {
   async addAll(messages: readonly RawMessage[]): Promise<void> {
     for (const raw of messages) {
       if (raw.item !== undefined && this.#isFinal(raw.item)) {
-        this.#add(raw.item);
+        this.#add(raw, raw.item);
         continue;
       }
       const cached = this.#known.get(raw.hash);
-      if (cached === undefined) this.#add(await this.#read(raw));
+      if (cached === undefined) this.#add(raw, await this.#read(raw));
       else if (
         cached.facts.stored !== undefined &&
         this.#isNamed &&
         this.#isSpared(cached, (this.#place ??= await this.#placeNamed())?.session)
       )
-        this.#add(cached);
-      else if (cached.facts.isMasked === true) this.#add(await this.#maskedItem(raw, cached));
-      else this.#add(this.#knownItem(raw, cached));
+        this.#add(raw, cached);
+      else if (cached.facts.isMasked === true) this.#add(raw, await this.#maskedItem(raw, cached));
+      else this.#add(raw, this.#knownItem(raw, cached));
     }
   }
 
   /** Whether nothing more will be known of a message: none of it is stored, now or later. */
-  #isFinal({ facts, sizeBytes }: RequestMessage): boolean {
+  #isFinal({ isPlain, facts, sizeBytes }: RequestMessage): boolean {
+    if (isPlain && sizeBytes < this.#options.minStoredBytes) return true;
     return (
       facts.stored === undefined && facts.isPruned !== true && !this.#mayHoldText(sizeBytes, facts)
     );
@@ -176,8 +173,9 @@ export class RequestReader {
     const { usesStubs, isReadable, standing } = this.#options;
     if (!usesStubs || stored === undefined || session === undefined) return false;
     if (stored.sessionId !== session.id || !isReadable(session)) return false;
-    if (this.#standing === undefined && this.chat !== undefined)
-      this.#standing = standing(session, this.chat);
+    const { chat } = this;
+    if (this.#standing === undefined && chat !== undefined)
+      this.#standing = standing(session, chat);
     const { evictedBefore, whole } = this.#standing ?? nothingKnown;
     if (stored.hasStub && canBeWhole(stored) && !whole.has(hash)) return true;
     return stored.frame !== undefined && this.items.length < evictedBefore;
@@ -188,7 +186,7 @@ export class RequestReader {
    * to the first answer. Two chats can begin alike: it decides about memory and nothing else.
    */
   get chat(): string | undefined {
-    return this.#sender.origin.chatId ?? this.#beginning;
+    return this.#sender.origin.chatId ?? this.#trail.beginning;
   }
 
   /** The client's own name for the chat; to be asked after {@link resolved}. */
@@ -196,18 +194,14 @@ export class RequestReader {
     return this.#namedChat;
   }
 
-  #add(item: RequestMessage): void {
+  #add(raw: RawMessage, item: RequestMessage): void {
     this.items.push(item);
-    const { identity, signs, places } = item.facts;
-    if (this.#sender.origin.chatId === undefined) {
-      this.#trail.add(identity, places);
-      if (this.#beginning === undefined) {
-        this.#chain = chainAfter(this.#chain, identity);
-        if (identity.role === 'assistant') this.#beginning = this.#chain;
-      }
-    }
+    // Of others nothing is held that their bytes hang on.
+    if (this.#sender.origin.chatId === undefined)
+      this.#trail.add(item, raw.kept === undefined ? undefined : raw);
+    const signs = item.isPlain ? undefined : item.facts.signs;
     if (signs !== undefined) this.#note(signs);
-    if (identity.role === 'user') this.#hasUser = true;
+    if (item.role === 'user') this.#hasUser = true;
   }
 
   /**

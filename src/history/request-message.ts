@@ -4,7 +4,7 @@ import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageJson, type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { Identity } from './identity.ts';
-import type { MessageSize } from './message-size.ts';
+import type { MessageSize, SizedPart } from './message-size.ts';
 
 /** One text of a message that is kept in the store. */
 export interface Captured {
@@ -99,13 +99,20 @@ export interface HistoryMessage {
  * One message of a request: what is known of it, and its bytes where they are needed. It owns them,
  * as a body's bytes do not outlive its reading, so the same object serves later requests, too. What
  * stands for it in a prompt is another value, see {@link RequestMessage.showing}.
+ *
+ * What is asked of every message of a history lies in the message itself: of a chat that others
+ * have had their turns since, each object beside it has to be fetched from memory anew.
  */
-export class RequestMessage extends UnparsedMessage implements HistoryMessage {
+export class RequestMessage extends UnparsedMessage implements HistoryMessage, MessageSize {
   /** SHA-256 of the bytes. */
   readonly hash: string;
   readonly facts: MessageFacts;
   /** Of a message of megabytes, until it is stored: without its large texts. */
   readonly frame: Message | undefined;
+  /** It goes as it came, nothing of it is stored, and it tells nothing of the client. */
+  readonly isPlain: boolean;
+  readonly textBytes: number;
+  readonly parts: readonly SizedPart[];
 
   constructor(
     own: { readonly hash: string; readonly json: MessageJson; readonly sizeBytes: number },
@@ -116,6 +123,10 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
     this.hash = own.hash;
     this.facts = facts;
     this.frame = read.frame;
+    const { mustBeWritten, stored, isPruned, signs, size } = facts;
+    this.isPlain = (mustBeWritten ?? stored ?? isPruned ?? signs) === undefined;
+    this.textBytes = size?.textBytes ?? own.sizeBytes;
+    this.parts = size?.parts ?? noParts;
   }
 
   get identity(): Identity {
@@ -126,14 +137,19 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
     return this.facts.holdsProgress === true;
   }
 
+  /** What of it is in a store; absent for nothing. */
+  get stored(): StoredTexts | undefined {
+    return this.isPlain ? undefined : this.facts.stored;
+  }
+
   /** Whether stubs can take the place of texts in it. */
   get hasStub(): boolean {
-    return this.facts.stored?.hasStub === true;
+    return this.stored?.hasStub === true;
   }
 
   /** As it came. */
   message(): UpstreamMessage {
-    return this.facts.mustBeWritten === true ? this.parse() : this;
+    return !this.isPlain && this.facts.mustBeWritten === true ? this.parse() : this;
   }
 
   /** The same message with another in its place in a prompt. */
@@ -154,3 +170,5 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage {
     return new RequestMessage({ hash, sizeBytes, json: '' }, facts);
   }
 }
+
+const noParts: readonly SizedPart[] = [];

@@ -149,7 +149,8 @@ describe('whose a request is', () => {
       history: readonly Message[],
     ): Promise<ResolvedSession> => {
       const trail = finder.trail('key');
-      for (const message of history) trail.add(identityOf(message));
+      for (const message of history)
+        trail.add({ role: message.role, facts: { identity: identityOf(message) } });
       return finder.find({ origin }, trail, await finder.placeNamed({ origin }));
     };
     const text = 'A long answer, word for word. '.repeat(10);

@@ -26,6 +26,8 @@ export interface RawMessage {
   readonly isPassing?: true;
   /** What was made of a kept one, for the case that this very message comes again. */
   item?: RequestMessage;
+  /** Of a kept one, the chain hash up to it, once somebody has asked. */
+  chain?: string;
 }
 
 /** A message that has been cut out of a body. */

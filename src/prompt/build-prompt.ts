@@ -174,7 +174,7 @@ export class PromptMaker {
   /** What is known of the chat that a request belongs to. */
   async #chatOf(intake: Intake): Promise<Chat> {
     const { resolved, items } = intake;
-    const isStored = items.some((item) => item.facts.stored !== undefined);
+    const isStored = items.some((item) => item.stored !== undefined);
     const session = resolved.session ?? (isStored ? await this.#layout.ensured(intake) : undefined);
     const memory = session?.memory;
     const offer =
@@ -530,7 +530,7 @@ function maxBytes(window: Window | undefined): number {
 
 /** Whether nothing was answered yet. */
 function isFirst(items: readonly RequestMessage[]): boolean {
-  return !items.some((item) => item.identity.role === 'assistant');
+  return !items.some((item) => item.role === 'assistant');
 }
 
 function lazily<Value>(make: () => Value): () => Value {

@@ -166,7 +166,7 @@ export class ChatTexts {
     const standWhole = new Set(wholes);
     const open = new Set(way.kind === 'stubs' ? way.roomy : this.#open);
     for (const [index, item] of this.#items.entries()) {
-      if (item.facts.stored === undefined) continue;
+      if (item.stored === undefined) continue;
       const chain = this.#chains[index] as string;
       const ends = cut[chain] ?? (way.kind === 'cut' ? way.cuts.get(index) : undefined);
       if (ends !== undefined) cuts.set(index, ends);

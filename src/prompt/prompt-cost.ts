@@ -56,7 +56,7 @@ const sizes = new WeakMap<object, MessageSize>();
 
 /** The same of any message of a prompt. What was never parsed has it from when it was read. */
 export function messageSize(message: UpstreamMessage): MessageSize {
-  if (message instanceof RequestMessage) return message.facts.size ?? plainSize(message.sizeBytes);
+  if (message instanceof RequestMessage) return message;
   if (message instanceof UnparsedMessage) return plainSize(message.sizeBytes);
   let size = sizes.get(message);
   if (size === undefined) {

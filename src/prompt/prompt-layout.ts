@@ -482,7 +482,7 @@ async function showAll(
   const shown: HistoryMessage[] = [...items];
   for (let index = from; index < items.length; index += 1) {
     const item = items[index] as RequestMessage;
-    if (item.facts.stored === undefined) continue;
+    if (item.stored === undefined) continue;
     shown[index] = await showMessage(item, laid, { index, store });
   }
   return shown;
