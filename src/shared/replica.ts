@@ -59,6 +59,8 @@ export interface LogRow extends RowFacts {
   readonly n: number;
   /** The texts of its operations, one behind the other; absent where they lie in pieces. */
   readonly bytes: Uint8Array | undefined;
+  /** Their hashes, as far as they are known; absent in a row that was read. */
+  readonly hashes?: readonly (string | undefined)[] | undefined;
   readonly upload: string | undefined;
   /** `rowHash`. */
   readonly hash: string;
@@ -199,7 +201,10 @@ export class Replica {
   ): Promise<readonly (readonly [LogRow, readonly Entry[]])[]> {
     const holding = group.filter(({ ops }) => ops.some(({ op }) => op === 'texts'));
     if (holding.length === 0) return [];
-    const batches = holding.map((row) => ({ timeMs: row.timeMs, entries: newEntriesOf(row) }));
+    const batches = holding.map((row) => {
+      const { timeMs, hashes } = row;
+      return { timeMs, entries: newEntriesOf(row), hashes };
+    });
     const stored = await this.#sessions.hold(this.session.id, ({ store }) => store.replay(batches));
     return holding.map((row, at) => [row, stored[at]!]);
   }

@@ -82,12 +82,21 @@ interface Job {
   readonly operation: LogOperation;
   /** Its texts, one behind the other. */
   readonly text: Uint8Array;
+  /** Their hashes, as far as they are known. */
+  readonly hashes?: readonly (string | undefined)[];
   /** Where its one text lies in pieces already. */
   readonly upload?: { readonly id: string; readonly pieces: number } | undefined;
   /** Nothing else may be in its row. */
   readonly isAlone: boolean;
   /** Whether it may wait on this machine where the database is away. */
   readonly maySpool: boolean;
+}
+
+/** A text that is added, and its SHA-256 in hexadecimal where it is UTF-8 and that is known. */
+interface AddedText {
+  readonly facts: LogText;
+  readonly bytes: Uint8Array;
+  readonly sha256?: string | undefined;
 }
 
 type WaitingJob = Waiting<Job, readonly Entry[]>;
@@ -178,11 +187,11 @@ export class SharedLog {
    * @throws ProxyError `store_full`, `unknown_session`, what storing them here throws
    */
   async addTexts(
-    texts: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
+    texts: readonly AddedText[],
     { maySpool }: { readonly maySpool: boolean } = { maySpool: true },
   ): Promise<readonly Entry[]> {
     const adding: Promise<readonly Entry[]>[] = [];
-    let group: { readonly facts: LogText; readonly bytes: Uint8Array }[] = [];
+    let group: AddedText[] = [];
     let bytes = 0;
     const flush = (): void => {
       if (group.length === 0) return;
@@ -355,15 +364,13 @@ export class SharedLog {
     return this.#jobs.add(job);
   }
 
-  async #addGroup(
-    group: readonly { readonly facts: LogText; readonly bytes: Uint8Array }[],
-    maySpool: boolean,
-  ): Promise<readonly Entry[]> {
+  async #addGroup(group: readonly AddedText[], maySpool: boolean): Promise<readonly Entry[]> {
     const text =
       group.length === 1 ? group[0]!.bytes : Buffer.concat(group.map(({ bytes }) => bytes));
     const operation: LogOperation = { op: 'texts', texts: group.map(({ facts }) => facts) };
+    const hashes = group.map(({ sha256 }) => sha256);
     const isAlone = text.length > rowTextMaxBytes;
-    return this.#add({ operation, text, isAlone, maySpool });
+    return this.#add({ operation, text, hashes, isAlone, maySpool });
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -378,13 +385,14 @@ export class SharedLog {
     this.#usedMs = clock.now();
     const ops = group.map(({ job }) => job.operation);
     const text = joined(group.map(({ job }) => job.text));
+    const hashes = group.flatMap(({ job }) => job.hashes ?? []);
     const n = nextN();
     try {
       if (this.#stopped !== undefined) throw this.#stopped;
       if (availability.isAway || spool.has(this.id)) throw waiting();
       const [{ job }] = group as [WaitingJob];
       const { upload } = job;
-      const entries = await this.#append({ writer, n, ops, text, upload });
+      const entries = await this.#append({ writer, n, ops, text, hashes, upload });
       if (entries === undefined) throw this.#wentBack(this.#replica.pos);
       settle(group, entries === 'archived' ? await this.#entriesOf(ops, text, upload) : entries);
     } catch (error) {
@@ -472,6 +480,7 @@ export class SharedLog {
     readonly n: number;
     readonly ops: readonly LogOperation[];
     readonly text: Uint8Array;
+    readonly hashes?: Job['hashes'];
     readonly upload?: Job['upload'];
     /** Nobody waits for it in a turn. */
     readonly isPatient?: boolean;
@@ -499,7 +508,8 @@ export class SharedLog {
         }
         if (this.#replica.pos < wanted) throw this.#stop(missingRow(this.id, this.#replica.pos));
         const hashed = rowHash({ session: this.id, pos, timeMs, writer, n, ...columns });
-        const applied = { ...own, seen, pos, timeMs, hash: hashed };
+        const { hashes } = row;
+        const applied = { ...own, seen, pos, timeMs, hash: hashed, hashes };
         try {
           const entries = (await this.#apply([applied])).get(applied) ?? [];
           this.#witness.take(this.id, applied);

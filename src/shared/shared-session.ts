@@ -97,7 +97,7 @@ class SharedStore extends StoreView {
     const fresh = given.filter(({ isNoted }) => !isNoted);
     const added = await this.#log.addTexts(
       fresh.map((text) => {
-        const { bytes, encoding, known } = text;
+        const { bytes, encoding, known, isPlain } = text;
         const outline = outlines?.get(text);
         const facts: NewEntryFacts =
           outline === undefined ? text.facts : { ...text.facts, outline };
@@ -106,6 +106,7 @@ class SharedStore extends StoreView {
         const length = bytes.length;
         return {
           bytes,
+          sha256: isPlain ? text.sha256 : undefined,
           facts:
             encoding === undefined
               ? { ...facts, bytes: length }
@@ -128,7 +129,7 @@ class SharedStore extends StoreView {
     const isPlain = encoding === undefined && isUtf8(bytes);
     const found = isPlain ? await this.#log.known(sha256, facts) : undefined;
     const { entry: known, isNoted = false } = found ?? {};
-    return { entry, facts, bytes, encoding, sha256, known, isNoted };
+    return { entry, facts, bytes, encoding, isPlain, sha256, known, isNoted };
   }
 
   override async appendStream(stream: NewStream): Promise<Entry> {
@@ -176,6 +177,8 @@ interface GivenText {
   readonly facts: NewEntryFacts;
   readonly bytes: Uint8Array;
   readonly encoding: 'utf-16le' | undefined;
+  /** Whether it is UTF-8, which is stored as it is. */
+  readonly isPlain: boolean;
   readonly sha256: string;
   /** The entry that has it. */
   readonly known: Entry | undefined;

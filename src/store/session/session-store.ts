@@ -81,6 +81,8 @@ export interface ReplayedTexts {
   /** Milliseconds since 1970. */
   readonly timeMs: number;
   readonly entries: readonly (NewEntry | TextAgain)[];
+  /** SHA-256 in hexadecimal of those that are UTF-8, as far as they are known. */
+  readonly hashes?: readonly (string | undefined)[] | undefined;
 }
 
 /** Hears what a session holds in its own file, what is gone not counted. */
@@ -280,12 +282,16 @@ export class FileSessionStore implements SessionStore {
       readonly texts: readonly (PreparedText | TextAgain)[];
       readonly timeMs: number;
     }[] = [];
-    for (const { entries, timeMs } of rows) {
+    for (const { entries, hashes, timeMs } of rows) {
       const texts: (PreparedText | TextAgain)[] = [];
-      for (const entry of entries)
+      for (const [at, entry] of entries.entries()) {
+        const known = hashes?.[at];
         texts.push(
-          'seq' in entry ? entry : (prepareSmallText(entry) ?? (await prepareText(entry))),
+          'seq' in entry
+            ? entry
+            : (prepareSmallText(entry, known) ?? (await prepareText(entry, known))),
         );
+      }
       prepared.push({ texts, timeMs });
     }
     return Promise.all(

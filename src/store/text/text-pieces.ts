@@ -40,25 +40,25 @@ export function keyedHash(secret: Uint8Array, key: string): string {
 }
 
 /**
- * The same at once for what is small and holds nothing that UTF-8 cannot; undefined for any other
- * text.
+ * The same as {@link prepareText} at once for what is small and holds nothing that UTF-8 cannot;
+ * undefined for any other text.
  */
-export function prepareSmallText(entry: NewEntry): PreparedText | undefined {
+export function prepareSmallText(entry: NewEntry, known?: string): PreparedText | undefined {
   const { text, ...facts } = entry;
   if (text.length > pieceMaxUnits) return undefined;
   const isSound = typeof text === 'string' ? text.isWellFormed() : isUtf8(text);
   if (!isSound) return undefined;
   const bytes = toBytes(text);
-  const sha256 = hash('sha256', bytes);
+  const sha256 = known ?? hash('sha256', bytes);
   const key = contentKey(sha256, undefined);
   return { facts, sha256, lengthBytes: bytes.length, key, pieces: () => [bytes] };
 }
 
 /**
  * Hashes a text, in slices; a text that UTF-8 cannot hold gets a readable form with a note and
- * keeps its original.
+ * keeps its original. @param known The SHA-256 of bytes that are UTF-8, in hexadecimal
  */
-export async function prepareText(entry: NewEntry): Promise<PreparedText> {
+export async function prepareText(entry: NewEntry, known?: string): Promise<PreparedText> {
   const { text, ...facts } = entry;
   if (typeof text === 'string') {
     if (text.isWellFormed()) return prepare(facts, text);
@@ -70,7 +70,12 @@ export async function prepareText(entry: NewEntry): Promise<PreparedText> {
       encoding: 'utf-16le',
     });
   }
-  if (await isUtf8InSlices(text)) return prepare(facts, text);
+  if (await isUtf8InSlices(text)) {
+    if (known === undefined) return prepare(facts, text);
+    const key = contentKey(known, undefined);
+    const pieces = () => bytePieces(text);
+    return { facts, sha256: known, lengthBytes: text.length, key, pieces };
+  }
   const readable = new TextDecoder('utf-8', { ignoreBOM: true }).decode(text);
   const note = 'invalid UTF-8 replaced by U+FFFD; the original bytes are kept';
   return prepare(withNote(facts, note), readable, { bytes: text, encoding: 'bytes' });
