@@ -1,5 +1,7 @@
 // Ten linked stores against one that holds all their texts: `node test/long/linked.ts [characters of
-// each] [rounds]`. Prints, for each question, the median time of both and the blocks that they read.
+// each] [rounds] [folder]`. Prints, for each question, the median time of both and the blocks that
+// they read. Stores that are in the folder are asked as they are; without a folder they are made,
+// which takes minutes for 10 x 100M, and deleted again.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,11 +17,14 @@ import { readingTools, ToolRegistry } from '../../src/tools/registry.ts';
 
 const chars = Number(process.argv[2] ?? 100_000_000);
 const rounds = Number(process.argv[3] ?? 5);
+const keptFolder = process.argv[4];
+/** Questions before times are taken: until V8 has compiled what runs often. */
+const warmUpRounds = 200;
 const storeCount = 10;
 /** Texts of a store: as long as large outputs are. */
 const textChars = 1_000_000;
 
-const folder = await mkdtemp(join(tmpdir(), 'rlm-linked-'));
+const folder = keptFolder ?? (await mkdtemp(join(tmpdir(), 'rlm-linked-')));
 const sessions = await openSessions({
   dataDir: folder,
   clock: systemClock,
@@ -100,11 +105,21 @@ async function ask(
 
 const seeds = Array.from({ length: storeCount }, (_, index) => index + 1);
 const [first, ...others] = await Promise.all(seeds.map(async (seed) => storeOf(`part-${seed}`)));
-for (const [index, session] of [first!, ...others].entries()) await fill(session, [seeds[index]!]);
-for (const [index, { id: sessionId }] of others.entries())
-  await first!.events.add({ type: 'link', timeMs: 1, sessionId, as: `other-${index + 1}` });
 const whole = await storeOf('whole');
-await fill(whole, seeds);
+if (whole.store.totals.entries === 0) {
+  for (const [index, session] of [first!, ...others].entries())
+    await fill(session, [seeds[index]!]);
+  for (const [index, { id: sessionId }] of others.entries())
+    await first!.events.add({ type: 'link', timeMs: 1, sessionId, as: `other-${index + 1}` });
+  await fill(whole, seeds);
+}
+
+for (let round = 0; round < warmUpRounds; round += 1)
+  for (const [session, scope] of [
+    [whole, 'session'],
+    [first!, 'linked'],
+  ] as const)
+    await ask(session, { pattern: 'words to warm.*up', scope });
 
 for (const question of [
   { pattern: 'retry.*timeout' },
@@ -136,4 +151,4 @@ for (const question of [
 }
 await engine[Symbol.asyncDispose]();
 await sessions[Symbol.asyncDispose]();
-await rm(folder, { recursive: true });
+if (keptFolder === undefined) await rm(folder, { recursive: true });
