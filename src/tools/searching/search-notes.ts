@@ -75,6 +75,7 @@ export async function replacedNote(
 ): Promise<string | undefined> {
   if (result.total === 0) return undefined;
   let count = shownReplaced;
+  let isPartial = false;
   if (!isAllShown) {
     let found = 0;
     for (const { query, context } of looks) {
@@ -82,12 +83,15 @@ export async function replacedNote(
       const ranges =
         list.replaced.size === 0 ? [] : commonRanges(replacedRanges(list), query.ranges);
       if (ranges.length === 0) continue;
-      found += (await countIn(context, query, ranges, explainMs / looks.length)).total;
+      const { total, partial } = await countIn(context, query, ranges, explainMs / looks.length);
+      found += total;
+      isPartial ||= partial;
     }
     count = Math.max(count, found);
   }
   if (count === 0) return undefined;
-  const lines = count === 1 ? '1 of these lines lies' : `${count} of these lines lie`;
+  const counted = isPartial ? `${count} or more` : `${count}`;
+  const lines = counted === '1' ? '1 of these lines lies' : `${counted} of these lines lie`;
   return `${lines} in older texts of files that were stored again: total counts both.`;
 }
 

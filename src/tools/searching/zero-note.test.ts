@@ -7,6 +7,8 @@ interface Asked extends Partial<Omit<Explained, 'what'>> {
   readonly total?: number;
   /** What one look takes, milliseconds. */
   readonly lookMs?: number;
+  /** Whether a look ends before the text does. */
+  readonly partial?: boolean;
 }
 
 /** Explains a search over a text in memory, and counts the looks. */
@@ -36,7 +38,7 @@ async function explained(text: string, asked: Asked) {
         }
         const lines = filtered && asked.isFiltered === true ? [] : text.split('\n');
         const total = lines.filter((line) => expression.test(line)).length;
-        return { total, partial: false };
+        return { total, partial: asked.partial ?? false };
       },
     },
     asked.total ?? 0,
@@ -124,6 +126,15 @@ describe('a zero is explained by', () => {
 it('marks of another dialect are named, also where their reading finds nothing', async () => {
   const { note } = await explained('nothing', { pattern: String.raw`brake\|timeout` });
   expect(note).toContain('{"pattern":"brake|timeout"}');
+});
+
+it('what was counted until the time was over is said to be more', async () => {
+  const asked = { pattern: 'Brake shoe', partial: true, isFiltered: true, caseSensitive: false };
+  expect((await explained('brake shoe', asked)).note).toBe('Without the filter: 1 or more lines.');
+  const { note } = await explained('a brake', { pattern: 'Brake', partial: true });
+  expect(note).toBe('1 or more lines with "case_sensitive": false.');
+  // Not that there are none.
+  expect((await explained('shoe', { pattern: 'Brake', partial: true })).note).toBeUndefined();
 });
 
 it('nothing is said where there is nothing to say', async () => {

@@ -25,7 +25,7 @@ export interface Explained {
   count(
     query: Pick<SearchQuery, 'pattern' | 'literal' | 'caseSensitive'>,
     options: { readonly filtered: boolean; readonly deadlineMs: number },
-  ): Promise<Pick<SearchResult, 'total' | 'partial'>>;
+  ): Promise<Count>;
   /** Monotonic milliseconds. */
   elapsedMs(): number;
 }
@@ -46,7 +46,7 @@ export async function explainTotal(asked: Explained, total: number): Promise<str
   let isFound = false;
   for (const reading of readingsOf(asked.what)) {
     const count = await looks.count(reading);
-    if (count !== undefined && count > 0) {
+    if (count !== undefined && count.total > 0) {
       said.push(`${reading.what}: ${lineCount(count)} with ${reading.spelling}.`);
       isFound = true;
     } else if (reading.isMark)
@@ -56,14 +56,14 @@ export async function explainTotal(asked: Explained, total: number): Promise<str
     const count = await looks.count(asked.what, { filtered: false });
     if (count !== undefined)
       said.push(
-        count > 0
+        count.total > 0
           ? `Without the filter: ${lineCount(count)}.`
           : 'There are none without the filter either.',
       );
   }
   if (asked.caseSensitive && /\p{L}/u.test(pattern)) {
     const count = await looks.count(asked.what, { caseSensitive: false });
-    if (count !== undefined && count > 0) {
+    if (count !== undefined && count.total > 0) {
       said.push(`${lineCount(count)} with "case_sensitive": false.`);
       isFound = true;
     }
@@ -80,7 +80,7 @@ async function otherSpellings(asked: Explained, looks: Looks): Promise<readonly 
   const passing = colourPassing(asked.what);
   if (passing === undefined) return [];
   const count = await looks.count({ pattern: passing.pattern, literal: false });
-  if (count === undefined || count === 0) return [];
+  if (count === undefined || count.total === 0) return [];
   return [
     `The text has terminal colour codes between the letters: ${lineCount(count)} with them passed over. rlm_search passes over them with ${passing.code} between the letters: ${JSON.stringify({ pattern: passing.pattern })}.`,
   ];
@@ -104,6 +104,9 @@ async function singleWords(asked: Explained, looks: Looks): Promise<readonly str
   return counted.length === 0 ? [] : [`On their own occur: ${counted.join(', ')}.`];
 }
 
+/** Lines that were counted; more where the time was over before the text. */
+type Count = Pick<SearchResult, 'total' | 'partial'>;
+
 /** Takes counts as long as there are looks and time left. */
 class Looks {
   readonly #asked: Explained;
@@ -115,23 +118,24 @@ class Looks {
     this.#untilMs = asked.elapsedMs() + explainMs;
   }
 
-  /** Lines, or `undefined` where it could not be counted any more. */
+  /** Lines, or `undefined` where none could be counted any more. */
   async count(
     { pattern, literal }: Pick<Reading, 'pattern' | 'literal'>,
     {
       caseSensitive = this.#asked.caseSensitive,
       filtered = true,
     }: { readonly caseSensitive?: boolean; readonly filtered?: boolean } = {},
-  ): Promise<number | undefined> {
+  ): Promise<Count | undefined> {
     const deadlineMs = this.#untilMs - this.#asked.elapsedMs();
     if (this.#left === 0 || deadlineMs <= 0) return undefined;
     this.#left -= 1;
     const query = { pattern, literal, caseSensitive };
-    const { total, partial } = await this.#asked.count(query, { filtered, deadlineMs });
-    return partial && total === 0 ? undefined : total;
+    const count = await this.#asked.count(query, { filtered, deadlineMs });
+    return count.partial && count.total === 0 ? undefined : count;
   }
 }
 
-function lineCount(count: number): string {
-  return `${count} line${count === 1 ? '' : 's'}`;
+function lineCount({ total, partial }: Count): string {
+  if (partial) return `${total} or more lines`;
+  return `${total} line${total === 1 ? '' : 's'}`;
 }
