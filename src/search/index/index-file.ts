@@ -145,13 +145,12 @@ class Layout {
     return crc32(rows, (this.#seed + unit) >>> 0);
   }
 
-  /** Whether the bytes of a unit, with its checksum behind them, are what was written. */
-  isSound(unit: number, bytes: Buffer): boolean {
-    return bytes.readUInt32LE(this.unitBytes) === this.checksum(unit, this.rowsOf(bytes));
-  }
-
-  rowsOf(bytes: Uint8Array): Uint8Array {
-    return bytes.subarray(0, this.unitBytes);
+  /**
+   * Whether the bytes of a unit, with its checksum behind them, are what was written. `rows` are
+   * the same without the checksum.
+   */
+  isSound(unit: number, bytes: Buffer, rows = bytes.subarray(0, this.unitBytes)): boolean {
+    return bytes.readUInt32LE(this.unitBytes) === this.checksum(unit, rows);
   }
 }
 
@@ -186,7 +185,10 @@ export class SegmentFile {
   readonly #fd: number;
   readonly #path: string;
   readonly #layout: Layout;
+  /** The unit that was read last, with its checksum. */
   readonly #unit: Buffer;
+  /** Its rows, as bytes and as words. */
+  readonly #rows: Buffer;
   readonly #words: Uint32Array;
   /** The blocks that it covers. */
   readonly firstBlock: number;
@@ -201,7 +203,8 @@ export class SegmentFile {
     this.#layout = layout;
     const unit = new ArrayBuffer(layout.strideBytes);
     this.#unit = Buffer.from(unit);
-    this.#words = new Uint32Array(unit);
+    this.#rows = this.#unit.subarray(0, layout.unitBytes);
+    this.#words = new Uint32Array(unit, 0, layout.unitBytes / 4);
   }
 
   get groups(): number {
@@ -289,10 +292,11 @@ export class SegmentFile {
     const { unitRows, strideBytes, groups } = this.#layout;
     const unit = Math.floor(number / unitRows);
     const read = readFound(this.#fd, this.#unit, headerBytes + unit * strideBytes);
-    if (read < strideBytes || !this.#layout.isSound(unit, this.#unit)) {
+    if (read < strideBytes || !this.#layout.isSound(unit, this.#unit, this.#rows)) {
       removeIndex(this.#path);
       return undefined;
     }
+    if (unitRows === 1) return this.#words;
     const first = 2 * groups * (number % unitRows);
     return this.#words.subarray(first, first + 2 * groups);
   }

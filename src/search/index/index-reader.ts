@@ -179,17 +179,19 @@ function narrow(
   maxRowsHere: number,
   words: BlockBits,
 ): number | undefined {
+  if (words.every((word) => word === 0)) return 0;
   const any = new Uint32Array(words.length);
   let read = 0;
   for (const rows of list) {
     const own = words.slice();
     let quietRows = 0;
     for (const row of rows.slice(0, maxRowsHere)) {
-      if (own.every((word) => word === 0)) break;
       read++;
       const bits = file.row(row);
       if (bits === undefined) return undefined;
-      quietRows = clear(own, bits) ? 0 : quietRows + 1;
+      const { isEmpty, isSame } = keepCommon(own, bits);
+      if (isEmpty) break;
+      quietRows = isSame ? quietRows + 1 : 0;
       // What has withstood several rows is most likely there; where it is little, it is faster to
       // look than to ask on.
       if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
@@ -200,14 +202,21 @@ function narrow(
   return read;
 }
 
-/** Leaves only the blocks that the row has, too; whether any had to go. */
-function clear(bits: BlockBits, row: BlockBits): boolean {
-  let cleared = 0;
+/** Leaves only the blocks that the row has, too; whether none is left, or all are. */
+function keepCommon(
+  bits: BlockBits,
+  row: BlockBits,
+): { readonly isEmpty: boolean; readonly isSame: boolean } {
+  let left = 0;
+  let gone = 0;
   for (let i = 0; i < bits.length; i++) {
-    cleared |= bits[i]! & ~row[i]!;
-    bits[i]! &= row[i]!;
+    const before = bits[i]!;
+    const after = before & row[i]!;
+    left |= after;
+    gone |= before ^ after;
+    bits[i] = after;
   }
-  return cleared !== 0;
+  return { isEmpty: left === 0, isSame: gone === 0 };
 }
 
 /** A literal may lie across the border of two blocks where a line does. */
