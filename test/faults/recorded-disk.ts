@@ -142,8 +142,7 @@ export class RecordedDisk {
   }
 
   #rename(from: string, to: string): void {
-    this.#names.set(to, this.#names.get(from)!);
-    this.#names.delete(from);
+    renameIn(this.#names, from, to);
     this.operations.push({ kind: 'rename', from, to });
   }
 
@@ -169,15 +168,22 @@ export class RecordedDisk {
   }
 }
 
+/** A file, or a folder with all that is in it. */
+function renameIn(names: Map<string, number>, from: string, to: string): void {
+  for (const [name, file] of names) {
+    if (name !== from && !name.startsWith(`${from}/`)) continue;
+    names.delete(name);
+    names.set(`${to}${name.slice(from.length)}`, file);
+  }
+}
+
 function namesAfter(operations: readonly Operation[]): ReadonlyMap<string, number> {
   const names = new Map<string, number>();
   for (const each of operations) {
     if (each.kind === 'create') names.set(each.path, each.file);
     else if (each.kind === 'remove') names.delete(each.path);
-    else if (each.kind === 'rename' || each.kind === 'link') {
-      names.set(each.to, names.get(each.from)!);
-      if (each.kind === 'rename') names.delete(each.from);
-    }
+    else if (each.kind === 'rename') renameIn(names, each.from, each.to);
+    else if (each.kind === 'link') names.set(each.to, names.get(each.from)!);
   }
   return names;
 }

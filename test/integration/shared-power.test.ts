@@ -121,6 +121,43 @@ describe.skipIf(noPostgres !== undefined)(
       expect(fetched).toBeGreaterThan(cuts.length / 2);
     }, 120_000);
 
+    test('so it is of a replica that begins from an archive, and of a branch', async () => {
+      await using one = await machine('archived', 'first');
+      const session = await sharedStore(one, 'archived');
+      await fill(session, 0);
+      const forget = async (from: Machine, there: Session): Promise<void> => {
+        const [entry] = await there.store.append([{ kind: 'user_text', text: `${secret}\n` }]);
+        const whole = [Number(entry!.id.slice(1))];
+        await from.forget(there.id, { whole, why: 'asked', mayComeAgain: true });
+      };
+      await forget(one, session);
+      const { id, store } = await one.branch(session.id, { seq: 3 });
+      await store.append([{ kind: 'user_text', text: 'of the branch\n' }]);
+      const disk = new RecordedDisk(join(place.folder, 'fetched'));
+      {
+        await using two = await machine('fetched', 'first', { files: disk.files });
+        await forget(two, await sharedStore(two, 'archived'));
+        const branch = await two.byId(id);
+        await branch.store.append([{ kind: 'user_text', text: 'more of the branch\n' }]);
+      }
+      await using fresh = await machine('fetched-never-cut', 'first');
+      const heldBy = async (there: Machine): Promise<unknown> => [
+        await heldIn(await there.byId(id)),
+        await heldIn(await sharedStore(there, 'archived')),
+      ];
+      const wanted = await heldBy(fresh);
+      for (let round = 1; round <= 10; round += 1) {
+        const at = Math.floor((disk.operations.length * round) / 10);
+        await cut(disk, 'fetched-cut', at);
+        for (const boot of ['second', 'third']) {
+          await using next = await machine('fetched-cut', boot);
+          expect(await heldBy(next), `cut at ${at}, ${boot}`).toEqual(wanted);
+          const isAnew = next.said.some((line) => anew.test(line));
+          expect(isAnew && boot === 'third').toBe(false);
+        }
+      }
+    }, 120_000);
+
     test('what was closed in peace is there without the database, and is not fetched', async () => {
       const disk = new RecordedDisk(join(place.folder, 'peace'));
       {
@@ -163,6 +200,8 @@ describe.skipIf(noPostgres !== undefined)(
       {
         await using next = await machine('away-cut', 'second', { port: relay.port, waitMs: 1 });
         await expect(sharedStore(next, 'away')).rejects.toMatchObject({ code: 'store_away' });
+        expect((await next.shared.status()).stores).toEqual([]);
+        await next.list();
       }
       expect(await readdir(join(folder, 'sessions'))).toEqual(before);
       await using next = await machine('away-cut', 'second');

@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/clock.ts';
 import { silentLogger } from '../../../src/log.ts';
@@ -46,6 +46,8 @@ interface SharedFault {
   /** What fails of the machine's own disk as long as it lasts. */
   readonly disk?: { readonly fault: Fault; readonly hits: (call: WriteCall) => boolean };
   readonly env?: Readonly<Record<string, string>>;
+  /** What the log tells of it below a warning. */
+  readonly says?: RegExp;
   /** How long the text of each turn is, characters. */
   readonly chars?: number;
 }
@@ -64,6 +66,17 @@ function refusing(code: string, message: string): Pick<SharedFault, 'begin' | 'e
         create trigger refuse before insert on rlm_log for each row execute function refuse()`),
     end: async ({ sql }) => sql('drop trigger refuse on rlm_log; drop function refuse'),
   };
+}
+
+/** Of what was written since the machine started no byte has come to the disk. */
+function cutPower(files: string): void {
+  for (const id of readdirSync(join(files, 'replicas')))
+    writeFileSync(join(files, 'replicas', id), 'dirty another-start\n');
+  for (const name of readdirSync(join(files, 'sessions'))) {
+    if (!/_(?:context\.txt|entries\.jsonl|chats\.jsonl)$/.test(name)) continue;
+    const path = join(files, 'sessions', name);
+    writeFileSync(path, Buffer.alloc(readFileSync(path).length));
+  }
 }
 
 const full: Fault = { kind: 'error', code: 'ENOSPC' };
@@ -204,6 +217,21 @@ const sharedFaults: readonly SharedFault[] = [
     end: away.end,
   },
   {
+    what: 'the power was cut while the replica was in use',
+    start: 'again',
+    begin: async ({ files }) => cutPower(files),
+    says: /is fetched anew/,
+  },
+  {
+    what: 'the power was cut while the replica was in use, and the database is away when the server starts',
+    start: 'again',
+    begin: async ({ relay, files }) => {
+      relay.refuse();
+      cutPower(files);
+    },
+    end: away.end,
+  },
+  {
     what: 'no room here for the replica',
     disk: { fault: full, hits: inFolder('sessions', 'write', 'create') },
   },
@@ -323,11 +351,11 @@ async function sharedRow(postgres: TestPostgres, name: string, fault: SharedFaul
     const why = lastStoreFault === undefined ? '' : ` (\`${lastStoreFault}\`)`;
     const waits = (sharedStore?.waitingRows ?? 0) > 0 ? ', something waits' : '';
     seen = [got, goesUp, `${status}${why}${waits}`];
-    await until(() => troubles(lines) !== '');
+    await until(() => troubles(lines, fault.says) !== '');
   } catch (error) {
     seen = [`no start: ${plain(failureWords(error))}`, '', ''];
   }
-  const log = troubles(lines);
+  const log = troubles(lines, fault.says);
   await fault.end?.(place);
   isBroken = false;
   // It is tried again after ten seconds where there was no store.
@@ -350,12 +378,10 @@ async function sharedRow(postgres: TestPostgres, name: string, fault: SharedFaul
   return [fault.what, ...seen, log, `all texts are there, once; ${status}`];
 }
 
-/** What the log warns of, each line once: how often depends on how fast things go. */
-function troubles(lines: readonly string[]): string {
-  return logged([...new Set(lines.filter((line) => /"level":(?:40|50)/.test(line)))]).replaceAll(
-    / ×\d+/g,
-    '',
-  );
+/** What the log warns of, or says, each line once: how often depends on how fast things go. */
+function troubles(lines: readonly string[], says = /"level":(?:40|50)/): string {
+  const isOne = (line: string): boolean => /"level":(?:40|50)/.test(line) || says.test(line);
+  return logged([...new Set(lines.filter(isOne))]).replaceAll(/ ×\d+/g, '');
 }
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
