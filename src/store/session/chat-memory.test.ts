@@ -117,6 +117,44 @@ test('a file beyond its limit is compacted: only the oldest and the superseded a
   expect(await memory.get('record:399')).toBe('x'.repeat(100));
 });
 
+test('a compaction reads and writes many short records at once, and keeps what is whole', async () => {
+  await using data = await temporaryData();
+  let calls = 0;
+  const { files } = faultyFiles((call) => {
+    if (call.name === 'read' || call.name === 'write') calls += 1;
+    return { kind: 'none' };
+  });
+  const limits = { chatMemory: { maxBytes: 1_000_000, maxAgeMs: 1e9 }, files };
+  {
+    await using sessions = await data.open(limits);
+    const { memory } = await projectSession(sessions);
+    const recordsFrom = (first: number, length: number) =>
+      Array.from({ length }, (_, at) => ({
+        key: `record:${first + at}`,
+        value: `${first + at} ${'x'.repeat(100)}`,
+      }));
+    await memory.put(recordsFrom(0, 4_000));
+    await flipByte(data.paths(id).chats, (await stat(data.paths(id).chats)).size - 1_000);
+    calls = 0;
+    await memory.put(recordsFrom(4_000, 2_500));
+    // What is put now has waited for the compaction.
+    await memory.put([{ key: 'last', value: 1 }]);
+    expect((await stat(data.paths(id).chats)).size).toBeLessThan(600_000);
+    expect(calls).toBeLessThan(20);
+  }
+  await using sessions = await data.open(limits);
+  const { memory } = await projectSession(sessions);
+  const kept = Array.from({ length: 6_500 }, (_, number) => number).filter((number) =>
+    memory.has(`record:${number}`),
+  );
+  expect(kept.length).toBeGreaterThan(2_900);
+  // All but the damaged one, from the oldest that is kept on.
+  expect(6_500 - kept[0]! - kept.length).toBe(1);
+  for (const number of kept.slice(0, 1_000))
+    expect(await memory.get(`record:${number}`)).toBe(`${number} ${'x'.repeat(100)}`);
+  expect([memory.has('record:10'), await memory.get('last')]).toEqual([false, 1]);
+});
+
 test('a compaction forgets what is too old', async () => {
   await using data = await temporaryData();
   await using sessions = await data.open({ chatMemory: { maxBytes: 5000, maxAgeMs: 1000 } });

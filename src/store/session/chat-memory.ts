@@ -306,12 +306,33 @@ async function* linesUntil(log: RecordLog, untilMs: number): AsyncGenerator<Buff
   }
 }
 
-/** The lines that are still whole. */
+/**
+ * Lines that lie so close together are read and written at once, bytes: one after the other, tens
+ * of thousands of short ones held up for seconds what was put meanwhile.
+ */
+const windowBytes = 262_144;
+
+/** The lines that are still whole, many behind each other. `places` in the order of the file. */
 async function* linesAt(log: RecordLog, places: readonly RecordPlace[]): AsyncGenerator<Buffer> {
-  for (const place of places) {
-    const line = await log.readLine(place.positionBytes, place.lengthBytes + 1);
-    if (isWholeRecord(line.subarray(0, place.lengthBytes)) && line.at(-1) === 0x0a) yield line;
+  for (let from = 0; from < places.length;) {
+    const startBytes = places[from]!.positionBytes;
+    let to = from + 1;
+    while (to < places.length && endOf(places[to]!) - startBytes <= windowBytes) to += 1;
+    const window = await log.readLine(startBytes, endOf(places[to - 1]!) - startBytes);
+    const whole: Buffer[] = [];
+    for (const { positionBytes, lengthBytes } of places.slice(from, to)) {
+      const at = positionBytes - startBytes;
+      const line = window.subarray(at, at + lengthBytes + 1);
+      if (isWholeRecord(line.subarray(0, lengthBytes)) && line.at(-1) === 0x0a) whole.push(line);
+    }
+    if (whole.length > 0) yield Buffer.concat(whole);
+    from = to;
   }
+}
+
+/** Behind the line's end. */
+function endOf({ positionBytes, lengthBytes }: RecordPlace): number {
+  return positionBytes + lengthBytes + 1;
 }
 
 async function writeGeneration(
