@@ -200,7 +200,7 @@ class RunningTurn implements TurnWatch {
   readonly #startedAtMs: number;
   readonly #startedMs: number;
   readonly #onAbort = (): void => this.#abort();
-  #facts: TurnFacts = {};
+  readonly #facts: TurnFacts = {};
   #steps: StepRecord[] = [];
   #sums = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, largestPromptTokens: 0 };
   #state: TurnView['state'] = 'running';
@@ -227,7 +227,7 @@ class RunningTurn implements TurnWatch {
 
   know(facts: TurnFacts): void {
     if (this.#state !== 'running') return;
-    this.#facts = { ...this.#facts, ...facts };
+    Object.assign(this.#facts, facts);
     this.#ears.onChange();
   }
 

@@ -489,8 +489,10 @@ async function showAll(
 }
 
 function standingIn(items: readonly RequestMessage[], { whole }: LaidTexts): ReadonlySet<string> {
-  return new Set(Array.from(whole, (index) => items[index]!.hash));
+  return whole.size === 0 ? noHashes : new Set(Array.from(whole, (index) => items[index]!.hash));
 }
+
+const noHashes: ReadonlySet<string> = new Set();
 
 function clientBytesOf({ intake, itemBytes }: Pick<Work, 'intake' | 'itemBytes'>): number {
   return itemBytes + intake.items.length + intake.envelopeBytes;

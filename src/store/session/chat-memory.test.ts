@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { faultyFiles } from '../../../test/faults/faulty-files.ts';
 import { flipByte, projectSession, temporaryData } from '../../../test/faults/store-harness.ts';
+import { type Files, realFiles } from '../disk/files.ts';
 
 const id = 'sess_0000000000000002';
 // Keys that begin with `record:` are read from the file each time; others are kept at hand.
@@ -120,10 +121,19 @@ test('a file beyond its limit is compacted: only the oldest and the superseded a
 test('a compaction reads and writes many short records at once, and keeps what is whole', async () => {
   await using data = await temporaryData();
   let calls = 0;
-  const { files } = faultyFiles((call) => {
-    if (call.name === 'read' || call.name === 'write') calls += 1;
-    return { kind: 'none' };
-  });
+  const files: Files = {
+    ...realFiles,
+    open: async (path, options) => {
+      const file = await realFiles.open(path, options);
+      const counted =
+        <Args extends unknown[], Result>(call: (...args: Args) => Result) =>
+        (...args: Args): Result => {
+          calls += 1;
+          return call(...args);
+        };
+      return { ...file, read: counted(file.read), write: counted(file.write) };
+    },
+  };
   const limits = { chatMemory: { maxBytes: 1_000_000, maxAgeMs: 1e9 }, files };
   {
     await using sessions = await data.open(limits);
