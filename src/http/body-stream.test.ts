@@ -10,7 +10,6 @@ async function read(packets: readonly string[]): Promise<{ pieces: string[]; wai
   const clock = new ManualClock();
   let waits = 0;
   const counting = {
-    ...clock,
     now: () => clock.now(),
     elapsedMs: () => clock.elapsedMs(),
     after: (ms: number, run: () => void) => {
