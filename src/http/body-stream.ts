@@ -121,8 +121,8 @@ async function* sentPieces(
   plain?: PlainPieces,
 ): AsyncGenerator<Buffer, void> {
   // What came together with the head is taken as it lies there: of most requests that is all, and
-  // to wait for more, were it only for the end, costs them more than the rest of their reading. Node
-  // tells of a head before it reads on in the same packet, and of all of that before a promise.
+  // to wait for more, were it only for the end, costs them more than the rest of their reading.
+  // Node tells of a head before it reads on in the same packet, and reads on before a promise.
   await Promise.resolve();
   const piece = request.read() as Buffer | null;
   try {
