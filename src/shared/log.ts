@@ -36,7 +36,13 @@
  * out would number all that follows otherwise than the others.
  */
 import { promisify } from 'node:util';
-import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
+import {
+  constants,
+  zstdCompress,
+  zstdCompressSync,
+  zstdDecompress,
+  zstdDecompressSync,
+} from 'node:zlib';
 import { ProxyError } from '../errors.ts';
 import type { TextAgain } from '../store/session/text-writer.ts';
 import type {
@@ -110,6 +116,15 @@ export interface RowFacts {
 const packMinBytes = 512;
 /** As much is packed at once, without another thread: about 0.3 ms. */
 const packNowBytes = 65_536;
+
+/**
+ * Of what is packed at once: tables of 16,384 places in place of 65,536 and more. They are in no
+ * cache when they are needed: a text of 30 KB takes 0.13 ms, not 0.18. Over 1,316 files of up to 64
+ * KiB it is 0.03 % longer, of one 0.5 % at most; level 1 is as fast again, and 3 % longer.
+ */
+const packNow = {
+  params: { [constants.ZSTD_c_hashLog]: 14, [constants.ZSTD_c_chainLog]: 14 },
+};
 
 const zstd = promisify(zstdCompress);
 const unzstd = promisify(zstdDecompress);
@@ -235,7 +250,7 @@ const nothing = Buffer.alloc(0);
 
 async function pack(bytes: Uint8Array): Promise<Buffer> {
   if (bytes.length < packMinBytes) return Buffer.from(bytes);
-  return bytes.length <= packNowBytes ? zstdCompressSync(bytes) : zstd(bytes);
+  return bytes.length <= packNowBytes ? zstdCompressSync(bytes, packNow) : zstd(bytes);
 }
 
 async function unpack(bytes: Buffer): Promise<Buffer> {

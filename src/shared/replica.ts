@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { LogTable } from './database/log-table.ts';
 import type { StoredRow } from './database/database.ts';
@@ -169,10 +170,13 @@ export class Replica {
       const isOnlyTexts = group.every(({ ops }) => ops.every(({ op }) => op === 'texts'));
       if (!isOnlyTexts) await this.#noting;
       const [first] = group;
+      let own: number | undefined;
       if (first !== undefined && !hasOwnText(first)) {
         entries.set(first, [await this.#storePieces(first, { table, seal })]);
       } else {
-        for (const [row, stored] of await this.#storeTexts(group)) entries.set(row, stored);
+        const { stored, records } = await this.#storeTexts(group);
+        for (const [row, its] of stored) entries.set(row, its);
+        own = records;
       }
       let forgotAt: number | undefined;
       const records: ChatRecord[] = [];
@@ -190,23 +194,29 @@ export class Replica {
           if (operation.op === 'restored') onRestored(this.session.id);
         }
       }
-      if (isOnlyTexts && !this.#isNoteMissing) await this.#noteSoon(group.at(-1)!);
+      if (isOnlyTexts && own !== undefined && !this.#isNoteMissing)
+        this.#noteSoon(group.at(-1)!, own);
       else await this.#note(records, group.at(-1)!, forgotAt);
     }
     return entries;
   }
 
-  async #storeTexts(
-    group: readonly LogRow[],
-  ): Promise<readonly (readonly [LogRow, readonly Entry[]])[]> {
+  /** @returns The entries of the rows that hold texts, and how many lines the journal has then */
+  async #storeTexts(group: readonly LogRow[]): Promise<{
+    readonly stored: readonly (readonly [LogRow, readonly Entry[]])[];
+    readonly records?: number;
+  }> {
     const holding = group.filter(({ ops }) => ops.some(({ op }) => op === 'texts'));
-    if (holding.length === 0) return [];
+    if (holding.length === 0) return { stored: [] };
     const batches = holding.map((row) => {
       const { timeMs, hashes } = row;
       return { timeMs, entries: newEntriesOf(row), hashes };
     });
-    const stored = await this.#sessions.hold(this.session.id, ({ store }) => store.replay(batches));
-    return holding.map((row, at) => [row, stored[at]!]);
+    return this.#sessions.hold(this.session.id, async ({ store }) => {
+      const entries = await store.replay(batches);
+      const stored = holding.map((row, at) => [row, entries[at]!] as const);
+      return { stored, records: store.ownRecords };
+    });
   }
 
   /** The one text of a row, which is too large to stand in it. */
@@ -278,14 +288,15 @@ export class Replica {
   }
 
   async #note(
-    records: readonly ChatRecord[],
+    remembered: readonly ChatRecord[],
     row: Pick<LogRow, 'pos'> & Partial<RowMark>,
     forgotAt?: number,
   ): Promise<void> {
-    const position = await this.#positionAt(row, forgotAt);
+    const records = await this.#sessions.hold(this.session.id, ({ store }) => store.ownRecords);
+    const position = this.#positionAt(row, records, forgotAt);
     // What waits is older.
     this.#nextNote = undefined;
-    await this.#writeNote(records, position);
+    await this.#writeNote(remembered, position);
     this.#at = position;
   }
 
@@ -293,14 +304,16 @@ export class Replica {
    * The same, and nobody waits for it: files that are ahead of what is noted are cut back, and what
    * is cut is replayed.
    */
-  async #noteSoon(row: LogRow): Promise<void> {
-    this.#at = await this.#positionAt(row);
+  #noteSoon(row: LogRow, records: number): void {
+    this.#at = this.#positionAt(row, records);
     this.#nextNote = this.#at;
     this.#noting ??= this.#writeNext();
   }
 
   async #writeNext(): Promise<void> {
     try {
+      // Whoever has stored something goes on first.
+      await setImmediate();
       for (let next = this.#nextNote; next !== undefined; next = this.#nextNote) {
         this.#nextNote = undefined;
         await this.#writeNote([], next);
@@ -322,11 +335,11 @@ export class Replica {
     }
   }
 
-  async #positionAt(
+  #positionAt(
     { pos, writer, n, hash }: Pick<LogRow, 'pos'> & Partial<RowMark>,
+    records: number,
     forgotten?: number,
-  ): Promise<Position> {
-    const records = await this.#sessions.hold(this.session.id, ({ store }) => store.ownRecords);
+  ): Position {
     const forgotAt = forgotten ?? this.#at.forgotAt;
     return {
       pos,

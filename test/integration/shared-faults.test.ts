@@ -146,22 +146,28 @@ describe.skipIf(noPostgres !== undefined)(
 
     test('how far a replica is that could not be noted is noted with the next text, or told', async () => {
       let isFull = false;
+      let refused = 0;
       const files = chatsOn(async () => {
-        if (isFull) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+        if (!isFull) return;
+        refused += 1;
+        throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
       });
       const dataDir = join(place.folder, 'not-noted');
       const said: string[] = [];
       const log = createLogger('warn', (line) => void said.push(line));
       const one = await openMachine(dataDir, place.postgres.url(), { files, log });
-      const { store } = await sharedStore(one, 'not-noted');
+      const { store, memory } = await sharedStore(one, 'not-noted');
       const add = async (text: string): Promise<unknown> =>
         store.append([{ kind: 'user_text', text }]);
       await add('first\n');
+      await memory.put([{ key: 'last', value: 'first' }]);
       isFull = true;
       await add('second\n');
+      await until(() => refused > 0);
       await expect(add('third\n')).rejects.toMatchObject({ code: 'store_full' });
       isFull = false;
       await add('fourth\n');
+      await memory.put([{ key: 'last', value: 'fourth' }]);
       isFull = true;
       await add('fifth\n');
       await one[Symbol.asyncDispose]();
