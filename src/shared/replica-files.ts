@@ -78,12 +78,17 @@ export class ReplicaFiles implements FilesKeeper {
       open: async (path, options) => {
         const open = async (): Promise<OpenFile> =>
           this.#fileOf(path, await files.open(path, options));
-        return options.create ? this.#changing(this.#idOf(path), open) : open();
+        const id = options.create ? this.#idOf(path) : undefined;
+        // Who only reads changes nothing.
+        return id === undefined || (await files.exists(path)) ? open() : this.#changing(id, open);
       },
       createExclusive: async (path, bytes) =>
         this.#changing(this.#idOf(path), async () => files.createExclusive(path, bytes)),
-      makeDirectory: async (path) =>
-        this.#changing(this.#idOf(path), async () => files.makeDirectory(path)),
+      makeDirectory: async (path) => {
+        const id = this.#idOf(path);
+        if (id === undefined || !(await files.exists(path)))
+          await this.#changing(id, async () => files.makeDirectory(path));
+      },
       rename: async (from, to) =>
         this.#changing(this.#idOf(from), async () =>
           this.#changing(this.#idOf(to), async () => files.rename(from, to)),

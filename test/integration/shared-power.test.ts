@@ -169,7 +169,11 @@ describe.skipIf(noPostgres !== undefined)(
       await cut(disk, 'peace-cut');
       await using relay = await startRelay(1);
       await using next = await machine('peace-cut', 'second', { port: relay.port, waitMs: 1 });
-      expect(await heldIn(await sharedStore(next, 'peace'))).toEqual(wanted);
+      const session = await sharedStore(next, 'peace');
+      expect(await heldIn(session)).toEqual(wanted);
+      // Who only reads changes nothing.
+      const path = join(place.folder, 'peace-cut', 'replicas', session.id);
+      expect(await readFile(path, 'utf8')).toBe('clean\n');
       expect(next.said.filter((line) => anew.test(line))).toEqual([]);
     });
 
