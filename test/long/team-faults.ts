@@ -1,8 +1,8 @@
 /**
  * `node test/long/team-faults.ts [--outages 20] [--writers 4] [--kills 30] [--swallow-s 60]
- * [--steps every|some] [--only halts,kills,outages,standby,swallowing]`: a shared store while
- * something fails, over a PostgreSQL of its own. Says of each fault what was acknowledged, lost,
- * there twice, and how long storing a text and a chat stood still at most; ends with 1 where
+ * [--steps every|some] [--only halts,power,kills,outages,standby,swallowing]`: a shared store
+ * while something fails, over a PostgreSQL of its own. Says of each fault what was acknowledged,
+ * lost, there twice, and how long storing a text and a chat stood still at most; ends with 1 where
  * anything was lost or is there twice.
  */
 import { spawn } from 'node:child_process';
@@ -21,6 +21,7 @@ import { startRelay } from '../support/relay.ts';
 import { answer, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { type HaltedWork, SharedHalts } from '../support/shared-halts.ts';
 import { SharedLoad } from '../support/shared-load.ts';
+import { type PowerWork, SharedPower } from '../support/shared-power.ts';
 import { openMachine, sharedStore } from '../support/shared-machines.ts';
 
 const { values } = parseArgs({
@@ -30,7 +31,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '30' },
     'swallow-s': { type: 'string', default: '60' },
     steps: { type: 'string', default: 'every' },
-    only: { type: 'string', default: 'halts,kills,outages,standby,swallowing' },
+    only: { type: 'string', default: 'halts,power,kills,outages,standby,swallowing' },
   },
 });
 if (noPostgres !== undefined) {
@@ -111,6 +112,23 @@ async function halts(postgres: TestPostgres): Promise<void> {
       runs += 1;
     }
     tell(`halted (${work})`, { steps: whole, runs, lost: 0, twice: 0 });
+  }
+}
+
+/** Machines whose power is cut. */
+async function powerCuts(postgres: TestPostgres): Promise<void> {
+  const power = new SharedPower(postgres, folder);
+  for (const work of ['write', 'fetch'] satisfies PowerWork[]) {
+    const recorded = await power.record(work);
+    const { length } = recorded.disk.operations;
+    const every = values.steps === 'every' ? 1 : Math.ceil(length / 8);
+    let cuts = 0;
+    let fetched = 0;
+    for (let at = 0; at <= length; at += every) {
+      if (await power.round(recorded, at)) fetched += 1;
+      cuts += 1;
+    }
+    tell(`power cut (${work})`, { cuts, fetched, lost: 0, twice: 0 });
   }
 }
 
@@ -239,6 +257,7 @@ const asked = values.only.split(',');
 {
   await using postgres = await database();
   if (asked.includes('halts')) await halts(postgres);
+  if (asked.includes('power')) await powerCuts(postgres);
   if (asked.includes('kills')) await kills(postgres);
   if (asked.includes('outages')) await outages(postgres);
 }
