@@ -86,6 +86,7 @@ export class HistoryStore {
    * bytes, if a stub can take its place.
    */
   items(session: Session | undefined): readonly RequestMessage[] {
+    if (this.#items.every((item) => item.stored === undefined)) return this.#items;
     return this.#items.map((item) => {
       const { stored } = item;
       if (stored === undefined) return item;

@@ -24,6 +24,8 @@ const largeMessageBytes = 1_048_576;
 export interface ReadMessage {
   readonly facts: MessageFacts;
   readonly original?: Message;
+  /** The JSON that {@link original} was read from. */
+  readonly text?: string;
   /** In place of {@link original}: a message whose large texts were left out. */
   readonly frame?: Message;
 }
@@ -39,12 +41,12 @@ export async function readMessage(raw: RawMessage, at: number): Promise<ReadMess
       return { facts: { ...facts, mustBeWritten: true }, frame };
     }
   }
-  const json = textOfPieces(raw.pieces);
-  const parsed = parseJson(json, at);
-  const original = parseMessage(mayHoldHalves(json) ? wellFormed(parsed) : parsed, at);
+  const text = textOfPieces(raw.pieces);
+  const parsed = parseJson(text, at);
+  const original = parseMessage(mayHoldHalves(text) ? wellFormed(parsed) : parsed, at);
   const facts = factsOf(original);
-  if (original === parsed && isWhole(raw)) return { facts, original };
-  return { facts: { ...facts, mustBeWritten: true }, original };
+  if (original === parsed && isWhole(raw)) return { facts, original, text };
+  return { facts: { ...facts, mustBeWritten: true }, original, text };
 }
 
 /**

@@ -148,9 +148,14 @@ export class RequestReader {
   }
 
   /** A copy that outlives the body's own bytes. */
-  #ownJson({ pieces, sizeBytes }: RawMessage, { mustBeWritten }: MessageFacts): MessageJson {
+  #ownJson(
+    { pieces, sizeBytes }: RawMessage,
+    { mustBeWritten }: MessageFacts,
+    text?: string,
+  ): MessageJson {
     const isSmall = sizeBytes < this.#options.minStoredBytes;
-    return isSmall && mustBeWritten !== true ? textOfPieces(pieces) : [Buffer.concat(pieces)];
+    if (!isSmall || mustBeWritten === true) return [Buffer.concat(pieces)];
+    return text ?? textOfPieces(pieces);
   }
 
   /**
@@ -288,12 +293,13 @@ export class RequestReader {
     const facts = this.#options.secrets === undefined ? read.facts : { ...read.facts, ...noted };
     // What a message of megabytes came in holds little else.
     const isAlone = frame !== undefined && raw.isPassing !== true;
-    const json = isAlone ? raw.pieces : this.#ownJson(raw, facts);
+    const json = isAlone ? raw.pieces : this.#ownJson(raw, facts, read.text);
     // A message with large texts is only known once they are stored.
     const isDone = frame === undefined && !this.#mayHoldText(raw.sizeBytes, facts);
-    // Of a long history that was never seen, texts are held only while their group is stored.
-    const isLong = !isDone && frame === undefined && raw.sizeBytes >= parsedTwiceBytes;
-    const item = new RequestMessage({ ...ofRaw(raw), json }, facts, isLong ? {} : read);
+    // Nobody looks into one that is not stored. Of a long history that was never seen, texts are
+    // held only while their group is stored.
+    const isHeld = !isDone && (frame !== undefined || raw.sizeBytes < parsedTwiceBytes);
+    const item = new RequestMessage({ ...ofRaw(raw), json }, facts, isHeld ? read : {});
     if (isDone) {
       this.#known.set(raw.hash, facts.isMasked === true ? item.withFacts(facts) : item.bare());
     }
