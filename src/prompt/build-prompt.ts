@@ -498,9 +498,10 @@ async function copiesOf(
 
 /** Entries that stand for texts of a request's history. */
 function ownEntries({ items }: Intake): ReadonlySet<Entry> {
-  return new Set(
-    items.flatMap(({ facts: { stored } }) => stored?.captured ?? []).map(({ entry }) => entry),
-  );
+  const entries = new Set<Entry>();
+  for (const { stored } of items)
+    if (stored !== undefined) for (const { entry } of stored.captured) entries.add(entry);
+  return entries;
 }
 
 /** What a store holds of earlier work, for a chat that becomes active with this request. */

@@ -58,6 +58,7 @@ export const asItCame: LaidTexts = {
 
 /** A stub for every text that can have one. */
 export function allStubs(items: readonly RequestMessage[]): LaidTexts {
+  if (!items.some((item) => item.hasStub)) return asItCame;
   const stubs = new Set<number>();
   for (let at = 0; at < items.length; at += 1) if (items[at]!.hasStub) stubs.add(at);
   return { ...asItCame, stubs };

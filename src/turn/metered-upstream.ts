@@ -26,10 +26,13 @@ export function meterUpstream(
     models: async (signal) => upstream.models(signal),
     complete: async (request: ChatRequest, call: UpstreamCall): Promise<UpstreamStream> => {
       const { prices, isLoop, limit, onAnswer, onFault } = options;
-      const stream = await upstream.complete(request, call).catch((error: unknown) => {
+      let stream: UpstreamStream;
+      try {
+        stream = await upstream.complete(request, call);
+      } catch (error) {
         onFault?.(error);
         throw error;
-      });
+      }
       onAnswer?.(stream);
       if (isLoop) budget.spendStep();
       const mostTokens = requestBytes(request) + templateTokens;
