@@ -113,7 +113,6 @@ export class ChatProxy {
     if (prompt.own !== undefined) this.#options.indexes.keep(prompt.own.session);
     const run: Run = {
       call,
-      intake,
       subject,
       target,
       prompt,
@@ -151,7 +150,7 @@ export class ChatProxy {
     const budget = this.#options.openBudget();
     const call = {
       signal: run.call.signal,
-      headers: run.intake.affinity,
+      headers: run.subject.intake.affinity,
       onRetry: (attempt: RetryNotice) => this.#noteRetry(run, attempt),
     };
     const answers = answersTo(request, this.#metered(run, budget), call, run.watch);
@@ -224,7 +223,7 @@ export class ChatProxy {
       limits: this.#options.limits,
       budget,
       signal: call.signal,
-      headers: run.intake.affinity,
+      headers: run.subject.intake.affinity,
       showProgress: this.#options.showProgress,
       remember: async (done) => this.#finish(run, done),
       ...(this.#options.secrets === undefined
@@ -257,7 +256,7 @@ export class ChatProxy {
     run.prompt = prompt;
     if (prompt.window.demoted) run.demotions += 1;
     run.watch?.know({
-      session: prompt.own?.session.id ?? run.intake.resolved.session?.id,
+      session: prompt.own?.session.id ?? run.subject.intake.resolved.session?.id,
       tools: prompt.own?.offer ?? 'none',
       demotions: run.demotions,
       estimatedPromptTokensWithout: this.#tokensWithout(run),
@@ -343,7 +342,8 @@ export class ChatProxy {
   async #finish(run: Run, turn: FinishedTurn): Promise<void> {
     // As the client's copy of it is going to be read.
     const done = this.#options.secrets?.value(turn) ?? turn;
-    const { prompt, target, intake } = run;
+    const { prompt, target } = run;
+    const { intake } = run.subject;
     const { evictedBefore } = prompt.window;
     this.#options.intake.notePrompt(intake, { evictedBefore, whole: prompt.standing });
     const [first] = done.usages;
@@ -446,8 +446,7 @@ function searchesIn({ before, message }: FinishedTurn): number {
 /** One request on its way. */
 interface Run {
   readonly call: ChatCall;
-  readonly intake: Intake;
-  /** The same while its prompts are made. */
+  /** The client's request while its prompts are made. */
   readonly subject: Subject;
   readonly target: ChatTarget;
   /** What went upstream; a smaller one after a refusal. */

@@ -26,6 +26,9 @@ export interface MessageSize {
   readonly parts: readonly SizedPart[];
 }
 
+/** Of a message that is all text, as most are, and their sizes are kept by the ten thousand. */
+export const noParts: readonly SizedPart[] = [];
+
 /** Words in the names of parts, as OpenAI, Anthropic and Gemini's gateways spell them. */
 const kinds: readonly (readonly [RegExp, PartKind])[] = [
   [/image/i, 'image'],
@@ -58,11 +61,8 @@ export function sizeOfMessage(message: Message): MessageSize {
     const ends = its.head + its.tail;
     if (denseLength(ends) * 2 > ends.length) textBytes -= takeDense(ends, length, parts);
   }
-  return { textBytes, parts: parts.length === 0 ? none : parts };
+  return { textBytes, parts: parts.length === 0 ? noParts : parts };
 }
-
-/** Most messages have none, and their sizes are kept by the ten thousand. */
-const none: readonly SizedPart[] = [];
 
 function sizedPart(part: ContentPart): SizedPart | undefined {
   const { type } = part;

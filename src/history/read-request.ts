@@ -100,11 +100,9 @@ export class RequestReader {
   }
 
   /** Whether nothing more will be known of a message: none of it is stored, now or later. */
-  #isFinal({ isPlain, facts, sizeBytes }: RequestMessage): boolean {
-    if (isPlain && sizeBytes < this.#options.minStoredBytes) return true;
-    return (
-      facts.stored === undefined && facts.isPruned !== true && !this.#mayHoldText(sizeBytes, facts)
-    );
+  #isFinal({ isPlain, stored, facts, sizeBytes }: RequestMessage): boolean {
+    const isDone = stored === undefined && (isPlain || facts.isPruned !== true);
+    return isDone && !this.#mayHoldText(sizeBytes, facts);
   }
 
   #knownItem(raw: RawMessage, cached: RequestMessage): RequestMessage {
@@ -306,9 +304,11 @@ export class RequestReader {
     return item;
   }
 
-  #mayHoldText(sizeBytes: number, { identity: { role }, holdsNothing }: MessageFacts): boolean {
-    if (holdsNothing === true) return false;
-    return (role === 'tool' || role === 'user') && sizeBytes >= this.#options.minStoredBytes;
+  /** Of a short message no fact is looked at: there are many. */
+  #mayHoldText(sizeBytes: number, facts: MessageFacts): boolean {
+    if (sizeBytes < this.#options.minStoredBytes || facts.holdsNothing === true) return false;
+    const { role } = facts.identity;
+    return role === 'tool' || role === 'user';
   }
 }
 

@@ -4,7 +4,7 @@ import type { LruMap } from '../base/lru-map.ts';
 import type { Message, UpstreamMessage } from '../wire/types.ts';
 import { type MessageJson, type MessageShape, UnparsedMessage } from '../wire/unparsed-message.ts';
 import type { Identity } from './identity.ts';
-import type { MessageSize, SizedPart } from './message-size.ts';
+import { type MessageSize, noParts, type SizedPart } from './message-size.ts';
 
 /** One text of a message that is kept in the store. */
 export interface Captured {
@@ -170,5 +170,3 @@ export class RequestMessage extends UnparsedMessage implements HistoryMessage, M
     return new RequestMessage({ hash, sizeBytes, json: '' }, facts);
   }
 }
-
-const noParts: readonly SizedPart[] = [];

@@ -2,7 +2,12 @@ import { messageBytes, requestBytes } from '../wire/message-json.ts';
 import type { ChatRequest, UpstreamMessage } from '../wire/types.ts';
 import { UnparsedMessage } from '../wire/unparsed-message.ts';
 import { RequestMessage } from '../history/request-message.ts';
-import { sizeOfMessage, type MessageSize, type SizedPart } from '../history/message-size.ts';
+import {
+  noParts,
+  sizeOfMessage,
+  type MessageSize,
+  type SizedPart,
+} from '../history/message-size.ts';
 
 /**
  * Tokens of one image by the family that a model's name tells; published rules for a picture of a
@@ -67,10 +72,8 @@ export function messageSize(message: UpstreamMessage): MessageSize {
 }
 
 function plainSize(textBytes: number): MessageSize {
-  return { textBytes, parts: none };
+  return { textBytes, parts: noParts };
 }
-
-const none: readonly SizedPart[] = [];
 
 /** A prompt, or a part of it: its text, and what the rest of it is estimated to cost. */
 export interface PromptSize {

@@ -105,7 +105,9 @@ export class UnparsedMessage {
 
   /** The same, for one look: nothing is kept. */
   read(): Message {
-    return this.#parsed ?? parseMessageJson(textOf(this.json));
+    if (this.#parsed !== undefined) return this.#parsed;
+    const { json } = this;
+    return parseMessageJson(typeof json === 'string' ? json : textOfPieces(this.pieces));
   }
 }
 
@@ -132,11 +134,6 @@ export function isRange(json: readonly Uint8Array[] | ByteRange): json is ByteRa
 export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
-}
-
-function textOf(json: MessageJson): string {
-  if (typeof json === 'string') return json;
-  return textOfPieces(isRange(json) ? [bytesOf(json)] : json);
 }
 
 /** The text of UTF-8 that came in pieces. */
