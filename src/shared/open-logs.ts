@@ -263,7 +263,8 @@ export class OpenLogs {
       if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.seal(shared);
     } catch (error) {
       if (isContradiction(error) && shared.stopped === undefined) {
-        await sessions.remove(sessionId, 'detach');
+        // None of its branches is open while it is not, and one that is being opened waits for it.
+        await sessions.remove(sessionId, 'remove');
         return this.#openLog(sessionId);
       }
       const isAway = toProxyError(error).code === 'store_away';

@@ -4,13 +4,19 @@ import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
-import type { Session } from '../../src/store/types.ts';
 import { exported, imported } from '../support/archives.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { noPostgres } from '../support/postgres.ts';
 import { sharedDatabase } from '../support/shared-database.ts';
 import { startRelay } from '../support/relay.ts';
-import { filesOf, openMachine, sharedStore } from '../support/shared-machines.ts';
+import {
+  addTexts,
+  filesOf,
+  loseRows,
+  openMachine,
+  sharedStore,
+  textsOf,
+} from '../support/shared-machines.ts';
 
 const teamKey = 'a secret of the whole team';
 
@@ -32,24 +38,8 @@ describe.skipIf(noPostgres !== undefined)(
       });
     }
 
-    async function add({ store }: Session, ...texts: readonly string[]): Promise<void> {
-      for (const text of texts) await store.append([{ kind: 'user_text', text: `${text}\n` }]);
-    }
-
-    async function textsOf({ store }: Session): Promise<readonly string[]> {
-      return Promise.all(
-        store.entries.map(async (entry) => (await store.readEntry(entry)).trimEnd()),
-      );
-    }
-
     const headOf = async (id: string): Promise<number> =>
       Number(await place.postgres.sql(`select head from rlm_session where id = '${id}'`));
-
-    /** As an asynchronous standby that takes over: the last rows were never there. */
-    async function lose(id: string, behind: number): Promise<void> {
-      await place.postgres.sql(`delete from rlm_log where session = '${id}' and pos > ${behind}`);
-      await place.postgres.sql(`update rlm_session set head = ${behind} where id = '${id}'`);
-    }
 
     const lost = {
       code: 'store_corrupt',
@@ -60,16 +50,16 @@ describe.skipIf(noPostgres !== undefined)(
       await using ahead = await machine();
       await using other = await machine();
       const session = await sharedStore(ahead, 'stores first');
-      await add(session, 'one', 'two', 'three');
+      await addTexts(session, 'one', 'two', 'three');
       const others = await sharedStore(other, 'stores first');
-      await add(session, 'lost', 'lost, too');
-      await lose(session.id, 3);
-      await expect(add(session, 'behind what is lost')).rejects.toMatchObject(lost);
+      await addTexts(session, 'lost', 'lost, too');
+      await loseRows(place.postgres, session.id, 3);
+      await expect(addTexts(session, 'behind what is lost')).rejects.toMatchObject(lost);
       expect(await headOf(session.id)).toBe(3);
       // For nobody else anything has happened.
-      await add(others, 'four');
+      await addTexts(others, 'four');
       const again = await sharedStore(ahead, 'stores first');
-      await add(again, 'five');
+      await addTexts(again, 'five');
       for (const each of [ahead, other]) {
         const there = await sharedStore(each, 'stores first');
         expect(await textsOf(there)).toEqual(['one', 'two', 'three', 'four', 'five']);
@@ -80,15 +70,15 @@ describe.skipIf(noPostgres !== undefined)(
     test('who has the lost rows stores behind none that others have put in their place', async () => {
       await using ahead = await machine();
       const session = await sharedStore(ahead, 'stores late');
-      await add(session, 'one', 'two', 'three');
-      await lose(session.id, 2);
+      await addTexts(session, 'one', 'two', 'three');
+      await loseRows(place.postgres, session.id, 2);
       await using other = await machine();
-      await add(await sharedStore(other, 'stores late'), 'four', 'five', 'six');
-      await expect(add(session, 'behind what is lost')).rejects.toMatchObject(lost);
+      await addTexts(await sharedStore(other, 'stores late'), 'four', 'five', 'six');
+      await expect(addTexts(session, 'behind what is lost')).rejects.toMatchObject(lost);
       expect(await headOf(session.id)).toBe(5);
       const again = await sharedStore(ahead, 'stores late');
       expect(await textsOf(again)).toEqual(['one', 'two', 'four', 'five', 'six']);
-      await add(again, 'seven');
+      await addTexts(again, 'seven');
       const there = await sharedStore(other, 'stores late');
       expect((await textsOf(there)).at(-1)).toBe('seven');
       expect(await filesOf(there)).toBe(await filesOf(again));
@@ -103,13 +93,13 @@ describe.skipIf(noPostgres !== undefined)(
       async (name, count) => {
         await using ahead = await machine();
         const session = await sharedStore(ahead, name);
-        await add(session, 'one', 'two', 'three');
-        await lose(session.id, 2);
+        await addTexts(session, 'one', 'two', 'three');
+        await loseRows(place.postgres, session.id, 2);
         await using other = await machine();
         const others = await sharedStore(other, name);
-        for (let at = 0; at < count; at += 1) await add(others, `other ${at}`);
+        for (let at = 0; at < count; at += 1) await addTexts(others, `other ${at}`);
         // With as many rows as before there is nothing new to fetch, until somebody stores something.
-        if (count === 1) await add(others, 'one more');
+        if (count === 1) await addTexts(others, 'one more');
         await sharedStore(ahead, name);
         const again = await sharedStore(ahead, name);
         expect(await textsOf(again)).toEqual(await textsOf(others));
@@ -124,7 +114,7 @@ describe.skipIf(noPostgres !== undefined)(
       const dataDir = join(place.folder, 'failed-over');
       await using one = await openMachine(dataDir, url, { teamKey, clock, waitMs: 3_000 });
       const session = await sharedStore(one, 'failed over');
-      await add(session, 'one', 'two', 'three');
+      await addTexts(session, 'one', 'two', 'three');
       relay.hold();
       const adding = session.store.append([{ kind: 'user_text', text: 'has waited\n' }]);
       while (relay.waiting === 0) await systemClock.sleep(5);
@@ -133,9 +123,9 @@ describe.skipIf(noPostgres !== undefined)(
       expect(waits!.id).toMatch(/^p/);
       // The statement that nobody has answered is lost with the server.
       relay.cut();
-      await lose(session.id, 2);
+      await loseRows(place.postgres, session.id, 2);
       await using other = await machine();
-      await add(await sharedStore(other, 'failed over'), 'of another');
+      await addTexts(await sharedStore(other, 'failed over'), 'of another');
       relay.release();
       while (one.shared.state.isAway || one.shared.state.waiting.rows > 0) {
         clock.advance(500);
@@ -188,7 +178,7 @@ describe.skipIf(noPostgres !== undefined)(
       async (name, sql, { sound, says }) => {
         await using one = await machine();
         const session = await sharedStore(one, name);
-        await add(session, 'one', 'two', 'three', 'four', 'five', 'six');
+        await addTexts(session, 'one', 'two', 'three', 'four', 'five', 'six');
         await one[Symbol.asyncDispose]();
         const texts = await textsOf(session).catch(() => undefined);
         void texts;
@@ -199,7 +189,7 @@ describe.skipIf(noPostgres !== undefined)(
           ['one', 'two', 'three', 'four', 'five', 'six'].slice(0, sound),
         );
         const head = await headOf(session.id);
-        await expect(add(there, 'more')).rejects.toMatchObject({
+        await expect(addTexts(there, 'more')).rejects.toMatchObject({
           code: 'store_corrupt',
           message: expect.stringContaining(says) as string,
         });
@@ -212,7 +202,7 @@ describe.skipIf(noPostgres !== undefined)(
         await two.remove(session.id);
         const { sessions } = await imported(two, archive, { as: `/work/${name.split(',')[0]}` });
         const mended = await two.byId(sessions[0]!.session);
-        await add(mended, 'and on');
+        await addTexts(mended, 'and on');
         await using three = await machine();
         const late = await three.byId(mended.id);
         expect(await textsOf(late)).toEqual([
@@ -228,7 +218,7 @@ describe.skipIf(noPostgres !== undefined)(
       const stores = await Promise.all(all.map(async (each) => sharedStore(each, 'at once')));
       await Promise.all(
         stores.flatMap((session, at) =>
-          Array.from({ length: 40 }, async (_, number) => add(session, `${number} of ${at}`)),
+          Array.from({ length: 40 }, async (_, number) => addTexts(session, `${number} of ${at}`)),
         ),
       );
       await using fresh = await machine();

@@ -8,6 +8,7 @@ import {
   type SharedSessions,
 } from '../../src/shared/shared-sessions.ts';
 import type { Session, Sessions } from '../../src/store/types.ts';
+import type { TestPostgres } from './postgres.ts';
 
 /** One machine of a team, over a data directory of its own. */
 export async function openMachine(
@@ -41,4 +42,24 @@ export async function filesOf({ store }: Session): Promise<string> {
   const hash = createHash('sha256');
   for (const path of [store.textPath, journal]) hash.update(await readFile(path));
   return hash.digest('hex');
+}
+
+/** Adds texts to a store, each with a line of its own. */
+export async function addTexts({ store }: Session, ...texts: readonly string[]): Promise<void> {
+  for (const text of texts) await store.append([{ kind: 'user_text', text: `${text}\n` }]);
+}
+
+/** What {@link addTexts} has added. */
+export async function textsOf({ store }: Session): Promise<readonly string[]> {
+  return Promise.all(store.entries.map(async (entry) => (await store.readEntry(entry)).trimEnd()));
+}
+
+/** As an asynchronous standby that takes over: the last rows of a store were never there. */
+export async function loseRows(
+  { sql }: Pick<TestPostgres, 'sql'>,
+  sessionId: string,
+  behind: number,
+): Promise<void> {
+  await sql(`delete from rlm_log where session = '${sessionId}' and pos > ${behind}`);
+  await sql(`update rlm_session set head = ${behind} where id = '${sessionId}'`);
 }
