@@ -45,9 +45,9 @@
  *    there were no index. That is 20 % of the text on disk, nothing in memory, and a cache: it
  *    carries checksums of the text it was made from and of its own rows, is never believed
  *    otherwise, and can be deleted at any time. Blocks at the end that are not indexed yet (2 MiB
- *    at most once the builder has run, 512 KiB where the text has come to rest) are searched
- *    always. Where most blocks are admitted,
- *    everything is read in order.
+ *    at most once the builder has run; where the text has come to rest none, or less than 512 KiB
+ *    of a small one) are searched always. Where most blocks are admitted, everything is read in
+ *    order.
  *
  * One query, step by step: the engine (this file, main thread, no work of its own) hands it to the
  * least busy worker (`run/worker.ts`). That one makes the program (`automaton/program.ts`), asks

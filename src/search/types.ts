@@ -341,8 +341,8 @@ export interface SearchEngine {
   ): Promise<SearchResult | undefined>;
   /**
    * Builds what is missing of the index in the background. Resolves when it is complete for this
-   * snapshot. `isQuiet`: the text has come to rest, so what lies behind the last whole group of 64
-   * blocks (32 KiB each) gets an index, too; while a text grows that would be made in vain.
+   * snapshot. `isQuiet`: the text has come to rest, so all that lies behind the last whole group of
+   * 64 blocks (32 KiB each) gets an index, too; while a text grows that would be made in vain.
    * @throws ProxyError `cancelled` when the signal aborts, `internal` where it cannot be written
    */
   index(corpus: Corpus, signal: AbortSignal, isQuiet?: boolean): Promise<void>;

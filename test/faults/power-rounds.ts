@@ -61,9 +61,10 @@ async function buildIndex(
   disk: RecordedDisk,
   memory: ReturnType<typeof openScanMemory>,
 ): Promise<void> {
-  const { spans, indexDir, blocks } = await store.snapshot();
+  const { spans, indexDir, blocks, totals } = await store.snapshot();
   const groups = closedGroups(blocks, 0);
-  const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const endBytes = totals.bytes;
+  const task = { spans, indexDir, blocks, endBytes, segment: 0, groups, control: createControl() };
   if (groups === 0) return;
   using job = new IndexJob(task, memory, () => undefined, disk.indexDisk);
   while (job.step());

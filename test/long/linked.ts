@@ -68,8 +68,6 @@ async function fill(session: Session, seeds: readonly number[]): Promise<void> {
       await session.store.append([{ kind: 'file', text: pieces.join('') }]);
     }
   }
-  // As a server does once nothing has come for a minute.
-  await engine.index(await session.store.snapshot(), new AbortController().signal, true);
 }
 
 const registry = new ToolRegistry(readingTools);
@@ -113,6 +111,9 @@ if (whole.store.totals.entries === 0) {
     await first!.events.add({ type: 'link', timeMs: 1, sessionId, as: `other-${index + 1}` });
   await fill(whole, seeds);
 }
+// As a server does once nothing has come for a minute, or a linked store is opened.
+for (const { store } of [first!, ...others, whole])
+  await engine.index(await store.snapshot(), new AbortController().signal, true);
 
 for (let round = 0; round < warmUpRounds; round += 1)
   for (const [session, scope] of [

@@ -111,6 +111,25 @@ test('while the text grows, the index covers what it covered and can be widened'
   expect(await answers(pick(growing))).toEqual(expected);
 });
 
+test('at rest the index covers all of it, and grown by a little only what it covered', async () => {
+  // The first in the middle of a line, the second with no block behind the last whole group.
+  for (const [end, more] of [
+    [3_456_789, 1],
+    [4_194_304, 5_000],
+  ] as const) {
+    using growing = new TestCorpus(text.slice(0, end));
+    await engine.index(growing, signal, true);
+    for (const length of [end, end + more]) {
+      growing.write(text.slice(0, length));
+      const bare = { ...pick(growing), indexDir: join(growing.indexDir, 'none') };
+      expect(await answers(pick(growing))).toEqual(await answers(bare));
+    }
+    growing.write(text.slice(0, end));
+    const { work } = await engine.search(growing, query('no such thing'), options);
+    expect(work.blocksRead).toBeLessThan(10);
+  }
+});
+
 test("deleted, cut short, damaged in its head or another text's, it is not believed", async () => {
   await engine.index(corpus, signal);
   const path = indexFile();

@@ -19,9 +19,10 @@ import type { TextBlocks } from '../types.ts';
  *
  * Header, little-endian: magic, version, first block, groups (u32 each); first byte and end of the
  * text covered (f64 each); CRC-32 over the block table's part and over samples of the text; CRC-32
- * of the header before it. A file that does not fit the text is not an index of it, whoever put it
- * there. The checksum of a unit starts from that of the header and the unit's number, so that no
- * unit passes for another.
+ * of the header before it; of a tail that covers the open block, where that ended (f64) and the
+ * CRC-32 of its bytes, else zeros. A file that does not fit the text is not an index of it, whoever
+ * put it there. The checksum of a unit starts from that of the header and the unit's number, so
+ * that no unit passes for another.
  *
  * A file that is wrong is deleted by whoever finds it: the folder changes by that, so that the next
  * upkeep builds it anew.
@@ -30,7 +31,9 @@ import type { TextBlocks } from '../types.ts';
  * one that is being written, much where ten are asked together. Where a text has come to rest,
  * these blocks have a file of their own, `tail.bits`: one group, in which the bits of blocks that
  * are not covered are set. Its header says the end of what it covers. It is written anew when the
- * text has come to rest again, and believed as far as it goes until then.
+ * text has come to rest again, and believed as far as it goes until then. The open block is in it,
+ * too, but only as long as the text ends where it did: a block that has grown holds more. An older
+ * program takes a header that names one for that of another text, and makes the file anew.
  */
 
 /** Blocks of a segment, which has an index file of its own: up to 32 MiB of text. */
@@ -47,9 +50,9 @@ const sampleCount = 8;
 const sampleBytes = 512;
 
 /**
- * Fewer closed blocks behind the last whole group are not worth a file of 400 KB: they are searched
- * in 0.2 ms. Of a text of 20 MiB that file is 2 %, and where ten such are asked together these
- * times would add up.
+ * Fewer blocks behind the last whole group, the open one among them, are not worth a file of
+ * 400 KB: they are searched in 0.2 ms. Of a text of 20 MiB that file is 2 %, and where ten such are
+ * asked together these times would add up.
  */
 export function minTailBlocks({ count }: Pick<TextBlocks, 'count'>): number {
   return count < 640 ? 16 : 2;
@@ -60,8 +63,18 @@ export interface SegmentHeader {
   readonly firstBlock: number;
   /** Groups that have begun: all but a tail's are whole. */
   readonly groups: number;
-  /** The first block that it does not cover. */
+  /** The first block that it does not cover, the open one apart. */
   readonly endBlock: number;
+  /** The block at `endBlock`, where it is covered as far as it went when it was open. */
+  readonly open?: OpenBlock;
+}
+
+/** A block that was the last one of a text. */
+export interface OpenBlock {
+  /** Where the text ended. */
+  readonly endBytes: number;
+  /** CRC-32 of the block's bytes up to there. */
+  readonly crc: number;
 }
 
 /** Where the index of a segment lies. */
@@ -75,15 +88,29 @@ export function tailPath(indexDir: string): string {
 }
 
 /**
- * The closed blocks [first, end) behind the last whole group; undefined where they are too few for
- * an index.
+ * The closed blocks [first, end) behind the last whole group; undefined where they are, with the
+ * open one, too few for an index.
  */
 export function tailOf(
   blocks: TextBlocks,
 ): { readonly firstBlock: number; readonly endBlock: number } | undefined {
   const endBlock = blocks.count - 1;
   const firstBlock = Math.floor(Math.max(0, endBlock) / blocksPerGroup) * blocksPerGroup;
-  return endBlock - firstBlock < minTailBlocks(blocks) ? undefined : { firstBlock, endBlock };
+  const count = blocks.count - firstBlock;
+  return count < minTailBlocks(blocks) ? undefined : { firstBlock, endBlock };
+}
+
+/**
+ * Whether a tail's index that covers the blocks before `coveredBlocks`, and the open one or not, is
+ * to be made anew: for a few blocks more that is not worth it.
+ */
+export function isTailWanted(
+  blocks: TextBlocks,
+  coveredBlocks: number,
+  isOpenCovered: boolean,
+): boolean {
+  const missing = blocks.count - coveredBlocks - (isOpenCovered ? 1 : 0);
+  return missing >= minTailBlocks(blocks);
 }
 
 /**
@@ -97,7 +124,7 @@ export function closedGroups(blocks: TextBlocks, segment: number): number {
 
 /** The header for a segment of this text. */
 export function encodeIndexHeader(
-  { firstBlock, groups, endBlock: end }: SegmentHeader,
+  { firstBlock, groups, endBlock: end, open }: SegmentHeader,
   blocks: TextBlocks,
   text: TextFile,
 ): Uint8Array {
@@ -110,6 +137,8 @@ export function encodeIndexHeader(
   header.setFloat64(24, blocks.byteStart[end]!, true);
   header.setUint32(32, checkText(blocks, text, firstBlock, end), true);
   header.setUint32(36, checkHeader(header), true);
+  header.setFloat64(40, open?.endBytes ?? 0, true);
+  header.setUint32(48, open?.crc ?? 0, true);
   return new Uint8Array(header.buffer);
 }
 
@@ -193,12 +222,16 @@ export class SegmentFile {
   /** The blocks that it covers. */
   readonly firstBlock: number;
   readonly endBlock: number;
+  readonly #openBlock: OpenBlock | undefined;
+  /** Whether the open block is as it was; undefined until somebody has looked. */
+  #isOpenSame: boolean | undefined;
 
   private constructor(path: string, fd: number, layout: Layout, header: SegmentHeader) {
     this.#path = path;
     this.#fd = fd;
     this.firstBlock = header.firstBlock;
     this.endBlock = header.endBlock;
+    this.#openBlock = header.open;
     this.inode = fstatSync(fd).ino;
     this.#layout = layout;
     const unit = new ArrayBuffer(layout.strideBytes);
@@ -209,6 +242,22 @@ export class SegmentFile {
 
   get groups(): number {
     return this.#layout.groups;
+  }
+
+  /**
+   * Whether it covers the open block of the text, whose end is `endBytes`. The first time that it
+   * may, the block is read and compared: a branch goes on with another text from a place within it.
+   * @throws TextTooShort
+   */
+  coversOpen({ byteStart, count }: TextBlocks, endBytes: number, text: TextFile): boolean {
+    if (endBytes !== this.#openBlock?.endBytes || count !== this.endBlock + 1) return false;
+    if (this.#isOpenSame === undefined) {
+      const startBytes = byteStart[this.endBlock]!;
+      const bytes = new Uint8Array(endBytes - startBytes);
+      text.sample(bytes, startBytes);
+      this.#isOpenSame = crc32(bytes) === this.#openBlock.crc;
+    }
+    return this.#isOpenSame;
   }
 
   /**
@@ -242,7 +291,8 @@ export class SegmentFile {
         endBlock - firstBlock <= blocksPerGroup;
       // A header of more than one group is none of ours.
       const groups = numbers.getUint32(12, true) === 1 && (isOne || endBlock === count) ? 1 : 0;
-      return { firstBlock, groups, endBlock };
+      const open = { endBytes: numbers.getFloat64(40, true), crc: numbers.getUint32(48, true) };
+      return { firstBlock, groups, endBlock, ...(open.endBytes > 0 && { open }) };
     });
   }
 

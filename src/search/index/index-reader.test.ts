@@ -2,11 +2,12 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { TestCorpus } from '../../../test/property/search-corpus.ts';
+import { wholeFile } from '../../base/text-spans.ts';
 import { Random } from '../../bench/random.ts';
 import { systemClock } from '../../clock.ts';
 import { countBlocks } from '../text/block-bits.ts';
 import { openSearchEngine } from '../engine.ts';
-import { SegmentFile } from './index-file.ts';
+import { encodeSegment, SegmentFile } from './index-file.ts';
 import { IndexReader } from './index-reader.ts';
 import { shareRanges } from '../text/ranges.ts';
 import { SharedBlocks } from '../text/shared-blocks.ts';
@@ -114,6 +115,11 @@ test('a wider index is not made of rows that are damaged', async () => {
   expect(readFileSync(narrow).equals(sound)).toBe(true);
 });
 
+/** Pieces that are valid until the next, kept. */
+function* copies(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  for (const piece of pieces) yield Uint8Array.from(piece);
+}
+
 describe('what lies behind the last whole group', () => {
   const indexDir = join(corpus.indexDir, 'quiet');
   const tail = join(indexDir, 'tail.bits');
@@ -129,7 +135,7 @@ describe('what lies behind the last whole group', () => {
     const table = new SharedBlocks().share(of.blocks, of.blocks.count);
     const asked = { blocks: table, endBytes, ranges: shareRanges(undefined, endBytes) };
     const literals = [[{ text: 'zzqx nowhere', anyCase: false }]];
-    const found = new IndexReader().candidates(indexDir, asked, text, literals);
+    const found = new IndexReader().candidates(of.indexDir, asked, text, literals);
     return found && countBlocks(found);
   };
 
@@ -137,7 +143,7 @@ describe('what lies behind the last whole group', () => {
     await buildIndex(cut(100));
     expect(left(cut(100))).toBe(36);
     await buildIndex(cut(100), true);
-    expect(left(cut(100))).toBe(1);
+    expect(left(cut(100))).toBe(0);
     expect(statSync(tail).size).toBeLessThan(410_000);
   });
 
@@ -151,12 +157,71 @@ describe('what lies behind the last whole group', () => {
     await buildIndex(cut(140), true);
     expect(statSync(tail).ino).toBe(ino);
     await buildIndex(cut(150), true);
-    expect(left(cut(150))).toBe(1);
+    expect(left(cut(150))).toBe(0);
+  });
+
+  describe('in the block that is still open', () => {
+    const own = join(corpus.indexDir, 'open');
+    const path = join(own, 'tail.bits');
+    const { byteStart } = corpus.blocks;
+    const endBytes = byteStart[99]! + 10_000;
+    const until = (end: number, spans = corpus.spans): Corpus => {
+      const of = { ...cut(100), indexDir: own, spans };
+      return { ...of, totals: { ...of.totals, bytes: end } };
+    };
+    beforeAll(async () => buildIndex(until(endBytes), true));
+
+    test('is believed as long as the text ends where it did', () => {
+      expect(left(until(endBytes))).toBe(0);
+      // Grown by a byte, asked as it was before, gone on behind the block, ended with it.
+      expect(left(until(endBytes + 1))).toBe(1);
+      expect(left(until(endBytes - 1))).toBe(1);
+      expect(left({ ...cut(101), indexDir: own })).toBe(2);
+      expect(left(until(byteStart[100]!))).toBe(1);
+    });
+
+    test('is made anew once it is not alone in that', async () => {
+      const { ino } = statSync(path);
+      await buildIndex(until(endBytes + 1), true);
+      expect(statSync(path).ino).toBe(ino);
+      await buildIndex({ ...cut(115), indexDir: own }, true);
+      expect(left({ ...cut(115), indexDir: own })).toBe(0);
+      rmSync(path);
+      await buildIndex(until(endBytes), true);
+      expect(left(until(endBytes))).toBe(0);
+    });
+
+    test('is not believed of a text that ends with other words', () => {
+      const other = join(corpus.indexDir, 'other.txt');
+      const bytes = readFileSync(corpus.textPath);
+      bytes[endBytes - 1_000]! ^= 1;
+      writeFileSync(other, bytes);
+      expect(left(until(endBytes, wholeFile(other)))).toBe(1);
+      expect(left(until(endBytes))).toBe(0);
+    });
+
+    test('is searched where an older program has written the file, which is believed else', () => {
+      const sound = readFileSync(path);
+      using text = new TextFile(corpus.spans);
+      using file = SegmentFile.openTail(path, corpus.blocks, text);
+      const rows = file!.readAll()!;
+      const header = Uint8Array.from(sound.subarray(0, 64)).fill(0, 40);
+      const write = (): void =>
+        writeFileSync(path, Buffer.concat([...copies(encodeSegment(header, rows))]));
+      write();
+      expect(left(until(endBytes))).toBe(1);
+      expect(statSync(path).size).toBe(sound.length);
+      // A header that says more than this program knows of is none of ours.
+      header.fill(1, 60);
+      write();
+      expect(left(until(endBytes))).toBe(36);
+      expect(existsSync(path)).toBe(false);
+    });
   });
 
   test('says nothing of a text from before it', () => {
     expect(left(cut(145))).toBe(17);
-    expect(left(cut(150))).toBe(1);
+    expect(left(cut(150))).toBe(0);
   });
 
   test('is not believed where a byte of it is wrong, and made anew', async () => {

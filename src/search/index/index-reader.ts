@@ -70,6 +70,10 @@ export class IndexReader {
       indexed = true;
       const first = file.firstBlock / 32;
       const words = bits.subarray(first, first + 2 * file.groups);
+      // A tail says nothing of what was the open block, where the text has gone on since.
+      const last = file.endBlock - file.firstBlock;
+      const isOpenKept = last < 32 * words.length && !file.coversOpen(blocks, scope.endBytes, text);
+      const keptBit = isOpenKept ? words[last >> 5]! & (1 << (last & 31)) : 0;
       const rowsEach = Math.floor(rowsLeft / (literals * (files.length - i)));
       for (const list of lists) {
         const read = narrow(file, list, rowsEach, words);
@@ -81,6 +85,7 @@ export class IndexReader {
         }
         rowsLeft -= read;
       }
+      if (keptBit !== 0) words[last >> 5]! |= keptBit;
     }
     if (!indexed) return undefined;
     addSpanning(scope, bits);
@@ -157,7 +162,7 @@ function tailFile(indexDir: string, blocks: TextBlocks): readonly FilePlace[] {
   const path = tailPath(indexDir);
   const open = (text: TextFile): SegmentFile | undefined =>
     SegmentFile.openTail(path, blocks, text);
-  return blocks.count > minTailBlocks(blocks) ? [{ path, open }] : [];
+  return blocks.count >= minTailBlocks(blocks) ? [{ path, open }] : [];
 }
 
 /** The rows of each alternative. */

@@ -1,5 +1,6 @@
+import { crc32 } from 'node:zlib';
 import { gramRows } from '../index/gram-hash.ts';
-import { blocksPerGroup } from '../index/index-file.ts';
+import { blocksPerGroup, type OpenBlock } from '../index/index-file.ts';
 import type { ScanMemory } from '../text/scan-memory.ts';
 import type { TextFile } from '../text/text-file.ts';
 import type { TextBlocks } from '../types.ts';
@@ -21,19 +22,32 @@ export class GroupBits {
   /** Looks at the blocks [first, end), of one group; together they fit the memory for text. */
   add(first: number, end: number): void {
     const { byteStart } = this.#blocks;
-    const { kernels, bytes, textAt, indexAt } = this.#memory;
     const base = byteStart[first]!;
+    const { bytes, textAt } = this.#memory;
     this.#text.read(bytes, textAt, base, byteStart[end]!);
     for (let block = first; block < end; block++) {
-      kernels.blockGrams(
-        textAt + byteStart[block]! - base,
-        textAt + byteStart[block + 1]! - base,
-        indexAt.scratch,
-        this.#bitmapAt(block),
-      );
-      // Nothing is ruled out by what is damaged.
-      if (this.#text.isUnsound(block)) this.allow(block);
+      this.#addRead(block, byteStart[block]! - base, byteStart[block + 1]! - base);
     }
+  }
+
+  /** Looks at the last block of the table, where the text ends at `endBytes`. */
+  addOpen(endBytes: number): OpenBlock {
+    const { byteStart, count } = this.#blocks;
+    const { bytes, textAt } = this.#memory;
+    const startBytes = byteStart[count - 1]!;
+    const lengthBytes = endBytes - startBytes;
+    this.#text.read(bytes, textAt, startBytes, endBytes);
+    this.#addRead(count - 1, 0, lengthBytes);
+    return { endBytes, crc: crc32(bytes.subarray(textAt, textAt + lengthBytes)) };
+  }
+
+  /** Looks at a block whose bytes [start, end) of the memory for text are. */
+  #addRead(block: number, start: number, end: number): void {
+    const { kernels, textAt, indexAt } = this.#memory;
+    const bitmap = this.#bitmapAt(block);
+    kernels.blockGrams(textAt + start, textAt + end, indexAt.scratch, bitmap);
+    // Nothing is ruled out by what is damaged.
+    if (this.#text.isUnsound(block)) this.allow(block);
   }
 
   /** Lets a block be searched whatever is asked. */

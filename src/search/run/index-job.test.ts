@@ -14,11 +14,12 @@ afterAll(() => corpus[Symbol.dispose]());
 
 test('the rows of an index are given back when it is written, not when the garbage collector comes', () => {
   const { spans, indexDir, blocks } = corpus;
+  const endBytes = corpus.totals.bytes;
   const groups = closedGroups(blocks, 0);
   const rowsBytes = 49_152 * 8 * groups;
   expect(rowsBytes).toBeGreaterThan(700_000);
   const memory = openScanMemory();
-  const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const task = { spans, indexDir, blocks, endBytes, segment: 0, groups, control: createControl() };
   const before = process.memoryUsage().arrayBuffers;
   let done = 0;
   for (let i = 0; i < 20; i++) {
@@ -37,8 +38,9 @@ test('the rows of an index are given back when it is written, not when the garba
 
 test('an index that is whole costs a look at its header, and is left as it is', () => {
   const { spans, indexDir, blocks } = corpus;
+  const endBytes = corpus.totals.bytes;
   const groups = closedGroups(blocks, 0);
-  const task = { spans, indexDir, blocks, segment: 0, groups, control: createControl() };
+  const task = { spans, indexDir, blocks, endBytes, segment: 0, groups, control: createControl() };
   const memory = openScanMemory();
   const finish = (): void => {
     using job = new IndexJob(task, memory, () => undefined);

@@ -22,7 +22,7 @@ export class IndexRun {
   constructor(
     job: number,
     pool: WorkerPool,
-    text: Pick<IndexTask, 'spans' | 'indexDir' | 'blocks' | 'checks'>,
+    text: Omit<IndexTask, 'segment' | 'groups' | 'control'>,
     /** The first segment to look at, and whether the blocks behind the last group count. */
     { firstSegment, isQuiet }: { readonly firstSegment: number; readonly isQuiet: boolean },
   ) {

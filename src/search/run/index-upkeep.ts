@@ -6,7 +6,7 @@ import {
   blocksPerGroup,
   blocksPerSegment,
   closedGroups,
-  minTailBlocks,
+  isTailWanted,
   tailOf,
 } from '../index/index-file.ts';
 import { IndexRun } from './index-run.ts';
@@ -35,9 +35,19 @@ interface Known {
   readonly identity: string;
   /** Whether every later change of the folder changes the identity. */
   readonly isSettled: boolean;
-  /** Blocks at the beginning that have an index. */
-  readonly coveredBlocks: number;
+  /** What has an index. */
+  readonly covered: Covered;
 }
+
+/** What of a text has an index. */
+interface Covered {
+  /** Closed blocks at the beginning. */
+  readonly blocks: number;
+  /** Where the text ended when its open block got one; 0 where it has none. */
+  readonly openEndBytes: number;
+}
+
+const nothingCovered: Covered = { blocks: 0, openEndBytes: 0 };
 
 /** What index upkeep needs of the engine. */
 interface IndexUpkeepOptions {
@@ -109,31 +119,35 @@ export class IndexUpkeep {
   }
 
   async #bringUpToDate(corpus: Corpus, signal: AbortSignal, isQuiet: boolean): Promise<void> {
-    const { spans, indexDir } = corpus;
+    const { spans, indexDir, totals } = corpus;
     const tail = isQuiet ? tailOf(corpus.blocks) : undefined;
     const closedBlocks = tail?.endBlock ?? countClosed(corpus.blocks);
     if (closedBlocks === 0) return;
     const seen = await this.#look(corpus);
     const known = this.#known.get(indexDir);
     const isSame = known?.isSettled === true && known.identity === seen.identity;
-    const coveredBlocks = isSame ? known.coveredBlocks : 0;
-    // Of the tail a few more are not worth a new file.
-    const missing = closedBlocks - coveredBlocks;
-    const isWanted = missing > 0 && (tail === undefined || missing >= minTailBlocks(corpus.blocks));
+    const before = isSame ? known.covered : nothingCovered;
+    const isWanted =
+      tail === undefined
+        ? closedBlocks > before.blocks
+        : isTailWanted(corpus.blocks, before.blocks, before.openEndBytes === totals.bytes);
     if (isWanted) {
       const blocks = this.#options.blocks.share(corpus.blocks, corpus.blocks.count);
       const checks = checksOf(corpus, blocks);
-      const text = { spans, indexDir, blocks, ...(checks && { checks }) };
-      const firstSegment = Math.floor(coveredBlocks / blocksPerSegment);
+      const text = { spans, indexDir, blocks, endBytes: totals.bytes, ...(checks && { checks }) };
+      const firstSegment = Math.floor(before.blocks / blocksPerSegment);
       await this.#run(text, { firstSegment, isQuiet }, signal);
     }
     const now = isWanted ? await this.#look(corpus) : seen;
-    const covered = isWanted ? Math.max(coveredBlocks, closedBlocks) : coveredBlocks;
-    this.#known.set(indexDir, { ...now, coveredBlocks: covered });
+    const covered = {
+      blocks: isWanted ? Math.max(before.blocks, closedBlocks) : before.blocks,
+      openEndBytes: isWanted && tail !== undefined ? totals.bytes : before.openEndBytes,
+    };
+    this.#known.set(indexDir, { ...now, covered });
   }
 
   async #run(
-    text: Pick<IndexTask, 'spans' | 'indexDir' | 'blocks' | 'checks'>,
+    text: Omit<IndexTask, 'segment' | 'groups' | 'control'>,
     what: { readonly firstSegment: number; readonly isQuiet: boolean },
     signal: AbortSignal,
   ): Promise<void> {
@@ -152,7 +166,7 @@ export class IndexUpkeep {
     }
   }
 
-  async #look({ spans, indexDir }: Corpus): Promise<Omit<Known, 'coveredBlocks'>> {
+  async #look({ spans, indexDir }: Corpus): Promise<Omit<Known, 'covered'>> {
     const paths = new Set(spans.flatMap((span) => ('path' in span ? [span.path] : [])));
     const [folder, ...files] = await Promise.all([indexDir, ...paths].map(statOf));
     if (folder === undefined || files.includes(undefined)) {

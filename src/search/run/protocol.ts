@@ -105,6 +105,8 @@ export interface IndexTask {
   readonly spans: readonly TextSpan[];
   readonly indexDir: string;
   readonly blocks: TextBlocks;
+  /** Where the last block ends. */
+  readonly endBytes: number;
   readonly checks?: BlockChecks;
   /** Absent: what lies behind the last whole group. */
   readonly segment?: number;

@@ -3,7 +3,7 @@ import {
   blocksPerGroup,
   encodeIndexHeader,
   encodeSegment,
-  minTailBlocks,
+  isTailWanted,
   SegmentFile,
   tailOf,
   tailPath,
@@ -16,8 +16,8 @@ import { stopFlag, type IndexTask } from './protocol.ts';
 import type { Job } from './scan-job.ts';
 
 /**
- * Builds the index of what lies behind the last whole group. One that covers all of it but a few
- * blocks costs a look at its header.
+ * Builds the index of what lies behind the last whole group, the open block among it. One that
+ * covers all of it but a few blocks costs a look at its header.
  */
 export class TailJob implements Job {
   readonly #task: IndexTask;
@@ -42,7 +42,7 @@ export class TailJob implements Job {
   }
 
   step(): boolean {
-    const { blocks, indexDir, control } = this.#task;
+    const { blocks, endBytes, indexDir, control } = this.#task;
     const tail = tailOf(blocks);
     if (tail === undefined || Atomics.load(control, stopFlag) !== 0) return this.#end();
     const { firstBlock, endBlock } = tail;
@@ -50,8 +50,8 @@ export class TailJob implements Job {
       this.#block = firstBlock;
       using old = SegmentFile.openTail(tailPath(indexDir), blocks, this.#text);
       const known = old?.firstBlock === firstBlock ? old.endBlock : firstBlock;
-      // A few more are not worth a new file.
-      return endBlock - known < minTailBlocks(blocks) ? this.#end() : true;
+      const isOpenKnown = old?.coversOpen(blocks, endBytes, this.#text) === true;
+      return isTailWanted(blocks, known, isOpenKnown) ? true : this.#end();
     }
     if (this.#block < endBlock) {
       const end = Math.min(endBlock, this.#block + blocksPerStep);
@@ -59,10 +59,12 @@ export class TailJob implements Job {
       this.#block = end;
       return true;
     }
-    for (let block = endBlock; block < firstBlock + blocksPerGroup; block++)
+    const open = this.#bits.addOpen(endBytes);
+    for (let block = endBlock + 1; block < firstBlock + blocksPerGroup; block++)
       this.#bits.allow(block);
     const rows = this.#bits.rows();
-    const header = encodeIndexHeader({ firstBlock, groups: 1, endBlock }, blocks, this.#text);
+    const covered = { firstBlock, groups: 1, endBlock, open };
+    const header = encodeIndexHeader(covered, blocks, this.#text);
     const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
     writeDurably(this.#disk, tailPath(indexDir), encodeSegment(header, bytes));
     return this.#end();

@@ -460,7 +460,7 @@ test('of ten stores at rest a question that the indexes answer reads what it rea
   }
   for (const question of [asked, { pattern: 'zzqx(\\w+)', aggregate: 'count_by', group: 1 }]) {
     const { one, ten } = await blocksFor(question);
-    expect(ten).toBeLessThanOrEqual(one + 2 * parts.length);
+    expect({ one, ten }).toEqual({ one: 0, ten: 0 });
   }
   // Each store is asked once, and once more what was counted is put together.
   expect(counts.length).toBeLessThanOrEqual(parts.length + 1);
