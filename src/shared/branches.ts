@@ -1,4 +1,4 @@
-import { ProxyError } from '../errors.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
 import type { ChatRecord, Moment } from '../store/types.ts';
 import type { LogHead } from './database/log-table.ts';
@@ -86,13 +86,55 @@ export class Branches {
         const wanted = first.ranges.find(({ sessionId }) => sessionId === base)?.records ?? 0;
         if ((await log.records()) < wanted) await log.catchUp();
       }
-      await sessions.branchAs(first.of, first, { id, key: `shared:${id}`, createdMs });
+      try {
+        await sessions.branchAs(first.of, first, { id, key: `shared:${id}`, createdMs });
+      } catch (error) {
+        if (toProxyError(error).code !== 'store_corrupt') throw error;
+        throw lostBeginning(id, bases, error);
+      }
       const replica = (await Replica.open(sessions, id))!;
       await replica.begin(1);
       return replica;
     }
     throw unknownSession(id);
   }
+}
+
+/**
+ * The log of a branch is there, and what it goes on from is not, or is not what it was: none of its
+ * texts can be given its place.
+ */
+export function lostBeginning(
+  sessionId: string,
+  bases: readonly string[],
+  cause: unknown,
+): ProxyError {
+  const of = [...new Set(bases)].join(', ');
+  return new ProxyError(
+    'store_corrupt',
+    `${sessionId} cannot be read: the shared store has lost texts of ${of}, from which it goes on.`,
+    {
+      cause,
+      hint: `\`rlm-opencode sessions rm ${sessionId} --yes\` deletes it; a backup of the database may have what is lost (docs/team.md, standbys).`,
+    },
+  );
+}
+
+/** The archive that has taken the place of a store's rows cannot be used. */
+export function unusableArchive(
+  sessionId: string,
+  bases: readonly string[],
+  cause: unknown,
+): ProxyError {
+  const orLost = bases.length === 0 ? '' : `, or it has lost texts of ${bases.join(', ')}`;
+  return new ProxyError(
+    'store_corrupt',
+    `${sessionId} cannot be read: its archive in the shared store is damaged${orLost}.`,
+    {
+      cause,
+      hint: 'Another machine may have it whole: `sessions export` there. What to do then: docs/team.md, a damaged log.',
+    },
+  );
 }
 
 /** Stores that are read from are not deleted without those that read. */

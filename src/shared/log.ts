@@ -27,9 +27,10 @@
  *             out of older rows; what others go on from it, or it from others, has rows of its own
  *   allow     {"op":"allow","seq":N}: a forgotten text may come again
  *   restored  {"op":"restored","to":...}: the names of this store lead to another one
- *   base      {"op":"base","of":...,"ranges":[...],"events":[...]}: the first row of a branch: the
- *             texts of other stores that it goes on from, by lines of their journals, which are the
- *             same on all machines; links, pins and names of moments that it takes along
+ *   base      {"op":"base","of":...,"ranges":[...],"untilMs"?:...,"events":[...]}: the first row of
+ *             a branch: the texts of other stores that it goes on from, by lines of their journals,
+ *             which are the same on all machines, and when the last of them was stored; links, pins
+ *             and names of moments that it takes along
  * With a team key (`seal.ts`) facts, text and pieces are unreadable to the database.
  *
  * A row that this program does not understand stops the replay with `store_newer`: whoever left it

@@ -4,7 +4,7 @@ import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
 import type { Still } from '../store/archive/archives.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
 import type { ChatRecord } from '../store/types.ts';
-import { Branches } from './branches.ts';
+import { Branches, lostBeginning, unusableArchive } from './branches.ts';
 import type { LogHead } from './database/log-table.ts';
 import { encodePiece } from './log.ts';
 import { openedPieces, positionAt, Replica } from './replica.ts';
@@ -120,7 +120,14 @@ export class OpenLogs {
   async #baseOf(sessionId: string, base: string): Promise<SharedLog> {
     const reads = this.#reads.get(sessionId) ?? new Set();
     this.#reads.set(sessionId, reads.add(base));
-    return this.within(base);
+    try {
+      return await this.within(base);
+    } catch (error) {
+      if (toProxyError(error).code !== 'unknown_session') throw error;
+      // It is deleted after all that read it.
+      if ((await this.#parts.table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+      throw lostBeginning(sessionId, [base], error);
+    }
   }
 
   async #left(sessionId: string): Promise<void> {
@@ -321,14 +328,23 @@ export class OpenLogs {
     if (head === undefined) throw unknownSession(sessionId);
     if (head.base === undefined || head.base.pos <= behind) throw missingRow(sessionId, behind);
     const { upload, pieces, pos } = head.base;
-    for (const base of head.bases) await this.#baseOf(sessionId, base);
+    for (const base of head.bases) {
+      const log = await this.#baseOf(sessionId, base);
+      // One that was here before has what it reads.
+      if (behind === 0) await log.catchUp();
+    }
     const packed = counted(openedPieces(table, seal, upload, pieces), (done) =>
       onProgress?.(sessionId, { pos: Math.floor((pos * done) / (pieces + 1)), head: pos }),
     );
     const note = (ownRecords: number): ChatRecord => positionAt(pos, ownRecords);
     const key = `shared:${sessionId}`;
     const importing = sessions.importReplica(packed, { id: sessionId, key, note });
-    for (let step = await importing.next(); step.done !== true;) step = await importing.next();
+    try {
+      for (let step = await importing.next(); step.done !== true;) step = await importing.next();
+    } catch (error) {
+      if (toProxyError(error).code !== 'invalid_request') throw error;
+      throw unusableArchive(sessionId, head.bases, error);
+    }
     onReplaced(sessionId);
     const replica = await Replica.open(sessions, sessionId);
     if (replica === undefined) throw unknownSession(sessionId);

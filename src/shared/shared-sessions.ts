@@ -577,10 +577,12 @@ export class SharedSessions implements Sessions {
       const here = new Set((await replicas.list()).map(({ id }) => id));
       for (const id of await table.deletedOf([...here])) await this.#forgetDeleted(id);
       for (const { id, bases } of await table.heads()) {
-        if (!here.has(id) && bases.some((base) => here.has(base))) await this.#logs.of(id);
+        if (here.has(id) || !bases.some((base) => here.has(base))) continue;
+        // One that cannot be read hides no other.
+        await this.#logs.of(id).catch((error: unknown) => log.debug({ err: error }, notListed));
       }
     } catch (error) {
-      log.debug({ err: error }, 'what others have branched and deleted is not listed');
+      log.debug({ err: error }, notListed);
     }
   }
 
@@ -696,6 +698,8 @@ export class SharedSessions implements Sessions {
     }
   }
 }
+
+const notListed = 'what others have branched or deleted is not listed';
 
 /** @param owner The store that has the name */
 function hasAnother(name: string, owner: string, entries?: number): ProxyError {

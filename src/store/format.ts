@@ -15,7 +15,7 @@
  *   header  {"type":"header","format":"rlm-opencode-entries","version":1,"sessionId":...,
  *            "createdMs":...}; the first line
  *   base    {"type":"base","bases":[{"sessionId":...,"records":N,"end":Totals},...],"timeMs":...,
- *            "end":Totals}; the second line of a branch (version 2), and only there
+ *            "untilMs"?:...,"end":Totals}; the second line of a branch (version 2), and only there
  *   entry   {"type":"entry","seq":N,...the members of Entry but id...,"source"?,"end":Totals};
  *            N = 1, 2, 3, ...
  *   alias   {"type":"alias","seq":N,"toolCallId"?,"chatId"?,"call"?,"again"?,"path"?,"source"?,
@@ -124,6 +124,11 @@ export interface BaseRecord {
   readonly type: 'base';
   readonly bases: readonly BaseRange[];
   readonly timeMs: number;
+  /**
+   * When the last of what the bases held was stored: other lines in its place, as many and as
+   * long, are of another time. Absent in what earlier versions wrote.
+   */
+  readonly untilMs?: number;
   readonly end: Totals;
 }
 

@@ -196,6 +196,8 @@ export type Moment =
 export interface BranchStart {
   /** The texts: beginnings of journals, the oldest first. */
   readonly ranges: readonly BaseRange[];
+  /** When the last of them was stored; absent where an earlier version has written it. */
+  readonly untilMs?: number | undefined;
   /** What was decided about the store that goes along. */
   readonly events: readonly StoreEvent[];
 }

@@ -4,7 +4,7 @@ import { sessionPaths } from '../disk/session-paths.ts';
 import { toStoreFailure } from '../disk/store-failure.ts';
 import { changeBases, copyRanges, createBranchFiles } from '../session/branch.ts';
 import { pinnedIn } from '../session/pins.ts';
-import { recordsIn } from '../session/replay.ts';
+import { checkUntil, recordsIn } from '../session/replay.ts';
 import type { OpenSession } from '../session/session-handle.ts';
 import { writeMetadata } from '../session/session-metadata.ts';
 import type { FileSessionStore } from '../session/session-store.ts';
@@ -77,7 +77,7 @@ export class Versions {
       const timeMs = this.#catalog.clock.now();
       const named: readonly StoreEvent[] =
         ownName === undefined ? [] : [{ type: 'name', timeMs, name: ownName }];
-      return { ranges, events: [...inherited, ...named] };
+      return { ranges, untilMs: index.untilMs, events: [...inherited, ...named] };
     });
   }
 
@@ -99,7 +99,7 @@ export class Versions {
    */
   async branchAs(
     fromId: string,
-    { ranges, events }: BranchStart,
+    { ranges, untilMs, events }: BranchStart,
     header: { readonly sessionId: string; readonly createdMs: number; readonly name: string },
   ): Promise<void> {
     const { files, dataDir, map, open } = this.#catalog;
@@ -112,6 +112,7 @@ export class Versions {
         await source.use(async ({ store }) => {
           await map.set(name, sessionId);
           const past = { ...(await store.past({ ranges })), timeMs: -Infinity };
+          checkUntil(paths.journal, { untilMs }, past.index);
           const from = { store, paths: sessionPaths(dataDir, store.sessionId), past };
           await createBranchFiles(files, paths, from, { sessionId, createdMs });
           await writeMetadata(files, dataDir, { id: sessionId, name, createdMs });

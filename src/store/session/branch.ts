@@ -29,7 +29,8 @@ export async function createBranchFiles(
   const { ranges, timeMs, index } = from.past;
   await copyCaches(files, paths, from);
   await copyChats(files, { from: from.paths.chats, to: paths.chats, untilMs: timeMs }, header);
-  const base = { bases: ranges, timeMs: header.createdMs, end: index.totals };
+  const { untilMs, totals: end } = index;
+  const base = { bases: ranges, timeMs: header.createdMs, untilMs, end };
   await createSessionFiles(files, paths, header, ranges.length === 0 ? undefined : base);
 }
 

@@ -8,12 +8,13 @@ import {
   headerFault,
   recordToEntry,
   type AliasRecord,
+  type BaseRecord,
   type EntryRecord,
   type HeaderRecord,
   type JournalRecord,
 } from '../format.ts';
 import { EntryIndex } from '../text/entry-index.ts';
-import type { BaseRange, Entry } from '../types.ts';
+import type { BaseRange, BranchStart, Entry } from '../types.ts';
 
 /** `format` in the journal's header. */
 export const journalFormat = 'rlm-opencode-entries';
@@ -97,6 +98,16 @@ export function checkRanges(
   throw corruptStore(path, 'it does not hold what was written down of it');
 }
 
+/** @throws ProxyError `store_corrupt` where bases hold other texts than a branch was made from */
+export function checkUntil(
+  path: string,
+  { untilMs }: Pick<BranchStart, 'untilMs'>,
+  index: EntryIndex,
+): void {
+  if (untilMs === undefined || untilMs === index.untilMs) return;
+  throw corruptStore(path, 'what it goes on from is not what it was');
+}
+
 /** Where a replay ends, and what it need not make. */
 interface ReplayLimits {
   /** So many lines, those of bases with them. */
@@ -129,13 +140,15 @@ async function replayUntil(
         createdMs = headerTime(log.path, line, sessionId);
         timeMs = createdMs;
       } else if (line.lineNumber === 2 && line.whole && isBaseLine(line.bytes)) {
-        ({ bases } = JSON.parse(line.bytes.toString()) as { bases: readonly BaseRange[] });
+        const record = JSON.parse(line.bytes.toString()) as BaseRecord;
+        ({ bases } = record);
         for (const base of bases) {
           const past = await replayBase(files, paths, base, index, limits);
           timeMs = past.timeMs;
           ranges.push(...past.ranges);
           if (past.isEnded) return { index, ranges, timeMs, head: { createdMs, bases }, replay };
         }
+        checkUntil(log.path, record, index);
         before = index.records;
       } else replay.add(line);
       if (replay.isEnded) break;

@@ -95,6 +95,11 @@ export class EntryIndex {
     return this.#recordsWith[moment.seq - 1] ?? 0;
   }
 
+  /** When the last of it was committed, as far as clocks can be believed; 0 where it is empty. */
+  get untilMs(): number {
+    return this.#untilMs.at(-1) ?? 0;
+  }
+
   #note(entry: Entry, alias: Omit<Coming, 'timeMs'>): void {
     if (alias.toolCallId !== undefined) {
       const chatId = alias.chatId ?? entry.chatId ?? '';
