@@ -410,7 +410,10 @@ describe.skipIf(noPostgres !== undefined)(
     test('storing something is one statement; what is known and noted is none', async () => {
       await using one = await machine();
       const { store } = await storeOf(one, 'counted');
-      const sent = vi.spyOn(Database.prototype, 'query');
+      const query = vi.spyOn(Database.prototype, 'query');
+      // What a start sweeps away of old uploads may take until now.
+      const sent = (): typeof query.mock.calls =>
+        query.mock.calls.filter(([name]) => !name.includes('sweep'));
       try {
         const output = (n: number) => ({
           kind: 'tool_result' as const,
@@ -420,21 +423,21 @@ describe.skipIf(noPostgres !== undefined)(
           text: `output ${n}\n`.repeat(1_000),
         });
         await store.append([output(1), output(2)]);
-        expect(sent.mock.calls.map(([name]) => name)).toEqual(['append']);
+        expect(sent().map(([name]) => name)).toEqual(['append']);
         await store.append([output(1), output(2)]);
-        expect(sent).toHaveBeenCalledTimes(1);
+        expect(sent()).toHaveLength(1);
         // Whoever stores at the same time shares one.
         await Promise.all([3, 4, 5].map(async (n) => store.append([output(n)])));
-        expect(sent.mock.calls.length).toBeLessThanOrEqual(3);
+        expect(sent().length).toBeLessThanOrEqual(3);
         // The same text for another call: of it only that is sent.
         await store.append([{ ...output(1), toolCallId: 't9' }]);
-        const [, , values] = sent.mock.calls.at(-1)!;
+        const [, , values] = sent().at(-1)!;
         expect(values[5]).toBeNull();
         one.arriving();
         await one.forDirectory('/work', { create: false, project: 'counted' });
-        expect(sent.mock.calls.at(-1)![0]).toBe('pull');
+        expect(sent().at(-1)![0]).toBe('pull');
       } finally {
-        sent.mockRestore();
+        query.mockRestore();
       }
     });
   },
