@@ -4,13 +4,26 @@ import { join, relative, sep } from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import { importingDir } from '../store/archive/landing.ts';
-import { isErrno, replaceFile, type Files, type OpenFile } from '../store/disk/files.ts';
+import {
+  isErrno,
+  replaceFile,
+  type Files,
+  type OpenFile,
+  type OpenOptions,
+} from '../store/disk/files.ts';
 import { isSessionId, sessionPaths, sessionsDir } from '../store/disk/session-paths.ts';
 import { toStoreFailure } from '../store/disk/store-failure.ts';
 import type { FilesKeeper } from '../store/sessions.ts';
 
 /** A replica to which nothing was written for one to two times as long is synced, milliseconds. */
 const stillMs = 60_000;
+
+/**
+ * A write that is done at once and takes longer than this, milliseconds, has met a disk that has
+ * fallen behind: for a second another thread waits for it, and not all chats.
+ */
+const slowWriteMs = 5;
+const elsewhereMs = 1_000;
 
 /** Where Linux tells one start of the machine from another. */
 const bootIdPath = '/proc/sys/kernel/random/boot_id';
@@ -67,6 +80,8 @@ export class ReplicaFiles implements FilesKeeper {
   readonly #states = new Map<string, ReplicaState>();
   /** Those that were written to since the last look. */
   readonly #written = new Set<string>();
+  /** Until then no write is done at once: another one was slow. By the clock's `elapsedMs`. */
+  #elsewhereUntilMs = 0;
   #stopLooking: (() => void) | undefined;
   #looking: Promise<void> = Promise.resolve();
 
@@ -76,8 +91,7 @@ export class ReplicaFiles implements FilesKeeper {
     this.files = {
       ...files,
       open: async (path, options) => {
-        const open = async (): Promise<OpenFile> =>
-          this.#fileOf(path, await files.open(path, options));
+        const open = async (): Promise<OpenFile> => this.#opened(path, options);
         const id = options.create ? this.#idOf(path) : undefined;
         // Who only reads changes nothing.
         return id === undefined || (await files.exists(path)) ? open() : this.#changing(id, open);
@@ -166,13 +180,23 @@ export class ReplicaFiles implements FilesKeeper {
     return id !== undefined && isSessionId(id) ? id : undefined;
   }
 
-  #fileOf(path: string, file: OpenFile): OpenFile {
-    const isStaged = !relative(importingDir(this.#parts.dataDir), path).startsWith('..');
+  async #opened(path: string, options: OpenOptions): Promise<OpenFile> {
+    const { files, dataDir, clock } = this.#parts;
+    const isStaged = !relative(importingDir(dataDir), path).startsWith('..');
     const id = this.#idOf(path);
-    if (!isStaged && id === undefined) return file;
+    if (!isStaged && id === undefined) return files.open(path, options);
+    const isWrittenNow = (): boolean => clock.elapsedMs() >= this.#elsewhereUntilMs;
+    const file = await files.open(path, { ...options, isWrittenNow });
     return {
       ...file,
-      write: async (bytes, at) => this.#changing(id, async () => file.write(bytes, at)),
+      write: async (bytes, at) =>
+        this.#changing(id, async () => {
+          const startMs = clock.elapsedMs();
+          const writing = file.write(bytes, at);
+          const endMs = clock.elapsedMs();
+          if (endMs - startMs > slowWriteMs) this.#elsewhereUntilMs = endMs + elsewhereMs;
+          return writing;
+        }),
       truncate: async (size) => this.#changing(id, async () => file.truncate(size)),
       datasync: async () => undefined,
     };
