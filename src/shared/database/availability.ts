@@ -20,6 +20,15 @@ export interface Coming {
 /** Nobody waits any longer. */
 class TimeIsUp extends Error {}
 
+/** Somebody who waits for an answer. */
+interface Waiter {
+  /**
+   * Of the attempt that goes on: aborted when its time is up, or nobody is to wait any more. One
+   * for both: making one signal of two takes each statement some 0.03 ms longer.
+   */
+  attempt: AbortController;
+}
+
 /** Whether somebody waits in a turn. */
 export interface Patience {
   readonly isPatient?: boolean;
@@ -49,8 +58,8 @@ export class Availability {
   #isAway = false;
   #stopLooking: (() => void) | undefined;
   #isClosed = false;
-  /** Of all who wait for an answer: they are told when nobody is to wait any more. */
-  readonly #waiting = new Set<AbortController>();
+  /** All who wait for an answer: they are told when nobody is to wait any more. */
+  readonly #waiting = new Set<Waiter>();
   /** Outages since the start, and the longest that a caller waited, milliseconds. */
   readonly told = { outages: 0, longestWaitMs: 0 };
 
@@ -88,18 +97,17 @@ export class Availability {
     isWritten?: (signal: AbortSignal) => Promise<T>,
     { isPatient = false }: Patience = {},
   ): Promise<T> {
-    const leaving = new AbortController();
-    if (!isPatient) this.#waiting.add(leaving);
+    const waiter: Waiter = { attempt: new AbortController() };
+    if (!isPatient) this.#waiting.add(waiter);
     try {
-      return await this.#askUntil(leaving.signal, { ask, isWritten, isPatient });
+      return await this.#askUntil(waiter, { ask, isWritten, isPatient });
     } finally {
-      this.#waiting.delete(leaving);
+      this.#waiting.delete(waiter);
     }
   }
 
-  /** @param away Aborted when nobody is to wait any more */
   async #askUntil<T>(
-    away: AbortSignal,
+    waiter: Waiter,
     {
       ask,
       isWritten,
@@ -117,15 +125,13 @@ export class Availability {
       if (this.#isAway) throw this.#awayError();
       try {
         const leftMs = Math.max(1, this.#waitMs - this.#troubleMs());
-        const current = attempt;
-        const answer = await this.#timed(
-          async (signal) => current(AbortSignal.any([signal, away])),
-          isPatient ? patientMs : leftMs,
-        );
+        const limitMs = isPatient ? patientMs : leftMs;
+        const answer = await this.#timed(attempt, limitMs, waiter.attempt);
         this.#troubleSinceMs = undefined;
         if (!isPatient) this.#noteWait(sinceMs);
         return answer;
       } catch (error) {
+        if (waiter.attempt.signal.aborted) waiter.attempt = new AbortController();
         const failure = failureOf(error);
         // Whatever it has said, it is there.
         if (failure !== 'away') this.#troubleSinceMs = undefined;
@@ -147,7 +153,7 @@ export class Availability {
           throw this.#awayError(told);
         }
         // Ends early where it is given up meanwhile.
-        await this.#clock.sleep(retryMs, away).catch(() => undefined);
+        await this.#clock.sleep(retryMs, waiter.attempt.signal).catch(() => undefined);
       }
     }
   }
@@ -238,8 +244,11 @@ export class Availability {
     this.told.longestWaitMs = Math.max(this.told.longestWaitMs, this.#clock.elapsedMs() - sinceMs);
   }
 
-  async #timed<T>(ask: (signal: AbortSignal) => Promise<T>, limitMs: number): Promise<T> {
-    const controller = new AbortController();
+  async #timed<T>(
+    ask: (signal: AbortSignal) => Promise<T>,
+    limitMs: number,
+    controller = new AbortController(),
+  ): Promise<T> {
     const cancel = this.#abortIn(limitMs, controller);
     try {
       return await ask(controller.signal);
@@ -272,7 +281,8 @@ export class Availability {
   #goAway(error: unknown): void {
     if (this.#isAway || this.#isClosed) return;
     this.#isAway = true;
-    for (const leaving of this.#waiting) leaving.abort(new TimeIsUp('the database is given up'));
+    for (const { attempt } of this.#waiting)
+      attempt.abort(new TimeIsUp('the database is given up'));
     this.told.outages += 1;
     const reason = error instanceof Error ? error.message : String(error);
     this.#log.warn(

@@ -112,11 +112,11 @@ export class Database {
     select: string,
     { signal, moved }: { readonly signal: AbortSignal; readonly moved: () => void },
   ): AsyncGenerator<readonly (Buffer | undefined)[]> {
-    const client = await this.#connect(signal);
-    const stop = (): void => destroy(client);
-    signal.addEventListener('abort', stop, { once: true });
+    let client: PoolClient | undefined;
+    const end = endOf(signal, () => destroy(client));
     let isWhole = false;
     try {
+      client = await this.#connect(end.told);
       signal.throwIfAborted();
       this.statements += 1;
       const stream = client.query(copyTo(`copy (${select}) to stdout (format binary)`));
@@ -125,10 +125,10 @@ export class Database {
     } catch (error) {
       throw signal.aborted ? (signal.reason as Error) : error;
     } finally {
-      signal.removeEventListener('abort', stop);
       // What has not been read to its end would wait in the connection for whoever gets it next.
       if (!isWhole) destroy(client);
-      client.release(!isWhole);
+      end.forget();
+      client?.release(!isWhole);
     }
   }
 
@@ -145,19 +145,14 @@ export class Database {
   }
 
   async #with<T>(signal: AbortSignal, work: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.#connect(signal);
+    let client: PoolClient | undefined;
     // A server that does not answer any more never says that it has stopped.
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    aborted.catch(() => undefined);
-    const stop = (): void => {
-      destroy(client);
-      reject(signal.reason as Error);
-    };
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
+    const end = endOf(signal, () => destroy(client));
     let isSound = false;
     try {
-      const result = await Promise.race([work(client), aborted]);
+      client = await this.#connect(end.told);
+      signal.throwIfAborted();
+      const result = await Promise.race([work(client), end.told]);
       isSound = true;
       return result;
     } catch (error) {
@@ -165,20 +160,17 @@ export class Database {
       isSound = error instanceof DatabaseError && failureOf(error) !== 'away';
       throw error;
     } finally {
-      signal.removeEventListener('abort', stop);
-      client.release(!isSound);
+      end.forget();
+      client?.release(!isSound);
     }
   }
 
-  async #connect(signal: AbortSignal): Promise<PoolClient> {
-    signal.throwIfAborted();
+  /** @param end Rejects when nobody waits for the connection any more */
+  async #connect(end: Promise<never>): Promise<PoolClient> {
     this.#pool ??= this.#openPool();
     const connecting = this.#pool.connect();
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const stop = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
     try {
-      return await Promise.race([connecting, aborted]);
+      return await Promise.race([connecting, end]);
     } catch (error) {
       // A connection that is made too late is for the next who asks.
       connecting.then(
@@ -186,8 +178,6 @@ export class Database {
         () => undefined,
       );
       throw error;
-    } finally {
-      signal.removeEventListener('abort', stop);
     }
   }
 
@@ -257,8 +247,27 @@ export function refusal(
   });
 }
 
-function destroy(client: PoolClient): void {
-  const { connection } = client as unknown as {
+/**
+ * Tells when nobody waits any more, with the signal's reason, until it is to be forgotten. `stop`
+ * runs first. @throws the reason where that is so already
+ */
+function endOf(
+  signal: AbortSignal,
+  stop: () => void,
+): { readonly told: Promise<never>; readonly forget: () => void } {
+  signal.throwIfAborted();
+  const { promise: told, reject } = Promise.withResolvers<never>();
+  told.catch(() => undefined);
+  const end = (): void => {
+    stop();
+    reject(signal.reason as Error);
+  };
+  signal.addEventListener('abort', end, { once: true });
+  return { told, forget: () => signal.removeEventListener('abort', end) };
+}
+
+function destroy(client: PoolClient | undefined): void {
+  const { connection } = (client ?? {}) as {
     readonly connection?: { readonly stream?: { destroy(): void } };
   };
   connection?.stream?.destroy();
