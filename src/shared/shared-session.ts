@@ -126,7 +126,7 @@ class SharedStore extends StoreView {
     const { bytes, encoding } = textBytes(text);
     const sha256 = await digestOf(bytes);
     // What UTF-8 cannot hold is known by another hash: the machines find out when they store it.
-    const isPlain = encoding === undefined && isUtf8(bytes);
+    const isPlain = encoding === undefined && (typeof text === 'string' || isUtf8(bytes));
     const found = isPlain ? await this.#log.known(sha256, facts) : undefined;
     const { entry: known, isNoted = false } = found ?? {};
     return { entry, facts, bytes, encoding, isPlain, sha256, known, isNoted };

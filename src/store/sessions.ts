@@ -291,7 +291,7 @@ class FileSessions implements ReplicaSessions {
       chats,
       nameOf: async (directory) => this.#catalog.realName(directory),
       hasFiles: async (sessionId) => this.#catalog.hasFiles(sessionId),
-      hold: async (sessionId, ask) => (await this.#catalog.byId(sessionId)).use(ask),
+      hold: async (sessionId, ask) => this.#catalog.hold(sessionId, ask),
       checkDeeply: (sessionId) => this.checkDeeply(sessionId),
       landed: (sessionId, directory) => this.#catalog.places.made(sessionId, directory),
       replacing: async (sessionId, work) => this.#replacing(sessionId, work),
@@ -326,8 +326,7 @@ class FileSessions implements ReplicaSessions {
 
   async check(sessionId: string): Promise<SessionHealth> {
     try {
-      const handle = await this.#catalog.byId(sessionId);
-      return await handle.use(async ({ store }) => checkStore(store));
+      return await this.#catalog.hold(sessionId, async ({ store }) => checkStore(store));
     } catch (error) {
       return damageHealth(error);
     }
@@ -442,7 +441,7 @@ class FileSessions implements ReplicaSessions {
   }
 
   async hold<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
-    return (await this.#catalog.byId(sessionId)).use(ask);
+    return this.#catalog.hold(sessionId, ask);
   }
 
   async rewind(sessionId: string, records: number): Promise<boolean> {

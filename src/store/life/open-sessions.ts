@@ -100,6 +100,13 @@ export class OpenSessions {
     }
   }
 
+  /** Asks the files of a session something; rejects as {@link get} and as `ask`. */
+  async use<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
+    const known = this.#open.get(sessionId);
+    const isFree = known instanceof SessionHandle && !this.#held.has(sessionId);
+    return (isFree ? known : await this.get(sessionId)).use(ask);
+  }
+
   /**
    * Runs `work` on sessions' files while nobody has them open: what is being asked of them is
    * answered first, and who asks meanwhile waits.

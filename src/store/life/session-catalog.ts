@@ -122,6 +122,13 @@ export class SessionCatalog {
     return this.open.get(sessionId);
   }
 
+  /** See `ReplicaSessions.hold`. */
+  async hold<T>(sessionId: string, ask: (open: OpenSession) => T | Promise<T>): Promise<T> {
+    if (!isSessionId(sessionId)) throw unknownSession(sessionId);
+    await this.settled(sessionId);
+    return this.open.use(sessionId, ask);
+  }
+
   /** See `Sessions.list`. */
   async list(): ReturnType<Sessions['list']> {
     const listed = [];

@@ -41,12 +41,13 @@ export function keyedHash(secret: Uint8Array, key: string): string {
 
 /**
  * The same as {@link prepareText} at once for what is small and holds nothing that UTF-8 cannot;
- * undefined for any other text.
+ * undefined for any other text. @param known The SHA-256 of what is UTF-8, in hexadecimal
  */
 export function prepareSmallText(entry: NewEntry, known?: string): PreparedText | undefined {
   const { text, ...facts } = entry;
   if (text.length > pieceMaxUnits) return undefined;
-  const isSound = typeof text === 'string' ? text.isWellFormed() : isUtf8(text);
+  const isSound =
+    known !== undefined || (typeof text === 'string' ? text.isWellFormed() : isUtf8(text));
   if (!isSound) return undefined;
   const bytes = toBytes(text);
   const sha256 = known ?? hash('sha256', bytes);
