@@ -43,11 +43,15 @@ export class IndexReader {
   readonly #open = new Map<string, { readonly text: string; readonly file: SegmentFile }>();
   /** By what a program's matches must hold: ten linked stores are asked for the same. */
   readonly #rows = new WeakMap<readonly Literals[], readonly RowList[]>();
+  /** Room for the answer, and for what is being found of one file. */
+  #all: BlockBits = noBlocks(0);
+  readonly #own: BlockBits = noBlocks(blocksPerSegment);
+  readonly #any: BlockBits = noBlocks(blocksPerSegment);
 
   /**
-   * The blocks that may hold every one of the literals' lists; undefined if the index cannot say,
-   * or says nothing worth while. Blocks that are not indexed, and lines that span blocks, are among
-   * them always.
+   * The blocks that may hold every one of the literals' lists, valid until the next call; undefined
+   * if the index cannot say, or says nothing worth while. Blocks that are not indexed, and lines
+   * that span blocks, are among them always.
    */
   candidates(
     indexDir: string,
@@ -60,7 +64,7 @@ export class IndexReader {
     const literals = lists.reduce((sum, list) => sum + list.length, 0);
     const segments = Math.ceil(blocks.count / blocksPerSegment);
     if (literals === 0 || literals * segments * minRowsEach > maxRows) return undefined;
-    const bits = noBlocks(blocks.count).fill(-1);
+    const bits = this.#bits(blocks.count).fill(-1);
     let indexed = false;
     let rowsLeft = maxRows;
     const files = [...segmentFiles(indexDir, blocks), ...tailFile(indexDir, blocks)];
@@ -76,7 +80,7 @@ export class IndexReader {
       const keptBit = isOpenKept ? words[last >> 5]! & (1 << (last & 31)) : 0;
       const rowsEach = Math.floor(rowsLeft / (literals * (files.length - i)));
       for (const list of lists) {
-        const read = narrow(file, list, rowsEach, words);
+        const read = this.#narrow(file, list, rowsEach, words);
         if (read === undefined) {
           // A row of it is not what was written: no other row of it is believed, either.
           words.fill(-1);
@@ -92,6 +96,12 @@ export class IndexReader {
     return countBlocks(bits) > maxShare * blocks.count ? undefined : bits;
   }
 
+  /** Memory of more than 64 bytes costs a microsecond each time that it is made. */
+  #bits(count: number): BlockBits {
+    if (32 * this.#all.length < count) this.#all = noBlocks(2 * count);
+    return this.#all.subarray(0, Math.ceil(count / 32));
+  }
+
   #rowsOf(required: readonly Literals[]): readonly RowList[] {
     let lists = this.#rows.get(required);
     if (lists === undefined) {
@@ -99,6 +109,40 @@ export class IndexReader {
       this.#rows.set(required, lists);
     }
     return lists;
+  }
+
+  /**
+   * Clears the bits of blocks that hold none of the alternatives. How many rows it has read;
+   * undefined where one of them is damaged.
+   */
+  #narrow(
+    file: SegmentFile,
+    list: RowList,
+    maxRowsHere: number,
+    words: BlockBits,
+  ): number | undefined {
+    if (words.every((word) => word === 0)) return 0;
+    const any = this.#any.subarray(0, words.length).fill(0);
+    const own = this.#own.subarray(0, words.length);
+    let read = 0;
+    for (const rows of list) {
+      own.set(words);
+      let quietRows = 0;
+      for (const row of rows.slice(0, maxRowsHere)) {
+        read++;
+        const bits = file.row(row);
+        if (bits === undefined) return undefined;
+        const { isEmpty, isSame } = keepCommon(own, bits);
+        if (isEmpty) break;
+        quietRows = isSame ? quietRows + 1 : 0;
+        // What has withstood several rows is most likely there; where it is little, it is faster to
+        // look than to ask on.
+        if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
+      }
+      for (let i = 0; i < any.length; i++) any[i]! |= own[i]!;
+    }
+    words.set(any);
+    return read;
   }
 
   #file(
@@ -172,39 +216,6 @@ type RowList = readonly (readonly number[])[];
 function toRows(list: Literals): RowList | undefined {
   const rows = list.map(({ text }) => gramRowsOf(Buffer.from(text)).slice(0, maxRowsEach));
   return rows.some((own) => own.length === 0) ? undefined : rows;
-}
-
-/**
- * Clears the bits of blocks that hold none of the alternatives. How many rows it has read;
- * undefined where one of them is damaged.
- */
-function narrow(
-  file: SegmentFile,
-  list: RowList,
-  maxRowsHere: number,
-  words: BlockBits,
-): number | undefined {
-  if (words.every((word) => word === 0)) return 0;
-  const any = new Uint32Array(words.length);
-  let read = 0;
-  for (const rows of list) {
-    const own = words.slice();
-    let quietRows = 0;
-    for (const row of rows.slice(0, maxRowsHere)) {
-      read++;
-      const bits = file.row(row);
-      if (bits === undefined) return undefined;
-      const { isEmpty, isSame } = keepCommon(own, bits);
-      if (isEmpty) break;
-      quietRows = isSame ? quietRows + 1 : 0;
-      // What has withstood several rows is most likely there; where it is little, it is faster to
-      // look than to ask on.
-      if (quietRows >= minQuietRows && countBlocks(own) <= quietRows * rowsPerBlock) break;
-    }
-    for (let i = 0; i < any.length; i++) any[i]! |= own[i]!;
-  }
-  words.set(any);
-  return read;
 }
 
 /** Leaves only the blocks that the row has, too; whether none is left, or all are. */

@@ -9,7 +9,7 @@ import { Ranking } from './ranking.ts';
 import { mergeRecords, RecordList, recordShape } from './record-list.ts';
 import { MatchJob, MultilineJob, type SpanParts } from './match-jobs.ts';
 import { BlockSlots } from '../text/block-slots.ts';
-import { cutPieces } from '../text/pieces.ts';
+import { cutPieces, sharePieces } from '../text/pieces.ts';
 import type { Program } from '../automaton/program.ts';
 import { ProgramCache } from '../automaton/program-cache.ts';
 import type {
@@ -61,12 +61,14 @@ export class TaskRunner {
     using opened = new DisposableStack();
     const file = opened.use(new TextFile(task.text.spans, task.text.checks));
     const plan = this.#plan(task, program, file);
+    // What is read is what the index was asked about.
+    if (plan.pieces.bytes > 0 && !file.open()) return this.plan(job, task);
     if (plan.pieces.bytes <= aloneBytes) {
       const whole = this.#job(task, plan, file, (part) => this.conclude(job, task, part));
       opened.move();
       return whole;
     }
-    this.#report({ kind: 'spread', job, plan });
+    this.#report({ kind: 'spread', job, plan: { ...plan, pieces: sharePieces(plan.pieces) } });
     return undefined;
   }
 

@@ -1,5 +1,5 @@
 import { scopeOf, type SharedText } from '../text/shared-texts.ts';
-import type { Ranges } from '../text/ranges.ts';
+import { isWhole, wholeText, type Ranges } from '../text/ranges.ts';
 import type { Order, SearchTask } from './protocol.ts';
 
 /**
@@ -13,7 +13,8 @@ interface SentTask extends Omit<SearchTask, 'text' | 'scope'> {
   readonly place: number;
   readonly text?: SharedText;
   readonly endBytes: number;
-  readonly ranges: Ranges;
+  /** Absent: all of it. */
+  readonly ranges?: Ranges;
 }
 
 /** An order on its way to a worker. */
@@ -37,7 +38,8 @@ export class ToldTexts {
     if (!('task' in order)) return order;
     const { text, scope, ...rest } = order.task;
     const { endBytes, ranges } = scope;
-    return { ...order, task: { ...rest, ...this.#placeOf(text), endBytes, ranges } };
+    const some = isWhole(ranges, endBytes) ? {} : { ranges };
+    return { ...order, task: { ...rest, ...this.#placeOf(text), endBytes, ...some } };
   }
 
   #placeOf(text: SharedText): Pick<SentTask, 'place' | 'text'> {
@@ -67,7 +69,13 @@ export class HeldTexts {
   /** An order as it was; each has to go through here, in turn. */
   unpack(sent: SentOrder): Order {
     if (!('task' in sent)) return sent;
-    const { place, text: told, endBytes, ranges, ...rest } = sent.task;
+    const {
+      place,
+      text: told,
+      endBytes,
+      ranges = wholeText(sent.task.endBytes),
+      ...rest
+    } = sent.task;
     if (told !== undefined) this.#texts[place] = told;
     const text = this.#texts[place]!;
     return { ...sent, task: { ...rest, text, scope: scopeOf(text, endBytes, ranges) } };

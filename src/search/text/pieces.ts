@@ -16,8 +16,7 @@ const maxGapBytes = 16_384;
 
 /**
  * What a search reads. Piece i is the byte range [bounds[2i], bounds[2i + 1]), whole lines of what
- * may be searched; chunk c is the pieces from first[c] to first[c + 1]. Both are shared between
- * threads.
+ * may be searched; chunk c is the pieces from first[c] to first[c + 1].
  */
 export interface Pieces {
   readonly bounds: Float64Array;
@@ -62,6 +61,11 @@ export function cutPieces(scope: Scope, wanted?: BlockBits): Pieces {
     addRange(scope, [ranges[i]!, ranges[i + 1]!], block, wanted, add);
   }
   first.push(bounds.length / 2);
+  return { bounds: Float64Array.from(bounds), first: Int32Array.from(first), bytes };
+}
+
+/** The same in memory that all threads see. */
+export function sharePieces({ bounds, first, bytes }: Pieces): Pieces {
   return { bounds: shared(Float64Array, bounds), first: shared(Int32Array, first), bytes };
 }
 
@@ -112,7 +116,7 @@ export function blockAt(blocks: TextBlocks, offset: number): number {
 
 function shared<Into extends Float64Array | Int32Array>(
   into: { new (buffer: SharedArrayBuffer): Into; readonly BYTES_PER_ELEMENT: number },
-  values: readonly number[],
+  values: ArrayLike<number>,
 ): Into {
   const array = new into(new SharedArrayBuffer(values.length * into.BYTES_PER_ELEMENT));
   array.set(values);

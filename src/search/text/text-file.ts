@@ -1,40 +1,52 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { fill, spanAt, type TextSpan } from '../../base/text-spans.ts';
 import { blockAt } from './pieces.ts';
 import { blockStates, type BlockChecks } from './block-checks.ts';
 
-/** A session's text, read by position from the files that it lies in. The owner closes it. */
+/**
+ * A session's text, read by position from the files that it lies in. They are opened when the first
+ * byte is wanted: a question that an index answers wants none. The owner closes it.
+ */
 export class TextFile {
   /** Bytes read so far. */
   bytesRead = 0;
-  /** Tells these files from others under the same names. */
-  readonly identity: string;
   /** Blocks that were read and are not as their checksums say. */
   readonly wrong = new Set<number>();
   readonly #spans: readonly TextSpan[];
-  /** By path. */
-  readonly #files = new Map<string, number>();
+  /** By path; undefined until they are opened. */
+  #files: ReadonlyMap<string, number> | undefined;
+  #identity: string | undefined;
   readonly #checks: BlockChecks | undefined;
 
-  /**
-   * With `checks`, every block is compared that nobody has compared yet. @throws TextTooShort where
-   * a file is not there
-   */
+  /** With `checks`, every block is compared that nobody has compared yet. */
   constructor(spans: readonly TextSpan[], checks?: BlockChecks) {
     this.#spans = spans;
     this.#checks = checks;
-    try {
-      for (const span of spans) {
-        if ('path' in span && !this.#files.has(span.path)) {
-          this.#files.set(span.path, openText(span.path));
-        }
-      }
-      this.identity = [...this.#files.values()].map((file) => fstatSync(file).ino).join(' ');
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
+  }
+
+  /**
+   * Tells these files from others under the same names. @throws TextTooShort where one is not there
+   */
+  get identity(): string {
+    this.#identity ??= pathsOf(this.#spans).map(inodeOf).join(' ');
+    return this.#identity;
+  }
+
+  /**
+   * Opens the files, if they are not open: from here on these are what is read, whatever takes
+   * their names. False where that has happened since {@link identity} was asked for.
+   * @throws TextTooShort where one is not there
+   */
+  open(): boolean {
+    if (this.#files !== undefined) return true;
+    const files = new Map<string, number>();
+    this.#files = files;
+    for (const path of pathsOf(this.#spans)) files.set(path, openText(path));
+    const identity = [...files.values()].map((file) => fstatSync(file).ino).join(' ');
+    const isSame = identity === (this.#identity ?? identity);
+    this.#identity = identity;
+    return isSame;
   }
 
   /**
@@ -93,6 +105,7 @@ export class TextFile {
   }
 
   #fill(into: Uint8Array, at: number, start: number, end: number): void {
+    this.open();
     let done = start;
     for (let i = spanAt(this.#spans, start); done < end; i += 1) {
       const span = this.#spans[i];
@@ -101,14 +114,14 @@ export class TextFile {
       const target = into.subarray(at + done - start, at + stop - start);
       if ('path' in span) {
         const from = span.positionBytes + done - span.startBytes;
-        readWhole(this.#files.get(span.path)!, target, from);
+        readWhole(this.#files!.get(span.path)!, target, from);
       } else fill(target, done, span);
       done = stop;
     }
   }
 
   [Symbol.dispose](): void {
-    for (const file of this.#files.values()) closeSync(file);
+    for (const file of this.#files?.values() ?? []) closeSync(file);
   }
 }
 
@@ -118,6 +131,20 @@ function readWhole(file: number, target: Uint8Array, positionBytes: number): voi
     if (count === 0) throw new TextTooShort();
     done += count;
   }
+}
+
+/** The files that a text lies in, each once. */
+function pathsOf(spans: readonly TextSpan[]): readonly string[] {
+  const paths: string[] = [];
+  for (const span of spans) if ('path' in span && !paths.includes(span.path)) paths.push(span.path);
+  return paths;
+}
+
+/** @throws TextTooShort where it is not there */
+function inodeOf(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new TextTooShort();
+  return found.ino;
 }
 
 function openText(path: string): number {
