@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { toProxyError } from '../errors.ts';
+import { ProxyError, toProxyError } from '../errors.ts';
 import { isSessionId, unknownSession } from '../store/disk/session-paths.ts';
 import type { Still } from '../store/archive/archives.ts';
 import type { ReplicaSessions } from '../store/sessions.ts';
@@ -37,7 +37,12 @@ export class OpenLogs {
   readonly #reads = new Map<string, Set<string>>();
   /** Stores that go; whoever asks for one waits. */
   readonly #leaving = new Map<string, Promise<boolean>>();
-  /** Those of them that nobody reads or holds any more, so that everybody waits for them. */
+  /**
+   * Stores that go, or have gone, with one that they read, and when that has gone. Only who holds
+   * none waits for it.
+   */
+  readonly #goesWith = new Map<string, Promise<boolean>>();
+  /** Those that leave and nobody reads or holds any more, so that everybody waits for them. */
   readonly #closing = new Set<string>();
   /** Who does something with a store that needs its files all the while. */
   readonly #holding = new Map<string, Set<Promise<unknown>>>();
@@ -51,10 +56,10 @@ export class OpenLogs {
       ...parts,
       nextN: () => (this.#n += 1),
       uuid: randomUUID,
-      next: async (id) => this.of(id),
+      next: async (id) => this.#next(id),
       rebase: async (id, behind) => this.#fromBase(id, behind),
       beginAnew: (id, pos) => this.#beginAnew(id, pos),
-      reopen: async (id) => (await Replica.open(parts.sessions, id)) ?? this.#begin(id),
+      reopen: async (id) => this.#reopened(id),
     };
     this.branches = new Branches({
       ...this.#log,
@@ -74,6 +79,13 @@ export class OpenLogs {
   /** @throws ProxyError `unknown_session`; `store_away` where nothing of it is here */
   async of(sessionId: string): Promise<SharedLog> {
     if (!isSessionId(sessionId)) throw unknownSession(sessionId);
+    // Had before what it reads has gone, it would go again.
+    await this.#goesWith.get(sessionId)?.catch(() => undefined);
+    return this.#next(sessionId);
+  }
+
+  /** The log of a store that takes the place of one that goes, or has gone. */
+  async #next(sessionId: string): Promise<SharedLog> {
     await this.#left(sessionId);
     return this.#opened(sessionId);
   }
@@ -125,7 +137,7 @@ export class OpenLogs {
     } catch (error) {
       if (toProxyError(error).code !== 'unknown_session') throw error;
       // It is deleted after all that read it.
-      if ((await this.#parts.table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+      await this.#expect(sessionId);
       throw lostBeginning(sessionId, [base], error);
     }
   }
@@ -201,17 +213,38 @@ export class OpenLogs {
   async drop(sessionId: string, mayTakeBranches = true): Promise<boolean> {
     const others = this.#leaving.get(sessionId);
     if (others !== undefined) return others;
-    const leaving = this.#leave(sessionId, mayTakeBranches).finally(() => {
-      this.#closing.delete(sessionId);
-      this.#leaving.delete(sessionId);
-    });
-    this.#leaving.set(sessionId, leaving);
-    return leaving;
+    const gone = Promise.withResolvers<boolean>();
+    this.#leaving.set(sessionId, gone.promise);
+    gone.resolve(
+      this.#leave(sessionId, mayTakeBranches).finally(() => {
+        this.#closing.delete(sessionId);
+        this.#leaving.delete(sessionId);
+        for (const [id, base] of this.#goesWith)
+          if (base === gone.promise) this.#goesWith.delete(id);
+      }),
+    );
+    return gone.promise;
+  }
+
+  /** Branches of a store that goes, before it. */
+  async #dropBranches(base: string, branches: readonly string[]): Promise<void> {
+    const leaving = this.#leaving.get(base)!;
+    for (const id of branches) if (!this.#goesWith.has(id)) this.#goesWith.set(id, leaving);
+    for (const id of branches) await this.drop(id);
+  }
+
+  /**
+   * What is here of a store cannot be read: it goes, once it is known that it can be had again.
+   * @throws ProxyError `unknown_session`; `store_away`
+   */
+  async anew(sessionId: string): Promise<void> {
+    await this.#expect(sessionId);
+    await this.drop(sessionId);
   }
 
   /** Whoever asks for the store next has it as the log says it now. */
   #beginAnew(sessionId: string, pos: number): boolean {
-    const { log, drain } = this.#parts;
+    const { log } = this.#parts;
     if (this.#anew.get(sessionId) === pos) return false;
     this.#anew.set(sessionId, pos);
     log.warn(
@@ -219,25 +252,55 @@ export class OpenLogs {
       'the shared store has lost rows that were here, or has others in their place: it is fetched anew',
     );
     // While it is being opened, whoever does that begins again.
-    if (!this.open.has(sessionId)) return true;
+    if (this.open.has(sessionId)) this.#dropSoon(sessionId);
+    return true;
+  }
+
+  /** Nobody waits for it: whoever notices it may be in the way. */
+  #dropSoon(sessionId: string): void {
+    const { log, drain } = this.#parts;
     void this.drop(sessionId)
       .then(drain)
       .catch((error: unknown) => {
         log.error({ err: error, session: sessionId }, 'a shared store could not be fetched anew');
       });
-    return true;
+  }
+
+  /**
+   * The replica of a store that is open, cut back to what is noted of it. @throws ProxyError
+   * `store_corrupt` where it cannot be used, and branches are open over its files: they are fetched
+   * anew with it
+   */
+  async #reopened(sessionId: string): Promise<Replica> {
+    try {
+      const replica = await Replica.open(this.#parts.sessions, sessionId);
+      if (replica !== undefined) return replica;
+    } catch (error) {
+      if (toProxyError(error).code !== 'store_corrupt') throw error;
+    }
+    if (this.#readersOf(sessionId).length === 0) {
+      await this.#discard(sessionId);
+      return this.#begin(sessionId);
+    }
+    this.#dropSoon(sessionId);
+    throw new ProxyError(
+      'store_corrupt',
+      `What this machine has of ${sessionId} is damaged: it is fetched anew.`,
+      { hint: 'Try again.' },
+    );
   }
 
   async #leave(sessionId: string, mayTakeBranches: boolean): Promise<boolean> {
     const { sessions, onDropped } = this.#parts;
     for (;;) {
+      // Before anything is waited for: who asks for one of them waits from now on.
+      if (mayTakeBranches) await this.#dropBranches(sessionId, this.#readersOf(sessionId));
       const here = await sessions.branchesOf(sessionId);
-      const opening = [...this.#reads.keys()].filter((id) => this.#reads.get(id)?.has(sessionId));
-      const branches = new Set([...here, ...opening]);
+      const branches = new Set([...here, ...this.#readersOf(sessionId)]);
       const holding = this.#holding.get(sessionId);
       if (branches.size === 0 && holding === undefined) break;
       if (!mayTakeBranches) return false;
-      for (const branch of branches) await this.drop(branch);
+      await this.#dropBranches(sessionId, [...branches]);
       if (holding !== undefined) await Promise.all(holding);
     }
     // Nothing is waited for since the last look.
@@ -251,27 +314,31 @@ export class OpenLogs {
     // Whoever was on the way meanwhile has named it once more.
     onDropped(sessionId);
     this.#reads.delete(sessionId);
-    if (await isHere(sessions, sessionId)) await sessions.remove(sessionId, 'remove');
+    await this.#discard(sessionId);
     return true;
+  }
+
+  /** Those that read a store and are open, or are being opened. */
+  #readersOf(sessionId: string): readonly string[] {
+    return [...this.#reads.keys()].filter((id) => this.#reads.get(id)?.has(sessionId));
   }
 
   /** The log of a store, and all of it here; what is here already where the database is away. */
   async #openLog(sessionId: string): Promise<SharedLog> {
-    const { sessions, spool, log } = this.#parts;
+    const { spool, log } = this.#parts;
     await this.dropUnsound(sessionId);
-    // What is forgotten in the texts that it goes on from is to be forgotten here, too.
-    for (const base of await sessions.basesOf(sessionId)) await this.#baseOf(sessionId, base);
+    await this.#bringBases(sessionId);
     const replica = await this.#replicaOf(sessionId);
     const shared = new SharedLog(this.#log, sessionId, replica ?? (await this.#begin(sessionId)));
     try {
       await shared.catchUp();
+      this.#anew.delete(sessionId);
       const head = await this.#parts.table.head(sessionId);
       if (head === undefined) throw unknownSession(sessionId);
       if ((head.base?.pos ?? 0) < shared.replica.forgotAt) await this.seal(shared);
     } catch (error) {
       if (isContradiction(error) && shared.stopped === undefined) {
-        // None of its branches is open while it is not, and one that is being opened waits for it.
-        await sessions.remove(sessionId, 'remove');
+        await this.#discard(sessionId);
         return this.#openLog(sessionId);
       }
       const isAway = toProxyError(error).code === 'store_away';
@@ -287,26 +354,67 @@ export class OpenLogs {
    * fetched. @throws ProxyError `store_away`; `unknown_session`
    */
   async dropUnsound(sessionId: string): Promise<void> {
-    const { sessions, table, disk, log } = this.#parts;
+    const { disk, log } = this.#parts;
     if (disk.isSound(sessionId)) return;
-    if ((await table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+    await this.#expect(sessionId);
     // It may have gone with one that it reads.
     if (disk.isSound(sessionId)) return;
     log.info(
       { session: sessionId },
       'not all of a shared store came to the disk before this machine stopped: it is fetched anew',
     );
-    await sessions.remove(sessionId, 'remove');
+    await this.#discard(sessionId);
   }
 
-  /** What of a store is here; undefined for a branch that a crash has left half made. */
+  /** What a replica here reads is here, too: with what is forgotten of it by now. */
+  async #bringBases(sessionId: string): Promise<void> {
+    for (const base of await this.#parts.sessions.basesOf(sessionId)) {
+      try {
+        await this.#baseOf(sessionId, base);
+      } catch (error) {
+        const head = await this.#parts.table.head(sessionId).catch(() => undefined);
+        if (head?.bases.includes(base) !== false) throw error;
+        // Earlier versions gave it a copy of its base, which no log knows.
+        await this.#discard(sessionId);
+        return;
+      }
+    }
+  }
+
+  /** @throws ProxyError `unknown_session` where the log does not know a store; `store_away` */
+  async #expect(sessionId: string): Promise<void> {
+    if ((await this.#parts.table.head(sessionId)) === undefined) throw unknownSession(sessionId);
+  }
+
+  /**
+   * Deletes the files of a store that is not open, and those of its branches, which read them: none
+   * of these is open while it is not, and one that is being opened waits for it.
+   */
+  async #discard(sessionId: string): Promise<void> {
+    try {
+      await this.#parts.sessions.remove(sessionId, 'remove');
+    } catch (error) {
+      // There are none.
+      if (toProxyError(error).code !== 'unknown_session') throw error;
+    }
+  }
+
+  /**
+   * What of a store is here; undefined for a branch that a crash has left half made, and for what
+   * cannot be used and can be had again.
+   */
   async #replicaOf(sessionId: string): Promise<Replica | undefined> {
     const { sessions, table } = this.#parts;
-    const replica = await Replica.open(sessions, sessionId);
-    if (replica === undefined || replica.pos > 0) return replica;
-    const head = await table.head(sessionId).catch(() => undefined);
-    if (head === undefined || head.bases.length === 0) return replica;
-    await sessions.remove(sessionId, 'remove');
+    try {
+      const replica = await Replica.open(sessions, sessionId);
+      if (replica === undefined || replica.pos > 0) return replica;
+      const head = await table.head(sessionId).catch(() => undefined);
+      if (head === undefined || head.bases.length === 0) return replica;
+    } catch (error) {
+      if (toProxyError(error).code !== 'store_corrupt') throw error;
+      await this.#expect(sessionId);
+    }
+    await this.#discard(sessionId);
     return undefined;
   }
 
@@ -350,10 +458,6 @@ export class OpenLogs {
     if (replica === undefined) throw unknownSession(sessionId);
     return replica;
   }
-}
-
-async function isHere(replicas: ReplicaSessions, sessionId: string): Promise<boolean> {
-  return (await replicas.list()).some(({ id }) => id === sessionId);
 }
 
 /** The bytes of a store's archive. */

@@ -102,8 +102,8 @@ export class Replica {
   }
 
   /**
-   * The replica of a store on this machine; undefined where there is none, or none that can be
-   * used: then it is gone.
+   * The replica of a store on this machine; undefined where there is none. @throws ProxyError
+   * `store_corrupt` where it cannot be used: then it may go, the log has everything
    */
   static async open(sessions: ReplicaSessions, id: string): Promise<Replica | undefined> {
     try {
@@ -117,12 +117,8 @@ export class Replica {
       if (records < at.records) throw lostReplica();
       return new Replica(sessions, session, at);
     } catch (error) {
-      if (!(error instanceof ProxyError)) throw error;
-      if (error.code === 'unknown_session') return undefined;
-      if (error.code !== 'store_corrupt') throw error;
-      // Whatever is wrong with it: the log has everything.
-      await sessions.remove(id, 'remove');
-      return undefined;
+      if (error instanceof ProxyError && error.code === 'unknown_session') return undefined;
+      throw error;
     }
   }
 

@@ -318,10 +318,13 @@ export class SharedSessions implements Sessions {
       await this.#logs.of(sessionId);
       await this.#arrived;
       // Another one by now, where it had to be fetched anew.
-      return await this.#asItIs(await this.#logs.of(sessionId));
+      return await this.#asItIs(sessionId);
     } catch (error) {
-      // Deleted by somebody else: nothing of it stays here.
-      if (toProxyError(error).code === 'unknown_session') await this.#forgetDeleted(sessionId);
+      if (toProxyError(error).code !== 'unknown_session') throw error;
+      const isThere = (await this.#parts.table.head(sessionId)) !== undefined;
+      // Its files were going, so that it is fetched anew; or it was deleted by somebody else.
+      if (isThere) return this.#asItIs(sessionId);
+      await this.#forgetDeleted(sessionId);
       throw error;
     }
   }
@@ -618,7 +621,7 @@ export class SharedSessions implements Sessions {
       const isStale = !availability.isAway && this.#ids.get(name) !== id;
       // Another store was restored meanwhile.
       if (isStale) return await this.#named(name, create);
-      return await this.#asItIs(await this.#logs.of(id));
+      return await this.#asItIs(id);
     } catch (error) {
       if (toProxyError(error).code !== 'unknown_session') throw error;
       // Deleted by somebody else: the project begins anew.
@@ -634,10 +637,17 @@ export class SharedSessions implements Sessions {
   }
 
   /** With what was forgotten elsewhere in the texts that it goes on from. */
-  async #asItIs(log: SharedLog): Promise<SharedSession> {
-    // Its files were closed for that: what is known without asking them is of before.
+  async #asItIs(sessionId: string): Promise<SharedSession> {
     const { replicas } = this.#parts;
-    await replicas.hold(log.id, () => undefined);
+    // Its files were closed for that: what is known without asking them is of before.
+    const asked = async (): Promise<void> => replicas.hold(sessionId, () => undefined);
+    await asked().catch(async (error: unknown) => {
+      if (toProxyError(error).code !== 'store_corrupt') throw error;
+      await this.#logs.anew(sessionId);
+      await this.#logs.of(sessionId);
+      await asked();
+    });
+    const log = await this.#logs.of(sessionId);
     const directory = this.#ids.directoryOf(log.id);
     // Files that were fetched say nothing of this machine.
     if (directory !== undefined && log.replica.session.directory === undefined) {

@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openSearchEngine } from '../../src/search/engine.ts';
-import { systemClock } from '../../src/clock.ts';
+import { readFile, writeFile } from 'node:fs/promises';
+import { randomIds, systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { readBootId, ReplicaFiles } from '../../src/shared/replica-files.ts';
+import { realFiles, type Files } from '../../src/store/disk/files.ts';
+import { openReplicas } from '../../src/store/sessions.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { startRelay } from '../support/relay.ts';
 import type { SharedSessions } from '../../src/shared/shared-sessions.ts';
 import type { Session } from '../../src/store/types.ts';
 import { query } from '../property/search-corpus.ts';
@@ -75,11 +82,11 @@ describe.skipIf(noPostgres !== undefined)(
         const inBase = ['one', 'two', 'in its place'];
         const inBranch = ['one', 'two', 'of the branch', 'of another'];
         const inSecond = ['one', 'two', 'of the branch', 'of its branch'];
-        // Who has just noticed it is told so, at most once.
-        if (!isOpened) {
-          ahead.arriving();
-          await ahead.byId(base.id);
-        }
+        // Whoever comes first, and whoever else comes meanwhile.
+        ahead.arriving();
+        const ids = [second.id, branch.id, base.id];
+        for (const { id } of await Promise.all(ids.map(async (each) => ahead.byId(each))))
+          expect(ids).toContain(id);
         expect(await seen(second.id, ahead, other)).toEqual(inSecond);
         expect(await seen(branch.id, ahead, other)).toEqual(inBranch);
         expect(await seen(base.id, ahead, other)).toEqual(inBase);
@@ -99,6 +106,124 @@ describe.skipIf(noPostgres !== undefined)(
         await ahead[Symbol.asyncDispose]();
       },
     );
+
+    test('a store of which rows are lost twice, at the same row, is had anew twice', async () => {
+      await using ahead = await machine();
+      const base = await sharedStore(ahead, 'twice');
+      await addTexts(base, 'one', 'two');
+      const branch = await ahead.branch(base.id);
+      for (const text of ['three', 'another']) {
+        await addTexts(await sharedStore(ahead, 'twice'), text);
+        await loseRows(place.postgres, base.id, 2);
+        await sharedStore(ahead, 'twice');
+        expect(await textsOf(await sharedStore(ahead, 'twice'))).toEqual(['one', 'two']);
+      }
+      await addTexts(await sharedStore(ahead, 'twice'), 'and on');
+      await using fresh = await machine();
+      expect(await seen(base.id, ahead, fresh)).toEqual(['one', 'two', 'and on']);
+      expect(await seen(branch.id, ahead, fresh)).toEqual(['one', 'two']);
+    });
+
+    test('what waits for a branch while its base is had anew is stored, and found under its name', async () => {
+      await using relay = await startRelay(place.postgres.port);
+      const clock = new ManualClock();
+      const url = place.postgres.url({ port: relay.port });
+      await using one = await openMachine(join(place.folder, 'waits'), url, {
+        clock,
+        waitMs: 3_000,
+      });
+      const base = await sharedStore(one, 'waits');
+      await addTexts(base, 'one', 'two');
+      const branch = await one.branch(base.id);
+      await addTexts(base, 'gone');
+      relay.hold();
+      const adding = branch.store.append([{ kind: 'user_text', text: 'has waited\n' }]);
+      while (relay.waiting === 0) await systemClock.sleep(5);
+      clock.advance(3_000);
+      const [waits] = await adding;
+      expect(waits!.id).toMatch(/^p/);
+      relay.cut();
+      await loseRows(place.postgres, base.id, 2);
+      relay.release();
+      // It is noticed while the row is sent, or before, or after.
+      while (one.shared.state.isAway) {
+        clock.advance(500);
+        await systemClock.sleep(10);
+      }
+      one.arriving();
+      await one.byId(base.id);
+      while (one.shared.state.waiting.rows > 0) await one.drain();
+      await using two = await machine();
+      expect(await seen(base.id, one, two)).toEqual(['one', 'two']);
+      expect(await seen(branch.id, one, two)).toEqual(['one', 'two', 'has waited']);
+      expect((await one.byId(branch.id)).store.entry(waits!.id)?.id).toBe('e3');
+    });
+
+    test('files that were damaged under branches that are open go with these, and all is had anew', async () => {
+      let broken: string | undefined;
+      const files: Files = {
+        ...realFiles,
+        open: async (path, options) => {
+          const file = await realFiles.open(path, options);
+          return {
+            ...file,
+            write: async (...args) => {
+              if (path === broken) throw Object.assign(new Error('i/o error'), { code: 'EIO' });
+              return file.write(...args);
+            },
+          };
+        },
+      };
+      await using one = await openMachine(join(place.folder, 'damaged'), place.postgres.url(), {
+        files,
+      });
+      const base = await sharedStore(one, 'damaged');
+      await addTexts(base, 'one');
+      const branch = await one.branch(base.id);
+      await addTexts(branch, 'of the branch');
+      const journal = base.store.textPath.replace('_context.txt', '_entries.jsonl');
+      // How far it is cannot be written down, so that it is cut back before the next row.
+      broken = journal.replace('_entries.jsonl', '_chats.jsonl');
+      await Promise.allSettled([
+        addTexts(base, 'two'),
+        base.memory.put([{ key: 'known', value: 1 }]),
+        addTexts(base, 'three'),
+      ]);
+      broken = undefined;
+      const [header] = (await readFile(journal, 'utf8')).split('\n');
+      await writeFile(journal, `${header}\n`);
+      await expect(addTexts(base, 'four')).rejects.toMatchObject({
+        code: 'store_corrupt',
+        message: `What this machine has of ${base.id} is damaged: it is fetched anew.`,
+      });
+      expect(await textsOf(await one.byId(branch.id))).toEqual(['one', 'of the branch']);
+      await addTexts(branch, 'and on');
+      await using two = await machine();
+      expect(await seen(base.id, one, two)).toEqual(['one', 'two', 'three', 'four']);
+      expect(await seen(branch.id, one, two)).toEqual(['one', 'of the branch', 'and on']);
+    });
+
+    test('a branch that an earlier version has given a copy of its base is had anew', async () => {
+      const dataDir = join(place.folder, 'copied');
+      const one = await machine('copied');
+      const base = await sharedStore(one, 'copied');
+      await addTexts(base, 'one');
+      const branch = await one.branch(base.id);
+      await addTexts(branch, 'two');
+      await one[Symbol.asyncDispose]();
+      {
+        const parts = { dataDir, clock: systemClock, log: silentLogger() };
+        const bootId = await readBootId();
+        const disk = new ReplicaFiles({ ...parts, files: realFiles, bootId });
+        const options = { ...parts, ids: randomIds, files: disk.files };
+        await using replicas = await openReplicas(options, disk);
+        await replicas.remove(base.id, 'detach');
+      }
+      await using again = await machine('copied');
+      await using two = await machine();
+      expect(await seen(branch.id, again, two)).toEqual(['one', 'two']);
+      expect(await seen(base.id, again, two)).toEqual(['one']);
+    });
 
     /** What is wrong with a branch that goes on from what the database has lost. */
     const lost = (branch: string, base: string): object => ({
@@ -169,6 +294,34 @@ describe.skipIf(noPostgres !== undefined)(
       await addTexts(await sharedStore(two, 'beside'), 'another');
       await two.remove(branch.id);
       await addTexts(await sharedStore(two, 'without'), 'begun anew');
+    });
+
+    test('nor is it read over an archive that was made of other rows', async () => {
+      await using one = await machine();
+      const base = await sharedStore(one, 'archived');
+      await addTexts(base, 'one', 'two');
+      const sound = await one.branch(base.id);
+      await addTexts(base, 'old');
+      const broken = await one.branch(base.id);
+      await loseRows(place.postgres, base.id, 2);
+      await using two = await machine();
+      const others = await sharedStore(two, 'archived');
+      await addTexts(others, 'new', 'secret');
+      const forgotten = { whole: [4], why: 'asked', mayComeAgain: true } as const;
+      // Nobody knows whether it quotes what is to go.
+      await expect(two.forget(others.id, forgotten)).rejects.toMatchObject(
+        lost(broken.id, base.id),
+      );
+      const mark = `update rlm_session set deleted_ms = $ where id = '${broken.id}'`;
+      await place.postgres.sql(mark.replace('$', '1'));
+      await two.forget(others.id, forgotten);
+      await place.postgres.sql(mark.replace('$', 'null'));
+      await sharedStore(one, 'archived');
+      await expect(one.byId(broken.id)).rejects.toMatchObject(lost(broken.id, base.id));
+      await addTexts(await one.byId(sound.id), 'and on');
+      expect(await seen(sound.id, one, two)).toEqual(['one', 'two', 'and on']);
+      const files = await Promise.all([one, two].map(async (each) => each.byId(base.id)));
+      expect(await filesOf(files[0]!)).toBe(await filesOf(files[1]!));
     });
 
     test('a branch of which an archive has come is opened over a base that is behind it', async () => {
