@@ -156,6 +156,11 @@ export class SharedLog {
     await this.idle();
   }
 
+  /** The one that has its files: another, once it was left. @throws ProxyError as opening that */
+  async current(): Promise<SharedLog> {
+    return this.#isLeft ? this.#parts.next(this.id) : this;
+  }
+
   /** Somebody has asked for the store, and is about to use it. */
   touch(): void {
     this.#usedMs = this.#parts.clock.now();
@@ -292,7 +297,7 @@ export class SharedLog {
 
   /** All that others have added by now is here when it resolves. @throws ProxyError `store_away` */
   async catchUp(): Promise<void> {
-    if (this.#isLeft) return (await this.#parts.next(this.id)).catchUp();
+    if (this.#isLeft) return (await this.current()).catchUp();
     await this.#alone(async () => this.#fetch());
   }
 
@@ -360,7 +365,7 @@ export class SharedLog {
   }
 
   async #add(job: Job): Promise<readonly Entry[]> {
-    if (this.#isLeft) return (await this.#parts.next(this.id)).#add(job);
+    if (this.#isLeft) return (await this.current()).#add(job);
     return this.#jobs.add(job);
   }
 

@@ -4,18 +4,21 @@ import { setImmediate } from 'node:timers/promises';
 import type {
   ChatMemory,
   Entry,
+  Moment,
   NewEntry,
   NewEntryFacts,
   NewStream,
   OutlinesOf,
   Session,
   SessionStore,
+  Snapshot,
   StoredOutput,
   StoreEvent,
   StoreEvents,
   TextSlice,
 } from '../store/types.ts';
 import { pieceMaxBytes } from '../store/text/text-pieces.ts';
+import { toProxyError } from '../errors.ts';
 import { textBytes } from './log.ts';
 import type { SharedLog } from './shared-log.ts';
 import { StoreView } from '../store/session/store-view.ts';
@@ -33,57 +36,85 @@ export class SharedSession implements Session {
   readonly store: SessionStore;
   readonly memory: ChatMemory;
   readonly events: StoreEvents;
-  readonly #log: SharedLog;
+  readonly #held: HeldLog;
 
   constructor(log: SharedLog) {
-    this.#log = log;
-    this.store = new SharedStore(log);
-    this.memory = new SharedMemory(log);
-    this.events = new SharedEvents(log);
+    this.#held = new HeldLog(log);
+    this.store = new SharedStore(this.#held);
+    this.memory = new SharedMemory(this.#held);
+    this.events = new SharedEvents(this.#held);
   }
 
   get id(): string {
-    return this.#log.id;
+    return this.#held.log.id;
   }
 
   get directory(): string | undefined {
-    return this.#log.replica.session.directory;
+    return this.#held.log.replica.session.directory;
   }
 
   get createdMs(): number {
-    return this.#log.replica.session.createdMs;
+    return this.#held.log.replica.session.createdMs;
+  }
+}
+
+/** The log of a store that a session reads, as long as its files are there. */
+class HeldLog {
+  #log: SharedLog;
+
+  constructor(log: SharedLog) {
+    this.#log = log;
+  }
+
+  get log(): SharedLog {
+    return this.#log;
+  }
+
+  /** The one that has the store's files by now, for who adds something. */
+  async current(): Promise<SharedLog> {
+    return (this.#log = await this.#log.current());
+  }
+
+  /** Asks its files something; where they went meanwhile, those that are had in their place. */
+  async asked<T>(ask: (log: SharedLog) => Promise<T>): Promise<T> {
+    try {
+      return await ask(this.#log);
+    } catch (error) {
+      if (toProxyError(error).code !== 'unknown_session') throw error;
+      return ask(await this.current());
+    }
   }
 }
 
 /** What its replica's files answer, and what waits for the database beside them. */
 class SharedStore extends StoreView {
-  readonly #log: SharedLog;
+  readonly #held: HeldLog;
 
-  constructor(log: SharedLog) {
+  constructor(held: HeldLog) {
     super();
-    this.#log = log;
+    this.#held = held;
   }
 
   /** Another one after the files were made anew. */
   protected override get viewed(): SessionStore {
-    return this.#log.replica.session.store;
+    return this.#held.log.replica.session.store;
   }
 
   override get waitingTexts(): number {
-    return this.#log.pending.texts;
+    return this.#held.log.pending.texts;
   }
 
   override entry(id: string): Entry | undefined {
-    return this.viewed.entry(id) ?? this.#log.pending.entry(id);
+    return this.viewed.entry(id) ?? this.#held.log.pending.entry(id);
   }
 
   override entryByHash(sha256: string): Entry | undefined {
-    return this.viewed.entryByHash(sha256) ?? this.#log.pending.byHash(sha256);
+    return this.viewed.entryByHash(sha256) ?? this.#held.log.pending.byHash(sha256);
   }
 
   override outputsOf(chatId: string, toolCallId: string): readonly StoredOutput[] {
     const stored = this.viewed.outputsOf(chatId, toolCallId);
-    const waiting = this.#log.pending.outputsOf(chatId, toolCallId);
+    const waiting = this.#held.log.pending.outputsOf(chatId, toolCallId);
     return waiting.length === 0 ? stored : [...stored, ...waiting];
   }
 
@@ -95,7 +126,8 @@ class SharedStore extends StoreView {
     for (const entry of entries) given.push(await this.#given(entry));
     const outlines = outlinesOf === undefined ? undefined : await outlinesFor(given, outlinesOf);
     const fresh = given.filter(({ isNoted }) => !isNoted);
-    const added = await this.#log.addTexts(
+    const log = await this.#held.current();
+    const added = await log.addTexts(
       fresh.map((text) => {
         const { bytes, encoding, known, isPlain } = text;
         const outline = outlines?.get(text);
@@ -127,14 +159,16 @@ class SharedStore extends StoreView {
     const sha256 = await digestOf(bytes);
     // What UTF-8 cannot hold is known by another hash: the machines find out when they store it.
     const isPlain = encoding === undefined && (typeof text === 'string' || isUtf8(bytes));
-    const found = isPlain ? await this.#log.known(sha256, facts) : undefined;
+    const found = isPlain
+      ? await this.#held.asked(async (log) => log.known(sha256, facts))
+      : undefined;
     const { entry: known, isNoted = false } = found ?? {};
     return { entry, facts, bytes, encoding, isPlain, sha256, known, isNoted };
   }
 
   override async appendStream(stream: NewStream): Promise<Entry> {
     const { chunks, original, originalEncoding, ...facts } = stream;
-    if (original === undefined) return this.#log.addStream(facts, chunks);
+    if (original === undefined) return (await this.#held.current()).addStream(facts, chunks);
     // Its readable form follows from it, on every machine alike.
     const parts: Uint8Array[] = [];
     for await (const chunk of original) parts.push(Buffer.from(chunk));
@@ -145,8 +179,9 @@ class SharedStore extends StoreView {
   }
 
   override async read(offsetChars: number, lengthChars: number): Promise<TextSlice> {
-    return (
-      this.#log.pending.read(offsetChars, lengthChars) ?? this.viewed.read(offsetChars, lengthChars)
+    return this.#held.asked(
+      async ({ pending }) =>
+        pending.read(offsetChars, lengthChars) ?? this.viewed.read(offsetChars, lengthChars),
     );
   }
 
@@ -154,18 +189,39 @@ class SharedStore extends StoreView {
     offsetChars: number,
     lengthChars: number,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const waiting = this.#log.pending.read(offsetChars, lengthChars);
-    if (waiting !== undefined) return new TextEncoder().encode(waiting.text);
-    return this.viewed.readBytes(offsetChars, lengthChars);
+    return this.#held.asked(async ({ pending }) => {
+      const waiting = pending.read(offsetChars, lengthChars);
+      if (waiting !== undefined) return new TextEncoder().encode(waiting.text);
+      return this.viewed.readBytes(offsetChars, lengthChars);
+    });
   }
 
   override async readEntry(entry: Entry): Promise<string> {
-    const waiting = entry.standIn === entry.id ? this.#log.pending.textOf(entry.id) : undefined;
-    return waiting ?? this.viewed.readEntry(this.viewed.entry(entry.id) ?? entry);
+    return this.#held.asked(async ({ pending }) => {
+      const waiting = entry.standIn === entry.id ? pending.textOf(entry.id) : undefined;
+      return waiting ?? this.viewed.readEntry(this.viewed.entry(entry.id) ?? entry);
+    });
+  }
+
+  override async readLines(first: number, last: number): Promise<TextSlice> {
+    return this.#held.asked(async () => this.viewed.readLines(first, last));
+  }
+
+  override async verify(): Promise<readonly Entry[]> {
+    return this.#held.asked(async () => this.viewed.verify());
+  }
+
+  override async at(moment: Moment): Promise<SessionStore> {
+    return this.#held.asked(async () => this.viewed.at(moment));
+  }
+
+  override async snapshot(): Promise<Snapshot> {
+    return this.#held.asked(async () => this.viewed.snapshot());
   }
 
   override async *readOriginal(entry: Entry): AsyncGenerator<Uint8Array> {
-    const waiting = entry.standIn === entry.id ? this.#log.pending.originalOf(entry.id) : undefined;
+    const waiting =
+      entry.standIn === entry.id ? this.#held.log.pending.originalOf(entry.id) : undefined;
     if (waiting !== undefined) yield waiting;
     else yield* this.viewed.readOriginal(this.viewed.entry(entry.id) ?? entry);
   }
@@ -215,47 +271,48 @@ async function digestOf(bytes: Uint8Array): Promise<string> {
 }
 
 class SharedMemory implements ChatMemory {
-  readonly #log: SharedLog;
+  readonly #held: HeldLog;
 
-  constructor(log: SharedLog) {
-    this.#log = log;
+  constructor(held: HeldLog) {
+    this.#held = held;
   }
 
   get #files(): ChatMemory {
-    return this.#log.replica.session.memory;
+    return this.#held.log.replica.session.memory;
   }
 
   has(key: string): boolean {
-    return this.#log.pending.hasValue(key) || this.#files.has(key);
+    return this.#held.log.pending.hasValue(key) || this.#files.has(key);
   }
 
   atHand(key: string): unknown {
-    const { pending } = this.#log;
+    const { pending } = this.#held.log;
     return pending.hasValue(key) ? pending.value(key) : this.#files.atHand(key);
   }
 
   async get(key: string): Promise<unknown> {
-    const { pending } = this.#log;
-    return pending.hasValue(key) ? pending.value(key) : this.#files.get(key);
+    return this.#held.asked(async ({ pending }) =>
+      pending.hasValue(key) ? pending.value(key) : this.#files.get(key),
+    );
   }
 
   async put(records: readonly { readonly key: string; readonly value: unknown }[]): Promise<void> {
-    if (records.length > 0) await this.#log.remember(records);
+    if (records.length > 0) await (await this.#held.current()).remember(records);
   }
 }
 
 class SharedEvents implements StoreEvents {
-  readonly #log: SharedLog;
+  readonly #held: HeldLog;
 
-  constructor(log: SharedLog) {
-    this.#log = log;
+  constructor(held: HeldLog) {
+    this.#held = held;
   }
 
   get all(): readonly StoreEvent[] {
-    return this.#log.replica.session.events.all;
+    return this.#held.log.replica.session.events.all;
   }
 
   async add(event: StoreEvent): Promise<void> {
-    await this.#log.decide({ op: 'event', event });
+    await (await this.#held.current()).decide({ op: 'event', event });
   }
 }

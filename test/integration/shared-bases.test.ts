@@ -87,6 +87,11 @@ describe.skipIf(noPostgres !== undefined)(
         const ids = [second.id, branch.id, base.id];
         for (const { id } of await Promise.all(ids.map(async (each) => ahead.byId(each))))
           expect(ids).toContain(id);
+        // Who had one before reads and writes what is there now.
+        const held = isOpened ? await ahead.byId(branch.id) : branch;
+        expect(await textsOf(held)).toEqual(inBranch);
+        await held.memory.put([{ key: 'held', value: 1 }]);
+        expect(await (await ahead.byId(branch.id)).memory.get('held')).toBe(1);
         expect(await seen(second.id, ahead, other)).toEqual(inSecond);
         expect(await seen(branch.id, ahead, other)).toEqual(inBranch);
         expect(await seen(base.id, ahead, other)).toEqual(inBase);

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { ProxyError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { isOutOfDescriptors } from '../disk/descriptor-room.ts';
+import { unknownSession } from '../disk/session-paths.ts';
 import { lostSession } from '../disk/store-failure.ts';
 import { SessionHandle, type OpenSession } from '../session/session-handle.ts';
 
@@ -44,7 +45,9 @@ export class OpenSessions {
   readonly #held = new Map<string, Promise<void>>();
   /** Handles whose files are gone; who holds one still reads what it has open. */
   readonly #retired = new WeakSet<SessionHandle>();
-  /** Those of them whose files are open. */
+  /** Handles of sessions that are none any more: what has their id now is not theirs. */
+  readonly #forgotten = new WeakSet<SessionHandle>();
+  /** Those of the retired whose files are open. */
   readonly #lingering = new Set<SessionHandle>();
   /** Openings that found no descriptor left. */
   #scarce: Promise<unknown> = Promise.resolve();
@@ -133,9 +136,11 @@ export class OpenSessions {
     if (handle !== undefined) await this.#closeHandle(handle);
   }
 
-  /** The same, and what is known of it: who holds it will not see what becomes of the session. */
+  /** The same for good: who holds it finds no session from now on, whatever comes under its id. */
   async forget(sessionId: string): Promise<void> {
     await this.close(sessionId);
+    const handle = this.#closedHandles.get(sessionId)?.deref();
+    if (handle !== undefined) this.#forgotten.add(handle);
     this.#closedHandles.delete(sessionId);
   }
 
@@ -193,7 +198,7 @@ export class OpenSessions {
   /** A use begins or ends. */
   #noteUse(handle: SessionHandle): void {
     const { id } = handle;
-    if (this.#isDisposed || this.#retired.has(handle)) return;
+    if (this.#isDisposed || this.#retired.has(handle) || this.#forgotten.has(handle)) return;
     if (this.#open.get(id) instanceof Promise) return;
     this.#open.delete(id);
     this.#usedMs.delete(id);
@@ -280,6 +285,7 @@ export class OpenSessions {
         directory: () => this.#options.directoryOf(sessionId),
         reopen: async () => {
           // Another handle may have what stands there now.
+          if (this.#forgotten.has(handle)) throw unknownSession(sessionId);
           if (this.#retired.has(handle)) throw lostSession(sessionId);
           return this.#openFiles(sessionId);
         },

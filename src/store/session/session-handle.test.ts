@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { temporaryData } from '../../../test/faults/store-harness.ts';
 import { openFilesOf } from '../../../test/support/open-files.ts';
-import { systemClock } from '../../clock.ts';
+import { randomIds, systemClock } from '../../clock.ts';
+import { silentLogger } from '../../log.ts';
+import { openReplicas } from '../sessions.ts';
 import { sessionsForDescriptors } from '../disk/descriptor-room.ts';
 import { realFiles, type Files, type OpenFile } from '../disk/files.ts';
 import type { Session, Sessions } from '../types.ts';
@@ -200,3 +202,50 @@ test('sessions may have an eighth of the descriptors', () => {
 async function untilQuiet(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await setImmediate();
 }
+
+test('who holds a session that was deleted, and made again under its id, does nothing to its files', async () => {
+  await using data = await temporaryData();
+  const begun = Promise.withResolvers<void>();
+  const going = Promise.withResolvers<void>();
+  let isHeld = false;
+  const files: Files = {
+    ...realFiles,
+    open: async (path, options) => {
+      const file = await realFiles.open(path, options);
+      return {
+        ...file,
+        write: async (...args) => {
+          // The text is there, and what says so is not yet.
+          if (isHeld && path.endsWith('_entries.jsonl')) {
+            begun.resolve();
+            await going.promise;
+          }
+          return file.write(...args);
+        },
+      };
+    },
+  };
+  const log = silentLogger();
+  const common = { dataDir: data.dataDir, clock: data.clock, ids: randomIds, log, files };
+  await using sessions = await openReplicas(common);
+  const id = 'sess_00000000000000aa';
+  await sessions.createAs(id, 'made', 1);
+  const before = await sessions.byId(id);
+  await store(before, 1);
+  await sessions.remove(id);
+  await sessions.createAs(id, 'made', 2);
+  const now = await sessions.byId(id);
+  expect(now).not.toBe(before);
+  isHeld = true;
+  const storing = store(now, 2);
+  await begun.promise;
+  isHeld = false;
+  await expect(before.store.readEntry(before.store.entry('e1')!)).rejects.toMatchObject({
+    code: 'unknown_session',
+  });
+  going.resolve();
+  await storing;
+  expect(await sessions.byId(id)).toBe(now);
+  expect(await now.store.readEntry(now.store.entry('e1')!)).toBe(text(2));
+  expect((await sessions.check(id)).damage).toEqual([]);
+});
