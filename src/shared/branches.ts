@@ -4,7 +4,7 @@ import type { ChatRecord, Moment } from '../store/types.ts';
 import type { LogHead } from './database/log-table.ts';
 import { encodeRow, type LogOperation } from './log.ts';
 import { positionKey, readRow, Replica } from './replica.ts';
-import type { LogParts, SharedLog } from './shared-log.ts';
+import { type LogParts, missingRow, type SharedLog } from './shared-log.ts';
 
 /**
  * A branch reads from so many files of others at most: each costs a descriptor and an opening.
@@ -74,8 +74,13 @@ export class Branches {
     }
   }
 
-  /** The files of a branch of which there is nothing here yet. @throws ProxyError `store_away` */
-  async begin({ id, createdMs, bases }: LogHead): Promise<Replica> {
+  /**
+   * The files of a branch of which there is nothing here yet. @returns Undefined where an archive
+   * has taken the place of its first row meanwhile
+   * @throws ProxyError `store_away`; `store_corrupt` where the log has lost what it begins with;
+   *   `unknown_session`
+   */
+  async begin({ id, createdMs, bases }: LogHead): Promise<Replica | undefined> {
     const { table, sessions, seal } = this.#parts;
     for await (const stored of table.copy(id, 0, 1)) {
       const { ops } = await readRow(stored, seal);
@@ -96,7 +101,10 @@ export class Branches {
       await replica.begin(1);
       return replica;
     }
-    throw unknownSession(id);
+    const head = await table.head(id);
+    if (head === undefined) throw unknownSession(id);
+    if (head.base === undefined) throw missingRow(id, 0);
+    return undefined;
   }
 }
 

@@ -424,7 +424,7 @@ export class OpenLogs {
     const head = await table.head(sessionId);
     if (head === undefined) throw unknownSession(sessionId);
     if (head.base !== undefined) return this.#fromBase(sessionId, 0);
-    if (head.bases.length > 0) return this.branches.begin(head);
+    if (head.bases.length > 0) return (await this.branches.begin(head)) ?? this.#begin(sessionId);
     await sessions.createAs(sessionId, `shared:${sessionId}`, head.createdMs);
     return (await Replica.open(sessions, sessionId))!;
   }

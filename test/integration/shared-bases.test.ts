@@ -297,8 +297,14 @@ describe.skipIf(noPostgres !== undefined)(
       await using two = await machine();
       await expect(sharedStore(two, 'without')).rejects.toMatchObject(lost(branch.id, base.id));
       await addTexts(await sharedStore(two, 'beside'), 'another');
+      await place.postgres.sql(`delete from rlm_log where session = '${branch.id}' and pos = 1`);
+      await using three = await machine();
+      await expect(sharedStore(three, 'without')).rejects.toMatchObject({
+        code: 'store_corrupt',
+        message: expect.stringContaining('is missing') as string,
+      });
       await two.remove(branch.id);
-      await addTexts(await sharedStore(two, 'without'), 'begun anew');
+      await addTexts(await sharedStore(three, 'without'), 'begun anew');
     });
 
     test('nor is it read over an archive that was made of other rows', async () => {
@@ -317,10 +323,10 @@ describe.skipIf(noPostgres !== undefined)(
       await expect(two.forget(others.id, forgotten)).rejects.toMatchObject(
         lost(broken.id, base.id),
       );
-      const mark = `update rlm_session set deleted_ms = $ where id = '${broken.id}'`;
-      await place.postgres.sql(mark.replace('$', '1'));
+      const reads = `update rlm_session set bases = '{$}' where id = '${broken.id}'`;
+      await place.postgres.sql(reads.replace('$', ''));
       await two.forget(others.id, forgotten);
-      await place.postgres.sql(mark.replace('$', 'null'));
+      await place.postgres.sql(reads.replace('$', base.id));
       await sharedStore(one, 'archived');
       await expect(one.byId(broken.id)).rejects.toMatchObject(lost(broken.id, base.id));
       await addTexts(await one.byId(sound.id), 'and on');
