@@ -1,9 +1,8 @@
-/** An entry, between those that were used before and after it. */
-interface Entry<Key, Value> {
+import { type Listed, RecencyList } from './recency-list.ts';
+
+interface Entry<Key, Value> extends Listed<Entry<Key, Value>> {
   readonly key: Key;
   value: Value;
-  older: Entry<Key, Value> | undefined;
-  newer: Entry<Key, Value> | undefined;
 }
 
 /**
@@ -14,8 +13,7 @@ interface Entry<Key, Value> {
 export class LruMap<Key, Value> {
   readonly #entries = new Map<Key, Entry<Key, Value>>();
   readonly #maxCount: number;
-  #oldest: Entry<Key, Value> | undefined;
-  #newest: Entry<Key, Value> | undefined;
+  readonly #order = new RecencyList<Entry<Key, Value>>();
 
   /** @param maxCount At least 1; `Infinity` where whoever has it takes out the oldest itself */
   constructor(maxCount: number) {
@@ -28,7 +26,7 @@ export class LruMap<Key, Value> {
 
   /** The key that was set or used the longest ago; undefined of an empty map. */
   get oldest(): Key | undefined {
-    return this.#oldest?.key;
+    return this.#order.oldest?.key;
   }
 
   has(key: Key): boolean {
@@ -39,7 +37,7 @@ export class LruMap<Key, Value> {
   get(key: Key): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#use(entry);
+    this.#order.use(entry);
     return entry.value;
   }
 
@@ -48,42 +46,20 @@ export class LruMap<Key, Value> {
     const known = this.#entries.get(key);
     if (known !== undefined) {
       known.value = value;
-      this.#use(known);
+      this.#order.use(known);
       return;
     }
     const entry: Entry<Key, Value> = { key, value, older: undefined, newer: undefined };
     this.#entries.set(key, entry);
-    this.#append(entry);
-    if (this.#entries.size > this.#maxCount && this.#oldest !== undefined)
-      this.delete(this.#oldest.key);
+    this.#order.use(entry);
+    const { oldest } = this.#order;
+    if (this.#entries.size > this.#maxCount && oldest !== undefined) this.delete(oldest.key);
   }
 
   delete(key: Key): boolean {
     const entry = this.#entries.get(key);
     if (entry === undefined) return false;
-    this.#takeOut(entry);
+    this.#order.delete(entry);
     return this.#entries.delete(key);
-  }
-
-  #use(entry: Entry<Key, Value>): void {
-    if (entry === this.#newest) return;
-    this.#takeOut(entry);
-    this.#append(entry);
-  }
-
-  #takeOut(entry: Entry<Key, Value>): void {
-    const { older, newer } = entry;
-    if (older === undefined) this.#oldest = newer;
-    else older.newer = newer;
-    if (newer === undefined) this.#newest = older;
-    else newer.older = older;
-  }
-
-  #append(entry: Entry<Key, Value>): void {
-    entry.older = this.#newest;
-    entry.newer = undefined;
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.newer = entry;
-    this.#newest = entry;
   }
 }

@@ -86,7 +86,7 @@ export class AnswerMemory {
 
   /** Begins to follow a history. `keyHash` keeps apart clients that use different keys. */
   trail(keyHash: string): Trail {
-    return new Trail(keyHash, (key) => this.#kept.has(key) || this.#memory.has(key));
+    return new Trail(keyHash);
   }
 
   /**
@@ -94,9 +94,14 @@ export class AnswerMemory {
    * alone. At most {@link maxLookups} reads.
    */
   async find(trail: Trail): Promise<FoundChat | undefined> {
+    let lookups = 0;
     for (const { key, textHash } of trail.newestFirst()) {
-      const found = await this.#get(key);
-      if (found === undefined || found.chat === null) continue;
+      const found =
+        this.#atHand(key) ?? (this.#memory.has(key) ? await this.#read(key) : undefined);
+      if (found === undefined) continue;
+      if (lookups === maxLookups) return undefined;
+      lookups += 1;
+      if (found.chat === null) continue;
       if (found.text !== undefined && textHash !== '' && textHash !== found.text) continue;
       // It came from us and to one alone, even where that is not enough to say to whom.
       trail.weight ||= found.weight;
@@ -118,7 +123,8 @@ export class AnswerMemory {
     const key = trail.keyOf(answer);
     if (key === undefined) return;
     const value = deliveredOf(trail, answer, chat);
-    if (this.#isAtHand(key)) this.#note(key, value, this.#atHand(key));
+    const before = this.#atHand(key);
+    if (before !== undefined || !this.#memory.has(key)) this.#note(key, value, before);
     else await (this.#order = this.#noteRead(key, value, this.#order));
     if (chat.isDurable) await this.#write();
     else this.#stopTimer ??= this.#clock.after(writeAfterMs, () => void this.#write());
@@ -132,7 +138,7 @@ export class AnswerMemory {
 
   async #noteRead(key: string, value: Delivered, earlier: Promise<unknown>): Promise<void> {
     await earlier;
-    this.#note(key, value, await this.#get(key));
+    this.#note(key, value, this.#atHand(key) ?? (await this.#read(key)));
   }
 
   /** What two conversations got is nobody's from then on. */
@@ -143,21 +149,16 @@ export class AnswerMemory {
     this.#unwritten.set(key, noted);
   }
 
+  /** What is known of a name without a look at the disk: of those that came last, all. */
   #atHand(key: string): Delivered | undefined {
-    return this.#unwritten.get(key) ?? this.#kept.get(key);
+    return this.#kept.get(key) ?? this.#unwritten.get(key);
   }
 
-  /** Whether what is known of a name, mostly nothing, is known without a look at the disk. */
-  #isAtHand(key: string): boolean {
-    return this.#unwritten.has(key) || this.#kept.has(key) || !this.#memory.has(key);
-  }
-
-  async #get(key: string): Promise<Delivered | undefined> {
-    if (this.#isAtHand(key)) return this.#atHand(key);
+  async #read(key: string): Promise<Delivered | undefined> {
     const value = (await tolerating(async () => this.#memory.get(key))) as Delivered | undefined;
-    // What was put meanwhile is newer than what was read.
-    if (value !== undefined && !this.#kept.has(key)) this.#kept.set(key, value);
-    return this.#kept.get(key);
+    const newer = this.#atHand(key);
+    if (newer === undefined && value !== undefined) this.#kept.set(key, value);
+    return newer ?? value;
   }
 
   async #write(): Promise<void> {
@@ -182,17 +183,15 @@ interface TrailMessage {
  */
 export class Trail {
   readonly #keyHash: string;
-  readonly #has: (key: string) => boolean;
   readonly #messages: TrailMessage[] = [];
   /** Of each message the chain hash up to it, once somebody has asked. */
-  readonly #links: { chain?: string }[] = [];
+  readonly #links: { chain?: string | undefined }[] = [];
   #firstAnswer: number | undefined;
   /** How much the conversation has got from us, as far as its history shows. */
   weight = 0;
 
-  constructor(keyHash: string, has: (key: string) => boolean) {
+  constructor(keyHash: string) {
     this.#keyHash = keyHash;
-    this.#has = has;
   }
 
   /**
@@ -200,7 +199,7 @@ export class Trail {
    * @param link Where the chain hash up to it is kept: of one that comes again behind the same
    *   messages, the same object
    */
-  add(message: TrailMessage, link: { chain?: string } = {}): void {
+  add(message: TrailMessage, link: { chain?: string | undefined } = {}): void {
     if (message.role === 'assistant') this.#firstAnswer ??= this.#messages.length;
     this.#messages.push(message);
     this.#links.push(link);
@@ -219,16 +218,13 @@ export class Trail {
     return places === '' ? '' : digest(places);
   }
 
-  /** The known answers, newest first. */
+  /** The answers, newest first. */
   *newestFirst(): Generator<{ readonly key: string; readonly textHash: string }, void> {
-    let count = 0;
-    for (let at = this.#messages.length - 1; at >= 0 && count < maxLookups; at -= 1) {
+    for (let at = this.#messages.length - 1; at >= 0; at -= 1) {
       const { role, facts } = this.#messages[at]!;
       if (role !== 'assistant') continue;
       const key = this.#keyAt(facts.identity, this.#chainOf(at));
-      if (key === undefined || !this.#has(key)) continue;
-      count += 1;
-      yield { key, textHash: facts.identity.textHash };
+      if (key !== undefined) yield { key, textHash: facts.identity.textHash };
     }
   }
 

@@ -1,4 +1,5 @@
 import {
+  type NewPart,
   type RunMark,
   type PrefixTree,
   type Run,
@@ -213,7 +214,7 @@ class OpenRun {
   /** What was recognised, or closed, last; nothing once it is not as it was then. */
   #before: Run | undefined;
   #beforeBytes: number;
-  #parts: RunPart[] = [];
+  #parts: NewPart[] = [];
   /** Up to where the bytes belong to them. */
   #endBytes = 0;
   /** The byte at which walking began, which lies before these once others have been closed. */
@@ -231,9 +232,10 @@ class OpenRun {
    * Takes the next message. One that does not end in its own last byte, such as a number, cannot be
    * the last of a run.
    */
-  add({ at, pieces, sizeBytes, hash }: WalkedMessage): void {
+  add(raw: WalkedMessage): void {
+    const { at, pieces, sizeBytes, hash } = raw;
     const from = this.#walkedFrom + at;
-    this.#parts.push({ from, sizeBytes, hash });
+    this.#parts.push({ from, sizeBytes, hash, raw });
     if (pieces.at(-1)?.at(-1) !== closeBrace) return;
     this.#endBytes = from + sizeBytes;
     const isLonger = this.#before !== undefined && isShort(this.#before);
@@ -259,7 +261,7 @@ class OpenRun {
     this.#beforeBytes = this.#before?.sizeBytes ?? 0;
     this.#parts = this.#parts
       .slice(count + 1)
-      .map(({ from, sizeBytes, hash }) => ({ from: from - endBytes, sizeBytes, hash }));
+      .map((part) => ({ ...part, from: part.from - endBytes }));
     this.#endBytes = 0;
     this.#walkedFrom -= endBytes;
     this.#bytes.drop(endBytes);

@@ -21,7 +21,9 @@ export class EnvelopeCache {
   /** The same object for the same bytes. @throws ProxyError `invalid_request` */
   parse(json: Buffer): Envelope {
     const key = hash('sha256', json, 'base64');
-    const envelope = this.#byHash.get(key) ?? parse(json);
+    const known = this.#byHash.get(key);
+    if (known !== undefined) return known;
+    const envelope = parse(json);
     this.#byHash.set(key, envelope);
     return envelope;
   }

@@ -1,8 +1,8 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { type ByteRange, bytesOf } from '../wire/unparsed-message.ts';
-import { LruMap } from '../base/lru-map.ts';
+import { type Listed, RecencyList } from '../base/recency-list.ts';
 import type { RawMessage } from './split-body.ts';
-import type { RequestMessage } from './request-message.ts';
+import { type MessageFacts, RequestMessage } from './request-message.ts';
 
 /** Where a message lies in a run, and what it is. */
 export interface RunPart {
@@ -11,6 +11,11 @@ export interface RunPart {
   readonly sizeBytes: number;
   /** SHA-256 of its bytes, base64url. */
   readonly hash: string;
+}
+
+/** The same of a message that has just been cut out of a body. */
+export interface NewPart extends RunPart {
+  readonly raw: RawMessage;
 }
 
 /**
@@ -22,14 +27,18 @@ class KeptMessage implements RawMessage, ByteRange {
   readonly from: number;
   readonly sizeBytes: number;
   readonly hash: string;
-  item?: RequestMessage;
-  chain?: string;
+  item: RequestMessage | undefined;
+  chain: string | undefined;
 
-  constructor({ from, sizeBytes, hash }: RunPart, run: KeptRun) {
+  /** @param facts What was found out of it when it came; not of one that is not sent as it came */
+  constructor({ from, sizeBytes, hash }: RunPart, run: KeptRun, facts?: MessageFacts) {
     this.within = run;
     this.from = from;
     this.sizeBytes = sizeBytes;
     this.hash = hash;
+    this.item =
+      facts === undefined ? undefined : new RequestMessage({ hash, sizeBytes, json: this }, facts);
+    this.chain = undefined;
   }
 
   get kept(): ByteRange {
@@ -56,12 +65,19 @@ export interface RunMark {
  * The bytes of a run behind each other, and its messages in them. They lie in memory that doubles
  * when they have filled it, so a chat's next turn is mostly written where there is room for it.
  */
-class KeptRun {
+class KeptRun implements Listed<KeptRun> {
+  older: KeptRun | undefined = undefined;
+  newer: KeptRun | undefined = undefined;
   /** What is filled is never written again. */
   bytes: Buffer = Buffer.alloc(0);
   /** The beginning of {@link bytes} that is filled. */
   filled: Buffer = this.bytes;
   readonly messages: KeptMessage[] = [];
+  readonly run: Run;
+
+  constructor(run: Run) {
+    this.run = run;
+  }
 
   /** Puts pieces behind what is there. */
   add(pieces: readonly Uint8Array[]): void {
@@ -84,7 +100,7 @@ class KeptRun {
  * Whole messages behind each other, with what stands between them, at one place of a body's list:
  * everything before them in the list is the same, too. The last one of a list grows with it.
  */
-export interface Run {
+export interface Run extends Listed<Run> {
   readonly before: Run | undefined;
   sizeBytes: number;
   /** Bytes of the list up to its start. */
@@ -135,9 +151,9 @@ export class PrefixTree {
   readonly #key = createSecretKey(randomBytes(16));
   readonly #nonce = Buffer.alloc(12);
   /** All runs, in the order in which they were used; bounded by {@link PrefixTree.#bound}. */
-  readonly #runs = new LruMap<Run, true>(Infinity);
+  readonly #runs = new RecencyList<Run>();
   /** Those of them with bytes. */
-  readonly #kept = new LruMap<Run, true>(Infinity);
+  readonly #kept = new RecencyList<KeptRun>();
   readonly #maxMessages: number;
   #messages = 0;
   #keptBytes = 0;
@@ -152,6 +168,8 @@ export class PrefixTree {
     next: [],
     mark: undefined,
     beginsAnother: false,
+    older: undefined,
+    newer: undefined,
   };
 
   /** @param maxMessages Of all runs together */
@@ -165,33 +183,36 @@ export class PrefixTree {
    * @param parts Their places from the end of the run
    * @returns The run that ends with them; nothing where the run is not known any more
    */
-  goOn(run: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run | undefined {
+  goOn(run: Run, bytes: readonly Uint8Array[], parts: readonly NewPart[]): Run | undefined {
     if (!isShort(run)) return this.#add(run, bytes, parts);
     if (!this.#runs.has(run) || run.kept === undefined) return undefined;
     this.#grow(run, run.kept, { bytes, parts });
     return run;
   }
 
-  #add(before: Run, bytes: readonly Uint8Array[], parts: readonly RunPart[]): Run {
+  #add(before: Run, bytes: readonly Uint8Array[], parts: readonly NewPart[]): Run {
     const sizeBytes = lengthOf(bytes);
     const same = before.next.find((run) => run.sizeBytes === sizeBytes && this.is(run, bytes));
     if (same !== undefined) return same;
-    const kept = new KeptRun();
     const run: Run = {
       before,
       sizeBytes: 0,
       startBytes: endOf(before),
       tag: undefined,
       parts: [],
-      kept,
+      kept: undefined,
       next: [],
       mark: markOf(bytes, before.next.at(-1)?.kept?.filled),
       beginsAnother: true,
+      older: undefined,
+      newer: undefined,
     };
+    const kept = new KeptRun(run);
+    run.kept = kept;
     before.next.push(run);
     if (before.next.length > maxNext) this.forget(before.next[0]!);
-    this.#runs.set(run, true);
-    this.#kept.set(run, true);
+    this.#runs.use(run);
+    this.#kept.use(kept);
     this.#grow(run, kept, { bytes, parts });
     return run;
   }
@@ -199,15 +220,16 @@ export class PrefixTree {
   #grow(
     run: Run,
     kept: KeptRun,
-    more: { readonly bytes: readonly Uint8Array[]; readonly parts: readonly RunPart[] },
+    more: { readonly bytes: readonly Uint8Array[]; readonly parts: readonly NewPart[] },
   ): void {
     this.#keptBytes -= kept.bytes.length;
     kept.add(more.bytes);
     this.#keptBytes += kept.bytes.length;
-    for (const { from, sizeBytes, hash } of more.parts) {
+    for (const { from, sizeBytes, hash, raw } of more.parts) {
       const part = { from: run.sizeBytes + from, sizeBytes, hash };
       run.parts.push(part);
-      kept.messages.push(new KeptMessage(part, kept));
+      const facts = raw.item?.facts;
+      kept.messages.push(new KeptMessage(part, kept, facts?.isMasked === true ? undefined : facts));
     }
     run.sizeBytes = kept.filled.length;
     run.tag = undefined;
@@ -237,11 +259,12 @@ export class PrefixTree {
 
   /** A run has come again, in these bytes; they are copied where it may yet grow. */
   use(run: Run, bytes: readonly Uint8Array[]): void {
-    this.#runs.set(run, true);
-    if (this.#kept.has(run)) this.#kept.set(run, true);
+    this.#runs.use(run);
+    if (run.kept !== undefined && this.#kept.has(run.kept)) this.#kept.use(run.kept);
     else if (isShort(run)) this.#keep(run, bytes);
     const siblings = run.before!.next;
-    siblings.push(...siblings.splice(siblings.indexOf(run), 1));
+    siblings.splice(siblings.indexOf(run), 1);
+    siblings.push(run);
   }
 
   /** Forgets a run; what came after it is not found any more. */
@@ -252,7 +275,8 @@ export class PrefixTree {
     siblings.splice(siblings.indexOf(run), 1);
     // What nothing followed needs no tag any more.
     if (run.next.length > 0) this.#dropBytes(run);
-    else if (this.#kept.delete(run)) this.#keptBytes -= run.kept!.bytes.length;
+    else if (run.kept !== undefined && this.#kept.delete(run.kept))
+      this.#keptBytes -= run.kept.bytes.length;
   }
 
   /** Forgets what was used the longest ago where there is too much. */
@@ -260,22 +284,22 @@ export class PrefixTree {
     while (this.#messages > this.#maxMessages && this.#runs.oldest !== undefined)
       this.forget(this.#runs.oldest);
     while (this.#keptBytes > maxKeptBytes && this.#kept.oldest !== undefined)
-      this.#dropBytes(this.#kept.oldest);
+      this.#dropBytes(this.#kept.oldest.run);
   }
 
   #keep(run: Run, bytes: readonly Uint8Array[]): void {
-    const kept = new KeptRun();
+    const kept = new KeptRun(run);
     kept.add(bytes);
     for (const part of run.parts) kept.messages.push(new KeptMessage(part, kept));
     run.kept = kept;
-    this.#kept.set(run, true);
+    this.#kept.use(kept);
     this.#keptBytes += kept.bytes.length;
     this.#bound();
   }
 
   #dropBytes(run: Run): void {
-    if (!this.#kept.delete(run)) return;
-    this.#keptBytes -= run.kept!.bytes.length;
+    if (run.kept === undefined || !this.#kept.delete(run.kept)) return;
+    this.#keptBytes -= run.kept.bytes.length;
     this.#tagOf(run);
     run.kept = undefined;
   }

@@ -199,6 +199,7 @@ export class RequestReader {
 
   #add(raw: RawMessage, item: RequestMessage): void {
     this.items.push(item);
+    if (raw.kept === undefined && raw.isPassing !== true) raw.item = item;
     // Of others nothing is held that their bytes hang on.
     if (this.#sender.origin.chatId === undefined)
       this.#trail.add(item, raw.kept === undefined ? undefined : raw);

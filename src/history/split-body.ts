@@ -24,10 +24,13 @@ export interface RawMessage {
   readonly kept?: ByteRange;
   /** The bytes are freed as soon as the message has been looked at. */
   readonly isPassing?: true;
-  /** What was made of a kept one, for the case that this very message comes again. */
-  item?: RequestMessage;
+  /**
+   * What was made of one that has been cut out, or of a kept one, for the case that this very
+   * message comes again.
+   */
+  item?: RequestMessage | undefined;
   /** Of a kept one, the chain hash up to it, once somebody has asked. */
-  chain?: string;
+  chain?: string | undefined;
 }
 
 /** A message that has been cut out of a body. */
@@ -361,6 +364,7 @@ export class BodySplitter {
       sizeBytes: this.#sizeBytes,
       hash: this.#digest(),
       at: this.#elementAt,
+      item: undefined,
     });
     this.#pieces = [];
     this.#sizeBytes = 0;
