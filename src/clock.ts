@@ -77,7 +77,7 @@ const wakeGraceMs = 1_000;
  */
 export class Watchdog {
   readonly #clock: Clock;
-  readonly #bark: () => void;
+  #bark: () => void = () => undefined;
   #sinceMs: number | undefined;
   #limitMs = 0;
   #cancelTimer: (() => void) | undefined;
@@ -87,13 +87,13 @@ export class Watchdog {
   /** The wait that was found to have lasted too long. */
   #overdueWait: number | undefined;
 
-  constructor(clock: Clock, bark: () => void) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#bark = bark;
   }
 
-  /** A wait of at most `limitMs` begins. */
-  start(limitMs: number): void {
+  /** A wait of at most `limitMs` begins; `bark` is called where it lasts longer. */
+  start(limitMs: number, bark: () => void): void {
+    this.#bark = bark;
     this.#sinceMs = this.#clock.elapsedMs();
     this.#limitMs = limitMs;
     this.#wait += 1;

@@ -274,6 +274,7 @@ const absolutePath =
  * empty where it names none.
  */
 export function placesIn(text: string): string {
+  if (text === '') return '';
   const places = new Set(text.match(absolutePath) ?? []);
   return places.size === 0 ? '' : digest([...places].sort().join('\0'));
 }

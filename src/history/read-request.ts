@@ -81,7 +81,9 @@ export class RequestReader {
 
   /** Takes the next messages. Nothing is parsed that is known by its bytes. */
   async addAll(messages: readonly RawMessage[]): Promise<void> {
-    for (const raw of messages) {
+    // By index: an iterator over them would outlive each wait.
+    for (let at = 0; at < messages.length; at += 1) {
+      const raw = messages[at]!;
       if (raw.item !== undefined && this.#isFinal(raw.item)) {
         this.#add(raw, raw.item);
         continue;

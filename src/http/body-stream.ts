@@ -156,10 +156,8 @@ async function* comingPieces(
   const onAbort = (): void => pieces.end(toProxyError(idle?.signal.reason));
   request.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
   idle?.signal.addEventListener('abort', onAbort);
-  const dog =
-    idle === undefined
-      ? undefined
-      : new Watchdog(idle.clock, () => pieces.end(silentBody(idle.ms)));
+  const dog = idle === undefined ? undefined : new Watchdog(idle.clock);
+  const onSilence = (): void => pieces.end(silentBody(idle?.ms ?? 0));
   // What happened while nobody listened: the first piece was being read.
   if (idle?.signal.aborted === true) onAbort();
   else if (request.destroyed) onClose();
@@ -167,7 +165,7 @@ async function* comingPieces(
     for (;;) {
       let piece = pieces.take();
       if (piece === undefined) {
-        dog?.start(idle?.ms ?? 0);
+        dog?.start(idle?.ms ?? 0, onSilence);
         const isMore = await pieces.arrived();
         dog?.stop();
         if (!isMore) return;

@@ -30,6 +30,17 @@ const maxReports = 20;
 /** Longest of each text that is kept, code units. Longer ones end in `…`. */
 const maxChars = { name: 200, words: 300, directory: 1_000, sentence: 2_000 } as const;
 
+/** The same of what is known of a turn. */
+const factChars = {
+  client: maxChars.name,
+  directory: maxChars.directory,
+  session: maxChars.name,
+  chat: maxChars.name,
+  model: maxChars.name,
+  limit: maxChars.sentence,
+} as const;
+const textFacts = Object.entries(factChars) as readonly [keyof typeof factChars, number][];
+
 /** Changes are told so often at most, milliseconds. */
 const tellingMs = 250;
 
@@ -69,15 +80,23 @@ export class LiveTurns implements TurnWatcher {
   /** In the order in which they began. */
   readonly #running = new Set<RunningTurn>();
   /** In the order in which they ended. */
-  readonly #ended: { readonly number: number; view: TurnView }[] = [];
+  readonly #ended: RunningTurn[] = [];
   #begun = 0;
   /** Steps, calls and reports of all of them. */
   #parts = 0;
   readonly #listeners = new Set<TurnsListener>();
-  /** What has changed and was not told yet: how it is now. */
-  readonly #changed = new Map<string, () => TurnView>();
+  /** What has changed and was not told yet. */
+  readonly #changed = new Map<string, RunningTurn>();
   /** Those that were told while they ran: their end is told, whatever comes meanwhile. */
   readonly #toldRunning = new Set<string>();
+  readonly #ears: RunningEars = {
+    onChange: (turn) => this.#note(turn),
+    onParts: (count) => this.#addParts(count),
+    onEnd: (turn) => {
+      this.#running.delete(turn);
+      this.#keep(turn);
+    },
+  };
   #cancelTelling: (() => void) | undefined;
   #toldMs = -Infinity;
 
@@ -88,29 +107,18 @@ export class LiveTurns implements TurnWatcher {
   begin(turn: { readonly requestId: string; readonly signal: AbortSignal }): TurnWatch | undefined {
     if (this.#running.size >= maxRunning) return undefined;
     this.#begun += 1;
-    const running = new RunningTurn({ ...turn, number: this.#begun }, this.#clock, {
-      onChange: () => this.#note(running.id, () => running.view()),
-      onParts: (count) => this.#addParts(count),
-      onEnd: (view) => {
-        this.#running.delete(running);
-        this.#keep(running.number, view);
-      },
-    });
+    const running = new RunningTurn(turn, this.#begun, this.#clock, this.#ears);
     this.#running.add(running);
-    this.#note(running.id, () => running.view());
+    this.#note(running);
     return running;
   }
 
   /** All that is known, in the order in which the turns began. */
   turns(): readonly TurnView[] {
     if (this.#listeners.size > 0) for (const { id } of this.#running) this.#toldRunning.add(id);
-    const running = Array.from(this.#running, (turn) => ({
-      number: turn.number,
-      view: turn.view(),
-    }));
-    return [...this.#ended, ...running]
+    return [...this.#ended, ...this.#running]
       .sort((one, other) => one.number - other.number)
-      .map(({ view }) => view);
+      .map((turn) => turn.view());
   }
 
   /** Steps, calls and reports that are kept. */
@@ -135,9 +143,9 @@ export class LiveTurns implements TurnWatcher {
     };
   }
 
-  #note(id: string, view: () => TurnView): void {
+  #note(turn: RunningTurn): void {
     if (this.#listeners.size === 0) return;
-    this.#changed.set(id, view);
+    this.#changed.set(turn.id, turn);
     if (this.#cancelTelling !== undefined) return;
     const inMs = Math.max(0, this.#toldMs + tellingMs - this.#clock.elapsedMs());
     this.#cancelTelling = this.#clock.after(inMs, () => this.#tell());
@@ -146,7 +154,7 @@ export class LiveTurns implements TurnWatcher {
   #tell(): void {
     this.#cancelTelling = undefined;
     this.#toldMs = this.#clock.elapsedMs();
-    const views = Array.from(this.#changed.values(), (view) => view());
+    const views = Array.from(this.#changed.values(), (turn) => turn.view());
     this.#changed.clear();
     for (const { id, state } of views)
       if (state === 'running') this.#toldRunning.add(id);
@@ -154,12 +162,13 @@ export class LiveTurns implements TurnWatcher {
     for (const listener of this.#listeners) listener(views);
   }
 
-  #keep(number: number, view: TurnView): void {
-    this.#ended.push({ number, view });
-    this.#note(view.id, () => view);
+  #keep(turn: RunningTurn): void {
+    this.#ended.push(turn);
+    this.#note(turn);
     while (this.#ended.length > maxEnded) {
-      const { id, steps } = this.#ended.shift()!.view;
-      this.#parts -= partsOf(steps);
+      const gone = this.#ended.shift()!;
+      const { id } = gone;
+      this.#parts -= gone.parts;
       // Of thousands between two tellings nobody is told those that are gone by then.
       if (!this.#toldRunning.has(id)) this.#changed.delete(id);
     }
@@ -168,50 +177,45 @@ export class LiveTurns implements TurnWatcher {
   #addParts(count: number): void {
     this.#parts += count;
     if (count < 0 || this.#parts <= maxParts) return;
-    for (const ended of this.#ended) {
-      if (this.#parts <= maxParts) return;
-      this.#parts -= partsOf(ended.view.steps);
-      ended.view = { ...ended.view, steps: [] };
-    }
-    for (const turn of this.#running) {
-      if (this.#parts <= maxParts) return;
-      turn.dropSteps();
+    for (const turns of [this.#ended, this.#running]) {
+      for (const turn of turns) {
+        if (this.#parts <= maxParts) return;
+        turn.dropSteps();
+      }
     }
   }
 }
 
-/** What a turn tells {@link LiveTurns}. */
+/** What turns tell {@link LiveTurns}. */
 interface RunningEars {
-  onChange(): void;
+  readonly onChange: (turn: RunningTurn) => void;
   /** So many steps, calls and reports more; fewer, where it is negative. */
-  onParts(count: number): void;
-  /** Its last word. */
-  onEnd(view: TurnView): void;
+  readonly onParts: (count: number) => void;
+  /** From now on it stays as it is, but for its steps. */
+  readonly onEnd: (turn: RunningTurn) => void;
 }
 
-/** One turn while it runs. */
+/** One turn while it runs, and what is kept of it afterwards. */
 class RunningTurn implements TurnWatch {
   readonly id: string;
   /** Counts the turns as they begin. */
   readonly number: number;
   readonly #clock: Clock;
   readonly #ears: RunningEars;
-  readonly #signal: AbortSignal;
+  /** Absent once it has ended. */
+  #signal: AbortSignal | undefined;
   readonly #startedAtMs: number;
   readonly #startedMs: number;
-  readonly #onAbort = (): void => this.#abort();
-  readonly #facts: TurnFacts = {};
+  #endedMs: number | undefined;
+  readonly #facts: { -readonly [Name in keyof TurnFacts]: TurnFacts[Name] } = {};
   #steps: StepRecord[] = [];
   #sums = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, largestPromptTokens: 0 };
   #state: TurnView['state'] = 'running';
   #error: string | undefined;
 
   constructor(
-    {
-      requestId,
-      number,
-      signal,
-    }: { readonly requestId: string; readonly number: number; readonly signal: AbortSignal },
+    { requestId, signal }: { readonly requestId: string; readonly signal: AbortSignal },
+    number: number,
     clock: Clock,
     ears: RunningEars,
   ) {
@@ -222,13 +226,18 @@ class RunningTurn implements TurnWatch {
     this.#signal = signal;
     this.#startedAtMs = clock.now();
     this.#startedMs = clock.elapsedMs();
-    signal.addEventListener('abort', this.#onAbort, { once: true });
+    signal.addEventListener('abort', this, { once: true });
+  }
+
+  /** Steps, calls and reports that are kept of it. */
+  get parts(): number {
+    return partsOf(this.#steps);
   }
 
   know(facts: TurnFacts): void {
     if (this.#state !== 'running') return;
     Object.assign(this.#facts, facts);
-    this.#ears.onChange();
+    this.#ears.onChange(this);
   }
 
   stepBegins(sentBytes: number): void {
@@ -238,14 +247,14 @@ class RunningTurn implements TurnWatch {
     if (this.#steps.length >= maxSteps) this.#drop(0);
     this.#steps.push({ startedMs: this.#nowMs(), sentBytes, calls: [], isKept: true });
     this.#ears.onParts(1);
-    this.#ears.onChange();
+    this.#ears.onChange(this);
   }
 
   stepAnswers(): void {
     const step = this.#steps.at(-1);
     if (this.#state !== 'running' || step === undefined) return;
     step.firstChunkMs ??= this.#nowMs();
-    this.#ears.onChange();
+    this.#ears.onChange(this);
   }
 
   stepEnds(usage: Usage | undefined): void {
@@ -265,7 +274,7 @@ class RunningTurn implements TurnWatch {
         largestPromptTokens: Math.max(sums.largestPromptTokens, promptTokens),
       };
     }
-    this.#ears.onChange();
+    this.#ears.onChange(this);
   }
 
   callBegins({ name, words }: { readonly name: string; readonly words: string }): CallWatch {
@@ -281,25 +290,25 @@ class RunningTurn implements TurnWatch {
     if (step === undefined || !isHeard() || step.calls.length >= maxCalls) return deafCall;
     step.calls.push(call);
     this.#ears.onParts(1);
-    this.#ears.onChange();
+    this.#ears.onChange(this);
     return {
       report: (text) => {
         if (!isHeard()) return;
         call.reports.push(cut(text, maxChars.words));
         if (call.reports.length > maxReports) call.reports.shift();
         else this.#ears.onParts(1);
-        this.#ears.onChange();
+        this.#ears.onChange(this);
       },
       asks: () => {
         if (!isHeard()) return;
         call.subCalls += 1;
-        this.#ears.onChange();
+        this.#ears.onChange(this);
       },
       ends: (resultChars) => {
         if (!isHeard()) return;
         call.endedMs = this.#nowMs();
         call.resultChars = resultChars;
-        this.#ears.onChange();
+        this.#ears.onChange(this);
       },
     };
   }
@@ -310,7 +319,7 @@ class RunningTurn implements TurnWatch {
 
   fails(error: unknown): void {
     // Whatever an abort has made fail, it is the abort that ended the turn.
-    if (this.#signal.aborted) this.#abort();
+    if (this.#signal?.aborted === true) this.handleEvent();
     else this.#end('failed', error);
   }
 
@@ -326,12 +335,12 @@ class RunningTurn implements TurnWatch {
       id: this.id,
       startedAtMs: this.#startedAtMs,
       state: this.#state,
-      elapsedMs: this.#nowMs(),
-      ...(client !== undefined && { client: cut(client, maxChars.name) }),
-      ...(directory !== undefined && { directory: cut(directory, maxChars.directory) }),
-      ...(session !== undefined && { session: cut(session, maxChars.name) }),
-      ...(chat !== undefined && { chat: cut(chat, maxChars.name) }),
-      ...(model !== undefined && { model: cut(model, maxChars.name) }),
+      elapsedMs: this.#endedMs ?? this.#nowMs(),
+      ...(client !== undefined && { client: cut(client, factChars.client) }),
+      ...(directory !== undefined && { directory: cut(directory, factChars.directory) }),
+      ...(session !== undefined && { session: cut(session, factChars.session) }),
+      ...(chat !== undefined && { chat: cut(chat, factChars.chat) }),
+      ...(model !== undefined && { model: cut(model, factChars.model) }),
       tools: tools ?? 'none',
       steps: this.#steps.map(stepView),
       storedTexts: storedTexts ?? 0,
@@ -339,18 +348,19 @@ class RunningTurn implements TurnWatch {
       ...this.#sums,
       estimatedPromptTokensWithout: estimatedPromptTokensWithout ?? 0,
       ...(this.#error !== undefined && { error: this.#error }),
-      ...(limit !== undefined && { limit: cut(limit, maxChars.sentence) }),
+      ...(limit !== undefined && { limit: cut(limit, factChars.limit) }),
     };
   }
 
   /** Its sums stay, and what comes after. */
   dropSteps(): void {
     while (this.#steps.length > 0) this.#drop(0);
-    this.#ears.onChange();
+    if (this.#state === 'running') this.#ears.onChange(this);
   }
 
-  #abort(): void {
-    const reason = toProxyError(this.#signal.reason);
+  /** Its signal has aborted. */
+  handleEvent(): void {
+    const reason = toProxyError(this.#signal?.reason);
     // The client that has left is told nothing; a request that never came whole has failed.
     if (reason.code === 'cancelled') this.#end('aborted');
     else this.#end(reason.code === 'shutting_down' ? 'aborted' : 'failed', reason);
@@ -363,8 +373,15 @@ class RunningTurn implements TurnWatch {
       const { message } = errorBody(toProxyError(error)).error;
       this.#error = cut(message, maxChars.sentence);
     }
-    this.#signal.removeEventListener('abort', this.#onAbort);
-    this.#ears.onEnd(this.view());
+    this.#endedMs = this.#nowMs();
+    this.#signal?.removeEventListener('abort', this);
+    this.#signal = undefined;
+    const facts = this.#facts;
+    for (const [name, chars] of textFacts) {
+      const text = facts[name];
+      if (text !== undefined && text.length > chars) facts[name] = cut(text, chars);
+    }
+    this.#ears.onEnd(this);
   }
 
   #drop(index: number): void {

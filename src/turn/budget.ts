@@ -173,13 +173,13 @@ export class Budget {
     const today = ledger.state;
     const dayMs = today.wallClockMs + elapsedMs;
     return (
-      over('turn.steps', steps, turn.steps, plural('steps a turn')) ??
-      over('turn.tokens', tokens, turn.tokens, plural('tokens a turn')) ??
-      over('turn.money', money ?? 0, turn.money, (limit) => `a cost of ${limit} a turn is`) ??
-      over('turn.wallClockMs', elapsedMs, turn.wallClockMs, seconds('a turn')) ??
-      over('day.tokens', today.tokens, day.tokens, plural('tokens a day')) ??
-      over('day.money', today.money, day.money, (limit) => `a cost of ${limit} a day is`) ??
-      over('day.wallClockMs', dayMs, day.wallClockMs, seconds('a day'))
+      over('turn.steps', steps, turn.steps, says.turn.steps) ??
+      over('turn.tokens', tokens, turn.tokens, says.turn.tokens) ??
+      over('turn.money', money ?? 0, turn.money, says.turn.money) ??
+      over('turn.wallClockMs', elapsedMs, turn.wallClockMs, says.turn.wallClockMs) ??
+      over('day.tokens', today.tokens, day.tokens, says.day.tokens) ??
+      over('day.money', today.money, day.money, says.day.money) ??
+      over('day.wallClockMs', dayMs, day.wallClockMs, says.day.wallClockMs)
     );
   }
 
@@ -231,10 +231,16 @@ function count(value: number): string {
   return grouped(value);
 }
 
-function plural(noun: string): (value: number) => string {
-  return (value) => `${count(value)} ${noun} are`;
-}
+/** What each limit allows, in words; made once, as every step of every turn asks. */
+const says = { turn: sayingsOf('a turn'), day: sayingsOf('a day') } as const;
 
-function seconds(noun: string): (valueMs: number) => string {
-  return (valueMs) => `${count(valueMs / 1000)} seconds ${noun} are`;
+function sayingsOf(
+  of: string,
+): Readonly<Record<'steps' | 'tokens' | 'money' | 'wallClockMs', (allowed: number) => string>> {
+  return {
+    steps: (allowed) => `${count(allowed)} steps ${of} are`,
+    tokens: (allowed) => `${count(allowed)} tokens ${of} are`,
+    money: (allowed) => `a cost of ${allowed} ${of} is`,
+    wallClockMs: (allowedMs) => `${count(allowedMs / 1000)} seconds ${of} are`,
+  };
 }

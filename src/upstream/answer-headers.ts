@@ -15,10 +15,12 @@ const plainValue = /^[\x20-\x7e]{1,1000}$/;
 /** The headers of an upstream's answer that a client gets. */
 export function passedHeaders(headers: IncomingHttpHeaders): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (typeof value !== 'string' || !plainValue.test(value)) continue;
-    if (name === 'x-request-id') found[upstreamIdHeader] = value;
-    else if (passed.test(name)) found[name] = value;
+  for (const name of Object.keys(headers)) {
+    const isId = name === 'x-request-id';
+    if (!isId && !passed.test(name)) continue;
+    const value = headers[name];
+    if (typeof value === 'string' && plainValue.test(value))
+      found[isId ? upstreamIdHeader : name] = value;
   }
   return found;
 }

@@ -1,4 +1,4 @@
-import { type Clock, Watchdog } from '../clock.ts';
+import type { Clock, Watchdog } from '../clock.ts';
 import { ProxyError, toProxyError } from '../errors.ts';
 import type { ChunkReader } from '../wire/chunk.ts';
 import { checkDepth } from '../wire/json-depth.ts';
@@ -29,6 +29,8 @@ interface AnswerParts {
   readonly reader: ChunkReader;
   readonly limits: ReadingLimits;
   readonly clock: Clock;
+  /** Watches the waits for pieces; whoever has it closes it. */
+  readonly watchdog: Watchdog;
   readonly signal: AbortSignal;
   /** For errors. */
   readonly origin: string;
@@ -50,7 +52,7 @@ const maxPageBytes = 65_536;
 /** Reads one accepted answer, batch by batch, as fast as it is asked to and no faster. */
 export class AnswerReader {
   readonly #parts: AnswerParts;
-  readonly #watchdog: Watchdog;
+  readonly #onSilence = (): void => this.#giveUp();
   readonly #decoder: SseDecoder;
   #form: 'events' | 'json' | 'page' | undefined;
   /** All of an answer that is not a stream. */
@@ -67,7 +69,6 @@ export class AnswerReader {
   constructor(parts: AnswerParts) {
     this.#parts = parts;
     this.#decoder = new SseDecoder(parts.limits.maxFrameBytes);
-    this.#watchdog = new Watchdog(parts.clock, () => this.#giveUp());
   }
 
   /** The next chunks, never none; undefined after the last. @throws ProxyError */
@@ -88,7 +89,6 @@ export class AnswerReader {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#watchdog.close();
     const { body, clock } = this.#parts;
     if (!this.#isOver) {
       body.destroy();
@@ -121,9 +121,9 @@ export class AnswerReader {
    * Undefined at the end, also at an abrupt one: what is missing then is found by what was read.
    */
   async #nextBytes(): Promise<Buffer | undefined> {
-    const { reader, limits, signal, body } = this.#parts;
+    const { reader, limits, signal, body, watchdog } = this.#parts;
     const idleMs = this.#hasBytes ? limits.idleTimeoutMs : limits.firstByteTimeoutMs;
-    this.#watchdog.start(reader.isFinished ? trailingTimeoutMs : idleMs);
+    watchdog.start(reader.isFinished ? trailingTimeoutMs : idleMs, this.#onSilence);
     try {
       return await body.next();
     } catch (cause) {
@@ -135,7 +135,7 @@ export class AnswerReader {
         cause,
       });
     } finally {
-      this.#watchdog.stop();
+      watchdog.stop();
     }
   }
 

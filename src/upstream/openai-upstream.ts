@@ -165,10 +165,12 @@ class OpenAIUpstream implements Upstream {
   async pass(request: PassedRequest, signal: AbortSignal): Promise<PassedAnswer> {
     const { clock, patience } = this.#options;
     const leave = await this.#place(signal);
+    const watchdog = new Watchdog(clock);
     let end: (() => void) | undefined;
     // An answer that nobody begins to read is left when its client goes.
     const close = (): void => {
       signal.removeEventListener('abort', close);
+      watchdog.close();
       end?.();
       leave();
     };
@@ -182,7 +184,7 @@ class OpenAIUpstream implements Upstream {
         body: Buffer.isBuffer(body) ? body : Readable.from(body, { objectMode: false }),
       });
       end = () => pending.destroy();
-      const response = await this.#headOf(pending, signal);
+      const response = await this.#headOf(pending, { signal, watchdog });
       if (response.statusCode >= 400) throw await this.#rejection(response);
       checkHead(response, '', this.#endpoint.origin);
       const watched = {
@@ -250,10 +252,13 @@ class OpenAIUpstream implements Upstream {
 
   /** One HTTP request, up to its first chunk. */
   async #attempt(request: ChatRequest, body: Buffer, call: UpstreamCall): Promise<AnswerStart> {
+    const { clock, patience } = this.#options;
     const leave = await this.#place(call.signal);
+    const watchdog = new Watchdog(clock);
     let end: (() => void) | undefined;
     const close = (): void => {
       call.signal.removeEventListener('abort', close);
+      watchdog.close();
       end?.();
       leave();
     };
@@ -261,7 +266,7 @@ class OpenAIUpstream implements Upstream {
     try {
       const pending = this.#send(body, call);
       end = () => pending.destroy();
-      const response = await this.#headOf(pending, call.signal);
+      const response = await this.#headOf(pending, { signal: call.signal, watchdog });
       if (response.statusCode >= 400) throw await this.#rejection(response);
       const contentType = response.headers['content-type'] ?? '';
       checkHead(response, contentType, this.#endpoint.origin);
@@ -269,8 +274,9 @@ class OpenAIUpstream implements Upstream {
       const answer = new AnswerReader({
         body: response.body,
         reader,
-        limits: this.#options.patience,
-        clock: this.#options.clock,
+        limits: patience,
+        clock,
+        watchdog,
         signal: call.signal,
         origin: this.#endpoint.origin,
         contentType,
@@ -307,15 +313,16 @@ class OpenAIUpstream implements Upstream {
   }
 
   /** The head of the answer, whatever its status. */
-  async #headOf(pending: PendingAnswer, signal: AbortSignal): Promise<HttpAnswer> {
-    const { clock, patience } = this.#options;
-    const limitMs = patience.firstByteTimeoutMs;
+  async #headOf(
+    pending: PendingAnswer,
+    { signal, watchdog }: { readonly signal: AbortSignal; readonly watchdog: Watchdog },
+  ): Promise<HttpAnswer> {
+    const limitMs = this.#options.patience.firstByteTimeoutMs;
     let isLate = false;
-    const watchdog = new Watchdog(clock, () => {
+    watchdog.start(limitMs, () => {
       isLate = true;
       pending.destroy();
     });
-    watchdog.start(limitMs);
     try {
       return await pending.head;
     } catch (cause) {
@@ -327,7 +334,7 @@ class OpenAIUpstream implements Upstream {
         hint: firstByteHint,
       });
     } finally {
-      watchdog.close();
+      watchdog.stop();
     }
   }
 
@@ -402,8 +409,8 @@ class OpenAIUpstream implements Upstream {
   async #rejection(response: HttpAnswer): Promise<ProxyError> {
     const { clock, patience } = this.#options;
     const slow = new AbortController();
-    const watchdog = new Watchdog(clock, () => slow.abort());
-    watchdog.start(patience.idleTimeoutMs);
+    const watchdog = new Watchdog(clock);
+    watchdog.start(patience.idleTimeoutMs, () => slow.abort());
     const limits = { maxBytes: maxErrorBytes, stop: slow.signal };
     const text = await readText(response.body, limits).finally(() => watchdog.close());
     return this.#toError(readFault(text), {

@@ -34,10 +34,11 @@ export async function* passedBody({
     `The upstream was silent for ${idleTimeoutMs} ms.`,
     { hint: idleHint },
   );
-  const watchdog = new Watchdog(clock, () => source.destroy(silent));
+  const watchdog = new Watchdog(clock);
+  const onSilence = (): void => source.destroy(silent);
   try {
     for (;;) {
-      watchdog.start(idleTimeoutMs);
+      watchdog.start(idleTimeoutMs, onSilence);
       const piece = await source.next();
       watchdog.stop();
       if (piece === undefined) return;

@@ -125,9 +125,15 @@ it.each<[Record<string, string>, number | undefined]>([
 function kennel() {
   const clock = new ManualClock();
   let barks = 0;
-  const dog = new Watchdog(clock, () => {
+  const watchdog = new Watchdog(clock);
+  const bark = (): void => {
     barks += 1;
-  });
+  };
+  const dog = {
+    start: (limitMs: number) => watchdog.start(limitMs, bark),
+    stop: () => watchdog.stop(),
+    close: () => watchdog.close(),
+  };
   return { clock, dog, barks: () => barks };
 }
 
