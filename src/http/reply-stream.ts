@@ -22,6 +22,9 @@ export interface OutgoingStream {
   readonly quietUntilMs?: (() => number) | undefined;
 }
 
+/** Frames that wait for others to leave with, characters: more of them leave at once. */
+const maxReadyChars = 65_536;
+
 /** How a stream is sent. */
 interface StreamOptions {
   /** Aborts when the client is gone or the server stops. */
@@ -76,7 +79,11 @@ class FrameWriter {
   readonly #reply: FastifyReply;
   readonly #stream: OutgoingStream;
   readonly #options: StreamOptions;
-  #isCorked = false;
+  /**
+   * Frames that leave together: those that are ready without waiting are one packet, the first with
+   * its headers and the last with the end.
+   */
+  #ready = '';
   #lastWriteMs: number;
   #cancelBeat: () => void;
 
@@ -106,43 +113,37 @@ class FrameWriter {
   write(frame: string | Uint8Array): boolean {
     this.open();
     this.#lastWriteMs = this.#options.clock.elapsedMs();
-    const { raw } = this.#reply;
-    if (!this.#isCorked) {
-      // Frames that are ready without waiting are one packet, the first with its headers and the
-      // last with the end: `nextTick` runs when none is left.
-      this.#isCorked = true;
-      raw.cork();
-      process.nextTick(() => this.#uncork());
+    if (typeof frame !== 'string') {
+      this.#flush();
+      return this.#reply.raw.write(frame);
     }
-    return raw.write(frame);
+    // `nextTick` runs when no more is ready.
+    if (this.#ready === '') process.nextTick(() => this.#flush());
+    this.#ready += frame;
+    if (this.#ready.length >= maxReadyChars) this.#flush();
+    return !this.#reply.raw.writableNeedDrain;
   }
 
   end(lastFrame?: string): void {
     this.open();
-    if (lastFrame !== undefined) this.write(lastFrame);
-    const { raw } = this.#reply;
-    // Node 24 loses what is corked if `end` comes before `uncork`; the socket, held shut around
-    // both, sends the last frames and the end in one packet.
-    if (this.#isCorked) {
-      this.#isCorked = false;
-      raw.socket?.cork();
-      raw.uncork();
-    }
-    raw.end();
+    const last = this.#ready + (lastFrame ?? '');
+    this.#ready = '';
+    if (last === '') this.#reply.raw.end();
+    else this.#reply.raw.end(last);
   }
 
   stopHeart(): void {
     this.#cancelBeat();
   }
 
-  #uncork(): void {
-    if (!this.#isCorked) return;
-    this.#isCorked = false;
+  #flush(): void {
+    const frames = this.#ready;
+    this.#ready = '';
     const { raw } = this.#reply;
-    // Node 24 opens the socket first and then writes a chunk in four system calls; held shut around
-    // it, the socket makes it one.
+    if (frames === '' || raw.destroyed) return;
+    // Node 24 writes a chunk in four system calls; held shut around it, the socket makes it one.
     raw.socket?.cork();
-    raw.uncork();
+    raw.write(frames);
     raw.socket?.uncork();
   }
 

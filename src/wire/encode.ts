@@ -77,18 +77,15 @@ export class StreamEncoder {
       chunk.choice === undefined ? '' : this.#newMembers('choice', chunk.choice);
     const opening = this.#open();
     const delta = this.#deltaJson(chunk);
+    const frame = delta === '{}' ? '' : this.#before + delta + this.#afterDelta(chunk);
     const hasOthers = frameMembers !== '' || choiceMembers !== '';
+    if (chunk.finishReason === undefined && !hasOthers) return opening + frame;
     const rest = `${choiceMembers}}]${frameMembers}}\n\n`;
     if (chunk.finishReason === undefined) {
-      if (delta === '{}' && !hasOthers) return opening;
-      const logprobs = hasOthers ? JSON.stringify(chunk.logprobs ?? null) : '';
-      const after = hasOthers
-        ? `,"logprobs":${logprobs},"finish_reason":null${rest}`
-        : this.#afterDelta(chunk);
-      return `${opening}${this.#before}${delta}${after}`;
+      const logprobs = JSON.stringify(chunk.logprobs ?? null);
+      return `${opening}${this.#before}${delta},"logprobs":${logprobs},"finish_reason":null${rest}`;
     }
     this.#isFinished = true;
-    const frame = delta === '{}' ? '' : `${this.#before}${delta}${this.#afterDelta(chunk)}`;
     const reason = JSON.stringify(chunk.finishReason);
     return `${opening}${frame}${this.#before}{},"logprobs":null,"finish_reason":${reason}${rest}`;
   }
