@@ -261,7 +261,7 @@ class OpenRun {
     this.#beforeBytes = this.#before?.sizeBytes ?? 0;
     this.#parts = this.#parts
       .slice(count + 1)
-      .map((part) => ({ ...part, from: part.from - endBytes }));
+      .map(({ from, sizeBytes, hash, raw }) => ({ from: from - endBytes, sizeBytes, hash, raw }));
     this.#endBytes = 0;
     this.#walkedFrom -= endBytes;
     this.#bytes.drop(endBytes);
