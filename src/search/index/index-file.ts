@@ -244,18 +244,22 @@ export class SegmentFile {
     return this.#layout.groups;
   }
 
+  /** Whether it was made by a program that covers the open block of a tail. */
+  get namesOpen(): boolean {
+    return this.#openBlock !== undefined;
+  }
+
   /**
    * Whether it covers the open block of the text, whose end is `endBytes`. The first time that it
-   * may, the block is read and compared: a branch goes on with another text from a place within it.
+   * may, the block is compared: a branch goes on with another text from a place within it. It is
+   * read for that only where nobody knows its checksum.
    * @throws TextTooShort
    */
   coversOpen({ byteStart, count }: TextBlocks, endBytes: number, text: TextFile): boolean {
     if (endBytes !== this.#openBlock?.endBytes || count !== this.endBlock + 1) return false;
     if (this.#isOpenSame === undefined) {
-      const startBytes = byteStart[this.endBlock]!;
-      const bytes = new Uint8Array(endBytes - startBytes);
-      text.sample(bytes, startBytes);
-      this.#isOpenSame = crc32(bytes) === this.#openBlock.crc;
+      const crc = text.lastCrc(endBytes) ?? crcOf(text, byteStart[this.endBlock]!, endBytes);
+      this.#isOpenSame = crc === this.#openBlock.crc;
     }
     return this.#isOpenSame;
   }
@@ -391,6 +395,13 @@ function removeIndex(path: string): void {
   } catch {
     // A folder that may not be written: the file is looked at, and not believed, each time.
   }
+}
+
+/** CRC-32 of bytes [start, end) of a text, which are a block at most. */
+function crcOf(text: TextFile, start: number, end: number): number {
+  const bytes = new Uint8Array(end - start);
+  text.sample(bytes, start);
+  return crc32(bytes);
 }
 
 function checkHeader({ buffer }: DataView<ArrayBuffer>): number {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { TestCorpus } from '../../../test/property/search-corpus.ts';
 import { wholeFile } from '../../base/text-spans.ts';
@@ -200,7 +201,28 @@ describe('what lies behind the last whole group', () => {
       expect(left(until(endBytes))).toBe(0);
     });
 
-    test('is searched where an older program has written the file, which is believed else', () => {
+    test('is read to be compared only where its checksum is not known', () => {
+      const table = new SharedBlocks().share(corpus.blocks, 100);
+      const last = readFileSync(corpus.textPath).subarray(byteStart[99], endBytes);
+      const states = new Uint8Array(100);
+      const samples = vi.spyOn(TextFile.prototype, 'sample');
+      const covers = (checks?: ConstructorParameters<typeof TextFile>[1]): boolean => {
+        using text = new TextFile(corpus.spans, checks);
+        using file = SegmentFile.openTail(path, table, text);
+        samples.mockClear();
+        return file!.coversOpen(table, endBytes, text);
+      };
+      const checks = { blocks: table, endBytes, lastCrc: crc32(last), states };
+      expect([covers(checks), samples.mock.calls.length]).toEqual([true, 0]);
+      expect([covers({ ...checks, lastCrc: 1 }), samples.mock.calls.length]).toEqual([false, 0]);
+      // Those of a longer text say nothing of it.
+      const longer = { ...checks, endBytes: endBytes + 1, lastCrc: 1 };
+      expect([covers(longer), samples.mock.calls.length]).toEqual([true, 1]);
+      expect([covers(), samples.mock.calls.length]).toEqual([true, 1]);
+      samples.mockRestore();
+    });
+
+    test('is searched where an older program has written the file, until that is made anew', async () => {
       const sound = readFileSync(path);
       using text = new TextFile(corpus.spans);
       using file = SegmentFile.openTail(path, corpus.blocks, text);
@@ -211,6 +233,8 @@ describe('what lies behind the last whole group', () => {
       write();
       expect(left(until(endBytes))).toBe(1);
       expect(statSync(path).size).toBe(sound.length);
+      await buildIndex(until(endBytes), true);
+      expect(left(until(endBytes))).toBe(0);
       // A header that says more than this program knows of is none of ours.
       header.fill(1, 60);
       write();

@@ -17,7 +17,8 @@ import type { Job } from './scan-job.ts';
 
 /**
  * Builds the index of what lies behind the last whole group, the open block among it. One that
- * covers all of it but a few blocks costs a look at its header.
+ * covers all of it but a few blocks costs a look at its header; one by a program that did not cover
+ * the open block is made anew, once.
  */
 export class TailJob implements Job {
   readonly #task: IndexTask;
@@ -51,7 +52,8 @@ export class TailJob implements Job {
       using old = SegmentFile.openTail(tailPath(indexDir), blocks, this.#text);
       const known = old?.firstBlock === firstBlock ? old.endBlock : firstBlock;
       const isOpenKnown = old?.coversOpen(blocks, endBytes, this.#text) === true;
-      return isTailWanted(blocks, known, isOpenKnown) ? true : this.#end();
+      const isOlder = old?.namesOpen === false;
+      return isOlder || isTailWanted(blocks, known, isOpenKnown) ? true : this.#end();
     }
     if (this.#block < endBlock) {
       const end = Math.min(endBlock, this.#block + blocksPerStep);

@@ -69,6 +69,11 @@ export class TextFile {
     this.#fill(into, 0, start, start + into.length);
   }
 
+  /** CRC-32 of the last block of a text that ends there, where that is known. */
+  lastCrc(endBytes: number): number | undefined {
+    return this.#checks?.endBytes === endBytes ? this.#checks.lastCrc : undefined;
+  }
+
   /** Whether a block, which was read, is damaged or wrong. */
   isUnsound(block: number): boolean {
     return this.wrong.has(block) || this.#checks?.states[block] === blockStates.damaged;
