@@ -43,6 +43,7 @@ import type { LogParts, SharedLog } from './shared-log.ts';
 import { SharedSession } from './shared-session.ts';
 import { loggedProgress, Side } from './side.ts';
 import { Spool } from './spool.ts';
+import { isContradiction } from './witness.ts';
 
 /** What {@link openSharedSessions} needs beside what local sessions do. */
 export interface SharedOptions extends SessionsOptions {
@@ -113,6 +114,12 @@ async function openShared(options: SharedOptions): Promise<SharedSessions> {
   if (options.keepsBounds === true) sessions.evictions.start();
   return sessions;
 }
+
+/**
+ * So often a project's store is looked for that is deleted, or another by then, whenever it is
+ * found: others may be as fast a few times, a database that says so for ever is wrong.
+ */
+const maxNamedTries = 8;
 
 /** Between two looks for what was left of uploads, milliseconds. */
 const sweepMs = 86_400_000;
@@ -599,7 +606,11 @@ export class SharedSessions implements Sessions {
     }
   }
 
-  async #named(name: string, create: boolean): Promise<SharedSession | undefined> {
+  async #named(
+    name: string,
+    create: boolean,
+    tries = maxNamedTries,
+  ): Promise<SharedSession | undefined> {
     const { table, ids, availability } = this.#parts;
     let id = this.#ids.get(name);
     if (id === undefined) {
@@ -620,14 +631,14 @@ export class SharedSessions implements Sessions {
       await this.#arrived;
       const isStale = !availability.isAway && this.#ids.get(name) !== id;
       // Another store was restored meanwhile.
-      if (isStale) return await this.#named(name, create);
+      if (isStale && tries > 1) return await this.#named(name, create, tries - 1);
       return await this.#asItIs(id);
     } catch (error) {
-      if (toProxyError(error).code !== 'unknown_session') throw error;
+      if (toProxyError(error).code !== 'unknown_session' || tries <= 1) throw error;
       // Deleted by somebody else: the project begins anew.
       this.#ids.forgetName(name);
       await this.#logs.drop(id);
-      return this.#named(name, create);
+      return this.#named(name, create, tries - 1);
     }
   }
 
@@ -685,18 +696,20 @@ export class SharedSessions implements Sessions {
     const logs = [...this.#logs.open.values()];
     try {
       const news = await table.pull(logs.map(({ id, pos }) => ({ session: id, pos })));
-      await Promise.all(
+      const taken = await Promise.allSettled(
         logs.map(async (each) => {
           const own = news.get(each.id);
           try {
             if (own?.isDeleted === true) await this.#forgetDeleted(each.id);
             else if (own !== undefined) await each.take(own);
           } catch (error) {
-            // One that cannot be replayed has said so; the others go on.
-            if (each.stopped === undefined) throw error;
+            // One that cannot be replayed, or is fetched anew, has said so.
+            if (each.stopped === undefined && !isContradiction(error)) throw error;
           }
         }),
       );
+      // Once all the others have what has come.
+      for (const each of taken) if (each.status === 'rejected') throw each.reason;
     } catch (error) {
       const fault = toProxyError(error);
       if (fault.code !== 'store_away') {

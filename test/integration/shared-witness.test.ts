@@ -213,6 +213,16 @@ describe.skipIf(noPostgres !== undefined)(
       20_000,
     );
 
+    test('a name that leads to no store is asked for a few times only', async () => {
+      await using one = await machine();
+      const { id } = await sharedStore(one, 'astray');
+      await place.postgres.sql(`update rlm_session set id = 'nowhere' where id = '${id}';
+        update rlm_name set session = 'nowhere' where session = '${id}'`);
+      await using two = await machine();
+      await expect(sharedStore(two, 'astray')).rejects.toMatchObject({ code: 'unknown_session' });
+      await addTexts(await sharedStore(two, 'beside'), 'goes on');
+    });
+
     test('rows of many machines that store at once contradict each other never', async () => {
       const all = [await machine(), await machine(), await machine()];
       const stores = await Promise.all(all.map(async (each) => sharedStore(each, 'at once')));

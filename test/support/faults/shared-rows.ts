@@ -68,6 +68,12 @@ function refusing(code: string, message: string): Pick<SharedFault, 'begin' | 'e
   };
 }
 
+/** The last rows of the chat's store were never there. */
+async function lose({ sql }: Place): Promise<void> {
+  await sql(`update rlm_session set head = 1 where project = 'p' and head > 1;
+    delete from rlm_log l using rlm_session s where l.session = s.id and l.pos > s.head`);
+}
+
 /** Of what was written since the machine started no byte has come to the disk. */
 function cutPower(files: string): void {
   for (const id of readdirSync(join(files, 'replicas')))
@@ -145,6 +151,17 @@ const sharedFaults: readonly SharedFault[] = [
       await sql(`alter role ${role} reset default_transaction_read_only`);
       relay.cut();
     },
+  },
+  {
+    what: 'a standby has taken over that lacks the last rows',
+    begin: async (place) => lose(place),
+    says: /is fetched anew/,
+  },
+  {
+    what: 'a standby has taken over that lacks the last rows, when the server starts',
+    start: 'again',
+    begin: async (place) => lose(place),
+    says: /is fetched anew/,
   },
   {
     what: 'no more connections',
