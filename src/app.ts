@@ -81,6 +81,7 @@ interface AppOptions {
   readonly operations: (parts: {
     readonly sessions: Sessions;
     readonly search: SearchEngine;
+    readonly indexes: IndexKeeper;
     readonly newPageCode: LatePage['newCode'];
     readonly onToolCall: (name: string) => void;
   }) => OperationsHandler;
@@ -189,6 +190,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const operations = options.operations({
     sessions,
     search,
+    indexes,
     newPageCode: page.newCode,
     onToolCall: (name) => stats.work.noteCall(name),
   });

@@ -5,6 +5,7 @@ import { checkIndex } from '../search/index/index-check.ts';
 import type { SearchEngine } from '../search/types.ts';
 import type { SecretGuard } from '../secrets/guard.ts';
 import type { Session, Sessions } from '../store/types.ts';
+import type { IndexKeeper } from '../tools/index-keeper.ts';
 import { linkedAt, linkedStoresOf } from '../tools/linked/linked-stores.ts';
 import { findMoment, type NamedMoment, sessionAt } from '../tools/moments.ts';
 import { readingTools, ToolRegistry } from '../tools/registry.ts';
@@ -42,6 +43,8 @@ import {
 interface OperationParts {
   readonly sessions: Sessions;
   readonly search: SearchEngine;
+  /** Brings the indexes of what is asked up to date; absent for a command, which asks and ends. */
+  readonly indexes?: Pick<IndexKeeper, 'keep' | 'keeping'>;
   readonly clock: Clock;
   /** Absent where secrets stay as they are. */
   readonly secrets?: SecretGuard | undefined;
@@ -155,10 +158,13 @@ const toolArgs = z.strictObject({
 const tool = withArgs(toolArgs, async function* (asked, parts, signal) {
   const { name, arguments: toolArguments, at, all, form, tells, deadlineMs, ...others } = asked;
   const { maxResultChars: mostChars, ...choice } = others;
-  const own = await chosenSession(parts.sessions, choice);
+  const { sessions, indexes } = parts;
+  const own = await chosenSession(sessions, choice);
+  if (own !== undefined) indexes?.keep(own);
+  const linkedSessions = indexes?.keeping(sessions) ?? sessions;
   const reached = all
-    ? await allStores(parts.sessions, own)
-    : own && { session: own, linked: linkedStoresOf(parts.sessions, own) };
+    ? await allStores(sessions, own)
+    : own && { session: own, linked: linkedStoresOf(linkedSessions, own) };
   if (reached === undefined) {
     yield { result: null };
     return;

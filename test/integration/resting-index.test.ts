@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { silentLogger } from '../../src/log.ts';
+import { createOperations } from '../../src/operations/operations.ts';
 import { openSearchEngine } from '../../src/search/engine.ts';
+import { IndexKeeper } from '../../src/tools/index-keeper.ts';
 import type { Session, SessionStore } from '../../src/store/types.ts';
 import { projectSession, temporaryData } from '../faults/store-harness.ts';
 import { query } from '../property/search-corpus.ts';
@@ -58,6 +61,35 @@ test('where nothing has come since, only what may hold a match is read of the la
   await rest(session);
   expect(await find(store, 'cormorant')).toEqual(nothing);
   expect((await find(store, 'pelican')).total).toBe(2);
+});
+
+test('a server that is asked by commands or over MCP makes it, too, also of what is linked', async () => {
+  await using data = await temporaryData();
+  await using sessions = await data.open();
+  const { clock } = data;
+  const own = await projectSession(sessions);
+  const linked = (await sessions.forDirectory('/linked', { create: true }))!;
+  for (const session of [own, linked]) await fill(session);
+  await own.events.add({ type: 'link', timeMs: 1, sessionId: linked.id, as: 'other' });
+  await using indexes = new IndexKeeper({ search: engine, clock, log: silentLogger() });
+  const run = createOperations({ sessions, search: engine, indexes, clock });
+  const ask = async (): Promise<string> => {
+    const asked = { name: 'rlm_search', arguments: { pattern: 'otter', scope: 'linked' } };
+    const body = Buffer.from(JSON.stringify({ directory: '/project', ...asked }));
+    let last = '';
+    for await (const line of run({ operation: 'tool', body, signal })) last = line;
+    return last;
+  };
+  clock.advance(61_000);
+  const before = await ask();
+  const folders = [own, linked].map(({ store }) => store.indexDir);
+  await vi.waitFor(
+    () =>
+      expect(folders.map((folder) => existsSync(join(folder, 'tail.bits')))).toEqual([true, true]),
+    { timeout: 20_000 },
+  );
+  expect(await ask()).toBe(before);
+  expect(before).toContain('then an otter came');
 });
 
 test('a branch that goes on from the middle of the last block, to the same length, finds its own', async () => {
