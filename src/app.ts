@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Clock, Ids } from './clock.ts';
-import { ChatProxy, type ChatTarget } from './chat/chat-service.ts';
+import { ChatProxy } from './chat/chat-service.ts';
+import type { ChatTarget } from './chat/chat-turn.ts';
 import { Budget } from './turn/budget.ts';
 import { openLedgerFile, type LedgerFile } from './turn/day-ledger.ts';
 import { measuredSearch } from './turn/measured-search.ts';

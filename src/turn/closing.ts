@@ -69,15 +69,16 @@ export function withoutCalls(message: Message): Message {
  */
 function turnUsage(
   { usages, ownCalls, sentBytes }: TurnState,
-  { withoutUs, offer, budget }: Pick<Turn, 'withoutUs' | 'offer' | 'budget'>,
+  turn: Pick<Turn, 'withoutUs' | 'offer' | 'budget'>,
   quotes: QuoteReport | undefined,
 ): Usage | undefined {
+  const { withoutUs, budget } = turn;
   const last = usages.at(-1);
   if (last === undefined || withoutUs === undefined) return last;
   const sums = sumUsages(usages);
   // The budget has counted the sub-calls too.
   const { subCalls, promptTokens, cachedTokens, completionTokens, money } = budget.spent;
-  const tools = offer?.();
+  const tools = turn.offer?.();
   const details = { ...last.completion_tokens_details, reasoning_tokens: sums.reasoningTokens };
   return {
     ...last,

@@ -1,6 +1,6 @@
 import { ProxyError } from '../errors.ts';
 import { sentBack } from '../tools/registry.ts';
-import type { UpstreamStream } from '../upstream/upstream.ts';
+import type { RetryNotice, UpstreamStream } from '../upstream/upstream.ts';
 import { TurnFold } from '../wire/fold.ts';
 import { isFunctionCall } from '../wire/calls.ts';
 import type { Chunk, FoldedTurn, FunctionCall, ToolCall, ToolCallDelta } from '../wire/types.ts';
@@ -138,7 +138,11 @@ async function* runStep(
  * takes no tools gets none.
  */
 async function openStep(turn: Turn, state: TurnState): Promise<UpstreamStream> {
-  const call = { signal: turn.signal, headers: turn.headers, onRetry: turn.onRetry };
+  const call = {
+    signal: turn.signal,
+    headers: turn.headers,
+    onRetry: (attempt: RetryNotice) => turn.onRetry(attempt),
+  };
   await state.fit();
   for (;;) {
     try {

@@ -200,7 +200,7 @@ async function explore(
     remember: async () => undefined,
     shorten: async (message) => droppedMessage(message),
     shrink: async () => undefined,
-    onRetry: options.onRetry,
+    onRetry: (attempt) => options.onRetry(attempt),
     takeAnswers: () => answers.splice(0),
     quotes: () => undefined,
   });

@@ -16,7 +16,7 @@ import type { CallEars, TurnWatch } from './turn-watch.ts';
 import type { Offer } from '../prompt/activation.ts';
 import type { Opened } from '../prompt/dormant-tool.ts';
 import type { HandOver } from '../prompt/hidden-calls.ts';
-import { type Shorten, type TurnRoom, fitSteps } from '../prompt/window.ts';
+import { type TurnRoom, fitSteps } from '../prompt/window.ts';
 import { toolMessage } from '../prompt/weave.ts';
 import { messageBytes, requestBytes } from '../wire/message-json.ts';
 
@@ -39,14 +39,15 @@ export interface StepLimits {
   readonly callsPerStep: number;
 }
 
-/** What a turn needs. */
+/** What a turn needs. Its members are called as members: it may be an object with a state. */
 export interface Turn {
   readonly upstream: Upstream;
+  /** Of the first step. */
   readonly request: ChatRequest;
   /** Absent: nothing is ours, the answer is passed on. */
-  readonly tools?: ProxyTools;
+  readonly tools?: ProxyTools | undefined;
   /** Present: steps of ours come first, and the last step has the client's own choice of tools. */
-  readonly handOver?: HandOver;
+  readonly handOver?: HandOver | undefined;
   readonly limits: StepLimits;
   /** Tokens, money and time that may still be used; the upstream is metered by its owner. */
   readonly budget: Budget;
@@ -59,44 +60,40 @@ export interface Turn {
    * Texts that programs have handed to the user as they are, once each; they go behind the model's
    * own words.
    */
-  readonly takeAnswers: () => readonly string[];
+  takeAnswers(): readonly string[];
   /** Looks up what the answer quotes; nothing where there is no store of ours, or nobody asks. */
-  readonly quotes: () => QuoteChecker | undefined;
+  quotes(): QuoteChecker | undefined;
   /**
    * What the turn would have sent without us, estimated; present where our tools are, and then
    * reported in the usage.
    */
-  readonly withoutUs?: { readonly promptTokens: number };
+  readonly withoutUs?: { readonly promptTokens: number } | undefined;
   /** Whether the chat has all of our tools by now; told with it. */
-  readonly offer?: () => Offer['kind'] | undefined;
+  offer?(): Offer['kind'] | undefined;
   /** Called once, before the answer ends. */
-  readonly remember: (done: FinishedTurn) => Promise<void>;
+  remember(done: FinishedTurn): Promise<void>;
   /** Room for the turn's own results; absent where the window is not known. */
-  readonly room?: TurnRoom;
-  readonly shorten: Shorten;
-  /** What takes secrets out of what goes upstream again; absent where they stay. */
-  readonly mask?: (<Value>(value: Value) => Value) | undefined;
+  readonly room?: TurnRoom | undefined;
+  shorten(message: Message, call: ToolCall | undefined): Promise<Message>;
+  /** Takes secrets out of what goes upstream again; absent where they stay. */
+  mask?<Value>(value: Value): Value;
   /**
    * A request without our tools after the upstream has refused this one because of them; nothing
    * where that was not it.
    */
-  readonly withoutTools?: (
+  withoutTools?(
     error: unknown,
-  ) => Promise<
-    { readonly request: ChatRequest; readonly tools: ProxyTools | undefined } | undefined
-  >;
+  ): Promise<{ readonly request: ChatRequest; readonly tools: ProxyTools | undefined } | undefined>;
   /**
    * The request of the steps that follow the first call of ours in a dormant chat, and what that
    * has opened; nothing in any other chat. Absent where nothing is ours.
    */
-  readonly wake?: () => Promise<
-    { readonly request: ChatRequest; readonly opened: Opened } | undefined
-  >;
+  wake?(): Promise<{ readonly request: ChatRequest; readonly opened: Opened } | undefined>;
   /**
    * A smaller request, and the tools that are ours in it, after the upstream found this one too
    * long; nothing when no more can be done. Asked once a turn.
    */
-  readonly shrink: (request: ChatRequest) => Promise<
+  shrink(request: ChatRequest): Promise<
     | {
         readonly request: ChatRequest;
         readonly tools: ProxyTools | undefined;
@@ -104,9 +101,9 @@ export interface Turn {
       }
     | undefined
   >;
-  readonly onRetry: (attempt: RetryNotice) => void;
+  onRetry(attempt: RetryNotice): void;
   /** Called once, however the turn ends; absent where nobody asks. */
-  readonly onEnd?: () => void;
+  onEnd?(): void;
   /** Hears what the turn does; absent where nobody watches. */
   readonly watch?: TurnWatch | undefined;
 }
@@ -256,7 +253,7 @@ export class TurnState {
 
   /** Before the next step: makes room for the results of the last one. */
   async fit(): Promise<void> {
-    const { room, shorten } = this.#turn;
+    const { room } = this.#turn;
     if (room === undefined || this.before.length === 0) return;
     const counted = this.usages.at(-1)?.prompt_tokens ?? 0;
     // The last step's count is better than what was known before the turn; small ones are mostly
@@ -265,10 +262,15 @@ export class TurnState {
     // One count that is far off what many have shown is no reason to take results away.
     const measured =
       counted >= minCountedTokens ? Math.max(this.#lastBytes / counted, known / 2) : known;
+    await this.#fitInto(room.maxTokens * Math.min(measured, known));
+  }
+
+  /** Makes hidden turns and results so much smaller that the next request has so many bytes. */
+  async #fitInto(maxBytes: number): Promise<void> {
     await fitSteps(this.before, {
       requestBytes: this.#requestBytes(),
-      maxBytes: room.maxTokens * Math.min(measured, known),
-      shorten,
+      maxBytes,
+      shorten: async (message, call) => this.#turn.shorten(message, call),
     });
   }
 
@@ -302,12 +304,7 @@ export class TurnState {
       this.tools = smaller.tools;
       if (this.before.length === 0) this.handOver = smaller.handOver;
     }
-    const { shorten } = this.#turn;
-    await fitSteps(this.before, {
-      requestBytes: this.#requestBytes(),
-      maxBytes: sentBytes * refusedShare,
-      shorten,
-    });
+    await this.#fitInto(sentBytes * refusedShare);
     return this.#totalBytes() < sentBytes;
   }
 
@@ -347,8 +344,7 @@ export class TurnState {
       message,
       ...calls.map((call) => toolMessage(call.id, results[call.id] as string)),
     ];
-    const { mask } = this.#turn;
-    this.before.push(...(mask === undefined ? added : mask(added)));
+    this.before.push(...(this.#turn.mask?.(added) ?? added));
   }
 
   /**
