@@ -1,5 +1,6 @@
-import { ProxyError, toProxyError } from '../errors.ts';
+import { ProxyError } from '../errors.ts';
 import { unknownSession } from '../store/disk/session-paths.ts';
+import { isOtherBases } from '../store/session/replay.ts';
 import type { ChatRecord, Moment } from '../store/types.ts';
 import type { LogHead } from './database/log-table.ts';
 import { encodeRow, type LogOperation } from './log.ts';
@@ -94,8 +95,7 @@ export class Branches {
       try {
         await sessions.branchAs(first.of, first, { id, key: `shared:${id}`, createdMs });
       } catch (error) {
-        if (toProxyError(error).code !== 'store_corrupt') throw error;
-        throw lostBeginning(id, bases, error);
+        throw isOtherBases(error) ? lostBeginning(id, bases, error) : error;
       }
       const replica = (await Replica.open(sessions, id))!;
       await replica.begin(1);

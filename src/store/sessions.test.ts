@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { randomIds } from '../clock.ts';
+import { silentLogger } from '../log.ts';
 import { realFiles, type Files } from './disk/files.ts';
+import { openReplicas } from './sessions.ts';
 import { flipByte, projectSession, temporaryData } from '../../test/faults/store-harness.ts';
 
 test('a directory has one session, for good, however it is spelled', async () => {
@@ -263,4 +266,29 @@ test('a session that takes long to open holds up no other', async () => {
   expect(other?.directory).toBe('/other');
   gate.resolve(undefined);
   expect((await slow).id).toBe(slowId);
+});
+
+test('of a session that was deleted but for its index nothing is believed under the same id', async () => {
+  await using data = await temporaryData();
+  const { dataDir, clock } = data;
+  const common = { dataDir, clock, ids: randomIds, log: silentLogger() };
+  const [id, branch] = ['sess_00000000000000aa', 'sess_00000000000000bb'];
+  const made: number[] = [];
+  for (const texts of [['one\n', 'two\n'], ['three\n']]) {
+    {
+      await using sessions = await openReplicas(common);
+      await sessions.createAs(id, 'made', 1);
+      const { store } = await sessions.byId(id);
+      for (const text of texts) await store.append([{ kind: 'user_text', text }]);
+      const start = await sessions.branchStart(id, { seq: Infinity });
+      await sessions.branchAs(id, start, { id: branch, key: 'branch', createdMs: 1 });
+      const there = await sessions.byId(branch);
+      made.push(there.store.totals.entries);
+      await there.store.append([{ kind: 'user_text', text: 'more\n'.repeat(texts.length) }]);
+    }
+    // As a process leaves it that ends while it deletes them.
+    for (const name of await readdir(join(dataDir, 'sessions')))
+      if (!name.endsWith('_index')) await rm(join(dataDir, 'sessions', name), { recursive: true });
+  }
+  expect(made).toEqual([2, 1]);
 });

@@ -30,7 +30,7 @@ describe.skipIf(noPostgres !== undefined)(
     const place = sharedDatabase(withTables);
 
     // `test/long/team-faults.ts` halts at every step.
-    test.each<HaltedWork>(['append', 'away', 'drain', 'replay'])(
+    test.each<HaltedWork>(['append', 'away', 'drain', 'replay', 'anew'])(
       'a process that ends in the middle (%s): what it said that it keeps is there, once',
       async (work) => {
         const halts = new SharedHalts(place.postgres, place.folder);

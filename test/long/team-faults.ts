@@ -103,7 +103,7 @@ class Chat {
 
 async function halts(postgres: TestPostgres): Promise<void> {
   const halting = new SharedHalts(postgres, folder);
-  for (const work of ['append', 'away', 'drain', 'replay'] satisfies HaltedWork[]) {
+  for (const work of ['append', 'away', 'drain', 'replay', 'anew'] satisfies HaltedWork[]) {
     const whole = await halting.run(work, Infinity);
     const every = values.steps === 'every' ? 1 : Math.ceil(whole / 8);
     let runs = 0;

@@ -6,7 +6,7 @@ import type { NewEntry, Session } from '../../src/store/types.ts';
 import { HaltingProcess } from './halting-process.ts';
 import type { TestPostgres } from './postgres.ts';
 import { startRelay } from './relay.ts';
-import { filesOf, openMachine, sharedStore } from './shared-machines.ts';
+import { addTexts, filesOf, loseRows, openMachine, sharedStore } from './shared-machines.ts';
 
 /** What a machine of a halted process has said that it keeps. */
 interface Told {
@@ -23,7 +23,9 @@ export type HaltedWork =
   /** While it sends what has waited. */
   | 'drain'
   /** While it makes the first replica of a store. */
-  | 'replay';
+  | 'replay'
+  /** While it has a store anew of which the database has lost rows, and the branches of that. */
+  | 'anew';
 
 /** Texts of all sizes: two in a row, one in pieces, one that came already. */
 const texts: readonly (readonly NewEntry[])[] = [
@@ -68,6 +70,7 @@ export class SharedHalts {
       await sharedStore(first, project);
     }
     if (work === 'drain') await this.#storeAway(dataDir, project, told);
+    const branches = work === 'anew' ? await this.#lose(dataDir, project, told) : [];
     if (work === 'away') relay.hold();
     const waitMs = work === 'away' ? 1 : options.waitMs;
     machine.haltIn(steps);
@@ -78,6 +81,7 @@ export class SharedHalts {
       const session = await sharedStore(opened, project);
       if (work === 'drain') await opened.drain();
       if (work === 'append' || work === 'away') await store(session, told);
+      for (const id of branches) await opened.byId(id);
     })();
     await Promise.race([working, machine.halted]);
     working.catch(() => undefined);
@@ -92,7 +96,7 @@ export class SharedHalts {
       relay.release();
       await opened?.[Symbol.asyncDispose]();
     }
-    await this.#look(machine.isHalted ? copied : dataDir, project, { told, work });
+    await this.#look(machine.isHalted ? copied : dataDir, project, { told, work, branches });
     for (const folder of [dataDir, copied]) await rm(folder, { recursive: true, force: true });
     return taken;
   }
@@ -111,6 +115,25 @@ export class SharedHalts {
     }
   }
 
+  /**
+   * Rows of a store that a machine has, and that has a branch and one of that.
+   * @returns The ids of these
+   */
+  async #lose(dataDir: string, project: string, told: Told): Promise<readonly string[]> {
+    await using first = await openMachine(dataDir, this.#postgres.url());
+    const session = await sharedStore(first, project);
+    await store(session, told);
+    const branch = await first.branch(session.id);
+    await addTexts(branch, 'of the branch');
+    const second = await first.branch(branch.id);
+    await addTexts(second, 'of its branch');
+    const head = `select head from rlm_session where id = '${session.id}'`;
+    const behind = Number(await this.#postgres.sql(head));
+    await addTexts(session, 'lost', 'lost, too');
+    await loseRows(this.#postgres, session.id, behind);
+    return [second.id, branch.id];
+  }
+
   /** What waits on a machine for the database. */
   async #storeAway(dataDir: string, project: string, told: Told): Promise<void> {
     await using relay = await startRelay(1);
@@ -123,7 +146,15 @@ export class SharedHalts {
   async #look(
     dataDir: string,
     project: string,
-    { told, work }: { readonly told: Told; readonly work: HaltedWork },
+    {
+      told,
+      work,
+      branches,
+    }: {
+      readonly told: Told;
+      readonly work: HaltedWork;
+      readonly branches: readonly string[];
+    },
   ): Promise<void> {
     const url = this.#postgres.url();
     await using next = await openMachine(dataDir, url);
@@ -138,11 +169,20 @@ export class SharedHalts {
       equal(session.store.totals.entries, 4);
     }
     await using fresh = await openMachine(`${dataDir}-fresh`, url);
-    const same = await sharedStore(fresh, project);
-    deepEqual(same.store.entries, session.store.entries);
-    equal(await filesOf(same), await filesOf(session));
+    await expectSame(session, await sharedStore(fresh, project));
+    for (const id of branches) {
+      const branch = await next.byId(id);
+      await expectTexts(branch, told.texts);
+      await expectSame(branch, await fresh.byId(id));
+      await addTexts(branch, 'goes on');
+    }
     await rm(`${dataDir}-fresh`, { recursive: true, force: true });
   }
+}
+
+async function expectSame(one: Session, other: Session): Promise<void> {
+  deepEqual(other.store.entries, one.store.entries);
+  equal(await filesOf(other), await filesOf(one));
 }
 
 /** Stores everything, and says what of it is kept. */

@@ -281,6 +281,8 @@ export class SessionCatalog {
   ): Promise<string> {
     const paths = sessionPaths(this.dataDir, id);
     try {
+      // Of one that had the id, and was deleted but for that.
+      await this.files.remove(paths.indexDir);
       await createSessionFiles(this.files, paths, { sessionId: id, createdMs });
       await writeMetadata(this.files, this.dataDir, { id, name, createdMs });
       await this.map.set(name, id);

@@ -27,6 +27,8 @@ export async function createBranchFiles(
   header: { readonly sessionId: string; readonly createdMs: number },
 ): Promise<void> {
   const { ranges, timeMs, index } = from.past;
+  // Of one that had the id, and was deleted but for that.
+  await files.remove(paths.indexDir);
   await copyCaches(files, paths, from);
   await copyChats(files, { from: from.paths.chats, to: paths.chats, untilMs: timeMs }, header);
   const { untilMs, totals: end } = index;

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { ProxyError } from '../../errors.ts';
+import { ProxyError } from '../../errors.ts';
 import { isErrno, type Files } from '../disk/files.ts';
 import { lostPagesAt, RecordLog, type LogLine } from '../disk/record-log.ts';
 import { siblingPaths, type SessionPaths } from '../disk/session-paths.ts';
@@ -82,6 +82,19 @@ function storedMs(record: EntryRecord | AliasRecord): number {
   return record.type === 'entry' ? (record.storedMs ?? record.timeMs) : record.timeMs;
 }
 
+/** Bases do not hold what a branch was made from. */
+class OtherBases extends ProxyError {}
+
+function otherBases(path: string, fault: string): OtherBases {
+  const { code, message, parts } = corruptStore(path, fault);
+  return new OtherBases(code, message, parts);
+}
+
+/** Whether that is why a branch cannot be read: its own files may be sound. */
+export function isOtherBases(error: unknown): error is ProxyError {
+  return error instanceof OtherBases;
+}
+
 /** How many lines beginnings of journals have in all. */
 export function recordsIn(ranges: readonly BaseRange[]): number {
   return ranges.reduce((sum, { records }) => sum + records, 0);
@@ -95,7 +108,7 @@ export function checkRanges(
 ): void {
   const bytes = ranges.at(-1)?.end.bytes ?? 0;
   if (records === recordsIn(ranges) && totals.bytes === bytes) return;
-  throw corruptStore(path, 'it does not hold what was written down of it');
+  throw otherBases(path, 'it does not hold what was written down of it');
 }
 
 /** @throws ProxyError `store_corrupt` where bases hold other texts than a branch was made from */
@@ -105,7 +118,7 @@ export function checkUntil(
   index: EntryIndex,
 ): void {
   if (untilMs === undefined || untilMs === index.untilMs) return;
-  throw corruptStore(path, 'what it goes on from is not what it was');
+  throw otherBases(path, 'what it goes on from is not what it was');
 }
 
 /** Where a replay ends, and what it need not make. */
@@ -192,7 +205,7 @@ async function replayBase(
   const replayed = index.records - before;
   const isWhole = replayed === records && index.totals.bytes === end.bytes;
   if (!replay.isEnded && !isWhole) {
-    throw corruptStore(path, 'it holds less than a branch of it was made from');
+    throw otherBases(path, 'it holds less than a branch of it was made from');
   }
   const ranges = replayed === 0 ? [] : [{ sessionId, records: replayed, end: index.totals }];
   return { ranges, timeMs: replay.timeMs ?? createdMs, isEnded: replay.isEnded };
