@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { silentLogger } from '../../src/log.ts';
 import { initSharedStore } from '../../src/shared/database/init.ts';
+import type { Session } from '../../src/store/types.ts';
 import type { Message } from '../../src/wire/types.ts';
 import { noPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
@@ -14,6 +18,14 @@ import {
   startScriptedUpstream,
   toolCall,
 } from '../support/scripted-upstream.ts';
+
+import {
+  addTexts,
+  filesOf,
+  loseRows,
+  openMachine,
+  sharedStore,
+} from '../support/shared-machines.ts';
 
 /** What a turn's client sends beside its history. */
 const headersOf = (project: string): Readonly<Record<string, string>> => ({
@@ -97,6 +109,42 @@ describe.skipIf(noPostgres !== undefined)(
       }
       expect(promptsSince(from)).toEqual(expected);
       for (const proxy of three) await proxy[Symbol.asyncDispose]();
+    });
+
+    test('a chat whose store goes on from one that is had anew sends what it would without that', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'rlm-chats-'));
+      const play = async (isLost: boolean): Promise<readonly string[]> => {
+        const project = randomUUID();
+        history = [{ role: 'user', content: 'look at the outputs' }];
+        const proxy = await start();
+        const from = upstream.requests.length;
+        await turn(proxy, 1, project);
+        await using other = await openMachine(join(folder, project), postgres.url());
+        const base = await sharedStore(other, project);
+        const branch = await other.branch(base.id);
+        await other.restore(base.id, branch.id);
+        await addTexts(base, 'not for long');
+        await turn(proxy, 2, project);
+        const head = await postgres.sql(`select head from rlm_session where id = '${base.id}'`);
+        if (isLost) await loseRows(postgres, base.id, Number(head) - 1);
+        await turn(proxy, 3, project);
+        const again = await proxy.restart();
+        await turn(again, 4, project);
+        const { status } = await again.health();
+        expect(status).toBe('ok');
+        await again[Symbol.asyncDispose]();
+        expect((await sharedStore(other, project)).id).toBe(branch.id);
+        for (const session of [branch, base])
+          expect(await filesOf(await other.byId(session.id))).toBe(
+            await filesOf(await fresh(session.id)),
+          );
+        return promptsSince(from);
+      };
+      await using machine = await openMachine(join(folder, 'fresh'), postgres.url());
+      const fresh = async (id: string): Promise<Session> => machine.byId(id);
+      const expected = await play(false);
+      expect(await play(true)).toEqual(expected);
+      await rm(folder, { recursive: true });
     });
 
     test('in an outage a chat goes on; what came meanwhile is shown as it was for ever, and found later', async () => {
