@@ -450,8 +450,13 @@ export class OpenLogs {
     try {
       for (let step = await importing.next(); step.done !== true;) step = await importing.next();
     } catch (error) {
-      if (toProxyError(error).code !== 'invalid_request') throw error;
-      throw unusableArchive(sessionId, head.bases, error);
+      const { code } = toProxyError(error);
+      if (code !== 'invalid_request' && code !== 'store_corrupt') throw error;
+      const now = await table.head(sessionId);
+      if (now === undefined) throw unknownSession(sessionId);
+      // Another one has taken its place while it was read.
+      if (now.base?.upload !== upload) return this.#fromBase(sessionId, behind);
+      throw code === 'invalid_request' ? unusableArchive(sessionId, head.bases, error) : error;
     }
     onReplaced(sessionId);
     const replica = await Replica.open(sessions, sessionId);

@@ -367,6 +367,47 @@ describe.skipIf(noPostgres !== undefined)(
       expect(await textsOf(one, id)).toEqual(await textsOf(two, id));
     });
 
+    test('an archive that goes while it is fetched is looked for again', async () => {
+      await using one = await machine('fetched-one');
+      const { store, id } = await sharedStore(one, 'fetched');
+      const forget = async (): Promise<void> => {
+        const [entry] = await store.append([
+          { kind: 'user_text', text: `text ${store.totals.entries}\n` },
+        ]);
+        await one.forget(id, { whole: [entry!.seq], why: 'asked', mayComeAgain: true });
+      };
+      await store.append([{ kind: 'user_text', text: 'stays\n' }]);
+      await forget();
+      /** What a new machine sees of which something is done to the store while it has its head. */
+      const meanwhile = async (name: string, work: () => Promise<void>): Promise<unknown> => {
+        const answered = new Gate();
+        let heads = 0;
+        const query = Object.getOwnPropertyDescriptor(Database.prototype, 'query')!
+          .value as Database['query'];
+        await using two = await machine(name);
+        const asked = vi.spyOn(Database.prototype, 'query').mockImplementation(async function (
+          this: Database,
+          ...args: Parameters<Database['query']>
+        ) {
+          const rows = await query.apply(this, args);
+          if (args[0] === 'heads' && args[2][0] === id && (heads += 1) === 2) await answered.pass();
+          return rows;
+        });
+        try {
+          const seen = textsOf(two, id).catch((error: unknown) => error);
+          await answered.reached();
+          await work();
+          answered.open();
+          return await seen;
+        } finally {
+          asked.mockRestore();
+        }
+      };
+      expect(await meanwhile('fetched-newer', forget)).toEqual(['stays\n']);
+      const gone = await meanwhile('fetched-deleted', async () => one.remove(id));
+      expect(gone).toMatchObject({ code: 'unknown_session' });
+    });
+
     test('a store is not deleted under a branch that is being made', async () => {
       await using one = await machine('made-one');
       await using two = await machine('made-two');
