@@ -115,7 +115,7 @@ class FrameWriter {
     this.#lastWriteMs = this.#options.clock.elapsedMs();
     if (typeof frame !== 'string') {
       this.#flush();
-      return this.#reply.raw.write(frame);
+      return this.#send(frame);
     }
     // `nextTick` runs when no more is ready.
     if (this.#ready === '') process.nextTick(() => this.#flush());
@@ -139,12 +139,18 @@ class FrameWriter {
   #flush(): void {
     const frames = this.#ready;
     this.#ready = '';
+    if (frames !== '') this.#send(frames);
+  }
+
+  /** False: wait until the client has read on. */
+  #send(frames: string | Uint8Array): boolean {
     const { raw } = this.#reply;
-    if (frames === '' || raw.destroyed) return;
+    if (raw.destroyed) return true;
     // Node 24 writes a chunk in four system calls; held shut around it, the socket makes it one.
     raw.socket?.cork();
-    raw.write(frames);
+    const isTaken = raw.write(frames);
     raw.socket?.uncork();
+    return isTaken;
   }
 
   #beat(): void {
