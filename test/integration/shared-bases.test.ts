@@ -16,6 +16,7 @@ import { noPostgres } from '../support/postgres.ts';
 import { sharedDatabase, withTables } from '../support/shared-database.ts';
 import {
   addTexts,
+  addWaiting,
   filesOf,
   loseRows,
   openMachine,
@@ -141,12 +142,8 @@ describe.skipIf(noPostgres !== undefined)(
       await addTexts(base, 'one', 'two');
       const branch = await one.branch(base.id);
       await addTexts(base, 'gone');
-      relay.hold();
-      const adding = branch.store.append([{ kind: 'user_text', text: 'has waited\n' }]);
-      while (relay.waiting === 0) await systemClock.sleep(5);
-      clock.advance(3_000);
-      const [waits] = await adding;
-      expect(waits!.id).toMatch(/^p/);
+      const waits = await addWaiting(branch, 'has waited', { relay, clock });
+      expect(waits.id).toMatch(/^p/);
       relay.cut();
       await loseRows(place.postgres, base.id, 2);
       relay.release();
@@ -161,7 +158,7 @@ describe.skipIf(noPostgres !== undefined)(
       await using two = await machine();
       expect(await seen(base.id, one, two)).toEqual(['one', 'two']);
       expect(await seen(branch.id, one, two)).toEqual(['one', 'two', 'has waited']);
-      expect((await one.byId(branch.id)).store.entry(waits!.id)?.id).toBe('e3');
+      expect((await one.byId(branch.id)).store.entry(waits.id)?.id).toBe('e3');
     });
 
     test('files that were damaged under branches that are open go with these, and all is had anew', async () => {

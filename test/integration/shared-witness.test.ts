@@ -11,6 +11,7 @@ import { sharedDatabase } from '../support/shared-database.ts';
 import { startRelay } from '../support/relay.ts';
 import {
   addTexts,
+  addWaiting,
   filesOf,
   loseRows,
   openMachine,
@@ -115,12 +116,8 @@ describe.skipIf(noPostgres !== undefined)(
       await using one = await openMachine(dataDir, url, { teamKey, clock, waitMs: 3_000 });
       const session = await sharedStore(one, 'failed over');
       await addTexts(session, 'one', 'two', 'three');
-      relay.hold();
-      const adding = session.store.append([{ kind: 'user_text', text: 'has waited\n' }]);
-      while (relay.waiting === 0) await systemClock.sleep(5);
-      clock.advance(3_000);
-      const [waits] = await adding;
-      expect(waits!.id).toMatch(/^p/);
+      const waits = await addWaiting(session, 'has waited', { relay, clock });
+      expect(waits.id).toMatch(/^p/);
       // The statement that nobody has answered is lost with the server.
       relay.cut();
       await loseRows(place.postgres, session.id, 2);
@@ -135,7 +132,7 @@ describe.skipIf(noPostgres !== undefined)(
       const here = await sharedStore(one, 'failed over');
       expect(await textsOf(here)).toEqual(['one', 'two', 'of another', 'has waited']);
       // The name under which it was shown leads to it.
-      expect(here.store.entry(waits!.id)?.id).toBe('e4');
+      expect(here.store.entry(waits.id)?.id).toBe('e4');
       expect(await filesOf(await sharedStore(other, 'failed over'))).toBe(await filesOf(here));
     });
 

@@ -7,8 +7,10 @@ import {
   type SharedOptions,
   type SharedSessions,
 } from '../../src/shared/shared-sessions.ts';
-import type { Session, Sessions } from '../../src/store/types.ts';
+import type { Entry, Session, Sessions } from '../../src/store/types.ts';
+import type { ManualClock } from './manual-clock.ts';
 import type { TestPostgres } from './postgres.ts';
+import type { Relay } from './relay.ts';
 
 /** One machine of a team, over a data directory of its own. */
 export async function openMachine(
@@ -47,6 +49,23 @@ export async function filesOf({ store }: Session): Promise<string> {
 /** Adds texts to a store, each with a line of its own. */
 export async function addTexts({ store }: Session, ...texts: readonly string[]): Promise<void> {
   for (const text of texts) await store.append([{ kind: 'user_text', text: `${text}\n` }]);
+}
+
+/**
+ * Adds a text while the database answers nothing, until it waits on the machine: whose `waitMs` is
+ * 3,000, by the clock.
+ */
+export async function addWaiting(
+  { store }: Session,
+  text: string,
+  { relay, clock }: { readonly relay: Relay; readonly clock: ManualClock },
+): Promise<Entry> {
+  relay.hold();
+  const adding = store.append([{ kind: 'user_text', text: `${text}\n` }]);
+  while (relay.waiting === 0) await systemClock.sleep(5);
+  clock.advance(3_000);
+  const [waits] = await adding;
+  return waits!;
 }
 
 /** What {@link addTexts} has added. */
